@@ -1,0 +1,153 @@
+"""The one interface over every engine; each runs in a worker process of its own.
+
+A backend never times itself: the worker times `import_framework`, the constructor, and,
+through the Stopwatch that it hands to `infer`, conversion in, compute and conversion out.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from columnar_nn import tensor_column
+from columnar_nn.graph import Graph
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a backend is asked for: configuration name, threads, rows of the largest batch."""
+
+    configuration: str
+    threads: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A named way of running a backend.
+
+    `role` is "default" (what a user gets without asking), "best" (the fastest honest one known
+    for this engine) or "variant" (run only when asked for by name).
+    """
+
+    description: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a backend really ran, for the report: versions, precision, layout, algorithm, threads.
+
+    `notes` states each way in which it differs from what was asked (a fallback, another
+    precision, another algorithm).
+    """
+
+    versions: Mapping[str, str]
+    precision: str
+    layout: str
+    algorithm: str
+    threads: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Stopwatch:
+    """Seconds spent in each named phase of inference: input, compute, output."""
+
+    seconds: dict[str, float] = field(
+        default_factory=lambda: {"input": 0.0, "compute": 0.0, "output": 0.0}
+    )
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Adds the wall time of the block to the phase `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - start
+
+
+class Backend(ABC):
+    """An engine holding one network in one configuration.
+
+    Life: `import_framework()`, constructor (loads the weights, compiles), any number of
+    `infer` calls, `close`. A subclass writes `_build`, `_to_input`, `_compute` and
+    `_to_arrays`; one that executes streams itself overrides `infer` instead of the last three.
+    Raises MissingPackageError if the package is absent and UnsupportedOperatorError, listing
+    every such node, if the network cannot be run.
+    """
+
+    name: ClassVar[str]
+    package: ClassVar[str]
+    """What must be importable, as users know it, e.g. "torch"."""
+    extra: ClassVar[str]
+    """The extra of this project that installs it; empty if the core does."""
+    configurations: ClassVar[Mapping[str, Configuration]]
+
+    @classmethod
+    def import_framework(cls) -> None:
+        """Imports the engine; raises MissingPackageError when it is not installed."""
+
+    def __init__(self, graph: Graph, settings: Settings) -> None:
+        self.graph = graph
+        self.settings = settings
+        self._build()
+
+    @abstractmethod
+    def _build(self) -> None:
+        """Turns `self.graph` into whatever the engine executes, as the settings say."""
+
+    @abstractmethod
+    def describe(self) -> Description:
+        """What is really being run; called after at least one `infer`."""
+
+    def infer(
+        self, batches: Iterable[pa.RecordBatch], stopwatch: Stopwatch
+    ) -> Iterator[pa.RecordBatch]:
+        """Yields, for each batch of images, in order, a batch of the graph's outputs.
+
+        Input batches have an `image` column (fixed_shape_tensor, uint8 pixels or float32);
+        output batches one float32 fixed_shape_tensor column for each output of the graph.
+        """
+        for batch in batches:
+            with stopwatch.phase("input"):
+                model_input = self._to_input(batch)
+            with stopwatch.phase("compute"):
+                result = self._compute(model_input)
+            with stopwatch.phase("output"):
+                columns = [tensor_column.from_numpy(a) for a in self._to_arrays(result)]
+                output = pa.RecordBatch.from_arrays(
+                    columns, names=[spec.name for spec in self.graph.outputs]
+                )
+            yield output
+
+    def _to_input(self, batch: pa.RecordBatch) -> Any:
+        """The engine's own input tensor: pixels / 255 as float32, in its preferred layout."""
+        raise NotImplementedError
+
+    def _compute(self, model_input: Any) -> Any:
+        """Runs the network; must not return before the result exists."""
+        raise NotImplementedError
+
+    def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
+        """The outputs as float32 arrays [rows, ...] in ONNX layout, in the graph's order."""
+        raise NotImplementedError
+
+    def close(self) -> None:  # noqa: B027 - nothing to release is the common case
+        """Releases what must not outlive the backend."""
+
+
+def image_array(batch: pa.RecordBatch) -> np.ndarray:
+    """The image column as a float32 array [rows, C, H, W]; uint8 pixels become pixel / 255."""
+    images = tensor_column.to_numpy(batch.column("image"))
+    if images.dtype == np.uint8:
+        return images.astype(np.float32) / np.float32(255)
+    return images

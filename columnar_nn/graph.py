@@ -1,0 +1,128 @@
+"""The framework-neutral network: ONNX operators on named tensors, a directed acyclic graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from columnar_nn.errors import InvalidModelError
+
+Shape = tuple[int | None, ...]
+"""Dimensions of a tensor; None is the symbolic batch dimension."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, shape and NumPy dtype name of a tensor that enters or leaves a graph."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator: ONNX name, inputs, outputs and attributes, with ONNX semantics.
+
+    An absent optional input is the empty string, as in ONNX.
+    """
+
+    name: str
+    op_type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network: nodes in topological order, its inputs and outputs, and its weights.
+
+    `weights` maps a tensor name to its constant array (ONNX initializers). Raises
+    InvalidModelError when a tensor is read before it is made, or made twice.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    weights: Mapping[str, np.ndarray]
+
+    def __post_init__(self) -> None:
+        known = {spec.name for spec in self.inputs} | set(self.weights)
+        for node in self.nodes:
+            for tensor in node.inputs:
+                if tensor and tensor not in known:
+                    raise InvalidModelError(
+                        f"node {node.name} ({node.op_type}) reads {tensor!r}, which nothing "
+                        "before it makes: check the model's edges and order"
+                    )
+            for tensor in node.outputs:
+                if tensor in known:
+                    raise InvalidModelError(
+                        f"node {node.name} ({node.op_type}) makes {tensor!r} a second time: "
+                        "every tensor needs a name of its own"
+                    )
+                if tensor:
+                    known.add(tensor)
+        for spec in self.outputs:
+            if spec.name not in known:
+                raise InvalidModelError(f"output {spec.name!r} is made by no node")
+
+    def producer(self, tensor: str) -> Node | None:
+        """The node that makes `tensor`, or None for an input or a weight."""
+        for node in self.nodes:
+            if tensor in node.outputs:
+                return node
+        return None
+
+    def consumers(self, tensor: str) -> tuple[Node, ...]:
+        """The nodes that read `tensor`, in topological order."""
+        return tuple(node for node in self.nodes if tensor in node.inputs)
+
+    def num_parameters(self) -> int:
+        """Number of weight elements, floating-point ones only."""
+        return sum(w.size for w in self.weights.values() if w.dtype.kind == "f")
+
+    def with_outputs(self, specs: Sequence[TensorSpec]) -> Graph:
+        """The same network with other tensors as outputs; nodes they do not need are dropped."""
+        needed = {spec.name for spec in specs}
+        kept: list[Node] = []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.outputs):
+                kept.append(node)
+                needed.update(node.inputs)
+        return replace(
+            self,
+            nodes=tuple(reversed(kept)),
+            outputs=tuple(specs),
+            weights={name: w for name, w in self.weights.items() if name in needed},
+        )
+
+
+def topological_order(nodes: Iterable[Node], available: Iterable[str]) -> tuple[Node, ...]:
+    """The nodes sorted so that each comes after those it reads from; ties keep their order.
+
+    `available` names the tensors that exist before any node runs. Raises InvalidModelError
+    for a cycle or a tensor that nothing makes.
+    """
+    known = {"", *available}
+    waiting = list(nodes)
+    ordered: list[Node] = []
+    while waiting:
+        ready = [node for node in waiting if known.issuperset(node.inputs)]
+        if not ready:
+            node = waiting[0]
+            missing = next(t for t in node.inputs if t not in known)
+            raise InvalidModelError(
+                f"node {node.name} ({node.op_type}) reads {missing!r}, which is part of a cycle "
+                "or made by no node"
+            )
+        first = ready[0]
+        waiting.remove(first)
+        ordered.append(first)
+        known.update(first.outputs)
+    return tuple(ordered)
