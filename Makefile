@@ -1,0 +1,42 @@
+# The README's two commands are `make compare` and `make test`; `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help compare test quick lint format clean
+
+# The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null \
+	&& echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "cnn-bench needs Python 3.10, 3.11 or 3.12 on the PATH: \
+	install one, or run make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,data]"
+	touch $@
+
+compare: $(VENV)/installed ## Compare every engine on the embedded photographs
+	@$(BIN)/cnn-bench compare
+
+test: $(VENV)/installed ## Run every test
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/installed ## Run the tests that take less than ten seconds each
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/installed ## Check style (ruff) and types (mypy)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the virtual environment and every cache in this folder
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
