@@ -22,11 +22,15 @@ from columnar_nn.graph import Graph
 
 @dataclass(frozen=True)
 class Settings:
-    """What a backend is asked for: configuration name, threads, rows of the largest batch."""
+    """What a backend is asked for: configuration name, threads, rows of the largest batch.
+
+    `algorithm` ("auto", "direct" or "winograd") is for engines that choose how to convolve.
+    """
 
     configuration: str
     threads: int
     batch_size: int
+    algorithm: str = "auto"
 
 
 @dataclass(frozen=True)

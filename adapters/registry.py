@@ -1,4 +1,7 @@
-"""Names of all backends; each module is imported only when its backend is asked for."""
+"""Names of all backends; each module is imported only when its backend is asked for.
+
+A backend kept outside this project is named by its dotted path, package.module.ClassName.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,18 @@ BACKENDS = {
 
 
 def load(name: str) -> type[Backend]:
-    """The backend class called `name`; raises UsageError, listing the names, if unknown."""
-    if name not in BACKENDS:
-        raise UsageError(f"unknown backend {name!r}: choose from {', '.join(BACKENDS)}")
-    module, _, class_name = BACKENDS[name].partition(":")
-    backend: type[Backend] = getattr(import_module(module), class_name)
+    """The backend class called `name`, or found at a dotted path.
+
+    Raises UsageError, listing the names, if there is none; what importing the module raises
+    passes through.
+    """
+    if name in BACKENDS:
+        module_name, _, class_name = BACKENDS[name].partition(":")
+    else:
+        module_name, _, class_name = name.rpartition(".")
+        if not module_name:
+            raise UsageError(f"unknown backend {name!r}: choose from {', '.join(BACKENDS)}")
+    backend = getattr(import_module(module_name), class_name, None)
+    if not (isinstance(backend, type) and issubclass(backend, Backend)):
+        raise UsageError(f"{module_name} has no backend class {class_name}")
     return backend
