@@ -1,0 +1,55 @@
+"""Functions of one element at a time; a NaN stays a NaN."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reference.rounding import rounded
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """ONNX Relu: max(x, 0)."""
+    return rounded(np.maximum(x, 0))
+
+
+def leaky_relu(x: np.ndarray, *, alpha: float = 0.01) -> np.ndarray:
+    """ONNX LeakyRelu: alpha * x where x < 0."""
+    return rounded(np.where(x < 0, alpha * x.astype(np.float64), x))
+
+
+def prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """ONNX PRelu: slope * x where x < 0; the slope broadcasts to x."""
+    return rounded(np.where(x < 0, slope.astype(np.float64) * x, x))
+
+
+def clip(
+    x: np.ndarray, low: np.ndarray | None = None, high: np.ndarray | None = None
+) -> np.ndarray:
+    """ONNX Clip: min(max(x, low), high) with scalar bounds; high wins if low > high."""
+    if low is not None:
+        x = np.maximum(x, low.reshape(()))
+    if high is not None:
+        x = np.minimum(x, high.reshape(()))
+    return rounded(x)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """ONNX Sigmoid: 1 / (1 + exp(-x)), without overflow on either side."""
+    small = np.exp(-np.abs(x.astype(np.float64)))
+    return rounded(np.where(x < 0, small, 1.0) / (1.0 + small))
+
+
+def hard_sigmoid(x: np.ndarray, *, alpha: float = 0.2, beta: float = 0.5) -> np.ndarray:
+    """ONNX HardSigmoid: alpha * x + beta kept within [0, 1]."""
+    return rounded(np.clip(alpha * x.astype(np.float64) + beta, 0.0, 1.0))
+
+
+def hard_swish(x: np.ndarray) -> np.ndarray:
+    """ONNX HardSwish: x * clip(x / 6 + 1/2, 0, 1)."""
+    wide = x.astype(np.float64)
+    return rounded(wide * np.clip(wide / 6.0 + 0.5, 0.0, 1.0))
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    """ONNX Tanh."""
+    return rounded(np.tanh(x.astype(np.float64)))

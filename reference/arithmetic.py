@@ -1,0 +1,27 @@
+"""Sums, differences, products and quotients with NumPy's broadcasting."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reference.rounding import rounded
+
+
+def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """ONNX Add."""
+    return rounded(np.add(a, b, dtype=np.float64))
+
+
+def sub(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """ONNX Sub."""
+    return rounded(np.subtract(a, b, dtype=np.float64))
+
+
+def mul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """ONNX Mul."""
+    return rounded(np.multiply(a, b, dtype=np.float64))
+
+
+def div(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """ONNX Div."""
+    return rounded(np.divide(a, b, dtype=np.float64))

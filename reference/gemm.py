@@ -1,0 +1,25 @@
+"""Product of two matrices, scaled, plus a third."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reference.rounding import rounded
+
+
+def gemm(
+    a: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray | None = None,
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    transA: int = 0,
+    transB: int = 0,
+) -> np.ndarray:
+    """ONNX Gemm: alpha * A' B' + beta * C, with A' [M, K], B' [K, N] and C broadcast to [M, N]."""
+    left, right = (a.T if transA else a), (b.T if transB else b)
+    result = alpha * np.matmul(left.astype(np.float64), right.astype(np.float64))
+    if c is not None:
+        result = result + beta * c.astype(np.float64)
+    return rounded(result)

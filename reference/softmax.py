@@ -1,0 +1,25 @@
+"""Softmax and its logarithm along one axis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reference.rounding import rounded
+
+
+def softmax(x: np.ndarray, *, axis: int = -1) -> np.ndarray:
+    """ONNX Softmax (opset 13): exp(x) over its sum along `axis`."""
+    powers = np.exp(_below_zero(x, axis))
+    return rounded(powers / powers.sum(axis=axis, keepdims=True))
+
+
+def log_softmax(x: np.ndarray, *, axis: int = -1) -> np.ndarray:
+    """ONNX LogSoftmax (opset 13): log(softmax(x)) along `axis`."""
+    shifted = _below_zero(x, axis)
+    return rounded(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)))
+
+
+def _below_zero(x: np.ndarray, axis: int) -> np.ndarray:
+    """x less its maximum, in float64, so that exp cannot overflow."""
+    shifted: np.ndarray = x.astype(np.float64) - x.max(axis=axis, keepdims=True)
+    return shifted
