@@ -1,0 +1,46 @@
+"""Kernels of the columnar engine: bind one to layouts and weights, run a program of them.
+
+    image = Layout("uint8", (3, 32, 32))
+    pixels = pixels_to_float(image)
+    conv = conv2d(pixels.output_layout, weight, bias, activation="relu")
+    logits = dense(conv.output_layout, matrix, offsets)
+    program = Program(
+        (Step(pixels, (0,), 1), Step(conv, (1,), 2), Step(logits, (2,), 3)), (0,), (3,)
+    )
+    program.run([images], [logits_array])
+
+Binding functions take the `Layout` of their inputs and weights as NumPy arrays, pack the
+weights, and return a `BoundKernel`, whose `output_layout` the next one takes. Convolutions
+write nchw16c; pooling reads and writes it; `dense` reads either and writes planar features.
+A kernel is compiled when its program first runs, or taken from the cache (`cache`).
+"""
+
+from columnar_nn.kernels.conv2d import conv2d
+from columnar_nn.kernels.dense import dense
+from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
+from columnar_nn.kernels.layout import BoundKernel, Layout
+from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
+from columnar_nn.kernels.program import Program, Step
+from columnar_nn.kernels.reorder import concat, reorder
+from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
+
+__all__ = [
+    "BoundKernel",
+    "Layout",
+    "Program",
+    "Step",
+    "argmax",
+    "average_pool",
+    "binary",
+    "concat",
+    "conv2d",
+    "dense",
+    "global_average_pool",
+    "log_softmax",
+    "max_pool",
+    "pixels_to_float",
+    "reorder",
+    "scale_add",
+    "softmax",
+    "unary",
+]

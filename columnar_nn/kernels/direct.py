@@ -1,0 +1,115 @@
+"""Direct convolution bound to weights: nchw16c or planar input, any stride, padding, dilation.
+
+The work is cut into bands of output rows whose input stays in cache, and for each band into
+blocks of 16 filters. Where the operator pads, a band of the input is copied once with zeros
+around it, so that the microkernel needs no edge code and never reads outside a buffer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from columnar_nn.kernels.convolution import Convolution
+from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jit import Kernel
+from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+
+BAND_BYTES = 192 * 1024
+"""Input rows a band may hold: most of a small second-level cache, beside the filters."""
+
+CHUNK_PIXELS = 96
+"""Pixels of a "row" where the filter is 1x1 and steps over no pixel: the image is one line."""
+
+
+def pack_filters(convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
+    """Filters as [block][input plane][tap y][tap x][channel][16], and the table of the blocks.
+
+    The table holds, for each 16-filter block, its first input plane, its number of planes and
+    the byte offset of its filters. A plane is 16 channels of nchw16c or one of planar. With groups a block reads only the planes that hold channels
+    of its groups; weights of channels outside a filter's group are zero.
+    """
+    weight = convolution.weight
+    filters, group_channels, height, width = weight.shape
+    per_plane = LANES if convolution.input.kind == "nchw16c" else 1
+    filters_a_group = filters // convolution.groups
+    pieces, table, offset = [], [], 0
+    for start in range(0, filters, LANES):
+        stop = min(start + LANES, filters)
+        first = start // filters_a_group * group_channels // per_plane
+        end = -(-((stop - 1) // filters_a_group + 1) * group_channels // per_plane)
+        piece = np.zeros(((end - first) * per_plane, height, width, LANES), np.float32)
+        for lane, filter_index in enumerate(range(start, stop)):
+            channel = filter_index // filters_a_group * group_channels - first * per_plane
+            piece[channel : channel + group_channels, :, :, lane] = weight[filter_index]
+        if per_plane == LANES:
+            piece = piece.reshape(end - first, LANES, height, width, LANES).transpose(0, 2, 3, 1, 4)
+        pieces.append(piece.reshape(-1))
+        table.append((first, end - first, offset))
+        offset += piece.size * 4
+    return packed(np.concatenate(pieces)), np.array(table, np.int64)
+
+
+def bind(convolution: Convolution) -> BoundKernel:
+    """The convolution computed directly: about one multiply-add for each of the operator's."""
+    source, target = convolution.input, convolution.output
+    blocked = source.kind == "nchw16c"
+    _, in_height, in_width = source.shape
+    filters, out_height, out_width = target.shape
+    kernel_height, kernel_width = convolution.weight.shape[2:]
+    stride_y, stride_x = convolution.strides
+    dilation_y, dilation_x = convolution.dilations
+    top, left, bottom, right = convolution.pads
+    pixel_bytes = 64 if blocked else 4
+    inner = LANES if blocked else 1 if dilation_x > 1 else kernel_width
+    planes = source.blocks if blocked else source.shape[0]
+    weights, table = pack_filters(convolution)
+
+    rows, row_pixels, total = out_height, out_width, out_height * out_width
+    padded_width = left + in_width + right if any(convolution.pads) else 0
+    row_bytes = planes * in_width * pixel_bytes * stride_y
+    if convolution.is_pointwise:
+        row_pixels = min(CHUNK_PIXELS, total)
+        rows = -(-total // row_pixels)
+        row_bytes = planes * row_pixels * pixel_bytes
+    band_rows = max(1, min(rows, BAND_BYTES // row_bytes))
+    band_height = (band_rows - 1) * stride_y + (kernel_height - 1) * dilation_y + 1
+    bias = np.zeros(target.blocks * LANES, np.float32)
+    bias[:filters] = convolution.bias
+    bias = packed(bias)
+    bounds = np.array(convolution.bounds, np.float32)
+    parameters = np.array(
+        [
+            target.blocks,
+            rows,
+            row_pixels,
+            total,
+            in_height,
+            in_width,
+            planes,
+            stride_y,
+            top,
+            left,
+            padded_width,
+            band_rows,
+            kernel_height,
+            1 if inner == kernel_width and not blocked else kernel_width,
+            dilation_y,
+            dilation_x,
+            (row_pixels if convolution.is_pointwise else stride_y * in_width) * pixel_bytes,
+            address(weights),
+            address(bias),
+            address(bounds),
+            address(table),
+        ],
+        np.int64,
+    )
+    return BoundKernel(
+        name=f"conv2d_direct_{kernel_height}x{kernel_width}",
+        function=Kernel("direct", "convolve", (pixel_bytes, inner, stride_x)),
+        parameters=parameters,
+        input_layouts=(source, target) if convolution.residual else (source,),
+        output_layout=target,
+        keep_alive=(weights, bias, bounds, table),
+        scratch_floats=planes * band_height * padded_width * pixel_bytes // 4,
+        multiply_adds=weights.size * total,
+    )

@@ -1,0 +1,141 @@
+"""Element-wise functions: activations, per-channel scale and offset, arithmetic of two tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from columnar_nn.errors import InvalidModelError, UsageError
+from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jit import Kernel
+from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+
+DEFAULTS = {
+    "relu": (),
+    "leaky_relu": (0.01,),
+    "prelu": None,  # the slopes are weights
+    "elu": (1.0,),
+    "clip": (-np.inf, np.inf),
+    "sigmoid": (),
+    "tanh": (),
+    "hard_sigmoid": (0.2, 0.5),
+    "hard_swish": (),
+}
+"""Unary functions by ONNX name in lower case, with the defaults of their parameters in ONNX."""
+
+BINARY = ("add", "sub", "mul", "div")
+
+
+def _groups(x: Layout, by_channel: bool) -> tuple[int, int]:
+    """Groups of floats that share constants, and floats in each."""
+    if x.kind == "nchw16c":
+        return x.blocks, x.shape[1] * x.shape[2] * LANES
+    if not by_channel:
+        return 1, x.num_floats
+    if len(x.shape) == 1:
+        return -(-x.shape[0] // LANES), LANES
+    return x.shape[0], x.num_floats // x.shape[0]
+
+
+def _by_group(x: Layout, values: np.ndarray, groups: int) -> np.ndarray:
+    """Constants as 16 floats a group: of a value each group, each channel, or one for all."""
+    flat = np.asarray(values, np.float32).reshape(-1)
+    if flat.size == 1:
+        return packed(np.full((groups, LANES), flat[0], np.float32))
+    if flat.size != x.shape[0]:
+        raise InvalidModelError(f"{flat.size} constants for {x.shape[0]} channels")
+    if x.kind == "planar" and len(x.shape) > 1:
+        return packed(np.repeat(flat, LANES).reshape(groups, LANES))
+    lanes = np.zeros(groups * LANES, np.float32)
+    lanes[: flat.size] = flat
+    return packed(lanes.reshape(groups, LANES))
+
+
+def _mask(x: Layout, groups: int) -> np.ndarray:
+    """-1 in the lanes past the last channel, which stay zero, and 0 elsewhere."""
+    mask = np.zeros((groups, LANES), np.float32)
+    if x.kind == "nchw16c":
+        mask.reshape(-1)[x.shape[0] :] = -1.0
+    return packed(mask)
+
+
+def _check_float(x: Layout) -> None:
+    if x.kind not in ("planar", "nchw16c"):
+        raise InvalidModelError(f"an element-wise function needs float32, not {x}")
+
+
+def _bind(x: Layout, operation: str, a: np.ndarray, b: np.ndarray) -> BoundKernel:
+    _check_float(x)
+    groups, length = _groups(x, by_channel=max(np.size(a), np.size(b)) > 1)
+    constants = (_by_group(x, a, groups), _by_group(x, b, groups), _mask(x, groups))
+    parameters = [groups, length, x.num_floats, *map(address, constants)]
+    return BoundKernel(
+        name=operation,
+        function=Kernel("elementwise", "unary", (operation,)),
+        parameters=np.array(parameters, np.int64),
+        input_layouts=(x,),
+        output_layout=x,
+        keep_alive=constants,
+        scratch_floats=2 * LANES,
+    )
+
+
+def unary(x: Layout, operation: str, *constants: float | np.ndarray) -> BoundKernel:
+    """output = operation(x) with ONNX's meaning of "relu", "leaky_relu" (alpha), "prelu" (slopes:
+    one, or one a channel), "elu" (alpha), "clip" (low, high), "sigmoid", "tanh", "hard_sigmoid"
+    (alpha, beta) or "hard_swish". Raises UsageError for another name.
+    """
+    if operation not in DEFAULTS:
+        raise UsageError(f"no element-wise function {operation!r}: use {', '.join(DEFAULTS)}")
+    given: tuple[float | np.ndarray, ...] = constants or DEFAULTS[operation] or ()
+    a, b = (np.asarray(value, np.float32) for value in (*given, 0.0, 0.0)[:2])
+    return _bind(x, "prelu" if operation == "leaky_relu" else operation, a, b)
+
+
+def scale_add(x: Layout, scale: np.ndarray | None, offset: np.ndarray | None) -> BoundKernel:
+    """output = x * scale + offset, both one a channel (or one for all); None is 1 and 0."""
+    ones, zeros = np.ones(1, np.float32), np.zeros(1, np.float32)
+    return _bind(
+        x, "scale_add", ones if scale is None else scale, zeros if offset is None else offset
+    )
+
+
+def binary(x: Layout, y: Layout, operation: str) -> BoundKernel:
+    """output = x operation y: "add", "sub", "mul" or "div" of tensors of one layout.
+
+    y may also be of shape (C, 1, 1) where both are nchw16c: a value a channel.
+    """
+    _check_float(x)
+    if operation not in BINARY:
+        raise UsageError(f"no arithmetic {operation!r}: use {', '.join(BINARY)}")
+    by_channel = x != y and x.kind == y.kind == "nchw16c" and y.shape == (x.shape[0], 1, 1)
+    if x != y and not by_channel:
+        raise InvalidModelError(f"cannot {operation} {x} and {y}: the layouts differ")
+    groups, length = _groups(x, by_channel=False)
+    mask = _mask(x, groups)
+    return BoundKernel(
+        name=operation,
+        function=Kernel("elementwise", "binary", (operation,)),
+        parameters=np.array(
+            [groups, length, x.num_floats, address(mask), int(by_channel)], np.int64
+        ),
+        input_layouts=(x, y),
+        output_layout=x,
+        keep_alive=(mask,),
+        scratch_floats=2 * LANES,
+    )
+
+
+def pixels_to_float(x: Layout, scale: float = 1.0 / 255.0) -> BoundKernel:
+    """uint8 pixels as float32 * scale, planar as they come."""
+    if x.kind != "uint8":
+        raise InvalidModelError(f"pixels are uint8, not {x}")
+    factor = packed(np.full(LANES, scale, np.float32))
+    return BoundKernel(
+        name="pixels_to_float",
+        function=Kernel("elementwise", "pixels"),
+        parameters=np.array([x.num_items, address(factor)], np.int64),
+        input_layouts=(x,),
+        output_layout=Layout("planar", x.shape),
+        keep_alive=(factor,),
+        scratch_floats=LANES,
+    )

@@ -1,0 +1,82 @@
+"""What the processor offers: name, features, vector width, fused multiply-add."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+
+import llvmlite.binding as llvm
+
+from columnar_nn.errors import UsageError
+
+LANES = 16
+"""Channels in a block of the nchw16c layout, whatever the vector width is."""
+
+WIDTHS = (4, 8, 16)
+
+
+@functools.cache
+def processor_name() -> str:
+    """LLVM's name of the processor that numba compiles for (NUMBA_CPU_NAME overrides it)."""
+    return os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+
+
+@functools.cache
+def processor_features() -> str:
+    """LLVM's feature string that numba compiles for (NUMBA_CPU_FEATURES overrides it)."""
+    chosen = os.environ.get("NUMBA_CPU_FEATURES")
+    if chosen is not None:
+        return chosen
+    if os.environ.get("NUMBA_CPU_NAME") == "generic":
+        return ""
+    return llvm.get_host_cpu_features().flatten()
+
+
+@functools.cache
+def _features() -> frozenset[str]:
+    return frozenset(name for name in processor_features().split(",") if name.startswith("+"))
+
+
+def is_x86() -> bool:
+    """Whether this is an x86 processor (16 vector registers below AVX-512; NEON has 32)."""
+    return platform.machine().lower() in {"x86_64", "amd64", "i686"}
+
+
+@functools.cache
+def vector_width() -> int:
+    """float32 lanes a vector register holds: 16 (AVX-512), 8 (AVX) or 4 (SSE, NEON).
+
+    CNN_BENCH_VECTOR_WIDTH overrides it, for tests: LLVM legalises any width, correctly if
+    slowly. Raises UsageError when the override is not 4, 8 or 16.
+    """
+    chosen = os.environ.get("CNN_BENCH_VECTOR_WIDTH")
+    if chosen:
+        if chosen not in map(str, WIDTHS):
+            raise UsageError(f"CNN_BENCH_VECTOR_WIDTH is {chosen!r}: set it to 4, 8 or 16")
+        return int(chosen)
+    if "+avx512f" in _features():
+        return 16
+    return 8 if "+avx" in _features() else 4
+
+
+@functools.cache
+def has_fused_multiply_add() -> bool:
+    """Whether the processor multiplies and adds with one rounding in one instruction.
+
+    Without it `llvm.fma` becomes a library call an element (20 times slower, measured), so
+    the emitter writes a multiplication and an addition.
+    """
+    return not is_x86() or "+fma" in _features() or "+avx512f" in _features()
+
+
+@functools.cache
+def tile_pixels() -> int:
+    """Most output pixels a microkernel keeps in registers, beside one 16-channel block.
+
+    A tile of P pixels needs P * 16 / width accumulators, 16 / width filter vectors and a
+    broadcast value: 14 * 1 + 1 of AVX-512's 32 registers (the broadcast is part of its
+    multiply-add), 6 * 2 + 2 + 1 of AVX2's 16, 3 * 4 + 1 + 1 of SSE's 16, 6 * 4 + 1 + 1 of
+    NEON's 32.
+    """
+    return {16: 14, 8: 6, 4: 3 if is_x86() else 6}[vector_width()]

@@ -1,0 +1,111 @@
+"""How one image's tensor lies in memory, and a kernel bound to layouts and weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jit import Kernel
+
+Kind = Literal["uint8", "planar", "nchw16c", "int64"]
+
+ITEM_BYTES = {"uint8": 1, "planar": 4, "nchw16c": 4, "int64": 8}
+NUMPY_TYPES = {
+    "uint8": np.dtype(np.uint8),
+    "planar": np.dtype(np.float32),
+    "nchw16c": np.dtype(np.float32),
+    "int64": np.dtype(np.int64),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Memory of one image's tensor of `shape` (without the batch dimension).
+
+    kind "planar" is row-major float32: CHW images or features. "uint8" is planar pixels and
+    "int64" planar integers (argmax). "nchw16c" is float32 [ceil(C/16)][H][W][16]: channel c of
+    a pixel is lane c % 16 of block c // 16; the lanes past C always hold zero.
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.kind == "nchw16c" and len(self.shape) != 3:
+            raise InvalidModelError(f"nchw16c holds C x H x W images, not shape {self.shape}")
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of 16 channels, the last one perhaps not full."""
+        return -(-self.shape[0] // LANES)
+
+    @property
+    def num_items(self) -> int:
+        """Items stored for an image, padding lanes included."""
+        if self.kind == "nchw16c":
+            return self.blocks * self.shape[1] * self.shape[2] * LANES
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def num_floats(self) -> int:
+        """The same as num_items, for float32 kinds."""
+        return self.num_items
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes stored for an image."""
+        return self.num_items * ITEM_BYTES[self.kind]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """NumPy type of an item."""
+        return NUMPY_TYPES[self.kind]
+
+
+@dataclass(frozen=True, eq=False)
+class BoundKernel:
+    """A kernel with its sizes and packed weights, ready to run on one image.
+
+    `parameters` (int64) holds sizes and the addresses of arrays that `keep_alive` owns.
+    `scratch_floats` is what a thread needs while it runs, `multiply_adds` those really executed
+    for an image (fewer than the operator's with Winograd, more with padded channels),
+    `weight_bytes` the packed weights read for an image.
+    """
+
+    name: str
+    function: Kernel
+    parameters: np.ndarray
+    input_layouts: tuple[Layout, ...]
+    output_layout: Layout
+    keep_alive: tuple[np.ndarray, ...] = ()
+    scratch_floats: int = 0
+    multiply_adds: int = 0
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of packed weights read for an image."""
+        return sum(array.nbytes for array in self.keep_alive)
+
+
+def aligned(num_bytes: int) -> np.ndarray:
+    """Zeroed uint8 memory that starts at a cache line and ends with the last whole one."""
+    memory = np.zeros(num_bytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + num_bytes]
+
+
+def packed(values: np.ndarray) -> np.ndarray:
+    """A float32 copy of `values` in C order that starts at a cache line."""
+    copy = aligned(values.size * 4).view(np.float32).reshape(values.shape)
+    copy[...] = values
+    return copy
+
+
+def address(array: np.ndarray) -> int:
+    """Address of an array's first item."""
+    start: int = array.__array_interface__["data"][0]
+    return start

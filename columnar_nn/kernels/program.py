@@ -1,0 +1,220 @@
+"""A sequence of bound kernels over numbered buffers, run on the rows of a batch."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from columnar_nn.errors import InvalidDataError, InvalidPlanError
+from columnar_nn.kernels.jit import Kernel
+from columnar_nn.kernels.layout import BoundKernel, Layout, address, aligned
+
+Order = Literal["image", "step"]
+
+HEADER_WORDS = 8
+STEP_WORDS = 8
+RUNNER = Kernel("runner", "run", num_arguments=1)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel, the numbers of the buffers it reads, and of the one it writes."""
+
+    kernel: BoundKernel
+    inputs: tuple[int, ...]
+    output: int
+
+
+@functools.cache
+def _runner() -> ctypes._CFunctionType:
+    # a function made so releases the interpreter's lock while it runs
+    return ctypes.CFUNCTYPE(None, ctypes.c_int64)(RUNNER.address)
+
+
+@dataclass
+class _Memory:
+    """What a thread keeps between runs in one order: its table, buffers and scratch."""
+
+    table: np.ndarray
+    rows: int
+    arena: np.ndarray
+    scratch: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Steps in order, and the buffers that come from outside and go there.
+
+    A buffer is written by one step, or by several that each fill a part of it (concat), before
+    it is read. Raises InvalidPlanError when a step reads a buffer that nothing wrote or whose
+    layout is not the kernel's. Immutable and safe to run from several threads at once: each
+    has its own scratch memory, kept from run to run.
+    """
+
+    steps: tuple[Step, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    layouts: dict[int, Layout] = field(init=False)
+    _offsets: dict[int, int] = field(init=False)
+    _image_bytes: int = field(init=False)
+    _threads: threading.local = field(init=False, default_factory=threading.local)
+
+    def __post_init__(self) -> None:
+        layouts: dict[int, Layout] = {}
+        written = set(self.inputs)
+        for step in self.steps:
+            for number, layout in (
+                *zip(step.inputs, step.kernel.input_layouts, strict=True),
+                (step.output, step.kernel.output_layout),
+            ):
+                if layouts.setdefault(number, layout) != layout:
+                    raise InvalidPlanError(
+                        f"buffer {number} holds {layouts[number]}, but kernel "
+                        f"{step.kernel.name} needs {layout}: insert a reorder step"
+                    )
+            missing = [number for number in step.inputs if number not in written]
+            if missing:
+                raise InvalidPlanError(f"kernel {step.kernel.name} reads unwritten {missing}")
+            if step.output in self.inputs:
+                raise InvalidPlanError(f"kernel {step.kernel.name} writes an input of the program")
+            written.add(step.output)
+        if not written.issuperset(self.outputs):
+            raise InvalidPlanError(f"nothing writes an output of {self.outputs}")
+        offsets, image_bytes = _place(self.steps, self.inputs, self.outputs, layouts)
+        object.__setattr__(self, "layouts", layouts)
+        object.__setattr__(self, "_offsets", offsets)
+        object.__setattr__(self, "_image_bytes", image_bytes)
+
+    def scratch_bytes(self, order: Order, rows: int) -> int:
+        """Bytes a thread holds to run `rows` rows: intermediate buffers and kernel scratch."""
+        images = rows if order == "step" else 1
+        return self._image_bytes * images + self._kernel_scratch_bytes
+
+    @property
+    def _kernel_scratch_bytes(self) -> int:
+        return max((step.kernel.scratch_floats for step in self.steps), default=0) * 4
+
+    def run(
+        self,
+        input_arrays: Sequence[np.ndarray],
+        output_arrays: Sequence[np.ndarray],
+        order: Order = "image",
+        step_nanoseconds: np.ndarray | None = None,
+    ) -> None:
+        """Computes `output_arrays` from `input_arrays`, each [rows, ...] and C-contiguous.
+
+        order "image" takes each row through all steps, with intermediate buffers of one image
+        that stay in the core's cache; "step" takes all rows through a step before the next.
+        The time of each step is added to `step_nanoseconds` (int64, one item a step).
+        Releases the interpreter's lock. Raises InvalidDataError when an array does not fit.
+        """
+        rows = len(output_arrays[0])
+        memory = self._memory(order, rows)
+        table = memory.table
+        external: dict[int, int] = {}
+        for number, array in zip(
+            (*self.inputs, *self.outputs), (*input_arrays, *output_arrays), strict=True
+        ):
+            layout = self.layouts[number]
+            if (
+                array.dtype != layout.dtype
+                or array.nbytes != rows * layout.num_bytes
+                or not array.flags.c_contiguous
+            ):
+                raise InvalidDataError(
+                    f"buffer {number} is {array.dtype} {array.shape}: pass a C-contiguous "
+                    f"{layout.dtype} array of {rows} rows of {layout.num_items} items ({layout})"
+                )
+            external[number] = address(array)
+        table[1] = rows
+        table[7] = 0 if step_nanoseconds is None else address(step_nanoseconds)
+        for position, number in self._external_places:
+            table[position] = external[number]
+        _runner()(address(table))
+
+    @functools.cached_property
+    def _external_places(self) -> tuple[tuple[int, int], ...]:
+        """(position in the table, buffer number) of every address that a run brings."""
+        outside = {*self.inputs, *self.outputs}
+        places = []
+        for index, step in enumerate(self.steps):
+            entry = HEADER_WORDS + STEP_WORDS * index
+            for slot, number in enumerate(step.inputs):
+                if number in outside:
+                    places.append((entry + 2 + 2 * slot, number))
+            if step.output in outside:
+                places.append((entry + 6, step.output))
+        return tuple(places)
+
+    def _memory(self, order: Order, rows: int) -> _Memory:
+        kept: dict[str, _Memory] = self._threads.__dict__
+        memory = kept.get(order)
+        if memory is None or (order == "step" and memory.rows < rows):
+            memory = kept[order] = self._allocate(order, rows)
+        return memory
+
+    def _allocate(self, order: Order, rows: int) -> _Memory:
+        images = rows if order == "step" else 1
+        arena = aligned(self._image_bytes * images)
+        scratch = aligned(self._kernel_scratch_bytes)
+        table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
+        table[0] = len(self.steps)
+        table[2] = order == "step"
+        table[3] = address(scratch)
+        table[5] = 1
+        outside = {*self.inputs, *self.outputs}
+        for index, step in enumerate(self.steps):
+            entry = HEADER_WORDS + STEP_WORDS * index
+            table[entry] = step.kernel.function.address
+            table[entry + 1] = address(step.kernel.parameters)
+            places = [*enumerate(step.inputs, start=1), (3, step.output)]
+            for slot, number in places:
+                if number in outside:
+                    table[entry + 2 * slot + 1] = self.layouts[number].num_bytes
+                else:
+                    table[entry + 2 * slot] = address(arena) + self._offsets[number] * images
+                    stride = _image_stride(self.layouts[number]) if order == "step" else 0
+                    table[entry + 2 * slot + 1] = stride
+        return _Memory(table, rows, arena, scratch)
+
+
+def _image_stride(layout: Layout) -> int:
+    return -(-layout.num_bytes // 64) * 64
+
+
+def _place(
+    steps: Sequence[Step],
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    layouts: dict[int, Layout],
+) -> tuple[dict[int, int], int]:
+    """Byte offsets of the inner buffers, sharing memory where lifetimes do not meet; the total."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for index, step in enumerate(steps):
+        first.setdefault(step.output, index)
+        for number in (*step.inputs, step.output):
+            last[number] = index
+    placed: list[tuple[int, int, int]] = []  # (offset, end, last step) of live buffers
+    offsets: dict[int, int] = {}
+    total = 0
+    for number in sorted(first, key=first.__getitem__):
+        if number in inputs or number in outputs:
+            continue
+        size = _image_stride(layouts[number])
+        placed = sorted(entry for entry in placed if entry[2] >= first[number])
+        offset = 0
+        for start, end, _ in placed:
+            if offset + size <= start:
+                break
+            offset = max(offset, end)
+        placed.append((offset, offset + size, last[number]))
+        offsets[number] = offset
+        total = max(total, offset + size)
+    return offsets, total
