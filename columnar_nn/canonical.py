@@ -30,8 +30,6 @@ TRAINING = frozenset(
     | {"training_mode", "broadcast"}
 )
 """Attributes without a meaning in inference, or replaced by broadcasting in later versions."""
-FIRST_INPUTS = {"BatchNormalization": 5, "Dropout": 1}
-"""How many inputs of a node matter in inference, for those that have more."""
 
 
 @dataclass
@@ -74,11 +72,8 @@ def canonical_nodes(node: Node, rewriting: Rewriting) -> list[Node]:
 
     Raises InvalidModelError when an attribute is missing or makes no sense.
     """
-    node = replace(
-        node,
-        inputs=node.inputs[: FIRST_INPUTS.get(node.op_type, len(node.inputs))],
-        outputs=node.outputs if node.op_type in LOWERED else node.outputs[:1],
-    )
+    if node.op_type not in LOWERED:
+        node = replace(node, outputs=node.outputs[:1])  # others are absent: see above
     rule = REWRITES.get(node.op_type)
     try:
         return [_explicit(n, rewriting) for n in (rule(node, rewriting) if rule else [node])]
@@ -101,10 +96,10 @@ def _explicit(node: Node, rewriting: Rewriting) -> Node:
     inputs = list(node.inputs)
     while inputs and not inputs[-1]:
         inputs.pop()
-    operands = operands_of(node, rewriting.shapes, rewriting.weights)
     if node.op_type == "Transpose" and "perm" not in attributes:
-        attributes["perm"] = list(range(len(operands.shape(0))))[::-1]
+        attributes["perm"] = list(range(len(rewriting.shapes[node.inputs[0]])))[::-1]
     if node.op_type in ("Conv", "MaxPool", "AveragePool"):
+        operands = operands_of(node, rewriting.shapes, rewriting.weights)
         attributes.update(_window_attributes(operands))
     return replace(
         node,
@@ -220,6 +215,14 @@ def _softmax(node: Node, rewriting: Rewriting) -> list[Node]:
     ]
 
 
+def _dropout(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Nothing but its first input matters, unless a third one asks for training mode."""
+    training = node.inputs[2] if len(node.inputs) > 2 else ""
+    if training and (training not in rewriting.weights or rewriting.weights[training].any()):
+        raise InvalidModelError("training mode is not supported; export for inference")
+    return [replace(node, inputs=node.inputs[:1])]
+
+
 def _split(node: Node, rewriting: Rewriting) -> list[Node]:
     """Split as one Slice for each output."""
     shape = rewriting.shapes[node.inputs[0]]
@@ -268,6 +271,7 @@ REWRITES: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
     **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceMean"), _axes),
     "Clip": _clip,
+    "Dropout": _dropout,
     "PRelu": _prelu,
     "Pad": _pad,
     "Reshape": _reshape,

@@ -75,7 +75,7 @@ def from_proto(model: onnx.ModelProto, folder: Path, name: str = "network") -> G
         model.graph.name or name,
         tuple(importer.nodes),
         tuple(inputs),
-        tuple(_output_spec(value, importer.shapes) for value in model.graph.output),
+        tuple(_output_spec(value, importer) for value in model.graph.output),
         importer.weights,
     )
     return graph.with_outputs(graph.outputs)
@@ -211,7 +211,7 @@ def _input_spec(value: onnx.ValueInfoProto) -> TensorSpec:
         raise InvalidModelError(f"input {value.name!r} has no shape: export with one")
     shape: list[int | None] = []
     for index, dimension in enumerate(tensor.shape.dim):
-        if dimension.HasField("dim_value") and dimension.dim_value > 0:
+        if dimension.HasField("dim_value"):
             shape.append(dimension.dim_value)
         elif index == 0:
             shape.append(None)
@@ -223,11 +223,13 @@ def _input_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     return TensorSpec(value.name, tuple(shape))
 
 
-def _output_spec(value: onnx.ValueInfoProto, shapes: dict[str, Shape]) -> TensorSpec:
-    """Name and inferred shape of a network output."""
-    if value.name not in shapes:
+def _output_spec(value: onnx.ValueInfoProto, importer: _Importer) -> TensorSpec:
+    """Name and inferred shape of a network output; float32 unless it is another constant."""
+    if value.name not in importer.shapes:
         raise InvalidModelError(f"output {value.name!r} is made by no node")
-    return TensorSpec(value.name, shapes[value.name])
+    weight = importer.weights.get(value.name)
+    dtype = "float32" if weight is None else str(weight.dtype)
+    return TensorSpec(value.name, importer.shapes[value.name], dtype)
 
 
 def _load_external_data(model: onnx.ModelProto, folder: Path) -> None:

@@ -131,5 +131,4 @@ RULES = {
     "MaxPool": pool,
     "AveragePool": pool,
     "GlobalAveragePool": global_pool,
-    "GlobalMaxPool": global_pool,
 }

@@ -1,0 +1,102 @@
+"""ONNX's own backend test cases, for every engine that takes a graph and gives outputs.
+
+The cases come with the onnx package: generated node cases for the operators of this project,
+and its folders simple, pytorch-operator and pytorch-converted.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from onnx.backend.test import loader
+
+from columnar_nn import onnx_io
+from columnar_nn.canonical import IMPLICIT, LOWERED
+from columnar_nn.graph import Graph
+from columnar_nn.shapes import RULES
+
+OPERATORS = frozenset(RULES) | IMPLICIT | LOWERED
+FOLDERS = ("simple", "pytorch-operator", "pytorch-converted")
+TWO_SIDED = frozenset({"Add", "Sub", "Mul", "Div", "Concat", "Sum"})
+"""Operators whose second input is data like the first, not a parameter."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model with one set of inputs and the outputs ONNX expects, in the model's order."""
+
+    name: str
+    kind: str
+    model: onnx.ModelProto
+    inputs: tuple[np.ndarray, ...]
+    outputs: tuple[np.ndarray, ...]
+    rtol: float
+    atol: float
+
+
+@cache
+def all_cases() -> tuple[Case, ...]:
+    """Node cases made of this project's operators only, then every case of the folders."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # making the cases of other operators warns
+        node_cases = loader.load_model_tests(kind="node")
+    found = [
+        Case(c.name, c.kind, c.model, tuple(inputs), tuple(outputs), c.rtol, c.atol)
+        for c in node_cases
+        if OPERATORS.issuperset(node.op_type for node in c.model.graph.node)
+        for inputs, outputs in c.data_sets[:1]
+    ]
+    for kind in FOLDERS:
+        for c in loader.load_model_tests(kind=kind):
+            folder = Path(c.model_dir)
+            data = folder / "test_data_set_0"
+            found.append(
+                Case(
+                    c.name,
+                    kind,
+                    onnx.load(folder / "model.onnx"),
+                    tuple(_arrays(data, "input")),
+                    tuple(_arrays(data, "output")),
+                    c.rtol,
+                    c.atol,
+                )
+            )
+    return tuple(found)
+
+
+def _arrays(folder: Path, role: str) -> Iterator[np.ndarray]:
+    """The arrays stored as <role>_0.pb, <role>_1.pb, ..."""
+    for index in range(len(list(folder.glob(f"{role}_*.pb")))):
+        content = (folder / f"{role}_{index}.pb").read_bytes()
+        yield numpy_helper.to_array(onnx.TensorProto.FromString(content))
+
+
+def graph_and_inputs(case: Case) -> tuple[Graph, dict[str, np.ndarray]]:
+    """The imported network of a case, and its inputs by name.
+
+    Many cases pass filters, axes or shapes as inputs; networks hold them as constants, so they
+    become constants here. Raises what `onnx_io` raises.
+    """
+    model = onnx.ModelProto.FromString(case.model.SerializeToString())
+    parameters = {
+        name
+        for node in model.graph.node
+        if node.op_type not in TWO_SIDED
+        for name in node.input[node.op_type != "ConstantOfShape" :]
+    }
+    stored = {initializer.name for initializer in model.graph.initializer}
+    names = [value.name for value in model.graph.input if value.name not in stored]
+    inputs = {}
+    for name, array in zip(names, case.inputs, strict=True):
+        if name in parameters:
+            model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+        else:
+            inputs[name] = array
+    return onnx_io.from_proto(model, Path(), case.name), inputs

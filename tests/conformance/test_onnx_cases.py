@@ -1,0 +1,61 @@
+"""Every engine gives what ONNX's own backend cases expect, but for the gaps listed as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pytest
+from closeness import assert_close
+from conformance.onnx_cases import Case, all_cases, graph_and_inputs
+from conformance.onnx_gaps import ENGINES, IMPORT
+
+from columnar_nn.errors import CnnBenchError
+from columnar_nn.graph import Graph
+from reference.evaluate import evaluate
+
+Runner = Callable[[Graph, Mapping[str, np.ndarray]], list[np.ndarray]]
+"""Computes a graph's outputs, in their order, from its inputs by name."""
+
+
+def run_reference(graph: Graph, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    names = [spec.name for spec in graph.outputs]
+    results = evaluate(graph.nodes, graph.weights, inputs, names)
+    return [results[name] for name in names]
+
+
+RUNNERS: dict[str, Runner] = {"reference": run_reference}
+
+
+def gap(patterns: Mapping[str, str], case: Case) -> str | None:
+    """Why a case is not run; None if it is."""
+    matching = (reason for pattern, reason in patterns.items() if fnmatchcase(case.name, pattern))
+    return next(matching, None)
+
+
+@pytest.mark.parametrize("case", all_cases(), ids=lambda case: f"{case.kind}-{case.name}")
+@pytest.mark.parametrize("engine", RUNNERS)
+def test_case(engine: str, case: Case) -> None:
+    reason = gap(IMPORT, case)
+    if reason:
+        with pytest.raises(CnnBenchError):
+            graph_and_inputs(case)
+        pytest.skip(reason)
+    graph, inputs = graph_and_inputs(case)
+    reason = gap(ENGINES[engine], case)
+    if reason:
+        with pytest.raises(CnnBenchError):
+            RUNNERS[engine](graph, inputs)
+        pytest.skip(reason)
+    outputs = RUNNERS[engine](graph, inputs)
+    assert len(outputs) == len(case.outputs)
+    for actual, expected in zip(outputs, case.outputs, strict=True):
+        assert_close(actual, expected, rtol=case.rtol, atol=case.atol)
+
+
+@pytest.mark.parametrize("patterns", [IMPORT, *ENGINES.values()], ids=["import", *ENGINES])
+def test_every_gap_names_a_case(patterns: Mapping[str, str]) -> None:
+    names = [case.name for case in all_cases()]
+    idle = [p for p in patterns if not any(fnmatchcase(name, p) for name in names)]
+    assert idle == []
