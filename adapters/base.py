@@ -96,7 +96,7 @@ class Backend(ABC):
     """The extra of this project that installs it; empty if the core does."""
     configurations: ClassVar[Mapping[str, Configuration]]
 
-    @classmethod
+    @classmethod  # noqa: B027 - the core has nothing to import
     def import_framework(cls) -> None:
         """Imports the engine; raises MissingPackageError when it is not installed."""
 

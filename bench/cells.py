@@ -1,0 +1,95 @@
+"""What is compared: backends and configurations, numbers of samples, and which are affordable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from adapters import registry
+from columnar_nn.errors import UsageError
+
+MIN_RUNS = 3
+"""Timed runs that a cell gets even if they exceed its budget."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One backend in one configuration."""
+
+    backend: str
+    configuration: str
+    description: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.backend}:{self.configuration}"
+
+
+def select(names: Sequence[str]) -> tuple[Selection, ...]:
+    """The selections meant by NAME or NAME:CONFIGURATION, each once, in order.
+
+    A NAME alone means its "default" and "best" configurations; no names mean every backend. A
+    backend whose adapter cannot be imported stays in, for its worker to report why. Raises
+    UsageError for an unknown name or configuration.
+    """
+    chosen: dict[Selection, None] = {}
+    for text in names or registry.BACKENDS:
+        backend, _, configuration = text.partition(":")
+        try:
+            known = registry.load(backend).configurations
+        except ImportError:
+            chosen[Selection(backend, configuration or "default")] = None
+            continue
+        if configuration and configuration not in known:
+            raise UsageError(
+                f"{backend} has no configuration {configuration!r}: choose from {', '.join(known)}"
+            )
+        for name, details in known.items():
+            if name == configuration or (not configuration and details.role != "variant"):
+                chosen[Selection(backend, name, details.description)] = None
+    return tuple(chosen)
+
+
+def parse_samples(text: str) -> tuple[int, ...]:
+    """Numbers of samples from "1,10,100", ascending, each once; raises UsageError."""
+    try:
+        counts = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        counts = []
+    if not counts or counts[0] < 1:
+        raise UsageError(f"--samples {text!r}: expected positive whole numbers such as 1,10,100")
+    return tuple(counts)
+
+
+def predict_seconds(measured: Mapping[int, float], samples: int) -> float | None:
+    """Seconds that one run of `samples` would take, from runs of fewer; None without any.
+
+    From one run in proportion; from several along the line through the two largest, which
+    leaves a constant cost out of the proportion.
+    """
+    counts = sorted(count for count in measured if count < samples)
+    if not counts:
+        return None
+    last = counts[-1]
+    slope = measured[last] / last
+    if len(counts) > 1:
+        before = counts[-2]
+        line = (measured[last] - measured[before]) / (last - before)
+        slope = min(slope, max(line, 0.0))
+    return measured[last] + slope * (samples - last)
+
+
+def rows_to_compare(samples: Sequence[int], limit: int) -> np.ndarray:
+    """Sorted rows, about `limit` of them, on which outputs are compared with the reference.
+
+    All rows if they are few enough; else some of every cell, spread evenly and with its first
+    and last rows, where an engine's handling of the last, smaller batch would go wrong.
+    """
+    largest = max(samples)
+    if largest <= limit:
+        return np.arange(largest)
+    share = max(2, limit // len(samples))
+    chosen = [np.linspace(0, count - 1, min(share, count)).round() for count in samples]
+    return np.unique(np.concatenate(chosen)).astype(np.int64)

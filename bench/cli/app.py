@@ -1,0 +1,115 @@
+"""The command `cnn-bench`: its sub-commands, imported when called, and its errors in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module, metadata
+from typing import Annotated
+
+import typer
+
+from columnar_nn.errors import CnnBenchError
+
+COMMANDS = {
+    "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
+    "data": ("bench.cli.data:app", "Make, inspect and fetch image data."),
+    "model": ("bench.cli.model:app", "Show networks and their layers."),
+    "train": ("bench.cli.train:train", "Train a network with PyTorch and write it as ONNX."),
+    "explain": ("bench.cli.explain:explain", "Print the plan by which an engine runs a network."),
+    "cache": ("bench.cli.cache:app", "Show or clear the cache of compiled kernels."),
+}
+"""Name of each command: the function or Typer app that is it, and its line of help."""
+
+DEBUG_VARIABLE = "CNN_BENCH_DEBUG"
+"""Set to anything, this environment variable asks for tracebacks, as --debug does."""
+
+EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
+
+_PASS_THROUGH = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],
+}
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 all passed, 1 a comparison failed, 2 wrong usage."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1 or bool(os.environ.get(DEBUG_VARIABLE))
+    try:
+        status = _application()(arguments, prog_name="cnn-bench", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(_complain("interrupted", EXIT_INTERRUPTED))
+    except BrokenPipeError:
+        # The reader, `head` perhaps, has what it wanted; a second error on flushing is moot.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        sys.exit(_complain(_line(error), EXIT_USAGE))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, CnnBenchError):
+        return str(error)
+    if hasattr(error, "format_message"):  # a wrong option or argument, as Typer words it
+        return f"{error.format_message()} (see cnn-bench --help)"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} (this is a bug: run again with --debug)"
+
+
+def _complain(line: str, status: int) -> int:
+    print(f"cnn-bench: error: {line}", file=sys.stderr)
+    return status
+
+
+def _application() -> typer.Typer:
+    application = _typer()
+
+    @application.callback()
+    def options(
+        version: Annotated[
+            bool,
+            typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+        ] = False,
+        debug: Annotated[
+            bool, typer.Option("--debug", help="Print tracebacks; allowed after a command too.")
+        ] = False,
+    ) -> None:
+        """Compare engines for convolutional networks: a columnar executor and its peers."""
+
+    for name, (target, text) in COMMANDS.items():
+        _register(application, name, target, text)
+    return application
+
+
+def _typer() -> typer.Typer:
+    return typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _register(application: typer.Typer, name: str, target: str, text: str) -> None:
+    """Adds a command that imports `target` only once it is called, whatever its arguments."""
+
+    @application.command(name, help=text, context_settings=_PASS_THROUGH)
+    def call(context: typer.Context) -> None:
+        module, _, attribute = target.partition(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, typer.Typer):
+            function, command = command, typer.Typer(add_completion=False)
+            command.command()(function)
+        status = command(context.args, prog_name=f"cnn-bench {name}", standalone_mode=False)
+        raise typer.Exit(status if isinstance(status, int) else 0)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"cnn-bench {metadata.version('cnn-bench')}")
+        raise typer.Exit
+
+
+if __name__ == "__main__":
+    main()

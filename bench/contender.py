@@ -1,0 +1,333 @@
+"""One backend configuration in a comparison: its worker, its cells, and how they end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import cells, inputs, statistics
+from bench.cells import Selection
+from bench.inputs import Inputs, Truth
+from bench.parity import Parity
+from bench.result import BackendRecord, Benchmark
+from bench.status import CRASHED, MISTRUSTED, NOT_RUN, worst
+from bench.worker_process import WorkerError, WorkerProcess
+from bench.worker_session import PRIMING_LIMIT_S
+
+_WARM_TWICE_LIMIT_S = 0.5
+"""A cell expected to take less is warmed twice, so that its time is not its compilation's."""
+
+_MAX_RESTARTS = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to measure.
+
+    A cell is run at least `runs` times and `min_time` seconds, but beyond `budget` seconds no
+    more often than cells.MIN_RUNS, and not at all if one run would take longer than that. A
+    worker that does not answer within `timeout` seconds is hanging.
+    """
+
+    runs: int
+    min_time: float
+    budget: float
+    timeout: float
+
+
+@dataclass
+class CellState:
+    """A cell on its way: times so far, and its end if it has come to one other than success.
+
+    `calibrated` is how long a run took when warm, `predicted` how long one would take that is
+    not run for that reason; both in seconds.
+    """
+
+    samples: int
+    batch_size: int
+    times: list[float] = field(default_factory=list)
+    phases: list[dict[str, float]] = field(default_factory=list)
+    status: str = ""
+    reason: str = ""
+    calibrated: float | None = None
+    predicted: float | None = None
+    parity: Parity | None = None
+    accuracy: float | None = None
+
+    def end(self, status: str, reason: str) -> None:
+        """Ends the cell unless it has ended before."""
+        if not self.status:
+            self.status, self.reason = status, reason
+
+    def finished(self, limits: Limits) -> bool:
+        """Whether no more runs are needed, or none can be afforded."""
+        total = sum(self.times)
+        enough = len(self.times) >= limits.runs and total >= limits.min_time
+        spent = len(self.times) >= min(cells.MIN_RUNS, limits.runs) and total >= limits.budget
+        return bool(self.status) or enough or spent
+
+
+class Contender:
+    """A backend configuration from cold start to its last run.
+
+    No method raises for what the backend does wrong: that becomes the status of its cells.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        *,
+        samples: Sequence[int],
+        batch_size: int,
+        algorithm: str,
+        cpus: Sequence[int],
+        limits: Limits,
+        folder: Path,
+    ) -> None:
+        self.selection = selection
+        self.cells = [CellState(count, min(batch_size, count)) for count in samples]
+        self._batch_size = batch_size
+        self._algorithm = algorithm
+        self._cpus = cpus
+        self._limits = limits
+        self._folder = folder
+        self._worker: WorkerProcess | None = None
+        self._restarts = 0
+        self._cold_start: dict[str, Any] = {}
+        self._description: dict[str, Any] = {}
+        self._peak_rss = 0
+
+    def start(self, data: Inputs) -> None:
+        """Spawns the worker; imports, builds and runs one image, each timed."""
+        self._data = data
+        try:
+            self._cold_start = self._spawn()
+            self._description = self._ask("describe")
+        except WorkerError as error:
+            self._end_all(error.status, error.reason)
+            self.kill()
+
+    def _spawn(self) -> dict[str, Any]:
+        folder = self._folder / f"{self.selection.label.replace(':', '-')}-{self._restarts}"
+        folder.mkdir()
+        self._worker = WorkerProcess(folder, self._cpus)
+        imported = self._ask("import_framework", backend=self.selection.backend)
+        built = self._ask(
+            "build",
+            graph=str(self._data.graph),
+            configuration=self.selection.configuration,
+            threads=len(self._cpus),
+            batch_size=self._batch_size,
+            algorithm=self._algorithm,
+        )
+        first = self._ask("run", images=str(self._data.images), samples=1, batch_size=1)
+        return {
+            "process_s": imported["process_seconds"],
+            "import_s": imported["seconds"],
+            "build_s": built["seconds"],
+            "first_inference_s": first["times"][0],
+            "cold_start_s": first["since_start"],
+            "start_rss_bytes": imported["start_rss_bytes"],
+        }
+
+    def outputs_for(self, images: Path, samples: int, batch_size: int, outputs: Path) -> float:
+        """Runs another Arrow file once and writes its outputs; seconds. Raises WorkerError."""
+        reply = self._ask(
+            "run",
+            images=str(images),
+            samples=samples,
+            batch_size=batch_size,
+            outputs=str(outputs),
+        )
+        return float(reply["times"][0])
+
+    def warm_up(self, cell: CellState, truth: Truth | None) -> None:
+        """Runs the cell untimed and checks its output, unless it would take too long."""
+        if cell.status:
+            return
+        known = {c.samples: c.calibrated for c in self.cells if c.calibrated is not None}
+        expected = cells.predict_seconds(known, cell.samples)
+        if expected is not None and expected > self._limits.budget:
+            cell.predicted = expected
+            cell.end(NOT_RUN, f"one run would take about {expected:.0f} s")
+            return
+        if expected is None:
+            expected = self._cold_start["first_inference_s"] * cell.samples
+        outputs = self._folder / "outputs.arrow"
+        reply = self._attempt(cell, outputs=str(outputs), prime=expected < _WARM_TWICE_LIMIT_S)
+        if reply is None:
+            return
+        cell.calibrated = reply["times"][0]
+        arrays = inputs.outputs_of(outputs)
+        cell.accuracy = inputs.accuracy(arrays, self._data.labels)
+        if truth is not None:
+            cell.parity = truth.compare(arrays)
+
+    def turn(self, cell: CellState, turns_left: int) -> None:
+        """Times the cell's share of its runs in one of `turns_left` turns."""
+        runs = math.ceil((self._limits.runs - len(cell.times)) / turns_left)
+        seconds = (self._limits.min_time - sum(cell.times)) / turns_left
+        short = cell.calibrated is not None and cell.calibrated < PRIMING_LIMIT_S
+        reply = self._attempt(cell, min_runs=max(1, runs), min_seconds=seconds, prime=short)
+        if reply is not None:
+            cell.times += reply["times"]
+            cell.phases += reply["phases"]
+
+    def finish(self) -> None:
+        """Asks once more what was run, now that every batch size has been seen, and ends it."""
+        if self._worker is not None:
+            try:
+                self._description = self._ask("describe")
+            except WorkerError as error:
+                self._end_all(error.status, error.reason)
+            self._worker.close()
+            self._worker = None
+
+    def kill(self) -> None:
+        """Ends the worker at once, whatever it is doing."""
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+
+    def _attempt(self, cell: CellState, **arguments: Any) -> dict[str, Any] | None:
+        """Runs a cell; a failure ends it, and the untried larger ones, and revives the worker."""
+        try:
+            return self._ask(
+                "run",
+                images=str(self._data.images),
+                samples=cell.samples,
+                batch_size=cell.batch_size,
+                **arguments,
+            )
+        except WorkerError as error:
+            cell.end(error.status, error.reason)
+            for other in self.cells:
+                if other.samples > cell.samples and other.calibrated is None:
+                    other.end(NOT_RUN, f"{error.status} at {cell.samples} sample(s)")
+            if error.fatal:
+                self._revive(error)
+            return None
+
+    def _revive(self, error: WorkerError) -> None:
+        self.kill()
+        if self._restarts == _MAX_RESTARTS:
+            self._end_all(error.status, error.reason)
+            return
+        self._restarts += 1
+        try:
+            self._spawn()
+        except WorkerError as again:
+            self._end_all(again.status, again.reason)
+            self.kill()
+
+    def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """One command; the worker runs only while it is being answered."""
+        if self._worker is None:
+            raise WorkerError(CRASHED, "the worker has ended", fatal=False)
+        self._worker.resume()
+        reply = self._worker.request(command, self._limits.timeout, **arguments)
+        self._worker.pause()
+        self._peak_rss = max(self._peak_rss, reply["peak_rss_bytes"])
+        return reply
+
+    def _end_all(self, status: str, reason: str) -> None:
+        for cell in self.cells:
+            if not cell.finished(self._limits):
+                cell.end(status, reason)
+
+    def record(self) -> BackendRecord:
+        """The backend as it was run; its status is the worst of its cells'."""
+        benchmarks = self.benchmarks()
+        status = worst(benchmark.status for benchmark in benchmarks)
+        reason = next(b.reason for b in benchmarks if b.status == status)
+        return BackendRecord(
+            backend=self.selection.backend,
+            configuration=self.selection.configuration,
+            threads=len(self._cpus),
+            status=status,
+            reason=reason,
+            peak_rss_bytes=self._peak_rss or None,
+            description=self.selection.description,
+            versions=self._description.get("versions", {}),
+            precision=self._description.get("precision", ""),
+            layout=self._description.get("layout", ""),
+            algorithm=self._description.get("algorithm", ""),
+            notes=tuple(self._description.get("notes", ())),
+            **self._cold_start,
+        )
+
+    def benchmarks(self) -> list[Benchmark]:
+        """What is known of each cell by now."""
+        return [self._benchmark(cell) for cell in self.cells]
+
+    def _benchmark(self, cell: CellState) -> Benchmark:
+        status, reason = _ending(cell)
+        return Benchmark(
+            backend=self.selection.backend,
+            configuration=self.selection.configuration,
+            samples=cell.samples,
+            batch_size=cell.batch_size,
+            threads=len(self._cpus),
+            status=status,
+            reason=reason,
+            predicted_s=cell.predicted,
+            accuracy=cell.accuracy,
+            **_timing(cell, self._limits),
+            **_figures(cell.parity),
+        )
+
+
+def _ending(cell: CellState) -> tuple[str, str]:
+    if cell.status:
+        return cell.status, cell.reason
+    if not cell.times:
+        return NOT_RUN, "the comparison ended before it"
+    if cell.parity is None:
+        return MISTRUSTED, "there is no reference output to compare with"
+    return cell.parity.status, cell.parity.reason
+
+
+def _timing(cell: CellState, limits: Limits) -> dict[str, Any]:
+    if not cell.times:
+        return {}
+    estimate = statistics.estimate_median(cell.times)
+    warnings = []
+    if statistics.spread(cell.times) > statistics.STABLE_SPREAD:
+        warnings.append(
+            f"unstable: half of the times differ by over {statistics.STABLE_SPREAD:.0%}"
+        )
+    if len(cell.times) < limits.runs:
+        warnings.append(f"{len(cell.times)} runs instead of {limits.runs}")
+    return {
+        "times": tuple(cell.times),
+        "phases": {
+            name: float(np.median([run[name] for run in cell.phases])) for name in cell.phases[0]
+        },
+        "median_s": estimate.median,
+        "ci_low_s": estimate.low,
+        "ci_high_s": estimate.high,
+        "ci_confidence": estimate.confidence,
+        "images_per_second": cell.samples / estimate.median,
+        "warning": "; ".join(warnings),
+    }
+
+
+def _figures(parity: Parity | None) -> dict[str, Any]:
+    if parity is None:
+        return {}
+    return {
+        "max_abs": parity.max_abs,
+        "max_rel": parity.max_rel,
+        "max_ulp": parity.max_ulp,
+        "sqnr_db": parity.sqnr_db,
+        "cosine": parity.cosine,
+        "top1_agreement": parity.top1_agreement,
+        "outside": parity.outside,
+        "min_tolerance": parity.min_tolerance,
+        "parity_rows": parity.rows,
+    }

@@ -1,0 +1,379 @@
+"""A comparison's result as tables of at most 100 columns; nothing here measures or decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from bench.result import BackendRecord, Benchmark, Result
+from bench.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
+
+WIDTH = 100
+
+_STYLES = {PASSED: "green", NOT_RUN: "dim"} | dict.fromkeys(UNSUCCESSFUL, "bold red")
+_MIB = 2**20
+
+
+def show(result: Result, console: Console) -> None:
+    """Prints all of the result: times, ratios, cold starts, parity, and what was compared."""
+    console.width = max(console.width, WIDTH)
+    records = _by_speed(result)
+    _show_heading(result, console)
+    _show_title(console, "Time in ms, median ± half of its confidence interval")
+    for samples in _fitting(result, records):
+        _print_table(console, _time_table(result, records, samples))
+    _show_footnotes(result, console)
+    _show_verdicts(result, console)
+    _show_title(console, "Throughput at the most images each backend ran")
+    _print_table(console, _throughput_table(result, records))
+    console.print(
+        "input, compute, output: ms/image in each phase. ÷fastest, ÷PyTorch: its time over the "
+        "fastest's and\nPyTorch's best on as many images.",
+        style="dim",
+        highlight=False,
+    )
+    _show_title(console, "Cold start in s, from process start to one image's result; memory in MiB")
+    _print_table(console, _cold_start_table(records))
+    _show_parity(result, records, console)
+    _show_endings(result, console)
+    _show_configurations(records, console)
+    _show_machine(result, console)
+
+
+def _show_heading(result: Result, console: Console) -> None:
+    context = result.context
+    settings, model, data = context["settings"], context["model"], context["data"]
+    console.print(
+        f"[bold]{escape(model['name'])}[/] ({model['parameters']:,} parameters) on "
+        f"[bold]{escape(data['name'])}[/] ({data['rows']:,} images), in batches of up to "
+        f"{settings['batch_size']}, {_count(settings['threads'], 'thread')} on CPU "
+        f"{', '.join(map(str, settings['cpus']))}",
+        highlight=False,
+    )
+    for warning in context["warnings"]:
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+
+
+def _time_table(result: Result, records: Sequence[BackendRecord], samples: Sequence[int]) -> Table:
+    table = _table(*map(_images, samples))
+    for record in records:
+        cells = [_find(result, record, count) for count in samples]
+        table.add_row(escape(record.label), *(_time_text(result, cell) for cell in cells))
+    return table
+
+
+def _time_text(result: Result, cell: Benchmark) -> str:
+    if cell.median_s is None:
+        about = f" (~{cell.predicted_s:.3g} s)" if cell.predicted_s is not None else ""
+        return f"[{_STYLES.get(cell.status, 'yellow')}]{cell.status.lower()}{about}[/]"
+    text = f"{_milliseconds(cell.median_s)} ±{_half_interval(cell)}"
+    if cell.warning:
+        text += "*"
+    if cell.status != PASSED:
+        return f"[bold red]{text}![/]"
+    return f"[bold green]{text}[/]" if cell == _fastest(result, cell.samples) else text
+
+
+def _show_footnotes(result: Result, console: Console) -> None:
+    measured = [cell for cell in result.benchmarks if cell.times]
+    if any(cell.ci_confidence is not None and cell.ci_confidence < 0.9 for cell in measured):
+        fewest = min(len(cell.times) for cell in measured)
+        console.print(
+            f"The interval holds the true median with 95% confidence; of fewer than 6 runs (here "
+            f"{fewest} at least) it is their whole range, and less sure.",
+            style="dim",
+            highlight=False,
+        )
+    for warning in sorted({cell.warning for cell in measured if cell.warning}):
+        where = _places(cell for cell in measured if cell.warning == warning)
+        console.print(f"* {warning}: {where}", style="dim", highlight=False)
+    if any(cell.status != PASSED for cell in measured):
+        console.print("! its output did not pass: see below", style="dim", highlight=False)
+    if any(cell.predicted_s is not None for cell in result.benchmarks):
+        budget = result.context["settings"]["budget_s"]
+        console.print(
+            f"not run: judged by fewer images, a run would take about that long, over --budget "
+            f"{budget:g}",
+            style="dim",
+            highlight=False,
+        )
+
+
+def _show_verdicts(result: Result, console: Console) -> None:
+    """One line for each number of samples: how the columnar engine compares with its best peer."""
+    for samples in result.context["settings"]["samples"]:
+        ours = _best(result, samples, lambda cell: cell.backend == "columnar")
+        peer = _best(result, samples, lambda cell: cell.backend not in ("columnar", "reference"))
+        if ours is None or peer is None:
+            continue
+        ratio = peer.images_per_second / ours.images_per_second  # type: ignore[operator]
+        verdict = (
+            f"[green]{1 / ratio:.2f} times as fast as[/]"
+            if ratio < 1
+            else f"[red]{ratio:.2f} times slower than[/]"
+        )
+        console.print(
+            f"{_images(samples):>14}: {escape(ours.label)} is {verdict} {escape(peer.label)}, "
+            "the fastest peer",
+            highlight=False,
+        )
+
+
+def _throughput_table(result: Result, records: Sequence[BackendRecord]) -> Table:
+    table = _table(
+        "images", "images/s", "ms/image", "input", "compute", "output", "÷fastest", "÷PyTorch"
+    )
+    for record in records:
+        measured = [c for c in result.benchmarks if c.label == record.label and c.median_s]
+        if not measured:
+            continue
+        cell = max(measured, key=lambda cell: cell.samples)
+        pytorch = _best(result, cell.samples, lambda other: other.backend == "pytorch")
+        assert cell.median_s is not None
+        table.add_row(
+            escape(record.label),
+            f"{cell.samples:,}",
+            f"{cell.images_per_second:,.0f}",
+            _milliseconds(cell.median_s / cell.samples),
+            *(
+                _milliseconds(cell.phases.get(phase, 0.0) / cell.samples)
+                for phase in ("input", "compute", "output")
+            ),
+            _ratio(cell, _fastest(result, cell.samples)),
+            _ratio(cell, pytorch),
+        )
+    return table
+
+
+def _cold_start_table(records: Sequence[BackendRecord]) -> Table:
+    table = _table("process", "import", "build", "1st image", "total", "peak memory", "of engine")
+    for record in records:
+        if record.cold_start_s is None:
+            continue
+        seconds = (
+            record.process_s,
+            record.import_s,
+            record.build_s,
+            record.first_inference_s,
+            record.cold_start_s,
+        )
+        peak, start = record.peak_rss_bytes or 0, record.start_rss_bytes or 0
+        table.add_row(
+            escape(record.label),
+            *(f"{value:.2f}" for value in seconds if value is not None),
+            f"{peak / _MIB:,.0f}",
+            f"{(peak - start) / _MIB:,.0f}",
+        )
+    return table
+
+
+def _show_parity(result: Result, records: Sequence[BackendRecord], console: Console) -> None:
+    parity = result.context["parity"]
+    if not parity["rows"]:
+        _show_title(console, f"No outputs could be compared: {parity['failure']}")
+        return
+    _show_title(
+        console,
+        f"Outputs against the reference on {_images(parity['rows'])}, each one's worst cell",
+    )
+    _print_table(console, _parity_table(result, records))
+    for name, tolerance in parity["tolerances"].items():
+        console.print(
+            f"{escape(name)} passes if everywhere |output - reference| <= {tolerance['atol']:.2g} "
+            f"+ {tolerance['rtol']:g} |reference|.",
+            style="dim",
+            highlight=False,
+        )
+    console.print(
+        "max rel: max abs over the largest |reference|. min tolerance: the least t that would pass "
+        "as both.",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
+    table = _table("max abs", "max rel", "SQNR dB", "min tolerance", "top-1", "accuracy", "status")
+    for record in records:
+        cells = [c for c in result.benchmarks if c.label == record.label and c.parity_rows]
+        if not cells:
+            table.add_row(escape(record.label), *["-"] * 6, _status(record.status))
+            continue
+        status = worst(cell.status for cell in cells)
+        cell = max(
+            (cell for cell in cells if cell.status == status),
+            key=lambda cell: (cell.max_rel or 0.0, cell.samples),
+        )
+        largest = max(cells, key=lambda cell: cell.samples)
+        table.add_row(
+            escape(record.label),
+            _figure(cell.max_abs, "{:.1e}"),
+            _figure(cell.max_rel, "{:.1e}"),
+            _figure(cell.sqnr_db, "{:.0f}", "exact" if cell.max_abs == 0 else "-"),
+            _figure(cell.min_tolerance, "{:.1e}"),
+            _figure(cell.top1_agreement, "{:.2%}"),
+            _figure(largest.accuracy, "{:.1%}"),
+            _status(status),
+        )
+    return table
+
+
+def _show_endings(result: Result, console: Console) -> None:
+    """Why something did not pass, once for all the cells of a backend that share the reason."""
+    for record in result.backends:
+        cells = [cell for cell in result.benchmarks if cell.label == record.label]
+        troubled = [cell for cell in cells if cell.reason and cell.predicted_s is None]
+        for status, reason in dict.fromkeys((cell.status, cell.reason) for cell in troubled):
+            alike = [cell for cell in troubled if (cell.status, cell.reason) == (status, reason)]
+            where = record.label if alike == cells else _places(alike)
+            console.print(f"{escape(where)}: {_status(status)} {escape(reason)}", highlight=False)
+
+
+def _places(cells: Iterable[Benchmark]) -> str:
+    """Cells in words: each backend once, with its numbers of images."""
+    counts: dict[str, list[str]] = {}
+    for cell in cells:
+        counts.setdefault(cell.label, []).append(f"{cell.samples:,}")
+    return "; ".join(f"{label} on {', '.join(numbers)}" for label, numbers in counts.items())
+
+
+def _show_configurations(records: Sequence[BackendRecord], console: Console) -> None:
+    console.print("\n[bold]What each of them is[/]")
+    for record in records:
+        facts = [record.description, record.precision, record.layout, record.algorithm]
+        facts.append(", ".join(f"{name} {version}" for name, version in record.versions.items()))
+        console.print(
+            f"[bold]{escape(record.label)}[/]: {escape('; '.join(filter(None, facts)))}",
+            highlight=False,
+        )
+        for note in record.notes:
+            console.print(f"    {escape(note)}", highlight=False)
+
+
+def _show_machine(result: Result, console: Console) -> None:
+    context = result.context
+    machine, settings = context["machine"], context["settings"]
+    caches = ", ".join(f"{level} {size}" for level, size in machine.get("caches", {}).items())
+    versions = ", ".join(f"{name} {version}" for name, version in context["versions"].items())
+    lines = [
+        f"{machine.get('cpu', machine['architecture'])}: {machine['usable_cores']} cores, "
+        f"{', '.join(machine['features'])}; {caches}; "
+        f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory; {machine['system']}",
+        versions + (f"; commit {context['git_commit']}" if context["git_commit"] else ""),
+        f"at least {settings['runs']} runs and {settings['min_time_s']:g} s a cell within "
+        f"{settings['budget_s']:g} s; random order from seed {settings['seed']}; "
+        f"columnar algorithm {settings['algorithm']}; {context['time']}",
+    ]
+    console.print("\n[bold]Machine, versions, settings[/]")
+    for line in lines:
+        console.print(escape(line), highlight=False)
+
+
+def _by_speed(result: Result) -> list[BackendRecord]:
+    """Backends from the fastest to the slowest an image at the most images each ran."""
+
+    def speed(record: BackendRecord) -> float:
+        rates = [c.images_per_second or 0.0 for c in result.benchmarks if c.label == record.label]
+        return max(rates, default=0.0)
+
+    return sorted(result.backends, key=speed, reverse=True)
+
+
+def _fitting(result: Result, records: Sequence[BackendRecord]) -> Iterator[list[int]]:
+    """The numbers of samples, in groups that fit the width side by side."""
+    used = name_width = max(len(record.label) for record in records) + 2
+    group: list[int] = []
+    for count in result.context["settings"]["samples"]:
+        texts = [_time_text(result, _find(result, record, count)) for record in records]
+        width = max(Text.from_markup(text).cell_len for text in (*texts, _images(count))) + 2
+        if group and used + width > WIDTH:
+            yield group
+            group, used = [], name_width
+        group.append(count)
+        used += width
+    yield group
+
+
+def _find(result: Result, record: BackendRecord, samples: int) -> Benchmark:
+    return next(c for c in result.benchmarks if c.label == record.label and c.samples == samples)
+
+
+def _fastest(result: Result, samples: int) -> Benchmark | None:
+    return _best(result, samples, lambda cell: True)
+
+
+def _best(result: Result, samples: int, condition: Callable[[Benchmark], bool]) -> Benchmark | None:
+    """The fastest cell of so many samples whose output passed."""
+    cells: Iterable[Any] = (
+        cell
+        for cell in result.benchmarks
+        if cell.samples == samples and cell.median_s and cell.status == PASSED and condition(cell)
+    )
+    return min(cells, key=lambda cell: cell.median_s, default=None)
+
+
+def _ratio(cell: Benchmark, other: Benchmark | None) -> str:
+    if other is None or other.median_s is None or cell.median_s is None:
+        return "-"
+    return f"{cell.median_s / other.median_s:,.2f}"
+
+
+def _show_title(console: Console, title: str) -> None:
+    console.print(f"\n[bold]{escape(title)}[/]", highlight=False)
+
+
+def _table(*headings: str) -> Table:
+    """A table of figures, one row a backend."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 2))
+    table.add_column("backend:configuration", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """Prints a table wider than the console if need be: no figure is ever cut."""
+    unbounded = console.options.update(max_width=10 * WIDTH)
+    needed = Measurement.get(console, unbounded, table).maximum
+    console.print(table, width=max(console.width, needed), crop=False)
+
+
+def _milliseconds(seconds: float) -> str:
+    """Milliseconds with at least three significant digits, never an exponent."""
+    value = seconds * 1e3
+    decimals = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:,.{decimals}f}"
+
+
+def _half_interval(cell: Benchmark) -> str:
+    """Half the confidence interval in ms, with as many decimals as its median has."""
+    assert cell.median_s is not None
+    assert cell.ci_low_s is not None
+    assert cell.ci_high_s is not None
+    half = max(cell.ci_high_s - cell.median_s, cell.median_s - cell.ci_low_s)
+    decimals = len(_milliseconds(cell.median_s).partition(".")[2])
+    return f"{half * 1e3:,.{decimals}f}"
+
+
+def _figure(value: float | None, form: str, absent: str = "-") -> str:
+    return form.format(value) if value is not None and math.isfinite(value) else absent
+
+
+def _status(status: str) -> str:
+    return f"[{_STYLES.get(status, 'yellow')}]{status}[/]"
+
+
+def _images(count: int) -> str:
+    return _count(count, "image")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

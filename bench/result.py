@@ -1,0 +1,171 @@
+"""The result of a comparison as immutable records, and its JSON file.
+
+Schema history:
+1  context, backends, benchmarks; times in seconds, memory in bytes. A figure that is
+   undefined, or infinite, is null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.status import UNSUCCESSFUL
+from columnar_nn.errors import InvalidDataError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class BackendRecord:
+    """One backend in one configuration: what it was, what starting it cost, how it ended.
+
+    Seconds of a cold start: `process_s` until Python and the harness are up, `import_s`,
+    `build_s` (weights, compilation), `first_inference_s` (one image), and `cold_start_s` from
+    process start to the first result. `peak_rss_bytes` is the largest resident memory of the
+    worker, `start_rss_bytes` that before the engine was imported.
+    """
+
+    backend: str
+    configuration: str
+    threads: int
+    status: str
+    reason: str = ""
+    process_s: float | None = None
+    import_s: float | None = None
+    build_s: float | None = None
+    first_inference_s: float | None = None
+    cold_start_s: float | None = None
+    start_rss_bytes: int | None = None
+    peak_rss_bytes: int | None = None
+    description: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    precision: str = ""
+    layout: str = ""
+    algorithm: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return f"{self.backend}:{self.configuration}"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One cell: a backend in one configuration on a number of samples.
+
+    `times` are the raw seconds of every timed run, in order; `phases` the median seconds of
+    input conversion, compute and output conversion. `ci_low_s` and `ci_high_s` enclose the
+    true median with probability `ci_confidence`. Parity figures (bench/parity.py) are over
+    `parity_rows` rows of this very cell's output; `accuracy` is over all its rows.
+    """
+
+    backend: str
+    configuration: str
+    samples: int
+    batch_size: int
+    threads: int
+    status: str
+    reason: str = ""
+    times: tuple[float, ...] = ()
+    phases: Mapping[str, float] = field(default_factory=dict)
+    median_s: float | None = None
+    ci_low_s: float | None = None
+    ci_high_s: float | None = None
+    ci_confidence: float | None = None
+    images_per_second: float | None = None
+    warning: str = ""
+    predicted_s: float | None = None
+    max_abs: float | None = None
+    max_rel: float | None = None
+    max_ulp: float | None = None
+    sqnr_db: float | None = None
+    cosine: float | None = None
+    top1_agreement: float | None = None
+    outside: int | None = None
+    min_tolerance: float | None = None
+    parity_rows: int = 0
+    accuracy: float | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.backend}:{self.configuration}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole comparison; `complete` is false if it was interrupted."""
+
+    context: Mapping[str, Any]
+    backends: tuple[BackendRecord, ...]
+    benchmarks: tuple[Benchmark, ...]
+    complete: bool = True
+    schema_version: int = SCHEMA_VERSION
+
+    def exit_code(self) -> int:
+        """0 if nothing that ran failed, else 1; skipped and unimplemented is not a failure."""
+        statuses = {r.status for r in self.backends} | {b.status for b in self.benchmarks}
+        return int(not statuses.isdisjoint(UNSUCCESSFUL))
+
+
+def save(result: Result, path: Path) -> None:
+    """Writes the JSON file whole or not at all."""
+    document = {"schema_version": result.schema_version} | _finite(asdict(result))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(document, file, indent=2, allow_nan=False)
+            file.write("\n")
+        # mkstemp makes the file private; a result is as public as the user's umask says.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def load(path: Path) -> Result:
+    """Reads a result; raises InvalidDataError for another file or an unknown schema version."""
+    try:
+        document = json.loads(path.read_text())
+        version = document["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidDataError(f"{path} is not a result of cnn-bench compare: {error}") from None
+    if version != SCHEMA_VERSION:
+        raise InvalidDataError(
+            f"{path} has schema version {version}, this cnn-bench reads {SCHEMA_VERSION}"
+        )
+    try:
+        return Result(
+            context=document["context"],
+            backends=tuple(
+                BackendRecord(**{**record, "notes": tuple(record["notes"])})
+                for record in document["backends"]
+            ),
+            benchmarks=tuple(
+                Benchmark(**{**record, "times": tuple(record["times"])})
+                for record in document["benchmarks"]
+            ),
+            complete=document["complete"],
+        )
+    except (KeyError, TypeError) as error:
+        raise InvalidDataError(f"{path} does not follow its schema: {error}") from None
+
+
+def _finite(value: Any) -> Any:
+    """The same tree with every float that JSON cannot say replaced by null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return value

@@ -1,0 +1,59 @@
+"""Medians with nonparametric confidence intervals, and how much times scatter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+CONFIDENCE = 0.95
+STABLE_SPREAD = 0.10
+"""Times that scatter more (see `spread`) are called unstable."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Median of a sample, with the interval [low, high] that holds the true one.
+
+    `confidence` is the probability the interval really has: at most what was asked of it when
+    the sample is too small for more.
+    """
+
+    median: float
+    low: float
+    high: float
+    confidence: float
+
+    @property
+    def half_width(self) -> float:
+        """The larger of the distances from the median to the ends of the interval."""
+        return max(self.high - self.median, self.median - self.low)
+
+
+def estimate_median(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """Median and its confidence interval between two order statistics.
+
+    Each value lies below the true median with probability one half, so that the k-th smallest
+    and the k-th largest of n enclose it with probability 1 - 2 P(Binomial(n, 1/2) < k),
+    whatever the distribution (Conover, Practical Nonparametric Statistics, section 3.2). The
+    narrowest such interval of at least `confidence` is returned, or the whole range.
+    """
+    ordered = sorted(values)
+    count = len(ordered)
+    if not count:
+        raise ValueError("a median needs at least one value")
+    # P(Binomial(count, 1/2) < rank) in exact integers, over 2**count.
+    rank, term, outside = 1, count, 1
+    while 2 * (rank + 1) <= count and 1 - 2 * (outside + term) / 2**count >= confidence:
+        outside += term
+        term = term * (count - rank) // (rank + 1)
+        rank += 1
+    coverage = max(0.0, 1 - 2 * outside / 2**count)
+    return Estimate(float(np.median(ordered)), ordered[rank - 1], ordered[count - rank], coverage)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Interquartile range over the median: how much times scatter, but for a few outliers."""
+    first, median, third = np.percentile(values, [25, 50, 75])
+    return float((third - first) / median)

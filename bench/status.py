@@ -1,0 +1,31 @@
+"""How a cell, or a whole backend, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+PASSED = "PASSED"
+FAILED = "FAILED"
+"""The output is outside the tolerance."""
+MISTRUSTED = "MISTRUSTED"
+"""The output is NaN, infinite or mostly constant, or there is no reference to compare with."""
+SKIPPED = "SKIPPED"
+"""The backend's package is not installed."""
+UNIMPLEMENTED = "UNIMPLEMENTED"
+"""The backend lacks an operator of the model."""
+CRASHED = "CRASHED"
+"""The backend raised an exception, or its process died."""
+TIMEOUT = "TIMEOUT"
+"""The backend did not answer in time."""
+NOT_RUN = "NOT RUN"
+"""The cell would have exceeded its time budget, or the run ended before it."""
+
+UNSUCCESSFUL = (CRASHED, TIMEOUT, FAILED, MISTRUSTED)
+"""What makes a comparison fail as a whole."""
+
+_BY_SEVERITY = (*UNSUCCESSFUL, UNIMPLEMENTED, SKIPPED, PASSED, NOT_RUN)
+
+
+def worst(statuses: Iterable[str]) -> str:
+    """The most severe of the statuses; NOT RUN counts only if there is nothing else."""
+    return min(statuses, key=_BY_SEVERITY.index)

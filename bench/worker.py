@@ -1,0 +1,77 @@
+"""The child's side of a worker process: takes its CPUs, then answers commands one by one.
+
+Started by bench/worker_process.py, which sets the environment. Each command and each reply is
+one JSON line on a socket that nothing else knows of, so that whatever a framework prints
+cannot corrupt them. A command names a method of worker_session.Session; the reply is what the
+method returns, or {"failure": ..., "reason": ...}.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Serves commands until the socket closes; never returns."""
+    start = json.loads(sys.argv[1])
+    try:
+        _die_with_parent()
+        if start["cpus"] and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, start["cpus"])
+        # Imported here: NumPy and Arrow size their thread pools by the CPUs they find.
+        from bench.worker_session import Session
+
+        session = Session(started=start["started"])
+        with socket.socket(fileno=start["socket"]).makefile("rwb") as lines:
+            for line in lines:
+                lines.write(json.dumps(_answer(session, json.loads(line))).encode() + b"\n")
+                lines.flush()
+    except BaseException:
+        traceback.print_exc()
+        _leave(1)
+    _leave(0)
+
+
+def _answer(session: Any, command: dict[str, Any]) -> dict[str, Any]:
+    from bench import status
+    from columnar_nn.errors import CnnBenchError, MissingPackageError, UnsupportedOperatorError
+
+    try:
+        reply: dict[str, Any] = getattr(session, command.pop("command"))(**command)
+        return reply
+    except MissingPackageError as error:
+        return {"failure": status.SKIPPED, "reason": str(error)}
+    except UnsupportedOperatorError as error:
+        return {"failure": status.UNIMPLEMENTED, "reason": str(error)}
+    except CnnBenchError as error:
+        return {"failure": status.CRASHED, "reason": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        return {"failure": status.CRASHED, "reason": f"{type(error).__name__}: {first_line}"}
+
+
+def _die_with_parent() -> None:
+    """On Linux, has the kernel kill this process when its parent dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _leave(status: int) -> None:
+    """Ends without exit handlers: some engines abort in theirs, their work long done."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What a worker does with its backend: import it, build it, run it and take the times."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import pickle
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from adapters import registry
+from adapters.base import Backend, Settings, Stopwatch
+from columnar_nn.errors import InvalidDataError
+
+PRIMING_LIMIT_S = 0.1
+"""A turn whose runs are shorter begins with an untimed one: caches and thread pools were
+other workers' a moment ago, which a long run does not notice."""
+
+_MAX_RUNS_PER_TURN = 1000
+
+
+@dataclasses.dataclass
+class Turn:
+    """Times of the runs of one turn, in seconds: in all, and of each phase by name."""
+
+    times: list[float]
+    phases: list[dict[str, float]]
+
+
+class Session:
+    """One backend from import to its last run; the methods are the worker's commands.
+
+    Every reply carries `peak_rss_bytes`, the process's largest resident memory so far.
+    """
+
+    def __init__(self, started: float) -> None:
+        """`started` is when the process was started, by time.monotonic (one clock for all)."""
+        self._started = started
+        self._images: dict[str, pa.Table] = {}
+        self._backend_class: type[Backend]
+        self._backend: Backend
+
+    def import_framework(self, backend: str) -> dict[str, Any]:
+        """Imports the adapter and its engine: `seconds`.
+
+        Replies also with the `process_seconds` and `start_rss_bytes` of the time before.
+        """
+        process_seconds = time.monotonic() - self._started
+        start_rss_bytes = _peak_rss_bytes()
+        start = time.perf_counter()
+        self._backend_class = registry.load(backend)
+        self._backend_class.import_framework()
+        seconds = time.perf_counter() - start
+        return self._reply(
+            seconds=seconds, process_seconds=process_seconds, start_rss_bytes=start_rss_bytes
+        )
+
+    def build(
+        self, graph: str, configuration: str, threads: int, batch_size: int, algorithm: str
+    ) -> dict[str, Any]:
+        """Builds the backend for the pickled graph at path `graph`: `seconds`."""
+        with Path(graph).open("rb") as file:
+            network = pickle.load(file)
+        settings = Settings(configuration, threads, batch_size, algorithm)
+        start = time.perf_counter()
+        self._backend = self._backend_class(network, settings)
+        return self._reply(seconds=time.perf_counter() - start)
+
+    def run(
+        self,
+        images: str,
+        samples: int,
+        batch_size: int,
+        *,
+        min_runs: int = 1,
+        min_seconds: float = 0.0,
+        prime: bool = False,
+        outputs: str | None = None,
+    ) -> dict[str, Any]:
+        """Runs the first `samples` rows of the Arrow file `images` in batches of `batch_size`.
+
+        Replies with `times` and `phases` (seconds, one entry a run) and `since_start`, the
+        seconds from process start to the end. With `outputs`, the last run's results are
+        written there as an Arrow file, after the clock has stopped.
+        """
+        batches = self._batches(images, samples, batch_size)
+        collected: list[pa.RecordBatch] = []
+
+        def infer(stopwatch: Stopwatch) -> None:
+            collected.clear()
+            collected.extend(self._backend.infer(iter(batches), stopwatch))
+
+        turn = take_turn(infer, min_runs, min_seconds, prime)
+        since_start = time.monotonic() - self._started
+        num_rows = sum(batch.num_rows for batch in collected)
+        if num_rows != samples:
+            raise InvalidDataError(f"{num_rows} rows came out of {samples} images")
+        if outputs is not None:
+            with pa.ipc.new_file(outputs, collected[0].schema) as writer:
+                for batch in collected:
+                    writer.write_batch(batch)
+        return self._reply(times=turn.times, phases=turn.phases, since_start=since_start)
+
+    def describe(self) -> dict[str, Any]:
+        """What the backend says it really ran, as adapters.base.Description."""
+        description = self._backend.describe()
+        return self._reply(
+            versions=dict(description.versions),
+            precision=description.precision,
+            layout=description.layout,
+            algorithm=description.algorithm,
+            threads=description.threads,
+            notes=list(description.notes),
+        )
+
+    def close(self) -> dict[str, Any]:
+        """Releases the backend, if it was built."""
+        if hasattr(self, "_backend"):
+            self._backend.close()
+        return self._reply()
+
+    def _batches(self, path: str, samples: int, batch_size: int) -> Sequence[pa.RecordBatch]:
+        if path not in self._images:
+            self._images[path] = pa.ipc.open_file(pa.memory_map(path)).read_all()
+        rows = self._images[path].slice(0, samples)
+        if rows.num_rows != samples:
+            raise InvalidDataError(f"{path} has {rows.num_rows} rows, not {samples}")
+        batches: list[pa.RecordBatch] = rows.to_batches(max_chunksize=batch_size)
+        return batches
+
+    @staticmethod
+    def _reply(**values: Any) -> dict[str, Any]:
+        return {**values, "peak_rss_bytes": _peak_rss_bytes()}
+
+
+def take_turn(
+    infer: Callable[[Stopwatch], None],
+    min_runs: int,
+    min_seconds: float,
+    prime: bool,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Turn:
+    """Times `infer` until both `min_runs` and `min_seconds` are reached.
+
+    The garbage collector runs before the first run and not during any.
+    """
+    turn = Turn([], [])
+    if prime:
+        infer(Stopwatch())
+    gc.collect()
+    gc.disable()
+    try:
+        total = 0.0
+        while len(turn.times) < min_runs or total < min_seconds:
+            stopwatch = Stopwatch()
+            start = clock()
+            infer(stopwatch)
+            seconds = clock() - start
+            turn.times.append(seconds)
+            turn.phases.append(dict(stopwatch.seconds))
+            total += seconds
+            if len(turn.times) >= max(min_runs, _MAX_RUNS_PER_TURN):
+                break
+    finally:
+        gc.enable()
+    return turn
+
+
+def _peak_rss_bytes() -> int:
+    """Largest resident memory of this process so far.
+
+    On Linux from VmHWM: ru_maxrss would start at the parent's size, which exec inherits.
+    """
+    if sys.platform == "linux":
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
