@@ -2,8 +2,9 @@
 
 Filters come from He et al.'s normal distribution (arXiv:1502.01852). Batch normalisation gets
 the statistics that its input would have if every value were normal and independent of the
-others: mean and variance of each channel are followed through the layers; so do biases of
-convolutions. Without that, a deep random network ends up giving every image the same output.
+others: mean and variance of each channel are followed through the layers. A convolution with
+a bias is scaled and centred likewise. Without that, a deep random network gives every image
+the same output.
 """
 
 from __future__ import annotations
@@ -66,7 +67,10 @@ class NetworkBuilder:
         group: int = 1,
         bias: bool = False,
     ) -> str:
-        """Square convolution, the same padding on all sides; a bias centres its outputs."""
+        """Square convolution, the same padding on all sides.
+
+        With a bias, no batch normalisation follows: filters and bias do its work.
+        """
         channels = self.channels(tensor)
         weight = self._he_normal(name, (filters, channels // group, kernel, kernel))
         parameters = [f"{name}.weight"]
@@ -75,9 +79,11 @@ class NetworkBuilder:
         mean = (grouped.sum(axis=3) * mean).sum(axis=2).reshape(-1)
         variance = ((grouped**2).sum(axis=3) * variance).sum(axis=2).reshape(-1)
         if bias:
-            self._weights[f"{name}.bias"] = (-mean).astype(np.float32)
+            gain = 1.0 / np.sqrt(variance.mean())
+            self._weights[f"{name}.weight"] = (weight * gain).astype(np.float32)
+            self._weights[f"{name}.bias"] = (-mean * gain).astype(np.float32)
             parameters.append(f"{name}.bias")
-            mean = np.zeros(filters)
+            mean, variance = np.zeros(filters), variance * gain**2
         self._moments[name] = (mean, variance)
         attributes = {
             "dilations": [1, 1],
