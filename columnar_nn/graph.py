@@ -84,8 +84,8 @@ class Graph:
         return tuple(node for node in self.nodes if tensor in node.inputs)
 
     def num_parameters(self) -> int:
-        """Number of weight elements, floating-point ones only."""
-        return sum(w.size for w in self.weights.values() if w.dtype.kind == "f")
+        """Number of elements of floating-point weights; a scalar, such as a bound, is none."""
+        return sum(w.size for w in self.weights.values() if w.dtype.kind == "f" and w.ndim)
 
     def with_outputs(self, specs: Sequence[TensorSpec]) -> Graph:
         """The same network with other tensors as outputs; nodes they do not need are dropped."""
