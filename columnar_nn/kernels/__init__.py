@@ -15,7 +15,7 @@ write nchw16c; pooling reads and writes it; `dense` reads either and writes plan
 A kernel is compiled when its program first runs, or taken from the cache (`cache`).
 """
 
-from columnar_nn.kernels.conv2d import conv2d
+from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
 from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
 from columnar_nn.kernels.layout import BoundKernel, Layout
@@ -32,6 +32,7 @@ __all__ = [
     "argmax",
     "average_pool",
     "binary",
+    "choose_algorithm",
     "concat",
     "conv2d",
     "dense",

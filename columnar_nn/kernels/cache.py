@@ -27,6 +27,9 @@ from columnar_nn.kernels import host
 
 SUFFIX = ".kernel"
 
+OTHER_SOURCES = ("jit.py", "host.py", "toom_cook.py")
+"""Modules beside `compiled/` that decide what machine code comes out."""
+
 
 @dataclass(frozen=True)
 class CacheInfo:
@@ -60,7 +63,7 @@ def generation() -> str:
     for source in sorted((Path(__file__).parent / "compiled").glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     for fact in (
-        (Path(__file__).parent / "jit.py").read_text(encoding="utf-8"),
+        *((Path(__file__).parent / name).read_text("utf-8") for name in OTHER_SOURCES),
         metadata.version("numba"),
         metadata.version("llvmlite"),
         platform.python_version(),

@@ -12,7 +12,7 @@ import numpy as np
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+from columnar_nn.kernels.layout import BoundKernel, address, packed
 
 BAND_BYTES = 192 * 1024
 """Input rows a band may hold: most of a small second-level cache, beside the filters."""
@@ -20,13 +20,27 @@ BAND_BYTES = 192 * 1024
 CHUNK_PIXELS = 96
 """Pixels of a "row" where the filter is 1x1 and steps over no pixel: the image is one line."""
 
+FEW_FILTERS = 3
+"""Up to so many filters are cheaper one by one, as sums over channels, than as a block of 16."""
 
-def pack_filters(convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
+
+def _kind(convolution: Convolution) -> str:
+    """Which tile computes it: see `compiled.tile.convolve_tile`."""
+    if convolution.input.kind == "nchw16c":
+        if convolution.is_depthwise:
+            return "lanes"
+        if convolution.groups == 1 and convolution.weight.shape[0] <= FEW_FILTERS:
+            return "sum"
+    return "channels"
+
+
+def _pack_blocks(convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
     """Filters as [block][input plane][tap y][tap x][channel][16], and the table of the blocks.
 
     The table holds, for each 16-filter block, its first input plane, its number of planes and
-    the byte offset of its filters. A plane is 16 channels of nchw16c or one of planar. With groups a block reads only the planes that hold channels
-    of its groups; weights of channels outside a filter's group are zero.
+    the byte offset of its filters. A plane is 16 channels of nchw16c or one of planar. With
+    groups a block reads only the planes that hold channels of its groups; weights of channels
+    outside a filter's group are zero.
     """
     weight = convolution.weight
     filters, group_channels, height, width = weight.shape
@@ -49,10 +63,33 @@ def pack_filters(convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
     return packed(np.concatenate(pieces)), np.array(table, np.int64)
 
 
+def _pack_lanes(convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
+    """Weights as [filter][plane][tap y][tap x][16 channels], and the table of the filters.
+
+    A depthwise convolution is packed as one filter a plane, which reads that plane alone.
+    """
+    planes = convolution.input.blocks
+    filters, channels, height, width = convolution.weight.shape
+    weight = convolution.weight
+    if convolution.is_depthwise:
+        filters, channels = 1, filters
+        weight = weight.reshape(1, channels, height, width)
+    padded = np.zeros((filters, planes * LANES, height, width), np.float32)
+    padded[:, :channels] = weight
+    ordered = padded.reshape(filters, planes, LANES, height, width).transpose(0, 1, 3, 4, 2)
+    plane_bytes = height * width * LANES * 4
+    if convolution.is_depthwise:
+        table = [(plane, 1, plane * plane_bytes) for plane in range(planes)]
+    else:
+        table = [(0, planes, index * planes * plane_bytes) for index in range(filters)]
+    return packed(ordered), np.array(table, np.int64)
+
+
 def bind(convolution: Convolution) -> BoundKernel:
     """The convolution computed directly: about one multiply-add for each of the operator's."""
     source, target = convolution.input, convolution.output
     blocked = source.kind == "nchw16c"
+    kind = _kind(convolution)
     _, in_height, in_width = source.shape
     filters, out_height, out_width = target.shape
     kernel_height, kernel_width = convolution.weight.shape[2:]
@@ -62,7 +99,8 @@ def bind(convolution: Convolution) -> BoundKernel:
     pixel_bytes = 64 if blocked else 4
     inner = LANES if blocked else 1 if dilation_x > 1 else kernel_width
     planes = source.blocks if blocked else source.shape[0]
-    weights, table = pack_filters(convolution)
+    pack = _pack_blocks if kind == "channels" else _pack_lanes
+    weights, table = pack(convolution)
 
     rows, row_pixels, total = out_height, out_width, out_height * out_width
     padded_width = left + in_width + right if any(convolution.pads) else 0
@@ -77,36 +115,35 @@ def bind(convolution: Convolution) -> BoundKernel:
     bias[:filters] = convolution.bias
     bias = packed(bias)
     bounds = np.array(convolution.bounds, np.float32)
-    parameters = np.array(
-        [
-            target.blocks,
-            rows,
-            row_pixels,
-            total,
-            in_height,
-            in_width,
-            planes,
-            stride_y,
-            top,
-            left,
-            padded_width,
-            band_rows,
-            kernel_height,
-            1 if inner == kernel_width and not blocked else kernel_width,
-            dilation_y,
-            dilation_x,
-            (row_pixels if convolution.is_pointwise else stride_y * in_width) * pixel_bytes,
-            address(weights),
-            address(bias),
-            address(bounds),
-            address(table),
-        ],
-        np.int64,
-    )
+    parameters = [
+        len(table),
+        rows,
+        row_pixels,
+        total,
+        in_height,
+        in_width,
+        planes,
+        stride_y,
+        top,
+        left,
+        padded_width,
+        band_rows,
+        kernel_height,
+        1 if inner == kernel_width and not blocked else kernel_width,
+        dilation_y,
+        dilation_x,
+        (row_pixels if convolution.is_pointwise else stride_y * in_width) * pixel_bytes,
+        address(weights),
+        address(bias),
+        address(bounds),
+        4 if kind == "sum" else total * 64,
+        4 if kind == "sum" else 64,
+        address(table),
+    ]
     return BoundKernel(
         name=f"conv2d_direct_{kernel_height}x{kernel_width}",
-        function=Kernel("direct", "convolve", (pixel_bytes, inner, stride_x)),
-        parameters=parameters,
+        function=Kernel("direct", "convolve", (kind, pixel_bytes, inner, stride_x)),
+        parameters=np.array(parameters, np.int64),
         input_layouts=(source, target) if convolution.residual else (source,),
         output_layout=target,
         keep_alive=(weights, bias, bounds, table),

@@ -10,7 +10,7 @@ def dense(inner: int):
     Parameters: outputs, planes, bytes from plane to plane, runs in a plane, bytes from run to
     run, addresses of the weights, the bias and the bounds. Parts share the 16-output blocks.
     """
-    tile = convolve_tile(64, inner)
+    tile = convolve_tile("channels", 64, inner)
 
     def kernel(parameters, source, second, target, scratch, part, parts):
         outputs = word(parameters, 0)

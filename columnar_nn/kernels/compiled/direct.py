@@ -28,6 +28,8 @@ WORD_NAMES = (
     "filters",
     "bias",
     "bounds",
+    "out_block_bytes",  # of the output, from a block of filters to the next
+    "bias_block_bytes",
     "groups",  # address of (first plane, planes, byte offset of the filters) of a filter block
 )
 
@@ -51,13 +53,16 @@ def copy_band(source, target, planes, height, width, pixel_bytes, first, rows, l
                 clear_bytes(place + left_bytes + copied, padded_bytes - left_bytes - copied)
 
 
-def convolve(pixel_bytes: int, inner: int, stride_x: int):
-    """The function for an input of nchw16c (64, 16, stride) or planar (4, filter width, stride).
+def convolve(kind: str, pixel_bytes: int, inner: int, stride_x: int):
+    """The function of a kind of tile (`tile.convolve_tile`), for an input of nchw16c (64 bytes a
+    pixel, inner 16) or planar (4 bytes, inner 1 or the filter's width).
 
-    Parameters are WORD_NAMES. Parts share the output rows.
+    Parameters are WORD_NAMES. Kind "sum" takes each filter for a block. Parts share the rows of
+    the output.
     """
-    tile = convolve_tile(pixel_bytes * stride_x, inner)
+    tile = convolve_tile(kind, pixel_bytes * stride_x, inner)
     most = host.tile_pixels()
+    one_by_one = kind == "sum"
 
     def kernel(parameters, source, residual, target, scratch, part, parts):
         filter_blocks = word(parameters, 0)
@@ -81,7 +86,9 @@ def convolve(pixel_bytes: int, inner: int, stride_x: int):
         bias = word(parameters, 18)
         low = load_float(word(parameters, 19))
         high = load_float(word(parameters, 19) + 4)
-        groups = word(parameters, 20)
+        out_block_bytes = word(parameters, 20)
+        bias_block_bytes = word(parameters, 21)
+        groups = word(parameters, 22)
 
         last = rows * (part + 1) // parts
         first = rows * part // parts
@@ -117,7 +124,9 @@ def convolve(pixel_bytes: int, inner: int, stride_x: int):
                 for row in range(count):
                     out_pixel = (first + row) * row_pixels
                     pixels = min(row_pixels, total_pixels - out_pixel)
-                    out = (block * total_pixels + out_pixel) * 64
+                    out = block * out_block_bytes + out_pixel * 64
+                    if one_by_one and block == 0:
+                        clear_bytes(target + out, pixels * 64)
                     left = start + row * row_bytes
                     tiles = (pixels + most - 1) // most
                     size = pixels // tiles
@@ -134,7 +143,7 @@ def convolve(pixel_bytes: int, inner: int, stride_x: int):
                             dilation_y * line_bytes,
                             filter_width,
                             dilation_x * pixel_bytes,
-                            bias + block * 64,
+                            bias + block * bias_block_bytes,
                             residual + out if residual else 0,
                             target + out,
                             low,

@@ -15,21 +15,20 @@ from numba.extending import intrinsic
 
 from columnar_nn.kernels import host
 from columnar_nn.kernels.compiled import simd
-from columnar_nn.kernels.compiled.simd import FLOAT, INT64, offset
+from columnar_nn.kernels.compiled.simd import FLOAT, INT32, INT64, offset
 from columnar_nn.kernels.host import LANES
 
 UNROLL = 4
 """Channels a loop step handles; 1 costs 6 %, 16 gains nothing and compiles four times as long."""
 
 
-def _accumulate(builder, pixels, displacement, inner, accumulators, source, filters, loops):
-    """Adds the products of a nest of loops to accumulators[pixel][vector] (stack slots).
+def _accumulate(builder, accumulators, source, filters, loops, products, filter_bytes):
+    """Runs a nest of loops that add products to accumulators[pixel][vector] (stack slots).
 
-    `loops` holds (count, bytes the input advances), outermost first; inside them `inner`
-    consecutive floats of each pixel meet `inner` consecutive rows of 16 filters.
+    `loops` holds (count, bytes the input advances), outermost first. In the innermost,
+    products(input address, filter address, sums) updates the sums in place, and the filters
+    advance `filter_bytes`.
     """
-    width = host.vector_width()
-    vector = simd.vector_of(width)
     filter_slot = cgutils.alloca_once_value(builder, filters)
 
     def nest(source, depth):
@@ -38,37 +37,62 @@ def _accumulate(builder, pixels, displacement, inner, accumulators, source, filt
             with cgutils.for_range(builder, count, intp=INT64) as loop:
                 nest(builder.add(source, builder.mul(loop.index, step)), depth + 1)
             return
-        unroll = UNROLL if inner % UNROLL == 0 else inner
-        steps = INT64(inner // unroll)
-        if inner == unroll:
-            unrolled(source, unroll)
-            return
-        with cgutils.for_range(builder, steps, intp=INT64) as loop:
-            unrolled(builder.add(source, builder.mul(loop.index, INT64(4 * unroll))), unroll)
-
-    def unrolled(source, unroll):
         weights = builder.load(filter_slot)
-        values = [
-            [builder.load(slot) for slot in pixel_slots] for pixel_slots in accumulators[:pixels]
-        ]
-        for channel in range(unroll):
-            rows = [
-                simd.load(builder, offset(builder, weights, 4 * (LANES * channel + start)), vector)
-                for start in range(0, LANES, width)
-            ]
-            for pixel in range(pixels):
-                place = offset(builder, source, displacement * pixel + 4 * channel)
-                value = simd.broadcast(builder, simd.load(builder, place, FLOAT), width)
-                for part, row in enumerate(rows):
-                    values[pixel][part] = simd.multiply_add(
-                        builder, value, row, values[pixel][part]
-                    )
-        for pixel in range(pixels):
-            for part, slot in enumerate(accumulators[pixel]):
-                builder.store(values[pixel][part], slot)
-        builder.store(offset(builder, weights, 4 * LANES * unroll), filter_slot)
+        sums = [[builder.load(slot) for slot in slots] for slots in accumulators]
+        products(source, weights, sums)
+        for slots, values in zip(accumulators, sums, strict=True):
+            for slot, value in zip(slots, values, strict=True):
+                builder.store(value, slot)
+        builder.store(offset(builder, weights, filter_bytes), filter_slot)
 
     nest(source, 0)
+
+
+def _rows(builder, address):
+    """A row of 16 floats as the vectors it takes."""
+    width = host.vector_width()
+    return [
+        simd.load(builder, offset(builder, address, 4 * start), simd.vector_of(width))
+        for start in range(0, LANES, width)
+    ]
+
+
+def _broadcast_products(builder, displacement, channels):
+    """Products of each pixel's consecutive channels with consecutive rows of 16 filters."""
+
+    def products(source, weights, sums):
+        for channel in range(channels):
+            rows = _rows(builder, offset(builder, weights, 4 * LANES * channel))
+            for pixel, values in enumerate(sums):
+                place = offset(builder, source, displacement * pixel + 4 * channel)
+                value = simd.load(builder, place, FLOAT)
+                value = simd.broadcast(builder, value, host.vector_width())
+                for part, row in enumerate(rows):
+                    values[part] = simd.multiply_add(builder, value, row, values[part])
+
+    return products
+
+
+def _lane_products(builder, displacement):
+    """Products of each pixel's 16 channels with 16 weights, lane by lane."""
+
+    def products(source, weights, sums):
+        rows = _rows(builder, weights)
+        for pixel, values in enumerate(sums):
+            channels = _rows(builder, offset(builder, source, displacement * pixel))
+            for part, (row, lanes) in enumerate(zip(rows, channels, strict=True)):
+                values[part] = simd.multiply_add(builder, lanes, row, values[part])
+
+    return products
+
+
+def _accumulate_channels(builder, displacement, inner, accumulators, source, filters, loops):
+    """Sums `inner` channels of each pixel, UNROLL at a time, inside `loops`."""
+    unroll = UNROLL if inner % UNROLL == 0 else inner
+    if inner > unroll:
+        loops = (*loops, (INT64(inner // unroll), INT64(4 * unroll)))
+    products = _broadcast_products(builder, displacement, unroll)
+    _accumulate(builder, accumulators, source, filters, loops, products, 4 * LANES * unroll)
 
 
 def _for_each_size(builder, pixels, emit):
@@ -97,10 +121,32 @@ def _slots(builder):
     ]
 
 
-def convolve_tile(displacement: int, inner: int):
+def _sum_of_lanes(builder, parts):
+    """The sum of all lanes of some vectors, halved again and again."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = builder.fadd(total, part)
+    while total.type.count > 1:
+        half = total.type.count // 2
+        none = ir.Constant(total.type, ir.Undefined)
+        low, high = (
+            builder.shuffle_vector(
+                total, none, ir.Constant(simd.vector_of(half, INT32), list(lanes))
+            )
+            for lanes in (range(half), range(half, 2 * half))
+        )
+        total = builder.fadd(low, high)
+    return builder.extract_element(total, INT32(0))
+
+
+def convolve_tile(kind: str, displacement: int, inner: int):
     """Intrinsic (pixels, input, filters, n0, s0, n1, s1, n2, s2, bias, residual, output, low,
-    high): output[pixel][16] = clamp(bias + sum + residual) for pixels 64 bytes apart in output
-    and residual; residual 0 is none. The input address advances s bytes in each of n steps.
+    high): output = clamp(bias + sum + residual) for pixels 64 bytes apart in output and residual
+    (0: none), `displacement` in the input, whose address advances s bytes in each of n steps.
+
+    kind "channels" sums over `inner` consecutive channels in each step and gives 16 filters;
+    "lanes" multiplies 16 channels by a weight each (depthwise) and gives these channels; "sum"
+    does the same and sums the channels too: one filter, one float of output.
     """
 
     @intrinsic
@@ -127,29 +173,49 @@ def convolve_tile(displacement: int, inner: int):
             pixels, source, filters, n0, s0, n1, s1, n2, s2, bias, residual, target, low, high = (
                 values
             )
-            width = host.vector_width()
-            vector = simd.vector_of(width)
-            slots = _slots(builder)
-            low = simd.broadcast(builder, low, width)
-            high = simd.broadcast(builder, high, width)
+            loops = ((n0, s0), (n1, s1), (n2, s2))
+            all_slots = _slots(builder)
+            if kind != "sum":
+                low, high = (
+                    simd.broadcast(builder, bound, host.vector_width()) for bound in (low, high)
+                )
 
             def emit(size):
-                for pixel_slots in slots[:size]:
-                    for part, slot in enumerate(pixel_slots):
-                        place = offset(builder, bias, 4 * width * part)
-                        builder.store(simd.load(builder, place, vector), slot)
-                loops = ((n0, s0), (n1, s1), (n2, s2))
-                _accumulate(builder, size, displacement, inner, slots, source, filters, loops)
+                slots = all_slots[:size]
+                start = _rows(builder, bias) if kind != "sum" else _zeros()
+                for pixel_slots in slots:
+                    for slot, value in zip(pixel_slots, start, strict=True):
+                        builder.store(value, slot)
+                if kind == "channels":
+                    _accumulate_channels(
+                        builder, displacement, inner, slots, source, filters, loops
+                    )
+                else:
+                    products = _lane_products(builder, displacement)
+                    _accumulate(builder, slots, source, filters, loops, products, 4 * LANES)
+                results = _load_slots(builder, slots)
+                if kind == "sum":
+                    constant = simd.load(builder, bias, FLOAT)
+                    results = [
+                        [builder.fadd(constant, _sum_of_lanes(builder, parts))] for parts in results
+                    ]
+                stored = list(zip(_places(results), _flat(finals[:size]), strict=True))
+                for (_, slot), value in zip(stored, _flat(results), strict=True):
+                    builder.store(value, slot)
                 with builder.if_then(builder.icmp_signed("!=", residual, INT64(0))):
-                    for pixel, part, slot in _each(slots, size):
-                        place = offset(builder, residual, 4 * (LANES * pixel + width * part))
-                        more = simd.load(builder, place, vector)
-                        builder.store(builder.fadd(builder.load(slot), more), slot)
-                for pixel, part, slot in _each(slots, size):
-                    place = offset(builder, target, 4 * (LANES * pixel + width * part))
+                    for place, slot in stored:
+                        value = builder.load(slot)
+                        more = simd.load(builder, offset(builder, residual, place), value.type)
+                        builder.store(builder.fadd(value, more), slot)
+                for place, slot in stored:
                     value = simd.clamp(builder, builder.load(slot), low, high)
-                    simd.store(builder, value, place)
+                    simd.store(builder, value, offset(builder, target, place))
 
+            finals = (
+                [[cgutils.alloca_once(builder, FLOAT)] for _ in all_slots]
+                if kind == "sum"
+                else all_slots
+            )
             _for_each_size(builder, pixels, emit)
             return context.get_dummy_value()
 
@@ -158,11 +224,26 @@ def convolve_tile(displacement: int, inner: int):
     return product
 
 
-def _each(slots, size):
+def _zeros():
+    width = host.vector_width()
+    return [ir.Constant(simd.vector_of(width), None)] * (LANES // width)
+
+
+def _load_slots(builder, slots):
+    return [[builder.load(slot) for slot in pixel_slots] for pixel_slots in slots]
+
+
+def _flat(pixels):
+    return [part for parts in pixels for part in parts]
+
+
+def _places(pixels):
+    """Byte offsets of the vectors, or floats, of pixels 64 bytes apart."""
+    width = host.vector_width()
     return [
-        (pixel, part, slot)
-        for pixel, pixel_slots in enumerate(slots[:size])
-        for part, slot in enumerate(pixel_slots)
+        4 * (LANES * pixel + width * part)
+        for pixel, parts in enumerate(pixels)
+        for part in range(len(parts))
     ]
 
 
@@ -179,17 +260,16 @@ def multiply_tile():
 
         def codegen(context, builder, _signature, values):
             rows, left, right, blocks, step, target = values
-            width = host.vector_width()
-            vector = simd.vector_of(width)
-            slots = _slots(builder)
+            all_slots = _slots(builder)
 
             def emit(size):
-                for _, _, slot in _each(slots, size):
-                    builder.store(ir.Constant(vector, None), slot)
-                _accumulate(builder, size, 64, LANES, slots, left, right, ((blocks, step),))
-                for row, part, slot in _each(slots, size):
-                    place = offset(builder, target, 4 * (LANES * row + width * part))
-                    simd.store(builder, builder.load(slot), place)
+                slots = all_slots[:size]
+                for slot in _flat(slots):
+                    builder.store(_zeros()[0], slot)
+                loops = ((blocks, step),)
+                _accumulate_channels(builder, 64, LANES, slots, left, right, loops)
+                for place, slot in zip(_places(slots), _flat(slots), strict=True):
+                    simd.store(builder, builder.load(slot), offset(builder, target, place))
 
             _for_each_size(builder, rows, emit)
             return context.get_dummy_value()

@@ -1,0 +1,79 @@
+"""The stated rule that chooses a convolution's algorithm: the lowest predicted cost.
+
+Cost is counted in multiply-adds at the microkernel's own speed, so that it does not depend on
+the processor's clock or width:
+
+    direct       the multiply-adds really executed, channels rounded up to blocks of 16
+    winograd_fm  products: tiles * (m + 2)^2 * channels * filters, rounded up likewise,
+                 plus the transforms of every tile of 16 channels or filters at a measured price
+
+A tile that reaches past the edge costs as much as a whole one: that raggedness is what makes
+F(6x6) lose to F(5x5) on an output of 20 x 20. Prices are measured on AVX2 and are about
+proportional to the values loaded and stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from columnar_nn.kernels.convolution import Convolution
+from columnar_nn.kernels.host import LANES
+
+DIRECT = "direct"
+
+TILE_SIZES = (2, 4, 5, 6)
+
+INPUT_TRANSFORM = {2: 1200, 4: 2600, 5: 3800, 6: 5000}
+"""Price of transforming one tile of 16 channels, in multiply-adds."""
+
+OUTPUT_TRANSFORM = {2: 900, 4: 1900, 5: 2900, 6: 3800}
+"""Price of transforming the products of one tile of 16 filters back, in multiply-adds."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The algorithm of the lowest cost, and the predicted cost of each that applies."""
+
+    algorithm: str
+    costs: dict[str, int]
+
+
+def winograd_applies(convolution: Convolution) -> bool:
+    """Whether Winograd's algorithm can compute this convolution: 3x3, stride 1, one group."""
+    return (
+        convolution.weight.shape[2:] == (3, 3)
+        and convolution.strides == (1, 1)
+        and convolution.dilations == (1, 1)
+        and convolution.groups == 1
+        and convolution.input.kind == "nchw16c"
+    )
+
+
+def _winograd_cost(convolution: Convolution, m: int) -> int:
+    _, height, width = convolution.output.shape
+    tiles = -(-height // m) * -(-width // m)
+    sources, targets = convolution.input.blocks, convolution.output.blocks
+    products = (m + 2) ** 2 * sources * targets * LANES**2
+    return tiles * (products + sources * INPUT_TRANSFORM[m] + targets * OUTPUT_TRANSFORM[m])
+
+
+def _direct_cost(convolution: Convolution) -> int:
+    _, height, width = convolution.output.shape
+    filters, group_channels, kernel_height, kernel_width = convolution.weight.shape
+    taps = kernel_height * kernel_width * height * width
+    if convolution.is_depthwise:
+        return taps * filters
+    if filters > 3:
+        filters = convolution.output.blocks * LANES
+    if convolution.input.kind == "nchw16c":
+        group_channels = -(-group_channels // LANES) * LANES
+    return taps * filters * group_channels
+
+
+def choose(convolution: Convolution) -> Choice:
+    """Predicts the cost of every algorithm that applies; the first of the cheapest wins."""
+    costs = {DIRECT: _direct_cost(convolution)}
+    if winograd_applies(convolution):
+        for m in TILE_SIZES:
+            costs[f"winograd_f{m}"] = _winograd_cost(convolution, m)
+    return Choice(min(costs, key=costs.__getitem__), costs)
