@@ -65,6 +65,12 @@ class Layout:
         """NumPy type of an item."""
         return NUMPY_TYPES[self.kind]
 
+    def lies_as(self, other: Layout) -> bool:
+        """Whether memory of this layout is also memory of `other`: a reshape moves nothing."""
+        if self.kind == "nchw16c":
+            return self == other
+        return self.kind == other.kind and self.num_items == other.num_items
+
 
 @dataclass(frozen=True, eq=False)
 class BoundKernel:

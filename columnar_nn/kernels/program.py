@@ -73,7 +73,7 @@ class Program:
                 *zip(step.inputs, step.kernel.input_layouts, strict=True),
                 (step.output, step.kernel.output_layout),
             ):
-                if layouts.setdefault(number, layout) != layout:
+                if not layouts.setdefault(number, layout).lies_as(layout):
                     raise InvalidPlanError(
                         f"buffer {number} holds {layouts[number]}, but kernel "
                         f"{step.kernel.name} needs {layout}: insert a reorder step"
