@@ -16,6 +16,7 @@ import onnx
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.graph import Node, Shape
+from columnar_nn.shape_arithmetic import ONLY_EVALUATED
 from columnar_nn.shape_rules.operands import Operands, normalized_axis
 from columnar_nn.shape_rules.window import conv_window, pool_window
 from columnar_nn.shapes import RULES, operands_of
@@ -52,7 +53,7 @@ class Rewriting:
 def unsupported_reason(node: Node, opset: int) -> str | None:
     """Why a node cannot be imported whatever its shapes are; None if it can."""
     attributes = node.attributes
-    if node.op_type in IMPLICIT | LOWERED:
+    if node.op_type in IMPLICIT | LOWERED | ONLY_EVALUATED:
         return None
     if node.op_type not in RULES:
         return "not an operator of this project"

@@ -12,6 +12,7 @@ from columnar_nn.networks.mobilenet import mobilenet_v2
 from columnar_nn.networks.plain9 import plain9
 from columnar_nn.networks.resnet import resnet18, resnet20, resnet50
 from columnar_nn.networks.squeezenet import squeezenet
+from columnar_nn.symbolic_batch import with_symbolic_batch
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -35,11 +36,12 @@ def build(name: str) -> Graph:
 def resolve(name_or_path: str) -> Graph:
     """The graph meant by a user: a path to an .onnx file, or a network's name.
 
-    A name takes the trained weights shipped in `weights/<name>.onnx` if there are any, else
-    the seeded random ones. Raises as `onnx_io.load` does, and UsageError for an unknown name.
+    A file made for one batch size is made to take any, where its operators allow it. A name
+    takes the trained weights shipped in `weights/<name>.onnx` if there are any, else the seeded
+    random ones. Raises as `onnx_io.load` does, and UsageError for an unknown name.
     """
     if name_or_path.endswith(".onnx"):
-        return onnx_io.load(name_or_path)
+        return with_symbolic_batch(onnx_io.load(name_or_path))
     shipped = WEIGHTS / f"{name_or_path}.onnx"
     if name_or_path in BUILDERS and shipped.exists():
         return onnx_io.load(shipped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,20 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper, helper, inliner, numpy_helper
 
-from columnar_nn.canonical import OPSET, Rewriting, canonical_nodes, unsupported_reason
+from columnar_nn.canonical import IMPLICIT, OPSET, Rewriting, canonical_nodes, unsupported_reason
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError, UsageError
 from columnar_nn.graph import Graph, Node, Shape, TensorSpec
+from columnar_nn.shape_arithmetic import (
+    BATCH,
+    EVALUATED,
+    ONLY_EVALUATED,
+    evaluate,
+    reshape_target,
+    shape_value,
+)
 from columnar_nn.shapes import infer_node, infer_shapes
 
 IR_VERSION = 10
-BATCH = "batch"
 WEIGHT_DTYPES = ("float32", "int64", "int32", "bool")
 
 
@@ -114,6 +122,8 @@ class _Importer:
         self.nodes: list[Node] = []
         self.weights: dict[str, np.ndarray] = {}
         self.shapes: dict[str, Shape] = {}
+        self.batch_sizes: dict[str, np.ndarray] = {}
+        """Integers computed by nodes of which at least one is the size of the batch."""
 
     def add_weight(self, name: str, array: np.ndarray) -> str:
         """Stores a constant under `name`, or a longer name if that is taken; returns it."""
@@ -125,14 +135,69 @@ class _Importer:
 
     def add(self, node: Node) -> None:
         """Adds one node of the file, in canonical form, or the constant that it makes."""
-        if node.op_type in ("Constant", "ConstantOfShape"):
+        if node.op_type in IMPLICIT:
             self.add_weight(node.outputs[0], self._constant(node))
             return
+        if self._computes_a_shape(node):
+            self._add_shape_arithmetic(node)
+            return
+        if node.op_type in ONLY_EVALUATED:
+            reason = "supported only where it computes a shape"
+            raise UnsupportedOperatorError("the ONNX importer", [(node.name, node.op_type, reason)])
         rewriting = Rewriting(self.opset, self.shapes, self.weights, self.add_weight)
-        for canonical in canonical_nodes(node, rewriting):
+        for canonical in canonical_nodes(self._without_batch_size(node), rewriting):
             shape = infer_node(canonical, self.shapes, self.weights)
             self.nodes.append(canonical)
             self.shapes.update(zip(canonical.outputs, shape, strict=True))
+
+    def _integers(self, tensor: str) -> np.ndarray | None:
+        """Value of a tensor of integers, some of which may be BATCH; None if it has none."""
+        if tensor in self.batch_sizes:
+            return self.batch_sizes[tensor]
+        weight = self.weights.get(tensor)
+        return None if weight is None or weight.dtype.kind != "i" else weight.astype(object)
+
+    def _computes_a_shape(self, node: Node) -> bool:
+        """Whether a node's value is known now and is integers, so that no engine needs it."""
+        if node.op_type == "Shape":
+            return True
+        known = all(self._integers(tensor) is not None for tensor in node.inputs if tensor)
+        return node.op_type in EVALUATED and known
+
+    def _add_shape_arithmetic(self, node: Node) -> None:
+        """Stores the value of a node that computes a shape."""
+        try:
+            if node.op_type == "Shape":
+                value = shape_value(node, self.shapes[node.inputs[0]])
+            else:
+                values = (self._integers(tensor) for tensor in node.inputs)
+                value = evaluate(node, [known for known in values if known is not None])
+        except (TypeError, ValueError, IndexError) as error:
+            raise InvalidModelError(
+                f"node {node.name} ({node.op_type}): shape arithmetic that cannot be done without "
+                f"knowing the batch size: {error}; export with a fixed batch size"
+            ) from None
+        if any(entry is BATCH for entry in value.reshape(-1)):
+            self.batch_sizes[node.outputs[0]] = value
+            self.shapes[node.outputs[0]] = value.shape
+        else:
+            self.add_weight(node.outputs[0], value.astype(np.int64))
+
+    def _without_batch_size(self, node: Node) -> Node:
+        """The node with the batch size in a Reshape's target expressed by 0 or -1."""
+        if not self.batch_sizes.keys() & set(node.inputs):
+            return node
+        try:
+            if node.op_type != "Reshape":
+                raise ValueError("only Reshape may use it")
+            data, target = node.inputs
+            value = reshape_target(self.batch_sizes[target], self.shapes[data])
+        except ValueError as error:
+            raise InvalidModelError(
+                f"node {node.name} ({node.op_type}) uses the size of the batch: {error}; export "
+                "with a fixed batch size"
+            ) from None
+        return replace(node, inputs=(data, self.add_weight(f"{node.name}.shape", value)))
 
     def _constant(self, node: Node) -> np.ndarray:
         """Value of a Constant or ConstantOfShape node."""
@@ -268,7 +333,7 @@ def _node_proto(node: Node) -> onnx.NodeProto:
 
 def _value_info(name: str, shape: Shape, dtype: str) -> onnx.ValueInfoProto:
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    dimensions = [BATCH if dimension is None else dimension for dimension in shape]
+    dimensions = ["batch" if dimension is None else dimension for dimension in shape]
     return helper.make_tensor_value_info(name, element, dimensions)
 
 

@@ -74,10 +74,10 @@ class NetworkBuilder:
         channels = self.channels(tensor)
         weight = self._he_normal(name, (filters, channels // group, kernel, kernel))
         parameters = [f"{name}.weight"]
-        mean, variance = (m.reshape(group, 1, -1) for m in self._moments[tensor])
+        inputs = [moment.reshape(group, 1, -1) for moment in self._moments[tensor]]
         grouped = weight.reshape(group, filters // group, channels // group, -1).astype(np.float64)
-        mean = (grouped.sum(axis=3) * mean).sum(axis=2).reshape(-1)
-        variance = ((grouped**2).sum(axis=3) * variance).sum(axis=2).reshape(-1)
+        mean = (grouped.sum(axis=3) * inputs[0]).sum(axis=2).reshape(-1)
+        variance = ((grouped**2).sum(axis=3) * inputs[1]).sum(axis=2).reshape(-1)
         if bias:
             gain = 1.0 / np.sqrt(variance.mean())
             self._weights[f"{name}.weight"] = (weight * gain).astype(np.float32)
