@@ -1,0 +1,82 @@
+"""reference/evaluate.py on whole networks."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from closeness import assert_close
+from generated import normal
+from onnx.reference import ReferenceEvaluator
+
+from columnar_nn import models, onnx_io
+from columnar_nn.shapes import RULES
+from reference.evaluate import evaluate
+from reference.operators import OPERATORS
+
+
+@dataclass
+class Step:
+    name: str
+    op_type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def test_every_operator_of_the_graph_has_a_reference() -> None:
+    assert OPERATORS.keys() == RULES.keys()
+
+
+@pytest.mark.parametrize("name", ["plain9", "resnet20"])
+def test_network_matches_onnx(name: str) -> None:
+    graph = models.build(name)
+    image = np.random.default_rng(3).random((3, 3, 32, 32), np.float32)
+    actual = evaluate(graph.nodes, graph.weights, {"image": image}, ["logits"])["logits"]
+    (expected,) = ReferenceEvaluator(onnx_io.to_proto(graph)).run(None, {"image": image})
+    assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_any_tensor_can_be_asked_for() -> None:
+    graph = models.build("plain9")
+    image = np.random.default_rng(3).random((2, 3, 32, 32), np.float32)
+    names = ["image", "relu3", "conv1.bias", "logits"]
+    results = evaluate(graph.nodes, graph.weights, {"image": image}, names)
+    assert list(results) == names
+    assert results["relu3"].shape == (2, 32, 26, 26)
+    assert (results["relu3"] >= 0).all()
+
+
+def test_tensors_are_dropped_after_their_last_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: dict[str, weakref.ref[np.ndarray]] = {}
+    counts = []
+
+    def double(x: np.ndarray) -> np.ndarray:
+        counts.append(sum(reference() is not None for reference in alive.values()))
+        result = x * 2
+        alive[str(len(alive))] = weakref.ref(result)
+        return result
+
+    monkeypatch.setitem(OPERATORS, "Identity", double)
+    steps = [Step(f"s{i}", "Identity", (f"t{i}",), (f"t{i + 1}",)) for i in range(6)]
+    result = evaluate(steps, {}, {"t0": normal(0, 3)}, ["t6"])
+    assert_close(result["t6"], 64 * normal(0, 3), rtol=0, atol=0)
+    assert max(counts) == 1
+
+
+def test_unknown_operators_are_all_named() -> None:
+    steps = [Step("a", "Foo", ("x",), ("y",)), Step("b", "Relu", ("y",), ("z",)),
+             Step("c", "Bar", ("z",), ("w",))]  # fmt: skip
+    with pytest.raises(NotImplementedError, match=r"a \(Foo\), c \(Bar\)"):
+        evaluate(steps, {}, {"x": normal(0, 3)}, ["w"])
+
+
+def test_infinities_pass_through_without_a_warning() -> None:
+    steps = [Step("n", "Sub", ("x", "x"), ("y",)), Step("d", "Div", ("x", "z"), ("w",))]
+    inputs = {"x": np.array([np.inf, 1], np.float32), "z": np.zeros(2, np.float32)}
+    results = evaluate(steps, {}, inputs, ["y", "w"])
+    assert_close(results["y"], np.array([np.nan, 0], np.float32), rtol=0, atol=0)
+    assert_close(results["w"], np.array([np.inf, np.inf], np.float32), rtol=0, atol=0)
