@@ -1,0 +1,36 @@
+"""A folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from columnar_nn.errors import UsageError
+
+
+@contextmanager
+def new_folder(destination: Path) -> Iterator[Path]:
+    """Yields a temporary folder beside `destination` that takes its name if the block succeeds.
+
+    If the block raises, nothing is left. Raises UsageError if `destination` exists, or its
+    parent does not or cannot be written to.
+    """
+    if destination.exists() or destination.is_symlink():
+        raise UsageError(f"{destination} exists already: name another folder, or remove it")
+    temporary = destination.parent / f".{destination.name}.{secrets.token_hex(4)}"
+    try:
+        temporary.mkdir()
+    except OSError as error:
+        raise UsageError(f"cannot write to {destination.parent}: {error.strerror}") from None
+    try:
+        yield temporary
+        try:
+            os.rename(temporary, destination)
+        except OSError as error:
+            raise UsageError(f"cannot create {destination}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,176 @@
+"""Each operator fed its golden input alone: what is its own error, and what it inherited.
+
+With y the engine's tensor in the whole network, a the same operator's output for its golden
+input and g the golden tensor: y - g = (a - g) + (y - a), its own error plus the inherited one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from adapters.base import image_array
+from bench.golden import single_operator, tensor_stream
+from bench.golden.bundle import Bundle
+from bench.golden.comparison import Tensor, TensorResult, aligned, compare
+from bench.golden.engine import Engine, EngineOptions, WorkerError
+from bench.golden.verify import Comparing, Verification, select, verify
+from bench.status import PASSED
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.graph import Graph, Node
+from columnar_nn.shapes import infer_shapes
+
+OWN, INHERITED, UNKNOWN = "own", "inherited", "unknown"
+
+
+@dataclass(frozen=True)
+class OperatorError:
+    """An operator's result in the whole network, and alone on its golden input.
+
+    `inherited` is the largest |y - a|, NaN unless both are known. `whole` is None if the
+    network as a whole did not run; `own` if the operator alone did not, and `reason` says why.
+    """
+
+    tensor: Tensor
+    whole: TensorResult | None
+    own: TensorResult | None
+    inherited: float
+    reason: str
+
+    @property
+    def source(self) -> str:
+        """Where the tensor's error comes from: own, inherited, unknown, or "" if it has none."""
+        if self.own is not None and self.own.diverges:
+            return OWN
+        if self.whole is None or not self.whole.diverges:
+            return ""
+        return UNKNOWN if self.own is None else INHERITED
+
+
+@dataclass(frozen=True)
+class Bisection:
+    """A verification and, for each tensor of it, the operator's error taken apart."""
+
+    verification: Verification
+    operators: tuple[OperatorError, ...]
+
+    @property
+    def culprits(self) -> tuple[OperatorError, ...]:
+        """The operators that are wrong by themselves."""
+        return tuple(error for error in self.operators if error.source == OWN)
+
+    def exit_code(self) -> int:
+        """0 if every tensor passed, in the network and alone; else as the verification, or 1."""
+        alone = all(error.own and error.own.status == PASSED for error in self.operators)
+        return self.verification.exit_code() or int(not alone)
+
+
+def bisect(bundle: Bundle, options: EngineOptions, comparing: Comparing) -> Bisection:
+    """Verifies the backend, then runs every operator alone on its golden input.
+
+    An operator is a network of its own, built with the same settings; fused groups come
+    apart, as they do whenever inner tensors are asked for.
+    """
+    graph = bundle.graph()
+    with tempfile.TemporaryDirectory(prefix="cnn-bench-golden-") as name:
+        folder = Path(name)
+        whole_file = folder / "whole.arrows"
+        verification = verify(bundle, options, comparing, whole_file)
+        results = {result.tensor.name: result for result in verification.results}
+        operators = []
+        engine: Engine | None = None
+        try:
+            for tensor in select(bundle, comparing):
+                own, inherited, reason = None, np.nan, ""
+                try:
+                    node = _producer(graph, tensor)
+                    alone = single_operator.isolate(node, graph, infer_shapes(graph))
+                    golden = _golden_inputs(bundle, graph, node)
+                    engine = engine or Engine(options, Path(tempfile.mkdtemp(dir=folder)))
+                    alone_file = folder / "alone.arrows"
+                    own = _run_alone(
+                        engine,
+                        alone,
+                        golden,
+                        bundle=bundle,
+                        tensor=tensor,
+                        comparing=comparing,
+                        file=alone_file,
+                    )
+                    if results:
+                        inherited = _largest_difference(whole_file, alone_file, tensor.name)
+                except InvalidModelError as error:
+                    reason = str(error)
+                except WorkerError as error:
+                    reason = str(error)
+                    engine = None if error.fatal else engine
+                whole = results.get(tensor.name)
+                operators.append(OperatorError(tensor, whole, own, inherited, reason))
+        finally:
+            if engine is not None:
+                engine.close()
+    return Bisection(verification, tuple(operators))
+
+
+def _run_alone(
+    engine: Engine,
+    alone: Graph,
+    golden: Iterator[Mapping[str, np.ndarray]],
+    *,
+    bundle: Bundle,
+    tensor: Tensor,
+    comparing: Comparing,
+    file: Path,
+) -> TensorResult:
+    engine.build(alone)
+    outputs = tensor_stream.save(file, engine.infer(single_operator.feed(golden)))
+    with closing(outputs):
+        (result,) = compare([tensor], comparing.check, bundle.expected([tensor.name]), outputs)
+    return result
+
+
+def _golden_inputs(bundle: Bundle, graph: Graph, node: Node) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of the node's activations by name, in its order, from the bundle.
+
+    Raises InvalidModelError if the bundle lacks one.
+    """
+    names = single_operator.activations(node, graph)
+    image = graph.inputs[0].name
+    stored = {entry.name for entry in bundle.manifest.tensors}
+    missing = [name for name in names if name != image and name not in stored]
+    if missing:
+        raise InvalidModelError(f"the bundle lacks {', '.join(missing)}: create it with --taps all")
+    tensors = bundle.expected([name for name in names if name != image])
+    if image not in names:
+        return tensors
+    images = ({image: image_array(batch)} for batch in bundle.images())
+    if names == (image,):
+        return images
+    return (
+        {name: (first | others)[name] for name in names}
+        for first, others in zip(images, tensors, strict=True)
+    )
+
+
+def _largest_difference(whole: Path, alone: Path, name: str) -> float:
+    """max |whole - alone| of one tensor of two saved streams; NaN if one of them lacks it."""
+    largest = 0.0
+    for left, right in aligned(tensor_stream.read(whole), tensor_stream.read(alone)):
+        if name not in left or name not in right or left[name].shape != right[name].shape:
+            return np.nan
+        with np.errstate(invalid="ignore"):
+            difference = np.abs(left[name].astype(np.float64) - right[name])
+        largest = float(np.maximum(largest, difference.max(initial=0.0)))
+    return largest
+
+
+def _producer(graph: Graph, tensor: Tensor) -> Node:
+    node = graph.producer(tensor.name)
+    if node is None:
+        raise InvalidModelError(f"no operator of the bundle's model makes {tensor.name}")
+    return node

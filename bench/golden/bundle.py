@@ -1,0 +1,136 @@
+"""A golden bundle on disk, opened only after every file in it has proved to be intact.
+
+Nothing in a bundle is ever executed: JSON, Arrow IPC of plain numbers, and ONNX.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from bench.golden import manifest as manifests
+from bench.golden.manifest import Manifest
+from columnar_nn import onnx_io, tensor_column
+from columnar_nn.errors import CnnBenchError, InvalidDataError
+from columnar_nn.graph import Graph
+
+MANIFEST = "manifest.json"
+EXPECTED_COLUMN = "expected"
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An intact bundle; `fingerprint`, the SHA-256 of its manifest, stands for all of it."""
+
+    folder: Path
+    manifest: Manifest
+    fingerprint: str
+
+    def graph(self) -> Graph:
+        """The network stored in the bundle."""
+        return onnx_io.load(self.folder / self.manifest.model_file)
+
+    def images(self) -> Iterator[pa.RecordBatch]:
+        """The images in batches of `rows_per_batch`, memory-mapped, in bounded memory."""
+        data = self.manifest.data
+        image = tensor_column.tensor_type(data.dtype, data.shape)
+        for batch in self._stream(data.file):
+            if "image" not in batch.schema.names or batch.schema.field("image").type != image:
+                raise InvalidDataError(f"{self.folder / data.file}: no image column of {image}")
+            yield batch
+
+    def expected(self, names: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+        """The expected tensors called `names`, batch by batch, as views [rows, ...].
+
+        Raises KeyError for a tensor that the bundle does not have.
+        """
+        entries = [self.manifest.tensor(name) for name in names]
+        streams = [self._stream(entry.file) for entry in entries]
+        for batches in zip(*streams, strict=True):
+            arrays = {}
+            for entry, batch in zip(entries, batches, strict=True):
+                wanted = pa.schema(
+                    [(EXPECTED_COLUMN, tensor_column.tensor_type(entry.dtype, entry.shape))]
+                )
+                if batch.schema != wanted:
+                    raise InvalidDataError(
+                        f"{self.folder / entry.file} holds {batch.schema}, not what the manifest "
+                        "says: create the bundle again"
+                    )
+                arrays[entry.name] = tensor_column.to_numpy(batch.column(0))
+            yield arrays
+
+    def _stream(self, file: str) -> Iterator[pa.RecordBatch]:
+        """Batches of an Arrow IPC stream, their row counts checked against the manifest."""
+        path = self.folder / file
+        left = self.manifest.rows
+        try:
+            with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as batches:
+                for batch in batches:
+                    batch.validate()
+                    if batch.num_rows != min(left, self.manifest.rows_per_batch):
+                        raise InvalidDataError(f"{path}: a batch has {batch.num_rows} rows")
+                    left -= batch.num_rows
+                    yield batch
+        except (pa.ArrowException, OSError) as error:
+            raise InvalidDataError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+        if left:
+            raise InvalidDataError(f"{path} lacks {left} of {self.manifest.rows} rows")
+
+
+def open_bundle(folder: str | Path) -> Bundle:
+    """The bundle in `folder`, once the size and SHA-256 of every file have been checked.
+
+    Raises InvalidDataError, naming the file and the problem, for anything that is not an
+    intact bundle of a format version known here.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InvalidDataError(f"{folder} is not a golden bundle: it has no {MANIFEST}")
+    if path.stat().st_size > manifests.MAX_BYTES:
+        raise InvalidDataError(f"{path} is larger than any manifest")
+    content = path.read_bytes()
+    try:
+        manifest = manifests.loads(content.decode("utf-8"))
+        for file, entry in manifest.files.items():
+            _check_file(folder, file, entry)
+    except UnicodeDecodeError:
+        raise InvalidDataError(f"{path} is not UTF-8 text") from None
+    except CnnBenchError as error:
+        raise InvalidDataError(f"bundle {folder} is refused: {error}") from None
+    return Bundle(folder, manifest, hashlib.sha256(content).hexdigest())
+
+
+def entry_of(path: Path) -> manifests.FileEntry:
+    """Size and SHA-256 of a file, read in bounded memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return manifests.FileEntry(path.stat().st_size, digest.hexdigest())
+
+
+def _check_file(folder: Path, file: str, entry: manifests.FileEntry) -> None:
+    path = folder / file
+    # A link could lead out of the bundle, and what it leads to change after the check.
+    if path.resolve() != folder.resolve() / file:
+        raise InvalidDataError(f"{file} is a link: a bundle holds its files itself")
+    if not path.is_file():
+        raise InvalidDataError(f"{file} is missing; copy the whole folder")
+    size = path.stat().st_size
+    if size != entry.bytes:
+        raise InvalidDataError(
+            f"{file} has {size} bytes, its manifest says {entry.bytes}: truncated or altered; "
+            "copy the bundle again"
+        )
+    if entry_of(path).sha256 != entry.sha256:
+        raise InvalidDataError(
+            f"{file} does not have the SHA-256 of its manifest: altered; copy the bundle again"
+        )

@@ -1,0 +1,250 @@
+"""Verifications and bisections as tables of at most 100 columns; nothing here decides."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.golden.bisect import INHERITED, OWN, Bisection, OperatorError
+from bench.golden.comparison import TensorResult
+from bench.golden.manifest import Manifest
+from bench.golden.verify import Verification
+from bench.status import NOT_RUN, PASSED
+
+WIDTH = 100
+_NAME_WIDTH = 14
+_UNKNOWN = "-"
+
+
+def show_creation(manifest: Manifest, folder: str, console: Console) -> None:
+    """One line about a new bundle."""
+    size = sum(entry.bytes for entry in manifest.files.values())
+    _print(
+        console,
+        f"{folder}: {len(manifest.tensors)} tensors of {_images(manifest.rows)}, "
+        f"{size / 1e6:,.2f} MB, model {manifest.files[manifest.model_file].sha256[:12]}, "
+        f"images {manifest.files[manifest.data.file].sha256[:12]}",
+    )
+
+
+def show_verification(verification: Verification, console: Console) -> None:
+    """The table of tensors, the first diverging operator and its worst elements."""
+    _print(console, _heading(verification))
+    if verification.results:
+        console.print(_tensor_table(verification.results))
+    _show_reasons(verification.results, console)
+    _show_first_diverging(verification, console)
+    _show_top1(verification.results, console)
+    _show_engine(verification, console)
+    passed = sum(result.status == PASSED for result in verification.results)
+    summary = f"{passed} of {len(verification.results)} tensors passed"
+    reason = f"; {escape(verification.reason)}" if verification.reason else ""
+    _print(console, f"{_status(verification.status)}: {summary}{reason}")
+
+
+def show_bisection(bisection: Bisection, console: Console) -> None:
+    """Each operator's own error beside the inherited one, and who is to blame."""
+    verification = bisection.verification
+    _print(console, f"{_heading(verification)}: each operator on its golden input")
+    console.print(_bisection_table(bisection.operators))
+    for error in bisection.operators:
+        if error.reason:
+            _print(console, f"  {escape(error.tensor.operator)} alone: {escape(error.reason)}")
+    if verification.reason:
+        _print(console, f"the network as a whole: {escape(verification.reason)}")
+    culprits = [f"{_operator(error.own)}" for error in bisection.culprits if error.own]
+    inherited = sum(error.source == INHERITED for error in bisection.operators)
+    if culprits:
+        heirs = f"; {inherited} tensor(s) only inherited an error" if inherited else ""
+        _print(console, f"[bold red]Wrong by themselves:[/] {', '.join(culprits)}{heirs}")
+    elif bisection.exit_code() == 0:
+        _print(console, "[green]Every operator passes by itself and in the network.[/]")
+    else:
+        _print(console, "No operator is wrong by itself; see the statuses above.")
+
+
+def plain_text(verification: Verification) -> str:
+    """The verification as text without colours, as for a test's failure message."""
+    text = io.StringIO()
+    show_verification(verification, Console(file=text, width=WIDTH, color_system=None))
+    return text.getvalue()
+
+
+def _heading(verification: Verification) -> str:
+    subject, expected = escape(verification.subject), escape(verification.expected)
+    return f"[bold]{subject}[/] against [bold]{expected}[/], {_images(verification.rows)}"
+
+
+def _tensor_table(results: Sequence[TensorResult]) -> Table:
+    table = _table(
+        ["tensor", "operator", "shape"],
+        ["max abs", "max rel", "max ulp", "SQNR dB", "cosine", "outside", "min tol", "status"],
+    )
+    for result in results:
+        tensor, parity = result.tensor, result.parity
+        figures = [_UNKNOWN] * 7
+        if parity is not None:
+            figures = [
+                _number(parity.max_abs),
+                _number(parity.max_rel),
+                _count(parity.max_ulp),
+                _decibel(parity.sqnr_db),
+                _cosine(parity.cosine),
+                _count(parity.outside),
+                _number(parity.min_tolerance),
+            ]
+        table.add_row(
+            _short(tensor.name, _NAME_WIDTH),
+            _short(tensor.op_type, 8),
+            "x".join(map(str, tensor.shape)) or "scalar",
+            *figures,
+            _status(result.status),
+        )
+    return table
+
+
+def _bisection_table(operators: Sequence[OperatorError]) -> Table:
+    table = _table(
+        ["tensor", "operator", "shape"],
+        ["own", "inherited", "total", "atol", "alone", "in network", "error is"],
+    )
+    for error in operators:
+        tensor = error.tensor
+        own = error.own.parity if error.own else None
+        whole = error.whole.parity if error.whole else None
+        styles = {OWN: "bold red", INHERITED: "yellow"}
+        table.add_row(
+            _short(tensor.name, _NAME_WIDTH),
+            _short(tensor.op_type, 8),
+            "x".join(map(str, tensor.shape)) or "scalar",
+            _number(own.max_abs if own else math.nan),
+            _number(error.inherited),
+            _number(whole.max_abs if whole else math.nan),
+            _number(tensor.tolerance.atol),
+            _status(error.own.status if error.own else NOT_RUN),
+            _status(error.whole.status if error.whole else NOT_RUN),
+            f"[{styles.get(error.source, 'default')}]{error.source or 'none'}[/]",
+        )
+    return table
+
+
+def _show_reasons(results: Iterable[TensorResult], console: Console) -> None:
+    for result in results:
+        if result.status not in (PASSED, NOT_RUN):
+            _print(console, f"  {escape(result.tensor.name)}: {escape(result.reason)}")
+
+
+def _show_first_diverging(verification: Verification, console: Console) -> None:
+    first = verification.first_diverging
+    if first is None:
+        return
+    tolerance = first.tensor.tolerance
+    _print(
+        console,
+        f"[bold red]First diverging operator: {_operator(first)}[/], within "
+        f"atol {tolerance.atol:.3g} + rtol {tolerance.rtol:.3g} |expected|",
+    )
+    if not first.worst:
+        return
+    table = _table(["  worst elements: image, index"], ["output", "expected", "error", "allowed"])
+    for element in first.worst:
+        image, *index = element.index
+        table.add_row(
+            f"  {image}, [{', '.join(map(str, index))}]".replace("[", r"\["),
+            f"{element.output:.7g}",
+            f"{element.expected:.7g}",
+            _number(abs(element.output - element.expected)),
+            _number(element.allowed),
+        )
+    console.print(table)
+
+
+def _show_top1(results: Iterable[TensorResult], console: Console) -> None:
+    for result in results:
+        tensor, parity = result.tensor, result.parity
+        if tensor.is_output and len(tensor.shape) == 1 and tensor.shape[0] > 1 and parity:
+            _print(
+                console,
+                f"top-1 agreement of {escape(tensor.name)}: {parity.top1_agreement:.2%} of "
+                f"{_images(parity.rows)}",
+            )
+
+
+def _show_engine(verification: Verification, console: Console) -> None:
+    seconds, description = verification.seconds, verification.description
+    if description:
+        notes = "".join(f"; {note}" for note in description["notes"])
+        versions = " ".join(f"{k} {v}" for k, v in description["versions"].items())
+        _print(
+            console,
+            escape(
+                f"{versions}, {description['precision']}, {description['layout']}, "
+                f"{description['algorithm']}, {description['threads']} thread(s){notes}"
+            ),
+        )
+    if seconds:
+        other = seconds["total"] - seconds["import"] - seconds["build"] - seconds["run"]
+        _print(
+            console,
+            f"engine: import {seconds['import']:.2f} s, build {seconds['build']:.2f} s, run "
+            f"{seconds['run']:.2f} s; starting it, reading and comparing {other:.2f} s",
+        )
+
+
+def _operator(result: TensorResult) -> str:
+    tensor = result.tensor
+    if not tensor.operator:
+        return f"unknown, tensor {escape(tensor.name)}"
+    return f"{escape(tensor.operator)} ({escape(tensor.op_type)})"
+
+
+def _table(left: Sequence[str], right: Sequence[str]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
+    for heading in left:
+        table.add_column(heading, no_wrap=True)
+    for heading in right:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _status(status: str) -> str:
+    style = {PASSED: "green", NOT_RUN: "dim"}.get(status, "bold red")
+    return f"[{style}]{status}[/]"
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return _UNKNOWN
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def _count(value: float) -> str:
+    if math.isnan(value):
+        return _UNKNOWN
+    return f"{value:.0f}" if value < 100_000 else f"{value:.0e}"
+
+
+def _decibel(value: float) -> str:
+    return _UNKNOWN if math.isnan(value) else f"{value:.1f}"
+
+
+def _cosine(value: float) -> str:
+    return _UNKNOWN if math.isnan(value) else f"{value:.6f}"
+
+
+def _short(name: str, width: int) -> str:
+    """A long name's end, which tells layers apart, after an ellipsis."""
+    return escape(name if len(name) <= width else "…" + name[-(width - 1) :])
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)

@@ -1,0 +1,138 @@
+"""A backend run on a bundle's images and compared with the bundle's tensors."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.golden import tap_selection, tensor_stream, tolerance
+from bench.golden.bundle import Bundle
+from bench.golden.checks import Check
+from bench.golden.comparison import Tensor, TensorResult, compare, first_diverging
+from bench.golden.engine import Engine, EngineOptions, WorkerError
+from bench.golden.manifest import TensorEntry
+from bench.status import PASSED, SKIPPED, worst
+from columnar_nn.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """Which tensors are compared, how, and within what; overrides are "[name:]value"."""
+
+    check: Check
+    taps: Sequence[str] = (tap_selection.ALL,)
+    rtol: Sequence[str] = ()
+    atol: Sequence[str] = ()
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a backend did on a bundle.
+
+    `status` is the worst of the tensors', or how the backend failed, with `reason`. `seconds`
+    has what the backend measured (import, build, run) and the whole (total); `description`
+    what the backend says it ran.
+    """
+
+    subject: str
+    expected: str
+    status: str
+    reason: str
+    results: tuple[TensorResult, ...]
+    rows: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    description: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def first_diverging(self) -> TensorResult | None:
+        """The first tensor, in graph order, that is wrong."""
+        return first_diverging(self.results)
+
+    def exit_code(self) -> int:
+        """0 if every tensor passed, 2 if the engine is not installed, else 1."""
+        return {PASSED: 0, SKIPPED: 2}.get(self.status, 1)
+
+
+def verify(
+    bundle: Bundle, options: EngineOptions, comparing: Comparing, save: Path | None = None
+) -> Verification:
+    """Runs the backend with the bundle's tensors as its outputs and compares each of them.
+
+    What the backend does wrong becomes the status; `save` names a file for its tensors, as
+    an Arrow IPC stream.
+    """
+    start = time.monotonic()
+    tensors = select(bundle, comparing)
+    names = [tensor.name for tensor in tensors]
+    graph = bundle.graph()
+    tapped = graph.with_outputs(tap_selection.select(graph, names))
+    results: tuple[TensorResult, ...] = ()
+    status, reason = "", ""
+    description: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="cnn-bench-golden-") as folder:
+        engine = Engine(options, Path(folder))
+        try:
+            with closing(engine):
+                engine.build(tapped)
+                outputs = engine.infer(bundle.images())
+                if save is not None:
+                    outputs = tensor_stream.save(save, outputs)
+                with closing(outputs):
+                    expected = bundle.expected(names)
+                    results = compare(
+                        tensors, comparing.check, expected, outputs, comparing.fail_fast
+                    )
+                description = engine.describe()
+        except WorkerError as error:
+            status, reason = error.status, error.reason
+    return Verification(
+        subject=options.label,
+        expected=str(bundle.folder),
+        status=status or worst(result.status for result in results),
+        reason=reason,
+        results=results,
+        rows=bundle.manifest.rows,
+        seconds={**engine.seconds, "total": time.monotonic() - start},
+        description=description,
+    )
+
+
+def select(bundle: Bundle, comparing: Comparing) -> tuple[Tensor, ...]:
+    """The bundle's tensors that are to be compared, with their tolerances, in graph order.
+
+    Raises UsageError for a tensor that the bundle does not have.
+    """
+    entries = bundle.manifest.tensors
+    chosen = [entry for entry in entries if _is_meant(entry, comparing.taps)]
+    known = {entry.name for entry in entries}
+    words = known | {tap_selection.ALL, tap_selection.OUTPUTS}
+    unknown = [word for word in comparing.taps if word not in words]
+    if unknown or not chosen:
+        raise UsageError(
+            f"{bundle.folder} has no expected tensor {', '.join(unknown) or 'that is an output'}: "
+            f"it has {', '.join(sorted(known))}"
+        )
+    names = [entry.name for entry in entries]
+    tolerances = tolerance.of_entries(
+        chosen,
+        tolerance.parse_overrides("--rtol", comparing.rtol, names),
+        tolerance.parse_overrides("--atol", comparing.atol, names),
+    )
+    return tuple(
+        Tensor(e.name, e.operator, e.op_type, e.shape, e.is_output, tolerances[e.name])
+        for e in chosen
+    )
+
+
+def _is_meant(entry: TensorEntry, words: Sequence[str]) -> bool:
+    return (
+        tap_selection.ALL in words
+        or entry.name in words
+        or (entry.is_output and tap_selection.OUTPUTS in words)
+    )

@@ -1,0 +1,167 @@
+"""An engine in NumPy, correct, and the same engine with one mistake in one operator each."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.base import Backend, Configuration, Description, image_array
+from columnar_nn.graph import Node
+from reference.evaluate import evaluate
+
+Tensors = Mapping[str, np.ndarray]
+
+
+class Correct(Backend):
+    """Runs operator by operator, each rounded to float32; subclasses spoil one of them."""
+
+    name = "correct"
+    package = "numpy"
+    extra = ""
+    configurations: ClassVar[Mapping[str, Configuration]] = {
+        "usual": Configuration("NumPy, operator by operator", "default")
+    }
+    faulty: ClassVar[str] = ""
+
+    def _build(self) -> None:
+        """There is nothing to compile."""
+
+    def describe(self) -> Description:
+        return Description({"numpy": np.__version__}, "float32", "NCHW", "direct", 1)
+
+    def _to_input(self, batch: pa.RecordBatch) -> np.ndarray:
+        return image_array(batch)
+
+    def _compute(self, model_input: Any) -> dict[str, np.ndarray]:
+        tensors = {self.graph.inputs[0].name: model_input}
+        for node in self.graph.nodes:
+            compute = self.spoiled if node.name == self.faulty else self.correct
+            tensors[node.outputs[0]] = compute(node, tensors)
+        return tensors
+
+    def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
+        return [result[spec.name] for spec in self.graph.outputs]
+
+    def correct(self, node: Node, tensors: Tensors) -> np.ndarray:
+        inputs = {name: tensors[name] for name in node.inputs if name in tensors}
+        return evaluate((node,), self.graph.weights, inputs, node.outputs)[node.outputs[0]]
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        raise NotImplementedError
+
+
+class SwappedChannels(Correct):
+    faulty = "conv2"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        return self.correct(node, tensors)[:, [1, 0, *range(2, 8)]]
+
+
+class ShiftedPadding(Correct):
+    """All padding on one side: the shape is right and every value is another pixel's."""
+
+    faulty = "conv2"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        attributes = {**node.attributes, "pads": [2, 2, 0, 0]}
+        return self.correct(replace(node, attributes=attributes), tensors)
+
+
+class ForgottenPadding(Correct):
+    faulty = "conv1"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        attributes = {**node.attributes, "pads": [0, 0, 0, 0]}
+        return self.correct(replace(node, attributes=attributes), tensors)
+
+    def _compute(self, model_input: Any) -> dict[str, np.ndarray]:
+        """Ends after the faulty operator: the rest of the network does not fit any more."""
+        node = self.graph.nodes[0]
+        wrong = self.spoiled(node, {"image": model_input})
+        rest = {spec.name: np.zeros((len(wrong), 1), np.float32) for spec in self.graph.outputs}
+        return rest | {"conv1": wrong}
+
+
+class ConfusedFlatten(Correct):
+    """Flattens H, W, C where the dense layer's weights expect C, H, W."""
+
+    faulty = "flatten"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        tensor = tensors[node.inputs[0]]
+        return np.ascontiguousarray(tensor.transpose(0, 2, 3, 1)).reshape(len(tensor), -1)
+
+
+class DroppedBias(Correct):
+    faulty = "conv2"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        return self.correct(replace(node, inputs=node.inputs[:2]), tensors)
+
+
+class Float16(Correct):
+    faulty = "conv2"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        return self.correct(node, tensors).astype(np.float16).astype(np.float32)
+
+
+class OneUlpNoise(Correct):
+    """Every element of every operator one float32 up or down, as another order of sums gives."""
+
+    def correct(self, node: Node, tensors: Tensors) -> np.ndarray:
+        exact = super().correct(node, tensors)
+        random = np.random.default_rng(len(node.name))
+        direction = np.where(random.random(exact.shape) < 0.5, -np.inf, np.inf)
+        return np.nextafter(exact, direction.astype(np.float32))
+
+
+class NotANumber(Correct):
+    """One element of one image."""
+
+    faulty = "relu2"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        result = self.correct(node, tensors)
+        result[0, 3, 1, 2] = np.nan
+        return result
+
+
+class Dead(Correct):
+    """Zeros everywhere from one operator on."""
+
+    faulty = "pool"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        return np.zeros_like(self.correct(node, tensors))
+
+
+class Crashing(Correct):
+    """Takes its process down in one operator."""
+
+    faulty = "conv2"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        os._exit(3)
+
+
+class Hanging(Correct):
+    faulty = "conv2"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        time.sleep(600)
+        return self.correct(node, tensors)
+
+
+class Incomplete(Correct):
+    """Forgets one of the tensors it was asked for."""
+
+    def infer(self, batches: Any, stopwatch: Any) -> Any:
+        for batch in super().infer(batches, stopwatch):
+            yield batch.drop_columns(["relu1"])

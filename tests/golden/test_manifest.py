@@ -1,0 +1,102 @@
+"""The manifest is read strictly: versions, missing and wrong fields, and what to do."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bench.golden import manifest as manifests
+from bench.golden.bundle import Bundle
+from columnar_nn.errors import InvalidDataError
+
+
+def document(bundle: Bundle) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(manifests.dumps(bundle.manifest))
+    return parsed
+
+
+def refusal(parsed: Any) -> str:
+    with pytest.raises(InvalidDataError) as caught:
+        manifests.loads(parsed if isinstance(parsed, str) else json.dumps(parsed))
+    return str(caught.value)
+
+
+def test_round_trip(bundle: Bundle) -> None:
+    assert manifests.loads(manifests.dumps(bundle.manifest)) == bundle.manifest
+
+
+def test_newer_version_asks_for_an_upgrade(bundle: Bundle) -> None:
+    newer = document(bundle) | {"format_version": 2, "something": "else"}
+    assert "upgrade cnn-bench" in refusal(newer)
+
+
+def test_older_version_says_how_to_create_it_again(bundle: Bundle) -> None:
+    older = {
+        "format": manifests.FORMAT,
+        "format_version": 0,
+        "creation": {"model": "my net.onnx", "data": "photo10", "count": 3, "taps": ["all"]},
+    }
+    command = "cnn-bench golden create --model 'my net.onnx' --data photo10 --count 3 --taps all"
+    assert command in refusal(older)
+    del older["creation"]
+    assert "cnn-bench golden create --model MODEL" in refusal(older)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", "null", '{"format": "other"}', "[" * 100_000, "\x00", '{"format": NaN}'],
+)
+def test_other_documents_are_refused(text: str) -> None:
+    assert "manifest.json" in refusal(text)
+
+
+@pytest.mark.parametrize("version", ["1", 1.0, True, None])
+def test_version_must_be_a_whole_number(bundle: Bundle, version: Any) -> None:
+    assert "format_version" in refusal(document(bundle) | {"format_version": version})
+
+
+def test_every_field_is_needed_and_no_other_is_known(bundle: Bundle) -> None:
+    for name in document(bundle):
+        parsed = document(bundle)
+        del parsed[name]
+        refusal(parsed)
+    assert "unknown field(s) extra" in refusal(document(bundle) | {"extra": 1})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("rows",), 0),
+        (("rows",), "6"),
+        (("rows",), True),
+        (("rule",), "anything goes"),
+        (("tensors",), []),
+        (("tensors", 0, "shape"), [8, 0, 8]),
+        (("tensors", 0, "shape"), [8, -8, 8]),
+        (("tensors", 0, "dtype"), "object"),
+        (("tensors", 0, "rtol"), -1.0),
+        (("tensors", 0, "atol"), None),
+        (("tensors", 0, "operator"), "relu1"),
+        (("tensors", 0, "name"), "relu1"),
+        (("tensors", 0, "file"), "tensors/001-relu1.arrows"),
+        (("data", "dtype"), "object"),
+        (("data", "shape"), [3, 8, 0]),
+        (("files", "model.onnx", "bytes"), -1),
+        (("files", "model.onnx", "sha256"), "0"),
+        (("files",), {}),
+    ],
+)
+def test_field_that_cannot_be_is_refused(bundle: Bundle, path: tuple, value: Any) -> None:
+    parsed = document(bundle)
+    place: Any = parsed
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert "manifest.json" in refusal(parsed)
+
+
+def test_infinite_tolerance_is_refused(bundle: Bundle) -> None:
+    text = manifests.dumps(bundle.manifest)
+    atol = f'"atol": {bundle.manifest.tensors[0].atol}'
+    assert atol in text
+    assert "rtol, atol or largest" in refusal(text.replace(atol, '"atol": 1e999'))

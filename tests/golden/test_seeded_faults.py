@@ -1,0 +1,85 @@
+"""Errors planted in an engine: each is caught at the right operator, harmless noise is not."""
+
+import pytest
+from golden.conftest import engine_options
+
+from bench.golden import checks
+from bench.golden.bisect import bisect
+from bench.golden.bundle import Bundle
+from bench.golden.verify import Comparing, verify
+
+ELEMENTWISE = Comparing(checks.parse("elementwise"))
+FAULTS = {
+    "SwappedChannels": "conv2",
+    "ShiftedPadding": "conv2",
+    "ConfusedFlatten": "flatten",
+    "DroppedBias": "conv2",
+    "Float16": "conv2",
+    "ForgottenPadding": "conv1",
+    "Incomplete": "relu1",
+}
+
+
+@pytest.mark.parametrize("backend", FAULTS)
+def test_fault_is_found_at_its_operator(bundle: Bundle, backend: str) -> None:
+    verification = verify(bundle, engine_options(backend), ELEMENTWISE)
+    assert verification.status == "FAILED"
+    assert verification.exit_code() == 1
+    first = verification.first_diverging
+    assert first is not None
+    assert first.tensor.operator == FAULTS[backend]
+    before = [r.status for r in verification.results[: verification.results.index(first)]]
+    assert set(before) <= {"PASSED"}
+
+
+@pytest.mark.parametrize("backend", ["Correct", "OneUlpNoise"])
+def test_harmless_rounding_passes(bundle: Bundle, backend: str) -> None:
+    verification = verify(bundle, engine_options(backend), ELEMENTWISE)
+    assert [result.status for result in verification.results] == ["PASSED"] * 8
+    assert verification.exit_code() == 0
+    noise = max(result.parity.max_ulp for result in verification.results if result.parity)
+    assert (noise > 0) == (backend == "OneUlpNoise")
+
+
+@pytest.mark.parametrize("backend", ["NotANumber", "Dead"])
+def test_meaningless_values_are_mistrusted_where_they_begin(bundle: Bundle, backend: str) -> None:
+    verification = verify(bundle, engine_options(backend), ELEMENTWISE)
+    assert verification.status in ("MISTRUSTED", "FAILED")
+    first = verification.first_diverging
+    assert first is not None
+    assert first.tensor.operator == {"NotANumber": "relu2", "Dead": "pool"}[backend]
+    assert first.status == "MISTRUSTED"
+
+
+def test_worst_element_is_the_planted_one(bundle: Bundle) -> None:
+    first = verify(bundle, engine_options("NotANumber"), ELEMENTWISE).first_diverging
+    assert first is not None
+    # Batches have 4 images, and each spoils the same element of its first one.
+    assert {element.index for element in first.worst} == {(0, 3, 1, 2), (4, 3, 1, 2)}
+
+
+@pytest.mark.parametrize("backend", ["SwappedChannels", "ConfusedFlatten", "DroppedBias"])
+def test_faults_that_reach_the_outputs_show_without_taps(bundle: Bundle, backend: str) -> None:
+    comparing = Comparing(checks.parse("elementwise"), taps=("outputs",))
+    verification = verify(bundle, engine_options(backend), comparing)
+    assert [result.tensor.name for result in verification.results] == ["logits"]
+    assert verification.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    "backend", ["SwappedChannels", "ShiftedPadding", "ConfusedFlatten", "DroppedBias", "Float16"]
+)
+def test_bisect_tells_the_culprit_from_its_heirs(bundle: Bundle, backend: str) -> None:
+    bisection = bisect(bundle, engine_options(backend), ELEMENTWISE)
+    assert [error.tensor.operator for error in bisection.culprits] == [FAULTS[backend]]
+    sources = {error.tensor.operator: error.source for error in bisection.operators}
+    names = list(sources)
+    at = names.index(FAULTS[backend])
+    assert {sources[name] for name in names[:at]} <= {""}
+    assert sources["dense"] == "inherited"
+    for error in bisection.operators:
+        assert error.own is not None, error.reason
+        if error.source == "inherited":
+            assert error.inherited > 0
+            assert error.own.status == "PASSED"
+    assert bisection.exit_code() == 1
