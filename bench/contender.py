@@ -101,6 +101,8 @@ class Contender:
         self._cold_start: dict[str, Any] = {}
         self._description: dict[str, Any] = {}
         self._peak_rss = 0
+        self._log = ""
+        self._failure = WorkerError(CRASHED, "the worker was not started", fatal=False)
 
     def start(self, data: Inputs) -> None:
         """Spawns the worker; imports, builds and runs one image, each timed."""
@@ -170,10 +172,18 @@ class Contender:
 
     def turn(self, cell: CellState, turns_left: int) -> None:
         """Times the cell's share of its runs in one of `turns_left` turns."""
-        runs = math.ceil((self._limits.runs - len(cell.times)) / turns_left)
-        seconds = (self._limits.min_time - sum(cell.times)) / turns_left
-        short = cell.calibrated is not None and cell.calibrated < PRIMING_LIMIT_S
-        reply = self._attempt(cell, min_runs=max(1, runs), min_seconds=seconds, prime=short)
+        assert cell.calibrated is not None, "a cell is warmed up before its first turn"
+        done, total = len(cell.times), sum(cell.times)
+        runs = math.ceil((self._limits.runs - done) / turns_left)
+        affordable = max(
+            cells.MIN_RUNS - done, int((self._limits.budget - total) / cell.calibrated)
+        )
+        reply = self._attempt(
+            cell,
+            min_runs=max(1, min(runs, affordable)),
+            min_seconds=(self._limits.min_time - total) / turns_left,
+            prime=cell.calibrated < PRIMING_LIMIT_S,
+        )
         if reply is not None:
             cell.times += reply["times"]
             cell.phases += reply["phases"]
@@ -228,10 +238,16 @@ class Contender:
     def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """One command; the worker runs only while it is being answered."""
         if self._worker is None:
-            raise WorkerError(CRASHED, "the worker has ended", fatal=False)
+            raise self._failure
         self._worker.resume()
-        reply = self._worker.request(command, self._limits.timeout, **arguments)
-        self._worker.pause()
+        try:
+            reply = self._worker.request(command, self._limits.timeout, **arguments)
+        except WorkerError as error:
+            self._failure = error
+            self._log = self._worker.log_tail()
+            raise
+        finally:
+            self._worker.pause()
         self._peak_rss = max(self._peak_rss, reply["peak_rss_bytes"])
         return reply
 
@@ -258,6 +274,7 @@ class Contender:
             layout=self._description.get("layout", ""),
             algorithm=self._description.get("algorithm", ""),
             notes=tuple(self._description.get("notes", ())),
+            log=self._log,
             **self._cold_start,
         )
 

@@ -332,7 +332,7 @@ def _show_title(console: Console, title: str) -> None:
 
 def _table(*headings: str) -> Table:
     """A table of figures, one row a backend."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 2))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("backend:configuration", no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -341,9 +341,11 @@ def _table(*headings: str) -> Table:
 
 def _print_table(console: Console, table: Table) -> None:
     """Prints a table wider than the console if need be: no figure is ever cut."""
-    unbounded = console.options.update(max_width=10 * WIDTH)
-    needed = Measurement.get(console, unbounded, table).maximum
-    console.print(table, width=max(console.width, needed), crop=False)
+    width = console.width
+    needed = Measurement.get(console, console.options.update(max_width=10 * WIDTH), table).maximum
+    console.width = max(width, needed)
+    console.print(table)
+    console.width = width
 
 
 def _milliseconds(seconds: float) -> str:

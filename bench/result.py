@@ -29,7 +29,8 @@ class BackendRecord:
     Seconds of a cold start: `process_s` until Python and the harness are up, `import_s`,
     `build_s` (weights, compilation), `first_inference_s` (one image), and `cold_start_s` from
     process start to the first result. `peak_rss_bytes` is the largest resident memory of the
-    worker, `start_rss_bytes` that before the engine was imported.
+    worker, `start_rss_bytes` that before the engine was imported. `log` is the end of what the
+    worker had printed when it failed.
     """
 
     backend: str
@@ -50,6 +51,7 @@ class BackendRecord:
     layout: str = ""
     algorithm: str = ""
     notes: tuple[str, ...] = ()
+    log: str = ""
 
     @property
     def label(self) -> str:

@@ -127,7 +127,8 @@ class Session:
 
     def _batches(self, path: str, samples: int, batch_size: int) -> Sequence[pa.RecordBatch]:
         if path not in self._images:
-            self._images[path] = pa.ipc.open_file(pa.memory_map(path)).read_all()
+            # Only the latest file stays mapped: a removed one takes up space until it is not.
+            self._images = {path: pa.ipc.open_file(pa.memory_map(path)).read_all()}
         rows = self._images[path].slice(0, samples)
         if rows.num_rows != samples:
             raise InvalidDataError(f"{path} has {rows.num_rows} rows, not {samples}")

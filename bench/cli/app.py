@@ -38,6 +38,8 @@ def main() -> None:
     """Runs the command line and exits: 0 all passed, 1 a comparison failed, 2 wrong usage."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1 or bool(os.environ.get(DEBUG_VARIABLE))
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
     try:
         status = _application()(arguments, prog_name="cnn-bench", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -47,9 +49,12 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help asked for
+            print(error, file=sys.stderr)
+            sys.exit(EXIT_USAGE)
         if debug:
             traceback.print_exc()
-        sys.exit(_complain(_line(error), EXIT_USAGE))
+        sys.exit(_complain(f"error: {_line(error)}", EXIT_USAGE))
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -57,13 +62,15 @@ def _line(error: Exception) -> str:
     if isinstance(error, CnnBenchError):
         return str(error)
     if hasattr(error, "format_message"):  # a wrong option or argument, as Typer words it
-        return f"{error.format_message()} (see cnn-bench --help)"
+        context: typer.Context | None = getattr(error, "ctx", None)
+        command = context.command_path if context else "cnn-bench"
+        return f"{error.format_message()} (see {command} --help)"
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text} (this is a bug: run again with --debug)"
 
 
 def _complain(line: str, status: int) -> int:
-    print(f"cnn-bench: error: {line}", file=sys.stderr)
+    print(f"cnn-bench: {line}", file=sys.stderr)
     return status
 
 
@@ -88,7 +95,7 @@ def _application() -> typer.Typer:
 
 
 def _typer() -> typer.Typer:
-    return typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    return typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 def _register(application: typer.Typer, name: str, target: str, text: str) -> None:
@@ -99,7 +106,7 @@ def _register(application: typer.Typer, name: str, target: str, text: str) -> No
         module, _, attribute = target.partition(":")
         command = getattr(import_module(module), attribute)
         if not isinstance(command, typer.Typer):
-            function, command = command, typer.Typer(add_completion=False)
+            function, command = command, typer.Typer(add_completion=False, rich_markup_mode=None)
             command.command()(function)
         status = command(context.args, prog_name=f"cnn-bench {name}", standalone_mode=False)
         raise typer.Exit(status if isinstance(status, int) else 0)
@@ -107,7 +114,11 @@ def _register(application: typer.Typer, name: str, target: str, text: str) -> No
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"cnn-bench {metadata.version('cnn-bench')}")
+        try:
+            version = metadata.version("cnn-bench")
+        except metadata.PackageNotFoundError:
+            version = "(run from a folder, not installed)"
+        print(f"cnn-bench {version}")
         raise typer.Exit
 
 

@@ -7,7 +7,7 @@ import typer
 from columnar_nn.kernels import cache
 from columnar_nn.kernels.cache import CacheInfo
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()

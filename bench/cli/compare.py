@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import sys
@@ -14,13 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import cells, cpus, environment, report, result
+from bench.cli.app import DEBUG_VARIABLE, EXIT_INTERRUPTED
 from bench.contender import Limits
 from bench.measure import Comparison, Options
 from columnar_nn import models
 from columnar_nn.errors import UsageError
 
 ALGORITHMS = ("auto", "direct", "winograd")
-EXIT_INTERRUPTED = 130
 
 
 def compare(
@@ -36,8 +37,7 @@ def compare(
         typer.Option(
             metavar="NAME[:CONFIGURATION]",
             help="An engine, repeatable; its default and best configuration unless one is named. "
-            "[default: every engine]",
-            show_default=False,
+            "Default: every engine.",
         ),
     ] = None,
     samples: Annotated[
@@ -48,7 +48,7 @@ def compare(
     ] = 128,
     threads: Annotated[
         int | None,
-        typer.Option(help="Threads, each pinned to a CPU. [default: all physical cores]"),
+        typer.Option(help="Threads, each pinned to a CPU. Default: all physical cores."),
     ] = None,
     runs: Annotated[int, typer.Option(min=1, help="Timed runs of a cell, at least.")] = 5,
     min_time: Annotated[
@@ -69,7 +69,8 @@ def compare(
         str, typer.Option(help="Convolution in the columnar engine: auto, direct or winograd.")
     ] = "auto",
     seed: Annotated[
-        int | None, typer.Option(help="Of the random order of the cells. [default: random]")
+        int | None,
+        typer.Option(help="Of the random order of the cells. Default: a new one, printed."),
     ] = None,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write everything, raw times too, as JSON.")
@@ -129,6 +130,9 @@ def _run(options: Options, model: str, data: str, json: Path | None) -> int:
     if json is not None:
         result.save(outcome, json)
     report.show(outcome, Console(width=None if sys.stdout.isatty() else report.WIDTH))
+    for record in outcome.backends:
+        if record.log and os.environ.get(DEBUG_VARIABLE):
+            print(f"--- the end of what {record.label} printed\n{record.log}", file=sys.stderr)
     if not outcome.complete:
         kept = f"; what was measured is in {json}" if json else ""
         print(f"cnn-bench: interrupted before the end{kept}", file=sys.stderr)

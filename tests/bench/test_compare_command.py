@@ -1,0 +1,166 @@
+"""The command line as a user has it: in a process of its own, with files on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fake_backends
+import numpy as np
+import psutil
+import pytest
+
+from columnar_nn import onnx_io
+
+FAKE = "fake_backends.FakeBackend"
+MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()"]
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),
+    "COLUMNS": "100",
+}
+
+
+def cnn_bench(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MAIN, *arguments],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=folder,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options for a tiny model and ten images in CIFAR-10's format."""
+    folder = tmp_path_factory.mktemp("inputs")
+    onnx_io.save(fake_backends.tiny_graph(), folder / "tiny.onnx")
+    records = np.random.default_rng(6).integers(0, 256, (10, 3073), np.uint8)
+    records[:, 0] = np.arange(10)
+    (folder / "images.bin").write_bytes(records.tobytes())
+    return ["--model", str(folder / "tiny.onnx"), "--data", str(folder / "images.bin")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope"], "No such command 'nope'. (see cnn-bench --help)"),
+        (["compare", "--nope"], "No such option: --nope"),
+        (["compare", "--samples", "0"], "--samples '0': expected positive whole numbers"),
+        (["compare", "--backend", "nope"], "unknown backend 'nope': choose from columnar"),
+        (["compare", "--model", "nope"], "unknown model 'nope': choose from plain9"),
+        (["compare", "--model", "nope.onnx"], "nope.onnx"),
+        (["compare", "--data", "/no/such/place"], "/no/such/place"),
+        (["compare", "--threads", "0"], "--threads 0"),
+        (["compare", "--batch-size", "0"], "--batch-size"),
+        (["compare", "--algorithm", "fft"], "choose from auto, direct, winograd"),
+        (["compare", "--json", "/no/such/folder/x.json"], "there is no folder /no/such/folder"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_status_2(arguments: list[str], message: str) -> None:
+    done = cnn_bench(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("cnn-bench: error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+def test_debug_adds_the_traceback_wherever_it_stands() -> None:
+    for arguments in (["--debug", "compare"], ["compare", "--debug"]):
+        done = cnn_bench(*arguments, "--samples", "0")
+        assert done.returncode == 2
+        assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["compare"], ["cache"]])
+def test_help(arguments: list[str]) -> None:
+    done = cnn_bench(*arguments, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: cnn-bench")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; sys.argv[1:] = ['--help']\n"
+        "from bench.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted({'numpy', 'pyarrow', 'numba'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=ENVIRONMENT, check=True
+    )
+    assert done.stdout.endswith("[]\n")
+
+
+def test_version() -> None:
+    assert cnn_bench("--version").stdout.startswith("cnn-bench ")
+
+
+def test_compare_prints_tables_and_writes_json(inputs: list[str], tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()  # a folder of the user's must not shadow this project's package
+    (tmp_path / "bench" / "__init__.py").write_text("raise SystemExit('the wrong bench')")
+    options = ["--samples", "1,10", "--batch-size", "4", "--runs", "2", "--min-time", "0"]
+    backends = ["--backend", FAKE, "--backend", "fake_backends.MissingBackend"]
+    done = cnn_bench(
+        "compare", *inputs, *options, *backends, "--json", str(tmp_path / "result.json")
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "no progress bar without a terminal"
+    assert "\x1b[" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert "tiny (30,720 parameters)" in done.stdout
+    document = json.loads((tmp_path / "result.json").read_text())
+    assert document["context"]["settings"]["batch_size"] == 4
+    assert document["context"]["versions"]["numpy"] == np.__version__
+    assert document["context"]["machine"]["logical_cpus"] == os.cpu_count()
+    statuses = {(b["configuration"], b["samples"]): b["status"] for b in document["benchmarks"]}
+    assert statuses == {
+        ("fine", 1): "PASSED",
+        ("fine", 10): "PASSED",
+        ("default", 1): "SKIPPED",
+        ("default", 10): "SKIPPED",
+    }
+    assert [b["batch_size"] for b in document["benchmarks"][:2]] == [1, 4]
+    assert all(len(b["times"]) == 2 for b in document["benchmarks"][:2])
+
+
+def test_a_wrong_output_is_exit_status_1(inputs: list[str]) -> None:
+    done = cnn_bench(
+        "compare", *inputs, "--samples", "5", "--runs", "1", "--backend", f"{FAKE}:wrong"
+    )
+    assert done.returncode == 1
+    assert f"{FAKE}:wrong: FAILED" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_its_results_and_leaves_no_process(
+    inputs: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    path = tmp_path / "result.json"
+    options = ["--samples", "1,2", "--min-time", "3600", "--budget", "3600", "--json", str(path)]
+    command = [*MAIN, "compare", *inputs, *options, "--backend", f"{FAKE}:slow"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
+        deadline = time.monotonic() + 60
+        workers: list[psutil.Process] = []
+        while not workers and time.monotonic() < deadline:
+            time.sleep(0.05)
+            workers = psutil.Process(process.pid).children()
+        time.sleep(3)  # long enough, for the most part, to be among the timed runs
+        workers += psutil.Process(process.pid).children()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"interrupted before the end; what was measured is in {path}" in errors
+    assert not json.loads(path.read_text())["complete"]
+    assert workers
+    assert not any(worker.is_running() for worker in workers)

@@ -1,0 +1,229 @@
+"""A whole comparison of well-behaved and misbehaving backends, in the same process as the test."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import fake_backends
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+
+from bench import cells, measure
+from bench.contender import Limits
+from bench.measure import Comparison, Options
+from bench.result import Benchmark, Result
+from bench.status import (
+    CRASHED,
+    FAILED,
+    MISTRUSTED,
+    NOT_RUN,
+    PASSED,
+    SKIPPED,
+    TIMEOUT,
+    UNIMPLEMENTED,
+)
+from columnar_nn import tensor_column
+
+NUM_IMAGES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomImages:
+    """A data set of random images whose labels the tiny graph gets right for even rows only."""
+
+    name: str = "random"
+    num_rows: int = NUM_IMAGES
+    fingerprint: str = "none"
+
+
+def write_random_images(_: RandomImages, num_samples: int, batch_size: int, path: Path) -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, (num_samples, 3, 32, 32), np.uint8)
+    weight = fake_backends.tiny_graph().weights["weight"]
+    labels = (pixels.reshape(num_samples, -1) / 255.0 @ weight.T).argmax(axis=1)
+    labels[1::2] = (labels[1::2] + 1) % 10
+    table = pa.table(
+        {
+            "id": np.arange(num_samples),
+            "label": labels.astype(np.uint8),
+            "image": tensor_column.from_numpy(pixels),
+        }
+    )
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=batch_size)
+
+
+@pytest.fixture(autouse=True)
+def _random_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.inputs.write_ipc", write_random_images)
+
+
+def compare(*backends: str, progress: Any = None, **changes: Any) -> Result:
+    limits = Limits(
+        runs=changes.pop("runs", 2),
+        min_time=0.0,
+        budget=changes.pop("budget", 60.0),
+        timeout=changes.pop("timeout", 60.0),
+    )
+    options = Options(
+        selections=cells.select([f"fake_backends.{name}" for name in backends]),
+        samples=(1, NUM_IMAGES),
+        batch_size=3,
+        algorithm="auto",
+        cpus=(),
+        limits=limits,
+        seed=7,
+    )
+    options = dataclasses.replace(options, **changes)
+    steps: list[tuple[int, int, str]] = []
+    comparison = Comparison(
+        options,
+        fake_backends.tiny_graph(),
+        RandomImages(),  # type: ignore[arg-type]
+        progress or (lambda *step: steps.append(step)),
+    )
+    try:
+        comparison.run()
+    except KeyboardInterrupt:
+        return comparison.result({})
+    assert progress or steps[-1][0] < steps[-1][1] == len(steps) - 1
+    return comparison.result({})
+
+
+def by_label(result: Result) -> dict[str, list[Benchmark]]:
+    found: dict[str, list[Benchmark]] = {}
+    for benchmark in result.benchmarks:
+        found.setdefault(benchmark.configuration, []).append(benchmark)
+    return found
+
+
+@pytest.fixture(scope="module")
+def zoo() -> Result:
+    """Every behaviour at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.inputs.write_ipc", write_random_images)
+        names = (
+            *("fine", "wrong", "nan", "constant", "raise", "abort", "garbage", "unimplemented"),
+            "abort_on_many",
+        )
+        return compare("MissingBackend", *(f"FakeBackend:{name}" for name in names))
+
+
+@pytest.mark.parametrize(
+    ("configuration", "statuses"),
+    [
+        ("fine", [PASSED, PASSED]),
+        ("garbage", [PASSED, PASSED]),
+        ("wrong", [FAILED, FAILED]),
+        ("nan", [MISTRUSTED, MISTRUSTED]),
+        ("constant", [MISTRUSTED, MISTRUSTED]),
+        ("raise", [CRASHED, CRASHED]),
+        ("abort", [CRASHED, CRASHED]),
+        ("abort_on_many", [PASSED, CRASHED]),
+        ("unimplemented", [UNIMPLEMENTED, UNIMPLEMENTED]),
+        ("default", [SKIPPED, SKIPPED]),
+    ],
+)
+def test_each_backend_ends_as_it_should_and_none_ends_the_others(
+    zoo: Result, configuration: str, statuses: list[str]
+) -> None:
+    cells_of = by_label(zoo)[configuration]
+    assert [cell.status for cell in cells_of] == statuses
+    assert all(cell.reason for cell in cells_of if cell.status != PASSED)
+    assert all(len(cell.times) == 2 for cell in cells_of if cell.status in (PASSED, FAILED))
+    record = next(r for r in zoo.backends if r.configuration == configuration)
+    assert record.status == statuses[-1]
+    assert zoo.complete
+    assert zoo.exit_code() == 1
+
+
+def test_a_passed_cell_has_its_figures(zoo: Result) -> None:
+    cell = by_label(zoo)["fine"][1]
+    assert cell.median_s is not None
+    assert cell.images_per_second == pytest.approx(NUM_IMAGES / cell.median_s)
+    assert cell.ci_low_s == min(cell.times)
+    assert cell.ci_high_s == max(cell.times)
+    assert cell.ci_confidence == 0.5
+    assert cell.parity_rows == NUM_IMAGES
+    assert cell.max_rel is not None
+    assert 0 < cell.max_rel < 1e-6
+    assert cell.top1_agreement == 1.0
+    assert cell.accuracy == 0.5
+    assert set(cell.phases) == {"input", "compute", "output"}
+
+
+def test_a_cold_start_adds_up(zoo: Result) -> None:
+    record = next(record for record in zoo.backends if record.configuration == "fine")
+    parts = (record.process_s, record.import_s, record.build_s, record.first_inference_s)
+    assert record.cold_start_s is not None
+    assert 0 < sum(part for part in parts if part is not None) <= record.cold_start_s
+    assert record.start_rss_bytes is not None
+    assert record.peak_rss_bytes is not None
+    assert 2**20 < record.start_rss_bytes <= record.peak_rss_bytes
+    assert record.versions == {"fake": "1.0"}
+
+
+def test_a_crashed_worker_keeps_its_last_words(zoo: Result) -> None:
+    record = next(record for record in zoo.backends if record.configuration == "abort")
+    assert record.reason == "killed by SIGABRT: about to abort"
+    assert "about to abort" in record.log
+
+
+def test_a_hang_costs_one_timeout_and_not_the_others() -> None:
+    result = compare("FakeBackend:hang", "FakeBackend:fine", timeout=3.0)
+    assert [cell.status for cell in by_label(result)["hang"]] == [TIMEOUT, TIMEOUT]
+    assert [cell.status for cell in by_label(result)["fine"]] == [PASSED, PASSED]
+
+
+def test_a_cell_over_budget_is_not_run_and_has_no_times() -> None:
+    result = compare("FakeBackend:slow", budget=0.05, runs=9)
+    one, many = by_label(result)["slow"]
+    assert one.status == PASSED
+    assert len(one.times) == cells.MIN_RUNS  # of the nine asked for
+    assert one.warning.endswith("3 runs instead of 9")
+    assert (many.status, many.times, many.median_s) == (NOT_RUN, (), None)
+    assert many.predicted_s == pytest.approx(0.16, rel=0.5)
+    assert result.backends[0].status == PASSED
+    assert result.exit_code() == 0
+
+
+def test_without_a_reference_nothing_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = cells.select(["fake_backends.FakeBackend:raise"])
+    select = cells.select
+    monkeypatch.setattr(
+        measure.cells,
+        "select",
+        lambda names: reference if names == ["reference"] else select(names),
+    )
+    result = compare("FakeBackend:fine")
+    assert [cell.status for cell in result.benchmarks] == [MISTRUSTED, MISTRUSTED]
+    assert result.context["parity"] == {"rows": 0, "failure": "ValueError: on purpose"}
+
+
+def test_an_interrupt_keeps_what_is_known_and_leaves_no_process() -> None:
+    def interrupt(done: int, total: int, doing: str) -> None:
+        if doing.startswith("timing") and done > total * 3 / 4:
+            raise KeyboardInterrupt
+
+    result = compare("FakeBackend:fine", "FakeBackend:garbage", progress=interrupt, runs=5)
+    assert not result.complete
+    assert all(1 <= len(cell.times) < 5 for cell in result.benchmarks)
+    assert {cell.status for cell in result.benchmarks} == {PASSED}
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_the_order_of_cells_follows_the_seed() -> None:
+    def order(seed: int) -> list[str]:
+        steps: list[str] = []
+        compare(
+            "FakeBackend:fine",
+            "FakeBackend:garbage",
+            seed=seed,
+            progress=lambda done, total, doing: steps.append(doing),
+        )
+        return [step for step in steps if step.startswith("timing")]
+
+    assert order(1) == order(1) != order(2)

@@ -1,0 +1,223 @@
+"""What the tables say of results made by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench import report
+from bench.result import BackendRecord, Benchmark, Result
+from bench.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
+
+SAMPLES = (1, 10, 1000)
+
+
+def context(samples: tuple[int, ...] = SAMPLES) -> dict[str, Any]:
+    return {
+        "model": {"name": "plain9", "parameters": 75907},
+        "data": {"name": "photo10", "rows": 1000, "fingerprint": "none"},
+        "settings": {
+            "samples": list(samples),
+            "batch_size": 128,
+            "threads": 2,
+            "cpus": [0, 1],
+            "runs": 5,
+            "min_time_s": 0.5,
+            "budget_s": 3.0,
+            "seed": 1,
+            "algorithm": "auto",
+        },
+        "machine": {
+            "cpu": "A CPU",
+            "architecture": "x86_64",
+            "usable_cores": 2,
+            "features": ["avx2"],
+            "caches": {"L1": "32K"},
+            "memory_bytes": 2**34,
+            "system": "Linux",
+        },
+        "versions": {"python": "3.11"},
+        "git_commit": "abc",
+        "time": "now",
+        "warnings": ["the machine is busy: load average 3.0 over the last minute"],
+        "parity": {
+            "rows": 1000,
+            "failure": "",
+            "tolerances": {"logits": {"atol": 2.5e-4, "rtol": 1e-4}},
+        },
+    }
+
+
+def cell(backend: str, configuration: str, samples: int, per_image: float) -> Benchmark:
+    seconds = per_image * samples
+    return Benchmark(
+        backend,
+        configuration,
+        samples,
+        min(samples, 128),
+        2,
+        PASSED,
+        times=(seconds,) * 6,
+        phases={"input": seconds * 0.1, "compute": seconds * 0.8, "output": seconds * 0.1},
+        median_s=seconds,
+        ci_low_s=seconds * 0.99,
+        ci_high_s=seconds * 1.02,
+        ci_confidence=0.97,
+        images_per_second=samples / seconds,
+        max_abs=1e-5,
+        max_rel=2e-6,
+        sqnr_db=110.0,
+        top1_agreement=1.0,
+        min_tolerance=3e-6,
+        parity_rows=samples,
+        accuracy=0.75,
+    )
+
+
+def result(speeds: dict[tuple[str, str], float], samples: tuple[int, ...] = SAMPLES) -> Result:
+    """A result in which each (backend, configuration) takes so many seconds an image."""
+    records = tuple(
+        BackendRecord(
+            backend,
+            configuration,
+            2,
+            PASSED,
+            process_s=0.2,
+            import_s=1.5,
+            build_s=0.3,
+            first_inference_s=0.02,
+            cold_start_s=2.1,
+            start_rss_bytes=50 * 2**20,
+            peak_rss_bytes=350 * 2**20,
+            description="as usual",
+            notes=("bfloat16 inside",),
+        )
+        for backend, configuration in speeds
+    )
+    benchmarks = tuple(
+        cell(backend, configuration, count, speed)
+        for (backend, configuration), speed in speeds.items()
+        for count in samples
+    )
+    return Result(context(samples), records, benchmarks)
+
+
+def shown(outcome: Result, terminal: bool = False) -> str:
+    output = io.StringIO()
+    report.show(outcome, Console(file=output, width=80, force_terminal=terminal))
+    return output.getvalue()
+
+
+FOUR = {
+    ("columnar", "pipeline"): 0.0002,
+    ("onnxruntime", "default"): 0.0008,
+    ("pytorch", "torchscript"): 0.001,
+    ("pytorch", "eager"): 0.002,
+}
+
+
+def row(text: str, heading: str, label: str) -> list[str]:
+    """Words of the row `label` in the table whose heading line holds `heading`."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if heading in line)
+    return next(line for line in lines[start:] if line.startswith(label)).split()
+
+
+def test_figures_are_where_they_belong() -> None:
+    text = shown(result(FOUR))
+    assert row(text, "1,000 images", "columnar")[1:] == [
+        *("0.200", "±0.004"),
+        *("2.00", "±0.04"),
+        *("200", "±4"),
+    ]
+    assert row(text, "images/s", "pytorch:eager")[1:] == [
+        *("1,000", "500", "2.00", "0.200", "1.60", "0.200"),
+        *("10.00", "2.00"),
+    ]
+    assert row(text, "÷PyTorch", "columnar")[-2:] == ["1.00", "0.20"]
+    assert row(text, "peak memory", "onnxruntime")[1:] == [
+        *("0.20", "1.50", "0.30", "0.02", "2.10"),
+        *("350", "300"),
+    ]
+    assert row(text, "SQNR", "columnar")[1:] == [
+        *("1.0e-05", "2.0e-06", "110", "3.0e-06"),
+        *("100.00%", "75.0%", "PASSED"),
+    ]
+    assert "<= 0.00025 + 0.0001 |reference|" in text
+    assert "bfloat16 inside" in text
+    assert "load average 3.0" in text
+
+
+def test_the_verdict_is_honest_both_ways() -> None:
+    assert "columnar:pipeline is 4.00 times as fast as onnxruntime:default" in shown(result(FOUR))
+    slower = FOUR | {("columnar", "pipeline"): 0.0012}
+    assert "columnar:pipeline is 1.50 times slower than onnxruntime:default" in shown(
+        result(slower)
+    )
+
+
+def test_a_wrong_output_wins_nothing() -> None:
+    outcome = result(FOUR)
+    failed = tuple(
+        dataclasses.replace(c, status=FAILED, reason="3 of 10 elements outside the tolerance")
+        if c.backend == "columnar"
+        else c
+        for c in outcome.benchmarks
+    )
+    text = shown(dataclasses.replace(outcome, benchmarks=failed))
+    assert "times as fast" not in text
+    assert row(text, "÷fastest", "onnxruntime")[-2:] == ["1.00", "0.80"]
+    assert row(text, "1,000 images", "columnar")[-1] == "±4!"
+    assert "columnar:pipeline: FAILED 3 of 10 elements" in text
+
+
+def test_cells_without_times_say_why_and_print_no_time() -> None:
+    outcome = result({("velox", "default"): 0.1, ("tensorflow", "default"): 0.001})
+    untimed = {"times": (), "median_s": None, "images_per_second": None, "parity_rows": 0}
+    endings: dict[tuple[str, int], dict[str, Any]] = {
+        ("velox", 1000): {"status": NOT_RUN, "reason": "too long", "predicted_s": 101.3},
+        ("velox", 10): {"status": CRASHED, "reason": "killed by SIGSEGV"},
+        **{
+            ("tensorflow", count): {"status": SKIPPED, "reason": "tensorflow is not installed"}
+            for count in SAMPLES
+        },
+    }
+    benchmarks = tuple(
+        dataclasses.replace(b, **untimed, **endings[b.backend, b.samples])
+        if (b.backend, b.samples) in endings
+        else b
+        for b in outcome.benchmarks
+    )
+    text = shown(dataclasses.replace(outcome, benchmarks=benchmarks))
+    words = row(text, "1,000 images", "velox")
+    assert words[1:] == ["100", "±2", "crashed", "not", "run", "(~101", "s)"]
+    assert "velox:default on 10: CRASHED killed by SIGSEGV" in text
+    assert "tensorflow:default: SKIPPED tensorflow is not installed" in text
+    assert "over --budget 3" in text
+    assert row(text, "1,000 images", "tensorflow")[1:] == ["skipped"] * 3
+    assert row(text, "images/s", "velox")[1] == "1"
+
+
+@pytest.mark.parametrize("samples", [SAMPLES, (1, 2, 5, 10, 50, 100, 500, 1000, 5000, 100_000)])
+def test_lines_fit_the_width_and_nothing_is_cut(samples: tuple[int, ...]) -> None:
+    text = shown(result(FOUR | {("onnxruntime", "unfused-threads"): 1.5}, samples))
+    assert max(map(len, text.splitlines())) <= report.WIDTH
+    assert "…" not in text
+    for count in samples:
+        assert f"{count:,} image" in text
+
+
+def test_a_table_wider_than_the_width_is_still_whole() -> None:
+    label = "a_package.with_a_long_name.Backend"
+    text = shown(result(FOUR | {(label, "and-a-configuration-of-many-words"): 0.5}))
+    assert "…" not in text
+    assert row(text, "images/s", label)[1:4] == ["1,000", "2", "500"]
+
+
+def test_colour_is_for_terminals() -> None:
+    assert "\x1b[" not in shown(result(FOUR))
+    assert "\x1b[" in shown(result(FOUR), terminal=True)
