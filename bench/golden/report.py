@@ -14,7 +14,7 @@ from bench.golden.bisect import INHERITED, OWN, Bisection, OperatorError
 from bench.golden.comparison import TensorResult
 from bench.golden.manifest import Manifest
 from bench.golden.verify import Verification
-from bench.status import NOT_RUN, PASSED
+from bench.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 
 WIDTH = 100
 _NAME_WIDTH = 14
@@ -134,8 +134,10 @@ def _bisection_table(operators: Sequence[OperatorError]) -> Table:
 
 
 def _show_reasons(results: Iterable[TensorResult], console: Console) -> None:
+    """Why tensors did not pass, unless the column "outside" has said it already."""
     for result in results:
-        if result.status not in (PASSED, NOT_RUN):
+        counted = result.parity is not None and result.reason == result.parity.reason
+        if result.status == MISTRUSTED or (result.status == FAILED and not counted):
             _print(console, f"  {escape(result.tensor.name)}: {escape(result.reason)}")
 
 
@@ -168,10 +170,11 @@ def _show_top1(results: Iterable[TensorResult], console: Console) -> None:
     for result in results:
         tensor, parity = result.tensor, result.parity
         if tensor.is_output and len(tensor.shape) == 1 and tensor.shape[0] > 1 and parity:
+            share = parity.top1_agreement
+            agreement = "unknown" if math.isnan(share) else f"{share:.2%}"
             _print(
                 console,
-                f"top-1 agreement of {escape(tensor.name)}: {parity.top1_agreement:.2%} of "
-                f"{_images(parity.rows)}",
+                f"top-1 agreement of {escape(tensor.name)}: {agreement} of {_images(parity.rows)}",
             )
 
 
