@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench import cells, cpus, environment, report, result
 from bench.cli.app import DEBUG_VARIABLE, EXIT_INTERRUPTED
 from bench.contender import Limits
+from bench.data.dataset import open_dataset
 from bench.measure import Comparison, Options
 from columnar_nn import models
 from columnar_nn.errors import UsageError
@@ -100,8 +101,6 @@ def compare(
 
 def _run(options: Options, model: str, data: str, json: Path | None) -> int:
     """Compares, prints and saves; returns the exit status."""
-    from bench.data.dataset import open_dataset
-
     graph = models.resolve(model)
     dataset = open_dataset(data, max(options.samples))
     context: dict[str, Any] = {

@@ -174,6 +174,17 @@ def test_close_ends_the_process(harness: Harness) -> None:
     assert not harness.process.is_running()
 
 
+def test_a_folder_of_the_users_shadows_no_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").write_text("raise SystemExit('the wrong bench')")
+    (tmp_path / "worker").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with WorkerProcess(tmp_path / "worker", cpus=[]) as worker:
+        assert worker.request("close", TIMEOUT_S)["peak_rss_bytes"] > 0
+
+
 def test_worker_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import sys, time, pathlib\n"
