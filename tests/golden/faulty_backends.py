@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, image_array
+from columnar_nn.errors import MissingPackageError
 from columnar_nn.graph import Node
 from reference.evaluate import evaluate
 
@@ -165,3 +166,9 @@ class Incomplete(Correct):
     def infer(self, batches: Any, stopwatch: Any) -> Any:
         for batch in super().infer(batches, stopwatch):
             yield batch.drop_columns(["relu1"])
+
+
+class NotInstalled(Correct):
+    @classmethod
+    def import_framework(cls) -> None:
+        raise MissingPackageError("nothing", "all")
