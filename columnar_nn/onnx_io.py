@@ -68,7 +68,7 @@ def from_proto(model: onnx.ModelProto, folder: Path, name: str = "network") -> G
     _load_external_data(model, folder)
     try:
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
         raise InvalidModelError(f"not a valid ONNX model: {_first_line(error)}") from None
     importer = _Importer(opset)
     for initializer in model.graph.initializer:
@@ -250,7 +250,7 @@ def _attribute(proto: onnx.AttributeProto, node: str) -> Any:
         return _array(proto.t, f"{node}.{proto.name}")
     value = helper.get_attribute_value(proto)
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="replace")
     return list(value) if proto.type in (proto.INTS, proto.FLOATS) else value
 
 
@@ -258,7 +258,7 @@ def _array(tensor: onnx.TensorProto, name: str) -> np.ndarray:
     """Value of a constant tensor, in a dtype that networks here may hold."""
     try:
         array = np.ascontiguousarray(numpy_helper.to_array(tensor)).reshape(tuple(tensor.dims))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise InvalidModelError(f"weight {name!r} is damaged: {_first_line(error)}") from None
     if str(array.dtype) not in WEIGHT_DTYPES:
         raise InvalidModelError(
@@ -272,8 +272,6 @@ def _input_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
     if tensor.elem_type != onnx.TensorProto.FLOAT:
         raise InvalidModelError(f"input {value.name!r} is not float32: export in float32")
-    if not tensor.HasField("shape"):
-        raise InvalidModelError(f"input {value.name!r} has no shape: export with one")
     shape: list[int | None] = []
     for index, dimension in enumerate(tensor.shape.dim):
         if dimension.HasField("dim_value"):
@@ -338,4 +336,4 @@ def _value_info(name: str, shape: Shape, dtype: str) -> onnx.ValueInfoProto:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -24,13 +24,21 @@ class Window:
     output: tuple[int, ...]
 
 
+def _images(operands: Operands) -> Shape:
+    shape = operands.shape(0)
+    if len(shape) < 3:
+        raise InvalidModelError(f"input of shape {shape} is not [N, C, spatial...]")
+    return shape
+
+
 def window(operands: Operands, kernel_shape: Sequence[int]) -> Window:
     """The window of a Conv, MaxPool or AveragePool node over its first input.
 
     Follows ONNX's formulas: auto_pad SAME_UPPER and SAME_LOWER make ceil(size / stride)
     outputs, ceil_mode keeps a last window only if it starts before the padding at the end.
     """
-    spatial = [fixed(d, f"dimension {i + 2}") for i, d in enumerate(operands.shape(0)[2:])]
+    images = _images(operands)
+    spatial = [fixed(d, f"dimension {i + 2}") for i, d in enumerate(images[2:])]
     rank = len(spatial)
     strides = operands.integers("strides", [1] * rank)
     dilations = operands.integers("dilations", [1] * rank)
@@ -89,13 +97,6 @@ def pool_window(operands: Operands) -> Window:
     if "kernel_shape" not in operands.node.attributes:
         raise InvalidModelError("kernel_shape is missing")
     return window(operands, operands.integers("kernel_shape", [1] * len(operands.shape(0)[2:])))
-
-
-def _images(operands: Operands) -> Shape:
-    shape = operands.shape(0)
-    if len(shape) < 3:
-        raise InvalidModelError(f"input of shape {shape} is not [N, C, spatial...]")
-    return shape
 
 
 def conv(operands: Operands) -> tuple[Shape, ...]:

@@ -1,0 +1,104 @@
+"""The networks built in code, and names and paths resolved to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from columnar_nn import models, onnx_io
+from columnar_nn.errors import UsageError
+from columnar_nn.graph import Graph
+from columnar_nn.layer_table import layers
+from reference.evaluate import evaluate
+
+# Multiply-accumulates and trainable parameters as published with torchvision's versions of the
+# networks; ours count batch-norm means and variances too, two more a channel.
+PUBLISHED = {
+    "resnet18": (1_814_073_344, 11_689_512),
+    "resnet50": (4_089_184_256, 25_557_032),
+    "mobilenet_v2": (300_774_272, 3_504_872),
+    "squeezenet": (349_151_936, 1_235_496),
+}
+
+
+def statistics(graph: Graph) -> int:
+    """Number of batch-norm means and variances."""
+    norms = (node for node in graph.nodes if node.op_type == "BatchNormalization")
+    return sum(graph.weights[name].size for node in norms for name in node.inputs[3:])
+
+
+def test_plain9_is_the_network_of_the_study() -> None:
+    table = [layer for layer in layers(models.build("plain9")) if layer.parameters]
+    assert [layer.op_type for layer in table] == ["Conv"] * 7 + ["Gemm"]
+    assert [layer.parameters for layer in table] == [
+        448, 2320, 4640, 9248, 18496, 36928, 577, 3250]  # fmt: skip
+    assert [layer.output_shape for layer in table] == [
+        (None, 16, 30, 30), (None, 16, 28, 28), (None, 32, 26, 26), (None, 32, 24, 24),
+        (None, 64, 22, 22), (None, 64, 20, 20), (None, 1, 18, 18), (None, 10)]  # fmt: skip
+    assert sum(layer.parameters for layer in table) == 75_907
+    assert sum(layer.macs for layer in table) == 34_475_112
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_sizes(name: str) -> None:
+    graph = models.build(name)
+    macs, parameters = PUBLISHED[name]
+    table = layers(graph)
+    assert sum(layer.macs for layer in table) == macs
+    assert sum(layer.parameters for layer in table) == parameters + statistics(graph)
+    assert graph.num_parameters() == parameters + statistics(graph)
+
+
+def test_resnet20_has_the_depth_and_stages_of_the_paper() -> None:
+    graph = models.build("resnet20")
+    table = layers(graph)
+    weighted = [layer for layer in table if layer.op_type in ("Conv", "Gemm")]
+    assert len([layer for layer in weighted if "downsample" not in layer.name]) == 20
+    ends = [layer.output_shape for layer in table if layer.name.endswith(".2.relu2")]
+    assert ends == [(None, 16, 32, 32), (None, 32, 16, 16), (None, 64, 8, 8)]
+    assert sum(layer.op_type == "Add" for layer in table) == 9
+
+
+@pytest.mark.parametrize("name", ["plain9", "resnet20", "mobilenet_v2", "squeezenet"])
+def test_random_weights_keep_activations_alive(name: str) -> None:
+    graph = models.build(name)
+    (spec,) = graph.inputs
+    coarse = np.random.default_rng(1).random((2, 3, 8, 8), np.float32)
+    factor = spec.shape[2] // 8
+    image = coarse.repeat(factor, axis=2).repeat(factor, axis=3)
+    names = [node.outputs[0] for node in graph.nodes]
+    for tensor, array in evaluate(graph.nodes, graph.weights, {"image": image}, names).items():
+        assert 0.1 < array.std() < 10, tensor
+
+
+@pytest.mark.parametrize("name", models.BUILDERS)
+def test_weights_are_float32_and_fixed(name: str) -> None:
+    first, second = models.build(name), models.build(name)
+    assert {weight.dtype for weight in first.weights.values()} == {np.dtype(np.float32)}
+    assert all(np.array_equal(w, second.weights[key]) for key, w in first.weights.items())
+
+
+def test_a_path_is_loaded_and_freed_from_its_batch(tmp_path: Path) -> None:
+    graph = models.build("resnet20")
+    path = tmp_path / "network.onnx"
+    onnx_io.save(graph, path)
+    assert models.resolve(str(path)).nodes == graph.nodes
+
+
+def test_a_name_prefers_trained_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "WEIGHTS", tmp_path)
+    built = models.resolve("plain9")
+    assert np.array_equal(
+        built.weights["conv1.weight"], models.build("plain9").weights["conv1.weight"]
+    )
+    trained = models.plain9(seed=5)
+    onnx_io.save(trained, tmp_path / "plain9.onnx")
+    found = models.resolve("plain9")
+    assert np.array_equal(found.weights["conv1.weight"], trained.weights["conv1.weight"])
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="unknown model 'vgg': choose from plain9, resnet20"):
+        models.resolve("vgg")
