@@ -1,0 +1,139 @@
+"""`cnn-bench golden` as a user has it: a process, files, exit status, one line for an error."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from golden.small_network import small_network
+
+from bench.golden.bundle import Bundle
+from columnar_nn import onnx_io
+
+WIDTH = 100
+MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()", "golden"]
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),
+    "COLUMNS": str(WIDTH),
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def golden(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MAIN, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+
+
+def backend(name: str) -> str:
+    return f"golden.faulty_backends.{name}"
+
+
+def test_create_then_verify(tmp_path: Path) -> None:
+    folder = tmp_path / "plain9"
+    made = golden("create", folder, "--data", "synthetic", "--count", 1, "--taps", "conv1,outputs")
+    assert made.returncode == 0, made.stderr
+    assert "2 tensors of 1 image" in made.stdout
+    creation = json.loads((folder / "manifest.json").read_text())["creation"]
+    assert creation == {
+        "model": "plain9",
+        "data": "synthetic",
+        "count": 1,
+        "taps": ["conv1", "outputs"],
+    }
+    verified = golden("verify", folder, "--backend", backend("Correct"))
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "PASSED: 2 of 2 tensors passed" in verified.stdout
+    again = golden("create", folder, "--data", "synthetic")
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_model_files_are_stored_without_their_folder(tmp_path: Path) -> None:
+    """A bundle for a network of another image size is refused; its own path is never recorded."""
+    model = tmp_path / "small.onnx"
+    onnx_io.save(small_network(), model)
+    made = golden("create", tmp_path / "out", "--model", model, "--data", "synthetic")
+    assert made.returncode == 2
+    assert made.stderr.count("\n") == 1
+    assert "small takes (3, 8, 8), the images are (3, 32, 32)" in made.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_failure_prints_the_operator_and_writes_reports(bundle: Bundle, tmp_path: Path) -> None:
+    files = {option: tmp_path / option for option in ("json", "junit", "save")}
+    options = [word for option, file in files.items() for word in (f"--{option}", file)]
+    failed = golden("verify", bundle.folder, "--backend", backend("SwappedChannels"), *options)
+    assert failed.returncode == 1
+    assert "First diverging operator: conv2 (Conv)" in failed.stdout
+    assert "top-1 agreement of logits" in failed.stdout
+    assert max(map(len, failed.stdout.splitlines()[1:])) <= WIDTH
+    assert json.loads(files["json"].read_text())["first_diverging"] == "conv2"
+    (suite,) = ElementTree.parse(files["junit"]).getroot()
+    assert suite.attrib["failures"] == "5"
+    compared = golden("diff", bundle.folder, files["save"])
+    assert compared.returncode == 1
+    assert "First diverging operator: conv2 (Conv)" in compared.stdout
+
+
+def test_bisect_prints_own_and_inherited_errors(bundle: Bundle, tmp_path: Path) -> None:
+    file = tmp_path / "bisection.json"
+    found = golden("bisect", bundle.folder, "--backend", backend("DroppedBias"), "--json", file)
+    assert found.returncode == 1
+    assert "Wrong by themselves: conv2 (Conv); 4 tensor(s) only inherited" in found.stdout
+    assert max(map(len, found.stdout.splitlines()[1:])) <= WIDTH
+    assert json.loads(file.read_text())["culprits"] == ["conv2"]
+    clean = golden("bisect", bundle.folder, "--backend", backend("OneUlpNoise"))
+    assert clean.returncode == 0, clean.stdout
+    assert "Every operator passes" in clean.stdout
+
+
+def test_equal_bundles_do_not_differ(bundle: Bundle) -> None:
+    assert golden("diff", bundle.folder, bundle.folder).returncode == 0
+
+
+def test_engine_that_is_not_installed_is_status_2(bundle: Bundle) -> None:
+    missing = golden("verify", bundle.folder, "--backend", backend("NotInstalled"))
+    assert missing.returncode == 2
+    assert "SKIPPED" in missing.stdout
+    assert "pip install" in missing.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify", "BUNDLE"], "backend"),
+        (["verify", "BUNDLE", "--backend", "nothing"], "unknown backend 'nothing'"),
+        (["verify", "BUNDLE", "--backend", "CORRECT", "--check", "best"], "--check 'best'"),
+        (["verify", "BUNDLE", "--backend", "CORRECT", "--taps", "conv9"], "conv9"),
+        (["verify", "BUNDLE", "--backend", "CORRECT", "--rtol", "conv9:1"], "conv9"),
+        (["verify", "BUNDLE", "--backend", "CORRECT", "--algorithm", "fft"], "--algorithm 'fft'"),
+        (["verify", "BUNDLE", "--backend", "CORRECT", "--json", "/no/such/f"], "no folder"),
+        (["verify", "/nowhere", "--backend", "CORRECT"], "has no manifest.json"),
+        (["diff", "BUNDLE", "/nowhere"], "does not exist"),
+        (["create", "/nowhere/at/all", "--data", "synthetic"], "cannot write to /nowhere/at"),
+        (["create", "OUT", "--taps", "conv9", "--data", "synthetic"], "cannot tap conv9"),
+        (["create", "OUT", "--count", "0"], "--count"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(
+    bundle: Bundle, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    words = {"BUNDLE": bundle.folder, "CORRECT": backend("Correct"), "OUT": tmp_path / "out"}
+    finished = golden(*(words.get(argument, argument) for argument in arguments))
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("cnn-bench: error: ")
+    assert finished.stderr.count("\n") == 1
+    assert message in finished.stderr
+
+
+def test_refused_bundle_is_one_line_and_status_2(damaged: Path) -> None:
+    (damaged / "model.onnx").write_bytes(b"")
+    finished = golden("verify", damaged, "--backend", backend("Correct"))
+    assert finished.returncode == 2
+    assert finished.stderr.count("\n") == 1
+    assert "model.onnx has 0 bytes" in finished.stderr
