@@ -1,0 +1,64 @@
+"""A stage: one Velox task whose input vectors are views of buffers that live as long as it does.
+
+All arithmetic happens inside Velox. Between two stages the output columns are copied, unchanged,
+into the buffers that the next stage's vectors view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from adapters.velox.feature_map import Copy
+from adapters.velox.task import Task
+from adapters.velox.vectors import columns_of
+
+MAX_ROWS = 16384
+"""Rows of a batch: more amortise Velox's cost of a call (1.4 us), fewer stay in the L2 cache."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One input vector, the [grid rows, grid columns, images] it stands for, and its results.
+
+    `copies[i]` says where output column i goes.
+    """
+
+    vector: Any
+    shape: tuple[int, int, int]
+    copies: Sequence[Sequence[Copy]]
+
+
+class Stage:
+    """Values, then one ProjectNode for each list of expressions."""
+
+    def __init__(
+        self, name: str, batches: Sequence[Batch], projections: Sequence[Sequence[str]]
+    ) -> None:
+        from pyvelox import plan_builder
+
+        self.name, self._batches = name, batches
+        builder = plan_builder.PlanBuilder().values([batch.vector for batch in batches])
+        for expressions in projections:
+            builder = builder.project(list(expressions))
+        self._plan = builder.get_plan_node()
+
+    def run(self) -> Task:
+        """Computes every batch and stores the results; returns the task for its statistics."""
+        task = Task(self._plan)
+        vectors = task.batches()
+        for batch, vector in zip(self._batches, vectors, strict=True):
+            for column, targets in zip(columns_of(vector), batch.copies, strict=True):
+                source = column.reshape(batch.shape)
+                for copy in targets:
+                    copy.target[...] = source[copy.source]
+        return task
+
+
+def row_ranges(num_rows: int, row_size: int) -> list[range]:
+    """Grid rows of `row_size` vector rows each, cut into near-equal parts of MAX_ROWS at most."""
+    parts = min(num_rows, -(-num_rows * row_size // MAX_ROWS))
+    bounds = [num_rows * part // parts for part in range(parts + 1)]
+    return [range(low, high) for low, high in pairwise(bounds)]

@@ -1,0 +1,63 @@
+"""Velox row vectors over NumPy buffers: flat columns are views, constants hold one value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+ENCODED_TYPE = pa.run_end_encoded(pa.int32(), pa.float32())
+
+
+def flat(values: np.ndarray) -> pa.Array:
+    """A column over a contiguous 1-D array, without a copy; the array must outlive its use."""
+    return pa.Array.from_buffers(
+        pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)]
+    )
+
+
+def constants(values: np.ndarray, num_rows: int) -> list[pa.Array]:
+    """One column a value of the contiguous float32 array, each repeating it `num_rows` times.
+
+    Run-end encoded in one run, which Velox imports as a constant vector.
+    """
+    run_end = pa.array([num_rows], pa.int32())
+    buffer = pa.py_buffer(np.ascontiguousarray(values, np.float32).reshape(-1))
+    return [
+        pa.Array.from_buffers(
+            ENCODED_TYPE,
+            num_rows,
+            [None],
+            children=[
+                run_end,
+                pa.Array.from_buffers(pa.float32(), 1, [None, buffer.slice(4 * index, 4)]),
+            ],
+        )
+        for index in range(values.size)
+    ]
+
+
+def row_vector(columns: Mapping[str, pa.Array]) -> Any:
+    """The columns as one Velox RowVector (pyvelox.vector.Vector)."""
+    from pyvelox import arrow
+
+    schema = pa.schema([pa.field(name, column.type) for name, column in columns.items()])
+    return arrow.to_velox(pa.RecordBatch.from_arrays(list(columns.values()), schema=schema))
+
+
+def numbered(prefix: str, columns: Iterable[pa.Array]) -> dict[str, pa.Array]:
+    """The columns named prefix0, prefix1 ..."""
+    return {f"{prefix}{index}": column for index, column in enumerate(columns)}
+
+
+def columns_of(vector: Any) -> list[np.ndarray]:
+    """The REAL columns of a flat RowVector without nulls, as float32 views of its buffers."""
+    from pyvelox import arrow
+
+    rows = arrow.to_arrow(vector)
+    return [
+        np.frombuffer(rows.field(index).buffers()[1], np.float32, len(rows))
+        for index in range(rows.type.num_fields)
+    ]

@@ -1,0 +1,176 @@
+"""3x3 convolution by Winograd's minimal filtering, its three steps said as projections.
+
+One row a tile of m x m output pixels. Input transform: a batch for each channel, (m+2)^2 pixel
+columns. Products: a batch for each position of the transformed tile and each few filters, a
+column for each channel. Output transform: a batch for each filter, with bias, addend and ReLU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from adapters.velox.expressions import dot, linear_map, relu, total
+from adapters.velox.feature_map import Copy, FeatureMap, Geometry, copies
+from adapters.velox.layers import Convolution
+from adapters.velox.stage import Batch, Stage, row_ranges
+from adapters.velox.toom_cook import matrices
+from adapters.velox.vectors import constants, flat, numbered, row_vector
+
+FILTERS_PER_BATCH = 2
+"""Filters computed by one batch of products: halves the cost of a batch, and the expression
+stays small enough to be compiled for every run."""
+
+
+def applies(layer: Convolution) -> bool:
+    """Whether the layer is a dense 3x3 convolution of stride 1 worth transforming."""
+    window = layer.window
+    return (
+        window.kernel_shape == (3, 3)
+        and window.strides == (1, 1)
+        and window.dilations == (1, 1)
+        and min(layer.filters.shape[:2]) >= 4
+    )
+
+
+def tiles(layer: Convolution, outputs: int) -> tuple[int, int]:
+    """Rows and columns of tiles that cover the layer's output."""
+    _, height, width = layer.shape
+    return -(-height // outputs), -(-width // outputs)
+
+
+def winograd_geometry(layer: Convolution, height: int, width: int, outputs: int) -> Geometry:
+    """The layout of the input: phases of `outputs`, padded so that the last tiles are whole."""
+    top, left, _, _ = layer.window.pads
+    down, across = tiles(layer, outputs)
+    after = (outputs * down + 2 - height - top, outputs * across + 2 - width - left)
+    return Geometry(height, width, outputs, (top, left), (max(0, after[0]), max(0, after[1])))
+
+
+def winograd_stages(
+    layer: Convolution,
+    source: FeatureMap,
+    addend: FeatureMap | None,
+    targets: Sequence[FeatureMap],
+) -> list[Stage]:
+    """The three tasks of a convolution whose input is laid out by `winograd_geometry`."""
+    outputs = source.geometry.phases
+    inverse, filter_transform, data = matrices(outputs, 3)
+    num_filters, channels = layer.filters.shape[:2]
+    grid = (tiles(layer, outputs)[0], source.geometry.grid[1], source.images)
+    weights = np.einsum("ia,kcab,jb->ijkc", filter_transform, layer.filters, filter_transform)
+    positions = (outputs + 2) ** 2
+    weights = weights.reshape(positions, num_filters, channels).astype(np.float32)
+    transformed = np.zeros((positions, channels, *grid), np.float32)
+    products = np.zeros((positions, num_filters, *grid), np.float32)
+    return [
+        _input_stage(f"{layer.name} input transform", source, data, transformed),
+        _product_stage(f"{layer.name} products", weights, transformed, products),
+        _output_stage(layer, inverse, products, addend, targets),
+    ]
+
+
+def _input_stage(name: str, source: FeatureMap, data: np.ndarray, transformed: np.ndarray) -> Stage:
+    size = len(data)
+    height, width, images = transformed.shape[2:]
+    batches = []
+    for rows in row_ranges(height, width * images):
+        for c in range(source.channels):
+            views = [
+                flat(source.view(c, y, x, rows.start, len(rows)))
+                for y in range(size)
+                for x in range(size)
+            ]
+            stored = [_whole(transformed[p, c], rows) for p in range(size * size)]
+            vector = row_vector(numbered("d", views))
+            batches.append(Batch(vector, (len(rows), width, images), stored))
+    return Stage(name, batches, _separable(data, data, "d", "v"))
+
+
+def _product_stage(
+    name: str, weights: np.ndarray, transformed: np.ndarray, products: np.ndarray
+) -> Stage:
+    positions, num_filters, channels = weights.shape
+    height, width, images = transformed.shape[2:]
+    group = FILTERS_PER_BATCH if num_filters % FILTERS_PER_BATCH == 0 else 1
+    batches = []
+    for rows in row_ranges(height, width * images):
+        size = len(rows) * width * images
+        for p in range(positions):
+            inputs = [
+                flat(transformed[p, c, rows.start : rows.stop].reshape(-1)) for c in range(channels)
+            ]
+            for k in range(0, num_filters, group):
+                columns = {
+                    **numbered("v", inputs),
+                    **numbered("w", constants(weights[p, k : k + group], size)),
+                }
+                stored = [_whole(products[p, k + g], rows) for g in range(group)]
+                batches.append(Batch(row_vector(columns), (len(rows), width, images), stored))
+    names = [f"v{c}" for c in range(channels)]
+    sums = [
+        f"{dot(names, [f'w{g * channels + c}' for c in range(channels)])} as m{g}"
+        for g in range(group)
+    ]
+    return Stage(name, batches, [sums])
+
+
+def _output_stage(
+    layer: Convolution,
+    inverse: np.ndarray,
+    products: np.ndarray,
+    addend: FeatureMap | None,
+    targets: Sequence[FeatureMap],
+) -> Stage:
+    outputs = len(inverse)
+    height, width, images = products.shape[2:]
+    phases = [(y, x) for y in range(outputs) for x in range(outputs)]
+    batches = []
+    for rows in row_ranges(height, width * images):
+        for k in range(products.shape[1]):
+            inputs = [flat(m[k, rows.start : rows.stop].reshape(-1)) for m in products]
+            columns = numbered("d", inputs)
+            columns["b"] = constants(layer.bias[k], len(inputs[0]))[0]
+            if addend is not None:
+                views = [flat(addend.view(k, y, x, rows.start, len(rows))) for y, x in phases]
+                columns.update(numbered("a", views))
+            stored = [
+                [c for target in targets for c in copies(target, k, phase, outputs, rows)]
+                for phase in phases
+            ]
+            batches.append(Batch(row_vector(columns), (len(rows), width, images), stored))
+    passed = ["b", *(f"a{i}" for i in range(len(phases)) if addend is not None)]
+    steps = _separable(inverse, inverse, "d", "y", passed)
+    sums = [[f"y{i}", "b", *([f"a{i}"] if addend is not None else [])] for i in range(len(phases))]
+    final = [total(terms) for terms in sums]
+    if layer.relu:
+        final = [relu(value) for value in final]
+    return Stage(
+        f"{layer.name} output transform",
+        batches,
+        [*steps, [f"{value} as y{i}" for i, value in enumerate(final)]],
+    )
+
+
+def _separable(
+    left: np.ndarray, right: np.ndarray, source: str, target: str, passed: Sequence[str] = ()
+) -> list[list[str]]:
+    """Two projections that compute left X right^T for a matrix X of columns, row-major."""
+    size = left.shape[1]
+    half: list[list[str]] = []  # half[i][j] = (left X)[i, j]
+    by_column = [
+        linear_map(left, [f"{source}{i * size + j}" for i in range(size)]) for j in range(size)
+    ]
+    half = [[by_column[j][i] for j in range(size)] for i in range(len(left))]
+    first = [f"{half[i][j]} as h{i * size + j}" for i in range(len(left)) for j in range(size)]
+    second = []
+    for i in range(len(left)):
+        row = linear_map(right, [f"h{i * size + j}" for j in range(size)])
+        second += [f"{value} as {target}{i * len(right) + j}" for j, value in enumerate(row)]
+    return [[*first, *passed], [*second, *passed]]
+
+
+def _whole(target: np.ndarray, rows: range) -> list[Copy]:
+    """Everything goes to the grid rows `rows` of a buffer of the same grid."""
+    return [Copy((slice(None), slice(None)), target[rows.start : rows.stop])]
