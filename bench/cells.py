@@ -13,6 +13,9 @@ from columnar_nn.errors import UsageError
 MIN_RUNS = 3
 """Timed runs that a cell gets even if they exceed its budget."""
 
+_DOUBT = 3.0
+"""How many times the budget a prediction from a single measurement must be to be believed."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -66,8 +69,8 @@ def parse_samples(text: str) -> tuple[int, ...]:
 def predict_seconds(measured: Mapping[int, float], samples: int) -> float | None:
     """Seconds that one run of `samples` would take, from runs of fewer; None without any.
 
-    From one run in proportion; from several along the line through the two largest, which
-    leaves a constant cost out of the proportion.
+    From several along the line through the two largest; from one in proportion, which takes a
+    constant cost for one of every image and is therefore too much.
     """
     counts = sorted(count for count in measured if count < samples)
     if not counts:
@@ -79,6 +82,16 @@ def predict_seconds(measured: Mapping[int, float], samples: int) -> float | None
         line = (measured[last] - measured[before]) / (last - before)
         slope = min(slope, max(line, 0.0))
     return measured[last] + slope * (samples - last)
+
+
+def too_long(measured: Mapping[int, float], samples: int, budget: float) -> float | None:
+    """The predicted seconds of a run if they exceed the budget, else None.
+
+    A prediction from a single number of samples must exceed it clearly.
+    """
+    predicted = predict_seconds(measured, samples)
+    doubt = 1.0 if sum(count < samples for count in measured) > 1 else _DOUBT
+    return predicted if predicted is not None and predicted > budget * doubt else None
 
 
 def rows_to_compare(samples: Sequence[int], limit: int) -> np.ndarray:

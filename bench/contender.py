@@ -19,8 +19,10 @@ from bench.status import CRASHED, MISTRUSTED, NOT_RUN, worst
 from bench.worker_process import WorkerError, WorkerProcess
 from bench.worker_session import PRIMING_LIMIT_S
 
-_WARM_TWICE_LIMIT_S = 0.5
-"""A cell expected to take less is warmed twice, so that its time is not its compilation's."""
+_SHORT_S = 0.3
+"""A cell expected to take less is warmed several times: the first may be its compilation."""
+
+_CALIBRATION_RUNS = 3
 
 _MAX_RESTARTS = 1
 
@@ -153,18 +155,21 @@ class Contender:
         if cell.status:
             return
         known = {c.samples: c.calibrated for c in self.cells if c.calibrated is not None}
-        expected = cells.predict_seconds(known, cell.samples)
-        if expected is not None and expected > self._limits.budget:
-            cell.predicted = expected
-            cell.end(NOT_RUN, f"one run would take about {expected:.0f} s")
+        cell.predicted = cells.too_long(known, cell.samples, self._limits.budget)
+        if cell.predicted is not None:
+            cell.end(NOT_RUN, f"one run would take about {cell.predicted:.0f} s")
             return
+        expected = cells.predict_seconds(known, cell.samples)
         if expected is None:
             expected = self._cold_start["first_inference_s"] * cell.samples
         outputs = self._folder / "outputs.arrow"
-        reply = self._attempt(cell, outputs=str(outputs), prime=expected < _WARM_TWICE_LIMIT_S)
+        short = expected < _SHORT_S
+        reply = self._attempt(
+            cell, outputs=str(outputs), prime=short, min_runs=_CALIBRATION_RUNS if short else 1
+        )
         if reply is None:
             return
-        cell.calibrated = reply["times"][0]
+        cell.calibrated = min(reply["times"])
         arrays = inputs.outputs_of(outputs)
         cell.accuracy = inputs.accuracy(arrays, self._data.labels)
         if truth is not None:
@@ -256,6 +261,13 @@ class Contender:
             if not cell.finished(self._limits):
                 cell.end(status, reason)
 
+    def _notes(self) -> tuple[str, ...]:
+        notes = tuple(self._description.get("notes", ()))
+        used, asked = self._description.get("threads", len(self._cpus)), len(self._cpus)
+        if used != asked:
+            notes += (f"uses {used} thread(s) of the {asked} it was given",)
+        return notes
+
     def record(self) -> BackendRecord:
         """The backend as it was run; its status is the worst of its cells'."""
         benchmarks = self.benchmarks()
@@ -273,7 +285,7 @@ class Contender:
             precision=self._description.get("precision", ""),
             layout=self._description.get("layout", ""),
             algorithm=self._description.get("algorithm", ""),
-            notes=tuple(self._description.get("notes", ())),
+            notes=self._notes(),
             log=self._log,
             **self._cold_start,
         )

@@ -92,8 +92,8 @@ def _show_footnotes(result: Result, console: Console) -> None:
             style="dim",
             highlight=False,
         )
-    for warning in sorted({cell.warning for cell in measured if cell.warning}):
-        where = _places(cell for cell in measured if cell.warning == warning)
+    for warning in sorted({w for cell in measured for w in cell.warning.split("; ") if w}):
+        where = _places(cell for cell in measured if warning in cell.warning.split("; "))
         console.print(f"* {warning}: {where}", style="dim", highlight=False)
     if any(cell.status != PASSED for cell in measured):
         console.print("! its output did not pass: see below", style="dim", highlight=False)
@@ -248,6 +248,8 @@ def _places(cells: Iterable[Benchmark]) -> str:
 def _show_configurations(records: Sequence[BackendRecord], console: Console) -> None:
     console.print("\n[bold]What each of them is[/]")
     for record in records:
+        if not record.description:
+            continue  # its adapter could not even be imported
         facts = [record.description, record.precision, record.layout, record.algorithm]
         facts.append(", ".join(f"{name} {version}" for name, version in record.versions.items()))
         console.print(

@@ -68,6 +68,14 @@ def test_prediction() -> None:
     assert cells.predict_seconds({1: 2.0, 10: 1.0}, 100) == pytest.approx(1.0)
 
 
+def test_a_cell_is_too_long_by_a_line_at_once_and_by_a_point_only_clearly() -> None:
+    assert cells.too_long({}, 10, 1.0) is None
+    assert cells.too_long({1: 0.25}, 10, 1.0) is None
+    assert cells.too_long({1: 0.35}, 10, 1.0) == pytest.approx(3.5)
+    assert cells.too_long({1: 0.1, 10: 0.15}, 100, 1.0) is None
+    assert cells.too_long({1: 0.1, 10: 0.25}, 100, 1.0) == pytest.approx(1.75)
+
+
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=5, unique=True), st.integers(16, 4000))
 def test_rows_to_compare_reach_both_ends_of_every_cell(samples: list[int], limit: int) -> None:
     rows = cells.rows_to_compare(samples, limit)
