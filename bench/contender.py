@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bench import cells, inputs, statistics
+from bench import cells, inputs
+from bench.cell_state import CellState, Limits
 from bench.cells import Selection
 from bench.inputs import Inputs, Truth
-from bench.parity import Parity
 from bench.result import BackendRecord, Benchmark
-from bench.status import CRASHED, MISTRUSTED, NOT_RUN, worst
+from bench.status import CRASHED, NOT_RUN, worst
 from bench.worker_process import WorkerError, WorkerProcess
 from bench.worker_session import PRIMING_LIMIT_S
 
@@ -25,53 +22,6 @@ _SHORT_S = 0.3
 _CALIBRATION_RUNS = 3
 
 _MAX_RESTARTS = 1
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long to measure.
-
-    A cell is run at least `runs` times and `min_time` seconds, but beyond `budget` seconds no
-    more often than cells.MIN_RUNS, and not at all if one run would take longer than that. A
-    worker that does not answer within `timeout` seconds is hanging.
-    """
-
-    runs: int
-    min_time: float
-    budget: float
-    timeout: float
-
-
-@dataclass
-class CellState:
-    """A cell on its way: times so far, and its end if it has come to one other than success.
-
-    `calibrated` is how long a run took when warm, `predicted` how long one would take that is
-    not run for that reason; both in seconds.
-    """
-
-    samples: int
-    batch_size: int
-    times: list[float] = field(default_factory=list)
-    phases: list[dict[str, float]] = field(default_factory=list)
-    status: str = ""
-    reason: str = ""
-    calibrated: float | None = None
-    predicted: float | None = None
-    parity: Parity | None = None
-    accuracy: float | None = None
-
-    def end(self, status: str, reason: str) -> None:
-        """Ends the cell unless it has ended before."""
-        if not self.status:
-            self.status, self.reason = status, reason
-
-    def finished(self, limits: Limits) -> bool:
-        """Whether no more runs are needed, or none can be afforded."""
-        total = sum(self.times)
-        enough = len(self.times) >= limits.runs and total >= limits.min_time
-        spent = len(self.times) >= min(cells.MIN_RUNS, limits.runs) and total >= limits.budget
-        return bool(self.status) or enough or spent
 
 
 class Contender:
@@ -292,71 +242,6 @@ class Contender:
 
     def benchmarks(self) -> list[Benchmark]:
         """What is known of each cell by now."""
-        return [self._benchmark(cell) for cell in self.cells]
-
-    def _benchmark(self, cell: CellState) -> Benchmark:
-        status, reason = _ending(cell)
-        return Benchmark(
-            backend=self.selection.backend,
-            configuration=self.selection.configuration,
-            samples=cell.samples,
-            batch_size=cell.batch_size,
-            threads=len(self._cpus),
-            status=status,
-            reason=reason,
-            predicted_s=cell.predicted,
-            accuracy=cell.accuracy,
-            **_timing(cell, self._limits),
-            **_figures(cell.parity),
-        )
-
-
-def _ending(cell: CellState) -> tuple[str, str]:
-    if cell.status:
-        return cell.status, cell.reason
-    if not cell.times:
-        return NOT_RUN, "the comparison ended before it"
-    if cell.parity is None:
-        return MISTRUSTED, "there is no reference output to compare with"
-    return cell.parity.status, cell.parity.reason
-
-
-def _timing(cell: CellState, limits: Limits) -> dict[str, Any]:
-    if not cell.times:
-        return {}
-    estimate = statistics.estimate_median(cell.times)
-    warnings = []
-    if statistics.spread(cell.times) > statistics.STABLE_SPREAD:
-        warnings.append(
-            f"unstable: half of the times differ by over {statistics.STABLE_SPREAD:.0%}"
-        )
-    if len(cell.times) < limits.runs:
-        warnings.append(f"{len(cell.times)} runs instead of {limits.runs}")
-    return {
-        "times": tuple(cell.times),
-        "phases": {
-            name: float(np.median([run[name] for run in cell.phases])) for name in cell.phases[0]
-        },
-        "median_s": estimate.median,
-        "ci_low_s": estimate.low,
-        "ci_high_s": estimate.high,
-        "ci_confidence": estimate.confidence,
-        "images_per_second": cell.samples / estimate.median,
-        "warning": "; ".join(warnings),
-    }
-
-
-def _figures(parity: Parity | None) -> dict[str, Any]:
-    if parity is None:
-        return {}
-    return {
-        "max_abs": parity.max_abs,
-        "max_rel": parity.max_rel,
-        "max_ulp": parity.max_ulp,
-        "sqnr_db": parity.sqnr_db,
-        "cosine": parity.cosine,
-        "top1_agreement": parity.top1_agreement,
-        "outside": parity.outside,
-        "min_tolerance": parity.min_tolerance,
-        "parity_rows": parity.rows,
-    }
+        return [
+            cell.benchmark(self.selection, len(self._cpus), self._limits) for cell in self.cells
+        ]

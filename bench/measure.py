@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import cells, inputs
+from bench.cell_state import Limits
 from bench.cells import Selection
-from bench.contender import Contender, Limits
+from bench.contender import Contender
 from bench.data.dataset import Dataset
 from bench.inputs import Inputs, Truth
 from bench.result import Result

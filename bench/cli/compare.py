@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import cells, cpus, environment, report, result
+from bench.cell_state import Limits
 from bench.cli.app import DEBUG_VARIABLE, EXIT_INTERRUPTED
-from bench.contender import Limits
 from bench.data.dataset import open_dataset
 from bench.measure import Comparison, Options
 from columnar_nn import models

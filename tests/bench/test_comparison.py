@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from bench import cells, cpus, measure
-from bench.contender import Limits
+from bench.cell_state import Limits
 from bench.measure import Comparison, Options
 from bench.result import Benchmark, Result
 from bench.status import (

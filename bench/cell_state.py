@@ -1,0 +1,128 @@
+"""One cell while it is being measured: its runs so far, and how it ended if it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench import cells, statistics
+from bench.cells import Selection
+from bench.parity import Parity
+from bench.result import Benchmark
+from bench.status import MISTRUSTED, NOT_RUN
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to measure.
+
+    A cell is run at least `runs` times and `min_time` seconds, but beyond `budget` seconds no
+    more often than cells.MIN_RUNS, and not at all if one run would take longer than that. A
+    worker that does not answer within `timeout` seconds is hanging.
+    """
+
+    runs: int
+    min_time: float
+    budget: float
+    timeout: float
+
+
+@dataclass
+class CellState:
+    """A cell on its way: times so far, and its end if it has come to one other than success.
+
+    `calibrated` is how long a run took when warm, `predicted` how long one would take that is
+    not run for that reason; both in seconds.
+    """
+
+    samples: int
+    batch_size: int
+    times: list[float] = field(default_factory=list)
+    phases: list[dict[str, float]] = field(default_factory=list)
+    status: str = ""
+    reason: str = ""
+    calibrated: float | None = None
+    predicted: float | None = None
+    parity: Parity | None = None
+    accuracy: float | None = None
+
+    def end(self, status: str, reason: str) -> None:
+        """Ends the cell unless it has ended before."""
+        if not self.status:
+            self.status, self.reason = status, reason
+
+    def finished(self, limits: Limits) -> bool:
+        """Whether no more runs are needed, or none can be afforded."""
+        total = sum(self.times)
+        enough = len(self.times) >= limits.runs and total >= limits.min_time
+        spent = len(self.times) >= min(cells.MIN_RUNS, limits.runs) and total >= limits.budget
+        return bool(self.status) or enough or spent
+
+    def benchmark(self, selection: Selection, threads: int, limits: Limits) -> Benchmark:
+        """What is known of the cell by now."""
+        status, reason = self._ending()
+        return Benchmark(
+            backend=selection.backend,
+            configuration=selection.configuration,
+            samples=self.samples,
+            batch_size=self.batch_size,
+            threads=threads,
+            status=status,
+            reason=reason,
+            predicted_s=self.predicted,
+            accuracy=self.accuracy,
+            **self._timing(limits),
+            **self._figures(),
+        )
+
+    def _ending(self) -> tuple[str, str]:
+        if self.status:
+            return self.status, self.reason
+        if not self.times:
+            return NOT_RUN, "the comparison ended before it"
+        if self.parity is None:
+            return MISTRUSTED, "there is no reference output to compare with"
+        return self.parity.status, self.parity.reason
+
+    def _timing(self, limits: Limits) -> dict[str, Any]:
+        if not self.times:
+            return {}
+        estimate = statistics.estimate_median(self.times)
+        warnings = []
+        if statistics.spread(self.times) > statistics.STABLE_SPREAD:
+            warnings.append(
+                f"unstable: half of the times differ by over {statistics.STABLE_SPREAD:.0%}"
+            )
+        if len(self.times) < limits.runs:
+            warnings.append(f"{len(self.times)} runs instead of {limits.runs}")
+        return {
+            "times": tuple(self.times),
+            "phases": {
+                name: float(np.median([run[name] for run in self.phases]))
+                for name in self.phases[0]
+            },
+            "median_s": estimate.median,
+            "ci_low_s": estimate.low,
+            "ci_high_s": estimate.high,
+            "ci_confidence": estimate.confidence,
+            "images_per_second": self.samples / estimate.median,
+            "warning": "; ".join(warnings),
+        }
+
+    def _figures(self) -> dict[str, Any]:
+        parity = self.parity
+        if parity is None:
+            return {}
+        return {
+            "max_abs": parity.max_abs,
+            "max_rel": parity.max_rel,
+            "max_ulp": parity.max_ulp,
+            "sqnr_db": parity.sqnr_db,
+            "cosine": parity.cosine,
+            "top1_agreement": parity.top1_agreement,
+            "outside": parity.outside,
+            "min_tolerance": parity.min_tolerance,
+            "parity_rows": parity.rows,
+        }
