@@ -37,7 +37,7 @@ class Bundle:
         return onnx_io.load(self.folder / self.manifest.model_file)
 
     def images(self) -> Iterator[pa.RecordBatch]:
-        """The images in batches of `rows_per_batch`, memory-mapped, in bounded memory."""
+        """The images in batches of `rows_per_batch`, one in memory at a time."""
         data = self.manifest.data
         image = tensor_column.tensor_type(data.dtype, data.shape)
         for batch in self._stream(data.file):
@@ -46,7 +46,7 @@ class Bundle:
             yield batch
 
     def expected(self, names: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
-        """The expected tensors called `names`, batch by batch, as views [rows, ...].
+        """The expected tensors called `names` as arrays [rows, ...], one batch in memory at a time.
 
         Raises KeyError for a tensor that the bundle does not have.
         """
@@ -67,11 +67,14 @@ class Bundle:
             yield arrays
 
     def _stream(self, file: str) -> Iterator[pa.RecordBatch]:
-        """Batches of an Arrow IPC stream, their row counts checked against the manifest."""
+        """Batches of an Arrow IPC stream, their row counts checked against the manifest.
+
+        Read, not mapped: pages of a mapped file count as this process's memory.
+        """
         path = self.folder / file
         left = self.manifest.rows
         try:
-            with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as batches:
+            with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as batches:
                 for batch in batches:
                     batch.validate()
                     if batch.num_rows != min(left, self.manifest.rows_per_batch):

@@ -59,7 +59,7 @@ def parse_backend(text: str) -> tuple[str, str]:
 class Engine:
     """One worker that builds graphs and runs them; every method may raise WorkerError.
 
-    `seconds` adds up what the worker itself measured: importing, building, running.
+    `seconds` adds up what the worker itself measured: start of its process, import, build, run.
     """
 
     def __init__(self, options: EngineOptions, folder: Path) -> None:
@@ -69,7 +69,7 @@ class Engine:
         self._cpus = cpus.choose(options.threads)
         self._turns = 0
         self._output_bytes = 0
-        self.seconds = {"import": 0.0, "build": 0.0, "run": 0.0}
+        self.seconds = dict.fromkeys(("start", "import", "build", "run"), 0.0)
         working_folder = folder / "worker"
         working_folder.mkdir()
         self._worker = WorkerProcess(working_folder, self._cpus)
@@ -81,6 +81,7 @@ class Engine:
             self._ask("close")
         else:
             reply = self._ask("import_framework", backend=self._options.backend)
+            self.seconds["start"] += reply["process_seconds"]
             self.seconds["import"] += reply["seconds"]
             self._imported = True
         path = self._folder / "graph.pickle"

@@ -191,12 +191,10 @@ def _show_engine(verification: Verification, console: Console) -> None:
             ),
         )
     if seconds:
-        other = seconds["total"] - seconds["import"] - seconds["build"] - seconds["run"]
-        _print(
-            console,
-            f"engine: import {seconds['import']:.2f} s, build {seconds['build']:.2f} s, run "
-            f"{seconds['run']:.2f} s; starting it, reading and comparing {other:.2f} s",
-        )
+        phases = [name for name in seconds if name != "total"]
+        listed = ", ".join(f"{name} {seconds[name]:.2f} s" for name in phases)
+        rest = seconds["total"] - sum(seconds[name] for name in phases)
+        _print(console, f"engine: {listed}; reading and comparing {rest:.2f} s")
 
 
 def _operator(result: TensorResult) -> str:

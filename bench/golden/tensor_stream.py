@@ -15,13 +15,13 @@ _FILE_MAGIC = b"ARROW1"
 
 
 def read(path: Path) -> Generator[dict[str, np.ndarray], None, None]:
-    """Batches of tensors [rows, ...] by name, memory-mapped, from an Arrow file or stream.
+    """Batches of tensors [rows, ...] by name from an Arrow file or stream, one at a time.
 
     Columns of other types (ids, labels) are left out. Raises InvalidDataError for a file that
     is not Arrow IPC or has no tensor column.
     """
     try:
-        with pa.memory_map(str(path)) as source:
+        with pa.OSFile(str(path)) as source:
             is_file = source.read(len(_FILE_MAGIC)) == _FILE_MAGIC
             source.seek(0)
             for batch in _file_batches(source) if is_file else pa.ipc.open_stream(source):

@@ -36,8 +36,8 @@ class Verification:
     """How a backend did on a bundle.
 
     `status` is the worst of the tensors', or how the backend failed, with `reason`. `seconds`
-    has what the backend measured (import, build, run) and the whole (total); `description`
-    what the backend says it ran.
+    has what the backend's worker measured (start, import, build, run) and the whole (total);
+    `description` what the backend says it ran.
     """
 
     subject: str

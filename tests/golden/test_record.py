@@ -25,7 +25,7 @@ def test_json_of_a_verification(bundle: Bundle) -> None:
     assert by_name["conv1"]["parity"]["sqnr_db"] is None  # infinite: both are equal
     assert by_name["relu2"]["worst"][0]["index"] == [0, 3, 1, 2]
     assert by_name["relu2"]["worst"][0]["output"] is None  # NaN
-    assert set(document["seconds"]) == {"import", "build", "run", "total"}
+    assert set(document["seconds"]) == {"start", "import", "build", "run", "total"}
 
 
 def test_json_of_a_bisection(bundle: Bundle) -> None:
