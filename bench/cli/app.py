@@ -17,6 +17,7 @@ COMMANDS = {
     "data": ("bench.cli.data:app", "Make, inspect and fetch image data."),
     "model": ("bench.cli.model:app", "Show networks and their layers."),
     "train": ("bench.cli.train:train", "Train a network with PyTorch and write it as ONNX."),
+    "golden": ("bench.cli.golden:app", "Prove that an engine still computes what it did."),
     "explain": ("bench.cli.explain:explain", "Print the plan by which an engine runs a network."),
     "cache": ("bench.cli.cache:app", "Show or clear the cache of compiled kernels."),
 }
