@@ -8,6 +8,7 @@ from pathlib import Path
 
 from columnar_nn.errors import UsageError
 
+CGROUP = Path("/sys/fs/cgroup")
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 
@@ -31,11 +32,11 @@ def physical(cpus: tuple[int, ...]) -> tuple[int, ...]:
 def quota() -> float | None:
     """CPUs' worth of time a container may use (cgroup version 2 or 1), None if unlimited."""
     try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        limit, period = (CGROUP / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            limit = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text().strip()
-            period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text().strip()
+            limit = (CGROUP / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (CGROUP / "cpu/cpu.cfs_period_us").read_text().strip()
         except OSError:
             return None
     if limit in ("max", "-1"):

@@ -98,9 +98,7 @@ class Session:
 
         turn = take_turn(infer, min_runs, min_seconds, prime)
         since_start = time.monotonic() - self._started
-        num_rows = sum(batch.num_rows for batch in collected)
-        if num_rows != samples:
-            raise InvalidDataError(f"{num_rows} rows came out of {samples} images")
+        self._check(collected, samples)
         if outputs is not None:
             with pa.ipc.new_file(outputs, collected[0].schema) as writer:
                 for batch in collected:
@@ -124,6 +122,18 @@ class Session:
         if hasattr(self, "_backend"):
             self._backend.close()
         return self._reply()
+
+    def _check(self, outputs: Sequence[pa.RecordBatch], samples: int) -> None:
+        num_rows = sum(batch.num_rows for batch in outputs)
+        if num_rows != samples:
+            raise InvalidDataError(f"{num_rows} rows came out of {samples} images")
+        schema = outputs[0].schema
+        expected = [spec.name for spec in self._backend.graph.outputs]
+        if schema.names != expected:
+            raise InvalidDataError(f"outputs are {schema.names}, the graph's are {expected}")
+        for field in schema:
+            if not isinstance(field.type, pa.FixedShapeTensorType):
+                raise InvalidDataError(f"output {field.name} is {field.type}, not a tensor column")
 
     def _batches(self, path: str, samples: int, batch_size: int) -> Sequence[pa.RecordBatch]:
         if path not in self._images:

@@ -1,0 +1,79 @@
+"""Files shared by workers, and outputs held against the reference's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from bench import inputs
+from bench.inputs import Truth
+from bench.status import FAILED, PASSED
+from columnar_nn import tensor_column
+
+
+def write(path: Path, batch_size: int, **columns: np.ndarray) -> None:
+    table = pa.table({name: tensor_column.from_numpy(array) for name, array in columns.items()})
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=batch_size)
+
+
+def test_rows_are_copied_in_batches_of_at_most_so_many(tmp_path: Path) -> None:
+    images = np.arange(20 * 12, dtype=np.float32).reshape(20, 3, 2, 2)
+    write(tmp_path / "all", 7, image=images)
+    rows = np.array([0, 6, 7, 13, 19])
+    inputs.write_rows(tmp_path / "all", rows, tmp_path / "some", 2)
+    copied = inputs.read(tmp_path / "some")
+    assert [batch.num_rows for batch in copied.to_batches()] == [2, 2, 1]
+    np.testing.assert_array_equal(inputs.outputs_of(tmp_path / "some")["image"], images[rows])
+
+
+def truth(tmp_path: Path, **outputs: np.ndarray) -> Truth:
+    rows = np.array([0, 2, 5])
+    write(tmp_path / "reference", 2, **{name: array[rows] for name, array in outputs.items()})
+    return Truth.load(rows, tmp_path / "reference")
+
+
+def test_only_the_rows_of_a_cell_that_have_a_reference_count(tmp_path: Path) -> None:
+    logits = np.random.default_rng(0).standard_normal((6, 10)).astype(np.float32)
+    known = truth(tmp_path, logits=logits)
+    assert known.compare({"logits": logits}).rows == 3
+    assert known.compare({"logits": logits[:5]}).rows == 2
+    spoilt = logits.copy()
+    spoilt[4] += 1  # has no reference
+    assert known.compare({"logits": spoilt}).status == PASSED
+    spoilt[5] += 1
+    assert known.compare({"logits": spoilt}).status == FAILED
+
+
+def test_the_tolerance_follows_the_size_of_the_reference(tmp_path: Path) -> None:
+    logits = np.random.default_rng(0).standard_normal((6, 10)).astype(np.float32)
+    for scale in (1.0, 1000.0):
+        scaled = (logits * scale).astype(np.float32)
+        known = truth(tmp_path, logits=scaled)
+        largest = np.abs(scaled[[0, 2, 5]]).max()
+        assert known.tolerances["logits"].atol == inputs.RELATIVE_ATOL * float(largest)
+        noise = np.float32(1e-6 * largest)
+        assert known.compare({"logits": scaled + noise}).status == PASSED
+        # What a bfloat16 engine would leave.
+        assert known.compare({"logits": scaled + 2e4 * noise}).status == FAILED
+
+
+def test_of_several_outputs_the_worst_counts(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    first, second = random.standard_normal((2, 6, 4)).astype(np.float32)
+    known = truth(tmp_path, first=first, second=second)
+    assert known.compare({"first": first, "second": second}).status == PASSED
+    assert known.compare({"first": first, "second": second[:, ::-1]}).status == FAILED
+    assert known.compare({"first": first[:, ::-1], "second": second}).status == FAILED
+
+
+def test_accuracy() -> None:
+    logits = np.eye(4, dtype=np.float32)
+    labels = np.array([0, 1, 3, 3, 9], np.uint8)[:4]
+    assert inputs.accuracy({"logits": logits}, labels) == 0.75
+    assert inputs.accuracy({"logits": logits[:1]}, labels) == 1.0
+    assert inputs.accuracy({"a": logits, "b": logits}, labels) is None
+    assert inputs.accuracy({"map": logits.reshape(4, 2, 2)}, labels) is None
+    assert inputs.accuracy({"logits": logits}, np.array([0, 1, 9, 9])) is None
