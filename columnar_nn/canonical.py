@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import onnx
 
+from columnar_nn.constant_arithmetic import ONLY_EVALUATED
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.graph import Node, Shape
-from columnar_nn.shape_arithmetic import ONLY_EVALUATED
 from columnar_nn.shape_rules.operands import Operands, normalized_axis
 from columnar_nn.shape_rules.window import conv_window, pool_window
 from columnar_nn.shapes import RULES, operands_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,11 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper, helper, inliner, numpy_helper
 
-from columnar_nn.canonical import IMPLICIT, OPSET, Rewriting, canonical_nodes, unsupported_reason
+from columnar_nn.canonical import OPSET, unsupported_reason
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError, UsageError
 from columnar_nn.graph import Graph, Node, Shape, TensorSpec
-from columnar_nn.shape_arithmetic import (
-    BATCH,
-    EVALUATED,
-    ONLY_EVALUATED,
-    evaluate,
-    reshape_target,
-    shape_value,
-)
-from columnar_nn.shapes import infer_node, infer_shapes
+from columnar_nn.graph_importer import GraphImporter
+from columnar_nn.shapes import infer_shapes
 
 IR_VERSION = 10
 WEIGHT_DTYPES = ("float32", "int64", "int32", "bool")
@@ -70,7 +62,7 @@ def from_proto(model: onnx.ModelProto, folder: Path, name: str = "network") -> G
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
         raise InvalidModelError(f"not a valid ONNX model: {_first_line(error)}") from None
-    importer = _Importer(opset)
+    importer = GraphImporter(opset)
     for initializer in model.graph.initializer:
         importer.add_weight(initializer.name, _array(initializer, initializer.name))
     inputs = [
@@ -112,109 +104,6 @@ def to_proto(graph: Graph) -> onnx.ModelProto:
     )
     onnx.checker.check_model(model)
     return model
-
-
-class _Importer:
-    """Nodes, weights and shapes collected while a file's nodes are read in order."""
-
-    def __init__(self, opset: int) -> None:
-        self.opset = opset
-        self.nodes: list[Node] = []
-        self.weights: dict[str, np.ndarray] = {}
-        self.shapes: dict[str, Shape] = {}
-        self.batch_sizes: dict[str, np.ndarray] = {}
-        """Integers computed by nodes of which at least one is the size of the batch."""
-
-    def add_weight(self, name: str, array: np.ndarray) -> str:
-        """Stores a constant under `name`, or a longer name if that is taken; returns it."""
-        while name in self.shapes:
-            name += "_"
-        self.weights[name] = array
-        self.shapes[name] = array.shape
-        return name
-
-    def add(self, node: Node) -> None:
-        """Adds one node of the file, in canonical form, or the constant that it makes."""
-        if node.op_type in IMPLICIT:
-            self.add_weight(node.outputs[0], self._constant(node))
-            return
-        if self._computes_a_shape(node):
-            self._add_shape_arithmetic(node)
-            return
-        if node.op_type in ONLY_EVALUATED:
-            reason = "supported only where it computes a shape"
-            raise UnsupportedOperatorError("the ONNX importer", [(node.name, node.op_type, reason)])
-        rewriting = Rewriting(self.opset, self.shapes, self.weights, self.add_weight)
-        for canonical in canonical_nodes(self._without_batch_size(node), rewriting):
-            shape = infer_node(canonical, self.shapes, self.weights)
-            self.nodes.append(canonical)
-            self.shapes.update(zip(canonical.outputs, shape, strict=True))
-
-    def _integers(self, tensor: str) -> np.ndarray | None:
-        """Value of a tensor of integers, some of which may be BATCH; None if it has none."""
-        if tensor in self.batch_sizes:
-            return self.batch_sizes[tensor]
-        weight = self.weights.get(tensor)
-        return None if weight is None or weight.dtype.kind != "i" else weight.astype(object)
-
-    def _computes_a_shape(self, node: Node) -> bool:
-        """Whether a node's value is known now and is integers, so that no engine needs it."""
-        if node.op_type == "Shape":
-            return True
-        known = all(self._integers(tensor) is not None for tensor in node.inputs if tensor)
-        return node.op_type in EVALUATED and known
-
-    def _add_shape_arithmetic(self, node: Node) -> None:
-        """Stores the value of a node that computes a shape."""
-        try:
-            if node.op_type == "Shape":
-                value = shape_value(node, self.shapes[node.inputs[0]])
-            else:
-                values = (self._integers(tensor) for tensor in node.inputs)
-                value = evaluate(node, [known for known in values if known is not None])
-        except (TypeError, ValueError, IndexError) as error:
-            raise InvalidModelError(
-                f"node {node.name} ({node.op_type}): shape arithmetic that cannot be done without "
-                f"knowing the batch size: {error}; export with a fixed batch size"
-            ) from None
-        if any(entry is BATCH for entry in value.reshape(-1)):
-            self.batch_sizes[node.outputs[0]] = value
-            self.shapes[node.outputs[0]] = value.shape
-        else:
-            self.add_weight(node.outputs[0], value.astype(np.int64))
-
-    def _without_batch_size(self, node: Node) -> Node:
-        """The node with the batch size in a Reshape's target expressed by 0 or -1."""
-        if not self.batch_sizes.keys() & set(node.inputs):
-            return node
-        try:
-            if node.op_type != "Reshape":
-                raise ValueError("only Reshape may use it")
-            data, target = node.inputs
-            value = reshape_target(self.batch_sizes[target], self.shapes[data])
-        except ValueError as error:
-            raise InvalidModelError(
-                f"node {node.name} ({node.op_type}) uses the size of the batch: {error}; export "
-                "with a fixed batch size"
-            ) from None
-        return replace(node, inputs=(data, self.add_weight(f"{node.name}.shape", value)))
-
-    def _constant(self, node: Node) -> np.ndarray:
-        """Value of a Constant or ConstantOfShape node."""
-        if node.op_type == "ConstantOfShape":
-            shape = self.weights.get(node.inputs[0])
-            if shape is None:
-                raise InvalidModelError(
-                    f"node {node.name} (ConstantOfShape): the shape must be a constant"
-                )
-            value = node.attributes.get("value", np.zeros(1, np.float32))
-            return np.full(tuple(shape), value.reshape(-1)[0], value.dtype)
-        if len(node.attributes) != 1 or next(iter(node.attributes)) == "sparse_value":
-            raise InvalidModelError(f"node {node.name} (Constant): needs one dense value")
-        kind, value = next(iter(node.attributes.items()))
-        if kind == "value":
-            return np.asarray(value)
-        return np.array(value, np.float32 if kind.startswith("value_float") else np.int64)
 
 
 def _nodes(graph: onnx.GraphProto, opset: int) -> list[Node]:
@@ -286,7 +175,7 @@ def _input_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     return TensorSpec(value.name, tuple(shape))
 
 
-def _output_spec(value: onnx.ValueInfoProto, importer: _Importer) -> TensorSpec:
+def _output_spec(value: onnx.ValueInfoProto, importer: GraphImporter) -> TensorSpec:
     """Name and inferred shape of a network output; float32 unless it is another constant."""
     if value.name not in importer.shapes:
         raise InvalidModelError(f"output {value.name!r} is made by no node")

@@ -29,11 +29,13 @@ def with_symbolic_batch(graph: Graph) -> Graph:
         if node.op_type != "Reshape" or node.inputs[1] not in weights:
             return node
         target = weights[node.inputs[1]]
-        if not (target.size and target[0] == batch == shapes[node.inputs[0]][0]):
+        names_batch = target.size and target[0] == batch == shapes[node.inputs[0]][0]
+        empty = node.attributes.get("allowzero", 0) and 0 in target
+        if empty or not names_batch:
             return node
         name = f"{node.name}.any_batch"
         weights[name] = np.concatenate([np.zeros(1, np.int64), target[1:]])
-        return replace(node, inputs=(node.inputs[0], name))
+        return replace(node, inputs=(node.inputs[0], name), attributes={"allowzero": 0})
 
     inputs = tuple(TensorSpec(s.name, (None, *s.shape[1:]), s.dtype) for s in graph.inputs)
     nodes = tuple(map(free, graph.nodes))

@@ -24,7 +24,7 @@ from columnar_nn.shapes import RULES
 
 OPERATORS = frozenset(RULES) | IMPLICIT | LOWERED
 FOLDERS = ("simple", "pytorch-operator", "pytorch-converted")
-TWO_SIDED = frozenset({"Add", "Sub", "Mul", "Div", "Concat", "Sum"})
+TWO_SIDED = frozenset({"Add", "Sub", "Mul", "Div", "Concat", "Sum", "Gather"})
 """Operators whose second input is data like the first, not a parameter."""
 
 
