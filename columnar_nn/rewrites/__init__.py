@@ -1,0 +1,59 @@
+"""Rewrites of plans: one named rule a file, applied in a fixed order.
+
+none      every vector function is a kernel of its own, run over the whole batch
+layer     fold_batch_norm, fuse_layers: a convolution or dense layer with its bias, residual and
+          activation is one kernel, run over the whole batch
+pipeline  the same kernels, but image by image: pipeline_networks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from columnar_nn.errors import UsageError
+from columnar_nn.expressions import Expression
+from columnar_nn.plan import PlanNode, ProjectNode, nodes, with_source
+from columnar_nn.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
+from columnar_nn.rewrites.fold_batch_norm import fold_batch_norm
+from columnar_nn.rewrites.fuse_layers import fuse_layers
+from columnar_nn.rewrites.gather_drivers import gather_drivers
+from columnar_nn.rewrites.pipeline_networks import pipeline_networks
+
+FUSIONS = ("none", "layer", "pipeline")
+
+
+class ExpressionRule(Protocol):
+    """Gives expressions with the same values as `roots`, in their order."""
+
+    def __call__(self, roots: Sequence[Expression]) -> list[Expression]: ...
+
+
+def apply(plan: PlanNode, threads: int, fusion: str, algorithm: str) -> PlanNode:
+    """The plan as it will run; raises UsageError for an unknown fusion level or algorithm."""
+    if fusion not in FUSIONS:
+        raise UsageError(f"no fusion level {fusion!r}: use {', '.join(FUSIONS)}")
+    if algorithm not in ALGORITHMS:
+        raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
+    rules: list[ExpressionRule] = []
+    if fusion != "none":
+        rules += [fold_batch_norm, fuse_layers]
+    rules.append(choose_algorithm(algorithm))
+    if fusion == "pipeline":
+        rules.append(pipeline_networks)
+    plan = _rewrite_projections(plan, rules)
+    return gather_drivers(plan) if threads > 1 else plan
+
+
+def _rewrite_projections(plan: PlanNode, rules: Sequence[ExpressionRule]) -> PlanNode:
+    chain = list(nodes(plan))[::-1]
+    result = chain[0]
+    for node in chain[1:]:
+        rewritten = with_source(node, result)
+        if isinstance(rewritten, ProjectNode):
+            expressions: Sequence[Expression] = rewritten.projections
+            for rule in rules:
+                expressions = rule(expressions)
+            rewritten = ProjectNode(rewritten.id, rewritten.names, tuple(expressions), result)
+        result = rewritten
+    return result

@@ -1,0 +1,188 @@
+"""The columnar engine of this project behind the common interface: one task a stream of batches.
+
+A configuration is "<fusion>/<algorithm>": what is computed in one pass, and how convolutions are
+computed (see columnar_nn.rewrites).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from operator import length_hint
+from typing import Any
+
+import pyarrow as pa
+
+from adapters.base import Backend, Configuration, Description, Settings, Stopwatch
+from columnar_nn import tensor_column
+from columnar_nn.arrow_source import from_batches
+from columnar_nn.graph import Graph
+from columnar_nn.kernels.host import processor_name, vector_width
+from columnar_nn.network import network_outputs
+from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.task import Executable, Task, prepare
+
+_FUSIONS = {
+    "pipeline": "the whole network image by image, a layer one kernel",
+    "layer": "layer by layer over the batch, a layer one kernel",
+    "none": "each vector function a pass over the batch, as in Velox's ML extension",
+}
+_ALGORITHMS = {
+    "auto": "the cheapest convolution algorithm a layer",
+    "direct": "direct convolution only",
+    "winograd": "Winograd convolution wherever it applies",
+}
+
+
+def _configurations() -> dict[str, Configuration]:
+    found = {}
+    for fusion, algorithm in (
+        ("pipeline", "auto"),
+        ("pipeline", "direct"),
+        ("pipeline", "winograd"),
+        ("layer", "auto"),
+        ("layer", "direct"),
+        ("none", "auto"),
+        ("none", "direct"),
+    ):
+        name = f"{fusion}/{algorithm}"
+        role = "default" if name == "pipeline/auto" else "variant"
+        found[name] = Configuration(f"{_FUSIONS[fusion]}; {_ALGORITHMS[algorithm]}", role)
+    return found
+
+
+class ColumnarBackend(Backend):
+    """Plans of columnar_nn, prepared once for uint8 images and, when first met, for float32."""
+
+    name = "columnar"
+    package = "numba"
+    extra = ""
+    configurations = _configurations()
+
+    def __init__(self, graph: Graph, settings: Settings) -> None:
+        self._fusion, _, algorithm = settings.configuration.partition("/")
+        self._algorithm = settings.algorithm if algorithm == "auto" else algorithm
+        self._executables: dict[Any, Executable] = {}
+        super().__init__(graph, settings)
+
+    def _build(self) -> None:
+        shape = [dimension for dimension in self.graph.inputs[0].shape[1:] if dimension is not None]
+        self._executable(tensor_column.tensor_type("uint8", shape))
+
+    def _executable(self, image_type: Any) -> Executable:
+        """The network over images of an Arrow type, prepared when first asked for."""
+        if image_type not in self._executables:
+            source = from_batches(pa.schema([pa.field("image", image_type)]), ())
+            plan = (
+                PlanBuilder()
+                .table_scan(source)
+                .project(network_outputs(self.graph, "image"))
+                .plan()
+            )
+            self._executables[image_type] = prepare(
+                plan, self.settings.threads, self._fusion, self._algorithm
+            )
+        return self._executables[image_type]
+
+    def infer(
+        self, batches: Iterable[pa.RecordBatch], stopwatch: Stopwatch
+    ) -> Iterator[pa.RecordBatch]:
+        """Streams the batches through a task; all of the time is compute."""
+        stream = _CountedBatches(batches)
+        with stopwatch.phase("compute"):
+            first = stream.peek()
+            if first is None:
+                return
+            executable = self._executable(first.schema.field("image").type)
+            task = executable.run({"0": stream})
+            outputs = _regrouped(iter(task), stream, executable.plan.output_type)
+        try:
+            while True:
+                with stopwatch.phase("compute"):
+                    output = next(outputs, None)
+                if output is None:
+                    return
+                yield output
+        finally:
+            task.close()
+
+    def task(self, batches: Iterable[pa.RecordBatch], trace: bool = False) -> Task:
+        """A profiled task over batches of images, for its statistics."""
+        stream = _CountedBatches(batches)
+        first = stream.peek()
+        assert first is not None, "at least one batch is needed"
+        executable = self._executable(first.schema.field("image").type)
+        return executable.run({"0": stream}, profile=True, trace=trace)
+
+    def describe(self) -> Description:
+        """Kernels chosen a layer, vector width and layout."""
+        executable = next(iter(self._executables.values()))
+        layers = [
+            f"{step.label.partition('+')[0]}: {step.kernel.removeprefix('conv2d_')}"
+            for step in executable.steps
+            if step.kernel.startswith("conv2d")
+        ]
+        asked = self.settings.algorithm
+        notes = []
+        if asked not in ("auto", self._algorithm):
+            notes.append(f"the configuration says {self._algorithm}, not {asked}")
+        return Description(
+            versions={name: version(name) for name in ("numba", "llvmlite", "pyarrow", "numpy")},
+            precision="float32",
+            layout=f"nChw16c, vectors of {vector_width()} float32 ({processor_name()})",
+            algorithm=f"{self._algorithm} ({', '.join(layers)})",
+            threads=self.settings.threads,
+            notes=tuple(notes),
+        )
+
+    def close(self) -> None:
+        """Ends the threads."""
+        for executable in self._executables.values():
+            executable.close()
+
+
+class _CountedBatches:
+    """The batches, and how many rows each had that has been read but not yet answered."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = iter(batches)
+        self._peeked: deque[pa.RecordBatch] = deque()
+        self.rows: deque[int] = deque()
+
+    def peek(self) -> pa.RecordBatch | None:
+        """The first batch, which is still to come; None if there is none."""
+        if not self._peeked:
+            self._peeked.extend([batch for batch in [next(self._batches, None)] if batch])
+        return self._peeked[0] if self._peeked else None
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        batch = self._peeked.popleft() if self._peeked else next(self._batches)
+        self.rows.append(batch.num_rows)
+        return batch
+
+    def __length_hint__(self) -> int:
+        return len(self._peeked) + length_hint(self._batches, 1)
+
+
+def _regrouped(
+    pieces: Iterator[pa.RecordBatch], stream: _CountedBatches, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """One batch of output for each batch of images; large ones come in several pieces."""
+    parts: list[pa.RecordBatch] = []
+    num_rows = 0
+    for piece in pieces:
+        while not parts and stream.rows[0] == 0:
+            stream.rows.popleft()
+            yield pa.RecordBatch.from_pylist([], schema=schema)
+        parts.append(piece)
+        num_rows += piece.num_rows
+        if num_rows == stream.rows[0]:
+            stream.rows.popleft()
+            yield parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+            parts, num_rows = [], 0
+    for _ in stream.rows:  # what is left at the end had no rows
+        yield pa.RecordBatch.from_pylist([], schema=schema)

@@ -1,0 +1,120 @@
+"""What a TableScan reads: record batches of a known schema, from a file or from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from columnar_nn.errors import InvalidDataError
+
+ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
+PARQUET_ROWS = 256
+
+
+@dataclass(frozen=True)
+class ArrowSource:
+    """A table's name, its schema, and a function that starts reading it, some columns only."""
+
+    name: str
+    schema: pa.Schema
+    read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+
+
+def open_source(source: Any) -> ArrowSource:
+    """The source meant by a path, Table, RecordBatch, sequence of batches or RecordBatchReader.
+
+    Paths are Parquet (.parquet) or Arrow IPC files or streams (.arrow, .feather, .ipc), read
+    lazily; IPC files are memory-mapped. A reader can be read once. Raises InvalidDataError for
+    anything else, and for files that are not what their name says.
+    """
+    if isinstance(source, ArrowSource):
+        return source
+    if isinstance(source, (str, Path)):
+        return _open_file(Path(source))
+    if isinstance(source, pa.RecordBatch):
+        source = [source]
+    if isinstance(source, pa.Table):
+        return from_batches(source.schema, source.to_batches())
+    if isinstance(source, pa.RecordBatchReader):
+        return from_batches(source.schema, source)
+    if isinstance(source, Sequence) and source and isinstance(source[0], pa.RecordBatch):
+        return from_batches(source[0].schema, source)
+    raise InvalidDataError(
+        f"cannot scan {type(source).__name__}: pass a path to a .parquet or .arrow file, a "
+        "pyarrow Table, RecordBatch or RecordBatchReader"
+    )
+
+
+def from_batches(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], name: str = "arrow_table"
+) -> ArrowSource:
+    """A source over batches in memory, or made on the fly by an iterator (then read once)."""
+    return ArrowSource(name, schema, lambda columns: iter(batches))
+
+
+def _open_file(path: Path) -> ArrowSource:
+    if not path.is_file():
+        raise InvalidDataError(f"no such file: {path}; check the path")
+    if path.suffix == ".parquet":
+        return _open_parquet(path)
+    if path.suffix in ARROW_SUFFIXES:
+        return _open_ipc(path)
+    raise InvalidDataError(
+        f"cannot tell the format of {path}: name it .parquet or {', '.join(ARROW_SUFFIXES)}"
+    )
+
+
+def _open_parquet(path: Path) -> ArrowSource:
+    from pyarrow import parquet
+
+    try:
+        schema = parquet.read_schema(path)
+    except pa.ArrowInvalid as error:
+        raise InvalidDataError(f"{path} is not a Parquet file: {_line(error)}") from None
+
+    def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(PARQUET_ROWS, columns=list(columns)):
+                # the file knows the type's storage; the schema its tensor extension
+                yield pa.RecordBatch.from_arrays(
+                    [_as_type(batch.column(c), schema.field(c).type) for c in columns],
+                    names=list(columns),
+                )
+
+    return ArrowSource("hive_table", schema, read)
+
+
+def _as_type(column: pa.Array, data_type: Any) -> pa.Array:
+    if column.type == data_type or not isinstance(data_type, pa.FixedShapeTensorType):
+        return column
+    return pa.ExtensionArray.from_storage(data_type, column.cast(data_type.storage_type))
+
+
+def _open_ipc(path: Path) -> ArrowSource:
+    try:
+        with pa.memory_map(str(path)) as memory:
+            is_file = memory.read(6) == b"ARROW1"
+            memory.seek(0)
+            opened = pa.ipc.open_file(memory) if is_file else pa.ipc.open_stream(memory)
+            schema = opened.schema
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InvalidDataError(f"{path} is not an Arrow IPC file: {_line(error)}") from None
+
+    def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        memory = pa.memory_map(str(path))
+        if not is_file:
+            yield from pa.ipc.open_stream(memory)
+            return
+        file = pa.ipc.open_file(memory)
+        for index in range(file.num_record_batches):
+            yield file.get_batch(index)
+
+    return ArrowSource("hive_table", schema, read)
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,133 @@
+"""A driver: the loop that runs one pipeline of operators on one thread (velox/exec/Driver.cpp).
+
+The only caller and the only timer of operators.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+import pyarrow as pa
+
+from columnar_nn.operators.base import Operator, SourceOperator
+from columnar_nn.stats import CpuWallTiming, OperatorStats
+from columnar_nn.trace import Trace
+
+
+class Progress(Enum):
+    """Why `Driver.run_once` returned."""
+
+    MOVED = "moved a batch, or told an operator that there is no more"
+    OUTPUT = "the last operator gave a batch: see Driver.output"
+    BLOCKED = "an operator waits for another driver: see Driver.blocked"
+    FINISHED = "the last operator is finished"
+
+
+class Driver:
+    """Operators of one pipeline, the first a source, and what they did.
+
+    `output` is the batch that the last operator gave when `run_once` returned OUTPUT, `blocked`
+    the operator that waits when it returned BLOCKED.
+    """
+
+    def __init__(
+        self, pipeline_id: int, operators: Sequence[Operator], trace: Trace | None = None
+    ) -> None:
+        source = operators[0]
+        assert isinstance(source, SourceOperator)
+        self._source = source
+        self._operators = tuple(operators)
+        self._told = [False] * len(operators)
+        self._trace = trace
+        self._blocked_since = 0
+        self.output: pa.RecordBatch | None = None
+        self.blocked: Operator | None = None
+        self.stats = tuple(
+            OperatorStats(o.plan_node_id, o.operator_type, pipeline_id, index)
+            for index, o in enumerate(operators)
+        )
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        """The operators, the source first."""
+        return self._operators
+
+    def run_once(self) -> Progress:
+        """Does the next thing there is to do, from the last operator back to the source."""
+        last = len(self._operators) - 1
+        for index in range(last, -1, -1):
+            operator = self._operators[index]
+            if operator.is_blocked():
+                return self._block(operator)
+            if self.blocked is operator:
+                self._unblock(index)
+            if index < last and not self._operators[index + 1].needs_input():
+                if self._operators[index + 1].is_finished():
+                    return Progress.FINISHED if index + 1 == last else self._stop(index + 1)
+                continue
+            if index == 0 and self._source.drained():
+                return Progress.MOVED
+            batch = self._call(index, "get_output", operator.get_output)
+            if batch is not None:
+                self._count_output(index, batch)
+                if index == last:
+                    self.output = batch
+                    return Progress.OUTPUT
+                self._count_input(index + 1, batch)
+                self._call(index + 1, "add_input", self._operators[index + 1].add_input, batch)
+                return Progress.MOVED
+            if operator.is_finished():
+                return self._stop(index)
+        return Progress.MOVED
+
+    def _stop(self, index: int) -> Progress:
+        """The operator is finished: tells the next one."""
+        if index == len(self._operators) - 1:
+            return Progress.FINISHED
+        if not self._told[index + 1]:
+            self._told[index + 1] = True
+            self._call(index + 1, "finish", self._operators[index + 1].no_more_input)
+        return Progress.MOVED
+
+    def _block(self, operator: Operator) -> Progress:
+        if self.blocked is None:
+            self.blocked, self._blocked_since = operator, time.perf_counter_ns()
+        return Progress.BLOCKED
+
+    def _unblock(self, index: int) -> None:
+        self.blocked = None
+        self.stats[index].blocked_nanos += time.perf_counter_ns() - self._blocked_since
+
+    def _call(self, index: int, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+        result = function(*arguments)
+        end = time.perf_counter_ns()
+        stats = self.stats[index]
+        timing: CpuWallTiming = getattr(stats, method)
+        timing.add(end - wall, time.thread_time_ns() - cpu)
+        operator = self._operators[index]
+        stats.peak_memory_bytes = max(stats.peak_memory_bytes, operator.memory_bytes())
+        if self._trace is not None:
+            self._trace.operator_call(threading.get_ident(), operator, method, wall, end, result)
+        return result
+
+    def _count_output(self, index: int, batch: pa.RecordBatch) -> None:
+        stats = self.stats[index]
+        stats.output_rows += batch.num_rows
+        stats.output_batches += 1
+        stats.output_bytes += batch.nbytes
+
+    def _count_input(self, index: int, batch: pa.RecordBatch) -> None:
+        stats = self.stats[index]
+        stats.input_rows += batch.num_rows
+        stats.input_batches += 1
+        stats.input_bytes += batch.nbytes
+
+    def close(self) -> None:
+        """Closes every operator, the source last."""
+        for operator in reversed(self._operators):
+            operator.close()

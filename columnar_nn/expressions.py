@@ -1,0 +1,221 @@
+"""Expressions of a ProjectNode or FilterNode: a directed acyclic graph of calls over columns.
+
+An expression is made without types; `resolve` checks it against the columns it reads, fills in
+the types and puts implicit conversions where Velox puts them. Expressions are compared by
+identity: one that is used twice is one vertex, and is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+import numpy as np
+import pyarrow as pa
+
+from columnar_nn.errors import InvalidPlanError
+from columnar_nn.functions import registry
+from columnar_nn.functions.vector_function import DataType, tensor_shape
+from columnar_nn.scalar_functions import SCALAR_FUNCTIONS, resolve_scalar
+
+Expression = Union["FieldReference", "Constant", "Weight", "Cast", "Call"]
+
+
+@dataclass(frozen=True, eq=False)
+class FieldReference:
+    """A column of the input (Velox FieldAccessTypedExpr); `type` is None until resolved."""
+
+    name: str
+    type: DataType | None = None
+
+    inputs: tuple[Expression, ...] = field(default=(), init=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """The same scalar in every row (Velox ConstantTypedExpr); `value` None is a null."""
+
+    value: bool | int | float | str | None
+    type: DataType | None = None
+
+    inputs: tuple[Expression, ...] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        if self.type is None:
+            object.__setattr__(self, "type", pa.scalar(self.value).type)
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A constant tensor that belongs to a vector function, such as the filters of conv2d."""
+
+    name: str
+    array: np.ndarray
+
+    inputs: tuple[Expression, ...] = field(default=(), init=False)
+
+    @property
+    def type(self) -> DataType:
+        """A list type: a weight is one tensor, not a column of tensors."""
+        return pa.list_(pa.from_numpy_dtype(self.array.dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """Conversion of a scalar column to another type (Velox CastTypedExpr)."""
+
+    input: Expression
+    type: DataType
+
+    @property
+    def inputs(self) -> tuple[Expression, ...]:
+        """The converted expression."""
+        return (self.input,)
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A function applied to expressions (Velox CallTypedExpr); `type` is None until resolved.
+
+    `attributes` are those of a vector function, under their ONNX names; `nodes` the names of
+    the graph's nodes that the call computes, from which statistics are matched between engines.
+    """
+
+    function: str
+    inputs: tuple[Expression, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    nodes: tuple[str, ...] = ()
+    type: DataType | None = None
+
+    @property
+    def tensors(self) -> tuple[Expression, ...]:
+        """The inputs that are computed, in order."""
+        return tuple(e for e in self.inputs if not isinstance(e, Weight))
+
+    @property
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """The arrays of the inputs that are weights, in order."""
+        return tuple(e.array for e in self.inputs if isinstance(e, Weight))
+
+    @property
+    def label(self) -> str:
+        """Name for reports: the graph's nodes, or the function where there are none."""
+        return "+".join(self.nodes) if self.nodes else self.function
+
+    @property
+    def is_vector_function(self) -> bool:
+        """Whether a kernel computes it, over whole tensors."""
+        return self.function in registry.VECTOR_FUNCTIONS
+
+
+def topological(roots: Iterable[Expression]) -> Iterator[Expression]:
+    """Every expression under `roots` once, inputs first; iterative, however deep the network."""
+    done: set[int] = set()
+    stack: list[tuple[Expression, bool]] = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        expression, expanded = stack.pop()
+        if id(expression) in done:
+            continue
+        if expanded:
+            done.add(id(expression))
+            yield expression
+        else:
+            stack.append((expression, True))
+            stack.extend((source, False) for source in reversed(expression.inputs))
+
+
+def transform(
+    roots: Sequence[Expression],
+    change: Callable[[Expression, tuple[Expression, ...]], Expression],
+) -> list[Expression]:
+    """The roots with each expression replaced by `change(expression, its changed inputs)`.
+
+    Sharing is kept: each expression is changed once.
+    """
+    changed: dict[int, Expression] = {}
+    for expression in topological(roots):
+        changed[id(expression)] = change(
+            expression, tuple(changed[id(source)] for source in expression.inputs)
+        )
+    return [changed[id(root)] for root in roots]
+
+
+def with_inputs(expression: Expression, inputs: tuple[Expression, ...]) -> Expression:
+    """The expression over other inputs; the same object if they are the same objects."""
+    if all(a is b for a, b in zip(expression.inputs, inputs, strict=True)):
+        return expression
+    if isinstance(expression, Cast):
+        return Cast(inputs[0], expression.type)
+    assert isinstance(expression, Call)
+    return Call(
+        expression.function, inputs, expression.attributes, expression.nodes, expression.type
+    )
+
+
+def field_type(schema: pa.Schema, name: str) -> DataType:
+    """Type of the column `name`; raises InvalidPlanError, naming those that exist."""
+    index = schema.get_field_index(name)
+    if index < 0:
+        if schema.names.count(name) > 1:
+            raise InvalidPlanError(f"field {name} is ambiguous: {', '.join(schema.names)}")
+        raise InvalidPlanError(
+            f"field not found: {name}. Available fields are: {', '.join(schema.names)}."
+        )
+    return schema.field(index).type
+
+
+def resolve(roots: Sequence[Expression], schema: pa.Schema) -> list[Expression]:
+    """The expressions with types, checked against the columns of `schema`.
+
+    Where Velox converts implicitly (integers to a wider type, REAL to DOUBLE) a Cast is put in;
+    uint8 tensors given to a vector function become float32 by `pixels_to_float`. Raises
+    InvalidPlanError naming an unknown field or function, or the types that do not fit.
+    """
+    pixels: dict[int, Expression] = {}
+
+    def as_floats(expression: Expression) -> Expression:
+        shape = tensor_shape(expression.type)
+        if shape is None or expression.type.value_type != pa.uint8():
+            return expression
+        if id(expression) not in pixels:
+            pixels[id(expression)] = _typed_vector_call("pixels_to_float", (expression,), {}, ())
+        return pixels[id(expression)]
+
+    def typed(expression: Expression, inputs: tuple[Expression, ...]) -> Expression:
+        if isinstance(expression, FieldReference):
+            return FieldReference(expression.name, field_type(schema, expression.name))
+        if isinstance(expression, Cast):
+            return Cast(inputs[0], expression.type)
+        if not isinstance(expression, Call):
+            return expression
+        if expression.is_vector_function:
+            if expression.function != "pixels_to_float":
+                inputs = tuple(as_floats(source) for source in inputs)
+            return _typed_vector_call(
+                expression.function, inputs, expression.attributes, expression.nodes
+            )
+        return _typed_scalar_call(expression.function, inputs)
+
+    return transform(roots, typed)
+
+
+def _typed_vector_call(
+    name: str, inputs: tuple[Expression, ...], attributes: Mapping[str, Any], nodes: tuple[str, ...]
+) -> Call:
+    call = Call(name, inputs, attributes, nodes)
+    return Call(name, inputs, attributes, nodes, registry.VECTOR_FUNCTIONS[name].result_type(call))
+
+
+def _typed_scalar_call(name: str, inputs: tuple[Expression, ...]) -> Expression:
+    if name not in SCALAR_FUNCTIONS:
+        raise InvalidPlanError(
+            f"no function {name}: vector functions are {', '.join(registry.VECTOR_FUNCTIONS)}; "
+            f"scalar functions are {', '.join(SCALAR_FUNCTIONS)}"
+        )
+    wanted, result = resolve_scalar(name, [source.type for source in inputs])
+    coerced = tuple(
+        source if source.type == target else Cast(source, target)
+        for source, target in zip(inputs, wanted, strict=True)
+    )
+    return Call(name, coerced, type=result)

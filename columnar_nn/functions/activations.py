@@ -1,0 +1,50 @@
+"""Element-wise functions of one tensor: relu and its relatives, under ONNX's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from columnar_nn import kernels
+from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.functions.scale_add import direct_layout, shape
+from columnar_nn.functions.vector_function import VectorFunction, elements
+from columnar_nn.shape_rules import elementwise
+
+if TYPE_CHECKING:
+    from columnar_nn.expressions import Call
+
+
+def _unary(
+    name: str, defaults: dict[str, Any]
+) -> Callable[[Assembly, Call, Sequence[Value]], Value]:
+    """Assembles kernels.unary with the attributes in the order of `defaults` as constants."""
+
+    def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+        source = direct_layout(assembly, values[0])
+        given = {**defaults, **call.attributes}
+        constants = [given[attribute] for attribute in defaults]
+        return assembly.apply(kernels.unary(source.layout, name, *constants), source)
+
+    return assemble
+
+
+def _function(name: str, **defaults: Any) -> VectorFunction:
+    return VectorFunction(name, elementwise.unary, _unary(name, defaults), elements, defaults)
+
+
+def _prelu(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+    source = direct_layout(assembly, values[0])
+    return assembly.apply(kernels.unary(source.layout, "prelu", call.weights[0]), source)
+
+
+FUNCTIONS = (
+    _function("relu"),
+    _function("leaky_relu", alpha=0.01),
+    _function("clip", min=float("-inf"), max=float("inf")),
+    _function("sigmoid"),
+    _function("tanh"),
+    _function("hard_sigmoid", alpha=0.2, beta=0.5),
+    _function("hard_swish"),
+    VectorFunction("prelu", shape, _prelu, elements),
+)

@@ -1,0 +1,30 @@
+"""argmax: index of the greatest feature of a row, the first of equal ones, as BIGINT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from columnar_nn import kernels
+from columnar_nn.functions import softmax
+from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.functions.vector_function import VectorFunction, row_size, tensor_shape
+
+if TYPE_CHECKING:
+    from columnar_nn.expressions import Call
+
+
+def operations(call: Call) -> int:
+    """One comparison a feature."""
+    shape = tensor_shape(call.inputs[0].type)
+    assert shape is not None
+    return row_size(shape)
+
+
+def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+    """One kernel."""
+    source = assembly.planar(values[0])
+    return assembly.apply(kernels.argmax(source.layout), source)
+
+
+FUNCTIONS = (VectorFunction("argmax", softmax.shape, assemble, operations, result="int64"),)

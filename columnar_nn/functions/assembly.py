@@ -1,0 +1,87 @@
+"""Kernel steps collected while the calls of an expression are assembled into a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from columnar_nn.functions.vector_function import RowShape, row_size
+from columnar_nn.kernels import BoundKernel, Layout, Step, reorder
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor in a numbered buffer of the program.
+
+    `layout` says how it lies there; `shape` is what it is called: they differ after a reshape,
+    which moves nothing. The elements of `shape` are those of `layout.shape` in row-major order.
+    """
+
+    buffer: int
+    layout: Layout
+    shape: RowShape
+
+
+class Assembly:
+    """Steps in order, each with the label of the call it belongs to."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.labels: list[str] = []
+        self.label = ""
+        self._num_buffers = 0
+        self._reordered: dict[tuple[int, str], Value] = {}
+
+    def new_buffer(self) -> int:
+        """Number of a buffer that nothing uses yet."""
+        self._num_buffers += 1
+        return self._num_buffers - 1
+
+    def input(self, layout: Layout) -> Value:
+        """A value that comes from outside the program."""
+        return Value(self.new_buffer(), layout, layout.shape)
+
+    def apply(self, kernel: BoundKernel, *inputs: Value) -> Value:
+        """The output of a kernel run on values that have the layouts it was bound to."""
+        output = Value(self.new_buffer(), kernel.output_layout, kernel.output_layout.shape)
+        self.write(kernel, inputs, output.buffer)
+        return output
+
+    def write(self, kernel: BoundKernel, inputs: Sequence[Value], buffer: int) -> None:
+        """A step that writes, perhaps a part of, a buffer."""
+        self.steps.append(Step(kernel, tuple(value.buffer for value in inputs), buffer))
+        self.labels.append(self.label)
+
+    def blocked(self, value: Value) -> Value:
+        """A C x H x W value as nchw16c, reordered at most once."""
+        if value.layout.kind == "nchw16c" and value.layout.shape == value.shape:
+            return value
+        planar = self.planar(value)
+        key = (planar.buffer, "nchw16c")
+        if key not in self._reordered:
+            layout = replace(planar.layout, shape=value.shape)
+            self._reordered[key] = self.apply(reorder(layout, "nchw16c"), planar)
+        return self._reordered[key]
+
+    def planar(self, value: Value) -> Value:
+        """A value in row-major order under its own shape, reordered at most once."""
+        if value.layout.kind == "nchw16c":
+            key = (value.buffer, "planar")
+            if key not in self._reordered:
+                self._reordered[key] = self.apply(reorder(value.layout, "planar"), value)
+            planar = self._reordered[key]
+        else:
+            planar = value
+        return Value(planar.buffer, replace(planar.layout, shape=value.shape), value.shape)
+
+    def reshaped(self, value: Value, shape: RowShape) -> Value:
+        """The same elements under another shape; nothing moves."""
+        assert row_size(shape) == row_size(value.shape)
+        return replace(value, shape=shape)
+
+    def alike(self, first: Value, second: Value) -> tuple[Value, Value]:
+        """Both values in one layout: blocked if either is a blocked image, else planar."""
+        images = len(first.shape) == len(second.shape) == 3
+        if images and "nchw16c" in (first.layout.kind, second.layout.kind):
+            return self.blocked(first), self.blocked(second)
+        return self.planar(first), self.planar(second)

@@ -1,0 +1,79 @@
+"""conv2d: ONNX Conv of images without its bias, which is vec_scal_add's work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from columnar_nn import kernels
+from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.functions.vector_function import VectorFunction, row_size, tensor_shape
+from columnar_nn.kernels import Layout
+from columnar_nn.shape_rules import window
+
+if TYPE_CHECKING:
+    from columnar_nn.expressions import Call
+
+FEW_CHANNELS = 4
+"""Planar images of so few channels are convolved as they are: a block of 16 would be padding."""
+
+DEFAULTS = {
+    "strides": [1, 1],
+    "pads": [0, 0, 0, 0],
+    "dilations": [1, 1],
+    "group": 1,
+    "algorithm": "direct",
+}
+
+
+def stays_planar(shape: Sequence[int], group: int) -> bool:
+    """Whether a planar image is convolved without being reordered to nchw16c."""
+    return shape[0] <= FEW_CHANNELS and group == 1
+
+
+def arguments(call: Call) -> dict[str, Any]:
+    """Keyword arguments of kernels.conv2d that say the call's attributes."""
+    given = {**DEFAULTS, **call.attributes}
+    return {
+        "strides": given["strides"],
+        "pads": given["pads"],
+        "dilations": given["dilations"],
+        "groups": given["group"],
+        "algorithm": given["algorithm"],
+    }
+
+
+def image(assembly: Assembly, call: Call, value: Value) -> Value:
+    """The convolution's input in the layout that its kernels read."""
+    if value.layout.kind == "planar" and stays_planar(value.shape, call.attributes.get("group", 1)):
+        return assembly.planar(value)
+    return assembly.blocked(value)
+
+
+def input_layout(call: Call) -> Layout:
+    """The layout that `image` would give the convolution's input if it came from a convolution.
+
+    An image that is a column of the batch, or its pixels, arrives planar.
+    """
+    source = call.inputs[0]
+    shape = tensor_shape(source.type)
+    assert shape is not None
+    from_column = getattr(source, "function", "pixels_to_float") == "pixels_to_float"
+    planar = from_column and stays_planar(shape, call.attributes.get("group", 1))
+    return Layout("planar" if planar else "nchw16c", shape)
+
+
+def operations(call: Call) -> int:
+    """Two for each multiply-add of the definition, padding counted."""
+    shape = tensor_shape(call.type)
+    assert shape is not None
+    return 2 * int(call.weights[0].size) * row_size(shape[1:])
+
+
+def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+    """One kernel, direct or Winograd as the attribute `algorithm` says."""
+    source = image(assembly, call, values[0])
+    return assembly.apply(kernels.conv2d(source.layout, call.weights[0], **arguments(call)), source)
+
+
+FUNCTIONS = (VectorFunction("conv2d", window.conv, assemble, operations, DEFAULTS),)

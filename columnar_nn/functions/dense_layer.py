@@ -1,0 +1,30 @@
+"""dense_layer: activation(mat_mul + bias) in one pass; made by the fusion rewrites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from columnar_nn import kernels
+from columnar_nn.functions import mat_mul
+from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.functions.vector_function import VectorFunction, elements
+
+if TYPE_CHECKING:
+    from columnar_nn.expressions import Call
+
+
+def operations(call: Call) -> int:
+    """The product's, and one an element for each of bias and activation."""
+    return mat_mul.operations(call) + (1 + ("activation" in call.attributes)) * elements(call)
+
+
+def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+    """One kernel, which reads a flattened nchw16c image as it lies: the matrix is permuted."""
+    kernel = kernels.dense(
+        values[0].layout, *call.weights, activation=call.attributes.get("activation")
+    )
+    return assembly.apply(kernel, values[0])
+
+
+FUNCTIONS = (VectorFunction("dense_layer", mat_mul.shape, assemble, operations),)

@@ -1,0 +1,31 @@
+"""pipeline: its argument, computed image by image instead of function by function.
+
+It changes nothing in the result. Everything under it is one program, whose intermediate values
+are those of a single image and stay in the core's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.functions.vector_function import DataType, VectorFunction, no_operations
+from columnar_nn.shape_rules import elementwise
+
+if TYPE_CHECKING:
+    from columnar_nn.expressions import Call
+
+
+class _Pipeline(VectorFunction):
+    def result_type(self, call: Call) -> DataType:
+        """Whatever its argument is."""
+        return call.inputs[0].type
+
+
+def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+    """Nothing: the order of execution is the program's."""
+    return values[0]
+
+
+FUNCTIONS = (_Pipeline("pipeline", elementwise.unary, assemble, no_operations),)

@@ -1,0 +1,44 @@
+"""All vector functions by name."""
+
+from __future__ import annotations
+
+from columnar_nn.functions import (
+    activations,
+    argmax,
+    arithmetic,
+    batch_norm,
+    concat,
+    conv2d,
+    conv_layer,
+    dense_layer,
+    mat_mul,
+    pipeline,
+    pixels_to_float,
+    pooling,
+    reshape,
+    scale_add,
+    softmax,
+)
+from columnar_nn.functions.vector_function import VectorFunction
+
+MODULES = (
+    conv2d,
+    scale_add,
+    batch_norm,
+    activations,
+    arithmetic,
+    pooling,
+    mat_mul,
+    softmax,
+    argmax,
+    reshape,
+    concat,
+    pixels_to_float,
+    conv_layer,
+    dense_layer,
+    pipeline,
+)
+
+VECTOR_FUNCTIONS: dict[str, VectorFunction] = {
+    function.name: function for module in MODULES for function in module.FUNCTIONS
+}

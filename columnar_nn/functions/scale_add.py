@@ -1,0 +1,48 @@
+"""vec_scal_add, vec_scal_mul and mat_add: a constant for each channel, or one for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from columnar_nn import kernels
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.functions.vector_function import VectorFunction, elements
+from columnar_nn.graph import Shape
+from columnar_nn.shape_rules.operands import Operands
+
+if TYPE_CHECKING:
+    from columnar_nn.expressions import Call
+
+
+def shape(operands: Operands) -> tuple[Shape, ...]:
+    """Tensors [N, C, ...] and a constant of shape [C] or [1]."""
+    tensor, constant = operands.shape(0), operands.shape(1)
+    if len(tensor) < 2 or constant not in ((1,), (tensor[1],)):
+        raise InvalidModelError(f"constants {constant} for {tensor}: one, or one a channel")
+    return (tensor,)
+
+
+def direct_layout(assembly: Assembly, value: Value) -> Value:
+    """The value under its own shape, blocked if it is a blocked image."""
+    if len(value.shape) == 3 and value.layout.kind == "nchw16c":
+        return assembly.blocked(value)
+    return assembly.planar(value)
+
+
+def _add(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+    source = direct_layout(assembly, values[0])
+    return assembly.apply(kernels.scale_add(source.layout, None, call.weights[0]), source)
+
+
+def _multiply(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+    source = direct_layout(assembly, values[0])
+    return assembly.apply(kernels.scale_add(source.layout, call.weights[0], None), source)
+
+
+FUNCTIONS = (
+    VectorFunction("vec_scal_add", shape, _add, elements),
+    VectorFunction("vec_scal_mul", shape, _multiply, elements),
+    VectorFunction("mat_add", shape, _add, elements),
+)

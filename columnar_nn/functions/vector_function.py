@@ -1,0 +1,94 @@
+"""What a vector function is: its name, the type of its result, and the kernels it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from columnar_nn import tensor_column
+from columnar_nn.errors import InvalidModelError, InvalidPlanError
+from columnar_nn.graph import Node, Shape
+from columnar_nn.shape_rules.operands import Operands
+
+if TYPE_CHECKING:
+    from columnar_nn.expressions import Call
+    from columnar_nn.functions.assembly import Assembly, Value
+
+DataType = Any
+"""An Arrow data type (pyarrow has no type stubs); tensors are pa.FixedShapeTensorType."""
+
+RowShape = tuple[int, ...]
+"""Shape of the tensor of one row, without the batch dimension."""
+
+
+def tensor_shape(data_type: DataType) -> RowShape | None:
+    """Shape of one row of a tensor column, None for a column of another type."""
+    if isinstance(data_type, pa.FixedShapeTensorType):
+        return tuple(data_type.shape)
+    return None
+
+
+def row_size(shape: RowShape) -> int:
+    """Elements of one row."""
+    return int(np.prod(shape, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class VectorFunction:
+    """A function over whole tensor columns.
+
+    `shape` is the shape rule of the ONNX operator it follows: operands with the batch dimension
+    first to output shapes. `assemble` adds its kernels to an assembly, given the values of its
+    computed inputs, and returns the result's value. `operations` counts arithmetic operations
+    an image (a multiply-add is two) as the operator's definition has them. `defaults` are
+    attributes that plan text leaves out. `result` is float32, or int64 for one BIGINT a row.
+    """
+
+    name: str
+    shape: Callable[[Operands], tuple[Shape, ...]]
+    assemble: Callable[[Assembly, Call, Sequence[Value]], Value]
+    operations: Callable[[Call], int]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    result: str = "float32"
+
+    def result_type(self, call: Call) -> DataType:
+        """Arrow type of the result; raises InvalidPlanError if the operands do not fit."""
+        shapes: list[Shape] = []
+        constants: list[np.ndarray | None] = []
+        for operand in call.inputs:
+            array = getattr(operand, "array", None)
+            constants.append(array)
+            if array is not None:
+                shapes.append(array.shape)
+                continue
+            shape = tensor_shape(operand.type)
+            if shape is None:
+                raise InvalidPlanError(
+                    f"{self.name} needs a tensor column, not {operand.type}: {call.label}"
+                )
+            shapes.append((None, *shape))
+        node = Node(call.label, self.name, ("",) * len(shapes), ("",), call.attributes)
+        try:
+            (output,) = self.shape(Operands(node, shapes, constants))
+        except InvalidModelError as error:
+            raise InvalidPlanError(f"{self.name} ({call.label}): {error}") from None
+        if not output or output[0] is not None or None in output[1:]:
+            raise InvalidPlanError(f"{self.name} ({call.label}) would mix rows: {output}")
+        if self.result == "int64":
+            return pa.int64()
+        return tensor_column.tensor_type(self.result, [d for d in output[1:] if d is not None])
+
+
+def elements(call: Call) -> int:
+    """One operation for each element of the result."""
+    shape = tensor_shape(call.type)
+    return 1 if shape is None else row_size(shape)
+
+
+def no_operations(call: Call) -> int:
+    """None: the function moves or renames elements."""
+    return 0

@@ -1,0 +1,92 @@
+"""FilterProject: a filter or a projection of each batch, as Velox's operator of that name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from columnar_nn.operators.base import Operator
+from columnar_nn.projection import Projection
+
+
+class Project(Operator):
+    """Expressions of each batch; `step_nanoseconds` collects kernel times when profiling."""
+
+    operator_type = "FilterProject"
+
+    def __init__(
+        self, plan_node_id: str, projection: Projection, step_nanoseconds: np.ndarray | None
+    ) -> None:
+        super().__init__(plan_node_id)
+        self._projection = projection
+        self.step_nanoseconds = step_nanoseconds
+        self.num_rows = 0
+        self._batch: pa.RecordBatch | None = None
+        self._memory_bytes = 0
+
+    def needs_input(self) -> bool:
+        """While no batch is waiting to be computed."""
+        return self._batch is None and not self._no_more_input
+
+    def add_input(self, batch: pa.RecordBatch) -> None:
+        """Keeps the batch for get_output."""
+        self._batch = batch
+
+    def get_output(self) -> pa.RecordBatch | None:
+        """The projected batch."""
+        if self._batch is None:
+            return None
+        batch, self._batch = self._batch, None
+        output = self._projection.evaluate(batch, self.step_nanoseconds)
+        self.num_rows += batch.num_rows
+        self._memory_bytes = self._projection.scratch_bytes(batch.num_rows) + output.nbytes
+        return output
+
+    def is_finished(self) -> bool:
+        """Once the last batch has been given out."""
+        return self._no_more_input and self._batch is None
+
+    def memory_bytes(self) -> int:
+        """Scratch memory of the kernels and the last output."""
+        return self._memory_bytes
+
+
+class Filter(Operator):
+    """Rows of each batch for which the condition is true."""
+
+    operator_type = "FilterProject"
+
+    def __init__(self, plan_node_id: str, condition: Projection) -> None:
+        super().__init__(plan_node_id)
+        self._condition = condition
+        self._batch: pa.RecordBatch | None = None
+        self._memory_bytes = 0
+
+    def needs_input(self) -> bool:
+        """While no batch is waiting to be filtered."""
+        return self._batch is None and not self._no_more_input
+
+    def add_input(self, batch: pa.RecordBatch) -> None:
+        """Keeps the batch for get_output."""
+        self._batch = batch
+
+    def get_output(self) -> pa.RecordBatch | None:
+        """The rows that pass; None if none does."""
+        if self._batch is None:
+            return None
+        batch, self._batch = self._batch, None
+        keep = self._condition.evaluate(batch).column(0)
+        passed = keep.true_count
+        if passed == batch.num_rows:
+            return batch
+        output = batch.filter(keep)
+        self._memory_bytes = output.nbytes
+        return output if passed else None
+
+    def is_finished(self) -> bool:
+        """Once the last batch has been filtered."""
+        return self._no_more_input and self._batch is None
+
+    def memory_bytes(self) -> int:
+        """The last output, which is a copy."""
+        return self._memory_bytes

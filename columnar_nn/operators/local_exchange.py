@@ -1,0 +1,187 @@
+"""LocalPartition and LocalExchange: what several drivers make, joined in the order of the scan."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+import pyarrow as pa
+
+from columnar_nn.operators.base import Operator, SourceOperator
+
+
+class OrderedExchange:
+    """A bounded queue between the drivers of one pipeline and the driver of the next.
+
+    Batches carry the number of the morsel they were made of and leave in that order. A driver
+    more than `window` morsels ahead of the oldest unfinished one is blocked, which bounds the
+    memory whatever the number of rows.
+    """
+
+    def __init__(self, num_producers: int) -> None:
+        self.window = 2 * num_producers + 2
+        self._producers = num_producers
+        self._condition = threading.Condition()
+        self._pending: dict[int, list[pa.RecordBatch]] = {}
+        self._done: set[int] = set()
+        self._head = 0
+        self._ready: deque[pa.RecordBatch] = deque()
+        self._num_bytes = 0
+        self._closed = False
+
+    def put(self, sequence: int, batch: pa.RecordBatch) -> None:
+        """Adds a batch made of morsel `sequence`."""
+        with self._condition:
+            self._num_bytes += batch.nbytes
+            if sequence > self._head:
+                self._pending.setdefault(sequence, []).append(batch)
+                return
+            self._ready.append(batch)
+            self._condition.notify_all()
+
+    def done(self, sequence: int) -> None:
+        """Nothing more will be made of morsel `sequence`."""
+        with self._condition:
+            self._done.add(sequence)
+            while self._head in self._done:
+                self._done.remove(self._head)
+                self._head += 1
+                self._ready.extend(self._pending.pop(self._head, ()))
+            self._condition.notify_all()
+
+    def producer_finished(self) -> None:
+        """One driver will put no more."""
+        with self._condition:
+            self._producers -= 1
+            if self._producers == 0:
+                for sequence in sorted(self._pending):
+                    self._ready.extend(self._pending.pop(sequence))
+            self._condition.notify_all()
+
+    def take(self) -> pa.RecordBatch | None:
+        """The next batch in order; None if it is not there yet or there are no more."""
+        with self._condition:
+            if not self._ready:
+                return None
+            batch = self._ready.popleft()
+            self._num_bytes -= batch.nbytes
+            return batch
+
+    def is_empty(self) -> bool:
+        """Whether `take` would return None."""
+        return not self._ready
+
+    def is_finished(self) -> bool:
+        """Whether no batch will ever come out again."""
+        return self._closed or (self._producers == 0 and not self._ready)
+
+    def is_full(self, sequence: int) -> bool:
+        """Whether the driver that works on morsel `sequence` must wait."""
+        return not self._closed and sequence >= self._head + self.window
+
+    def is_closed(self) -> bool:
+        """Whether the consumer has had enough."""
+        return self._closed
+
+    def num_bytes(self) -> int:
+        """Bytes of the batches inside."""
+        return self._num_bytes
+
+    def wait_for_output(self) -> None:
+        """Returns once there is a batch to take, or never will be."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._ready or self.is_finished())
+
+    def wait_for_room(self, sequence: int) -> None:
+        """Returns once the driver that works on morsel `sequence` may go on."""
+        with self._condition:
+            self._condition.wait_for(lambda: not self.is_full(sequence))
+
+    def close(self) -> None:
+        """Frees all who wait; nothing comes out any more."""
+        with self._condition:
+            self._closed = True
+            self._ready.clear()
+            self._pending.clear()
+            self._condition.notify_all()
+
+
+class LocalPartition(Operator):
+    """Last operator of a pipeline: puts what its driver made into the exchange."""
+
+    operator_type = "LocalPartition"
+
+    def __init__(
+        self, plan_node_id: str, exchange: OrderedExchange, source: SourceOperator
+    ) -> None:
+        super().__init__(plan_node_id)
+        self._exchange = exchange
+        self._source = source
+        self._reported = False
+
+    def is_blocked(self) -> bool:
+        """While this driver is too far ahead."""
+        return self._exchange.is_full(self._source.sequence)
+
+    def wait(self) -> None:
+        """Until the others have caught up."""
+        self._exchange.wait_for_room(self._source.sequence)
+
+    def needs_input(self) -> bool:
+        """Until there is no more."""
+        return not (self._no_more_input or self._exchange.is_closed())
+
+    def add_input(self, batch: pa.RecordBatch) -> None:
+        """Hands the batch on."""
+        self._exchange.put(max(self._source.sequence, 0), batch)
+
+    def get_output(self) -> pa.RecordBatch | None:
+        """None: the output is the exchange's."""
+        return None
+
+    def is_finished(self) -> bool:
+        """Once there is no more input, or nobody wants it."""
+        return self._no_more_input or self._exchange.is_closed()
+
+    def close(self) -> None:
+        """Reports this driver as finished, once."""
+        if not self._reported:
+            self._reported = True
+            self._exchange.producer_finished()
+
+
+class LocalExchange(SourceOperator):
+    """First operator of the next pipeline: takes batches out of the exchange."""
+
+    operator_type = "LocalExchange"
+
+    def __init__(self, plan_node_id: str, exchange: OrderedExchange) -> None:
+        super().__init__(plan_node_id)
+        self.exchange = exchange
+
+    def is_blocked(self) -> bool:
+        """While the next batch in order is not there."""
+        return self.exchange.is_empty() and not self.exchange.is_finished()
+
+    def wait(self) -> None:
+        """Until it is."""
+        self.exchange.wait_for_output()
+
+    def get_output(self) -> pa.RecordBatch | None:
+        """The next batch in order."""
+        batch = self.exchange.take()
+        if batch is not None:
+            self.sequence += 1
+        return batch
+
+    def is_finished(self) -> bool:
+        """Once no more will come."""
+        return self.exchange.is_finished()
+
+    def memory_bytes(self) -> int:
+        """Batches waiting in the exchange."""
+        return self.exchange.num_bytes()
+
+    def close(self) -> None:
+        """Stops the drivers that feed the exchange."""
+        self.exchange.close()

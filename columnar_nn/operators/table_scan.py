@@ -1,0 +1,134 @@
+"""TableScan and Values: batches handed out to the drivers of a pipeline, cut into morsels."""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+
+from columnar_nn.errors import InvalidDataError
+from columnar_nn.operators.base import SourceOperator
+
+MORSEL_ROWS = 256
+"""Most rows of a morsel: the memory of a run depends on it, not on the size of batches."""
+
+MIN_MORSEL_ROWS = 4
+"""Rows below which handing a morsel to another thread costs more than it gains."""
+
+
+def morsel_rows(remaining: int, rows: int, num_drivers: int) -> int:
+    """Rows of the next morsel of a batch of `rows`, of which `remaining` are left.
+
+    With several drivers half of a fair share of what is left (guided self-scheduling), so that
+    all of them come to the end at about the same time.
+    """
+    if num_drivers == 1:
+        return MORSEL_ROWS
+    least = min(MIN_MORSEL_ROWS, -(-rows // num_drivers))
+    return min(MORSEL_ROWS, max(least, -(-remaining // (2 * num_drivers))))
+
+
+class SharedSource:
+    """Morsels of a stream of batches, each given to one driver and numbered in order."""
+
+    def __init__(
+        self, batches: Iterator[pa.RecordBatch], schema: pa.Schema, num_drivers: int
+    ) -> None:
+        self._batches = batches
+        self._schema = schema
+        self._num_drivers = num_drivers
+        self._lock = threading.Lock()
+        self._batch: pa.RecordBatch | None = None
+        self._start = 0
+        self._next_sequence = 0
+        self._exhausted = False
+
+    def next_morsel(self) -> tuple[int, pa.RecordBatch] | None:
+        """Its number and rows; None at the end. Empty batches are left out."""
+        with self._lock:
+            while self._batch is None:
+                if self._exhausted:
+                    return None
+                self._fetch()
+            batch, rows = self._batch, self._batch.num_rows
+            step = morsel_rows(rows - self._start, rows, self._num_drivers)
+            start, self._start = self._start, self._start + step
+            if self._start >= rows:
+                self._batch = None
+            sequence = self._next_sequence
+            self._next_sequence += 1
+        return sequence, batch if step >= rows else batch.slice(start, step)
+
+    def _fetch(self) -> None:
+        batch = next(self._batches, None)
+        if batch is None:
+            self._exhausted = True
+            return
+        if batch.schema.names != self._schema.names:
+            missing = [name for name in self._schema.names if name not in batch.schema.names]
+            if missing:
+                raise InvalidDataError(f"a batch lacks column {missing[0]} of {self._schema.names}")
+            batch = batch.select(self._schema.names)
+        if batch.schema.types != self._schema.types:
+            raise InvalidDataError(
+                f"a batch has columns {batch.schema.types}, the plan was made for "
+                f"{self._schema.types}"
+            )
+        if batch.num_rows:
+            self._batch, self._start = batch, 0
+
+    def is_last(self) -> bool:
+        """Whether the morsels given out so far are known to be all there are."""
+        if self._batch is not None:
+            return False
+        return self._exhausted or operator.length_hint(self._batches, 1) == 0
+
+    def close(self) -> None:
+        """Ends the stream early."""
+        self._exhausted, self._batch = True, None
+
+
+class Source(SourceOperator):
+    """One driver's end of a shared source; `drained` is passed on with the morsel's number."""
+
+    def __init__(
+        self,
+        plan_node_id: str,
+        operator_type: str,
+        shared: SharedSource,
+        on_drained: Callable[[int], None] | None,
+    ) -> None:
+        super().__init__(plan_node_id)
+        self.operator_type = operator_type
+        self._shared = shared
+        self._on_drained = on_drained
+        self._is_drained = True
+        self._finished = False
+
+    def get_output(self) -> pa.RecordBatch | None:
+        """The next morsel, None at the end."""
+        morsel = self._shared.next_morsel()
+        if morsel is None:
+            self._finished = True
+            return None
+        self.sequence, batch = morsel
+        self._is_drained = False
+        return batch
+
+    def is_finished(self) -> bool:
+        """Once the source has been found empty."""
+        return self._finished
+
+    def drained(self) -> bool:
+        """Reports the morsel as done, once."""
+        if self._is_drained or self._on_drained is None:
+            return False
+        self._is_drained = True
+        self._on_drained(self.sequence)
+        return True
+
+    def close(self) -> None:
+        """Reports the last morsel as done."""
+        self.drained()

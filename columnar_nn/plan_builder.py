@@ -1,0 +1,223 @@
+"""Fluent construction of plans, each step checked against the one before, as in Velox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+import pyarrow as pa
+
+from columnar_nn import sql
+from columnar_nn.arrow_source import open_source
+from columnar_nn.errors import InvalidPlanError
+from columnar_nn.expressions import (
+    Call,
+    Cast,
+    Expression,
+    FieldReference,
+    field_type,
+    resolve,
+)
+from columnar_nn.functions.vector_function import DataType
+from columnar_nn.plan import (
+    Aggregate,
+    AggregationNode,
+    FilterNode,
+    LimitNode,
+    LocalPartitionNode,
+    OrderByNode,
+    PlanNode,
+    ProjectNode,
+    SortingKey,
+    TableScanNode,
+    ValuesNode,
+)
+from columnar_nn.plan_text import type_name
+from columnar_nn.scalar_functions import FLOATS, INTEGERS
+
+Projections = Union[Sequence[str], Mapping[str, str | Expression]]
+
+_SORTING_KEY = re.compile(r"(\S+)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?", re.IGNORECASE)
+
+
+class PlanBuilder:
+    """Builds a plan from its scan upwards; every method returns the builder.
+
+    Methods raise InvalidPlanError, naming the field, the type or the text at fault and what
+    exists. Node ids count up from 0, as in Velox.
+    """
+
+    def __init__(self) -> None:
+        self._plan: PlanNode | None = None
+        self._next_id = 0
+
+    def plan(self) -> PlanNode:
+        """The root node."""
+        if self._plan is None:
+            raise InvalidPlanError("the plan is empty: start with values() or table_scan()")
+        return self._plan
+
+    def _id(self) -> str:
+        self._next_id += 1
+        return str(self._next_id - 1)
+
+    def _leaf(self, node: PlanNode) -> PlanBuilder:
+        if self._plan is not None:
+            raise InvalidPlanError(f"{node.name} must come first, not after {self._plan.name}")
+        self._plan = node
+        return self
+
+    def values(self, batches: Sequence[pa.RecordBatch]) -> PlanBuilder:
+        """Batches of one schema, held by the plan."""
+        if not batches:
+            raise InvalidPlanError("values() needs at least one batch, for its schema")
+        schema = batches[0].schema
+        if any(batch.schema != schema for batch in batches):
+            raise InvalidPlanError("values() needs batches of one schema")
+        return self._leaf(ValuesNode(self._id(), tuple(batches), schema))
+
+    def table_scan(self, source: Any, columns: Sequence[str] | None = None) -> PlanBuilder:
+        """All or some `columns` of an Arrow source: see `arrow_source.open_source`."""
+        table = open_source(source)
+        names = table.schema.names if columns is None else columns
+        output = pa.schema([pa.field(n, field_type(table.schema, n)) for n in names])
+        return self._leaf(TableScanNode(self._id(), table, output))
+
+    def filter(self, condition: str | Expression) -> PlanBuilder:
+        """Rows for which a BOOLEAN expression is true."""
+        source = self.plan()
+        (resolved,) = resolve([self._parse(condition)[0]], source.output_type)
+        if resolved.type != pa.bool_():
+            raise InvalidPlanError(
+                f"Filter expression must be of type BOOLEAN. Got {type_name(resolved.type)}."
+            )
+        self._plan = FilterNode(self._id(), resolved, source)
+        return self
+
+    def project(self, projections: Projections) -> PlanBuilder:
+        """Columns by name, each an expression or its text; or texts, "expression AS name"."""
+        source = self.plan()
+        names: list[str] = []
+        expressions: list[Expression] = []
+        if isinstance(projections, Mapping):
+            for name, projection in projections.items():
+                names.append(name)
+                expressions.append(self._parse(projection)[0])
+        else:
+            for index, text in enumerate(projections):
+                expression, alias = self._parse(text)
+                if alias is None and isinstance(expression, FieldReference):
+                    alias = expression.name
+                names.append(alias or f"p{index}")
+                expressions.append(expression)
+        resolved = resolve(expressions, source.output_type)
+        self._plan = ProjectNode(self._id(), tuple(names), tuple(resolved), source)
+        return self
+
+    def aggregate(self, grouping_keys: Sequence[str], aggregates: Sequence[str]) -> PlanBuilder:
+        """Groups of equal keys with aggregates such as "count(1) AS n" or "avg(x)"."""
+        source = self.plan()
+        schema = source.output_type
+        fields = [pa.field(key, field_type(schema, key)) for key in grouping_keys]
+        for field in fields:
+            if isinstance(field.type, pa.FixedShapeTensorType):
+                raise InvalidPlanError(f"cannot group by {field.name}: it holds tensors")
+        resolved = [
+            self._aggregate(text, f"a{index}", schema) for index, text in enumerate(aggregates)
+        ]
+        output = pa.schema([*fields, *(pa.field(a.name, a.type) for a in resolved)])
+        self._plan = AggregationNode(
+            self._id(), "SINGLE", tuple(grouping_keys), tuple(resolved), source, output
+        )
+        return self
+
+    def _aggregate(self, text: str, default_name: str, schema: pa.Schema) -> Aggregate:
+        call, alias = sql.parse(text)
+        if not isinstance(call, Call) or call.function not in _RESULTS:
+            raise InvalidPlanError(
+                f"{text!r} is no aggregate: use {', '.join(_RESULTS)} of one argument"
+            )
+        name = alias or default_name
+        if call.function == "count" and not call.inputs:
+            return Aggregate(name, "count", None, pa.int64())
+        if len(call.inputs) != 1:
+            raise InvalidPlanError(f"{text!r}: {call.function} takes one argument")
+        (argument,) = resolve(call.inputs, schema)
+        result = _RESULTS[call.function](argument.type)
+        if result is None:
+            raise InvalidPlanError(
+                "aggregate function signature is not supported: "
+                f"{call.function}({type_name(argument.type)})"
+            )
+        if call.function == "avg" and argument.type in (pa.int8(), pa.uint8()):
+            argument = Cast(argument, pa.int16())  # as Velox, whose avg begins at SMALLINT
+        return Aggregate(name, call.function, argument, result)
+
+    def limit(self, count: int, offset: int = 0) -> PlanBuilder:
+        """At most `count` rows after the first `offset`."""
+        if count < 1 or offset < 0:
+            raise InvalidPlanError(f"limit {count} offset {offset}: needs count > 0, offset >= 0")
+        self._plan = LimitNode(self._id(), offset, count, self.plan())
+        return self
+
+    def order_by(self, keys: Sequence[str]) -> PlanBuilder:
+        """Sorted by columns: "name", "name DESC", "name ASC NULLS FIRST"; nulls go last."""
+        source = self.plan()
+        parsed = []
+        for key in keys:
+            match = _SORTING_KEY.fullmatch(key.strip())
+            if match is None:
+                raise InvalidPlanError(f"cannot parse sorting key: {key}")
+            field_type(source.output_type, match[1])
+            parsed.append(
+                SortingKey(
+                    match[1],
+                    (match[2] or "asc").lower() == "asc",
+                    (match[3] or "last").lower() == "first",
+                )
+            )
+        self._plan = OrderByNode(self._id(), tuple(parsed), source)
+        return self
+
+    def local_partition(self) -> PlanBuilder:
+        """From here on one driver: gathers what the drivers below produce, in scan order."""
+        self._plan = LocalPartitionNode(self._id(), self.plan())
+        return self
+
+    @staticmethod
+    def _parse(expression: str | Expression) -> tuple[Expression, str | None]:
+        return sql.parse(expression) if isinstance(expression, str) else (expression, None)
+
+
+def _sum_type(argument: DataType) -> DataType | None:
+    if pa.types.is_integer(argument):
+        return pa.int64()
+    return argument if argument in FLOATS else None
+
+
+def _average_type(argument: DataType) -> DataType | None:
+    if pa.types.is_integer(argument):
+        return pa.float64()
+    return argument if argument in FLOATS else None
+
+
+def _extreme_type(argument: DataType) -> DataType | None:
+    comparable = pa.types.is_integer(argument) or argument in (
+        *INTEGERS,
+        *FLOATS,
+        pa.bool_(),
+        pa.string(),
+        pa.date32(),
+    )
+    return argument if comparable else None
+
+
+_RESULTS = {
+    "count": lambda argument: pa.int64(),
+    "sum": _sum_type,
+    "avg": _average_type,
+    "min": _extreme_type,
+    "max": _extreme_type,
+}
+"""Aggregate function to the type of its result, None where it does not take the argument."""

@@ -1,0 +1,99 @@
+"""fuse_layers: a convolution or product with what follows it, in one call.
+
+    relu(vec_add(vec_scal_add(conv2d(x, w), b), r))  ->  conv_layer(x, w, b, r, activation=relu)
+    relu(mat_add(mat_mul(x, w), b))                  ->  dense_layer(x, w, b, activation=relu)
+
+Bias, residual and activation are each optional; clip(0, 6) is the activation relu6. Nothing
+that is read elsewhere is swallowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from columnar_nn.expressions import Call, Expression, Weight, transform, with_inputs
+from columnar_nn.functions.vector_function import tensor_shape
+from columnar_nn.rewrites.usage import is_call, joined, use_counts
+
+_LAYERS = {"conv2d": "conv_layer", "mat_mul": "dense_layer"}
+_BIASES = {"vec_scal_add": "conv_layer", "mat_add": "dense_layer"}
+
+
+def fuse_layers(roots: Sequence[Expression]) -> list[Expression]:
+    """The roots with every layer that can be one call as one call."""
+    uses = use_counts(roots)
+
+    def change(expression: Expression, inputs: tuple[Expression, ...]) -> Expression:
+        changed = with_inputs(expression, inputs)
+        if not isinstance(changed, Call):
+            return changed
+        if changed.function in _LAYERS:
+            return _layer(changed)
+        single = [uses[id(source)] == 1 for source in expression.inputs]
+        if changed.function in _BIASES and single[0]:
+            return _with_bias(changed)
+        if changed.function == "vec_add":
+            return _with_residual(changed, single)
+        activation = _activation(changed)
+        if activation is not None and single[0]:
+            return _with_activation(changed, activation)
+        return changed
+
+    return transform(roots, change)
+
+
+def _layer(call: Call) -> Call:
+    """conv2d or mat_mul as a layer with a bias of zero."""
+    outputs = call.weights[0].shape[0]
+    bias = Weight("zeros", np.zeros(outputs, np.float32))
+    inputs = (*call.inputs, bias)
+    return Call(_LAYERS[call.function], inputs, call.attributes, call.nodes, call.type)
+
+
+def _with_bias(call: Call) -> Call:
+    layer, added = call.inputs
+    if not is_call(layer, _BIASES[call.function]) or not isinstance(layer, Call):
+        return call
+    if len(layer.inputs) != 3 or "activation" in layer.attributes or layer.weights[1].any():
+        return call
+    assert isinstance(added, Weight)
+    values = np.broadcast_to(added.array, layer.weights[1].shape)
+    bias = Weight(added.name, np.ascontiguousarray(values))
+    inputs = (*layer.inputs[:2], bias)
+    return Call(layer.function, inputs, layer.attributes, joined(layer, call), call.type)
+
+
+def _with_residual(call: Call, single: Sequence[bool]) -> Call:
+    for index in (0, 1):
+        layer, other = call.inputs[index], call.inputs[1 - index]
+        same = tensor_shape(other.type) == tensor_shape(call.type)
+        if not (single[index] and same and isinstance(layer, Call)):
+            continue
+        if (
+            layer.function == "conv_layer"
+            and len(layer.inputs) == 3
+            and "activation" not in layer.attributes
+        ):
+            inputs = (*layer.inputs, other)
+            return Call("conv_layer", inputs, layer.attributes, joined(layer, call), call.type)
+    return call
+
+
+def _activation(call: Call) -> str | None:
+    if call.function == "relu":
+        return "relu"
+    if call.function == "clip" and call.attributes == {"min": 0.0, "max": 6.0}:
+        return "relu6"
+    return None
+
+
+def _with_activation(call: Call, activation: str) -> Call:
+    layer = call.inputs[0]
+    if not is_call(layer, "conv_layer", "dense_layer") or not isinstance(layer, Call):
+        return call
+    if "activation" in layer.attributes:
+        return call
+    attributes = {**layer.attributes, "activation": activation}
+    return Call(layer.function, layer.inputs, attributes, joined(layer, call), call.type)

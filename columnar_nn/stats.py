@@ -1,0 +1,233 @@
+"""Statistics of operators, folded onto plan nodes, and of the kernels that they ran.
+
+The same baseline for every operator (velox/exec/OperatorStats.h): rows, batches and bytes in
+and out, wall and CPU time of each method, time blocked, peak memory, drivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import pyarrow as pa
+
+
+@dataclass
+class CpuWallTiming:
+    """Calls of a method, and nanoseconds of wall and CPU time in them."""
+
+    count: int = 0
+    wall_nanos: int = 0
+    cpu_nanos: int = 0
+
+    def add(self, wall_nanos: int, cpu_nanos: int) -> None:
+        """Counts one call."""
+        self.count += 1
+        self.wall_nanos += wall_nanos
+        self.cpu_nanos += cpu_nanos
+
+    def merge(self, other: CpuWallTiming) -> None:
+        """Adds another thread's calls."""
+        self.count += other.count
+        self.wall_nanos += other.wall_nanos
+        self.cpu_nanos += other.cpu_nanos
+
+
+@dataclass
+class OperatorStats:
+    """What one operator did in one driver, or, once merged, in all drivers of its pipeline."""
+
+    plan_node_id: str
+    operator_type: str
+    pipeline_id: int
+    operator_id: int
+    input_rows: int = 0
+    input_batches: int = 0
+    input_bytes: int = 0
+    output_rows: int = 0
+    output_batches: int = 0
+    output_bytes: int = 0
+    add_input: CpuWallTiming = field(default_factory=CpuWallTiming)
+    get_output: CpuWallTiming = field(default_factory=CpuWallTiming)
+    finish: CpuWallTiming = field(default_factory=CpuWallTiming)
+    blocked_nanos: int = 0
+    peak_memory_bytes: int = 0
+    num_drivers: int = 1
+
+    @property
+    def wall_nanos(self) -> int:
+        """Wall time in the operator, summed over drivers."""
+        return self.add_input.wall_nanos + self.get_output.wall_nanos + self.finish.wall_nanos
+
+    @property
+    def cpu_nanos(self) -> int:
+        """CPU time in the operator, summed over drivers."""
+        return self.add_input.cpu_nanos + self.get_output.cpu_nanos + self.finish.cpu_nanos
+
+    def merge(self, other: OperatorStats) -> None:
+        """Adds the same operator of another driver; peaks add up, for they may coincide."""
+        for item in fields(self):
+            mine, theirs = getattr(self, item.name), getattr(other, item.name)
+            if isinstance(mine, CpuWallTiming):
+                mine.merge(theirs)
+            elif item.name not in ("plan_node_id", "operator_type", "pipeline_id", "operator_id"):
+                setattr(self, item.name, mine + theirs)
+
+
+@dataclass(frozen=True)
+class StepStats:
+    """Time of one kernel of a ProjectNode, over all drivers and rows, and what it did a row.
+
+    `label` names the graph's nodes it computes, joined by +; `operations` counts those of the
+    operator's definition (a multiply-add is two), `multiply_adds` those the kernel executes.
+    `nanoseconds` is 0 unless the task was profiled.
+    """
+
+    plan_node_id: str
+    label: str
+    kernel: str
+    output_shape: tuple[int, ...]
+    operations: int
+    multiply_adds: int
+    input_bytes: int
+    weight_bytes: int
+    output_bytes: int
+    nanoseconds: int = 0
+    rows: int = 0
+
+    @property
+    def gflops(self) -> float:
+        """The operator's operations a nanosecond: beyond the peak where Winograd saves some."""
+        return self.operations * self.rows / self.nanoseconds if self.nanoseconds else 0.0
+
+    @property
+    def intensity(self) -> float:
+        """Operations a byte read or written, weights counted once a row."""
+        total = self.input_bytes + self.weight_bytes + self.output_bytes
+        return self.operations / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class PlanNodeStats:
+    """The operators of one plan node taken together (velox/exec/PlanNodeStats.h)."""
+
+    plan_node_id: str
+    operator_types: tuple[str, ...]
+    input_rows: int
+    input_batches: int
+    input_bytes: int
+    output_rows: int
+    output_batches: int
+    output_bytes: int
+    wall_nanos: int
+    cpu_nanos: int
+    add_input: CpuWallTiming
+    get_output: CpuWallTiming
+    finish: CpuWallTiming
+    blocked_nanos: int
+    peak_memory_bytes: int
+    num_drivers: int
+    steps: tuple[StepStats, ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskStats:
+    """All operators of a task, one entry an operator, and the kernels they ran.
+
+    `wall_nanos` runs from the first request for output to the end; `peak_memory_bytes` is the
+    sum of the operators' peaks, an upper bound of what was held at once.
+    """
+
+    operators: tuple[OperatorStats, ...]
+    steps: tuple[StepStats, ...]
+    wall_nanos: int
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Bytes the operators held, each at its peak."""
+        return sum(operator.peak_memory_bytes for operator in self.operators)
+
+    def plan_node_stats(self) -> dict[str, PlanNodeStats]:
+        """Statistics by plan node id.
+
+        A node that became several operators (both ends of a LocalPartition) takes its input
+        from the first and its output from the last of them.
+        """
+        by_node: dict[str, list[OperatorStats]] = {}
+        for operator in self.operators:
+            by_node.setdefault(operator.plan_node_id, []).append(operator)
+        return {node_id: self._fold(operators) for node_id, operators in by_node.items()}
+
+    def _fold(self, operators: Sequence[OperatorStats]) -> PlanNodeStats:
+        first, last = operators[0], operators[-1]
+        timings = {}
+        for name in ("add_input", "get_output", "finish"):
+            timings[name] = CpuWallTiming()
+            for operator in operators:
+                timings[name].merge(getattr(operator, name))
+        return PlanNodeStats(
+            plan_node_id=first.plan_node_id,
+            operator_types=tuple(operator.operator_type for operator in operators),
+            input_rows=first.input_rows,
+            input_batches=first.input_batches,
+            input_bytes=first.input_bytes,
+            output_rows=last.output_rows,
+            output_batches=last.output_batches,
+            output_bytes=last.output_bytes,
+            wall_nanos=sum(operator.wall_nanos for operator in operators),
+            cpu_nanos=sum(operator.cpu_nanos for operator in operators),
+            blocked_nanos=sum(operator.blocked_nanos for operator in operators),
+            peak_memory_bytes=sum(operator.peak_memory_bytes for operator in operators),
+            num_drivers=max(operator.num_drivers for operator in operators),
+            steps=tuple(s for s in self.steps if s.plan_node_id == first.plan_node_id),
+            **timings,
+        )
+
+    def operators_table(self) -> pa.Table:
+        """One row an operator; times in nanoseconds."""
+        return pa.Table.from_pylist([_operator_row(operator) for operator in self.operators])
+
+    def steps_table(self) -> pa.Table:
+        """One row a kernel step: label, kernel, shape, work and time."""
+        rows = [
+            {item.name: _plain(getattr(step, item.name)) for item in fields(step)}
+            for step in self.steps
+        ]
+        return pa.Table.from_pylist(rows, schema=None if rows else pa.schema([]))
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _operator_row(operator: OperatorStats) -> dict[str, object]:
+    row: dict[str, object] = {}
+    for item in fields(operator):
+        value = getattr(operator, item.name)
+        if isinstance(value, CpuWallTiming):
+            row[f"{item.name}_wall_nanos"] = value.wall_nanos
+            row[f"{item.name}_cpu_nanos"] = value.cpu_nanos
+        else:
+            row[item.name] = value
+    return {**row, "wall_nanos": operator.wall_nanos, "cpu_nanos": operator.cpu_nanos}
+
+
+def merged(drivers: Iterable[Sequence[OperatorStats]]) -> tuple[OperatorStats, ...]:
+    """The operators of a pipeline's drivers, each merged over the drivers."""
+    result: list[OperatorStats] = []
+    for operators in drivers:
+        if not result:
+            result = [_copy(operator) for operator in operators]
+            continue
+        for total, operator in zip(result, operators, strict=True):
+            total.merge(operator)
+    return tuple(result)
+
+
+def _copy(operator: OperatorStats) -> OperatorStats:
+    return replace(
+        operator,
+        add_input=replace(operator.add_input),
+        get_output=replace(operator.get_output),
+        finish=replace(operator.finish),
+    )

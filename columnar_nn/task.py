@@ -1,0 +1,340 @@
+"""A plan made ready to run, and one run of it (velox/exec/Task.h, LocalPlanner.cpp).
+
+    executable = prepare(plan, threads=2)
+    for batch in executable.run():
+        ...
+
+`prepare` does once what does not depend on the data: rewrites, kernels bound and compiled.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from columnar_nn import rewrites
+from columnar_nn.driver import Driver, Progress
+from columnar_nn.expressions import FieldReference
+from columnar_nn.operators import aggregation
+from columnar_nn.operators.aggregation import HashAggregation
+from columnar_nn.operators.base import Operator
+from columnar_nn.operators.filter_project import Filter, Project
+from columnar_nn.operators.limit import Limit
+from columnar_nn.operators.local_exchange import LocalExchange, LocalPartition, OrderedExchange
+from columnar_nn.operators.order_by import OrderBy
+from columnar_nn.operators.table_scan import SharedSource, Source
+from columnar_nn.plan import (
+    AggregationNode,
+    FilterNode,
+    LimitNode,
+    LocalPartitionNode,
+    OrderByNode,
+    PlanNode,
+    ProjectNode,
+    TableScanNode,
+    ValuesNode,
+    nodes,
+)
+from columnar_nn.projection import Projection
+from columnar_nn.stats import StepStats, TaskStats, merged
+from columnar_nn.trace import Trace
+
+
+def prepare(
+    plan: PlanNode, threads: int = 1, fusion: str = "pipeline", algorithm: str = "auto"
+) -> Executable:
+    """The plan rewritten for a fusion level, algorithm and number of threads, and compiled.
+
+    Raises UsageError for an unknown fusion level or algorithm.
+    """
+    return Executable(rewrites.apply(plan, threads, fusion, algorithm), threads)
+
+
+class Executable:
+    """A plan as it will run, its kernels bound and loaded; runs any number of times, one by one.
+
+    Threads, and the scratch memory that they keep, live as long as it does.
+    """
+
+    def __init__(self, plan: PlanNode, threads: int) -> None:
+        self.plan = plan
+        self.threads = threads
+        self._projections: dict[str, Projection] = {}
+        for node in nodes(plan):
+            projection = _projection(node)
+            if projection is not None:
+                projection.prepare()
+                self._projections[node.id] = projection
+        self._pool = (
+            ThreadPoolExecutor(threads - 1, thread_name_prefix="driver") if threads > 1 else None
+        )
+
+    @property
+    def steps(self) -> tuple[StepStats, ...]:
+        """The work a row of every kernel step of every ProjectNode, without times."""
+        return tuple(
+            replace(step, plan_node_id=node_id)
+            for node_id, projection in self._projections.items()
+            for step in projection.steps
+        )
+
+    def run(
+        self,
+        batches: Mapping[str, Iterable[pa.RecordBatch]] | None = None,
+        profile: bool = False,
+        trace: bool = False,
+    ) -> Task:
+        """A task that has not begun; `batches` replaces what scans read, by plan node id.
+
+        With `profile` kernels are timed, with `trace` every call of an operator is recorded too.
+        """
+        return Task(self, self._projections, self._pool, batches or {}, profile or trace, trace)
+
+    def close(self) -> None:
+        """Ends the threads; further runs are an error."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+def _projection(node: PlanNode) -> Projection | None:
+    if isinstance(node, ProjectNode):
+        return Projection(node.names, node.projections)
+    if isinstance(node, FilterNode):
+        return Projection(["keep"], [node.filter])
+    if isinstance(node, AggregationNode) and node.step != "FINAL":
+        keys = [
+            FieldReference(key, node.source.output_type.field(key).type)
+            for key in node.grouping_keys
+        ]
+        arguments = [a.argument for a in node.aggregates if a.argument is not None]
+        return Projection(aggregation.argument_names(node), [*keys, *arguments])
+    return None
+
+
+class Task:
+    """One run of an executable: iterate over it for the batches of output, in order.
+
+    The drivers of pipeline 0 run on `threads` threads, one of which is the caller's, while it
+    waits for output; the others run on the caller's. An error of any driver ends the task and
+    is raised from the iterator, once. Stopping early, or `close`, stops the drivers.
+    """
+
+    def __init__(
+        self,
+        executable: Executable,
+        projections: Mapping[str, Projection],
+        pool: ThreadPoolExecutor | None,
+        batches: Mapping[str, Iterable[pa.RecordBatch]],
+        profile: bool,
+        trace: bool,
+    ) -> None:
+        self._executable = executable
+        self._projections = projections
+        self._pool = pool
+        self._profile = profile
+        self.trace = Trace(self._kernel_labels()) if trace else None
+        self._error: BaseException | None = None
+        self._error_lock = threading.Lock()
+        self._futures: list[Future[None]] = []
+        self._exchanges: list[OrderedExchange] = []
+        self._started_ns = self._ended_ns = 0
+        chain = list(nodes(executable.plan))[::-1]
+        self._source = _shared_source(chain[0], batches, executable.threads)
+        self._pipelines = self._make_pipelines(chain)
+
+    def _kernel_labels(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        return {
+            node_id: tuple((step.label, step.kernel) for step in projection.steps)
+            for node_id, projection in self._projections.items()
+        }
+
+    def _make_pipelines(self, chain: list[PlanNode]) -> list[list[Driver]]:
+        """The plan's nodes, scan first, cut after each LocalPartition; drivers of each part."""
+        parts: list[list[PlanNode]] = [[]]
+        for node in chain:
+            parts[-1].append(node)
+            if isinstance(node, LocalPartitionNode):
+                parts.append([])
+        pipelines = []
+        for index, part in enumerate(parts):
+            parallel = index == 0 and len(parts) > 1
+            num_drivers = self._executable.threads if parallel else 1
+            if index + 1 < len(parts):
+                self._exchanges.append(OrderedExchange(num_drivers))
+            pipelines.append(
+                [
+                    Driver(index, self._operators(parts, index), self.trace)
+                    for _ in range(num_drivers)
+                ]
+            )
+        return pipelines
+
+    def _operators(self, parts: list[list[PlanNode]], index: int) -> list[Operator]:
+        out = self._exchanges[index] if index < len(self._exchanges) else None
+        first: Source | LocalExchange
+        if index == 0:
+            scan = parts[0][0]
+            first = Source(scan.id, scan.name, self._source, out.done if out else None)
+        else:
+            first = LocalExchange(parts[index - 1][-1].id, self._exchanges[index - 1])
+        operators: list[Operator] = [first]
+        for node in parts[index][1 if index == 0 else 0 :]:
+            if isinstance(node, LocalPartitionNode):
+                assert out is not None
+                operators.append(LocalPartition(node.id, out, first))
+            else:
+                operators.append(self._operator(node))
+        return operators
+
+    def _operator(self, node: PlanNode) -> Operator:
+        if isinstance(node, FilterNode):
+            return Filter(node.id, self._projections[node.id])
+        if isinstance(node, ProjectNode):
+            projection = self._projections[node.id]
+            times = np.zeros(len(projection.steps), np.int64) if self._profile else None
+            return Project(node.id, projection, times)
+        if isinstance(node, AggregationNode):
+            return HashAggregation(node, self._projections.get(node.id))
+        if isinstance(node, LimitNode):
+            return Limit(node.id, node.offset, node.count)
+        assert isinstance(node, OrderByNode)
+        return OrderBy(node.id, node.keys)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        self._started_ns = time.perf_counter_ns()
+        try:
+            final = self._pipelines[-1][0]
+            while self._run(len(self._pipelines) - 1, final) is Progress.OUTPUT:
+                assert final.output is not None
+                yield final.output
+            self._raise_error()
+        finally:
+            self.close()
+
+    def _run(self, index: int, driver: Driver) -> Progress:
+        """Runs the caller's driver of a pipeline until it has output or is finished.
+
+        While it is blocked, the caller runs its driver of the pipeline before.
+        """
+        while True:
+            progress = driver.run_once()
+            if progress is Progress.MOVED:
+                continue
+            if progress is not Progress.BLOCKED:
+                return progress
+            self._raise_error()
+            self._help(index - 1, driver)
+
+    def _help(self, index: int, waiting: Driver) -> None:
+        """Runs the first driver of pipeline `index` until `waiting` may go on."""
+        driver = self._pipelines[index][0]
+        assert waiting.blocked is not None
+        while waiting.blocked.is_blocked():
+            progress = driver.run_once()
+            if index == 0 and not self._futures and not self._source.is_last():
+                self._start_others()
+            if progress is Progress.FINISHED:
+                driver.close()
+                waiting.blocked.wait()
+                return
+            if progress is Progress.BLOCKED:
+                if index > 0:
+                    self._help(index - 1, driver)
+                else:
+                    waiting.blocked.wait()
+                    return
+
+    def _start_others(self) -> None:
+        """Drivers on threads of their own, once there is more than one morsel to work on."""
+        if self._pool is None:
+            return
+        self._futures = [self._pool.submit(self._drive, d) for d in self._pipelines[0][1:]]
+
+    def _drive(self, driver: Driver) -> None:
+        """A thread's work: its driver, to the end."""
+        try:
+            while (progress := driver.run_once()) is not Progress.FINISHED:
+                if progress is Progress.BLOCKED:
+                    assert driver.blocked is not None
+                    driver.blocked.wait()
+        except BaseException as error:
+            with self._error_lock:
+                self._error = self._error or error
+            self._source.close()
+            for exchange in self._exchanges:
+                exchange.close()
+        finally:
+            driver.close()
+
+    def _raise_error(self) -> None:
+        with self._error_lock:
+            error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        """Stops the drivers and waits for them; the statistics remain."""
+        if self._ended_ns:
+            return
+        self._source.close()
+        for exchange in self._exchanges:
+            exchange.close()
+        for future in self._futures:
+            future.result()
+        for drivers in self._pipelines:
+            for driver in drivers:
+                driver.close()
+        self._ended_ns = time.perf_counter_ns()
+
+    def stats(self) -> TaskStats:
+        """What the operators have done so far, merged over drivers."""
+        operators = tuple(
+            operator
+            for drivers in self._pipelines
+            for operator in merged(driver.stats for driver in drivers)
+        )
+        end = self._ended_ns or time.perf_counter_ns()
+        wall = end - self._started_ns if self._started_ns else 0
+        return TaskStats(operators, self._step_stats(), wall)
+
+    def _step_stats(self) -> tuple[StepStats, ...]:
+        result = []
+        projects = [
+            operator
+            for drivers in self._pipelines
+            for driver in drivers
+            for operator in driver.operators
+            if isinstance(operator, Project)
+        ]
+        for node_id, projection in self._projections.items():
+            mine = [operator for operator in projects if operator.plan_node_id == node_id]
+            rows = sum(operator.num_rows for operator in mine)
+            for index, step in enumerate(projection.steps):
+                times = [
+                    int(operator.step_nanoseconds[index])
+                    for operator in mine
+                    if operator.step_nanoseconds is not None
+                ]
+                result.append(
+                    replace(step, plan_node_id=node_id, nanoseconds=sum(times), rows=rows)
+                )
+        return tuple(result)
+
+
+def _shared_source(
+    scan: PlanNode, batches: Mapping[str, Iterable[pa.RecordBatch]], threads: int
+) -> SharedSource:
+    if scan.id in batches:
+        stream = iter(batches[scan.id])
+    elif isinstance(scan, ValuesNode):
+        stream = iter(scan.values)
+    else:
+        assert isinstance(scan, TableScanNode)
+        stream = scan.table.read(scan.output_type.names)
+    return SharedSource(stream, scan.output_type, threads)

@@ -1,0 +1,92 @@
+"""A timeline of drivers, operators and kernels as Chrome trace events, for Perfetto.
+
+All timestamps are of one clock, time.perf_counter_ns. The format: "Trace Event Format",
+complete events (ph "X") in microseconds, and names of threads (ph "M").
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from columnar_nn.operators.base import Operator
+from columnar_nn.operators.filter_project import Project
+
+
+class Trace:
+    """Events of one task, added by its drivers from their threads."""
+
+    def __init__(self, kernel_labels: dict[str, tuple[tuple[str, str], ...]]) -> None:
+        """`kernel_labels` holds (label, kernel) of each step of each ProjectNode, by its id."""
+        self._kernel_labels = kernel_labels
+        self._lock = threading.Lock()
+        self._events: list[dict[str, Any]] = []
+        self._threads: dict[int, str] = {}
+        self._nanoseconds: dict[int, np.ndarray] = {}
+
+    def operator_call(
+        self, thread: int, operator: Operator, method: str, start: int, end: int, result: Any
+    ) -> None:
+        """One call of an operator's method, from `start` to `end` in nanoseconds."""
+        rows = result.num_rows if isinstance(result, pa.RecordBatch) else None
+        with self._lock:
+            self._threads.setdefault(thread, threading.current_thread().name)
+            self._add(
+                thread,
+                f"{operator.operator_type}[{operator.plan_node_id}].{method}",
+                "operator",
+                start,
+                end,
+                {} if rows is None else {"rows": rows},
+            )
+            if isinstance(operator, Project) and method == "get_output" and rows is not None:
+                self._kernels(thread, operator, start, rows)
+
+    def _kernels(self, thread: int, operator: Project, start: int, rows: int) -> None:
+        """The batch's kernel times, laid end to end: image by image they alternate too fast."""
+        total = operator.step_nanoseconds
+        if total is None:
+            return
+        before = self._nanoseconds.get(id(operator))
+        spent = total - before if before is not None else total.copy()
+        self._nanoseconds[id(operator)] = total.copy()
+        labels = self._kernel_labels.get(operator.plan_node_id, ())
+        for (label, kernel), nanoseconds in zip(labels, spent.tolist(), strict=True):
+            arguments = {"kernel": kernel, "rows": rows, "summed": "over the batch's rows"}
+            self._add(thread, label, "kernel", start, start + nanoseconds, arguments)
+            start += nanoseconds
+
+    def _add(
+        self, thread: int, name: str, category: str, start: int, end: int, arguments: dict[str, Any]
+    ) -> None:
+        self._events.append(
+            {
+                "name": name,
+                "cat": category,
+                "ph": "X",
+                "ts": start / 1000,
+                "dur": (end - start) / 1000,
+                "pid": os.getpid(),
+                "tid": thread,
+                "args": arguments,
+            }
+        )
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events so far, names of the threads first."""
+        names = [
+            {"name": "thread_name", "ph": "M", "pid": os.getpid(), "tid": t, "args": {"name": n}}
+            for t, n in self._threads.items()
+        ]
+        return [*names, *self._events]
+
+    def write(self, path: str | Path) -> None:
+        """Writes a file that Perfetto and chrome://tracing open."""
+        document = {"traceEvents": self.events(), "displayTimeUnit": "ms"}
+        Path(path).write_text(json.dumps(document))
