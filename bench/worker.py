@@ -43,6 +43,7 @@ def main() -> None:
 
 def _answer(session: Any, command: dict[str, Any]) -> dict[str, Any]:
     from bench import status
+    from bench.worker_session import WrongOutputError
     from columnar_nn.errors import CnnBenchError, MissingPackageError, UnsupportedOperatorError
 
     try:
@@ -52,6 +53,8 @@ def _answer(session: Any, command: dict[str, Any]) -> dict[str, Any]:
         return {"failure": status.SKIPPED, "reason": str(error)}
     except UnsupportedOperatorError as error:
         return {"failure": status.UNIMPLEMENTED, "reason": str(error)}
+    except WrongOutputError as error:
+        return {"failure": status.FAILED, "reason": str(error)}
     except CnnBenchError as error:
         return {"failure": status.CRASHED, "reason": str(error)}
     except Exception as error:

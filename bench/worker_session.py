@@ -25,6 +25,10 @@ other workers' a moment ago, which a long run does not notice."""
 _MAX_RUNS_PER_TURN = 1000
 
 
+class WrongOutputError(Exception):
+    """What a backend gave is not the graph's outputs: other names, types or numbers of rows."""
+
+
 @dataclasses.dataclass
 class Turn:
     """Times of the runs of one turn, in seconds: in all, and of each phase by name."""
@@ -126,14 +130,14 @@ class Session:
     def _check(self, outputs: Sequence[pa.RecordBatch], samples: int) -> None:
         num_rows = sum(batch.num_rows for batch in outputs)
         if num_rows != samples:
-            raise InvalidDataError(f"{num_rows} rows came out of {samples} images")
+            raise WrongOutputError(f"{num_rows} rows came out of {samples} images")
         schema = outputs[0].schema
         expected = [spec.name for spec in self._backend.graph.outputs]
         if schema.names != expected:
-            raise InvalidDataError(f"outputs are {schema.names}, the graph's are {expected}")
+            raise WrongOutputError(f"outputs are {schema.names}, the graph's are {expected}")
         for field in schema:
             if not isinstance(field.type, pa.FixedShapeTensorType):
-                raise InvalidDataError(f"output {field.name} is {field.type}, not a tensor column")
+                raise WrongOutputError(f"output {field.name} is {field.type}, not a tensor column")
 
     def _batches(self, path: str, samples: int, batch_size: int) -> Sequence[pa.RecordBatch]:
         if path not in self._images:

@@ -62,10 +62,13 @@ def show_bisection(bisection: Bisection, console: Console) -> None:
     if culprits:
         heirs = f"; {inherited} tensor(s) only inherited an error" if inherited else ""
         _print(console, f"[bold red]Wrong by themselves:[/] {', '.join(culprits)}{heirs}")
-    elif bisection.exit_code() == 0:
-        _print(console, "[green]Every operator passes by itself and in the network.[/]")
     else:
-        _print(console, "No operator is wrong by itself; see the statuses above.")
+        alone = sum(error.own is not None for error in bisection.operators)
+        _print(
+            console,
+            f"No operator is wrong by itself, of the {alone} of {len(bisection.operators)} that "
+            f"ran alone; the network as a whole: {_status(verification.status)}",
+        )
 
 
 def plain_text(verification: Verification) -> str:

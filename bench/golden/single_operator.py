@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -48,9 +48,11 @@ def isolate(node: Node, graph: Graph, shapes: Mapping[str, Shape]) -> Graph:
     return Graph(node.name, (*slices, node), (stacked,), outputs, weights)
 
 
-def feed(batches: Iterable[Mapping[str, np.ndarray]]) -> Iterator[pa.RecordBatch]:
-    """Batches of a node's activations, in order, as batches of images for `isolate`'s network."""
+def feed(
+    names: Sequence[str], batches: Iterable[Mapping[str, np.ndarray]]
+) -> Iterator[pa.RecordBatch]:
+    """Batches of a node's activations, called `names`, as images for `isolate`'s network."""
     for batch in batches:
-        arrays = list(batch.values())
+        arrays = [batch[name] for name in names]
         image = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1)
         yield pa.RecordBatch.from_arrays([tensor_column.from_numpy(image)], names=[INPUT])

@@ -16,7 +16,6 @@ FAULTS = {
     "DroppedBias": "conv2",
     "Float16": "conv2",
     "ForgottenPadding": "conv1",
-    "Incomplete": "relu1",
 }
 
 
@@ -83,3 +82,10 @@ def test_bisect_tells_the_culprit_from_its_heirs(bundle: Bundle, backend: str) -
             assert error.inherited > 0
             assert error.own.status == "PASSED"
     assert bisection.exit_code() == 1
+
+
+def test_tensor_that_an_engine_forgets_fails(bundle: Bundle) -> None:
+    verification = verify(bundle, engine_options("Incomplete"), ELEMENTWISE)
+    assert verification.status == "FAILED"
+    assert "the graph's are ['conv1', 'relu1', 'pool'" in verification.reason
+    assert verification.exit_code() == 1

@@ -1,0 +1,90 @@
+"""The bundle that comes with the project, verified with every engine that is installed."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters import registry
+from bench.golden import checks
+from bench.golden.bisect import bisect
+from bench.golden.bundle import Bundle, open_bundle
+from bench.golden.engine import EngineOptions, parse_backend
+from bench.golden.verify import Comparing, Verification, verify
+from bench.status import PASSED, SKIPPED
+
+FOLDER = Path(__file__).parents[2] / "golden" / "plain9-photo10"
+MAX_BYTES = 2_500_000
+ALGORITHMS = ("auto", "direct", "winograd")
+SPOILED = {"SwappedFilters": "conv4", "DroppedBias": "conv3", "Float16Filters": "conv2"}
+
+
+@pytest.fixture(scope="module")
+def committed() -> Bundle:
+    return open_bundle(FOLDER)
+
+
+def run(bundle: Bundle, backend: str, taps: str, algorithm: str = "auto") -> Verification:
+    name, configuration = parse_backend(backend)
+    options = EngineOptions(name, configuration, algorithm, 1, 32, 300.0)
+    comparing = Comparing(checks.parse("elementwise"), (taps,))
+    verification = verify(bundle, options, comparing)
+    if verification.status == SKIPPED:
+        pytest.skip(verification.reason)
+    return verification
+
+
+def assert_passed(verification: Verification) -> None:
+    """Fails naming the tensor, its status and its error."""
+    for result in verification.results:
+        assert result.status == PASSED, f"{result.tensor.name}: {result.reason}"
+    assert verification.status == PASSED, verification.reason
+
+
+def test_it_is_small_and_has_every_tensor(committed: Bundle) -> None:
+    assert sum(entry.bytes for entry in committed.manifest.files.values()) < MAX_BYTES
+    assert len(committed.manifest.tensors) == len(committed.manifest.operators) == 16
+    assert committed.manifest.creation.model == "plain9"
+    assert committed.manifest.creation.data == "photo10"
+
+
+@pytest.mark.parametrize("taps", ["all", "outputs"])
+@pytest.mark.parametrize("backend", registry.BACKENDS)
+def test_every_backend_passes(committed: Bundle, backend: str, taps: str) -> None:
+    verification = run(committed, backend, taps)
+    assert_passed(verification)
+    assert len(verification.results) == (16 if taps == "all" else 1)
+
+
+@pytest.mark.parametrize("taps", ["all", "outputs"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS[1:])
+def test_columnar_passes_with_each_algorithm(committed: Bundle, algorithm: str, taps: str) -> None:
+    verification = run(committed, "columnar", taps, algorithm)
+    assert_passed(verification)
+    assert algorithm in verification.description["algorithm"]
+
+
+@pytest.mark.parametrize("engine", SPOILED)
+def test_fault_in_the_columnar_engine_is_found(committed: Bundle, engine: str) -> None:
+    verification = run(committed, f"golden.spoiled_engines.{engine}", "all")
+    first = verification.first_diverging
+    assert first is not None
+    assert (first.status, first.tensor.operator) == ("FAILED", SPOILED[engine])
+
+
+@pytest.mark.parametrize(
+    ("engine", "operator"), [("ChannelsLastDense", "dense"), ("ShiftedPadding", "conv2")]
+)
+def test_fault_in_the_columnar_engine_on_another_network(
+    bundle: Bundle, engine: str, operator: str
+) -> None:
+    first = run(bundle, f"golden.spoiled_engines.{engine}", "all").first_diverging
+    assert first is not None
+    assert (first.status, first.tensor.operator) == ("FAILED", operator)
+
+
+def test_bisect_of_the_columnar_engine(committed: Bundle) -> None:
+    name, configuration = parse_backend("golden.spoiled_engines.DroppedBias")
+    options = EngineOptions(name, configuration, "auto", 1, 32, 300.0)
+    bisection = bisect(committed, options, Comparing(checks.parse("elementwise")))
+    assert [error.tensor.operator for error in bisection.culprits] == ["conv3"]
+    assert all(error.own is not None for error in bisection.operators)
