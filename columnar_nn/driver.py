@@ -58,30 +58,33 @@ class Driver:
 
     def run_once(self) -> Progress:
         """Does the next thing there is to do, from the last operator back to the source."""
-        last = len(self._operators) - 1
-        for index in range(last, -1, -1):
-            operator = self._operators[index]
-            if operator.is_blocked():
-                return self._block(operator)
-            if self.blocked is operator:
-                self._unblock(index)
-            if index < last and not self._operators[index + 1].needs_input():
-                if self._operators[index + 1].is_finished():
-                    return Progress.FINISHED if index + 1 == last else self._stop(index + 1)
-                continue
-            if index == 0 and self._source.drained():
-                return Progress.MOVED
-            batch = self._call(index, "get_output", operator.get_output)
-            if batch is not None:
-                self._count_output(index, batch)
-                if index == last:
-                    self.output = batch
-                    return Progress.OUTPUT
-                self._count_input(index + 1, batch)
-                self._call(index + 1, "add_input", self._operators[index + 1].add_input, batch)
-                return Progress.MOVED
-            if operator.is_finished():
-                return self._stop(index)
+        for index in range(len(self._operators) - 1, -1, -1):
+            progress = self._advance(index)
+            if progress is not None:
+                return progress
+        return Progress.MOVED
+
+    def _advance(self, index: int) -> Progress | None:
+        """Moves a batch out of one operator; None if the operator before it must move first."""
+        operator = self._operators[index]
+        if operator.is_blocked():
+            return self._block(operator)
+        if self.blocked is operator:
+            self._unblock(index)
+        following = self._operators[index + 1] if index + 1 < len(self._operators) else None
+        if following is not None and not following.needs_input():
+            return self._stop(index + 1) if following.is_finished() else None
+        if index == 0 and self._source.drained():
+            return Progress.MOVED
+        batch = self._call(index, "get_output", operator.get_output)
+        if batch is None:
+            return self._stop(index) if operator.is_finished() else None
+        self._count_output(index, batch)
+        if following is None:
+            self.output = batch
+            return Progress.OUTPUT
+        self._count_input(index + 1, batch)
+        self._call(index + 1, "add_input", following.add_input, batch)
         return Progress.MOVED
 
     def _stop(self, index: int) -> Progress:

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.functions import registry
-from columnar_nn.functions.vector_function import DataType, tensor_shape
+from columnar_nn.functions.vector_function import DataType
 from columnar_nn.scalar_functions import SCALAR_FUNCTIONS, resolve_scalar
-
-Expression = Union["FieldReference", "Constant", "Weight", "Cast", "Call"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +25,7 @@ class FieldReference:
     """A column of the input (Velox FieldAccessTypedExpr); `type` is None until resolved."""
 
     name: str
-    type: DataType | None = None
+    type: DataType = None
 
     inputs: tuple[Expression, ...] = field(default=(), init=False)
 
@@ -37,7 +35,7 @@ class Constant:
     """The same scalar in every row (Velox ConstantTypedExpr); `value` None is a null."""
 
     value: bool | int | float | str | None
-    type: DataType | None = None
+    type: DataType = None
 
     inputs: tuple[Expression, ...] = field(default=(), init=False)
 
@@ -86,7 +84,7 @@ class Call:
     inputs: tuple[Expression, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()
-    type: DataType | None = None
+    type: DataType = None
 
     @property
     def tensors(self) -> tuple[Expression, ...]:
@@ -107,6 +105,9 @@ class Call:
     def is_vector_function(self) -> bool:
         """Whether a kernel computes it, over whole tensors."""
         return self.function in registry.VECTOR_FUNCTIONS
+
+
+Expression = FieldReference | Constant | Weight | Cast | Call
 
 
 def topological(roots: Iterable[Expression]) -> Iterator[Expression]:
@@ -175,8 +176,8 @@ def resolve(roots: Sequence[Expression], schema: pa.Schema) -> list[Expression]:
     pixels: dict[int, Expression] = {}
 
     def as_floats(expression: Expression) -> Expression:
-        shape = tensor_shape(expression.type)
-        if shape is None or expression.type.value_type != pa.uint8():
+        is_tensor = isinstance(expression.type, pa.FixedShapeTensorType)
+        if not is_tensor or expression.type.value_type != pa.uint8():
             return expression
         if id(expression) not in pixels:
             pixels[id(expression)] = _typed_vector_call("pixels_to_float", (expression,), {}, ())

@@ -63,7 +63,7 @@ def network_outputs(
     return {spec.name: values[spec.name] for spec in graph.outputs}
 
 
-class Gap(Exception):
+class Gap(Exception):  # noqa: N818 - what is missing, not what went wrong
     """Why an operator, with these operands, cannot be said in vector functions."""
 
 
@@ -157,7 +157,7 @@ def _unary(function: str, **defaults: float) -> Callable[[Operands, list[Express
 
 def _clip(operands: Operands, inputs: list[Expression]) -> Expression:
     _one_tensor(operands, inputs)
-    bounds = {}
+    bounds: dict[str, Any] = {}
     for index, name in ((1, "min"), (2, "max")):
         bound = operands.constant(index, name)
         if bound is not None:
@@ -196,7 +196,9 @@ def _arithmetic(operation: str) -> Callable[[Operands, list[Expression]], Expres
         if operation == "mul":
             return _call(operands, "vec_scal_mul", inputs, {"scale": constant})
         if operation == "sub" and left is not None:
-            inputs = [_call(operands, "vec_scal_mul", inputs, {"sign": np.float32([-1.0])})]
+            inputs = [
+                _call(operands, "vec_scal_mul", inputs, {"sign": np.array([-1.0], np.float32)})
+            ]
         elif operation == "sub":
             constant = -constant
         return _call(operands, "vec_scal_add", inputs, {"offset": constant})

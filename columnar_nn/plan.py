@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Union
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
@@ -186,16 +186,16 @@ class LocalPartitionNode:
         return self.source.output_type
 
 
-PlanNode = Union[
-    ValuesNode,
-    TableScanNode,
-    FilterNode,
-    ProjectNode,
-    AggregationNode,
-    LimitNode,
-    OrderByNode,
-    LocalPartitionNode,
-]
+PlanNode = (
+    ValuesNode
+    | TableScanNode
+    | FilterNode
+    | ProjectNode
+    | AggregationNode
+    | LimitNode
+    | OrderByNode
+    | LocalPartitionNode
+)
 
 
 def nodes(plan: PlanNode) -> Iterator[PlanNode]:

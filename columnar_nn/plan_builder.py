@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 import pyarrow as pa
 
@@ -36,7 +36,7 @@ from columnar_nn.plan import (
 from columnar_nn.plan_text import type_name
 from columnar_nn.scalar_functions import FLOATS, INTEGERS
 
-Projections = Union[Sequence[str], Mapping[str, str | Expression]]
+Projections = Sequence[str] | Mapping[str, str | Expression]
 
 _SORTING_KEY = re.compile(r"(\S+)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?", re.IGNORECASE)
 

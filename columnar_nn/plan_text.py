@@ -11,8 +11,10 @@ as `name := expression`, and by its name in the others.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -109,32 +111,33 @@ def to_text(
 
 def details(node: PlanNode) -> str:
     """What stands between the brackets after a node's id."""
-    if isinstance(node, ValuesNode):
-        rows = sum(batch.num_rows for batch in node.values)
-        return f"{rows} rows in {len(node.values)} vectors"
-    if isinstance(node, TableScanNode):
-        return f"table: {node.table.name}"
-    if isinstance(node, FilterNode):
-        return f"expression: {expression_texts([node.filter])[0]}"
-    if isinstance(node, ProjectNode):
-        texts = expression_texts(node.projections)
-        listed = (
-            f"({name}:{type_name(expression.type)}, {text})"
-            for name, expression, text in zip(node.names, node.projections, texts, strict=True)
-        )
-        return f"expressions: {', '.join(listed)}"
-    if isinstance(node, AggregationNode):
-        return _aggregation_details(node)
-    if isinstance(node, LimitNode):
-        return f"{node.count} offset {node.offset}" if node.offset else str(node.count)
-    if isinstance(node, OrderByNode):
-        return ", ".join(
-            f"{key.column} {'ASC' if key.ascending else 'DESC'} "
-            f"NULLS {'FIRST' if key.nulls_first else 'LAST'}"
-            for key in node.keys
-        )
-    assert isinstance(node, LocalPartitionNode)
-    return "GATHER"
+    return _DETAILS[type(node)](node)
+
+
+def _values_details(node: ValuesNode) -> str:
+    rows = sum(batch.num_rows for batch in node.values)
+    return f"{rows} rows in {len(node.values)} vectors"
+
+
+def _project_details(node: ProjectNode) -> str:
+    texts = expression_texts(node.projections)
+    listed = (
+        f"({name}:{type_name(expression.type)}, {text})"
+        for name, expression, text in zip(node.names, node.projections, texts, strict=True)
+    )
+    return f"expressions: {', '.join(listed)}"
+
+
+def _order_by_details(node: OrderByNode) -> str:
+    return ", ".join(
+        f"{key.column} {'ASC' if key.ascending else 'DESC'} "
+        f"NULLS {'FIRST' if key.nulls_first else 'LAST'}"
+        for key in node.keys
+    )
+
+
+def _limit_details(node: LimitNode) -> str:
+    return f"{node.count} offset {node.offset}" if node.offset else str(node.count)
 
 
 def _aggregation_details(node: AggregationNode) -> str:
@@ -144,6 +147,18 @@ def _aggregation_details(node: AggregationNode) -> str:
         argument = "" if aggregate.argument is None else expression_texts([aggregate.argument])[0]
         calls.append(f"{aggregate.name} := {aggregate.function}({argument})")
     return f"{node.step} {keys}{', '.join(calls)}"
+
+
+_DETAILS: dict[type, Callable[[Any], str]] = {
+    ValuesNode: _values_details,
+    TableScanNode: lambda node: f"table: {node.table.name}",
+    FilterNode: lambda node: f"expression: {expression_texts([node.filter])[0]}",
+    ProjectNode: _project_details,
+    AggregationNode: _aggregation_details,
+    LimitNode: _limit_details,
+    OrderByNode: _order_by_details,
+    LocalPartitionNode: lambda node: "GATHER",
+}
 
 
 def expression_texts(roots: Sequence[Expression]) -> list[str]:
@@ -208,7 +223,7 @@ def _constant_text(constant: Constant) -> str:
 
 def _double_text(value: float) -> str:
     """The shortest digits that read back as `value`; an exponent only below 1e-6, as folly has."""
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return {"inf": "Infinity", "-inf": "-Infinity"}.get(str(value), "NaN")
     if value == int(value) and abs(value) < 1e21:
         return str(int(value))

@@ -162,7 +162,7 @@ class Task:
             if isinstance(node, LocalPartitionNode):
                 parts.append([])
         pipelines = []
-        for index, part in enumerate(parts):
+        for index in range(len(parts)):
             parallel = index == 0 and len(parts) > 1
             num_drivers = self._executable.threads if parallel else 1
             if index + 1 < len(parts):
@@ -176,15 +176,17 @@ class Task:
         return pipelines
 
     def _operators(self, parts: list[list[PlanNode]], index: int) -> list[Operator]:
+        """New operators of part `index`, from its source to its end."""
         out = self._exchanges[index] if index < len(self._exchanges) else None
+        nodes_left = parts[index]
         first: Source | LocalExchange
         if index == 0:
-            scan = parts[0][0]
+            scan, *nodes_left = nodes_left
             first = Source(scan.id, scan.name, self._source, out.done if out else None)
         else:
             first = LocalExchange(parts[index - 1][-1].id, self._exchanges[index - 1])
         operators: list[Operator] = [first]
-        for node in parts[index][1 if index == 0 else 0 :]:
+        for node in nodes_left:
             if isinstance(node, LocalPartitionNode):
                 assert out is not None
                 operators.append(LocalPartition(node.id, out, first))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from columnar_nn.functions.vector_function import RowShape, row_size
 from columnar_nn.kernels import BoundKernel, Layout, Step, reorder
+
+if TYPE_CHECKING:
+    from columnar_nn.expressions import Call
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,15 @@ class Value:
 
 
 class Assembly:
-    """Steps in order, each with the label of the call it belongs to."""
+    """Steps in order, each with the call it belongs to; None for a final change of layout.
+
+    Whoever assembles a call sets `call` to it first.
+    """
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
-        self.labels: list[str] = []
-        self.label = ""
+        self.calls: list[Call | None] = []
+        self.call: Call | None = None
         self._num_buffers = 0
         self._reordered: dict[tuple[int, str], Value] = {}
 
@@ -50,7 +57,7 @@ class Assembly:
     def write(self, kernel: BoundKernel, inputs: Sequence[Value], buffer: int) -> None:
         """A step that writes, perhaps a part of, a buffer."""
         self.steps.append(Step(kernel, tuple(value.buffer for value in inputs), buffer))
-        self.labels.append(self.label)
+        self.calls.append(self.call)
 
     def blocked(self, value: Value) -> Value:
         """A C x H x W value as nchw16c, reordered at most once."""

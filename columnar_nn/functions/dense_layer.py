@@ -21,9 +21,9 @@ def operations(call: Call) -> int:
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel, which reads a flattened nchw16c image as it lies: the matrix is permuted."""
-    kernel = kernels.dense(
-        values[0].layout, *call.weights, activation=call.attributes.get("activation")
-    )
+    matrix, bias = call.weights
+    activation = call.attributes.get("activation")
+    kernel = kernels.dense(values[0].layout, matrix, bias, activation)
     return assembly.apply(kernel, values[0])
 
 

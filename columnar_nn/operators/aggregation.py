@@ -6,6 +6,8 @@ Input is collected as the few columns that matter and reduced to one row a group
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -171,7 +173,7 @@ def argument_names(node: AggregationNode) -> list[str]:
 
 def _grouped(rows: pa.Table, keys: list[str], calls: list[tuple[str | None, str, str]]) -> pa.Table:
     """(column or None, function, name of the result) for each group of equal keys."""
-    requested = []
+    requested: list[Any] = []
     for column, function, _ in calls:
         if column is None:
             requested.append(([], "count_all"))
@@ -180,9 +182,8 @@ def _grouped(rows: pa.Table, keys: list[str], calls: list[tuple[str | None, str,
         else:
             requested.append((column, function))
     grouped = rows.group_by(keys, use_threads=False).aggregate(requested)
-    # Arrow puts the keys before the results or, in older versions, after them.
-    results = [name for name in grouped.column_names if name not in keys]
-    by_position = [i for i, name in enumerate(grouped.column_names) if name in set(results)]
+    # Two results may have one name; the keys come before them or, in older versions, after.
     columns = [grouped.column(key) for key in keys]
-    columns += [grouped.column(i) for i in by_position]
+    results = (i for i, name in enumerate(grouped.column_names) if name not in keys)
+    columns += [grouped.column(index) for index in results]
     return pa.table(columns, names=[*keys, *(name for _, _, name in calls)])

@@ -32,7 +32,8 @@ def gather_drivers(plan: PlanNode) -> PlanNode:
     while rest and isinstance(rest[0], (FilterNode, ProjectNode)):
         result = with_source(rest.pop(0), result)
     if rest and isinstance(rest[0], AggregationNode):
-        single = rest.pop(0)
+        single = rest[0]
+        rest = rest[1:]
         partial = _partial(single, result)
         gathered = LocalPartitionNode(f"{single.id}.gather", partial)
         result = replace(single, step="FINAL", source=gathered)
@@ -43,8 +44,7 @@ def gather_drivers(plan: PlanNode) -> PlanNode:
     return result
 
 
-def _partial(single: PlanNode, source: PlanNode) -> AggregationNode:
-    assert isinstance(single, AggregationNode)
+def _partial(single: AggregationNode, source: PlanNode) -> AggregationNode:
     fields = [single.output_type.field(key) for key in single.grouping_keys]
     for aggregate in single.aggregates:
         data_type = aggregate.type
