@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,8 @@ class Contender:
             self.kill()
 
     def _spawn(self) -> dict[str, Any]:
-        folder = self._folder / f"{self.selection.label.replace(':', '-')}-{self._restarts}"
-        folder.mkdir()
-        self._worker = WorkerProcess(folder, self._cpus)
+        folder = tempfile.mkdtemp(prefix="worker-", dir=self._folder)
+        self._worker = WorkerProcess(Path(folder), self._cpus)
         imported = self._ask("import_framework", backend=self.selection.backend)
         built = self._ask(
             "build",

@@ -103,7 +103,9 @@ class WorkerProcess:
                 self._received += chunk
         except TimeoutError:
             self.kill()
-            raise WorkerError(TIMEOUT, f"no answer within {timeout:g} s", fatal=True) from None
+            raise WorkerError(
+                TIMEOUT, f"no answer to {command} within {timeout:g} s", fatal=True
+            ) from None
         except (BrokenPipeError, ConnectionResetError):
             raise self._crash() from None
         reply_line, _, self._received = self._received.partition(b"\n")

@@ -132,7 +132,7 @@ def test_hang_ends_in_time_and_the_worker_with_it(harness: Harness) -> None:
     with pytest.raises(WorkerError) as error:
         harness.run(timeout=0.5)
     assert time.monotonic() - start < 30
-    assert (error.value.status, error.value.reason) == (TIMEOUT, "no answer within 0.5 s")
+    assert (error.value.status, error.value.reason) == (TIMEOUT, "no answer to run within 0.5 s")
     assert not harness.process.is_running()
 
 
