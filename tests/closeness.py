@@ -25,9 +25,10 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, *, rtol: float, atol:
     error = np.where(same, 0.0, np.where(np.isfinite(error), error, np.inf))
     excess = np.where(within, -1.0, error)
     worst = tuple(int(i) for i in np.unravel_index(excess.argmax(), excess.shape))
-    relative = error[truth != 0] / np.abs(truth[truth != 0])
+    comparable = np.isfinite(truth) & (truth != 0)
+    relative = error[comparable] / np.abs(truth[comparable])
     raise AssertionError(
         f"{np.count_nonzero(~within)} of {within.size} values differ; worst at {worst}: "
         f"{actual[worst]!r}, expected {expected[worst]!r}; max abs {error.max():.3g}, "
-        f"max rel {np.nanmax(relative, initial=0.0):.3g} (rtol {rtol:g}, atol {atol:g})"
+        f"max rel {relative.max(initial=0.0):.3g} (rtol {rtol:g}, atol {atol:g})"
     )
