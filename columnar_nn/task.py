@@ -243,6 +243,9 @@ class Task:
                 self._start_others()
             if progress is Progress.FINISHED:
                 driver.close()
+                if index == 0 and not self._futures:
+                    for other in self._pipelines[0][1:]:
+                        other.close()  # never started: there was one morsel at most
                 waiting.blocked.wait()
                 return
             if progress is Progress.BLOCKED:
