@@ -1,0 +1,109 @@
+"""`cnn-bench data`: image data made, inspected and fetched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from bench.data import fetch as fetching
+from bench.data import make_photo10
+from bench.data.dataset import Dataset, open_dataset
+from columnar_nn.errors import UsageError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+SpecArgument = Annotated[
+    str, typer.Argument(help="photo10, synthetic, or a CIFAR-10 folder, .bin file or .tar.gz.")
+]
+
+
+@app.callback()
+def commands() -> None:
+    """Make, inspect and fetch image data."""
+
+
+@app.command()
+def make(
+    name: Annotated[str, typer.Argument(help="What to make: photo10.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files, made if need be.")],
+) -> None:
+    """Make photo10 anew from the photographs in scikit-image and scikit-learn."""
+    if name != "photo10":
+        raise UsageError(f"cannot make {name!r}: only photo10 is made here")
+    make_photo10.make(out)
+    print(f"made {out}: use it with --data {out}")
+
+
+@app.command()
+def info(
+    data: SpecArgument = "photo10",
+    split: Annotated[str, typer.Option(help="test or train.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Check a data set and print what is in it."""
+    dataset = open_dataset(data, split=split)
+    if as_json:
+        print(json.dumps(_facts(dataset), indent=2))
+    else:
+        _show(dataset)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="What to download: cifar10.")],
+    out: Annotated[Path, typer.Option(help="Folder for the archive, made if need be.")] = Path(),
+    url: Annotated[str, typer.Option(help="Address to download from.")] = fetching.CIFAR10.url,
+    sha256: Annotated[
+        str, typer.Option(help="Checksum of the archive.", show_default=False)
+    ] = fetching.CIFAR10.sha256,
+) -> None:
+    """Download CIFAR-10, 162 MiB, and check it."""
+    if name != "cifar10":
+        raise UsageError(f"cannot fetch {name!r}: only cifar10 is fetched here")
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task(name, total=None)
+
+        def show(received: int, total: int | None) -> None:
+            bar.update(task, completed=received, total=total)
+
+        archive = fetching.fetch(fetching.Source(url, sha256.lower()), out, show)
+    print(f"fetched {archive}: use it with --data {archive}")
+
+
+def _facts(dataset: Dataset) -> dict[str, object]:
+    return {
+        "name": dataset.name,
+        "rows": dataset.num_rows,
+        "bytes": dataset.num_bytes,
+        "sha256": dataset.fingerprint,
+        "classes": list(dataset.classes),
+        "label_counts": list(dataset.label_counts),
+    }
+
+
+def _show(dataset: Dataset) -> None:
+    console = Console()
+    summary = Table(show_header=False, box=None)
+    summary.add_row("name", dataset.name)
+    summary.add_row("rows", f"{dataset.num_rows:,}")
+    summary.add_row("classes", str(len(dataset.classes)))
+    summary.add_row("bytes", f"{dataset.num_bytes:,}")
+    summary.add_row("sha256", dataset.fingerprint)
+    console.print(summary)
+    labels = Table("label", "class", "rows", "")
+    most = max(dataset.label_counts)
+    for label, (name, count) in enumerate(zip(dataset.classes, dataset.label_counts, strict=True)):
+        labels.add_row(str(label), name, f"{count:,}", "█" * round(20 * count / most))
+    console.print(labels)
