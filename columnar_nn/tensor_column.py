@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,14 +17,21 @@ def tensor_type(dtype: str, shape: Sequence[int]) -> pa.FixedShapeTensorType:
     return pa.fixed_shape_tensor(pa.from_numpy_dtype(np.dtype(dtype)), list(shape))
 
 
+@functools.cache
+def _type_of_rows(dtype: np.dtype, shape: tuple[int, ...]) -> pa.FixedShapeTensorType:
+    return tensor_type(dtype.name, shape)
+
+
 def from_numpy(array: np.ndarray) -> pa.FixedShapeTensorArray:
-    """A column over `array`, one row for each entry of its first axis; no copy if C-contiguous."""
+    """A column over `array`, one row for each entry of its first axis; no copy if C-contiguous.
+
+    Made of buffers, an order of magnitude faster than by conversion: it is done for every batch.
+    """
     rows = np.ascontiguousarray(array)
-    row_shape = rows.shape[1:]
-    storage = pa.FixedSizeListArray.from_arrays(
-        pa.array(rows.reshape(-1)), int(np.prod(row_shape, dtype=np.int64))
-    )
-    return pa.ExtensionArray.from_storage(tensor_type(str(rows.dtype), row_shape), storage)
+    data_type = _type_of_rows(rows.dtype, rows.shape[1:])
+    values = pa.Array.from_buffers(data_type.value_type, rows.size, [None, pa.py_buffer(rows)])
+    storage = pa.Array.from_buffers(data_type.storage_type, len(rows), [None], children=[values])
+    return pa.ExtensionArray.from_storage(data_type, storage)
 
 
 def to_numpy(column: pa.Array) -> np.ndarray:
@@ -37,8 +46,9 @@ def to_numpy(column: pa.Array) -> np.ndarray:
     shape = tuple(column.type.shape)
     if column.type.permutation not in (None, list(range(len(shape)))):
         raise InvalidDataError("fixed_shape_tensor column is permuted: store it row-major")
-    row_size = int(np.prod(shape, dtype=np.int64))
+    row_size = math.prod(shape)
     # FixedSizeListArray.values ignores the slice's offset, so that it is applied here.
-    values = column.storage.values.to_numpy(zero_copy_only=True)
-    start = column.storage.offset * row_size
+    storage = column.storage
+    values: np.ndarray = storage.values.to_numpy(zero_copy_only=True)
+    start = storage.offset * row_size
     return values[start : start + len(column) * row_size].reshape(len(column), *shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,7 +49,7 @@ class Layout:
         """Items stored for an image, padding lanes included."""
         if self.kind == "nchw16c":
             return self.blocks * self.shape[1] * self.shape[2] * LANES
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def num_floats(self) -> int:
