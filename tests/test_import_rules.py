@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "bench": {"adapters", "columnar_nn", "reference"},
 }
 FRAMEWORKS = {"torch", "tensorflow", "keras", "onnxruntime", "openvino", "pyvelox"}
-CORE_THIRD_PARTY = {"numpy", "numba", "llvmlite", "pyarrow", "onnx", "google"}  # google: protobuf, with onnx
+# google is protobuf, which onnx brings.
+CORE_THIRD_PARTY = {"numpy", "numba", "llvmlite", "pyarrow", "onnx", "google"}
 
 
 def imports(path: Path) -> set[tuple[str, bool]]:
