@@ -1,0 +1,45 @@
+"""A graph as a PyTorch module: straight-line calls of torch functions, recorded by torch.fx."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adapters.network_nodes import network_nodes
+from adapters.pytorch.operators import OPERATORS, unsupported_reason
+from columnar_nn.graph import Graph
+
+
+def network(graph: Graph) -> torch.fx.GraphModule:
+    """The module for `graph`: image tensor [N, C, H, W] in, tuple of its outputs out.
+
+    Weights are buffers; a tensor is freed after its last use. Raises UnsupportedOperatorError.
+    """
+    return torch.fx.symbolic_trace(_Interpreter(graph))
+
+
+class _Interpreter(nn.Module):  # type: ignore[misc]
+    """Runs a graph node by node; fx records what that calls, and the interpretation is gone."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._nodes = network_nodes(graph, "pytorch", OPERATORS, unsupported_reason)
+        self._image = graph.inputs[0].name
+        self._outputs = [spec.name for spec in graph.outputs]
+        self._buffer_names: dict[str, str] = {}
+        for index, (name, weight) in enumerate(graph.weights.items()):
+            # Integers are parameters of their node: shapes, axes, pads.
+            if weight.dtype == np.float32:
+                self._buffer_names[name] = f"weight_{index}"
+                self.register_buffer(f"weight_{index}", torch.tensor(weight))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        tensors: dict[str, Tensor] = {self._image: image}
+        for name, buffer in self._buffer_names.items():
+            tensors[name] = getattr(self, buffer)
+        for operands in self._nodes:
+            node = operands.node
+            inputs = [tensors.get(name) for name in node.inputs]
+            tensors[node.outputs[0]] = OPERATORS[node.op_type](operands, *inputs)
+        return tuple(tensors[name] for name in self._outputs)

@@ -1,0 +1,299 @@
+"""ONNX operators in PyTorch: one function each, with the semantics of opset 21.
+
+A function takes the node (its shapes and constants known) and its float32 inputs as tensors in
+ONNX's layout, None for an absent one. It runs once, under torch.fx, which records what it calls.
+To add an operator: a function here, its line in OPERATORS, the same in adapters/tensorflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everybody knows it by
+from torch import Tensor
+
+from adapters.network_nodes import (
+    average_divisors,
+    output_shape,
+    overhang,
+    pad_sources,
+    pad_widths,
+    padding,
+    reduced_axes,
+)
+from columnar_nn.shape_rules.layout import slice_bounds
+from columnar_nn.shape_rules.operands import Operands, fixed
+from columnar_nn.shape_rules.window import Window, conv_window, pool_window
+
+_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+_AVERAGE_POOL: dict[int, Callable[..., Tensor]] = {
+    1: F.avg_pool1d,
+    2: F.avg_pool2d,
+    3: F.avg_pool3d,
+}
+_GLOBAL_AVERAGE_POOL: dict[int, Callable[..., Tensor]] = {
+    1: F.adaptive_avg_pool1d,
+    2: F.adaptive_avg_pool2d,
+    3: F.adaptive_avg_pool3d,
+}
+_SPATIAL = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool"}
+
+
+def unsupported_reason(operands: Operands) -> str | None:
+    """Why PyTorch cannot run this node; None if it can."""
+    spatial_rank = len(operands.shape(0)) - 2
+    if operands.node.op_type in _SPATIAL and spatial_rank not in _CONV:
+        return f"{spatial_rank} spatial dimensions; PyTorch has 1 to 3"
+    return None
+
+
+def conv(node: Operands, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    window = conv_window(node)
+    x, pads = _symmetric(x, window, padding(window, node.shape(0)[2:]), 0.0)
+    return _CONV[len(pads)](
+        x, w, b, window.strides, pads, window.dilations, node.attribute("group", 1)
+    )
+
+
+def max_pool(node: Operands, x: Tensor) -> Tensor:
+    window = pool_window(node)
+    x, pads = _symmetric(x, window, padding(window, node.shape(0)[2:]), float("-inf"))
+    pool = _MAX_POOL[len(pads)]
+    return pool(x, window.kernel_shape, window.strides, pads, window.dilations)
+
+
+def average_pool(node: Operands, x: Tensor) -> Tensor:
+    window, spatial = pool_window(node), node.shape(0)[2:]
+    include_pad = bool(node.attribute("count_include_pad", 0))
+    rank = len(spatial)
+    wide = padding(window, spatial)
+    inside = max(overhang(window, spatial)) <= 0
+    if inside and max(window.dilations) == 1 and _fits_pooling(window, wide):
+        pads = [before for before, _ in wide]
+        pool = _AVERAGE_POOL[rank]
+        return pool(x, window.kernel_shape, window.strides, pads, False, include_pad)
+    # PyTorch has neither dilated nor asymmetric averages: sums by a convolution of ones.
+    channels = fixed(node.shape(0)[1], "channels")
+    ones = torch.ones(channels, 1, *window.kernel_shape)
+    sums = _CONV[rank](
+        _padded(x, wide, 0.0), ones, None, window.strides, 0, window.dilations, channels
+    )
+    return sums / torch.from_numpy(average_divisors(window, spatial, include_pad))
+
+
+def global_average_pool(node: Operands, x: Tensor) -> Tensor:
+    return _GLOBAL_AVERAGE_POOL[len(node.shape(0)) - 2](x, 1)
+
+
+def global_max_pool(node: Operands, x: Tensor) -> Tensor:
+    return torch.amax(x, _spatial_axes(node), keepdim=True)
+
+
+def batch_normalization(  # noqa: PLR0917 - ONNX has that many inputs
+    node: Operands, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
+) -> Tensor:
+    epsilon = node.attribute("epsilon", 1e-5)
+    return F.batch_norm(x, mean, variance, scale, bias, training=False, eps=epsilon)
+
+
+def lrn(node: Operands, x: Tensor) -> Tensor:
+    # F.local_response_norm centres a window of even size on the other side.
+    size = node.attribute("size", 1)
+    channels = fixed(node.shape(0)[1], "channels")
+    after_channels = [0, 0] * (len(node.shape(0)) - 2)
+    squares = F.pad(x * x, [*after_channels, (size - 1) // 2, size // 2])
+    sums = sum(squares[:, i : i + channels] for i in range(size))
+    scale = node.attribute("bias", 1.0) + node.attribute("alpha", 1e-4) / size * sums
+    return x / scale ** node.attribute("beta", 0.75)
+
+
+def relu(node: Operands, x: Tensor) -> Tensor:
+    return F.relu(x)
+
+
+def leaky_relu(node: Operands, x: Tensor) -> Tensor:
+    return F.leaky_relu(x, node.attribute("alpha", 0.01))
+
+
+def prelu(node: Operands, x: Tensor, slope: Tensor) -> Tensor:
+    return torch.where(x < 0, slope * x, x)
+
+
+def clip(
+    node: Operands, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
+) -> Tensor:
+    bounds = (node.constant(1, "min"), node.constant(2, "max"))
+    lowest, highest = (None if bound is None else float(bound.item()) for bound in bounds)
+    return x if lowest is None and highest is None else torch.clamp(x, lowest, highest)
+
+
+def sigmoid(node: Operands, x: Tensor) -> Tensor:
+    return torch.sigmoid(x)
+
+
+def hard_sigmoid(node: Operands, x: Tensor) -> Tensor:
+    return torch.clamp(node.attribute("alpha", 0.2) * x + node.attribute("beta", 0.5), 0.0, 1.0)
+
+
+def hard_swish(node: Operands, x: Tensor) -> Tensor:
+    return F.hardswish(x)
+
+
+def tanh(node: Operands, x: Tensor) -> Tensor:
+    return torch.tanh(x)
+
+
+def softmax(node: Operands, x: Tensor) -> Tensor:
+    return F.softmax(x, dim=node.attribute("axis", -1))
+
+
+def log_softmax(node: Operands, x: Tensor) -> Tensor:
+    return F.log_softmax(x, dim=node.attribute("axis", -1))
+
+
+def add(node: Operands, a: Tensor, b: Tensor) -> Tensor:
+    return a + b
+
+
+def sub(node: Operands, a: Tensor, b: Tensor) -> Tensor:
+    return a - b
+
+
+def mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
+    return a * b
+
+
+def div(node: Operands, a: Tensor, b: Tensor) -> Tensor:
+    return a / b
+
+
+def gemm(node: Operands, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
+    a = a.t() if node.attribute("transA", 0) else a
+    is_bias = c is None or len(node.shape(2)) == 1
+    if alpha == beta == 1 and is_bias:
+        return F.linear(a, b if node.attribute("transB", 0) else b.t(), c)
+    product = alpha * torch.matmul(a, b.t() if node.attribute("transB", 0) else b)
+    return product if c is None else product + beta * c
+
+
+def mat_mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
+    return torch.matmul(a, b)
+
+
+def identity(node: Operands, x: Tensor) -> Tensor:
+    return x
+
+
+def reshape(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    """Flatten, Reshape, Squeeze and Unsqueeze: elements keep their order."""
+    return x.reshape([-1 if size is None else size for size in output_shape(node)])
+
+
+def transpose(node: Operands, x: Tensor) -> Tensor:
+    return x.permute(node.integers("perm", range(len(node.shape(0)))[::-1]))
+
+
+def concat(node: Operands, *tensors: Tensor) -> Tensor:
+    return torch.cat(tensors, node.attribute("axis", 0))
+
+
+def pad(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    widths, mode = pad_widths(node), node.attribute("mode", "constant")
+    if mode == "constant":
+        value = node.constant(2, "the padding value")
+        every = [widths.get(axis, (0, 0)) for axis in range(len(node.shape(0)))]
+        return _padded(x, every, 0.0 if value is None else float(value.item()))
+    for axis, (before, after) in widths.items():
+        size = fixed(node.shape(0)[axis], f"axis {axis}")
+        x = x.index_select(axis, torch.from_numpy(pad_sources(size, before, after, mode)))
+    return x
+
+
+def slice_(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    for axis, bounds in slice_bounds(node).items():
+        if bounds == slice(None):
+            continue
+        places = range(fixed(node.shape(0)[axis], f"axis {axis}"))[bounds]
+        backward = places.step < 0
+        forward = places[::-1] if backward else places
+        index = [slice(None)] * axis + [slice(forward.start, forward.stop, forward.step)]
+        x = x[tuple(index)]
+        x = x.flip(axis) if backward else x
+    return x
+
+
+def reduce_mean(node: Operands, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    reduced = reduced_axes(node)
+    return x.mean(reduced, keepdim=bool(node.attribute("keepdims", 1))) if reduced else x
+
+
+def _spatial_axes(node: Operands) -> list[int]:
+    return list(range(2, len(node.shape(0))))
+
+
+def _padded(x: Tensor, widths: Sequence[tuple[int, int]], value: float) -> Tensor:
+    """`x` with its last dimensions padded by `widths` (before, after), cropped where negative."""
+    flat = [width for both in reversed(widths) for width in both]
+    return F.pad(x, flat, value=value) if any(flat) else x
+
+
+def _symmetric(
+    x: Tensor, window: Window, wide: Sequence[tuple[int, int]], value: float
+) -> tuple[Tensor, list[int]]:
+    """The tensor and the one padding for both ends of each dimension that PyTorch takes.
+
+    Padding that differs between the ends is done beforehand.
+    """
+    if _fits_pooling(window, wide):
+        return x, [before for before, _ in wide]
+    return _padded(x, wide, value), [0] * len(wide)
+
+
+def _fits_pooling(window: Window, wide: Sequence[tuple[int, int]]) -> bool:
+    """Whether both ends are padded alike, by at most half a window, as PyTorch's pools want."""
+    return all(
+        before == after and before <= kernel // 2
+        for (before, after), kernel in zip(wide, window.kernel_shape, strict=True)
+    )
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "Add": add,
+    "AveragePool": average_pool,
+    "BatchNormalization": batch_normalization,
+    "Clip": clip,
+    "Concat": concat,
+    "Conv": conv,
+    "Div": div,
+    "Dropout": identity,
+    "Flatten": reshape,
+    "Gemm": gemm,
+    "GlobalAveragePool": global_average_pool,
+    "GlobalMaxPool": global_max_pool,
+    "HardSigmoid": hard_sigmoid,
+    "HardSwish": hard_swish,
+    "Identity": identity,
+    "LRN": lrn,
+    "LeakyRelu": leaky_relu,
+    "LogSoftmax": log_softmax,
+    "MatMul": mat_mul,
+    "MaxPool": max_pool,
+    "Mul": mul,
+    "PRelu": prelu,
+    "Pad": pad,
+    "ReduceMean": reduce_mean,
+    "Relu": relu,
+    "Reshape": reshape,
+    "Sigmoid": sigmoid,
+    "Slice": slice_,
+    "Softmax": softmax,
+    "Squeeze": reshape,
+    "Sub": sub,
+    "Tanh": tanh,
+    "Transpose": transpose,
+    "Unsqueeze": reshape,
+}

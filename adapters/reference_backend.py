@@ -1,0 +1,63 @@
+"""The reference itself: NumPy, one operator after another, sums in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from adapters.base import Backend, Configuration, Description, image_array
+from columnar_nn.errors import UnsupportedOperatorError
+from reference.evaluate import evaluate
+from reference.operators import OPERATORS
+
+
+class ReferenceBackend(Backend):
+    """What every other backend is compared with; float64 products by NumPy's BLAS."""
+
+    name = "reference"
+    package = "numpy"
+    extra = ""
+    configurations: ClassVar[Mapping[str, Configuration]] = {
+        "float64": Configuration("NumPy, float64 sums rounded once", "default")
+    }
+
+    def _build(self) -> None:
+        missing = [
+            (node.name, node.op_type, "no such operator in the reference")
+            for node in self.graph.nodes
+            if node.op_type not in OPERATORS
+        ]
+        if missing:
+            raise UnsupportedOperatorError(self.name, missing)
+        threadpool_limits(self.settings.threads)
+
+    def _to_input(self, batch: pa.RecordBatch) -> Any:
+        return image_array(batch)
+
+    def _compute(self, model_input: Any) -> Any:
+        return evaluate(
+            self.graph.nodes,
+            self.graph.weights,
+            {self.graph.inputs[0].name: model_input},
+            [spec.name for spec in self.graph.outputs],
+        )
+
+    def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
+        return [result[spec.name] for spec in self.graph.outputs]
+
+    def describe(self) -> Description:
+        blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+        return Description(
+            versions={
+                "numpy": np.__version__,
+                **{str(library["internal_api"]): str(library["version"]) for library in blas},
+            },
+            precision="float32 tensors, float64 sums",
+            layout="NCHW",
+            algorithm="direct, as a matrix product over patches",
+            threads=max((library["num_threads"] for library in blas), default=1),
+        )
