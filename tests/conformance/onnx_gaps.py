@@ -6,6 +6,8 @@ engines refuse. Patterns are those of fnmatch, on the name of the case.
 
 from __future__ import annotations
 
+from conformance.onnx_gaps_columnar import COLUMNAR
+
 OTHER_TYPES = "never: networks here are float32"
 TRAINING = "never: inference only"
 SECOND_OUTPUT = "never: masks and indices are made for training"
@@ -66,4 +68,4 @@ IMPORT: dict[str, str] = {
     "test_Softsign": ANOTHER_OPERATOR + " (Abs)",
 }
 
-ENGINES: dict[str, dict[str, str]] = {"reference": {}}
+ENGINES: dict[str, dict[str, str]] = {"reference": {}, "columnar": COLUMNAR}

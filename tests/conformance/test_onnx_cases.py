@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pytest
 from closeness import assert_close
+from conformance.columnar_runner import run_columnar
 from conformance.onnx_cases import Case, all_cases, graph_and_inputs
 from conformance.onnx_gaps import ENGINES, IMPORT
 
@@ -25,7 +26,7 @@ def run_reference(graph: Graph, inputs: Mapping[str, np.ndarray]) -> list[np.nda
     return [results[name] for name in names]
 
 
-RUNNERS: dict[str, Runner] = {"reference": run_reference}
+RUNNERS: dict[str, Runner] = {"reference": run_reference, "columnar": run_columnar}
 
 
 def gap(patterns: Mapping[str, str], case: Case) -> str | None:

@@ -1,0 +1,50 @@
+"""ONNX's backend cases that the columnar engine refuses, and why (see onnx_gaps.py)."""
+
+from __future__ import annotations
+
+ONE_OR_THREE_DIMENSIONS = "notimpl: windows slide over height and width only"
+MIXES_ROWS = "never: it would mix the rows of a batch"
+RANK = "notimpl: a matrix product or softmax of rank 3 or more"
+UNEQUAL_COLUMNS = "never: the columns of a batch are of one length"
+SCALAR_ROWS = "never: a row of a tensor column has a dimension at least"
+FUNCTION = "notimpl: no vector function computes it"
+PER_ELEMENT = "notimpl: a constant with one value an element"
+LAST_AXIS = "notimpl: only channels or features are put side by side"
+NO_ROWS = "never: a constant has no rows"
+SPATIAL_MEAN = "notimpl: only the mean over height and width"
+
+COLUMNAR: dict[str, str] = {
+    **dict.fromkeys(("test_*pool_1d_*", "test_*pool_3d_*"), ONE_OR_THREE_DIMENSIONS),
+    **dict.fromkeys(("test_Conv1d*", "test_Conv3d*"), ONE_OR_THREE_DIMENSIONS),
+    **dict.fromkeys(("test_MaxPool1d*", "test_MaxPool3d*"), ONE_OR_THREE_DIMENSIONS),
+    **dict.fromkeys(("test_AvgPool3d*", "test_operator_maxpool"), ONE_OR_THREE_DIMENSIONS),
+    "test_averagepool_2d_dilations": "notimpl: dilation of an average",
+    **dict.fromkeys(("test_flatten_axis[023]", "test_flatten_negative_axis[124]"), MIXES_ROWS),
+    **dict.fromkeys(("test_gemm_transposeA", "test_gemm_all_attributes"), MIXES_ROWS),
+    "test_gemm_default_matrix_bias": MIXES_ROWS,
+    "test_operator_addmm": "notimpl: Gemm of two computed tensors",
+    **dict.fromkeys(("test_reshape_reordered_all_dims", "test_reshape_one_dim"), MIXES_ROWS),
+    **dict.fromkeys(("test_reshape_negative_extended_dims", "test_squeeze"), MIXES_ROWS),
+    **dict.fromkeys(("test_reshape_allowzero_reordered", "test_unsqueeze_axis_0"), MIXES_ROWS),
+    **dict.fromkeys(("test_logsoftmax_*axis*", "test_softmax_*axis*"), RANK),
+    **dict.fromkeys(("test_log_softmax_dim3", "test_softmax_functional_dim3"), RANK),
+    **dict.fromkeys(("test_matmul_[34]d*", "test_matmul_bcast", "test_matmul_1d_[13]d"), RANK),
+    **dict.fromkeys(("test_add_bcast", "test_sub_bcast", "test_mul_bcast"), UNEQUAL_COLUMNS),
+    "test_div_bcast": UNEQUAL_COLUMNS,
+    **dict.fromkeys(("test_div_example", "test_mul_example", "test_sub_example"), SCALAR_ROWS),
+    **dict.fromkeys(("test_clip_*bounds*", "test_clip_example"), SCALAR_ROWS),
+    **dict.fromkeys(("test_clip_min_greater_than_max", "test_hardsigmoid_example"), SCALAR_ROWS),
+    **dict.fromkeys(("test_leakyrelu_example", "test_sigmoid_example"), SCALAR_ROWS),
+    **dict.fromkeys(("test_tanh_example", "test_sum_*"), SCALAR_ROWS),
+    **dict.fromkeys(("test_dropout_default_old", "test_operator_view"), SCALAR_ROWS),
+    **dict.fromkeys(("test_prelu_example", "test_prelu_broadcast"), PER_ELEMENT),
+    **dict.fromkeys(("test_reduce_mean_*", "test_operator_reduced_mean*"), SPATIAL_MEAN),
+    **dict.fromkeys(("test_slice*", "test_split_*", "test_transpose_*", "test_lrn*"), FUNCTION),
+    **dict.fromkeys(("test_constant_pad*", "test_*Pad2d", "test_operator_pad"), FUNCTION),
+    **dict.fromkeys(("test_operator_permute2", "test_operator_index"), FUNCTION),
+    **dict.fromkeys(("test_operator_chunk", "test_GLU*", "test_PixelShuffle"), FUNCTION),
+    **dict.fromkeys(("test_concat_?d_axis_0", "test_concat_1d_axis_negative_1"), MIXES_ROWS),
+    **dict.fromkeys(("test_concat_2d_axis_negative_2", "test_concat_3d_*_3"), MIXES_ROWS),
+    **dict.fromkeys(("test_concat_3d_axis_2", "test_concat_3d_*_negative_1"), LAST_AXIS),
+    **dict.fromkeys(("test_constant", "test_constantofshape_*"), NO_ROWS),
+}
