@@ -63,7 +63,7 @@ class ColumnarBackend(Backend):
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self._fusion, _, algorithm = settings.configuration.partition("/")
         self._algorithm = settings.algorithm if algorithm == "auto" else algorithm
-        self._executables: dict[Any, Executable] = {}
+        self._executables: list[tuple[Any, Executable]] = []
         super().__init__(graph, settings)
 
     def _build(self) -> None:
@@ -72,18 +72,15 @@ class ColumnarBackend(Backend):
 
     def _executable(self, image_type: Any) -> Executable:
         """The network over images of an Arrow type, prepared when first asked for."""
-        if image_type not in self._executables:
-            source = from_batches(pa.schema([pa.field("image", image_type)]), ())
-            plan = (
-                PlanBuilder()
-                .table_scan(source)
-                .project(network_outputs(self.graph, "image"))
-                .plan()
-            )
-            self._executables[image_type] = prepare(
-                plan, self.settings.threads, self._fusion, self._algorithm
-            )
-        return self._executables[image_type]
+        for known, executable in self._executables:
+            if known == image_type:
+                return executable
+        source = from_batches(pa.schema([pa.field("image", image_type)]), ())
+        projections = network_outputs(self.graph, "image")
+        plan = PlanBuilder().table_scan(source).project(projections).plan()
+        executable = prepare(plan, self.settings.threads, self._fusion, self._algorithm)
+        self._executables.append((image_type, executable))
+        return executable
 
     def infer(
         self, batches: Iterable[pa.RecordBatch], stopwatch: Stopwatch
@@ -96,7 +93,7 @@ class ColumnarBackend(Backend):
                 return
             executable = self._executable(first.schema.field("image").type)
             task = executable.run({"0": stream})
-            outputs = _regrouped(iter(task), stream, executable.plan.output_type)
+            outputs = _regrouped(iter(task), stream, executable.output_type)
         try:
             while True:
                 with stopwatch.phase("compute"):
@@ -117,7 +114,7 @@ class ColumnarBackend(Backend):
 
     def describe(self) -> Description:
         """Kernels chosen a layer, vector width and layout."""
-        executable = next(iter(self._executables.values()))
+        executable = self._executables[0][1]
         layers = [
             f"{step.label.partition('+')[0]}: {step.kernel.removeprefix('conv2d_')}"
             for step in executable.steps
@@ -138,7 +135,7 @@ class ColumnarBackend(Backend):
 
     def close(self) -> None:
         """Ends the threads."""
-        for executable in self._executables.values():
+        for _, executable in self._executables:
             executable.close()
 
 

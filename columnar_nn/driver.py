@@ -74,16 +74,20 @@ class Driver:
         following = self._operators[index + 1] if index + 1 < len(self._operators) else None
         if following is not None and not following.needs_input():
             return self._stop(index + 1) if following.is_finished() else None
-        if index == 0 and self._source.drained():
-            return Progress.MOVED
+        if index == 0:
+            if self._source.drained():
+                return Progress.MOVED
+        elif operator.needs_input():
+            return None  # by contract it holds nothing to fetch
         batch = self._call(index, "get_output", operator.get_output)
         if batch is None:
             return self._stop(index) if operator.is_finished() else None
-        self._count_output(index, batch)
+        num_bytes = batch.nbytes
+        self.stats[index].count_output(batch.num_rows, num_bytes)
         if following is None:
             self.output = batch
             return Progress.OUTPUT
-        self._count_input(index + 1, batch)
+        self.stats[index + 1].count_input(batch.num_rows, num_bytes)
         self._call(index + 1, "add_input", following.add_input, batch)
         return Progress.MOVED
 
@@ -117,18 +121,6 @@ class Driver:
         if self._trace is not None:
             self._trace.operator_call(threading.get_ident(), operator, method, wall, end, result)
         return result
-
-    def _count_output(self, index: int, batch: pa.RecordBatch) -> None:
-        stats = self.stats[index]
-        stats.output_rows += batch.num_rows
-        stats.output_batches += 1
-        stats.output_bytes += batch.nbytes
-
-    def _count_input(self, index: int, batch: pa.RecordBatch) -> None:
-        stats = self.stats[index]
-        stats.input_rows += batch.num_rows
-        stats.input_batches += 1
-        stats.input_bytes += batch.nbytes
 
     def close(self) -> None:
         """Closes every operator, the source last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions import Call, FieldReference, topological
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.vector_function import tensor_shape
+from columnar_nn.functions.vector_function import row_size, tensor_shape
 from columnar_nn.kernels import Layout, Program
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.program import Order
@@ -53,6 +54,9 @@ class KernelProgram:
             (shape, self._program.layouts[buffer].dtype)
             for buffer, shape in {b: shape for b, shape in self._results if b in written}.items()
         ]
+        self._result_bytes = sum(row_size(s) * dtype.itemsize for s, dtype in self._new_arrays)
+        image_bytes = max(1, self._program.scratch_bytes("step", 1))
+        self._most_rows = sys.maxsize if order == "image" else max(1, SCRATCH_BYTES // image_bytes)
         self.steps = tuple(_step_stats(assembly))
 
     def prepare(self) -> None:
@@ -78,13 +82,12 @@ class KernelProgram:
         return [arrays[buffer].reshape(rows, *shape) for buffer, shape in self._results]
 
     def _rows_at_once(self, rows: int) -> int:
-        if self._order == "image":
-            return rows
-        return min(rows, max(1, SCRATCH_BYTES // max(1, self._program.scratch_bytes("step", 1))))
+        return min(rows, self._most_rows)
 
-    def scratch_bytes(self, rows: int) -> int:
-        """Memory a thread holds for intermediate values of a batch of `rows` rows."""
-        return self._program.scratch_bytes(self._order, self._rows_at_once(rows))
+    def memory_bytes(self, rows: int) -> int:
+        """What a thread holds for a batch of `rows` rows: intermediate values and results."""
+        scratch = self._program.scratch_bytes(self._order, self._rows_at_once(rows))
+        return scratch + rows * self._result_bytes
 
 
 def _assemble(assembly: Assembly, roots: Sequence[Call]) -> tuple[dict[str, Value], list[Value]]:

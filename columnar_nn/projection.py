@@ -59,6 +59,10 @@ class Projection:
         self.programs = tuple(
             KernelProgram(calls, order) for order, calls in groups.items() if calls
         )
+        self._may_be_constant = any(
+            not isinstance(expression, FieldReference) and id(expression) not in map(id, roots)
+            for expression in expressions
+        )
         self._scalars: tuple[Call | Cast, ...] = tuple(
             expression
             for expression in topological(expressions)
@@ -76,9 +80,9 @@ class Projection:
         for program in self.programs:
             program.prepare()
 
-    def scratch_bytes(self, rows: int) -> int:
-        """Memory a thread holds for intermediate values of a batch of `rows` rows."""
-        return sum(program.scratch_bytes(rows) for program in self.programs)
+    def memory_bytes(self, rows: int) -> int:
+        """What kernels hold for a batch of `rows` rows: intermediate values and results."""
+        return sum(program.memory_bytes(rows) for program in self.programs)
 
     def evaluate(
         self, batch: pa.RecordBatch, step_nanoseconds: np.ndarray | None = None
@@ -96,12 +100,12 @@ class Projection:
             start = stop
         for call in self._scalars:
             values[id(call)] = _scalar(call, batch, values)
-        columns = []
-        for expression, data in zip(self._expressions, self.schema, strict=True):
-            column = _value(expression, batch, values)
-            if isinstance(column, pa.Scalar):
-                column = pa.repeat(column, batch.num_rows)
-            columns.append(column if column.type == data.type else column.cast(data.type))
+        columns = [_value(expression, batch, values) for expression in self._expressions]
+        if self._may_be_constant:
+            columns = [
+                pa.repeat(column, batch.num_rows) if isinstance(column, pa.Scalar) else column
+                for column in columns
+            ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 

@@ -64,6 +64,18 @@ class OperatorStats:
         """CPU time in the operator, summed over drivers."""
         return self.add_input.cpu_nanos + self.get_output.cpu_nanos + self.finish.cpu_nanos
 
+    def count_input(self, num_rows: int, num_bytes: int) -> None:
+        """Counts a batch given to the operator."""
+        self.input_rows += num_rows
+        self.input_batches += 1
+        self.input_bytes += num_bytes
+
+    def count_output(self, num_rows: int, num_bytes: int) -> None:
+        """Counts a batch that the operator gave."""
+        self.output_rows += num_rows
+        self.output_batches += 1
+        self.output_bytes += num_bytes
+
     def merge(self, other: OperatorStats) -> None:
         """Adds the same operator of another driver; peaks add up, for they may coincide."""
         for item in fields(self):

@@ -64,6 +64,7 @@ class Executable:
 
     def __init__(self, plan: PlanNode, threads: int) -> None:
         self.plan = plan
+        self.output_type = plan.output_type
         self.threads = threads
         self._projections: dict[str, Projection] = {}
         for node in nodes(plan):

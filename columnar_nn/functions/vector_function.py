@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def tensor_shape(data_type: DataType) -> RowShape | None:
 
 def row_size(shape: RowShape) -> int:
     """Elements of one row."""
-    return int(np.prod(shape, dtype=np.int64))
+    return math.prod(shape)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Operator(ABC):
 
     @abstractmethod
     def needs_input(self) -> bool:
-        """Whether `add_input` may be called now; False once there is output to fetch first."""
+        """Whether `add_input` may be called now: there is no output to fetch without it."""
 
     @abstractmethod
     def add_input(self, batch: pa.RecordBatch) -> None:

@@ -39,7 +39,7 @@ class Project(Operator):
         batch, self._batch = self._batch, None
         output = self._projection.evaluate(batch, self.step_nanoseconds)
         self.num_rows += batch.num_rows
-        self._memory_bytes = self._projection.scratch_bytes(batch.num_rows) + output.nbytes
+        self._memory_bytes = self._projection.memory_bytes(batch.num_rows)
         return output
 
     def is_finished(self) -> bool:
@@ -47,7 +47,7 @@ class Project(Operator):
         return self._no_more_input and self._batch is None
 
     def memory_bytes(self) -> int:
-        """Scratch memory of the kernels and the last output."""
+        """Scratch memory of the kernels, and the last output of theirs."""
         return self._memory_bytes
 
 

@@ -40,6 +40,8 @@ class SharedSource:
         self._schema = schema
         self._num_drivers = num_drivers
         self._lock = threading.Lock()
+        self._accepted: pa.Schema | None = None
+        self._columns: list[str] = []
         self._batch: pa.RecordBatch | None = None
         self._start = 0
         self._next_sequence = 0
@@ -66,18 +68,26 @@ class SharedSource:
         if batch is None:
             self._exhausted = True
             return
-        if batch.schema.names != self._schema.names:
-            missing = [name for name in self._schema.names if name not in batch.schema.names]
-            if missing:
-                raise InvalidDataError(f"a batch lacks column {missing[0]} of {self._schema.names}")
-            batch = batch.select(self._schema.names)
-        if batch.schema.types != self._schema.types:
-            raise InvalidDataError(
-                f"a batch has columns {batch.schema.types}, the plan was made for "
-                f"{self._schema.types}"
-            )
+        if batch.schema is not self._accepted and batch.schema != self._accepted:
+            self._accept(batch.schema)
         if batch.num_rows:
-            self._batch, self._start = batch, 0
+            self._batch = batch.select(self._columns) if self._columns else batch
+            self._start = 0
+
+    def _accept(self, schema: pa.Schema) -> None:
+        """Checks the columns of batches of `schema`, and finds those that are wanted."""
+        names = self._schema.names
+        missing = [name for name in names if name not in schema.names]
+        if missing:
+            raise InvalidDataError(f"a batch lacks column {missing[0]}: it has {schema.names}")
+        for field in self._schema:
+            if schema.field(field.name).type != field.type:
+                raise InvalidDataError(
+                    f"column {field.name} of a batch is {schema.field(field.name).type}; the plan "
+                    f"was made for {field.type}"
+                )
+        self._columns = names if schema.names != names else []
+        self._accepted = schema
 
     def is_last(self) -> bool:
         """Whether the morsels given out so far are known to be all there are."""
