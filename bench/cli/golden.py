@@ -220,7 +220,3 @@ def _write(
 
 def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else report.WIDTH)
-
-
-if __name__ == "__main__":
-    app()

@@ -42,7 +42,10 @@ class EngineOptions:
 
 
 def parse_backend(text: str) -> tuple[str, str]:
-    """Backend and configuration meant by NAME[:CONFIGURATION]; raises UsageError if unknown."""
+    """Backend and configuration meant by NAME[:CONFIGURATION]; raises UsageError if unknown.
+
+    NAME alone means its default configuration, or its first if none is called so.
+    """
     backend, _, configuration = text.partition(":")
     try:
         known = registry.load(backend).configurations
@@ -52,8 +55,8 @@ def parse_backend(text: str) -> tuple[str, str]:
         raise UsageError(
             f"{backend} has no configuration {configuration!r}: choose from {', '.join(known)}"
         )
-    usual = next(name for name, details in known.items() if details.role == "default")
-    return backend, configuration or usual
+    usual = [name for name, details in known.items() if details.role == "default"]
+    return backend, configuration or [*usual, *known][0]
 
 
 class Engine:

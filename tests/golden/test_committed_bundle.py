@@ -25,7 +25,7 @@ def committed() -> Bundle:
 
 def run(bundle: Bundle, backend: str, taps: str, algorithm: str = "auto") -> Verification:
     name, configuration = parse_backend(backend)
-    options = EngineOptions(name, configuration, algorithm, 1, 32, 300.0)
+    options = EngineOptions(name, configuration, algorithm, 1, bundle.manifest.rows, 300.0)
     comparing = Comparing(checks.parse("elementwise"), (taps,))
     verification = verify(bundle, options, comparing)
     if verification.status == SKIPPED:
@@ -84,7 +84,7 @@ def test_fault_in_the_columnar_engine_on_another_network(
 
 def test_bisect_of_the_columnar_engine(committed: Bundle) -> None:
     name, configuration = parse_backend("golden.spoiled_engines.DroppedBias")
-    options = EngineOptions(name, configuration, "auto", 1, 32, 300.0)
+    options = EngineOptions(name, configuration, "auto", 1, committed.manifest.rows, 300.0)
     bisection = bisect(committed, options, Comparing(checks.parse("elementwise")))
     assert [error.tensor.operator for error in bisection.culprits] == ["conv3"]
     assert all(error.own is not None for error in bisection.operators)
