@@ -2,7 +2,7 @@
 
 The folder is `$CNN_BENCH_CACHE_DIR`, else `cnn-bench/kernels` in the user's cache folder. In
 it each generation of kernels has a folder of its own, named by a hash of everything that
-changes the machine code: the sources of this package, the numba, llvmlite and Python versions,
+changes the machine code: the sources of this package, the llvmlite version,
 the processor's name and features, and the vector width. A file is written beside its place and
 renamed into it, so that processes that start together never read half of one; it carries a
 digest, so that a damaged file is compiled again rather than run.
@@ -28,7 +28,7 @@ from columnar_nn.kernels import host
 SUFFIX = ".kernel"
 
 OTHER_SOURCES = ("jit.py", "host.py", "toom_cook.py")
-"""Modules beside `compiled/` that decide what machine code comes out."""
+"""Modules beside `emit/` that decide what machine code comes out."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,11 @@ def cache_folder() -> Path:
 def generation() -> str:
     """Hash of everything that changes the machine code of a kernel."""
     digest = hashlib.sha256()
-    for source in sorted((Path(__file__).parent / "compiled").glob("*.py")):
+    for source in sorted((Path(__file__).parent / "emit").glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     for fact in (
         *((Path(__file__).parent / name).read_text("utf-8") for name in OTHER_SOURCES),
-        metadata.version("numba"),
         metadata.version("llvmlite"),
-        platform.python_version(),
         sys.platform,
         platform.machine(),
         host.processor_name(),

@@ -18,17 +18,17 @@ WIDTHS = (4, 8, 16)
 
 @functools.cache
 def processor_name() -> str:
-    """LLVM's name of the processor that numba compiles for (NUMBA_CPU_NAME overrides it)."""
-    return os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
+    """LLVM's name of the processor that kernels are compiled for.
+
+    CNN_BENCH_PROCESSOR overrides it, for tests ("x86-64" has neither AVX nor FMA).
+    """
+    return os.environ.get("CNN_BENCH_PROCESSOR") or llvm.get_host_cpu_name()
 
 
 @functools.cache
 def processor_features() -> str:
-    """LLVM's feature string that numba compiles for (NUMBA_CPU_FEATURES overrides it)."""
-    chosen = os.environ.get("NUMBA_CPU_FEATURES")
-    if chosen is not None:
-        return chosen
-    if os.environ.get("NUMBA_CPU_NAME") == "generic":
+    """LLVM's feature string that kernels are compiled for; empty for a processor by name."""
+    if os.environ.get("CNN_BENCH_PROCESSOR"):
         return ""
     return llvm.get_host_cpu_features().flatten()
 

@@ -1,4 +1,4 @@
-"""Numba's flags, and machine code: compiled once, kept on disk, loaded without numba.
+"""Machine code: emitted once as LLVM code, compiled, kept on disk, loaded from there.
 
 Every kernel is a C function
 
@@ -9,11 +9,12 @@ input and of the output, the address of scratch memory of the calling thread, an
 many equal parts of the work to do (0 of 1: all). No two parts write the same element, and no
 part reads what another part writes, so that threads share one image without locks.
 
-The functions live in `compiled/`, whose modules import numba; this module does not, unless a
-kernel is missing from the cache. That halves the start of a process: numba alone takes 0.2 to
-0.45 s to import, loading the object code of a kernel about a millisecond. Numba's own file
-cache was rejected: it misses closures made by a factory in every new process, and serves a
-stale kernel when a generator that it does not see has changed.
+The modules in `emit/` write kernels in LLVM's language through llvmlite, numba's compiler layer.
+Rejected, measured on plain9's nine kernels with AVX2: the same microkernels as numba intrinsics
+inside `numba.cfunc` loops, equally fast when run, took 11 to 15 s to compile (type inference of
+integer loops, and every pass twice) and 0.45 s to import numba. Numba's file cache also misses
+closures made by a factory, and serves a stale kernel when a generator that it does not see has
+changed.
 """
 
 from __future__ import annotations
@@ -27,39 +28,40 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from columnar_nn.kernels import cache
+from columnar_nn.kernels import cache, host
 
 NUM_ARGUMENTS = 7
 
-FLAGS = {
-    "nopython": True,
-    "fastmath": False,  # sums keep their written order and NaN its meaning
-    "error_model": "numpy",  # no exception paths in machine code
-    "boundscheck": False,
-}
+SYMBOL = "kernel"
+
+PASSES = ("sroa", "simplify_cfg", "loop_rotate", "instruction_combine", "new_gvn", "simplify_cfg")
+"""LLVM's optimisations that kernels need: variables to registers, loops tested at their end,
+common expressions once. The code generator hoists what a loop does not change.
+"""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A compiled function, named by its module in `compiled/`, its factory and its constants.
+    """A compiled function, named by its module in `emit/`, its emitting function and constants.
 
     Two equal kernels share their machine code. `num_arguments` int64 values in, nothing out.
     """
 
     module: str
-    factory: str
+    function: str
     constants: tuple[int | str, ...] = ()
     num_arguments: int = NUM_ARGUMENTS
 
     @property
     def file_name(self) -> str:
         """Name of its file in the cache, without suffix."""
-        return "-".join((self.module, self.factory, *map(str, self.constants)))
+        return "-".join((self.module, self.function, *map(str, self.constants)))
 
     @property
     def address(self) -> int:
         """Address of the machine code; loads it, or compiles it first, on first use."""
-        return _address(self)
+        with _LOCK:
+            return _address(self)
 
 
 _LOCK = threading.RLock()
@@ -67,46 +69,65 @@ _ENGINES: list[Any] = []  # an engine owns its machine code: they live as long a
 
 
 @functools.cache
-def _initialize_llvm() -> None:
+def _address(kernel: Kernel) -> int:
+    code = cache.read(kernel.file_name)
+    if code is None:
+        code = compile_kernel(kernel)
+        cache.write(kernel.file_name, code)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _ENGINES.append(engine)
+    return int(engine.get_function_address(SYMBOL))
+
+
+def _target_machine() -> llvm.TargetMachine:
     with contextlib.suppress(RuntimeError):  # llvmlite 0.45 and newer initialize themselves
         llvm.initialize()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(
+        cpu=host.processor_name(),
+        features=host.processor_features(),
+        opt=3,
+        codemodel="jitdefault",
+    )
 
 
-@functools.cache
-def _address_once(kernel: Kernel) -> int:
-    payload = cache.read(kernel.file_name)
-    if payload is None:
-        payload = _compile(kernel)
-        cache.write(kernel.file_name, payload)
-    symbol, _, code = payload.partition(b"\n")
-    return _load(symbol.decode(), code)
+def assembly(kernel: Kernel) -> str:
+    """The kernel in LLVM's language, before any optimisation."""
+    from llvmlite import ir
+
+    from columnar_nn.kernels.emit.emitter import WORD, Emitter
+
+    module = ir.Module(name=kernel.file_name)
+    module.triple = llvm.get_process_triple()
+    kind = ir.FunctionType(ir.VoidType(), [WORD] * kernel.num_arguments)
+    function = ir.Function(module, kind, SYMBOL)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    emitter = Emitter(builder)
+    emit = getattr(
+        importlib.import_module(f"columnar_nn.kernels.emit.{kernel.module}"), kernel.function
+    )
+    emit(emitter, *map(emitter.of, function.args), *kernel.constants)
+    builder.ret_void()
+    return str(module)
 
 
-def _address(kernel: Kernel) -> int:
-    with _LOCK:
-        return _address_once(kernel)
+def compile_kernel(kernel: Kernel) -> bytes:
+    """Object code of a kernel for this processor, with its function under SYMBOL.
 
-
-def _load(symbol: str, code: bytes) -> int:
-    _initialize_llvm()
-    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    _ENGINES.append(engine)
-    return int(engine.get_function_address(symbol))
-
-
-def _compile(kernel: Kernel) -> bytes:
-    """Symbol name, newline, object code."""
-    import numba
-
-    module = importlib.import_module(f"columnar_nn.kernels.compiled.{kernel.module}")
-    function = getattr(module, kernel.factory)(*kernel.constants)
-    signature = numba.void(*[numba.int64] * kernel.num_arguments)
-    compiled = numba.cfunc(signature, **FLAGS)(function)
-    # Numba keeps the object code for its own cache; there is no public way to it.
-    code: bytes = compiled._library._get_compiled_object()
-    return compiled.native_name.encode() + b"\n" + code
+    LLVM's standard pipeline takes 1 s a kernel and gains nothing over PASSES, which take 0.05 s:
+    kernels are written in vectors and unrolled where it pays.
+    """
+    machine = _target_machine()
+    module = llvm.parse_assembly(assembly(kernel))
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    builder = llvm.create_pass_builder(machine, options)
+    passes = llvm.create_new_module_pass_manager()
+    for name in PASSES:
+        getattr(passes, f"add_{name}_pass")()
+    passes.run(module, builder)
+    code: bytes = machine.emit_object(module)
+    return code

@@ -1,0 +1,215 @@
+"""Direct convolution: rows of output pixels, 16 filters at a time."""
+
+from __future__ import annotations
+
+from columnar_nn.kernels import host
+from columnar_nn.kernels.emit import tile
+from columnar_nn.kernels.emit.emitter import FLOAT, Emitter, Value
+
+
+def copy_band(
+    e: Emitter,
+    source: Value,
+    target: Value,
+    planes: Value,
+    size: tuple[Value, Value],
+    pixel_bytes: int,
+    first: Value,
+    rows: Value,
+    left: Value,
+    padded_width: Value,
+) -> None:
+    """Copies `rows` rows of every plane from row `first` on, with zeros around the image."""
+    height, width = size
+    row_bytes = width * pixel_bytes
+    padded_bytes = padded_width * pixel_bytes
+    left_bytes = left * pixel_bytes
+    right_bytes = padded_bytes - left_bytes - row_bytes
+    with e.loop(planes) as plane, e.loop(rows) as row:
+        place = target + (plane * rows + row) * padded_bytes
+        y = first + row
+
+        def inside(place: Value = place, y: Value = y, plane: Value = plane) -> None:
+            e.clear(place, left_bytes)
+            start = place + left_bytes
+            e.copy(start, source + (plane * height + y) * row_bytes, row_bytes)
+            e.clear(start + row_bytes, right_bytes)
+
+        def outside(place: Value = place) -> None:
+            e.clear(place, padded_bytes)
+
+        e.either((y >= 0) & (y < height), inside, outside)
+
+
+def _store_tile(
+    e: Emitter,
+    results: list[tuple[int, Value]],
+    residual: Value,
+    target: Value,
+    low: Value,
+    high: Value,
+) -> None:
+    """Stores clamp(value + residual) at each displacement, residual 0 being none."""
+    kept = [(place, e.variable(value)) for place, value in results]
+    with e.when(residual.differs(0)):
+        for place, slot in kept:
+            value = slot.value
+            slot.value = value + e.load(residual + place, value.type)
+    for place, slot in kept:
+        e.store(target + place, e.clamp(slot.value, low, high))
+
+
+def convolve_tile(
+    e: Emitter,
+    kind: str,
+    displacement: int,
+    inner: int,
+    pixels: Value,
+    source: Value,
+    filters: Value,
+    loops: tile.Loops,
+    bias: Value,
+    residual: Value,
+    target: Value,
+    bounds: Value,
+) -> None:
+    """output = clamp(bias + sum + residual) for pixels 64 bytes apart in output and residual,
+    `displacement` in the input.
+
+    kind "channels" sums over `inner` consecutive channels in each step and gives 16 filters;
+    "lanes" multiplies 16 channels by a weight each (depthwise) and gives these channels; "sum"
+    does the same and sums the channels too: one filter, one float of output.
+    """
+    low, high = e.load(bounds, FLOAT), e.load(bounds + 4, FLOAT)
+    if kind != "sum":
+        low, high = e.splat(low, e.width), e.splat(high, e.width)
+
+    def emit(size: int) -> None:
+        row = tile.load_row(e, bias) if kind != "sum" else []
+        zeros = [e.constant(e.vector, 0.0)] * (host.LANES // e.width)
+        sums = tile.tile_of(e, size, row or zeros)
+        if kind == "channels":
+            tile.add_channels(e, sums, displacement, inner, source, filters, loops)
+        else:
+            tile.add_lanes(e, sums, displacement, source, filters, loops)
+        values = [[slot.value for slot in slots] for slots in sums]
+        if kind == "sum":
+            constant = e.load(bias, FLOAT)
+            values = [[tile.sum_of_lanes(e, parts) + constant] for parts in values]
+        results = [
+            (place, value)
+            for places, parts in zip(tile.displacements(e, size), values, strict=True)
+            for place, value in zip(places, parts, strict=False)
+        ]
+        _store_tile(e, results, residual, target, low, high)
+
+    e.switch(pixels, tile.sizes(), emit)
+
+
+def convolve(
+    e: Emitter,
+    parameters: Value,
+    source: Value,
+    residual: Value,
+    target: Value,
+    scratch: Value,
+    part: Value,
+    parts: Value,
+    kind: str,
+    pixel_bytes: int,
+    inner: int,
+    stride_x: int,
+) -> None:
+    """A kind of tile over the rows of an output whose input is nchw16c (64 bytes a pixel, inner
+    16) or planar (4 bytes, inner 1 or the filter's width). Kind "sum" takes each filter for a
+    block. Parts share the rows. The parameters are those of `kernels.direct.bind`.
+    """
+    (
+        filter_blocks,
+        rows,
+        row_pixels,
+        total_pixels,
+        in_height,
+        in_width,
+        in_planes,
+        stride_y,
+        pad_top,
+        pad_left,
+        padded_width,
+        band_rows,
+        filter_height,
+        filter_width,
+        dilation_y,
+        dilation_x,
+        in_row_bytes,
+        filters,
+        bias,
+        bounds,
+        out_block_bytes,
+        bias_block_bytes,
+        groups,
+    ) = e.load_words(parameters, 23)
+
+    band = e.variable(source)
+    line_bytes = e.variable(in_width * pixel_bytes)
+    plane_bytes = e.variable(in_height * in_width * pixel_bytes)
+    row_bytes = e.variable(in_row_bytes)
+    start, last = e.share(rows, part, parts)
+    first = e.variable(start)
+    with e.loop_while(lambda: first.value < last):
+        count = e.least(band_rows, last - first.value)
+
+        def pad(count: Value = count) -> None:
+            height = (count - 1) * stride_y + (filter_height - 1) * dilation_y + 1
+            y = first.value * stride_y - pad_top
+            size = (in_height, in_width)
+            copy_band(
+                e, source, scratch, in_planes, size, pixel_bytes, y, height, pad_left, padded_width
+            )
+            band.value = scratch
+            line_bytes.value = padded_width * pixel_bytes
+            plane_bytes.value = height * padded_width * pixel_bytes
+            row_bytes.value = stride_y * padded_width * pixel_bytes
+
+        def read_in_place() -> None:
+            band.value = source + first.value * in_row_bytes
+
+        e.either(padded_width.differs(0), pad, read_in_place)
+        loop_bytes = (plane_bytes.value, line_bytes.value * dilation_y, dilation_x * pixel_bytes)
+        with e.loop(filter_blocks) as block:
+            group = groups + block * 24
+            planes = e.load_word(group, 1)
+            weights = filters + e.load_word(group, 2)
+            block_start = band.value + e.load_word(group) * plane_bytes.value
+            with e.loop(count) as row:
+                out_pixel = (first.value + row) * row_pixels
+                pixels = e.least(row_pixels, total_pixels - out_pixel)
+                out = e.variable(block * out_block_bytes + out_pixel * 64)
+                if kind == "sum":
+                    with e.when(block.equals(0)):
+                        e.clear(target + out.value, pixels * 64)
+                here = e.variable(block_start + row * row_bytes.value)
+                tiles = (pixels + (host.tile_pixels() - 1)) // host.tile_pixels()
+                smaller = pixels // tiles
+                larger = pixels - smaller * tiles  # tiles that take one pixel more
+                with e.loop(tiles) as index:
+                    taken = smaller + (index < larger).select(e.word(1), e.word(0))
+                    more = residual.differs(0).select(residual + out.value, residual)
+                    counts = (planes, filter_height, filter_width)
+                    convolve_tile(
+                        e,
+                        kind,
+                        pixel_bytes * stride_x,
+                        inner,
+                        taken,
+                        here.value,
+                        weights,
+                        tuple(zip(counts, loop_bytes, strict=True)),
+                        bias + block * bias_block_bytes,
+                        more,
+                        target + out.value,
+                        bounds,
+                    )
+                    here.value = here.value + taken * (pixel_bytes * stride_x)
+                    out.value = out.value + taken * 64
+        first.value = first.value + count

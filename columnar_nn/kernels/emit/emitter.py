@@ -1,0 +1,320 @@
+"""A small language for kernels: values with operators, loops and branches that become LLVM code.
+
+Addresses and sizes are int64 words. Floats come alone, as vectors of the processor's width, or
+as blocks of 16 lanes, one channel block of a pixel, which LLVM splits into the registers it has.
+That costs nothing where few are alive (element-wise kernels, pooling); kernels that fill the
+register file use vectors. Loads and stores assume no alignment beyond that of an item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from llvmlite import ir
+
+from columnar_nn.kernels import host
+from columnar_nn.kernels.host import LANES
+
+WORD = ir.IntType(64)
+INT32 = ir.IntType(32)
+BYTE = ir.IntType(8)
+FLOAT = ir.FloatType()
+BLOCK = ir.VectorType(FLOAT, LANES)
+
+
+def vector_type() -> ir.VectorType:
+    """A vector register's worth of float32."""
+    return ir.VectorType(FLOAT, host.vector_width())
+
+
+class Value:
+    """An LLVM value; Python numbers beside it become constants of its type.
+
+    Integers are signed; `//` and `%` take them as not negative, since that is faster.
+    Comparisons of floats are false where either is NaN.
+    """
+
+    __slots__ = ("builder", "ir")
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder = builder
+        self.ir = value
+
+    @property
+    def type(self) -> ir.Type:
+        """LLVM's type."""
+        return self.ir.type
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it is an integer or a vector of integers."""
+        return isinstance(getattr(self.type, "element", self.type), ir.IntType)
+
+    def constant(self, number: float) -> ir.Value:
+        """A constant of this value's type, in every lane."""
+        if isinstance(self.type, ir.VectorType):
+            item = ir.Constant(self.type.element, number)
+            return ir.Constant(self.type, [item] * self.type.count)
+        return ir.Constant(self.type, number)
+
+    def _other(self, other: Value | float) -> ir.Value:
+        return other.ir if isinstance(other, Value) else self.constant(other)
+
+    def _binary(self, integer: str, floating: str, other: Value | float) -> Value:
+        operation = getattr(self.builder, integer if self.is_integer else floating)
+        return Value(self.builder, operation(self.ir, self._other(other)))
+
+    def __add__(self, other: Value | float) -> Value:
+        if self.is_integer and not isinstance(other, Value) and other == 0:
+            return self
+        return self._binary("add", "fadd", other)
+
+    def __sub__(self, other: Value | float) -> Value:
+        return self._binary("sub", "fsub", other)
+
+    def __mul__(self, other: Value | float) -> Value:
+        return self._binary("mul", "fmul", other)
+
+    def __truediv__(self, other: Value) -> Value:
+        return Value(self.builder, self.builder.fdiv(self.ir, self._other(other)))
+
+    def __floordiv__(self, other: Value | int) -> Value:
+        return Value(self.builder, self.builder.udiv(self.ir, self._other(other)))
+
+    def __mod__(self, other: Value | int) -> Value:
+        return Value(self.builder, self.builder.urem(self.ir, self._other(other)))
+
+    def __or__(self, other: Value | int) -> Value:
+        return Value(self.builder, self.builder.or_(self.ir, self._other(other)))
+
+    def __and__(self, other: Value | int) -> Value:
+        return Value(self.builder, self.builder.and_(self.ir, self._other(other)))
+
+    def _compare(self, sign: str, other: Value | float) -> Value:
+        compare = self.builder.icmp_signed if self.is_integer else self.builder.fcmp_ordered
+        return Value(self.builder, compare(sign, self.ir, self._other(other)))
+
+    def __lt__(self, other: Value | float) -> Value:
+        return self._compare("<", other)
+
+    def __le__(self, other: Value | float) -> Value:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: Value | float) -> Value:
+        return self._compare(">", other)
+
+    def __ge__(self, other: Value | float) -> Value:
+        return self._compare(">=", other)
+
+    def equals(self, other: Value | float) -> Value:
+        """Whether both are the same number."""
+        return self._compare("==", other)
+
+    def differs(self, other: Value | float) -> Value:
+        """Whether they are different integers."""
+        return self._compare("!=", other)
+
+    def is_nan(self) -> Value:
+        """Whether it is no number, lane by lane."""
+        return Value(self.builder, self.builder.fcmp_unordered("uno", self.ir, self.ir))
+
+    def select(self, yes: Value | float, no: Value) -> Value:
+        """`yes` where this condition holds, `no` elsewhere, lane by lane."""
+        chosen = yes.ir if isinstance(yes, Value) else no.constant(yes)
+        return Value(self.builder, self.builder.select(self.ir, chosen, no.ir))
+
+    def lane(self, index: int) -> Value:
+        """One lane of a vector."""
+        return Value(self.builder, self.builder.extract_element(self.ir, INT32(index)))
+
+
+class Variable:
+    """A value that loops and branches change; it lives in a register."""
+
+    __slots__ = ("builder", "slot")
+
+    def __init__(self, builder: ir.IRBuilder, slot: ir.Value) -> None:
+        self.builder = builder
+        self.slot = slot
+
+    @property
+    def value(self) -> Value:
+        """What it holds here."""
+        return Value(self.builder, self.builder.load(self.slot))
+
+    @value.setter
+    def value(self, new: Value) -> None:
+        self.builder.store(new.ir, self.slot)
+
+
+class Emitter:
+    """Emits the body of one function of int64 arguments."""
+
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        self.builder = builder
+        self.width = host.vector_width()
+        self.vector = vector_type()
+
+    # constants, variables
+
+    def of(self, value: ir.Value) -> Value:
+        """A Value of an LLVM value."""
+        return Value(self.builder, value)
+
+    def word(self, number: int) -> Value:
+        """An int64 constant."""
+        return self.of(WORD(number))
+
+    def constant(self, kind: ir.Type, number: float) -> Value:
+        """A float constant, in every lane of a vector."""
+        return self.of(Value(self.builder, ir.Constant(kind, ir.Undefined)).constant(number))
+
+    def variable(self, initial: Value) -> Variable:
+        """A variable that starts as `initial`, set here."""
+        with self.builder.goto_entry_block():
+            slot = self.builder.alloca(initial.type)
+        made = Variable(self.builder, slot)
+        made.value = initial
+        return made
+
+    def splat(self, scalar: Value, count: int) -> Value:
+        """A vector with a scalar in every lane."""
+        kind = ir.VectorType(scalar.type, count)
+        none = ir.Constant(kind, ir.Undefined)
+        single = self.builder.insert_element(none, scalar.ir, INT32(0))
+        mask = ir.Constant(ir.VectorType(INT32, count), [0] * count)
+        return self.of(self.builder.shuffle_vector(single, none, mask))
+
+    # memory
+
+    def _pointer(self, address: Value, kind: ir.Type) -> ir.Value:
+        return self.builder.inttoptr(address.ir, kind.as_pointer())
+
+    def load(self, address: Value, kind: ir.Type, align: int = 4) -> Value:
+        """Reads an item or a vector."""
+        return self.of(self.builder.load(self._pointer(address, kind), align=align))
+
+    def store(self, address: Value, value: Value, align: int = 4) -> None:
+        """Writes an item or a vector."""
+        self.builder.store(value.ir, self._pointer(address, value.type), align=align)
+
+    def load_word(self, address: Value, index: int = 0) -> Value:
+        """The int64 at an index of an array."""
+        return self.load(address + 8 * index, WORD, 8)
+
+    def load_words(self, address: Value, count: int) -> list[Value]:
+        """The first `count` int64 of an array."""
+        return [self.load_word(address, index) for index in range(count)]
+
+    def copy(self, target: Value, source: Value, num_bytes: Value) -> None:
+        """memcpy."""
+        self._memory("llvm.memcpy.p0.p0.i64", self._pointer(source, BYTE), target, num_bytes)
+
+    def clear(self, target: Value, num_bytes: Value | int) -> None:
+        """memset to zero."""
+        size = num_bytes if isinstance(num_bytes, Value) else self.word(num_bytes)
+        self._memory("llvm.memset.p0.i64", BYTE(0), target, size)
+
+    def _memory(self, name: str, argument: ir.Value, target: Value, num_bytes: Value) -> None:
+        flag = ir.IntType(1)
+        arguments = (self._pointer(target, BYTE), argument, num_bytes.ir, flag(0))
+        self.call(name, ir.VoidType(), *arguments)
+
+    # control
+
+    @contextmanager
+    def loop(self, count: Value, first: Value | None = None) -> Iterator[Value]:
+        """Runs its body with an index from `first` (0) up to, not including, `count`."""
+        builder = self.builder
+        before = builder.block
+        head, body, after = (builder.append_basic_block(name) for name in ("for", "do", "done"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        index = builder.phi(WORD)
+        index.add_incoming(WORD(0) if first is None else first.ir, before)
+        builder.cbranch(builder.icmp_signed("<", index, count.ir), body, after)
+        builder.position_at_end(body)
+        yield self.of(index)
+        index.add_incoming(builder.add(index, WORD(1)), builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+
+    @contextmanager
+    def loop_while(self, condition: Callable[[], Value]) -> Iterator[None]:
+        """Runs its body as long as the condition, evaluated before each time, holds."""
+        builder = self.builder
+        head, body, after = (builder.append_basic_block(name) for name in ("while", "do", "done"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        builder.cbranch(condition().ir, body, after)
+        builder.position_at_end(body)
+        yield
+        builder.branch(head)
+        builder.position_at_end(after)
+
+    @contextmanager
+    def when(self, condition: Value) -> Iterator[None]:
+        """Runs its body if the condition holds."""
+        with self.builder.if_then(condition.ir):
+            yield
+
+    def either(
+        self, condition: Value, yes: Callable[[], None], no: Callable[[], None]
+    ) -> None:
+        """Emits two branches."""
+        with self.builder.if_else(condition.ir) as (then, otherwise):
+            with then:
+                yes()
+            with otherwise:
+                no()
+
+    def switch(self, value: Value, cases: Sequence[int], emit: Callable[[int], None]) -> None:
+        """Emits a branch for each case; the value is one of them."""
+        builder = self.builder
+        after = builder.append_basic_block("after")
+        impossible = builder.append_basic_block("impossible")
+        switch = builder.switch(value.ir, impossible)
+        builder.position_at_end(impossible)
+        builder.unreachable()
+        for case in cases:
+            block = builder.append_basic_block(f"case{case}")
+            switch.add_case(WORD(case), block)
+            builder.position_at_end(block)
+            emit(case)
+            builder.branch(after)
+        builder.position_at_end(after)
+
+    def call(self, name: str, result: ir.Type, *arguments: ir.Value) -> ir.Value:
+        """Calls an LLVM intrinsic or a function of the C library."""
+        function = self.builder.module.globals.get(name)
+        if function is None:
+            kind = ir.FunctionType(result, [argument.type for argument in arguments])
+            function = ir.Function(self.builder.module, kind, name)
+        return self.builder.call(function, arguments)
+
+    # arithmetic
+
+    def least(self, a: Value, b: Value) -> Value:
+        """The lesser; b where either is NaN."""
+        return (a < b).select(a, b)
+
+    def greatest(self, a: Value, b: Value) -> Value:
+        """The greater; b where either is NaN."""
+        return (a > b).select(a, b)
+
+    def clamp(self, value: Value, low: Value, high: Value) -> Value:
+        """At least low, at most high; NaN stays NaN."""
+        return self.least(high, self.greatest(low, value))
+
+    def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
+        """a * b + c, with one rounding where the processor can."""
+        if not host.has_fused_multiply_add():
+            return a * b + c
+        kind = a.type
+        suffix = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32"
+        return self.of(self.call(f"llvm.fma.{suffix}", kind, a.ir, b.ir, c.ir))
+
+    def share(self, count: Value, part: Value, parts: Value) -> tuple[Value, Value]:
+        """First and end of the items that one of several equal parts of the work owns."""
+        return count * part // parts, count * (part + 1) // parts

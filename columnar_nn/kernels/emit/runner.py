@@ -1,0 +1,72 @@
+"""Runs a program's steps over the rows of a batch: the only caller of kernels."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from llvmlite import ir
+
+from columnar_nn.kernels.emit.emitter import INT32, WORD, Emitter, Value
+from columnar_nn.kernels.jit import NUM_ARGUMENTS
+
+HEADER_WORDS = 8
+STEP_WORDS = 8
+
+SPINS = 1000
+"""Looks at the shared counter before a waiting thread offers its core to others."""
+
+
+def _nanoseconds(e: Emitter, moment: ir.Value) -> Value:
+    """The C library's monotonic clock; `moment` is memory for two words."""
+    e.call("clock_gettime", INT32, INT32(int(time.CLOCK_MONOTONIC)), moment)
+    address = e.of(e.builder.ptrtoint(moment, WORD))
+    return e.load_word(address, 0) * 10**9 + e.load_word(address, 1)
+
+
+def _wait_for_others(e: Emitter, counter: Value, parts: Value) -> None:
+    """Returns once all parts have come here as often as this one; orders their memory."""
+    place = e.builder.inttoptr(counter.ir, WORD.as_pointer())
+    arrived = e.of(e.builder.atomic_rmw("add", place, WORD(1), "seq_cst")) + 1
+    awaited = (arrived + parts - 1) // parts * parts
+    spins = e.variable(e.word(0))
+    with e.loop_while(lambda: e.of(e.builder.load_atomic(place, "acquire", 8)) < awaited):
+        spins.value = spins.value + 1
+        if sys.platform != "win32":
+            with e.when(spins.value > SPINS):
+                e.call("sched_yield", INT32)
+
+
+def run(e: Emitter, table: Value) -> None:
+    """Runs rows through steps.
+
+    Header of the int64 table: steps, rows, step-by-step order (0 or 1), scratch, part, parts,
+    shared counter (0: this thread runs alone), nanoseconds array (0: not timed). Then for each
+    step: kernel, parameters, and address and bytes a row of the first input, the second input
+    and the output.
+    """
+    steps, rows, by_step, scratch, part, parts, counter, times = e.load_words(table, HEADER_WORDS)
+    stepwise = by_step.differs(0)
+    moment = e.builder.alloca(WORD, 2)
+    before = e.variable(e.word(0))
+    with e.when(times.differs(0)):
+        before.value = _nanoseconds(e, moment)
+    inner = stepwise.select(rows, steps)
+    with e.loop(stepwise.select(steps, rows)) as i, e.loop(inner) as j:
+        step = stepwise.select(i, j)
+        row = stepwise.select(j, i)
+        words = e.load_words(table + step * (8 * STEP_WORDS) + 8 * HEADER_WORDS, STEP_WORDS)
+        kernel, parameters = words[:2]
+        images = [words[slot] + row * words[slot + 1] for slot in (2, 4, 6)]
+        kind = ir.FunctionType(ir.VoidType(), [WORD] * NUM_ARGUMENTS)
+        arguments = (parameters, *images, scratch, part, parts)
+        e.builder.call(
+            e.builder.inttoptr(kernel.ir, kind.as_pointer()), [value.ir for value in arguments]
+        )
+        with e.when(counter.differs(0)):
+            _wait_for_others(e, counter, parts)
+        with e.when(times.differs(0) & (stepwise.equals(0) | (j + 1).equals(inner))):
+            now = _nanoseconds(e, moment)
+            place = times + step * 8
+            e.store(place, e.load_word(place) + now - before.value, 8)
+            before.value = now

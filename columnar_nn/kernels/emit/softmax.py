@@ -1,0 +1,82 @@
+"""Softmax and argmax over the features of an image. Part 0 does it all: a vector is short."""
+
+from __future__ import annotations
+
+import math
+
+from columnar_nn.kernels.emit.elementwise import exponential, maximum
+from columnar_nn.kernels.emit.emitter import BLOCK, FLOAT, Emitter, Value
+from columnar_nn.kernels.emit.tile import sum_of_lanes
+from columnar_nn.kernels.host import LANES
+
+BLOCK_BYTES = 4 * LANES
+
+
+def softmax(
+    e: Emitter,
+    parameters: Value,
+    source: Value,
+    _second: Value,
+    target: Value,
+    scratch: Value,
+    part: Value,
+    _parts: Value,
+    logarithm: int,
+) -> None:
+    """Softmax of `count` floats, or its natural logarithm. Parameters: count."""
+    count = e.load_word(parameters)
+    blocks = (count + (LANES - 1)) // LANES
+    with e.when(part.equals(0)):
+        e.copy(scratch, source, count * 4)
+        with e.loop(blocks * LANES, count) as index:
+            e.store(scratch + index * 4, e.constant(FLOAT, -math.inf))
+        highest = e.variable(e.constant(BLOCK, -math.inf))
+        with e.loop(blocks) as block:
+            here = e.load(scratch + block * BLOCK_BYTES, BLOCK)
+            highest.value = maximum(e, highest.value, here)
+        top = highest.value.lane(0)
+        for index in range(1, LANES):
+            top = maximum(e, top, highest.value.lane(index))
+        shift = e.splat(top, LANES)
+        sums = e.variable(e.constant(BLOCK, 0.0))
+        with e.loop(blocks) as block:
+            place = scratch + block * BLOCK_BYTES
+            shifted = e.load(place, BLOCK) - shift
+            power = exponential(e, shifted)
+            sums.value = sums.value + power
+            e.store(place, shifted if logarithm else power)
+        total = sum_of_lanes(e, [sums.value])
+        if logarithm:
+            change = e.of(e.call("logf", FLOAT, total.ir))
+        else:
+            change = e.constant(FLOAT, 1.0) / total
+        changes = e.splat(change, LANES)
+        with e.loop(blocks) as block:
+            place = scratch + block * BLOCK_BYTES
+            value = e.load(place, BLOCK)
+            e.store(place, value - changes if logarithm else value * changes)
+        e.copy(target, scratch, count * 4)
+
+
+def argmax(
+    e: Emitter,
+    parameters: Value,
+    source: Value,
+    _second: Value,
+    target: Value,
+    _scratch: Value,
+    part: Value,
+    _parts: Value,
+) -> None:
+    """Index of the first greatest of `count` floats, int64; NaN is greatest, as in PyTorch."""
+    count = e.load_word(parameters)
+    with e.when(part.equals(0)):
+        best = e.variable(e.load(source, FLOAT))
+        place = e.variable(e.word(0))
+        with e.loop(count, e.word(1)) as index:
+            value = e.load(source + index * 4, FLOAT)
+            better = (value > best.value) | value.is_nan()
+            with e.when(better & best.value.equals(best.value)):
+                best.value = value
+                place.value = index
+        e.store(target, place.value, 8)
