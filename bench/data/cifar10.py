@@ -7,6 +7,7 @@ which is never extracted.
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -181,18 +182,36 @@ def _read_file(file: Path) -> Iterator[np.ndarray]:
 
 
 def _read_member(archive: Path, name: str) -> Iterator[np.ndarray]:
-    """One file of an archive; what lies before it is decompressed and dropped."""
-    with _readable(archive), tarfile.open(archive, "r|*") as members:
-        found = []
-        for member in members:
-            found.append(member.name)
-            if member.isfile() and Path(member.name).name == name:
-                stream = members.extractfile(member)
-                assert stream is not None, "a regular file has contents"
-                yield from _blocks(stream, member.size, f"{archive}:{member.name}")
-                return
-    held = f"{len(found)} other member(s), first {found[0]}" if found else "nothing"
-    raise InvalidDataError(f"{archive}: no {name} in it; expected CIFAR-10, found {held}")
+    """One file of an archive; the others are decompressed and dropped.
+
+    That is done to the end, since a gzip file's checksum comes last.
+    """
+    names = []
+    found = False
+    with _readable(archive), _decompressed(archive) as stream:
+        with tarfile.open(fileobj=stream, mode="r|") as members:
+            for member in members:
+                names.append(member.name)
+                if member.isfile() and Path(member.name).name == name and not found:
+                    found = True
+                    contents = members.extractfile(member)
+                    assert contents is not None, "a regular file has contents"
+                    yield from _blocks(contents, member.size, f"{archive}:{member.name}")
+        while stream.read(BLOCK_RECORDS * RECORD_BYTES):
+            pass
+    if not found:
+        held = f"{len(names)} other member(s), first {names[0]}" if names else "nothing"
+        raise InvalidDataError(f"{archive}: no {name} in it; expected CIFAR-10, found {held}")
+
+
+@contextmanager
+def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
+    with archive.open("rb") as file:
+        if archive.suffix == ".tar":
+            yield file
+        else:
+            with gzip.GzipFile(fileobj=file) as stream:
+                yield stream
 
 
 def _blocks(stream: IO[bytes], num_bytes: int, name: str) -> Iterator[np.ndarray]:
@@ -234,9 +253,9 @@ def _readable(path: Path) -> Iterator[None]:
     """Turns what may go wrong while reading `path` into InvalidDataError."""
     try:
         yield
-    except (tarfile.TarError, zlib.error, EOFError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise InvalidDataError(
-            f"{path}: damaged, or not a tar archive ({error}); expected CIFAR-10's .tar.gz"
+            f"{path}: damaged, or not what its name says ({error}); expected CIFAR-10's .tar.gz"
         ) from None
     except OSError as error:
         raise InvalidDataError(f"{path}: cannot be read: {error.strerror or error}") from None

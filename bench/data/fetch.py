@@ -109,6 +109,7 @@ def _failed(source: Source, error: Exception, received: int = 0) -> InvalidDataE
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(error, urllib.error.HTTPError):
         reason = f"HTTP status {error.code} {error.reason}"
+        error.close()
     line = " ".join(str(reason).split()) or type(error).__name__
     at = f" after {received} bytes" if received else ""
     return InvalidDataError(

@@ -139,7 +139,8 @@ def load(photograph: Photograph) -> np.ndarray:
     """Pixels of a photograph, uint8 [height, width, 3]."""
     package = find_spec(photograph.package)
     if package is None or package.origin is None:
-        raise MissingPackageError(_DISTRIBUTIONS[photograph.package], "data")
+        name = _DISTRIBUTIONS.get(photograph.package, photograph.package)
+        raise MissingPackageError(name, "data")
     from PIL import Image
 
     file = Path(package.origin).parent / photograph.file

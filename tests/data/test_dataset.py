@@ -1,0 +1,112 @@
+"""Data sets by name or path: what they say of themselves, and cycling through them."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from cifar10_files import RECORD_BYTES, records, split_files, write_archive, write_folder
+
+from bench.data.dataset import PHOTO10, open_dataset, write_ipc
+from columnar_nn import tensor_column
+from columnar_nn.errors import InvalidDataError, UsageError
+
+
+def images(batches: list[pa.RecordBatch]) -> np.ndarray:
+    return np.concatenate([tensor_column.to_numpy(b.column("image")) for b in batches])
+
+
+def test_photo10_is_a_thousand_images_a_hundred_of_each_class() -> None:
+    dataset = open_dataset("photo10")
+    assert (dataset.name, dataset.num_rows) == ("photo10", 1000)
+    assert dataset.label_counts == (100,) * 10
+    assert dataset.classes[:2] == ("astronaut", "chelsea")
+    assert dataset.num_bytes == (PHOTO10 / "test_batch.bin").stat().st_size
+
+
+def test_every_photograph_of_photo10_is_attributed() -> None:
+    attribution = (PHOTO10 / "ATTRIBUTION.md").read_text(encoding="utf-8")
+    for label, name in enumerate(open_dataset("photo10").classes):
+        assert f"| {label} | {name} |" in attribution
+
+
+def test_fingerprint_of_a_file_is_its_sha256(tmp_path: Path) -> None:
+    file = tmp_path / "some.bin"
+    file.write_bytes(records(600))
+    assert open_dataset(str(file)).fingerprint == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_a_folder_and_its_archive_are_the_same_data(split: str, tmp_path: Path) -> None:
+    files = split_files(5)
+    folder = open_dataset(str(write_folder(tmp_path / "f", files)), split=split)
+    archive = open_dataset(str(write_archive(tmp_path / "a.tgz", files)), split=split)
+    assert folder.fingerprint == archive.fingerprint
+    assert folder.num_rows == archive.num_rows == (5 if split == "test" else 25)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 10, 100])
+def test_more_samples_than_rows_cycle_while_ids_go_on(batch_size: int, tmp_path: Path) -> None:
+    file = tmp_path / "some.bin"
+    file.write_bytes(records(7))
+    dataset = open_dataset(str(file))
+    batches = list(dataset.batches(23, batch_size))
+    assert [i for b in batches for i in b.column("id").to_pylist()] == list(range(23))
+    assert all(b.num_rows == batch_size for b in batches[:-1])
+    expected = np.frombuffer(file.read_bytes(), np.uint8).reshape(-1, RECORD_BYTES)
+    rows = expected[np.arange(23) % 7]
+    assert np.array_equal(images(batches).reshape(23, -1), rows[:, 1:])
+    assert np.concatenate([b.column("label").to_numpy() for b in batches]).tolist() == (
+        rows[:, 0].tolist()
+    )
+
+
+def test_fewer_samples_than_rows_are_the_first_ones() -> None:
+    dataset = open_dataset("photo10")
+    (all_rows,) = dataset.batches(1000, 1000)
+    first = list(dataset.batches(30, 16))
+    assert [batch.num_rows for batch in first] == [16, 14]
+    assert np.array_equal(images(first), images([all_rows.slice(0, 30)]))
+    assert list(dataset.batches(0, 16)) == []
+
+
+def test_arrow_file_maps_back_to_the_same_batches(tmp_path: Path) -> None:
+    dataset = open_dataset("synthetic", 50)
+    write_ipc(dataset, 120, 32, tmp_path / "images.arrow")
+    with pa.memory_map(str(tmp_path / "images.arrow")) as source:
+        before = pa.total_allocated_bytes()
+        reader = pa.ipc.open_file(source)
+        stored = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+        assert [batch.num_rows for batch in stored] == [32, 32, 32, 24]
+        assert pa.total_allocated_bytes() - before < 10_000, "pixels are mapped, not copied"
+        for batch, expected in zip(stored, dataset.batches(120, 32), strict=True):
+            assert batch.equals(expected)
+
+
+def test_synthetic_is_as_large_as_asked_and_always_the_same() -> None:
+    small, large = open_dataset("synthetic", 300), open_dataset("synthetic", 1000)
+    assert (small.num_rows, large.num_rows) == (300, 1000)
+    assert small.fingerprint == open_dataset("synthetic", 300).fingerprint != large.fingerprint
+    assert np.array_equal(images(list(small.batches(300, 64))), images(list(large.batches(300, 7))))
+    assert min(large.label_counts) > 50
+
+
+def test_synthetic_classes_can_be_told_apart() -> None:
+    (train,), (test,) = (open_dataset("synthetic", n).batches(n, n) for n in (1000, 1200))
+    pixels = images([train]).reshape(1000, -1).astype(np.float64)
+    means = np.stack(
+        [pixels[train.column("label").to_numpy() == c].mean(axis=0) for c in range(10)]
+    )
+    unseen = images([test])[1000:].reshape(200, -1).astype(np.float64)
+    nearest = ((unseen[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert (nearest == test.column("label").to_numpy()[1000:]).mean() > 0.95
+
+
+def test_wrong_specs_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDataError, match="nowhere: no such file"):
+        open_dataset(str(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match="0 samples"):
+        open_dataset("synthetic", 0)
+    with pytest.raises(UsageError, match="'all'"):
+        open_dataset("synthetic", split="all")
