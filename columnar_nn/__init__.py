@@ -1,0 +1,106 @@
+"""A columnar engine for convolutional networks: plans over Arrow, vector functions, kernels.
+
+A network over an Arrow table, in three lines, and what each kernel cost, in three more:
+
+>>> import numpy as np, pyarrow as pa
+>>> import columnar_nn as cnn
+>>> pixels = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
+>>> table = pa.table({"id": range(8), "image": cnn.from_numpy(pixels)})
+
+>>> logits = cnn.network(cnn.load_network("plain9"), "image")
+>>> plan = cnn.PlanBuilder().table_scan(table).project({"id": "id", "logits": logits}).plan()
+>>> result = cnn.prepare(plan, threads=1).run().to_table()
+
+>>> task = cnn.prepare(plan).run(profile=True)
+>>> result = task.to_table()
+>>> layers = task.stats().steps_table().select(["label", "kernel", "nanoseconds"])
+
+The names below are all that is public; each is imported when first used, so that importing a
+module of this package does not import the others.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from columnar_nn.arrow_source import ArrowSource, open_source
+    from columnar_nn.errors import (
+        CnnBenchError,
+        InvalidDataError,
+        InvalidModelError,
+        InvalidPlanError,
+        UnsupportedOperatorError,
+        UsageError,
+    )
+    from columnar_nn.expressions import argmax, call, column, softmax
+    from columnar_nn.graph import Graph, Node, TensorSpec
+    from columnar_nn.models import resolve as load_network
+    from columnar_nn.network import network, network_outputs
+    from columnar_nn.plan_builder import PlanBuilder
+    from columnar_nn.plan_text import to_text
+    from columnar_nn.stats import OperatorStats, PlanNodeStats, StepStats, TaskStats
+    from columnar_nn.task import Executable, Task, prepare
+    from columnar_nn.tensor_column import from_numpy, to_numpy
+
+_MODULES = {
+    "arrow_source": ("ArrowSource", "open_source"),
+    "errors": (
+        "CnnBenchError",
+        "InvalidDataError",
+        "InvalidModelError",
+        "InvalidPlanError",
+        "UnsupportedOperatorError",
+        "UsageError",
+    ),
+    "expressions": ("argmax", "call", "column", "softmax"),
+    "graph": ("Graph", "Node", "TensorSpec"),
+    "models": ("load_network",),
+    "network": ("network", "network_outputs"),
+    "plan_builder": ("PlanBuilder",),
+    "plan_text": ("to_text",),
+    "stats": ("OperatorStats", "PlanNodeStats", "StepStats", "TaskStats"),
+    "task": ("Executable", "Task", "prepare"),
+    "tensor_column": ("from_numpy", "to_numpy"),
+}
+_ORIGINAL_NAMES = {"load_network": "resolve"}
+
+__all__ = [
+    "ArrowSource",
+    "CnnBenchError",
+    "Executable",
+    "Graph",
+    "InvalidDataError",
+    "InvalidModelError",
+    "InvalidPlanError",
+    "Node",
+    "OperatorStats",
+    "PlanBuilder",
+    "PlanNodeStats",
+    "StepStats",
+    "Task",
+    "TaskStats",
+    "TensorSpec",
+    "UnsupportedOperatorError",
+    "UsageError",
+    "argmax",
+    "call",
+    "column",
+    "from_numpy",
+    "load_network",
+    "network",
+    "network_outputs",
+    "open_source",
+    "prepare",
+    "softmax",
+    "to_numpy",
+    "to_text",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            found = getattr(import_module(f"columnar_nn.{module}"), _ORIGINAL_NAMES.get(name, name))
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module 'columnar_nn' has no public name {name!r}")

@@ -82,11 +82,16 @@ class Driver:
         batch = self._call(index, "get_output", operator.get_output)
         if batch is None:
             return self._stop(index) if operator.is_finished() else None
+        return self._hand_over(index, batch)
+
+    def _hand_over(self, index: int, batch: pa.RecordBatch) -> Progress:
+        """Counts what an operator gave, and gives it to the next one."""
         num_bytes = batch.nbytes
         self.stats[index].count_output(batch.num_rows, num_bytes)
-        if following is None:
+        if index + 1 == len(self._operators):
             self.output = batch
             return Progress.OUTPUT
+        following = self._operators[index + 1]
         self.stats[index + 1].count_input(batch.num_rows, num_bytes)
         self._call(index + 1, "add_input", following.add_input, batch)
         return Progress.MOVED

@@ -110,6 +110,27 @@ class Call:
 Expression = FieldReference | Constant | Weight | Cast | Call
 
 
+def column(name: str) -> FieldReference:
+    """The column called `name`."""
+    return FieldReference(name)
+
+
+def call(function: str, *inputs: Expression | str, **attributes: Any) -> Call:
+    """A vector or scalar function of expressions, or of columns by name."""
+    arguments = tuple(column(i) if isinstance(i, str) else i for i in inputs)
+    return Call(function, arguments, attributes)
+
+
+def argmax(features: Expression | str) -> Call:
+    """Index of the greatest feature of each row, BIGINT."""
+    return call("argmax", features)
+
+
+def softmax(features: Expression | str) -> Call:
+    """Probabilities from the features (logits) of each row."""
+    return call("softmax", features)
+
+
 def topological(roots: Iterable[Expression]) -> Iterator[Expression]:
     """Every expression under `roots` once, inputs first; iterative, however deep the network."""
     done: set[int] = set()

@@ -220,6 +220,10 @@ class Task:
         finally:
             self.close()
 
+    def to_table(self) -> pa.Table:
+        """All of the output."""
+        return pa.Table.from_batches(list(self), self._executable.output_type)
+
     def _run(self, index: int, driver: Driver) -> Progress:
         """Runs the caller's driver of a pipeline until it has output or is finished.
 

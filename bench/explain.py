@@ -1,0 +1,206 @@
+"""How the columnar engine runs a network: its plan, its kernels, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench.machine_peak import MachinePeak, measure
+from columnar_nn import tensor_column
+from columnar_nn.graph import Graph
+from columnar_nn.network import network_outputs
+from columnar_nn.plan import PlanNode, nodes
+from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan_text import details, row_type_text, to_text
+from columnar_nn.stats import PlanNodeStats, StepStats, TaskStats
+from columnar_nn.stats_text import nanos_text, plan_with_stats
+from columnar_nn.task import Executable, Task, prepare
+
+PROFILING_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A run's statistics, the machine's measured peak, and the share that profiling added."""
+
+    stats: TaskStats
+    peak: MachinePeak
+    profiling_overhead: float
+    task: Task
+
+
+def executable_for(
+    graph: Graph, fusion: str, algorithm: str, threads: int, rows: int
+) -> Executable:
+    """The graph's outputs over `rows` random images of a seed, ready to run."""
+    shape = [dimension for dimension in graph.inputs[0].shape[1:] if dimension is not None]
+    pixels = np.random.default_rng(0).integers(0, 256, (rows, *shape), dtype=np.uint8)
+    table = pa.table({"image": tensor_column.from_numpy(pixels)})
+    plan = PlanBuilder().table_scan(table).project(network_outputs(graph, "image")).plan()
+    return prepare(plan, threads, fusion, algorithm)
+
+
+def analyze(executable: Executable, trace: bool) -> Analysis:
+    """Runs it with profiling and, to tell what profiling costs, as often without."""
+    executable.run().to_table()
+    plain, profiled = [], []
+    for _ in range(PROFILING_ROUNDS):
+        task = executable.run()
+        task.to_table()
+        plain.append(task.stats().wall_nanos)
+        task = executable.run(profile=True)
+        task.to_table()
+        profiled.append((task.stats().wall_nanos, task))
+    wall, best = min(profiled, key=lambda entry: entry[0])
+    if trace:
+        best = executable.run(trace=True)
+        best.to_table()
+    return Analysis(best.stats(), measure(), wall / min(plain) - 1, best)
+
+
+def text(executable: Executable, analysis: Analysis | None) -> str:
+    """The plan as Velox prints it, and a table of its kernel steps."""
+    if analysis is None:
+        return f"{to_text(executable.plan)}\n{_table(executable.steps, None)}"
+    stats, peak = analysis.stats, analysis.peak
+    kernel_nanos = sum(step.nanoseconds for step in stats.steps)
+    return "\n".join(
+        [
+            plan_with_stats(executable.plan, stats),
+            _table(stats.steps, peak),
+            "",
+            f"wall time {nanos_text(stats.wall_nanos)}, of which kernels "
+            f"{nanos_text(kernel_nanos)} over all drivers; profiling added "
+            f"{max(0.0, analysis.profiling_overhead):.1%}",
+            f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s (matrix product), "
+            f"{peak.gigabytes_per_second:.1f} GB/s (copy)",
+        ]
+    )
+
+
+_COLUMNS = ("step", "kernel", "output", "MFLOP", "kB in", "kB weights", "kB out", "FLOP/byte")
+_TIMED_COLUMNS = ("us", "share", "GFLOP/s", "roofline")
+_FIRST_NUMBER = 3
+
+
+def _table(steps: Sequence[StepStats], peak: MachinePeak | None) -> str:
+    """A line a kernel step, of one image; with `peak` the times of a profiled run too."""
+    total = sum(step.nanoseconds for step in steps)
+    rows = [(*_COLUMNS, *(_TIMED_COLUMNS if peak else ()))]
+    for step in steps:
+        row = (
+            step.label,
+            step.kernel,
+            "x".join(map(str, step.output_shape)),
+            f"{step.operations / 1e6:.3f}",
+            f"{step.input_bytes / 1e3:.1f}",
+            f"{step.weight_bytes / 1e3:.1f}",
+            f"{step.output_bytes / 1e3:.1f}",
+            f"{step.intensity:.1f}",
+        )
+        if peak is not None:
+            row += (
+                f"{step.nanoseconds / max(1, step.rows) / 1e3:.1f}",
+                f"{step.nanoseconds / max(1, total):.1%}",
+                f"{step.gflops:.1f}",
+                f"{roofline_share(step, peak):.0%}",
+            )
+        rows.append(row)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if index < _FIRST_NUMBER else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def roofline_share(step: StepStats, peak: MachinePeak) -> float:
+    """Share of what the machine can do at most of the work that the kernel really executes.
+
+    That is its multiply-adds, fewer than the operator's with Winograd, or its operations where
+    it has none, bounded by the peak and by its bytes; copies are measured by bytes alone. Above
+    1 where the data stays in cache, for the bandwidth is that of memory.
+    """
+    if not step.nanoseconds:
+        return 0.0
+    num_bytes = step.input_bytes + step.weight_bytes + step.output_bytes
+    executed = 2 * step.multiply_adds or step.operations
+    nanoseconds = step.nanoseconds / step.rows
+    if not executed:
+        return num_bytes / nanoseconds / peak.gigabytes_per_second
+    return executed / nanoseconds / peak.attainable_gflops(executed / num_bytes)
+
+
+def tree(executable: Executable, analysis: Analysis | None) -> dict[str, Any]:
+    """The plan as nested dicts under DuckDB's key names; times in seconds, None if not run."""
+    stats = {} if analysis is None else analysis.stats.plan_node_stats()
+    steps = executable.steps if analysis is None else analysis.stats.steps
+    result: dict[str, Any] | None = None
+    for node in reversed(list(nodes(executable.plan))):
+        children = [] if result is None else [result]
+        result = _node(node, stats.get(node.id), steps, analysis, children)
+    assert result is not None
+    return result
+
+
+def _node(
+    node: PlanNode,
+    stats: PlanNodeStats | None,
+    steps: Sequence[StepStats],
+    analysis: Analysis | None,
+    children: list[dict[str, Any]],
+) -> dict[str, Any]:
+    kernels = _kernels([step for step in steps if step.plan_node_id == node.id], analysis)
+    return {
+        "operator_type": node.name,
+        "operator_name": f"{node.name}[{node.id}]",
+        "operator_timing": None if stats is None else stats.wall_nanos / 1e9,
+        "operator_cardinality": None if stats is None else stats.output_rows,
+        "extra_info": {
+            "details": details(node),
+            "output_type": row_type_text(node.output_type),
+            **({} if stats is None else _measured(stats)),
+        },
+        "kernels": list(kernels),
+        "children": children,
+    }
+
+
+def _measured(stats: PlanNodeStats) -> dict[str, Any]:
+    return {
+        "input_rows": stats.input_rows,
+        "input_batches": stats.input_batches,
+        "input_bytes": stats.input_bytes,
+        "output_batches": stats.output_batches,
+        "output_bytes": stats.output_bytes,
+        "cpu_time": stats.cpu_nanos / 1e9,
+        "blocked_time": stats.blocked_nanos / 1e9,
+        "peak_memory_bytes": stats.peak_memory_bytes,
+        "threads": stats.num_drivers,
+    }
+
+
+def _kernels(steps: Sequence[StepStats], analysis: Analysis | None) -> Iterator[dict[str, Any]]:
+    for step in steps:
+        row: dict[str, Any] = {
+            "operator_type": step.kernel,
+            "operator_name": step.label,
+            "operator_timing": None if analysis is None else step.nanoseconds / 1e9,
+            "operator_cardinality": None if analysis is None else step.rows,
+            "output_shape": list(step.output_shape),
+            "flops_per_image": step.operations,
+            "input_bytes_per_image": step.input_bytes,
+            "weight_bytes": step.weight_bytes,
+            "output_bytes_per_image": step.output_bytes,
+            "arithmetic_intensity": step.intensity,
+        }
+        if analysis is not None:
+            row["gflops"] = step.gflops
+            row["roofline_share"] = roofline_share(step, analysis.peak)
+        yield row
