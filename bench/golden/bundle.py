@@ -39,11 +39,7 @@ class Bundle:
     def images(self) -> Iterator[pa.RecordBatch]:
         """The images in batches of `rows_per_batch`, one in memory at a time."""
         data = self.manifest.data
-        image = tensor_column.tensor_type(data.dtype, data.shape)
-        for batch in self._stream(data.file):
-            if "image" not in batch.schema.names or batch.schema.field("image").type != image:
-                raise InvalidDataError(f"{self.folder / data.file}: no image column of {image}")
-            yield batch
+        return self._stream(data.file, "image", tensor_column.tensor_type(data.dtype, data.shape))
 
     def expected(self, names: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
         """The expected tensors called `names` as arrays [rows, ...], one batch in memory at a time.
@@ -51,23 +47,18 @@ class Bundle:
         Raises KeyError for a tensor that the bundle does not have.
         """
         entries = [self.manifest.tensor(name) for name in names]
-        streams = [self._stream(entry.file) for entry in entries]
+        streams = [
+            self._stream(e.file, EXPECTED_COLUMN, tensor_column.tensor_type(e.dtype, e.shape))
+            for e in entries
+        ]
         for batches in zip(*streams, strict=True):
-            arrays = {}
-            for entry, batch in zip(entries, batches, strict=True):
-                wanted = pa.schema(
-                    [(EXPECTED_COLUMN, tensor_column.tensor_type(entry.dtype, entry.shape))]
-                )
-                if batch.schema != wanted:
-                    raise InvalidDataError(
-                        f"{self.folder / entry.file} holds {batch.schema}, not what the manifest "
-                        "says: create the bundle again"
-                    )
-                arrays[entry.name] = tensor_column.to_numpy(batch.column(0))
-            yield arrays
+            columns = (batch.column(EXPECTED_COLUMN) for batch in batches)
+            yield dict(zip(names, map(tensor_column.to_numpy, columns), strict=True))
 
-    def _stream(self, file: str) -> Iterator[pa.RecordBatch]:
-        """Batches of an Arrow IPC stream, their row counts checked against the manifest.
+    def _stream(
+        self, file: str, column: str, column_type: pa.FixedShapeTensorType
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches of an Arrow IPC stream, checked to be what the manifest says.
 
         Read, not mapped: pages of a mapped file count as this process's memory.
         """
@@ -75,13 +66,16 @@ class Bundle:
         left = self.manifest.rows
         try:
             with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as batches:
+                names = batches.schema.names
+                if names.count(column) != 1 or batches.schema.field(column).type != column_type:
+                    raise InvalidDataError(f"{path} has no column {column} of {column_type}")
                 for batch in batches:
                     batch.validate()
                     if batch.num_rows != min(left, self.manifest.rows_per_batch):
                         raise InvalidDataError(f"{path}: a batch has {batch.num_rows} rows")
                     left -= batch.num_rows
                     yield batch
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InvalidDataError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
         if left:
             raise InvalidDataError(f"{path} lacks {left} of {self.manifest.rows} rows")

@@ -34,7 +34,7 @@ def read(path: Path) -> Generator[dict[str, np.ndarray], None, None]:
                 if not names:
                     raise InvalidDataError(f"{path} has no fixed_shape_tensor column")
                 yield {name: tensor_column.to_numpy(batch.column(name)) for name in names}
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or ["unreadable"])[0]
         raise InvalidDataError(f"{path} is not an intact Arrow IPC file: {reason}") from None
 
