@@ -1,0 +1,50 @@
+"""The names that users may rely on."""
+
+import doctest
+
+import columnar_nn
+
+
+def test_the_public_names_are_pinned() -> None:
+    assert columnar_nn.__all__ == [
+        "ArrowSource",
+        "CnnBenchError",
+        "Executable",
+        "Graph",
+        "InvalidDataError",
+        "InvalidModelError",
+        "InvalidPlanError",
+        "Node",
+        "OperatorStats",
+        "PlanBuilder",
+        "PlanNodeStats",
+        "StepStats",
+        "Task",
+        "TaskStats",
+        "TensorSpec",
+        "UnsupportedOperatorError",
+        "UsageError",
+        "argmax",
+        "call",
+        "column",
+        "from_numpy",
+        "load_network",
+        "network",
+        "network_outputs",
+        "open_source",
+        "prepare",
+        "softmax",
+        "to_numpy",
+        "to_text",
+    ]
+
+
+def test_every_public_name_exists() -> None:
+    for name in columnar_nn.__all__:
+        assert getattr(columnar_nn, name).__doc__, name
+
+
+def test_the_example_of_the_package_works() -> None:
+    result = doctest.testmod(columnar_nn)
+    assert result.attempted > 0
+    assert result.failed == 0
