@@ -13,7 +13,7 @@ from columnar_nn.errors import UsageError
 MIN_RUNS = 3
 """Timed runs that a cell gets even if they exceed its budget."""
 
-_DOUBT = 3.0
+_DOUBT = 5.0
 """How many times the budget a prediction from a single measurement must be to be believed."""
 
 

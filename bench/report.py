@@ -54,8 +54,7 @@ def _show_heading(result: Result, console: Console) -> None:
     console.print(
         f"[bold]{escape(model['name'])}[/] ({model['parameters']:,} parameters) on "
         f"[bold]{escape(data['name'])}[/] ({data['rows']:,} images), in batches of up to "
-        f"{settings['batch_size']}, {_count(settings['threads'], 'thread')} on CPU "
-        f"{', '.join(map(str, settings['cpus']))}",
+        f"{settings['batch_size']}, {_count(settings['threads'], 'thread')}",
         highlight=False,
     )
     for warning in context["warnings"]:
@@ -72,7 +71,7 @@ def _time_table(result: Result, records: Sequence[BackendRecord], samples: Seque
 
 def _time_text(result: Result, cell: Benchmark) -> str:
     if cell.median_s is None:
-        about = f" (~{cell.predicted_s:.3g} s)" if cell.predicted_s is not None else ""
+        about = f" (~{_seconds(cell.predicted_s)})" if cell.predicted_s is not None else ""
         return f"[{_STYLES.get(cell.status, 'yellow')}]{cell.status.lower()}{about}[/]"
     text = f"{_milliseconds(cell.median_s)} ±{_half_interval(cell)}"
     if cell.warning:
@@ -100,8 +99,8 @@ def _show_footnotes(result: Result, console: Console) -> None:
     if any(cell.predicted_s is not None for cell in result.benchmarks):
         budget = result.context["settings"]["budget_s"]
         console.print(
-            f"not run: judged by fewer images, a run would take about that long, over --budget "
-            f"{budget:g}",
+            f"not run: a run would take about that long, judged by one or by fewer images; "
+            f"--budget is {budget:g} s",
             style="dim",
             highlight=False,
         )
@@ -109,22 +108,24 @@ def _show_footnotes(result: Result, console: Console) -> None:
 
 def _show_verdicts(result: Result, console: Console) -> None:
     """One line for each number of samples: how the columnar engine compares with its best peer."""
+    lines = []
     for samples in result.context["settings"]["samples"]:
         ours = _best(result, samples, lambda cell: cell.backend == "columnar")
         peer = _best(result, samples, lambda cell: cell.backend not in ("columnar", "reference"))
-        if ours is None or peer is None:
+        if ours is None or peer is None or ours.median_s is None or peer.median_s is None:
             continue
-        ratio = peer.images_per_second / ours.images_per_second  # type: ignore[operator]
+        ratio = peer.median_s / ours.median_s
         verdict = (
-            f"[green]{1 / ratio:.2f} times as fast as[/]"
-            if ratio < 1
-            else f"[red]{ratio:.2f} times slower than[/]"
+            f"[green]{ratio:.2f} times as fast as[/]"
+            if ratio >= 1
+            else f"[red]{1 / ratio:.2f} times slower than[/]"
         )
-        console.print(
-            f"{_images(samples):>14}: {escape(ours.label)} is {verdict} {escape(peer.label)}, "
-            "the fastest peer",
-            highlight=False,
+        lines.append(
+            f"{_images(samples):>14}: {escape(ours.label)} is {verdict} {escape(peer.label)}"
         )
+    if lines:
+        _show_title(console, "The columnar engine and its fastest peer")
+        console.print("\n".join(lines), highlight=False)
 
 
 def _throughput_table(result: Result, records: Sequence[BackendRecord]) -> Table:
@@ -194,7 +195,8 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
         )
     console.print(
         "max rel: max abs over the largest |reference|. min tolerance: the least t that would pass "
-        "as both.",
+        "as both.\ntop-1: rows with the reference's class. accuracy: rows with the label's, of "
+        "the most images it ran.",
         style="dim",
         highlight=False,
     )
@@ -266,7 +268,8 @@ def _show_machine(result: Result, console: Console) -> None:
     caches = ", ".join(f"{level} {size}" for level, size in machine.get("caches", {}).items())
     versions = ", ".join(f"{name} {version}" for name, version in context["versions"].items())
     lines = [
-        f"{machine.get('cpu', machine['architecture'])}: {machine['usable_cores']} cores, "
+        f"{machine.get('cpu', machine['architecture'])}: {machine['usable_cores']} usable cores "
+        f"(pinned to CPU {', '.join(map(str, settings['cpus']))}), "
         f"{', '.join(machine['features'])}; {caches}; "
         f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory; {machine['system']}",
         versions + (f"; commit {context['git_commit']}" if context["git_commit"] else ""),
@@ -355,6 +358,10 @@ def _milliseconds(seconds: float) -> str:
     value = seconds * 1e3
     decimals = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
     return f"{value:,.{decimals}f}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
 def _half_interval(cell: Benchmark) -> str:

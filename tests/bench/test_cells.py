@@ -70,8 +70,8 @@ def test_prediction() -> None:
 
 def test_a_cell_is_too_long_by_a_line_at_once_and_by_a_point_only_clearly() -> None:
     assert cells.too_long({}, 10, 1.0) is None
-    assert cells.too_long({1: 0.25}, 10, 1.0) is None
-    assert cells.too_long({1: 0.35}, 10, 1.0) == pytest.approx(3.5)
+    assert cells.too_long({1: 0.45}, 10, 1.0) is None
+    assert cells.too_long({1: 0.55}, 10, 1.0) == pytest.approx(5.5)
     assert cells.too_long({1: 0.1, 10: 0.15}, 100, 1.0) is None
     assert cells.too_long({1: 0.1, 10: 0.25}, 100, 1.0) == pytest.approx(1.75)
 

@@ -179,7 +179,7 @@ def test_a_hang_costs_one_timeout_and_not_the_others() -> None:
 
 
 def test_a_cell_over_budget_is_not_run_and_has_no_times() -> None:
-    result = compare("FakeBackend:slow", budget=0.045, runs=9)
+    result = compare("FakeBackend:slow", budget=0.028, runs=9)
     one, many = by_label(result)["slow"]
     assert one.status == PASSED
     assert len(one.times) == cells.MIN_RUNS  # of the nine asked for
@@ -188,6 +188,14 @@ def test_a_cell_over_budget_is_not_run_and_has_no_times() -> None:
     assert many.predicted_s == pytest.approx(0.16, rel=0.5)
     assert result.backends[0].status == PASSED
     assert result.exit_code() == 0
+
+
+def test_a_cell_found_to_be_over_budget_only_by_running_it_has_no_times_either() -> None:
+    result = compare("FakeBackend:slow", budget=0.1)
+    _, many = by_label(result)["slow"]
+    assert (many.status, many.times) == (NOT_RUN, ())
+    assert many.predicted_s is not None
+    assert many.predicted_s >= 0.16
 
 
 def test_without_a_reference_nothing_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:

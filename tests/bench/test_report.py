@@ -197,7 +197,7 @@ def test_cells_without_times_say_why_and_print_no_time() -> None:
     assert words[1:] == ["100", "±2", "crashed", "not", "run", "(~101", "s)"]
     assert "velox:default on 10: CRASHED killed by SIGSEGV" in text
     assert "tensorflow:default: SKIPPED tensorflow is not installed" in text
-    assert "over --budget 3" in text
+    assert "--budget is 3 s" in text
     assert row(text, "1,000 images", "tensorflow")[1:] == ["skipped"] * 3
     assert row(text, "images/s", "velox")[1] == "1"
 
