@@ -65,6 +65,7 @@ def assert_matches_golden(
     verification = Verification(
         subject="outputs",
         expected=str(bundle.folder),
+        fingerprint=bundle.fingerprint,
         status=worst(result.status for result in results),
         reason="",
         results=results,

@@ -99,6 +99,7 @@ def diff(left: Side, right: Side, comparing: Comparing) -> Verification:
     return Verification(
         subject=str(right.path),
         expected=str(left.path),
+        fingerprint=left.bundle.fingerprint if left.bundle is not None else "",
         status=worst(result.status for result in results),
         reason="; ".join(differences(left, right)),
         results=results,

@@ -80,7 +80,9 @@ def plain_text(verification: Verification) -> str:
 
 def _heading(verification: Verification) -> str:
     subject, expected = escape(verification.subject), escape(verification.expected)
-    return f"[bold]{subject}[/] against [bold]{expected}[/], {_images(verification.rows)}"
+    fingerprint = f" ({verification.fingerprint[:12]})" if verification.fingerprint else ""
+    images = _images(verification.rows)
+    return f"[bold]{subject}[/] against [bold]{expected}[/]{fingerprint}, {images}"
 
 
 def _tensor_table(results: Sequence[TensorResult]) -> Table:
@@ -185,14 +187,12 @@ def _show_engine(verification: Verification, console: Console) -> None:
     seconds, description = verification.seconds, verification.description
     if description:
         notes = "".join(f"; {note}" for note in description["notes"])
-        versions = " ".join(f"{k} {v}" for k, v in description["versions"].items())
-        _print(
-            console,
-            escape(
-                f"{versions}, {description['precision']}, {description['layout']}, "
-                f"{description['algorithm']}, {description['threads']} thread(s){notes}"
-            ),
+        versions = " ".join(" ".join(pair) for pair in description["versions"].items())
+        line = (
+            f"{versions}, {description['precision']}, {description['layout']}, "
+            f"{description['algorithm']}, {description['threads']} thread(s){notes}"
         )
+        console.print(escape(line), highlight=False)
     if seconds:
         phases = [name for name in seconds if name != "total"]
         listed = ", ".join(f"{name} {seconds[name]:.2f} s" for name in phases)

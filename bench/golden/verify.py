@@ -35,13 +35,14 @@ class Comparing:
 class Verification:
     """How a backend did on a bundle.
 
-    `status` is the worst of the tensors', or how the backend failed, with `reason`. `seconds`
-    has what the backend's worker measured (start, import, build, run) and the whole (total);
-    `description` what the backend says it ran.
+    `fingerprint` is the bundle's, empty without one. `status` is the worst of the tensors', or
+    how the backend failed, with `reason`. `seconds` has what the backend's worker measured
+    (start, import, build, run) and the whole (total), `description` what the backend says it ran.
     """
 
     subject: str
     expected: str
+    fingerprint: str
     status: str
     reason: str
     results: tuple[TensorResult, ...]
@@ -94,6 +95,7 @@ def verify(
     return Verification(
         subject=options.label,
         expected=str(bundle.folder),
+        fingerprint=bundle.fingerprint,
         status=status or worst(result.status for result in results),
         reason=reason,
         results=results,

@@ -1,5 +1,6 @@
 """JSON and JUnit XML say what the verification says, whatever a tensor is called."""
 
+import hashlib
 import json
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -20,6 +21,8 @@ def test_json_of_a_verification(bundle: Bundle) -> None:
     document = json.loads(record.to_json(verification))
     assert document["status"] == verification.status
     assert document["first_diverging"] == "relu2"
+    manifest = (bundle.folder / "manifest.json").read_bytes()
+    assert document["fingerprint"] == hashlib.sha256(manifest).hexdigest()
     by_name = {entry["tensor"]["name"]: entry for entry in document["results"]}
     assert by_name["conv1"]["parity"]["max_abs"] == 0.0
     assert by_name["conv1"]["parity"]["sqnr_db"] is None  # infinite: both are equal
