@@ -17,7 +17,8 @@ from bench.golden.verify import Verification
 from bench.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 
 WIDTH = 100
-_NAME_WIDTH = 14
+_NAME_WIDTH = 13
+_OPERATOR_WIDTH = 7
 _UNKNOWN = "-"
 
 
@@ -104,8 +105,8 @@ def _tensor_table(results: Sequence[TensorResult]) -> Table:
                 _number(parity.min_tolerance),
             ]
         table.add_row(
-            _short(tensor.name, _NAME_WIDTH),
-            _short(tensor.op_type, 8),
+            _end(tensor.name),
+            escape(tensor.op_type),
             "x".join(map(str, tensor.shape)) or "scalar",
             *figures,
             _status(result.status),
@@ -124,8 +125,8 @@ def _bisection_table(operators: Sequence[OperatorError]) -> Table:
         whole = error.whole.parity if error.whole else None
         styles = {OWN: "bold red", INHERITED: "yellow"}
         table.add_row(
-            _short(tensor.name, _NAME_WIDTH),
-            _short(tensor.op_type, 8),
+            _end(tensor.name),
+            escape(tensor.op_type),
             "x".join(map(str, tensor.shape)) or "scalar",
             _number(own.max_abs if own else math.nan),
             _number(error.inherited),
@@ -210,7 +211,8 @@ def _operator(result: TensorResult) -> str:
 def _table(left: Sequence[str], right: Sequence[str]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     for heading in left:
-        table.add_column(heading, no_wrap=True)
+        width = _OPERATOR_WIDTH if heading == "operator" else None
+        table.add_column(heading, no_wrap=True, max_width=width)
     for heading in right:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
@@ -238,12 +240,12 @@ def _decibel(value: float) -> str:
 
 
 def _cosine(value: float) -> str:
-    return _UNKNOWN if math.isnan(value) else f"{value:.6f}"
+    return _UNKNOWN if math.isnan(value) else f"{value:.5f}"
 
 
-def _short(name: str, width: int) -> str:
-    """A long name's end, which tells layers apart, after an ellipsis."""
-    return escape(name if len(name) <= width else "…" + name[-(width - 1) :])
+def _end(name: str) -> str:
+    """The end of a long name, which tells layers apart."""
+    return escape(name if len(name) <= _NAME_WIDTH else "…" + name[1 - _NAME_WIDTH :])
 
 
 def _images(count: int) -> str:

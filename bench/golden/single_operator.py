@@ -12,7 +12,15 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.graph import Graph, Node, Shape, TensorSpec
 
 INPUT = "image"
-"""A backend takes one column of images; several tensors are stacked into it along axis 1."""
+"""A backend takes one column of images; of several tensors the channels are stacked in it."""
+
+_ONE_BY_ONE = {
+    "kernel_shape": [1, 1],
+    "strides": [1, 1],
+    "pads": [0, 0, 0, 0],
+    "dilations": [1, 1],
+    "group": 1,
+}
 
 
 def activations(node: Node, graph: Graph) -> tuple[str, ...]:
@@ -25,8 +33,9 @@ def isolate(node: Node, graph: Graph, shapes: Mapping[str, Shape]) -> Graph:
     """A network of `node` alone, its tensors named as in `graph`.
 
     A node with one activation reads it as the network's input. One with several (Add, Concat)
-    gets them as Slices, along axis 1, of one input that holds them all; raises
-    InvalidModelError if their shapes differ elsewhere.
+    gets them from one input in which they are stacked: by 1x1 convolutions with ones and zeros,
+    which are exact for finite numbers, and which, unlike Slice, every engine has. Raises
+    InvalidModelError if the shapes cannot be stacked.
     """
     names = activations(node, graph)
     weights = {name: graph.weights[name] for name in node.inputs if name in graph.weights}
@@ -35,17 +44,17 @@ def isolate(node: Node, graph: Graph, shapes: Mapping[str, Shape]) -> Graph:
         inputs = (TensorSpec(names[0], shapes[names[0]]),)
         return Graph(node.name, (node,), inputs, outputs, weights)
     parts = [shapes[name] for name in names]
-    if any(len(s) < 2 or s[:1] + s[2:] != parts[0][:1] + parts[0][2:] for s in parts):
-        raise InvalidModelError("its inputs cannot be stacked along axis 1")
-    slices, end = [], 0
-    for name, shape in zip(names, parts, strict=True):
-        start, end = end, end + int(shape[1] or 0)
-        bounds = {"starts": start, "ends": end, "axes": 1, "steps": 1}
-        constants = {f"{name}.{what}": np.array([v], np.int64) for what, v in bounds.items()}
-        weights |= constants
-        slices.append(Node(f"{name}.slice", "Slice", (INPUT, *constants), (name,)))
-    stacked = TensorSpec(INPUT, (None, end, *parts[0][2:]))
-    return Graph(node.name, (*slices, node), (stacked,), outputs, weights)
+    if any(len(shape) != 4 or shape[2:] != parts[0][2:] for shape in parts):
+        raise InvalidModelError("its inputs are not images of one height and width")
+    channels = [int(shape[1] or 0) for shape in parts]
+    identity = np.eye(sum(channels), dtype=np.float32)[..., np.newaxis, np.newaxis]
+    filters = np.split(identity, np.cumsum(channels)[:-1])
+    takers = []
+    for name, selection in zip(names, filters, strict=True):
+        weights[f"{name}.taken"] = selection
+        takers.append(Node(f"{name}.take", "Conv", (INPUT, f"{name}.taken"), (name,), _ONE_BY_ONE))
+    stacked = TensorSpec(INPUT, (None, sum(channels), *parts[0][2:]))
+    return Graph(node.name, (*takers, node), (stacked,), outputs, weights)
 
 
 def feed(

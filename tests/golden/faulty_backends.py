@@ -106,6 +106,15 @@ class DroppedBias(Correct):
         return self.correct(replace(node, inputs=node.inputs[:2]), tensors)
 
 
+class ForgottenResidual(Correct):
+    """Passes the first summand on."""
+
+    faulty = "add"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        return tensors[node.inputs[0]]
+
+
 class Float16(Correct):
     faulty = "conv2"
 

@@ -70,11 +70,14 @@ def test_odd_tensor_names_break_neither_xml_nor_the_table(bundle: Bundle) -> Non
     verification = verify(bundle, engine_options("DroppedBias"), ELEMENTWISE)
     first = verification.results[3]
     name = "[red]/a<b>&\x00\x1b" + "long" * 30
-    odd = replace(first, tensor=replace(first.tensor, name=name, operator=name))
+    tensor = replace(first.tensor, name=name, operator=name, shape=(64, 112, 112))
+    odd = replace(first, tensor=tensor, status="MISTRUSTED")
     verification = replace(verification, results=(odd,))
     (suite,) = ElementTree.fromstring(record.to_junit(verification))
     assert suite[0].attrib["name"].startswith("[red]/a<b>&?")
     text = report.plain_text(verification)
     assert "[red]/a<b>&" in text
+    assert "64x112x112" in text
+    assert "MISTRUSTED" in text.splitlines()[2]
     table = text.splitlines()[1:3]
     assert all(len(line) <= report.WIDTH for line in table)
