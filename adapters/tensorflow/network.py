@@ -1,0 +1,33 @@
+"""A graph as a function of TensorFlow tensors, to be traced by tf.function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from adapters.network_nodes import network_nodes
+from adapters.tensorflow.operators import OPERATORS, unsupported_reason
+from adapters.tensorflow.tensor import Tensor, channels_last
+from columnar_nn.graph import Graph
+
+
+def network(graph: Graph) -> Callable[[Any], list[Any]]:
+    """The function for `graph`: images [N, H, W, C] in, its outputs in ONNX's order out.
+
+    Weights become constants of the trace. Raises UnsupportedOperatorError.
+    """
+    nodes = network_nodes(graph, "tensorflow", OPERATORS, unsupported_reason)
+    # Integers are parameters of their node: shapes, axes, pads.
+    weights = {name: Tensor(w) for name, w in graph.weights.items() if w.dtype == np.float32}
+
+    def forward(image: Any) -> list[Any]:
+        tensors: dict[str, Tensor] = {**weights, graph.inputs[0].name: channels_last(image)}
+        for operands in nodes:
+            node = operands.node
+            inputs = [tensors.get(name) for name in node.inputs]
+            tensors[node.outputs[0]] = OPERATORS[node.op_type](operands, *inputs)
+        return [tensors[spec.name].in_onnx_order() for spec in graph.outputs]
+
+    return forward

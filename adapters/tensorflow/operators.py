@@ -1,0 +1,350 @@
+"""ONNX operators in TensorFlow: one function each, with the semantics of opset 21.
+
+A function takes the node (its shapes and constants known) and its float32 inputs, None for an
+absent one, each in either order of dimensions; it runs once, while tf.function traces.
+To add an operator: a function here, its line in OPERATORS, the same in adapters/pytorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from adapters.network_nodes import (
+    average_divisors,
+    output_shape,
+    pad_sources,
+    pad_widths,
+    padding,
+    reduced_axes,
+)
+from adapters.tensorflow.tensor import Tensor, aligned, channels_last, transposed
+from columnar_nn.shape_rules.layout import slice_bounds
+from columnar_nn.shape_rules.operands import Operands, fixed
+from columnar_nn.shape_rules.window import Window, conv_window, pool_window
+
+_CONV = {1: tf.nn.conv1d, 2: tf.nn.conv2d, 3: tf.nn.conv3d}
+_SPATIAL = {"Conv", "MaxPool", "AveragePool"}
+
+
+def unsupported_reason(operands: Operands) -> str | None:
+    """Why TensorFlow cannot run this node; None if it can."""
+    spatial_rank = len(operands.shape(0)) - 2
+    if operands.node.op_type in _SPATIAL and spatial_rank not in _CONV:
+        return f"{spatial_rank} spatial dimensions; TensorFlow has 1 to 3"
+    return None
+
+
+def conv(node: Operands, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    window = conv_window(node)
+    rank = len(window.output)
+    group, channels = node.attribute("group", 1), fixed(node.shape(0)[1], "channels")
+    images = _padded(x.with_channels_last(), padding(window, node.shape(0)[2:]), 0.0)
+    if rank == 2 and group == channels and group > 1 and len(set(window.strides)) == 1:
+        result = _depthwise(images, w, window, channels)
+    else:
+        filters = transposed(w.in_onnx_order(), [*range(2, 2 + rank), 1, 0])
+        strides, dilations = [1, *window.strides, 1], [1, *window.dilations, 1]
+        # TensorFlow fuses a grouped convolution with what follows and then cannot run it.
+        parts = [
+            _CONV[rank](part, part_filters, strides, "VALID", dilations=dilations)
+            for part, part_filters in zip(
+                tf.split(images, group, axis=-1) if group > 1 else [images],
+                tf.split(filters, group, axis=-1) if group > 1 else [filters],
+                strict=True,
+            )
+        ]
+        result = tf.concat(parts, axis=-1) if group > 1 else parts[0]
+    return channels_last(result if b is None else tf.nn.bias_add(result, b.value))
+
+
+def _depthwise(images: Any, w: Tensor, window: Window, channels: int) -> Any:
+    """Each channel with filters of its own; filters [C * multiplier, 1, kh, kw]."""
+    kernel = w.in_onnx_order()
+    multiplier = kernel.shape[0] // channels
+    filters = transposed(
+        kernel.reshape(channels, multiplier, *window.kernel_shape)
+        if isinstance(kernel, np.ndarray)
+        else tf.reshape(kernel, [channels, multiplier, *window.kernel_shape]),
+        [2, 3, 0, 1],
+    )
+    strides = [1, *window.strides, 1]
+    return tf.nn.depthwise_conv2d(images, filters, strides, "VALID", dilations=window.dilations)
+
+
+def max_pool(node: Operands, x: Tensor) -> Tensor:
+    return _pool(node, x, "MAX", float("-inf"))
+
+
+def average_pool(node: Operands, x: Tensor) -> Tensor:
+    window, spatial = pool_window(node), node.shape(0)[2:]
+    means = _pool(node, x, "AVG", 0.0)
+    divisors = average_divisors(window, spatial, bool(node.attribute("count_include_pad", 0)))
+    correction = np.float32(np.prod(window.kernel_shape)) / divisors
+    if (correction == 1).all():
+        return means
+    return means.map(lambda value: value * correction[..., np.newaxis])
+
+
+def _pool(node: Operands, x: Tensor, kind: str, outside: float) -> Tensor:
+    """The largest or mean element of each window, `outside` being in the padding."""
+    window = pool_window(node)
+    images = _padded(x.with_channels_last(), padding(window, node.shape(0)[2:]), outside)
+    dilated = max(window.dilations) > 1
+    # TensorFlow has no windows that are both dilated and strided: stride afterwards.
+    result = tf.nn.pool(
+        images,
+        window.kernel_shape,
+        kind,
+        strides=None if dilated else window.strides,
+        padding="VALID",
+        dilations=window.dilations if dilated else None,
+    )
+    if dilated:
+        places = zip(window.output, window.strides, strict=True)
+        steps = [slice(0, (count - 1) * stride + 1, stride) for count, stride in places]
+        result = result[(slice(None), *steps)]
+    return channels_last(result)
+
+
+def global_average_pool(node: Operands, x: Tensor) -> Tensor:
+    return x.map(lambda value: tf.reduce_mean(value, _spatial_axes(x), keepdims=True))
+
+
+def global_max_pool(node: Operands, x: Tensor) -> Tensor:
+    return x.map(lambda value: tf.reduce_max(value, _spatial_axes(x), keepdims=True))
+
+
+def batch_normalization(  # noqa: PLR0917 - ONNX has that many inputs
+    node: Operands, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
+) -> Tensor:
+    images, epsilon = x.with_channels_last(), node.attribute("epsilon", 1e-5)
+    statistics = scale.value, bias.value, mean.value, variance.value
+    if x.rank == 4:  # the operator that graph optimisation fuses with convolutions
+        result = tf.raw_ops.FusedBatchNormV3(
+            x=images,
+            **dict(zip(("scale", "offset", "mean", "variance"), statistics, strict=True)),
+            epsilon=epsilon,
+            is_training=False,
+        ).y
+    else:
+        result = tf.nn.batch_normalization(
+            images, mean.value, variance.value, bias.value, scale.value, epsilon
+        )
+    return channels_last(result)
+
+
+def lrn(node: Operands, x: Tensor) -> Tensor:
+    # tf.nn.lrn has no windows of even size.
+    size, images = node.attribute("size", 1), x.with_channels_last()
+    channels = fixed(node.shape(0)[1], "channels")
+    before_channels = [(0, 0)] * (x.rank - 1)
+    squares = tf.pad(images * images, [*before_channels, ((size - 1) // 2, size // 2)])
+    sums = tf.add_n([squares[..., i : i + channels] for i in range(size)])
+    scale = node.attribute("bias", 1.0) + node.attribute("alpha", 1e-4) / size * sums
+    return channels_last(images / scale ** node.attribute("beta", 0.75))
+
+
+def relu(node: Operands, x: Tensor) -> Tensor:
+    return x.map(tf.nn.relu)
+
+
+def leaky_relu(node: Operands, x: Tensor) -> Tensor:
+    return x.map(lambda value: tf.nn.leaky_relu(value, node.attribute("alpha", 0.01)))
+
+
+def prelu(node: Operands, x: Tensor, slope: Tensor) -> Tensor:
+    (value, slopes), last = aligned(x.rank, [x, slope])
+    return Tensor(tf.where(value < 0, slopes * value, value), last)
+
+
+def clip(
+    node: Operands, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
+) -> Tensor:
+    lowest, highest = node.constant(1, "min"), node.constant(2, "max")
+    if lowest is not None:
+        x = x.map(lambda value: tf.maximum(value, lowest.reshape(())))
+    if highest is not None:
+        x = x.map(lambda value: tf.minimum(value, highest.reshape(())))
+    return x
+
+
+def sigmoid(node: Operands, x: Tensor) -> Tensor:
+    return x.map(tf.sigmoid)
+
+
+def hard_sigmoid(node: Operands, x: Tensor) -> Tensor:
+    alpha, beta = node.attribute("alpha", 0.2), node.attribute("beta", 0.5)
+    return x.map(lambda value: tf.clip_by_value(alpha * value + beta, 0.0, 1.0))
+
+
+def hard_swish(node: Operands, x: Tensor) -> Tensor:
+    return x.map(lambda value: value * tf.nn.relu6(value + 3.0) / 6.0)
+
+
+def tanh(node: Operands, x: Tensor) -> Tensor:
+    return x.map(tf.tanh)
+
+
+def softmax(node: Operands, x: Tensor) -> Tensor:
+    return x.map(lambda value: tf.nn.softmax(value, axis=x.axis(node.attribute("axis", -1))))
+
+
+def log_softmax(node: Operands, x: Tensor) -> Tensor:
+    return x.map(lambda value: tf.nn.log_softmax(value, axis=x.axis(node.attribute("axis", -1))))
+
+
+def add(node: Operands, a: Tensor, b: Tensor) -> Tensor:
+    return _broadcasting(node, tf.add, a, b)
+
+
+def sub(node: Operands, a: Tensor, b: Tensor) -> Tensor:
+    return _broadcasting(node, tf.subtract, a, b)
+
+
+def mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
+    return _broadcasting(node, tf.multiply, a, b)
+
+
+def div(node: Operands, a: Tensor, b: Tensor) -> Tensor:
+    return _broadcasting(node, tf.divide, a, b)
+
+
+def gemm(node: Operands, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
+    transposes = bool(node.attribute("transA", 0)), bool(node.attribute("transB", 0))
+    product = tf.matmul(a.value, b.value, *transposes)
+    product = product if alpha == 1 else alpha * product
+    if c is None:
+        return Tensor(product)
+    if beta == 1 and node.shape(2) == (product.shape[1],):
+        return Tensor(tf.nn.bias_add(product, c.value))
+    return Tensor(product + beta * c.value)
+
+
+def mat_mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
+    left, right = a.in_onnx_order(), b.in_onnx_order()
+    if min(a.rank, b.rank) >= 2:
+        return Tensor(tf.matmul(left, right))
+    left = left if a.rank > 1 else left[np.newaxis]
+    right = right if b.rank > 1 else right[:, np.newaxis]
+    return Tensor(tf.reshape(tf.matmul(left, right), _target(node)))
+
+
+def identity(node: Operands, x: Tensor) -> Tensor:
+    return x
+
+
+def reshape(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    """Flatten, Reshape, Squeeze and Unsqueeze: elements keep their order."""
+    return Tensor(tf.reshape(x.in_onnx_order(), _target(node)))
+
+
+def transpose(node: Operands, x: Tensor) -> Tensor:
+    order = node.integers("perm", range(x.rank)[::-1])
+    return Tensor(transposed(x.in_onnx_order(), order))
+
+
+def concat(node: Operands, *tensors: Tensor) -> Tensor:
+    values, last = aligned(tensors[0].rank, tensors)
+    axis = Tensor(values[0], last).axis(node.attribute("axis", 0))
+    return Tensor(tf.concat(values, axis), last)
+
+
+def pad(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    widths, mode = pad_widths(node), node.attribute("mode", "constant")
+    sizes = {axis: fixed(node.shape(0)[axis], f"axis {axis}") for axis in widths}
+    value = x.value
+    if mode != "constant":
+        for axis, (before, after) in widths.items():
+            sources = pad_sources(sizes[axis], before, after, mode)
+            value = tf.gather(value, sources, axis=x.axis(axis))
+        return Tensor(value, x.channels_last)
+    index, added = [slice(None)] * x.rank, [(0, 0)] * x.rank
+    for axis, (before, after) in widths.items():
+        index[x.axis(axis)] = slice(max(0, -before), sizes[axis] - max(0, -after))
+        added[x.axis(axis)] = (max(0, before), max(0, after))
+    fill = node.constant(2, "the padding value")
+    constant = 0.0 if fill is None else fill.item()
+    return Tensor(tf.pad(value[tuple(index)], added, constant_values=constant), x.channels_last)
+
+
+def slice_(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    index = [slice(None)] * x.rank
+    for axis, bounds in slice_bounds(node).items():
+        index[x.axis(axis)] = bounds
+    return x.map(lambda value: value[tuple(index)])
+
+
+def reduce_mean(node: Operands, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    reduced = [x.axis(axis) for axis in reduced_axes(node)]
+    if not reduced:
+        return x
+    means = x.map(lambda value: tf.reduce_mean(value, reduced, keepdims=True))
+    if node.attribute("keepdims", 1):
+        return means
+    return Tensor(tf.reshape(means.in_onnx_order(), _target(node)))
+
+
+def _broadcasting(
+    node: Operands, function: Callable[[Any, Any], Any], a: Tensor, b: Tensor
+) -> Tensor:
+    (left, right), last = aligned(len(output_shape(node)), [a, b])
+    return Tensor(function(left, right), last)
+
+
+def _target(node: Operands) -> list[int]:
+    """The shape of the output as tf.reshape takes it."""
+    return [-1 if size is None else size for size in output_shape(node)]
+
+
+def _spatial_axes(x: Tensor) -> list[int]:
+    return [x.axis(axis) for axis in range(2, x.rank)]
+
+
+def _padded(images: Any, widths: Sequence[tuple[int, int]], value: float) -> Any:
+    """The spatial dimensions of images with channels last padded by (before, after)."""
+    if not any(before or after for before, after in widths):
+        return images
+    return tf.pad(images, [(0, 0), *widths, (0, 0)], constant_values=value)
+
+
+OPERATORS: dict[str, Callable[..., Tensor]] = {
+    "Add": add,
+    "AveragePool": average_pool,
+    "BatchNormalization": batch_normalization,
+    "Clip": clip,
+    "Concat": concat,
+    "Conv": conv,
+    "Div": div,
+    "Dropout": identity,
+    "Flatten": reshape,
+    "Gemm": gemm,
+    "GlobalAveragePool": global_average_pool,
+    "GlobalMaxPool": global_max_pool,
+    "HardSigmoid": hard_sigmoid,
+    "HardSwish": hard_swish,
+    "Identity": identity,
+    "LRN": lrn,
+    "LeakyRelu": leaky_relu,
+    "LogSoftmax": log_softmax,
+    "MatMul": mat_mul,
+    "MaxPool": max_pool,
+    "Mul": mul,
+    "PRelu": prelu,
+    "Pad": pad,
+    "ReduceMean": reduce_mean,
+    "Relu": relu,
+    "Reshape": reshape,
+    "Sigmoid": sigmoid,
+    "Slice": slice_,
+    "Softmax": softmax,
+    "Squeeze": reshape,
+    "Sub": sub,
+    "Tanh": tanh,
+    "Transpose": transpose,
+    "Unsqueeze": reshape,
+}

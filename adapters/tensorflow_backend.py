@@ -1,0 +1,141 @@
+"""TensorFlow on CPU: the graph as one tf.function, executed as it is or compiled by XLA."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.base import Backend, Configuration, Description
+from columnar_nn import tensor_column
+from columnar_nn.errors import MissingPackageError, UsageError
+
+
+class TensorFlowBackend(Backend):
+    """The network in TensorFlow, channels last, weights as constants of the traced function."""
+
+    name = "tensorflow"
+    package = "tensorflow"
+    extra = "tensorflow"
+    configurations: ClassVar[Mapping[str, Configuration]] = {
+        "function": Configuration("tf.function", "default"),
+        "xla": Configuration("tf.function compiled by XLA (jit_compile)", "best"),
+    }
+
+    @classmethod
+    def import_framework(cls) -> None:
+        try:
+            import tensorflow  # noqa: F401
+        except ImportError:
+            raise MissingPackageError(cls.package, cls.extra) from None
+
+    def _build(self) -> None:
+        import tensorflow as tf
+
+        from adapters.tensorflow.network import network
+
+        _set_threads(self.settings.threads)
+        shape = self.graph.inputs[0].shape
+        channels_last = (None, *shape[2:], shape[1]) if len(shape) > 2 else (None, *shape[1:])
+        self._order = [0, *range(2, len(shape)), 1] if len(shape) > 2 else None
+        signature = [tf.TensorSpec(channels_last, tf.float32)]
+        xla = self.settings.configuration == "xla"
+        self._function = tf.function(
+            network(self.graph), input_signature=signature, jit_compile=True if xla else None
+        )
+        self._convert = tf.function(self._converted, reduce_retracing=True)
+        rows = self.settings.batch_size
+        self._example = tf.zeros((rows, *(int(size or 1) for size in channels_last[1:])))
+        self._function.get_concrete_function()
+        if xla:  # which compiles for each number of rows when it first meets it
+            self._function(self._example)
+
+    def _converted(self, images: Any) -> Any:
+        """Pixels / 255, channels last; traced once for each type of image."""
+        import tensorflow as tf
+
+        if images.dtype == tf.uint8:
+            images = tf.cast(images, tf.float32) / 255.0
+        return images if self._order is None else tf.transpose(images, self._order)
+
+    def _to_input(self, batch: pa.RecordBatch) -> Any:
+        import tensorflow as tf
+
+        return self._convert(tf.convert_to_tensor(tensor_column.to_numpy(batch.column("image"))))
+
+    def _compute(self, model_input: Any) -> Any:
+        return self._function(model_input)
+
+    def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
+        return [tensor.numpy() for tensor in result]
+
+    def describe(self) -> Description:
+        import tensorflow as tf
+        from tensorflow.python.util import _pywrap_util_port
+
+        one_dnn = _pywrap_util_port.IsMklEnabled()
+        notes = [
+            f"oneDNN is {'on' if one_dnn else 'off'}: TensorFlow's choice for this CPU, unless "
+            "TF_ENABLE_ONEDNN_OPTS says otherwise"
+        ]
+        if self.settings.algorithm != "auto":
+            notes.append(f"its library chooses the algorithm, not {self.settings.algorithm}")
+        return Description(
+            versions={"tensorflow": tf.__version__},
+            precision="float32",
+            layout="NHWC",
+            algorithm=self._convolution_algorithm(),
+            threads=tf.config.threading.get_intra_op_parallelism_threads(),
+            notes=tuple(notes),
+        )
+
+    def _convolution_algorithm(self) -> str:
+        """Which kernels convolve, as the program that TensorFlow or XLA executed says."""
+        import tensorflow as tf
+        from tensorflow.python.eager import context
+
+        if self.settings.configuration == "xla":
+            program = self._function.experimental_get_compiler_ir(self._example)("optimized_hlo")
+            calls = re.findall(
+                r" convolution(?=\()|(?<=custom_call_target=\")[^\"]*conv[^\"]*", program
+            )
+            return _counted(f"XLA {call.strip()}" for call in calls)
+        context.enable_run_metadata()
+        try:  # of a function that is new: only those are reported
+            fresh = tf.function(self._function.python_function)
+            fresh(self._example)
+            metadata = context.export_run_metadata()
+        finally:
+            context.disable_run_metadata()
+        return _counted(
+            node.op
+            for function in metadata.function_graphs
+            for partition in function.partition_graphs
+            for node in partition.node
+            if "Conv" in node.op
+        )
+
+
+def _counted(names: Iterable[str]) -> str:
+    """The names with how often each occurs, e.g. "_FusedConv2D x7"."""
+    counts = Counter(names)
+    return ", ".join(f"{name} x{count}" for name, count in counts.items()) or "no convolution"
+
+
+def _set_threads(threads: int) -> None:
+    """Sizes TensorFlow's pools; raises UsageError if they already have another size."""
+    import tensorflow as tf
+
+    threading = tf.config.threading
+    try:
+        threading.set_intra_op_parallelism_threads(threads)
+        threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        raise UsageError(
+            f"TensorFlow already runs with {threading.get_intra_op_parallelism_threads()} "
+            f"thread(s) in this process: start another one for {threads}"
+        ) from None
