@@ -91,4 +91,6 @@ class VeloxBackend(Backend):
         return program
 
     def _to_arrays(self, result: Program) -> Sequence[np.ndarray]:
-        return result.outputs()
+        # A flattened output is the tensor that it is made of, which has another shape.
+        shapes = [spec.shape[1:] for spec in self.graph.outputs]
+        return [a.reshape(len(a), *s) for a, s in zip(result.outputs(), shapes, strict=True)]
