@@ -17,8 +17,8 @@ from bench.golden.verify import Verification
 from bench.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 
 WIDTH = 100
-_NAME_WIDTH = 13
-_OPERATOR_WIDTH = 7
+_NAME_WIDTH = 12
+_OPERATOR_WIDTH = 8
 _UNKNOWN = "-"
 
 
