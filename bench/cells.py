@@ -19,11 +19,12 @@ _DOUBT = 5.0
 
 @dataclass(frozen=True)
 class Selection:
-    """One backend in one configuration."""
+    """One backend in one configuration, on as many threads as it may use unless fewer are said."""
 
     backend: str
     configuration: str
     description: str = ""
+    threads: int | None = None
 
     @property
     def label(self) -> str:

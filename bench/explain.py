@@ -76,8 +76,8 @@ def text(executable: Executable, analysis: Analysis | None) -> str:
             f"wall time {nanos_text(stats.wall_nanos)}, of which kernels "
             f"{nanos_text(kernel_nanos)} over all drivers; profiling added "
             f"{max(0.0, analysis.profiling_overhead):.1%}",
-            f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s (matrix product), "
-            f"{peak.gigabytes_per_second:.1f} GB/s (copy)",
+            f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s (multiply-adds), "
+            f"{peak.gigabytes_per_second:.1f} GB/s (memory)",
         ]
     )
 

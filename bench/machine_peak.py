@@ -1,25 +1,32 @@
-"""What one core of this machine can do at most, measured: the two lines of a roofline."""
+"""What this machine can do at most, measured: the lines of a roofline (Williams et al., 2009)."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-MATRIX_ROWS = 768
-COPY_BYTES = 64 * 2**20
-REPEATS = 7
+from columnar_nn.kernels import roofline
+from columnar_nn.kernels.layout import aligned
+
+MEMORY_BYTES = 128 * 2**20
+"""Bytes of the arrays that stand for memory: far more than any core's share of a cache."""
+
+REPEATS = 25
+
+_TURN_S = 0.004
+"""Seconds of one of the REPEATS; shorter ones would measure the clock and the first touch."""
 
 
 @dataclass(frozen=True)
 class MachinePeak:
     """Of one thread: float32 operations and bytes to or from memory, both a nanosecond.
 
-    A multiply-add is two operations. The first is what a large matrix product by NumPy's BLAS
-    reaches, a little below the processor's limit; the second what copying large arrays does.
+    A multiply-add is two operations. The first is what independent multiply-adds in registers
+    reach, the second STREAM's triad.
     """
 
     gflops: float
@@ -31,24 +38,72 @@ class MachinePeak:
 
 
 def measure() -> MachinePeak:
-    """Takes about a third of a second; the best of several runs of each."""
-    a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS), np.float32)
-    product = np.empty_like(a)
-    source = np.ones(COPY_BYTES // 4, np.float32)
-    target = np.empty_like(source)
-    with threadpool_limits(1):
-        seconds = _best(lambda: np.matmul(a, a, out=product))
-    gflops = 2 * MATRIX_ROWS**3 / seconds / 1e9
-    copied = _best(lambda: np.copyto(target, source))
-    return MachinePeak(gflops, 2 * COPY_BYTES / copied / 1e9)
+    """Takes about half a second; the best of several runs of each."""
+    return MachinePeak(gflops(), gigabytes_per_second("triad", MEMORY_BYTES))
 
 
-def _best(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of several runs, after one that warms up."""
-    work()
-    times = []
-    for _ in range(REPEATS):
+def gflops(threads: int = 1) -> float:
+    """Multiply-adds of float32 vectors in registers, on every thread at once, as GFLOP/s."""
+    values = [np.zeros(roofline.lanes(), np.float32) for _ in range(threads)]
+
+    def work(thread: int, repeats: int) -> None:
+        roofline.multiply_adds(repeats, 0.5, 1.0, values[thread])
+
+    return 2 * roofline.lanes() * _rate(work, threads)
+
+
+def gigabytes_per_second(name: str, num_bytes: int, threads: int = 1) -> float:
+    """Bandwidth of the kernel `name` (see kernels.roofline.STREAMS), arrays of each thread its own.
+
+    The arrays of a thread are `num_bytes` in all: below the size of a cache, they stay in it.
+    """
+    arrays = roofline.STREAMS[name]
+    step = roofline.step_floats()
+    floats = max(1, num_bytes // 4 // arrays // step) * step
+    sources, targets = [], []
+    for _ in range(threads):
+        sources.append(_ones(floats * (2 if name == "triad" else 1)))
+        targets.append(_ones(step if name == "read" else floats))
+
+    def work(thread: int, repeats: int) -> None:
+        roofline.stream(name, repeats, sources[thread], targets[thread])
+
+    return 4 * floats * arrays * _rate(work, threads)
+
+
+def _ones(floats: int) -> np.ndarray:
+    array = aligned(4 * floats).view(np.float32)
+    array[:] = 1  # memory that was never written is one page of zeros
+    return array
+
+
+def _rate(work: Callable[[int, int], None], threads: int) -> float:
+    """Most repetitions of `work(thread, repetitions)` a nanosecond, over all threads."""
+    work(0, 1)
+    repeats = 1
+    while (seconds := _seconds(work, 1, repeats)) < _TURN_S / 2:
+        repeats = max(2 * repeats, int(repeats * _TURN_S / (seconds + 1e-6)))
+    best = min(_seconds(work, threads, repeats) for _ in range(REPEATS))
+    return threads * repeats / best / 1e9
+
+
+def _seconds(work: Callable[[int, int], None], threads: int, repeats: int) -> float:
+    """From when every thread is ready to when the last one is done."""
+    if threads == 1:
         start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+        work(0, repeats)
+        return time.perf_counter() - start
+    ready = threading.Barrier(threads + 1)
+
+    def run(thread: int) -> None:
+        ready.wait()
+        work(thread, repeats)
+
+    running = [threading.Thread(target=run, args=(thread,)) for thread in range(threads)]
+    for thread in running:
+        thread.start()
+    ready.wait()
+    start = time.perf_counter()
+    for thread in running:
+        thread.join()
+    return time.perf_counter() - start

@@ -94,7 +94,7 @@ class Comparison:
             samples=options.samples,
             batch_size=options.batch_size,
             algorithm=options.algorithm,
-            cpus=options.cpus,
+            cpus=options.cpus[: selection.threads],
             limits=options.limits,
             folder=folder,
         )

@@ -2,8 +2,8 @@
 
 Started by bench/worker_process.py, which sets the environment. Each command and each reply is
 one JSON line on a socket that nothing else knows of, so that whatever a framework prints
-cannot corrupt them. A command names a method of worker_session.Session; the reply is what the
-method returns, or {"failure": ..., "reason": ...}.
+cannot corrupt them. A command names a method of the session, a worker_session.Session; the
+reply is what the method returns, or {"failure": ..., "reason": ...}.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import traceback
+from importlib import import_module
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -28,9 +29,8 @@ def main() -> None:
         if start["cpus"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, start["cpus"])
         # Imported here: NumPy and Arrow size their thread pools by the CPUs they find.
-        from bench.worker_session import Session
-
-        session = Session(started=start["started"])
+        module, _, name = start["session"].partition(":")
+        session = getattr(import_module(module), name)(started=start["started"])
         with socket.socket(fileno=start["socket"]).makefile("rwb") as lines:
             for line in lines:
                 lines.write(json.dumps(_answer(session, json.loads(line))).encode() + b"\n")

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,6 +37,9 @@ _FIXED_VARIABLES = {
     "CUDA_VISIBLE_DEVICES": "",  # CPUs are compared, whatever else the machine has
     "PYTHONHASHSEED": "0",
 }
+SESSION = "bench.worker_session:Session"
+"""Whose methods the commands are: module and class, imported in the worker."""
+
 _CLOSE_TIMEOUT_S = 5.0
 _LOG_TAIL_BYTES = 8192
 
@@ -68,17 +71,29 @@ class WorkerProcess:
     """One worker process, in a session and process group of its own.
 
     `folder` must be an existing empty folder: the worker's working directory and log.
+    `variables` are added to its environment.
     """
 
-    def __init__(self, folder: Path, cpus: Sequence[int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cpus: Sequence[int],
+        session: str = SESSION,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._log = folder / "output.log"
         ours, theirs = socket.socketpair()
         with theirs, self._log.open("wb") as log:
-            start = {"socket": theirs.fileno(), "cpus": list(cpus), "started": time.monotonic()}
+            start = {
+                "socket": theirs.fileno(),
+                "cpus": list(cpus),
+                "session": session,
+                "started": time.monotonic(),
+            }
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bench.worker", json.dumps(start)],
                 cwd=folder,
-                env=environment(len(cpus)),
+                env=environment(len(cpus)) | dict(variables or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

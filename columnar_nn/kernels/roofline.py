@@ -1,0 +1,64 @@
+"""The two kinds of kernel that measure a core: multiply-adds alone, and memory alone.
+
+Nothing here takes times; calls release the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from columnar_nn.errors import UsageError
+from columnar_nn.kernels import host
+from columnar_nn.kernels.emit.roofline import ACCUMULATORS, UNROLL
+from columnar_nn.kernels.jit import Kernel
+from columnar_nn.kernels.layout import address
+
+STREAMS = {"read": 1, "copy": 2, "triad": 3}
+"""Arrays that each memory kernel reads or writes, as STREAM counts them: what a store fetches
+of the line it will overwrite is not counted."""
+
+
+def lanes() -> int:
+    """float32 values that `multiply_adds` updates in each repetition."""
+    return ACCUMULATORS * host.vector_width()
+
+
+def step_floats() -> int:
+    """float32 values of an array that a memory kernel handles in one step: its granularity."""
+    return UNROLL * host.vector_width()
+
+
+def multiply_adds(repeats: int, a: float, b: float, values: np.ndarray) -> None:
+    """values = a * values + b, `repeats` times in registers; float32 [lanes()], in place.
+
+    Executes repeats * lanes() multiply-adds.
+    """
+    operands = np.array([a, b], np.float32)
+    _function("multiply_adds", 3)(repeats, address(operands), address(values))
+
+
+def stream(name: str, repeats: int, source: np.ndarray, target: np.ndarray) -> None:
+    """Runs the memory kernel `name` of STREAMS over float32 arrays, `repeats` times.
+
+    read   target[step_floats()] = sums of `source`, over steps and repetitions
+    copy   target = source
+    triad  target = first half of source + 3 * second half
+
+    Arrays are multiples of step_floats() long; raises UsageError where they do not fit.
+    """
+    count = source.size // 2 if name == "triad" else source.size
+    fitting = step_floats() if name == "read" else count
+    if count % step_floats() or source.size % count or target.size != fitting:
+        raise UsageError(f"{name} of {source.size} floats into {target.size}: sizes do not fit")
+    steps = count // step_floats()
+    _function(name, 4)(repeats, steps, address(source), address(target))
+
+
+@functools.cache
+def _function(name: str, num_arguments: int) -> Callable[..., None]:
+    kernel = Kernel("roofline", name, num_arguments=num_arguments)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * num_arguments)(kernel.address)
