@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import cells, inputs
+from bench import cells, cold_start, inputs
 from bench.cell_state import CellState, Limits
 from bench.cells import Selection
 from bench.inputs import Inputs, Truth
@@ -70,24 +70,15 @@ class Contender:
     def _spawn(self) -> dict[str, Any]:
         folder = tempfile.mkdtemp(prefix="worker-", dir=self._folder)
         self._worker = WorkerProcess(Path(folder), self._cpus)
-        imported = self._ask("import_framework", backend=self.selection.backend)
-        built = self._ask(
-            "build",
-            graph=str(self._data.graph),
-            configuration=self.selection.configuration,
+        return cold_start.start(
+            self._ask,
+            self._data,
+            self.selection.backend,
+            self.selection.configuration,
             threads=len(self._cpus),
             batch_size=self._batch_size,
             algorithm=self._algorithm,
         )
-        first = self._ask("run", images=str(self._data.images), samples=1, batch_size=1)
-        return {
-            "process_s": imported["process_seconds"],
-            "import_s": imported["seconds"],
-            "build_s": built["seconds"],
-            "first_inference_s": first["times"][0],
-            "cold_start_s": first["since_start"],
-            "start_rss_bytes": imported["start_rss_bytes"],
-        }
 
     def outputs_for(self, images: Path, samples: int, batch_size: int, outputs: Path) -> float:
         """Runs another Arrow file once and writes its outputs; seconds. Raises WorkerError."""
@@ -117,6 +108,9 @@ class Contender:
         reply = self._attempt(
             cell, outputs=str(outputs), prime=short, min_runs=_CALIBRATION_RUNS if short else 1
         )
+        if reply is not None and min(reply["times"]) > self._limits.budget:
+            # The first run of a batch size may have been its compilation.
+            reply = self._attempt(cell, outputs=str(outputs))
         if reply is None:
             return
         cell.calibrated = min(reply["times"])

@@ -27,7 +27,7 @@ from columnar_nn.graph import Graph
 ROUNDS = 5
 """Turns into which a cell's runs are divided."""
 
-REFERENCE_BUDGET_S = 10.0
+REFERENCE_BUDGET_S = 5.0
 """Seconds that computing the reference outputs may take; with more images, some are chosen."""
 
 _MIN_REFERENCE_ROWS = 16
