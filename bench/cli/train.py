@@ -1,0 +1,89 @@
+"""`cnn-bench train`: a network's weights, learnt with PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from bench.data.dataset import open_dataset
+from bench.training import Recipe, evaluate
+from bench.training import train as train_graph
+from columnar_nn import models, onnx_io
+from columnar_nn.errors import UsageError
+
+_DEFAULT = Recipe()
+
+
+def train(
+    *,
+    out: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    model: Annotated[
+        str,
+        typer.Option(help="Network to train from random weights, or an .onnx file to go on with."),
+    ] = "plain9",
+    data: Annotated[
+        str, typer.Option(help="photo10, synthetic, or a CIFAR-10 folder or .tar.gz.")
+    ] = "photo10",
+    seed: Annotated[int, typer.Option(help="Draws the order of the images.")] = _DEFAULT.seed,
+    crops: Annotated[
+        int,
+        typer.Option(min=0, help="Small crops shown to the layers before the last convolution."),
+    ] = _DEFAULT.crops,
+    images: Annotated[
+        int, typer.Option(min=0, help="Images shown to the whole network.")
+    ] = _DEFAULT.images,
+    batch_size: Annotated[int, typer.Option(min=2)] = _DEFAULT.batch_size,
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = _DEFAULT.learning_rate,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads of PyTorch; another number rounds otherwise.")
+    ] = _DEFAULT.threads,
+) -> None:
+    """Train a network with PyTorch and write it as ONNX.
+
+    The network learns from the data's training split; its accuracy on the test split is printed.
+    Without options: how the weights of plain9 that come with cnn-bench were made.
+    """
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
+    recipe = Recipe(
+        seed=seed,
+        threads=threads,
+        batch_size=batch_size,
+        crops=crops,
+        images=images,
+        learning_rate=learning_rate,
+    )
+    graph = onnx_io.load(model) if model.endswith(".onnx") else models.build(model)
+    test = open_dataset(data)
+    training = open_dataset(data, split="train")
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, step: int, steps: int, loss: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=steps)
+            bar.update(tasks[stage], completed=step, description=f"{stage}, loss {loss:.3f}")
+
+        trained = train_graph(graph, training, recipe, show)
+    onnx_io.save(trained, out)
+    result = evaluate(trained, test)
+    print(f"wrote {out}: accuracy {result.accuracy:.1%} on {test.num_rows:,} images of {test.name}")
+    if result.dead_channels:
+        print(f"dead channels: {', '.join(result.dead_channels)}")

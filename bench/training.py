@@ -1,0 +1,363 @@
+"""Networks trained with PyTorch, on the CPU, repeatably.
+
+plain9 resists plain gradient descent: its last convolution has one filter, through which every
+gradient must pass, and which soon dies behind its ReLU. Four things that leave no trace in the
+finished network make it learn:
+
+- batch normalisation (arXiv:1502.03167) after each convolution that has a bias, folded into the
+  convolution's weights in the end;
+- a helper that classifies by the channel means of what the last convolution sees, as in deeply
+  supervised nets (arXiv:1409.5185), dropped in the end;
+- training all but the dense layer first, on small random crops, which cost a tenth of an image:
+  there a classifier of channel means stands in for the dense layer, which then begins as that
+  classifier, every position of the image having an equal say;
+- where only one channel is left, beginning with the classes in a row along it, for that is the
+  only way to tell them apart by its mean, and a random beginning rarely finds it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.batch_normalization import fold_inserted, insert
+from bench.data.dataset import Dataset
+from columnar_nn import tensor_column
+from columnar_nn.errors import InvalidDataError, InvalidModelError, MissingPackageError
+from columnar_nn.graph import Graph, Node, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_PARAMETERS = ("Conv", "Gemm", "BatchNormalization")
+"""Operators whose second and third inputs are learnt."""
+
+_EVALUATION_BATCH = 250
+
+LEVEL_DEVIATION = 0.4
+"""About the distance of neighbouring levels when ten classes lie in a row with variance 1."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the same recipe, data, PyTorch and CPU give the same weights.
+
+    `crops` random squares of `crop_side` pixels, then `images` whole ones, are shown in batches
+    of `batch_size`. The learning rate rises over a fifth of either stage, then falls to nothing.
+    """
+
+    seed: int = 0
+    threads: int = 1
+    batch_size: int = 64
+    crops: int = 160_000
+    crop_side: int = 16
+    images: int = 16_000
+    learning_rate: float = 3e-3
+    helper_weight: float = 0.3
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy on a data set, and the channels behind a ReLU that were zero for all of it."""
+
+    accuracy: float
+    dead_channels: tuple[str, ...]
+
+
+Progress = Callable[[str, int, int, float], None]
+"""Told the stage, the steps done, the steps there are, and the mean of recent losses."""
+
+
+def train(graph: Graph, training: Dataset, recipe: Recipe, progress: Progress) -> Graph:
+    """`graph` with trained weights; its nodes stay as they are. The data is held in memory.
+
+    The graph must take one image and end in a Conv, other layers, a Flatten and a Gemm. Raises
+    MissingPackageError without PyTorch, InvalidModelError and UnsupportedOperatorError for a
+    network that cannot be trained, InvalidDataError if a class has no image.
+    """
+    torch = _torch()
+    if 0 in training.label_counts:
+        missing = training.classes[training.label_counts.index(0)]
+        raise InvalidDataError(
+            f"{training.name}: no image of class {missing}; every class needs some"
+        )
+    with _repeatable(recipe):
+        normalized = insert(graph)
+        weights = {name: torch.tensor(w) for name, w in normalized.weights.items()}
+        trainer = _Trainer(training, _ends(normalized), weights, recipe, progress)
+        trainer.fit_body(normalized)
+        trainer.fit(normalized)
+    learnt = {name: w.detach().numpy().copy() for name, w in weights.items()}
+    return fold_inserted(replace(normalized, weights=learnt))
+
+
+def evaluate(graph: Graph, data: Dataset) -> Evaluation:
+    """How well `graph` does on `data`, one pass; raises as `train` does."""
+    torch = _torch()
+    relus = [node.outputs[0] for node in graph.nodes if node.op_type == "Relu"]
+    network = _Network(graph, {name: torch.tensor(w) for name, w in graph.weights.items()})
+    alive: dict[str, Tensor] = {}
+    correct = 0
+    for batch in data.batches(data.num_rows, _EVALUATION_BATCH):
+        with torch.no_grad():
+            tensors = network(_as_input(tensor_column.to_numpy(batch.column("image"))))
+        predictions = tensors[graph.outputs[0].name].argmax(1)
+        correct += int((predictions.numpy() == batch.column("label").to_numpy()).sum())
+        for name in relus:
+            seen = (tensors[name] > 0).transpose(0, 1).flatten(1).any(1)
+            alive[name] = seen | alive.get(name, seen)
+    dead = [
+        f"{name}[{channel}]" for name in relus for channel in np.flatnonzero(~alive[name].numpy())
+    ]
+    return Evaluation(correct / data.num_rows, tuple(dead))
+
+
+class _Network:
+    """Runs a graph on tensors: image [N, C, H, W] in, every tensor by name out."""
+
+    def __init__(self, graph: Graph, weights: dict[str, Tensor]) -> None:
+        from adapters.network_nodes import network_nodes
+        from adapters.pytorch.operators import OPERATORS, unsupported_reason
+
+        self._nodes = network_nodes(graph, "PyTorch", OPERATORS, unsupported_reason)
+        self._operators = OPERATORS
+        self._graph = graph
+        self._weights = weights
+
+    def parameters(self) -> list[Tensor]:
+        """The weights that are learnt: no statistics, no constants."""
+        names = [
+            name
+            for operands in self._nodes
+            if operands.node.op_type in _PARAMETERS
+            for name in operands.node.inputs[1:3]
+        ]
+        return [self._weights[name].requires_grad_() for name in dict.fromkeys(names)]
+
+    def __call__(self, image: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """All tensors; when `training`, batches are normalised by their own statistics."""
+        tensors = {**self._weights, self._graph.inputs[0].name: image}
+        for operands in self._nodes:
+            node = operands.node
+            inputs = [tensors.get(name) for name in node.inputs]
+            if training and node.op_type == "BatchNormalization":
+                output = _normalize_batch(node.attributes, inputs)
+            else:
+                output = self._operators[node.op_type](operands, *inputs)
+            tensors[node.outputs[0]] = output
+        return tensors
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Tensors and weights where a network ends.
+
+    `last_seen` is what its last convolution reads, `pooled` what Flatten reads, `weight` and
+    `bias` those of the Gemm that follows, `logits` its output.
+    """
+
+    last_seen: str
+    pooled: str
+    weight: str
+    bias: str
+    logits: str
+
+
+class _Trainer:
+    """The data, the classifiers of channel means and the random numbers of both stages."""
+
+    def __init__(
+        self,
+        data: Dataset,
+        ends: _Ends,
+        weights: dict[str, Tensor],
+        recipe: Recipe,
+        progress: Progress,
+    ) -> None:
+        torch = _torch()
+        (rows,) = data.batches(data.num_rows, data.num_rows)
+        self._images = tensor_column.to_numpy(rows.column("image"))
+        self._labels = torch.from_numpy(rows.column("label").to_numpy().astype(np.int64))
+        self._ends, self._weights = ends, weights
+        self._recipe, self._progress = recipe, progress
+        self._random = np.random.default_rng(recipe.seed)
+        self._loss = torch.nn.functional.cross_entropy
+        num_classes = len(weights[ends.bias])
+        self._helper: Any = torch.nn.LazyLinear(num_classes)
+        self._classifier: Any = torch.nn.LazyLinear(num_classes)
+
+    def fit_body(self, graph: Graph) -> None:
+        """Trains what comes before Flatten on crops, then begins the dense layer."""
+        torch = _torch()
+        body = _Network(_body(graph, self._ends, self._recipe.crop_side), self._weights)
+
+        def loss(images: np.ndarray, labels: Tensor) -> Tensor:
+            tensors = body(_as_input(self._crop(images)), training=True)
+            logits = self._classifier(_channel_means(tensors[self._ends.pooled]))
+            return self._loss(logits, labels) + self._helper_loss(tensors, labels)
+
+        tensors = body(_as_input(self._crop(self._images[:1])))
+        # The classifiers learn how many channels there are from their first input.
+        self._classifier(_channel_means(tensors[self._ends.pooled]).detach())
+        self._helper(_channel_means(tensors[self._ends.last_seen]).detach())
+        normalizations = [node for node in graph.nodes if node.op_type == "BatchNormalization"]
+        if normalizations and self._classifier.in_features == 1:
+            self._line_up(normalizations[-1])
+        learnt = [*body.parameters(), *self._classifier.parameters(), *self._helper.parameters()]
+        self._descend("crops", self._recipe.crops, learnt, loss)
+        with torch.no_grad():
+            channels = self._classifier.weight
+            weight, bias = self._weights[self._ends.weight], self._weights[self._ends.bias]
+            positions = weight.shape[1] // channels.shape[1]
+            weight.copy_(channels.repeat_interleave(positions, 1) / positions)
+            bias.copy_(self._classifier.bias)
+
+    def _line_up(self, normalization: Node) -> None:
+        """Begins with class c expected at the c-th of equidistant levels of the one channel.
+
+        The levels have the mean and variance that `normalization`, the last one, is set to give;
+        the classifier is that of normal distributions of deviation LEVEL_DEVIATION about them.
+        """
+        torch = _torch()
+        _, scale, bias, _, _ = normalization.inputs
+        half = math.sqrt(3.0)
+        with torch.no_grad():
+            self._weights[scale].fill_(1.0)
+            self._weights[bias].fill_(half)
+            levels = torch.linspace(0.0, 2.0 * half, len(self._classifier.bias))
+            variance = LEVEL_DEVIATION**2
+            self._classifier.weight.copy_((levels / variance)[:, None])
+            self._classifier.bias.copy_(-(levels**2) / (2.0 * variance))
+
+    def fit(self, graph: Graph) -> None:
+        """Trains the whole network on whole images."""
+        network = _Network(graph, self._weights)
+
+        def loss(images: np.ndarray, labels: Tensor) -> Tensor:
+            tensors = network(_as_input(images), training=True)
+            own = self._loss(tensors[self._ends.logits], labels)
+            return own + self._helper_loss(tensors, labels)
+
+        learnt = [*network.parameters(), *self._helper.parameters()]
+        self._descend("images", self._recipe.images, learnt, loss)
+
+    def _helper_loss(self, tensors: dict[str, Tensor], labels: Tensor) -> Tensor:
+        logits = self._helper(_channel_means(tensors[self._ends.last_seen]))
+        loss: Tensor = self._recipe.helper_weight * self._loss(logits, labels)
+        return loss
+
+    def _descend(
+        self,
+        stage: str,
+        num_images: int,
+        parameters: list[Tensor],
+        loss_of: Callable[[np.ndarray, Tensor], Tensor],
+    ) -> None:
+        """AdamW (arXiv:1711.05101) under a one-cycle schedule (arXiv:1708.07120)."""
+        torch = _torch()
+        steps = num_images // self._recipe.batch_size
+        if not steps:
+            return
+        rate = self._recipe.learning_rate
+        optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-2)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, rate, total_steps=steps, pct_start=0.2
+        )
+        recent = 0.0
+        for step, rows in enumerate(self._rows(steps), start=1):
+            optimizer.zero_grad()
+            loss = loss_of(self._mirror(self._images[rows]), self._labels[rows])
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            recent += (loss.item() - recent) / min(step, 20)
+            self._progress(stage, step, steps, recent)
+
+    def _rows(self, steps: int) -> Iterator[np.ndarray]:
+        """Rows of each batch: all of the data in random order, again and again."""
+        order = np.empty(0, np.int64)
+        for _ in range(steps):
+            while len(order) < self._recipe.batch_size:
+                order = np.append(order, self._random.permutation(len(self._images)))
+            rows, order = np.split(order, [self._recipe.batch_size])
+            yield rows
+
+    def _mirror(self, images: np.ndarray) -> np.ndarray:
+        mirrored = self._random.integers(2, size=len(images)).astype(bool)
+        return np.where(mirrored[:, None, None, None], images[..., ::-1], images)
+
+    def _crop(self, images: np.ndarray) -> np.ndarray:
+        side = self._recipe.crop_side
+        top, left = self._random.integers(images.shape[-1] - side + 1, size=2)
+        return images[:, :, top : top + side, left : left + side]
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise MissingPackageError("torch", "torch") from None
+    return torch
+
+
+@contextmanager
+def _repeatable(recipe: Recipe) -> Iterator[None]:
+    """PyTorch's seed, threads and choice of algorithms fixed; the latter two put back later."""
+    torch = _torch()
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    torch.manual_seed(recipe.seed)
+    torch.set_num_threads(recipe.threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def _ends(graph: Graph) -> _Ends:
+    """Where the network ends; raises InvalidModelError if it does not end as `train` wants it."""
+    gemm = graph.nodes[-1]
+    flatten = graph.producer(gemm.inputs[0])
+    convolutions = [node for node in graph.nodes if node.op_type == "Conv"]
+    dense = gemm.op_type == "Gemm" and len(gemm.inputs) == 3 and gemm.attributes.get("transB")
+    if not convolutions or not dense or flatten is None or flatten.op_type != "Flatten":
+        raise InvalidModelError(
+            f"{graph.name}: cannot be trained here; it must have a Conv and end in Flatten and "
+            "Gemm (transB=1, with a bias)"
+        )
+    _, weight, bias = gemm.inputs
+    return _Ends(convolutions[-1].inputs[0], flatten.inputs[0], weight, bias, gemm.outputs[0])
+
+
+def _body(graph: Graph, ends: _Ends, side: int) -> Graph:
+    """What comes before Flatten, for images of another size."""
+    (image,) = graph.inputs
+    square = TensorSpec(image.name, (None, image.shape[1], side, side))
+    outputs = [TensorSpec(ends.pooled, (None,)), TensorSpec(ends.last_seen, (None,))]
+    return replace(graph, inputs=(square,)).with_outputs(outputs)
+
+
+def _as_input(images: np.ndarray) -> Tensor:
+    """What networks are given: pixel / 255 in float32."""
+    tensor: Tensor = _torch().from_numpy(images.astype(np.float32) / np.float32(255.0))
+    return tensor
+
+
+def _channel_means(tensor: Tensor) -> Tensor:
+    return tensor.mean((2, 3))
+
+
+def _normalize_batch(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Tensor:
+    """Batch normalisation by the batch's own statistics, with running means of them kept."""
+    x, scale, bias, mean, variance = inputs
+    normalized: Tensor = _torch().nn.functional.batch_norm(
+        x, mean, variance, scale, bias, training=True, eps=attributes.get("epsilon", 1e-5)
+    )
+    return normalized
