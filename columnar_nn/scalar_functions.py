@@ -42,8 +42,10 @@ def _widened(data_type: DataType) -> DataType:
 def common_type(types: Sequence[DataType]) -> DataType | None:
     """The type that Velox converts all of `types` to without being asked; None if there is none.
 
-    Integers widen, REAL becomes DOUBLE, small integers become DOUBLE; BIGINT does not.
+    Integers widen, REAL becomes DOUBLE, small integers become DOUBLE; BIGINT does not. A null
+    literal becomes anything.
     """
+    types = [data_type for data_type in types if data_type != pa.null()] or types
     if all(data_type == types[0] for data_type in types):
         return types[0]
     kinds = [_widened(data_type) for data_type in types]
@@ -95,9 +97,9 @@ def _between(name: str, types: Sequence[DataType]) -> tuple[list[DataType], Data
 def _boolean(count: int) -> Callable[[str, Sequence[DataType]], tuple[list[DataType], DataType]]:
     def resolve(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
         _count(name, types, count)
-        if any(t != pa.bool_() for t in types):
+        if any(data_type not in (pa.bool_(), pa.null()) for data_type in types):
             raise _unfit(name, types)
-        return list(types), pa.bool_()
+        return [pa.bool_()] * count, pa.bool_()
 
     return resolve
 

@@ -1,5 +1,6 @@
 """Plans print as Velox prints them; the expected lines were printed by pyvelox 0.2.0."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -8,8 +9,6 @@ from columnar_nn.functions.vector_function import DataType
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.plan_text import expression_texts, to_text, type_name
 from columnar_nn.tensor_column import tensor_type
-
-import numpy as np
 
 BATCH = pa.record_batch(
     {
@@ -150,9 +149,7 @@ def test_a_shared_expression_is_written_out_once() -> None:
     relu = Call("relu", (FieldReference("image"),))
     both = Call("vec_add", (Call("sigmoid", (relu,)), relu))
     (root,) = resolve([both], schema)
-    assert expression_texts([root]) == [
-        'vec_add(sigmoid(relu_0 := relu(ROW["image"])),relu_0)'
-    ]
+    assert expression_texts([root]) == ['vec_add(sigmoid(relu_0 := relu(ROW["image"])),relu_0)']
 
 
 def test_weights_and_attributes_of_vector_functions() -> None:

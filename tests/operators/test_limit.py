@@ -1,0 +1,26 @@
+"""Limit against slices of a list."""
+
+import pyarrow as pa
+import pytest
+from generated import quick
+from hypothesis import given
+from hypothesis import strategies as st
+from operators.tables import rows_of, run, scan, tables
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@quick
+@given(batches=tables(), count=st.integers(1, 45), offset=st.integers(0, 45))
+def test_gives_the_rows_of_the_slice(
+    threads: int, batches: tuple[pa.RecordBatch, ...], count: int, offset: int
+) -> None:
+    plan = scan(batches).limit(count, offset).plan()
+    assert run(plan, threads) == rows_of(batches)[offset : offset + count]
+
+
+@quick
+@given(batches=tables())
+def test_two_limits_and_a_filter_between(batches: tuple[pa.RecordBatch, ...]) -> None:
+    plan = scan(batches).limit(20).filter("label > 1").limit(5, 1).plan()
+    kept = [r for r in rows_of(batches)[:20] if r["label"] is not None and r["label"] > 1]
+    assert run(plan) == kept[1:6]
