@@ -19,7 +19,7 @@ from columnar_nn import tensor_column
 from columnar_nn.arrow_source import from_batches
 from columnar_nn.graph import Graph
 from columnar_nn.kernels.host import processor_name, vector_width
-from columnar_nn.network import network_outputs
+from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import Executable, Task, prepare
 

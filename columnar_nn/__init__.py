@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from columnar_nn.expressions import argmax, call, column, softmax
     from columnar_nn.graph import Graph, Node, TensorSpec
     from columnar_nn.models import resolve as load_network
-    from columnar_nn.network import network, network_outputs
+    from columnar_nn.network_expressions import network, network_outputs
     from columnar_nn.plan_builder import PlanBuilder
     from columnar_nn.plan_text import to_text
     from columnar_nn.stats import OperatorStats, PlanNodeStats, StepStats, TaskStats
@@ -55,7 +55,7 @@ _MODULES = {
     "expressions": ("argmax", "call", "column", "softmax"),
     "graph": ("Graph", "Node", "TensorSpec"),
     "models": ("load_network",),
-    "network": ("network", "network_outputs"),
+    "network_expressions": ("network", "network_outputs"),
     "plan_builder": ("PlanBuilder",),
     "plan_text": ("to_text",),
     "stats": ("OperatorStats", "PlanNodeStats", "StepStats", "TaskStats"),

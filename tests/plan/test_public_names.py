@@ -1,6 +1,7 @@
 """The names that users may rely on."""
 
 import doctest
+from pathlib import Path
 
 import columnar_nn
 
@@ -48,3 +49,9 @@ def test_the_example_of_the_package_works() -> None:
     result = doctest.testmod(columnar_nn)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_no_public_name_is_hidden_by_a_module() -> None:
+    package = Path(columnar_nn.__file__).parent
+    modules = {path.stem for path in package.iterdir()}
+    assert not modules & set(columnar_nn.__all__)
