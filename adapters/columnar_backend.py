@@ -56,7 +56,7 @@ class ColumnarBackend(Backend):
     """Plans of columnar_nn, prepared once for uint8 images and, when first met, for float32."""
 
     name = "columnar"
-    package = "numba"
+    package = "llvmlite"
     extra = ""
     configurations = _configurations()
 
@@ -125,7 +125,7 @@ class ColumnarBackend(Backend):
         if asked not in ("auto", self._algorithm):
             notes.append(f"the configuration says {self._algorithm}, not {asked}")
         return Description(
-            versions={name: version(name) for name in ("numba", "llvmlite", "pyarrow", "numpy")},
+            versions={name: version(name) for name in ("llvmlite", "pyarrow", "numpy")},
             precision="float32",
             layout=f"nChw16c, vectors of {vector_width()} float32 ({processor_name()})",
             algorithm=f"{self._algorithm} ({', '.join(layers)})",

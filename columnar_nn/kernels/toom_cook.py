@@ -4,7 +4,7 @@ An output row of m values of a 3-tap filter g over m + 2 inputs d is A^T [(G g) 
 m + 2 products in place of 3 m (Winograd 1980; Lavin and Gray, arXiv:1509.09308). Applied to
 rows and to columns it gives F(m x m, 3 x 3). The points decide the rounding error: small
 powers of two and their opposites, zero and infinity are the best known (Barabasz et al.,
-arXiv:1803.10986). This module imports neither NumPy nor numba: both sides use it.
+arXiv:1803.10986). This module imports neither NumPy nor llvmlite: both sides use it.
 """
 
 from __future__ import annotations
