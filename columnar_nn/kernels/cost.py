@@ -53,14 +53,14 @@ def _winograd_cost(convolution: Convolution, m: int) -> int:
     _, height, width = convolution.output.shape
     tiles = -(-height // m) * -(-width // m)
     sources, targets = convolution.input.blocks, convolution.output.blocks
-    products = (m + 2) ** 2 * sources * targets * LANES**2
+    products = (m + 2) ** 2 * sources * targets * LANES * LANES
     return tiles * (products + sources * INPUT_TRANSFORM[m] + targets * OUTPUT_TRANSFORM[m])
 
 
 def _direct_cost(convolution: Convolution) -> int:
     _, height, width = convolution.output.shape
-    filters, group_channels, kernel_height, kernel_width = convolution.weight.shape
-    taps = kernel_height * kernel_width * height * width
+    filters, group_channels, kernel_height, kernel_width = map(int, convolution.weight.shape)
+    taps = int(kernel_height * kernel_width) * height * width
     if convolution.is_depthwise:
         return taps * filters
     if filters > 3:

@@ -95,7 +95,7 @@ def bind(convolution: Convolution) -> BoundKernel:
     kernel_height, kernel_width = convolution.weight.shape[2:]
     stride_y, stride_x = convolution.strides
     dilation_y, dilation_x = convolution.dilations
-    top, left, bottom, right = convolution.pads
+    top, left, _, right = convolution.pads
     pixel_bytes = 64 if blocked else 4
     inner = LANES if blocked else 1 if dilation_x > 1 else kernel_width
     planes = source.blocks if blocked else source.shape[0]

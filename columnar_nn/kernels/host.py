@@ -30,7 +30,7 @@ def processor_features() -> str:
     """LLVM's feature string that kernels are compiled for; empty for a processor by name."""
     if os.environ.get("CNN_BENCH_PROCESSOR"):
         return ""
-    return llvm.get_host_cpu_features().flatten()
+    return str(llvm.get_host_cpu_features().flatten())
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from columnar_nn.kernels.jit import Kernel
 Kind = Literal["uint8", "planar", "nchw16c", "int64"]
 
 ITEM_BYTES = {"uint8": 1, "planar": 4, "nchw16c": 4, "int64": 8}
-NUMPY_TYPES = {
+NUMPY_TYPES: dict[str, np.dtype] = {
     "uint8": np.dtype(np.uint8),
     "planar": np.dtype(np.float32),
     "nchw16c": np.dtype(np.float32),

@@ -28,13 +28,10 @@ def pack_filters(weight: np.ndarray, m: int) -> np.ndarray:
 
 
 def block_tiles(tiles: int, in_blocks: int, m: int) -> int:
-    """Tiles transformed at once: as many as fit BLOCK_BYTES, in blocks of nearly equal size."""
-    fitting = max(1, BLOCK_BYTES // ((m + 2) ** 2 * in_blocks * LANES * 4))
+    """Tiles transformed at once: groups that fill a register tile, as many as BLOCK_BYTES hold."""
     most = host.tile_pixels()
-    if fitting > most:
-        fitting -= fitting % most
-    else:
-        fitting = min(most, max(fitting, 4))
+    group_bytes = (m + 2) ** 2 * in_blocks * most * LANES * 4
+    fitting = max(1, BLOCK_BYTES // group_bytes) * most
     blocks = -(-tiles // fitting)
     return -(-tiles // blocks)
 
@@ -63,7 +60,8 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
         *map(address, (weights, bias, bounds)),
     ]
     positions = (m + 2) ** 2
-    lines = 2 + (source.blocks * count | 1) + (count | 1)
+    groups = -(-count // host.tile_pixels())
+    lines = 2 + (1 + groups * source.blocks) * host.tile_pixels()
     return BoundKernel(
         name=f"conv2d_winograd_f{m}x{m}_3x3",
         function=Kernel("winograd", "convolve", (m,)),

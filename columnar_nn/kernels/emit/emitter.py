@@ -259,9 +259,7 @@ class Emitter:
         with self.builder.if_then(condition.ir):
             yield
 
-    def either(
-        self, condition: Value, yes: Callable[[], None], no: Callable[[], None]
-    ) -> None:
+    def either(self, condition: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
         """Emits two branches."""
         with self.builder.if_else(condition.ir) as (then, otherwise):
             with then:

@@ -35,8 +35,8 @@ def softmax(
             here = e.load(scratch + block * BLOCK_BYTES, BLOCK)
             highest.value = maximum(e, highest.value, here)
         top = highest.value.lane(0)
-        for index in range(1, LANES):
-            top = maximum(e, top, highest.value.lane(index))
+        for lane in range(1, LANES):
+            top = maximum(e, top, highest.value.lane(lane))
         shift = e.splat(top, LANES)
         sums = e.variable(e.constant(BLOCK, 0.0))
         with e.loop(blocks) as block:

@@ -4,6 +4,8 @@ at a time.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from columnar_nn.kernels import host
 from columnar_nn.kernels.emit import tile
 from columnar_nn.kernels.emit.emitter import FLOAT, Emitter, Value
@@ -40,23 +42,123 @@ def multiply_rows(
     left: Value,
     right: Value,
     blocks: Value,
-    step: Value,
+    positions: int,
     target: Value,
 ) -> None:
-    """target[row][16] = sum over channels of left[row][channel] * right[channel][16].
-
-    Rows lie 64 bytes apart; `left` advances `step` bytes after each 16 channels.
+    """For every position: target[row][16] = sum over channels of left[row][channel] *
+    right[channel][16]. Positions lie a group's rows apart, input blocks all positions.
     """
+    group_bytes = host.tile_pixels() * 64
 
     def emit(size: int) -> None:
+        panel = e.variable(right)
         zeros = [e.constant(e.vector, 0.0)] * (LANES // e.width)
-        sums = tile.tile_of(e, size, zeros)
-        tile.add_channels(e, sums, 64, LANES, left, right, ((blocks, step),))
-        for places, slots in zip(tile.displacements(e, size), sums, strict=True):
-            for place, slot in zip(places, slots, strict=True):
-                e.store(target + place, slot.value)
+        with e.loop(e.word(positions)) as position:
+            displacement = position * group_bytes
+            sums = tile.tile_of(e, size, zeros)
+            loops = ((blocks, e.word(positions * group_bytes)),)
+            tile.add_channels(e, sums, 64, LANES, left + displacement, panel.value, loops)
+            panel.value = panel.value + blocks * (LANES * 64)
+            for places, slots in zip(tile.displacements(e, size), sums, strict=True):
+                for place, slot in zip(places, slots, strict=True):
+                    e.store(target + displacement + place, slot.value)
 
     e.switch(rows, tile.sizes(), emit)
+
+
+class Sizes(NamedTuple):
+    """The parameters, in order; filters are [filter block][position][channel][16]."""
+
+    in_blocks: Value
+    in_height: Value
+    in_width: Value
+    filter_blocks: Value
+    out_height: Value
+    out_width: Value
+    top: Value
+    left: Value
+    tiles_down: Value
+    tiles_across: Value
+    block_tiles: Value
+    filters: Value
+    bias: Value
+    bounds: Value
+
+
+def _corner(sizes: Sizes, number: Value, m: int) -> tuple[Value, Value]:
+    """The first output row and column of a tile."""
+    tile_y = number // sizes.tiles_across
+    return tile_y * m, (number - tile_y * sizes.tiles_across) * m
+
+
+def _transform_tile(
+    e: Emitter,
+    m: int,
+    sizes: Sizes,
+    number: Value,
+    source: Value,
+    window: Value,
+    target: Value,
+    group_bytes: int,
+) -> None:
+    """V of all input blocks of a tile; where it leaves the image, from a window with zeros."""
+    n = m + 2
+    y, x = _corner(sizes, number, m)
+    y, x = y - sizes.top, x - sizes.left
+    inside = (y >= 0) & (x >= 0) & (y + n <= sizes.in_height) & (x + n <= sizes.in_width)
+    row_bytes = inside.select(sizes.in_width * 64, e.word(n * 64))
+    with e.loop(sizes.in_blocks) as block:
+        plane = source + block * sizes.in_height * sizes.in_width * 64
+        here = e.variable(plane + (y * sizes.in_width + x) * 64)
+        with e.when(inside.equals(0)):
+            copy_window(e, window, plane, (sizes.in_height, sizes.in_width), (y, x), n)
+            here.value = window
+        place = target + block * group_bytes
+        input_transform(e, m, here.value, row_bytes, place, host.tile_pixels() * 64)
+
+
+def _finish_tile(
+    e: Emitter,
+    m: int,
+    sizes: Sizes,
+    number: Value,
+    block: Value,
+    products: Value,
+    residual: Value,
+    target: Value,
+    windows: tuple[Value, Value],
+) -> None:
+    """One tile's 16 filters of output; where it leaves the image, by way of a window."""
+    window, residual_window = windows
+    low = e.splat(e.load(sizes.bounds, FLOAT), e.width)
+    high = e.splat(e.load(sizes.bounds + 4, FLOAT), e.width)
+    y, x = _corner(sizes, number, m)
+    inside = (y + m <= sizes.out_height) & (x + m <= sizes.out_width)
+    row_bytes = inside.select(sizes.out_width * 64, e.word(m * 64))
+    plane = block * sizes.out_height * sizes.out_width * 64
+    here = plane + (y * sizes.out_width + x) * 64
+    more = e.variable(residual.differs(0).select(residual + here, residual))
+    with e.when(inside.equals(0) & residual.differs(0)):
+        size = (sizes.out_height, sizes.out_width)
+        copy_window(e, residual_window, residual + plane, size, (y, x), m)
+        more.value = residual_window
+    output_transform(
+        e,
+        m,
+        products,
+        host.tile_pixels() * 64,
+        sizes.bias + block * 64,
+        more.value,
+        inside.select(target + here, window),
+        row_bytes,
+        low,
+        high,
+    )
+    with e.when(inside.equals(0)):
+        width = e.least(e.word(m), sizes.out_width - x) * 64
+        with e.loop(e.least(e.word(m), sizes.out_height - y)) as line:
+            place = target + here + line * sizes.out_width * 64
+            e.copy(place, window + line * (m * 64), width)
 
 
 def convolve(
@@ -70,115 +172,55 @@ def convolve(
     parts: Value,
     m: int,
 ) -> None:
-    """Output tiles of m x m. Parts share the tiles.
+    """Output tiles of m x m. Parts share the tiles. The parameters are Sizes.
 
-    Parameters: input blocks, height, width; filter blocks, output height, width; pads at top
-    and left; tiles down and across; tiles a block; addresses of filters [filter block][position]
-    [channel][16], bias and bounds. Scratch: the window of a ragged tile, twice; V [position]
-    [input block][tile][16]; M [position][tile][16].
+    Tiles are transformed a block at a time and multiplied in groups of as many as a register
+    tile has rows, P. Scratch: the window of a ragged tile, twice; M [position][P][16] of a
+    group; V [group][input block][position][P][16] of a block.
     """
-    (
-        in_blocks,
-        in_height,
-        in_width,
-        filter_blocks,
-        out_height,
-        out_width,
-        top,
-        left,
-        tiles_down,
-        tiles_across,
-        block_tiles,
-        filters,
-        bias,
-        bounds,
-    ) = e.load_words(parameters, 14)
-    low = e.splat(e.load(bounds, FLOAT), e.width)
-    high = e.splat(e.load(bounds + 4, FLOAT), e.width)
-    n = m + 2
-    positions = n * n
-    window = scratch
-    residual_window = window + positions * 64
-    values = residual_window + positions * 64
-    # an odd number of cache lines from position to position spreads them over the sets
-    value_bytes = (in_blocks * block_tiles | 1) * 64
-    products = values + value_bytes * positions
-    product_bytes = (block_tiles | 1) * 64
-    tile_step = block_tiles * 64
-    in_plane = in_height * in_width * 64
-    out_plane = out_height * out_width * 64
+    sizes = Sizes(*e.load_words(parameters, len(Sizes._fields)))
+    positions = (m + 2) ** 2
+    most = host.tile_pixels()
+    group_bytes = positions * most * 64
+    windows = (scratch, scratch + positions * 64)
+    products = scratch + 2 * positions * 64
+    values = products + group_bytes
 
-    start, last = e.share(tiles_down * tiles_across, part, parts)
+    start, last = e.share(sizes.tiles_down * sizes.tiles_across, part, parts)
     first = e.variable(start)
+    number = e.variable(start)
     with e.loop_while(lambda: first.value < last):
-        count = e.least(block_tiles, last - first.value)
-
-        with e.loop(count) as index:
-            number = first.value + index
-            tile_y = number // tiles_across
-            y = tile_y * m - top
-            x = (number - tile_y * tiles_across) * m - left
-            inside = (y >= 0) & (x >= 0) & (y + n <= in_height) & (x + n <= in_width)
-            row_bytes = inside.select(in_width * 64, e.word(n * 64))
-            with e.loop(in_blocks) as block:
-                plane = source + block * in_plane
-                here = e.variable(plane + (y * in_width + x) * 64)
-                with e.when(inside.equals(0)):
-                    copy_window(e, window, plane, (in_height, in_width), (y, x), n)
-                    here.value = window
-                place = values + (block * block_tiles + index) * 64
-                input_transform(e, m, here.value, row_bytes, place, value_bytes)
-
-        groups = (count + (host.tile_pixels() - 1)) // host.tile_pixels()
+        count = e.least(sizes.block_tiles, last - first.value)
+        groups = (count + (most - 1)) // most
         smaller = count // groups
-        larger = count - smaller * groups
-        with e.loop(filter_blocks) as block:
-            panel = filters + block * in_blocks * (positions * LANES * 64)
-            row = e.variable(e.word(0))
+        larger = count - smaller * groups  # groups that take one tile more
+
+        number.value = first.value
+        with e.loop(groups) as group:
+            place = values + group * sizes.in_blocks * group_bytes
+            with e.loop(smaller + (group < larger).select(e.word(1), e.word(0))) as row:
+                here = place + row * 64
+                _transform_tile(e, m, sizes, number.value, source, windows[0], here, group_bytes)
+                number.value = number.value + 1
+
+        with e.loop(sizes.filter_blocks) as block:
+            panel = sizes.filters + block * sizes.in_blocks * (positions * LANES * 64)
+            number.value = first.value
             with e.loop(groups) as group:
                 rows = smaller + (group < larger).select(e.word(1), e.word(0))
-                displacement = row.value * 64
-                with e.loop(e.word(positions)) as position:
-                    multiply_rows(
+                left = values + group * sizes.in_blocks * group_bytes
+                multiply_rows(e, rows, left, panel, sizes.in_blocks, positions, products)
+                with e.loop(rows) as row:
+                    _finish_tile(
                         e,
-                        rows,
-                        values + position * value_bytes + displacement,
-                        panel + position * in_blocks * (LANES * 64),
-                        in_blocks,
-                        tile_step,
-                        products + position * product_bytes + displacement,
+                        m,
+                        sizes,
+                        number.value,
+                        block,
+                        products + row * 64,
+                        residual,
+                        target,
+                        windows,
                     )
-                row.value = row.value + rows
-
-            plane = block * out_plane
-            with e.loop(count) as index:
-                number = first.value + index
-                tile_y = number // tiles_across
-                y = tile_y * m
-                x = (number - tile_y * tiles_across) * m
-                inside = (y + m <= out_height) & (x + m <= out_width)
-                row_bytes = inside.select(out_width * 64, e.word(m * 64))
-                here = plane + (y * out_width + x) * 64
-                more = e.variable(residual.differs(0).select(residual + here, residual))
-                with e.when(inside.equals(0) & residual.differs(0)):
-                    size = (out_height, out_width)
-                    copy_window(e, residual_window, residual + plane, size, (y, x), m)
-                    more.value = residual_window
-                output_transform(
-                    e,
-                    m,
-                    products + index * 64,
-                    product_bytes,
-                    bias + block * 64,
-                    more.value,
-                    inside.select(target + here, window),
-                    row_bytes,
-                    low,
-                    high,
-                )
-                with e.when(inside.equals(0)):
-                    width = e.least(e.word(m), out_width - x) * 64
-                    with e.loop(e.least(e.word(m), out_height - y)) as line:
-                        place = target + here + line * out_width * 64
-                        e.copy(place, window + line * (m * 64), width)
+                    number.value = number.value + 1
         first.value = first.value + count

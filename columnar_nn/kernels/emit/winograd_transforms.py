@@ -60,7 +60,8 @@ def _input_rows(
     """Rows of B^T: one that stands alone, or both of a pair."""
     if len(group) == 1:
         return [_sum(e, matrices.inputs[group[0]], values)]
-    return list(_opposites(e, *(matrices.inputs[k] for k in group), values))
+    plus, minus = group
+    return list(_opposites(e, matrices.inputs[plus], matrices.inputs[minus], values))
 
 
 def _output_rows(
@@ -88,7 +89,7 @@ def _output_rows(
 
 
 def input_transform(
-    e: Emitter, m: int, source: Value, row_bytes: Value, target: Value, position_bytes: Value
+    e: Emitter, m: int, source: Value, row_bytes: Value, target: Value, position_bytes: int
 ) -> None:
     """V = B^T d B of one tile of (m + 2) x (m + 2) pixels 64 bytes apart.
 
@@ -119,7 +120,7 @@ def output_transform(
     e: Emitter,
     m: int,
     products: Value,
-    position_bytes: Value,
+    position_bytes: int,
     bias: Value,
     residual: Value,
     target: Value,
