@@ -1,20 +1,28 @@
 """The bundle that comes with the project, verified with every engine that is installed."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from adapters import registry
+from bench.data.dataset import open_dataset
 from bench.golden import checks
 from bench.golden.bisect import bisect
 from bench.golden.bundle import Bundle, open_bundle
+from bench.golden.create import create
+from bench.golden.diff import Side, diff
 from bench.golden.engine import EngineOptions, parse_backend
+from bench.golden.manifest import recreate_command
 from bench.golden.verify import Comparing, Verification, verify
 from bench.status import PASSED, SKIPPED
+from columnar_nn import models
 
+ELEMENTWISE = Comparing(checks.parse("elementwise"))
 FOLDER = Path(__file__).parents[2] / "golden" / "plain9-photo10"
 MAX_BYTES = 2_500_000
 ALGORITHMS = ("auto", "direct", "winograd")
+SLOW_TO_START = ("tensorflow", "velox")
 SPOILED = {"SwappedFilters": "conv4", "DroppedBias": "conv3", "Float16Filters": "conv2"}
 
 
@@ -26,7 +34,7 @@ def committed() -> Bundle:
 def run(bundle: Bundle, backend: str, taps: str, algorithm: str = "auto") -> Verification:
     name, configuration = parse_backend(backend)
     options = EngineOptions(name, configuration, algorithm, 1, bundle.manifest.rows, 300.0)
-    comparing = Comparing(checks.parse("elementwise"), (taps,))
+    comparing = replace(ELEMENTWISE, taps=(taps,))
     verification = verify(bundle, options, comparing)
     if verification.status == SKIPPED:
         pytest.skip(verification.reason)
@@ -47,8 +55,27 @@ def test_it_is_small_and_has_every_tensor(committed: Bundle) -> None:
     assert committed.manifest.creation.data == "photo10"
 
 
-@pytest.mark.parametrize("taps", ["all", "outputs"])
-@pytest.mark.parametrize("backend", registry.BACKENDS)
+def test_it_is_of_the_shipped_network_and_data(committed: Bundle, tmp_path: Path) -> None:
+    """Fails when weights or images change: then the bundle has to be created again."""
+    creation = committed.manifest.creation
+    dataset = open_dataset(creation.data, creation.count)
+    create(tmp_path / "again", models.resolve(creation.model), dataset, creation)
+    again = open_bundle(tmp_path / "again")
+    ours, new = committed.manifest, again.manifest
+    for file in (ours.model_file, ours.data.file):
+        assert ours.files[file] == new.files[file], recreate_command(asdict(creation))
+    comparison = diff(Side(FOLDER, committed), Side(again.folder, again), ELEMENTWISE)
+    assert comparison.status == PASSED
+
+
+@pytest.mark.parametrize(
+    ("backend", "taps"),
+    [
+        pytest.param(backend, taps, marks=[pytest.mark.slow] if backend in SLOW_TO_START else [])
+        for backend in registry.BACKENDS
+        for taps in (("all",) if backend in SLOW_TO_START else ("all", "outputs"))
+    ],
+)
 def test_every_backend_passes(committed: Bundle, backend: str, taps: str) -> None:
     verification = run(committed, backend, taps)
     assert_passed(verification)
@@ -85,6 +112,6 @@ def test_fault_in_the_columnar_engine_on_another_network(
 def test_bisect_of_the_columnar_engine(committed: Bundle) -> None:
     name, configuration = parse_backend("golden.spoiled_engines.DroppedBias")
     options = EngineOptions(name, configuration, "auto", 1, committed.manifest.rows, 300.0)
-    bisection = bisect(committed, options, Comparing(checks.parse("elementwise")))
+    bisection = bisect(committed, options, ELEMENTWISE)
     assert [error.tensor.operator for error in bisection.culprits] == ["conv3"]
     assert all(error.own is not None for error in bisection.operators)
