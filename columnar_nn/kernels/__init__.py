@@ -20,7 +20,7 @@ from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
 from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
-from columnar_nn.kernels.program import Program, Step
+from columnar_nn.kernels.program import Program, Step, Team
 from columnar_nn.kernels.reorder import concat, reorder
 from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
 
@@ -29,6 +29,7 @@ __all__ = [
     "Layout",
     "Program",
     "Step",
+    "Team",
     "argmax",
     "average_pool",
     "binary",

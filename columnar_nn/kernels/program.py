@@ -115,8 +115,30 @@ class Program:
         Releases the interpreter's lock. Raises InvalidDataError when an array does not fit.
         """
         rows = len(output_arrays[0])
-        memory = self._memory(order, rows)
-        table = memory.table
+        table = self._memory(order, rows).table
+        self._set_run(table, rows, input_arrays, output_arrays)
+        table[7] = 0 if step_nanoseconds is None else address(step_nanoseconds)
+        _runner()(address(table))
+
+    def team(self, parts: int) -> Team:
+        """Memory for `parts` threads that share the work of every image."""
+        arena = aligned(self._image_bytes)
+        counter = aligned(64).view(np.int64)
+        members = []
+        for part in range(parts):
+            member = self._allocate("image", 1, arena)
+            member.table[4:7] = part, parts, address(counter)
+            members.append(member)
+        return Team(self, tuple(members), counter)
+
+    def _set_run(
+        self,
+        table: np.ndarray,
+        rows: int,
+        input_arrays: Sequence[np.ndarray],
+        output_arrays: Sequence[np.ndarray],
+    ) -> None:
+        """Writes the rows and the addresses of outer arrays into a table, once they fit."""
         external: dict[int, int] = {}
         for number, array in zip(
             (*self.inputs, *self.outputs), (*input_arrays, *output_arrays), strict=True
@@ -133,10 +155,8 @@ class Program:
                 )
             external[number] = address(array)
         table[1] = rows
-        table[7] = 0 if step_nanoseconds is None else address(step_nanoseconds)
         for position, number in self._external_places:
             table[position] = external[number]
-        _runner()(address(table))
 
     @functools.cached_property
     def _external_places(self) -> tuple[tuple[int, int], ...]:
@@ -156,12 +176,12 @@ class Program:
         kept: dict[str, _Memory] = self._threads.__dict__
         memory = kept.get(order)
         if memory is None or (order == "step" and memory.rows < rows):
-            memory = kept[order] = self._allocate(order, rows)
+            arena = aligned(self._image_bytes * (rows if order == "step" else 1))
+            memory = kept[order] = self._allocate(order, rows, arena)
         return memory
 
-    def _allocate(self, order: Order, rows: int) -> _Memory:
+    def _allocate(self, order: Order, rows: int, arena: np.ndarray) -> _Memory:
         images = rows if order == "step" else 1
-        arena = aligned(self._image_bytes * images)
         scratch = aligned(self._kernel_scratch_bytes)
         table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
         table[0] = len(self.steps)
@@ -182,6 +202,31 @@ class Program:
                     stride = _image_stride(self.layouts[number]) if order == "step" else 0
                     table[entry + 2 * slot + 1] = stride
         return _Memory(table, rows, arena, scratch)
+
+
+@dataclass(frozen=True, eq=False)
+class Team:
+    """Threads that run one program together, each doing its part of every kernel.
+
+    They wait for each other after each step, by spinning: worth it for one image alone, where
+    there is nothing else to share out. Every member must call `run` for the same arrays, each
+    from a thread of its own; none returns before the others have done their parts.
+    """
+
+    program: Program
+    members: tuple[_Memory, ...]
+    counter: np.ndarray
+
+    def run(
+        self,
+        part: int,
+        input_arrays: Sequence[np.ndarray],
+        output_arrays: Sequence[np.ndarray],
+    ) -> None:
+        """Does one member's part, as `Program.run` in the order "image" does all."""
+        table = self.members[part].table
+        self.program._set_run(table, len(output_arrays[0]), input_arrays, output_arrays)
+        _runner()(address(table))
 
 
 def _image_stride(layout: Layout) -> int:
