@@ -148,10 +148,11 @@ class _CountedBatches:
         self.rows: deque[int] = deque()
 
     def peek(self) -> pa.RecordBatch | None:
-        """The first batch, which is still to come; None if there is none."""
-        if not self._peeked:
-            self._peeked.extend([batch for batch in [next(self._batches, None)] if batch])
-        return self._peeked[0] if self._peeked else None
+        """The first batch, which is still to come; None if there is none. To be called once."""
+        batch = next(self._batches, None)
+        if batch is not None:
+            self._peeked.append(batch)
+        return batch
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self

@@ -102,6 +102,12 @@ class Executable:
         if self._pool is not None:
             self._pool.shutdown()
 
+    def __enter__(self) -> Executable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def _projection(node: PlanNode) -> Projection | None:
     if isinstance(node, ProjectNode):

@@ -1,0 +1,206 @@
+"""Tasks: order, threads, errors, early ends and bounded memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from operators.networks import column, images, residual_network
+
+from columnar_nn.arrow_source import from_batches
+from columnar_nn.errors import InvalidDataError, UsageError
+from columnar_nn.expressions import argmax
+from columnar_nn.network_expressions import network
+from columnar_nn.operators.local_exchange import OrderedExchange
+from columnar_nn.operators.table_scan import MORSEL_ROWS, morsel_rows
+from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan_text import to_text
+from columnar_nn.task import prepare
+
+SIZES = (1, 700, 2, 32, 5, 300, 64)
+
+
+def stream(sizes: tuple[int, ...] = SIZES) -> Iterator[pa.RecordBatch]:
+    for seed, rows in enumerate(sizes):
+        yield images(rows, seed=seed)
+
+
+def network_plan(source: Iterator[pa.RecordBatch] | None = None) -> PlanBuilder:
+    scan = from_batches(images(1).schema, source or stream())
+    return PlanBuilder().table_scan(scan).project({"id": "id", "y": network(residual_network())})
+
+
+@pytest.mark.parametrize("fusion", ["none", "pipeline"])
+def test_threads_agree_and_keep_the_order(fusion: str) -> None:
+    one = prepare(network_plan().plan(), 1, fusion).run().to_table()
+    three = prepare(network_plan().plan(), 3, fusion).run().to_table()
+    assert one.column("id").to_pylist() == [i for rows in SIZES for i in range(rows)]
+    assert three.column("id").equals(one.column("id"))
+    np.testing.assert_array_equal(column(three, "y"), column(one, "y"))
+
+
+def test_an_executable_runs_any_number_of_times_over_other_batches() -> None:
+    with prepare(network_plan().plan(), 2) as executable:
+        for sizes in ((3,), (40, 1), (3,)):
+            table = executable.run({"0": stream(sizes)}).to_table()
+            assert table.num_rows == sum(sizes)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_whole_query(threads: int) -> None:
+    batch = images(500)
+    logits = network(residual_network())
+    plan = (
+        PlanBuilder()
+        .values([batch])
+        .filter("label < 3")
+        .project({"label": "label", "prediction": argmax(logits)})
+        .project(["prediction", "if(prediction = label, 1.0, 0.0) AS hit"])
+        .aggregate(["prediction"], ["count(1) AS images", "avg(hit) AS accuracy"])
+        .order_by(["prediction"])
+        .plan()
+    )
+    table = prepare(plan, threads).run().to_table()
+    everything = prepare(PlanBuilder().values([batch]).project({"y": logits}).plan()).run()
+    predictions = column(everything.to_table(), "y").argmax(axis=1)
+    labels = batch.column("label").to_numpy()
+    predictions, labels = predictions[labels < 3], labels[labels < 3]
+    assert table.to_pylist() == [
+        {
+            "prediction": value,
+            "images": int((predictions == value).sum()),
+            "accuracy": pytest.approx(float((labels[predictions == value] == value).mean())),
+        }
+        for value in np.unique(predictions).tolist()
+    ]
+
+
+def test_a_gather_is_put_where_one_driver_must_go_on() -> None:
+    plan = PlanBuilder().values([images(4)]).filter("label < 3").aggregate([], ["avg(id)"])
+    text = to_text(prepare(plan.plan(), 2).plan)
+    assert [line.strip().partition("] ")[0][:40] for line in text.splitlines()] == [
+        '-- Aggregation[2][FINAL a0 := avg(ROW["i',
+        "-- LocalPartition[2.gather][GATHER",
+        "-- Aggregation[2.partial][PARTIAL a0 := ",
+        '-- Filter[1][expression: lt(cast ROW["la',
+        "-- Values[0][4 rows in 1 vectors",
+    ]
+    assert "-> a0:ROW<sum:DOUBLE,count:BIGINT>" in text
+
+
+def test_a_plan_may_gather_by_itself() -> None:
+    plan = PlanBuilder().values([images(4)]).local_partition().limit(3).plan()
+    for threads in (1, 2):
+        table = prepare(plan, threads).run().to_table()
+        assert table.column("id").to_pylist() == [0, 1, 2]
+
+
+class BrokenSourceError(Exception):
+    pass
+
+
+def failing(after: int) -> Iterator[pa.RecordBatch]:
+    yield from stream((20,) * after)
+    raise BrokenSourceError
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("after", [0, 1, 30])
+def test_an_error_ends_the_task_and_is_raised_once(threads: int, after: int) -> None:
+    executable = prepare(network_plan(failing(after)).plan(), threads)
+    batches = iter(executable.run())
+    with pytest.raises(BrokenSourceError):
+        list(batches)
+    assert list(batches) == []
+    assert executable.run({"0": stream((3,))}).to_table().num_rows == 3
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_stopping_early_stops_the_drivers(threads: int) -> None:
+    taken = 0
+
+    def endless() -> Iterator[pa.RecordBatch]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield images(16)
+
+    executable = prepare(network_plan(endless()).plan(), threads)
+    batches = iter(executable.run())
+    next(batches)
+    batches.close()
+    assert taken < 30
+    assert executable.run({"0": stream((3,))}).to_table().num_rows == 3
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_limit_stops_an_endless_source(threads: int) -> None:
+    def endless() -> Iterator[pa.RecordBatch]:
+        while True:
+            yield images(16)
+
+    plan = network_plan(endless()).limit(100).plan()
+    assert prepare(plan, threads).run().to_table().num_rows == 100
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_drivers_do_not_run_far_ahead_of_a_slow_consumer(threads: int) -> None:
+    given = 0
+
+    def counted() -> Iterator[pa.RecordBatch]:
+        nonlocal given
+        for _ in range(200):
+            given += 1
+            yield images(2)
+
+    window = OrderedExchange(threads).window
+    for received, _ in enumerate(prepare(network_plan(counted()).plan(), threads).run(), start=1):
+        assert given <= received + window + threads + 1
+    assert given == 200
+
+
+def test_memory_does_not_depend_on_the_number_of_images() -> None:
+    peaks = []
+    for count in (4, 40):
+        task = prepare(network_plan(stream((64,) * count)).plan(), 2).run()
+        task.to_table()
+        peaks.append(task.stats().peak_memory_bytes)
+    assert peaks[1] < 3 * peaks[0]
+
+
+def test_no_thread_is_started_for_a_single_morsel() -> None:
+    before = threading.active_count()
+    executable = prepare(network_plan(stream((1,))).plan(), 2)
+    assert executable.run({"0": [images(1)]}).to_table().num_rows == 1
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 32, 100, 2000])
+@pytest.mark.parametrize("drivers", [1, 2, 4])
+def test_morsels_are_bounded_and_shared(rows: int, drivers: int) -> None:
+    pieces, remaining = [], rows
+    while remaining > 0:
+        pieces.append(min(remaining, morsel_rows(remaining, rows, drivers)))
+        remaining -= pieces[-1]
+    assert sum(pieces) == rows
+    assert max(pieces) <= MORSEL_ROWS
+    assert len(pieces) >= min(rows, drivers)
+
+
+def test_batches_must_have_the_columns_of_the_plan() -> None:
+    executable = prepare(network_plan().plan())
+    with pytest.raises(InvalidDataError, match="a batch lacks column id"):
+        list(executable.run({"0": [images(1).select(["label", "image"])]}))
+    other = images(1, (3, 8, 8))
+    with pytest.raises(InvalidDataError, match="column image of a batch is"):
+        list(executable.run({"0": [other]}))
+
+
+def test_unknown_levels_and_algorithms() -> None:
+    with pytest.raises(UsageError, match="no fusion level 'most': use none, layer, pipeline"):
+        prepare(network_plan().plan(), fusion="most")
+    with pytest.raises(UsageError, match="no algorithm 'fft'"):
+        prepare(network_plan().plan(), algorithm="fft")
