@@ -12,7 +12,7 @@ import numpy as np
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, address, packed
+from columnar_nn.kernels.layout import BoundKernel, address, lane_mask, packed
 
 BAND_BYTES = 192 * 1024
 """Input rows a band may hold: most of a small second-level cache, beside the filters."""
@@ -115,6 +115,7 @@ def bind(convolution: Convolution) -> BoundKernel:
     bias[:filters] = convolution.bias
     bias = packed(bias)
     bounds = np.array(convolution.bounds, np.float32)
+    mask = lane_mask(target)
     parameters = [
         len(table),
         rows,
@@ -139,6 +140,7 @@ def bind(convolution: Convolution) -> BoundKernel:
         4 if kind == "sum" else total * 64,
         4 if kind == "sum" else 64,
         address(table),
+        address(mask) if kind == "channels" and filters % LANES else 0,
     ]
     return BoundKernel(
         name=f"conv2d_direct_{kernel_height}x{kernel_width}",
@@ -146,7 +148,7 @@ def bind(convolution: Convolution) -> BoundKernel:
         parameters=np.array(parameters, np.int64),
         input_layouts=(source, target) if convolution.residual else (source,),
         output_layout=target,
-        keep_alive=(weights, bias, bounds, table),
+        keep_alive=(weights, bias, bounds, table, mask),
         scratch_floats=planes * band_height * padded_width * pixel_bytes // 4,
         multiply_adds=weights.size * total,
     )

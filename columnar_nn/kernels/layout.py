@@ -112,6 +112,13 @@ def packed(values: np.ndarray) -> np.ndarray:
     return copy
 
 
+def lane_mask(layout: Layout) -> np.ndarray:
+    """-1 in the lanes of the last block past the last channel of nchw16c, 0 in the others."""
+    mask = np.zeros(LANES, np.float32)
+    mask[(layout.shape[0] - 1) % LANES + 1 :] = -1.0
+    return packed(mask)
+
+
 def address(array: np.ndarray) -> int:
     """Address of an array's first item."""
     start: int = array.__array_interface__["data"][0]

@@ -8,7 +8,7 @@ from columnar_nn.kernels import host
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, address, packed
+from columnar_nn.kernels.layout import BoundKernel, address, lane_mask, packed
 from columnar_nn.kernels.toom_cook import transform
 
 BLOCK_BYTES = 160 * 1024
@@ -47,6 +47,7 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
     bias[:filters] = convolution.bias
     bias = packed(bias)
     bounds = np.array(convolution.bounds, np.float32)
+    mask = lane_mask(target)
     parameters = [
         source.blocks,
         *source.shape[1:],
@@ -58,6 +59,7 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
         across,
         count,
         *map(address, (weights, bias, bounds)),
+        address(mask) if filters % LANES else 0,
     ]
     positions = (m + 2) ** 2
     groups = -(-count // host.tile_pixels())
@@ -68,7 +70,7 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
         parameters=np.array(parameters, np.int64),
         input_layouts=(source, target) if convolution.residual else (source,),
         output_layout=target,
-        keep_alive=(weights, bias, bounds),
+        keep_alive=(weights, bias, bounds, mask),
         scratch_floats=positions * lines * LANES,
         multiply_adds=weights.size * down * across,
     )

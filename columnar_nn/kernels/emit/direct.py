@@ -148,7 +148,8 @@ def convolve(
         out_block_bytes,
         bias_block_bytes,
         groups,
-    ) = e.load_words(parameters, 23)
+        ragged_mask,
+    ) = e.load_words(parameters, 24)
 
     band = e.variable(source)
     line_bytes = e.variable(in_width * pixel_bytes)
@@ -212,4 +213,7 @@ def convolve(
                     )
                     here.value = here.value + taken * (pixel_bytes * stride_x)
                     out.value = out.value + taken * 64
+                is_last = (block + 1).equals(filter_blocks)
+                with e.when(ragged_mask.differs(0) & is_last):
+                    tile.clear_lanes(e, target + out.value - pixels * 64, pixels, ragged_mask)
         first.value = first.value + count

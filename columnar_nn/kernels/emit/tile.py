@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 
 from columnar_nn.kernels import host
-from columnar_nn.kernels.emit.emitter import FLOAT, INT32, Emitter, Value, Variable
+from columnar_nn.kernels.emit.emitter import BLOCK, FLOAT, INT32, Emitter, Value, Variable
 from columnar_nn.kernels.host import LANES
 
 UNROLL = 4
@@ -117,6 +117,18 @@ def add_lanes(
         return 4 * LANES
 
     _nest(e, tile, source, e.variable(filters), loops, products)
+
+
+def clear_lanes(e: Emitter, target: Value, pixels: Value, mask: Value) -> None:
+    """Zeroes the lanes of pixels 64 bytes apart where a mask of 16 floats is negative.
+
+    The lanes past the last filter have zero weights, but zero times infinity is NaN, which the
+    next convolution would spread.
+    """
+    cleared = e.load(mask, BLOCK) < 0.0
+    with e.loop(pixels) as pixel:
+        place = target + pixel * 64
+        e.store(place, cleared.select(0.0, e.load(place, BLOCK)))
 
 
 def sum_of_lanes(e: Emitter, parts: Sequence[Value]) -> Value:

@@ -83,6 +83,7 @@ class Sizes(NamedTuple):
     filters: Value
     bias: Value
     bounds: Value
+    ragged_mask: Value
 
 
 def _corner(sizes: Sizes, number: Value, m: int) -> tuple[Value, Value]:
@@ -154,11 +155,15 @@ def _finish_tile(
         low,
         high,
     )
-    with e.when(inside.equals(0)):
-        width = e.least(e.word(m), sizes.out_width - x) * 64
-        with e.loop(e.least(e.word(m), sizes.out_height - y)) as line:
-            place = target + here + line * sizes.out_width * 64
-            e.copy(place, window + line * (m * 64), width)
+    height = e.least(e.word(m), sizes.out_height - y)
+    width = e.least(e.word(m), sizes.out_width - x)
+    with e.when(inside.equals(0)), e.loop(height) as line:
+        place = target + here + line * sizes.out_width * 64
+        e.copy(place, window + line * (m * 64), width * 64)
+    is_last = (block + 1).equals(sizes.filter_blocks)
+    with e.when(sizes.ragged_mask.differs(0) & is_last), e.loop(height) as line:
+        place = target + here + line * sizes.out_width * 64
+        tile.clear_lanes(e, place, width, sizes.ragged_mask)
 
 
 def convolve(

@@ -1,0 +1,117 @@
+"""Convolutions as data: shapes and attributes, the algorithms that apply, their error bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from kernels.images import error, normal, run
+
+from columnar_nn.kernels import Layout, choose_algorithm, conv2d
+from reference.conv import conv
+
+BOUNDS = {"direct": 1e-5, "winograd": 5e-5}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One convolution; `groups` divides channels and filters."""
+
+    channels: int
+    filters: int
+    size: tuple[int, int]
+    kernel: tuple[int, int] = (3, 3)
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilations: tuple[int, int] = (1, 1)
+    groups: int = 1
+    activation: str | None = None
+    residual: bool = False
+    kind: str = "nchw16c"
+
+    @property
+    def attributes(self) -> dict:
+        return {
+            "strides": self.strides,
+            "pads": self.pads,
+            "dilations": self.dilations,
+        }
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.kind, (self.channels, *self.size))
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        return (self.filters, self.channels // self.groups, *self.kernel)
+
+    def algorithms(self) -> list[str]:
+        """Every algorithm that can compute it."""
+        choice = choose_algorithm(
+            self.layout, self.weight_shape, groups=self.groups, **self.attributes
+        )
+        return sorted(choice.costs)
+
+
+def check(case: Case, algorithm: str) -> None:
+    """Fails unless an algorithm agrees with the reference within its bound."""
+    image = normal(1, 2, case.channels, *case.size)
+    weight, bias = normal(2, *case.weight_shape), normal(3, case.filters)
+    kernel = conv2d(
+        case.layout,
+        weight,
+        bias,
+        groups=case.groups,
+        activation=case.activation,
+        algorithm=algorithm,
+        residual=case.residual,
+        **case.attributes,
+    )
+    expected = conv(
+        image.astype(np.float64),
+        weight.astype(np.float64),
+        bias.astype(np.float64),
+        group=case.groups,
+        **case.attributes,
+    )
+    inputs = [image]
+    if case.residual:
+        inputs.append(normal(4, *expected.shape))
+        expected = expected + inputs[1]
+    if case.activation == "relu":
+        expected = np.maximum(expected, 0)
+    if case.activation == "relu6":
+        expected = np.clip(expected, 0, 6)
+    assert error(run(kernel, *inputs), expected) < BOUNDS[algorithm.partition("_")[0]]
+
+
+CASES = (
+    Case(16, 16, (10, 11)),
+    Case(17, 33, (13, 9), pads=(1, 1, 1, 1), activation="relu", residual=True),
+    Case(1, 1, (5, 4), pads=(1, 0, 2, 1)),
+    Case(64, 64, (22, 22), activation="relu"),
+    Case(3, 16, (12, 15), kind="planar", activation="relu6"),
+    Case(3, 17, (31, 33), (7, 7), (2, 2), (3, 3, 3, 3), kind="planar"),
+    Case(3, 10, (13, 14), (3, 5), (2, 3), (3, 3, 3, 3), (2, 2), kind="planar"),
+    Case(40, 3, (9, 10), pads=(1, 1, 1, 1), activation="relu", residual=True),
+    Case(40, 40, (9, 8), (3, 3), (2, 2), (1, 1, 1, 1), groups=40, residual=True),
+    Case(64, 32, (9, 7), (1, 1)),
+    Case(20, 32, (9, 7), (1, 1), (2, 2)),
+    Case(17, 10, (9, 9), (5, 5), (1, 2), (2, 2, 2, 2), (1, 2)),
+    Case(32, 64, (9, 9), groups=4),
+    Case(12, 24, (9, 9), pads=(1, 1, 1, 1), groups=4),
+    Case(33, 1, (21, 5), (3, 1)),
+)
+"""A few of every kind: each vector width and the memory guard run these."""
+
+
+def main() -> None:
+    """Checks every case; run as a program where the environment changes the kernels."""
+    for case in CASES:
+        for algorithm in case.algorithms():
+            print(case, algorithm, flush=True)
+            check(case, algorithm)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Checks the convolutions of `convolutions.py` and other kernels with guarded memory: a program.
+
+Every array that a kernel gets, and every one that holds weights, buffers or scratch, lies
+against a page that no one may touch, behind it or before it: an access outside ends the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import sys
+
+import numpy as np
+from kernels import convolutions, images
+
+from columnar_nn import kernels as k
+from columnar_nn.kernels import Layout, layout, program
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIVES: list[mmap.mmap] = []
+AT_END = sys.argv[1] == "end"
+
+
+def guarded(num_bytes: int) -> np.ndarray:
+    """Zeroed uint8 memory between two pages without access, against one of them."""
+    page = mmap.PAGESIZE
+    inner = -(-max(num_bytes, 1) // page) * page
+    memory = mmap.mmap(-1, inner + 2 * page)
+    LIVES.append(memory)
+    array = np.frombuffer(memory, np.uint8)
+    start = array.ctypes.data
+    for edge in (start, start + page + inner):
+        assert LIBC.mprotect(ctypes.c_void_p(edge), page, 0) == 0
+    first = page + inner - num_bytes if AT_END else page
+    return array[first : first + num_bytes]
+
+
+def guarded_copy(array: np.ndarray) -> np.ndarray:
+    copy = guarded(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def run(kernel: k.BoundKernel, *inputs: np.ndarray) -> np.ndarray:
+    """As `images.run`, in guarded memory."""
+    output = guarded(len(inputs[0]) * kernel.output_layout.num_bytes)
+    output = output.view(kernel.output_layout.dtype).reshape(len(inputs[0]), -1)
+    numbers = tuple(range(len(inputs)))
+    steps = (k.Step(kernel, numbers, len(inputs)),)
+    arrays = [
+        guarded_copy(images.stored(given, input_layout))
+        for given, input_layout in zip(inputs, kernel.input_layouts, strict=True)
+    ]
+    k.Program(steps, numbers, (len(inputs),)).run(arrays, [output])
+    return images.images_of(output.copy(), kernel.output_layout)
+
+
+def main() -> None:
+    layout.aligned = guarded
+    program.aligned = guarded
+    convolutions.run = run
+    convolutions.main()
+    for shape in ((17, 5, 7), (1, 3, 1), (16, 9, 9)):
+        for kind in ("nchw16c", "planar"):
+            x = Layout(kind, shape)
+            image = images.normal(1, 2, *shape)
+            print(x, flush=True)
+            run(k.unary(x, "sigmoid"), image)
+            run(k.scale_add(x, images.normal(2, shape[0]), None), image)
+            run(k.binary(x, x, "add"), image, image)
+            run(k.reorder(x, "planar" if kind == "nchw16c" else "nchw16c"), image)
+            run(k.dense(x, images.normal(3, 21, image[0].size)), image)
+            for kernel in k.concat((x, x)):
+                run(kernel, image)
+            if kind == "nchw16c":
+                run(k.max_pool(x, (2, 1), (2, 2), (1, 0, 1, 0)), image)
+                run(k.average_pool(x, (2, 1), (2, 2), (1, 0, 1, 0), ceil_mode=True), image)
+                run(k.global_average_pool(x), image)
+        pixels = Layout("uint8", shape)
+        run(k.pixels_to_float(pixels), np.ones((2, *shape), np.uint8))
+    features = Layout("planar", (37,))
+    for kernel in (k.softmax(features), k.argmax(features)):
+        run(kernel, images.normal(1, 2, 37))
+
+
+if __name__ == "__main__":
+    main()

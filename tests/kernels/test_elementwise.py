@@ -1,0 +1,117 @@
+"""kernels/elementwise.py against the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from closeness import assert_close
+from kernels.images import normal, run
+
+from columnar_nn.errors import InvalidModelError, UsageError
+from columnar_nn.kernels import Layout, binary, pixels_to_float, scale_add, unary
+from reference import activations
+
+SHAPES = [
+    Layout("nchw16c", (17, 5, 7)),
+    Layout("nchw16c", (16, 3, 3)),
+    Layout("planar", (3, 9, 5)),
+    Layout("planar", (37,)),
+    Layout("planar", (1,)),
+]
+
+
+def _elu(x: np.ndarray) -> np.ndarray:
+    return np.where(x < 0, 0.7 * np.expm1(x.astype(np.float64)), x).astype(np.float32)
+
+
+UNARY: list[tuple[str, tuple[float, ...], Callable[[np.ndarray], np.ndarray]]] = [
+    ("relu", (), activations.relu),
+    ("leaky_relu", (0.2,), lambda x: activations.leaky_relu(x, alpha=0.2)),
+    ("elu", (0.7,), _elu),
+    ("clip", (-1.0, 2.0), lambda x: activations.clip(x, np.float32(-1), np.float32(2))),
+    ("sigmoid", (), activations.sigmoid),
+    ("tanh", (), activations.tanh),
+    ("hard_sigmoid", (), activations.hard_sigmoid),
+    ("hard_swish", (), activations.hard_swish),
+]
+
+
+def _values(layout: Layout, seed: int = 1) -> np.ndarray:
+    return normal(seed, 3, *layout.shape) * 4
+
+
+@pytest.mark.parametrize("layout", SHAPES, ids=str)
+@pytest.mark.parametrize(("name", "constants", "expected"), UNARY, ids=lambda v: str(v)[:12])
+def test_unary(
+    layout: Layout,
+    name: str,
+    constants: tuple[float, ...],
+    expected: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    x = _values(layout)
+    x.flat[0] = np.nan
+    actual = run(unary(layout, name, *constants), x)
+    assert_close(actual, expected(x), rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["relu", "clip", "sigmoid", "tanh", "hard_sigmoid"])
+def test_extremes(name: str) -> None:
+    x = np.array([[np.inf, -np.inf, np.nan, 1e30, -1e30, 0.0, -0.0, 1e-30, 100.0]], np.float32)
+    expected = {name: function for name, _, function in UNARY}[name]
+    constants = {name: constants for name, constants, _ in UNARY}[name]
+    with np.errstate(over="ignore"):
+        truth = expected(x)
+    assert_close(
+        run(unary(Layout("planar", (9,)), name, *constants), x), truth, rtol=2e-6, atol=1e-37
+    )
+
+
+@pytest.mark.parametrize("layout", SHAPES[:4], ids=str)
+def test_constants_by_channel(layout: Layout) -> None:
+    x = _values(layout)
+    channels = layout.shape[0]
+    one_each = (channels, *[1] * (len(layout.shape) - 1))
+    slope, offset = normal(5, channels), normal(6, channels)
+    actual = run(unary(layout, "prelu", slope), x)
+    assert_close(actual, activations.prelu(x, slope.reshape(one_each)), rtol=2e-6, atol=0)
+    truth = x.astype(np.float64) * slope.reshape(one_each) + offset.reshape(one_each)
+    actual = run(scale_add(layout, slope, offset), x)
+    assert_close(actual, truth.astype(np.float32), rtol=2e-6, atol=1e-6)
+    assert_close(run(scale_add(layout, None, None), x), x, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("layout", SHAPES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("add", np.add), ("sub", np.subtract), ("mul", np.multiply), ("div", np.divide)],
+)
+def test_binary(layout: Layout, name: str, expected: Callable[..., np.ndarray]) -> None:
+    x, y = _values(layout), _values(layout, seed=2)
+    # float32 arithmetic of one operation is correctly rounded by both
+    assert_close(run(binary(layout, layout, name), x, y), expected(x, y), rtol=0, atol=0)
+
+
+def test_binary_with_a_value_a_channel() -> None:
+    layout, scale = Layout("nchw16c", (17, 5, 7)), Layout("nchw16c", (17, 1, 1))
+    x, y = _values(layout), _values(scale, seed=2)
+    assert_close(run(binary(layout, scale, "mul"), x, y), x * y, rtol=0, atol=0)
+
+
+def test_pixels() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 3, 7, 5), dtype=np.uint8)
+    actual = run(pixels_to_float(Layout("uint8", (3, 7, 5))), pixels)
+    assert_close(actual, (pixels / 255.0).astype(np.float32), rtol=2e-7, atol=0)
+
+
+def test_wrong_arguments_are_named() -> None:
+    layout = Layout("planar", (4,))
+    with pytest.raises(UsageError, match="swoosh"):
+        unary(layout, "swoosh")
+    with pytest.raises(UsageError, match="modulo"):
+        binary(layout, layout, "modulo")
+    with pytest.raises(InvalidModelError, match="differ"):
+        binary(layout, Layout("planar", (5,)), "add")
+    with pytest.raises(InvalidModelError, match="3 constants for 4 channels"):
+        scale_add(layout, np.ones(3, np.float32), None)

@@ -1,0 +1,27 @@
+"""kernels/toom_cook.py against the definition of a filter, in exact fractions."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import pytest
+
+from columnar_nn.kernels.toom_cook import TAPS, transform
+
+
+@pytest.mark.parametrize("m", [2, 4, 5, 6])
+def test_transforms_are_exact(m: int) -> None:
+    matrices = transform(m)
+    draw = random.Random(m)
+    inputs = [Fraction(draw.randint(-99, 99), 7) for _ in range(m + TAPS - 1)]
+    taps = [Fraction(draw.randint(-99, 99), 5) for _ in range(TAPS)]
+
+    def times(matrix: tuple[tuple[Fraction, ...], ...], vector: list[Fraction]) -> list[Fraction]:
+        return [
+            sum((a * b for a, b in zip(row, vector, strict=True)), Fraction()) for row in matrix
+        ]
+
+    pairs = zip(times(matrices.filters, taps), times(matrices.inputs, inputs), strict=True)
+    outputs = times(matrices.outputs, [a * b for a, b in pairs])
+    assert outputs == [sum(inputs[i + k] * taps[k] for k in range(TAPS)) for i in range(m)]
