@@ -11,6 +11,7 @@ from bench.inputs import Inputs
 def start(
     ask: Callable[..., dict[str, Any]],
     data: Inputs,
+    *,
     backend: str,
     configuration: str,
     threads: int,

@@ -73,8 +73,8 @@ class Contender:
         return cold_start.start(
             self._ask,
             self._data,
-            self.selection.backend,
-            self.selection.configuration,
+            backend=self.selection.backend,
+            configuration=self.selection.configuration,
             threads=len(self._cpus),
             batch_size=self._batch_size,
             algorithm=self._algorithm,

@@ -16,7 +16,6 @@ from bench import cpus
 
 PACKAGES = (
     "cnn-bench",
-    "numba",
     "llvmlite",
     "numpy",
     "onnx",
@@ -114,6 +113,16 @@ def warnings(chosen: tuple[int, ...]) -> list[str]:
     if memory.available < memory.total / 10:
         found.append(f"only {memory.available / 2**30:.1f} GiB of memory are free")
     return found
+
+
+def cache_bytes() -> dict[int, int]:
+    """Size of each level of data cache, by level; empty where the system does not tell."""
+    units = {"K": 2**10, "M": 2**20}
+    return {
+        int(level[1:]): int(size[:-1]) * units[size[-1]]
+        for level, size in (_caches() or {}).items()
+        if size[-1] in units
+    }
 
 
 def _caches() -> dict[str, str] | None:

@@ -6,17 +6,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
-
-WIDTH = 100
+from bench.table_style import WIDTH, milliseconds, print_table, show_title, table
 
 _STYLES = {PASSED: "green", NOT_RUN: "dim"} | dict.fromkeys(UNSUCCESSFUL, "bold red")
 _MIB = 2**20
@@ -27,21 +24,21 @@ def show(result: Result, console: Console) -> None:
     console.width = max(console.width, WIDTH)
     records = _by_speed(result)
     _show_heading(result, console)
-    _show_title(console, "Time in ms, median ± half of its confidence interval")
+    show_title(console, "Time in ms, median ± half of its confidence interval")
     for samples in _fitting(result, records):
-        _print_table(console, _time_table(result, records, samples))
+        print_table(console, _time_table(result, records, samples))
     _show_footnotes(result, console)
     _show_verdicts(result, console)
-    _show_title(console, "Throughput at the most images each backend ran")
-    _print_table(console, _throughput_table(result, records))
+    show_title(console, "Throughput at the most images each backend ran")
+    print_table(console, _throughput_table(result, records))
     console.print(
         "input, compute, output: ms/image in each phase. ÷fastest, ÷PyTorch: its time over the "
         "fastest's and\nPyTorch's best on as many images.",
         style="dim",
         highlight=False,
     )
-    _show_title(console, "Cold start in s, from process start to one image's result; memory in MiB")
-    _print_table(console, _cold_start_table(records))
+    show_title(console, "Cold start in s, from process start to one image's result; memory in MiB")
+    print_table(console, _cold_start_table(records))
     _show_parity(result, records, console)
     _show_endings(result, console)
     _show_configurations(records, console)
@@ -62,18 +59,18 @@ def _show_heading(result: Result, console: Console) -> None:
 
 
 def _time_table(result: Result, records: Sequence[BackendRecord], samples: Sequence[int]) -> Table:
-    table = _table(*map(_images, samples))
+    made = table("backend:configuration", *map(_images, samples))
     for record in records:
         cells = [_find(result, record, count) for count in samples]
-        table.add_row(escape(record.label), *(_time_text(result, cell) for cell in cells))
-    return table
+        made.add_row(escape(record.label), *(_time_text(result, cell) for cell in cells))
+    return made
 
 
 def _time_text(result: Result, cell: Benchmark) -> str:
     if cell.median_s is None:
         about = f" (~{_seconds(cell.predicted_s)})" if cell.predicted_s is not None else ""
         return f"[{_STYLES.get(cell.status, 'yellow')}]{cell.status.lower()}{about}[/]"
-    text = f"{_milliseconds(cell.median_s)} ±{_half_interval(cell)}"
+    text = f"{milliseconds(cell.median_s)} ±{_half_interval(cell)}"
     if cell.warning:
         text += "*"
     if cell.status != PASSED:
@@ -124,13 +121,21 @@ def _show_verdicts(result: Result, console: Console) -> None:
             f"{_images(samples):>14}: {escape(ours.label)} is {verdict} {escape(peer.label)}"
         )
     if lines:
-        _show_title(console, "The columnar engine and its fastest peer")
+        show_title(console, "The columnar engine and its fastest peer")
         console.print("\n".join(lines), highlight=False)
 
 
 def _throughput_table(result: Result, records: Sequence[BackendRecord]) -> Table:
-    table = _table(
-        "images", "images/s", "ms/image", "input", "compute", "output", "÷fastest", "÷PyTorch"
+    made = table(
+        "backend:configuration",
+        "images",
+        "images/s",
+        "ms/image",
+        "input",
+        "compute",
+        "output",
+        "÷fastest",
+        "÷PyTorch",
     )
     for record in records:
         measured = [c for c in result.benchmarks if c.label == record.label and c.median_s]
@@ -139,23 +144,32 @@ def _throughput_table(result: Result, records: Sequence[BackendRecord]) -> Table
         cell = max(measured, key=lambda cell: cell.samples)
         pytorch = _best(result, cell.samples, lambda other: other.backend == "pytorch")
         assert cell.median_s is not None
-        table.add_row(
+        made.add_row(
             escape(record.label),
             f"{cell.samples:,}",
             f"{cell.images_per_second:,.0f}",
-            _milliseconds(cell.median_s / cell.samples),
+            milliseconds(cell.median_s / cell.samples),
             *(
-                _milliseconds(cell.phases.get(phase, 0.0) / cell.samples)
+                milliseconds(cell.phases.get(phase, 0.0) / cell.samples)
                 for phase in ("input", "compute", "output")
             ),
             _ratio(cell, _fastest(result, cell.samples)),
             _ratio(cell, pytorch),
         )
-    return table
+    return made
 
 
 def _cold_start_table(records: Sequence[BackendRecord]) -> Table:
-    table = _table("process", "import", "build", "1st image", "total", "peak memory", "of engine")
+    made = table(
+        "backend:configuration",
+        "process",
+        "import",
+        "build",
+        "1st image",
+        "total",
+        "peak memory",
+        "of engine",
+    )
     for record in records:
         if record.cold_start_s is None:
             continue
@@ -167,25 +181,25 @@ def _cold_start_table(records: Sequence[BackendRecord]) -> Table:
             record.cold_start_s,
         )
         peak, start = record.peak_rss_bytes or 0, record.start_rss_bytes or 0
-        table.add_row(
+        made.add_row(
             escape(record.label),
             *(f"{value:.2f}" for value in seconds if value is not None),
             f"{peak / _MIB:,.0f}",
             f"{(peak - start) / _MIB:,.0f}",
         )
-    return table
+    return made
 
 
 def _show_parity(result: Result, records: Sequence[BackendRecord], console: Console) -> None:
     parity = result.context["parity"]
     if not parity["rows"]:
-        _show_title(console, f"No outputs could be compared: {parity['failure']}")
+        show_title(console, f"No outputs could be compared: {parity['failure']}")
         return
-    _show_title(
+    show_title(
         console,
         f"Outputs against the reference on {_images(parity['rows'])}, each one's worst cell",
     )
-    _print_table(console, _parity_table(result, records))
+    print_table(console, _parity_table(result, records))
     for name, tolerance in parity["tolerances"].items():
         console.print(
             f"{escape(name)} passes if everywhere |output - reference| <= {tolerance['atol']:.2g} "
@@ -203,11 +217,20 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
 
 
 def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
-    table = _table("max abs", "max rel", "SQNR dB", "min tolerance", "top-1", "accuracy", "status")
+    made = table(
+        "backend:configuration",
+        "max abs",
+        "max rel",
+        "SQNR dB",
+        "min tolerance",
+        "top-1",
+        "accuracy",
+        "status",
+    )
     for record in records:
         cells = [c for c in result.benchmarks if c.label == record.label and c.parity_rows]
         if not cells:
-            table.add_row(escape(record.label), *["-"] * 6, _status(record.status))
+            made.add_row(escape(record.label), *["-"] * 6, _status(record.status))
             continue
         status = worst(cell.status for cell in cells)
         cell = max(
@@ -215,7 +238,7 @@ def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
             key=lambda cell: (cell.max_rel or 0.0, cell.samples),
         )
         largest = max(cells, key=lambda cell: cell.samples)
-        table.add_row(
+        made.add_row(
             escape(record.label),
             _figure(cell.max_abs, "{:.1e}"),
             _figure(cell.max_rel, "{:.1e}"),
@@ -225,7 +248,7 @@ def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
             _figure(largest.accuracy, "{:.1%}"),
             _status(status),
         )
-    return table
+    return made
 
 
 def _show_endings(result: Result, console: Console) -> None:
@@ -331,35 +354,6 @@ def _ratio(cell: Benchmark, other: Benchmark | None) -> str:
     return f"{cell.median_s / other.median_s:,.2f}"
 
 
-def _show_title(console: Console, title: str) -> None:
-    console.print(f"\n[bold]{escape(title)}[/]", highlight=False)
-
-
-def _table(*headings: str) -> Table:
-    """A table of figures, one row a backend."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
-    table.add_column("backend:configuration", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
-
-
-def _print_table(console: Console, table: Table) -> None:
-    """Prints a table wider than the console if need be: no figure is ever cut."""
-    width = console.width
-    needed = Measurement.get(console, console.options.update(max_width=10 * WIDTH), table).maximum
-    console.width = max(width, needed)
-    console.print(table)
-    console.width = width
-
-
-def _milliseconds(seconds: float) -> str:
-    """Milliseconds with at least three significant digits, never an exponent."""
-    value = seconds * 1e3
-    decimals = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
-    return f"{value:,.{decimals}f}"
-
-
 def _seconds(seconds: float) -> str:
     return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
@@ -370,7 +364,7 @@ def _half_interval(cell: Benchmark) -> str:
     assert cell.ci_low_s is not None
     assert cell.ci_high_s is not None
     half = max(cell.ci_high_s - cell.median_s, cell.median_s - cell.ci_low_s)
-    decimals = len(_milliseconds(cell.median_s).partition(".")[2])
+    decimals = len(milliseconds(cell.median_s).partition(".")[2])
     return f"{half * 1e3:,.{decimals}f}"
 
 

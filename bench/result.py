@@ -118,11 +118,15 @@ class Result:
 
 def save(result: Result, path: Path) -> None:
     """Writes the JSON file whole or not at all."""
-    document = {"schema_version": result.schema_version} | _finite(asdict(result))
+    save_document({"schema_version": result.schema_version} | asdict(result), path)
+
+
+def save_document(document: Mapping[str, Any], path: Path) -> None:
+    """Writes any JSON document whole or not at all; what JSON cannot say becomes null."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w") as file:
-            json.dump(document, file, indent=2, allow_nan=False)
+            json.dump(_finite(document), file, indent=2, allow_nan=False)
             file.write("\n")
         # mkstemp makes the file private; a result is as public as the user's umask says.
         umask = os.umask(0)

@@ -14,6 +14,7 @@ from columnar_nn.errors import CnnBenchError
 
 COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
+    "engine": ("bench.cli.engine:engine", "Hold the columnar engine against the machine's limits."),
     "data": ("bench.cli.data:app", "Make, inspect and fetch image data."),
     "model": ("bench.cli.model:app", "Show networks and their layers."),
     "train": ("bench.cli.train:train", "Train a network with PyTorch and write it as ONNX."),

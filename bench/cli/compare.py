@@ -19,6 +19,7 @@ from bench.cell_state import Limits
 from bench.cli.app import DEBUG_VARIABLE, EXIT_INTERRUPTED
 from bench.data.dataset import open_dataset
 from bench.measure import Comparison, Options
+from bench.table_style import WIDTH
 from columnar_nn import models
 from columnar_nn.errors import UsageError
 
@@ -54,7 +55,7 @@ def compare(
     runs: Annotated[int, typer.Option(min=1, help="Timed runs of a cell, at least.")] = 5,
     min_time: Annotated[
         float, typer.Option(min=0, help="Seconds of timed runs of a cell, at least.")
-    ] = 0.5,
+    ] = 0.3,
     budget: Annotated[
         float,
         typer.Option(
@@ -116,7 +117,7 @@ def _run(options: Options, model: str, data: str, json: Path | None) -> int:
     }
     # A killed run leaves what an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with _progress_bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("", total=None)
 
         def show(done: int, total: int, doing: str) -> None:
@@ -128,7 +129,7 @@ def _run(options: Options, model: str, data: str, json: Path | None) -> int:
     outcome = comparison.result(context)
     if json is not None:
         result.save(outcome, json)
-    report.show(outcome, Console(width=None if sys.stdout.isatty() else report.WIDTH))
+    report.show(outcome, Console(width=None if sys.stdout.isatty() else WIDTH))
     for record in outcome.backends:
         if record.log and os.environ.get(DEBUG_VARIABLE):
             print(f"--- the end of what {record.label} printed\n{record.log}", file=sys.stderr)
@@ -157,7 +158,7 @@ def _settings(options: Options, model: str, data: str) -> dict[str, Any]:
     }
 
 
-def _progress_bar() -> Progress:
+def progress_bar() -> Progress:
     """A bar on a terminal only, drawn between measurements and never during one."""
     console = Console(stderr=True)
     return Progress(

@@ -1,0 +1,51 @@
+"""Whether time is linear in the number of images, and memory independent of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench import inputs
+from bench.engine.setup import BATCH_SIZE, Setup, columnar
+from bench.engine.worker import engine_worker
+from bench.result import Result
+
+CONFIGURATIONS = ("pipeline/auto", "pipeline/direct")
+SAMPLES = (1, 32, 128, 512, 2000, 10_000, 50_000)
+STREAMED = "pipeline/auto"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Largest resident memory of a process that streamed so many images, and before it did."""
+
+    samples: int
+    started_bytes: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """Times by number of images, interleaved in one run; memory of one fresh process each."""
+
+    comparison: Result
+    memory: tuple[Memory, ...]
+
+
+def measure(setup: Setup) -> BatchSizes:
+    """Streams every number of images, then compares them."""
+    folder = setup.folder / "streamed"
+    folder.mkdir()
+    data = inputs.prepare(folder, setup.graph, setup.dataset, max(SAMPLES), BATCH_SIZE)
+    memory = []
+    for index, samples in enumerate(SAMPLES):
+        setup.progress(index, len(SAMPLES), f"streaming {samples} image(s)")
+        with engine_worker(setup) as worker:
+            worker.start(setup, STREAMED)
+            arguments = {"images": str(data.images), "batch_size": BATCH_SIZE}
+            # One whole batch first: the memory of one is what does not depend on their number.
+            started = worker.ask("stream", samples=BATCH_SIZE, **arguments)["peak_rss_bytes"]
+            peak = worker.ask("stream", samples=samples, **arguments)["peak_rss_bytes"]
+        memory.append(Memory(samples, started, peak))
+    data.images.unlink()
+    comparison = setup.compare([columnar(name) for name in CONFIGURATIONS], SAMPLES)
+    return BatchSizes(comparison, tuple(memory))

@@ -1,0 +1,125 @@
+"""Every kernel of the network: its time, work and share of the core's peak, for two algorithms."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.engine.setup import BATCH_SIZE, PROFILED_IMAGES, Setup
+from bench.engine.worker import EngineWorker, engine_worker
+
+CONFIGURATIONS = ("pipeline/direct", "pipeline/auto")
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A kernel and its work on one image.
+
+    `operations` are those of the operator's definition, a multiply-add being two, which Winograd
+    saves some of; `executed` are two for each multiply-add that the kernel really executes, with
+    padded channels and ragged tiles (0 for kernels without any). `num_bytes` are its input,
+    packed weights and output. `nanoseconds` is the median of the runs.
+    """
+
+    label: str
+    kernel: str
+    output_shape: tuple[int, ...]
+    operations: int
+    executed: int
+    num_bytes: int
+    nanoseconds: float
+
+    @property
+    def effective_gflops(self) -> float:
+        return self.operations / self.nanoseconds
+
+    @property
+    def executed_gflops(self) -> float:
+        return self.executed / self.nanoseconds
+
+    @property
+    def intensity(self) -> float:
+        """Executed operations a byte."""
+        return self.executed / self.num_bytes
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """One configuration, nanoseconds an image: its layers, and whole runs without their clocks."""
+
+    configuration: str
+    layers: tuple[Layer, ...]
+    end_to_end: float
+
+    @property
+    def kernels(self) -> float:
+        """Sum of the layers."""
+        return sum(layer.nanoseconds for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class LayersResult:
+    """Both configurations, one thread, and the peak measured in between."""
+
+    core_gflops: float
+    images: int
+    batch_size: int
+    configurations: tuple[LayerTimes, ...]
+
+
+def measure(setup: Setup) -> LayersResult:
+    """Profiles the configurations in turn, in random order, and the peak in every round."""
+    shuffler = random.Random(setup.seed)
+    peaks: list[float] = []
+    replies: dict[str, list[dict[str, Any]]] = {name: [] for name in CONFIGURATIONS}
+    with contextlib.ExitStack() as stack:
+        workers: dict[str, EngineWorker] = {}
+        for name in CONFIGURATIONS:
+            workers[name] = stack.enter_context(engine_worker(setup))
+            workers[name].start(setup, name)
+        for turn in range(ROUNDS):
+            for name in shuffler.sample(CONFIGURATIONS, len(CONFIGURATIONS)):
+                setup.progress(turn, ROUNDS, f"profiling {name}")
+                peaks.append(workers[name].ask("gflops", threads=1)["value"])
+                replies[name].append(
+                    workers[name].ask(
+                        "profile",
+                        images=str(setup.data.images),
+                        samples=PROFILED_IMAGES,
+                        batch_size=BATCH_SIZE,
+                        min_seconds=setup.limits.min_time / ROUNDS,
+                    )
+                )
+    return LayersResult(
+        core_gflops=max(peaks),
+        images=PROFILED_IMAGES,
+        batch_size=BATCH_SIZE,
+        configurations=tuple(_layer_times(name, replies[name]) for name in CONFIGURATIONS),
+    )
+
+
+def _layer_times(configuration: str, replies: list[dict[str, Any]]) -> LayerTimes:
+    runs = np.concatenate([reply["nanoseconds"] for reply in replies])
+    medians = np.median(runs, axis=0) / PROFILED_IMAGES
+    plain = np.concatenate([reply["plain"] for reply in replies])
+    return LayerTimes(
+        configuration=configuration,
+        layers=tuple(
+            Layer(
+                label=step["label"],
+                kernel=step["kernel"],
+                output_shape=tuple(step["output_shape"]),
+                operations=step["operations"],
+                executed=2 * step["multiply_adds"],
+                num_bytes=step["input_bytes"] + step["weight_bytes"] + step["output_bytes"],
+                nanoseconds=float(nanoseconds),
+            )
+            for step, nanoseconds in zip(replies[0]["steps"], medians, strict=True)
+        ),
+        end_to_end=float(np.median(plain)) / PROFILED_IMAGES * 1e9,
+    )

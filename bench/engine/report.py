@@ -1,0 +1,350 @@
+"""The engine benchmark's result as tables of at most 100 columns; nothing here measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+
+from bench.engine.ablation import Ablation
+from bench.engine.batch_sizes import BatchSizes
+from bench.engine.cold_start import ColdStarts
+from bench.engine.layers import LayersResult, LayerTimes
+from bench.engine.overhead import OverheadResult
+from bench.engine.peers import Peers
+from bench.engine.roofline import Roofline
+from bench.engine.run import EngineResult
+from bench.engine.scaling import Scaling
+from bench.result import Benchmark, Result
+from bench.status import PASSED
+from bench.table_style import (
+    WIDTH,
+    milliseconds,
+    print_table,
+    show_note,
+    show_title,
+    table,
+)
+from columnar_nn.kernels.roofline import STREAMS
+
+_MIB = 2**20
+_STEADY = 512
+"""Images of which the time of an image is what others are compared with."""
+
+
+def show(result: EngineResult, console: Console) -> None:
+    """Prints every part that was measured, and why others could not be."""
+    console.width = max(console.width, WIDTH)
+    context = result.context
+    machine, settings = context["machine"], context["settings"]
+    console.print(
+        f"[bold]{escape(context['model']['name'])}[/] on [bold]{escape(context['data']['name'])}[/]"
+        f", {escape(machine.get('cpu', machine['architecture']))}, CPU "
+        f"{', '.join(map(str, settings['cpus']))}; one thread unless said",
+        highlight=False,
+    )
+    for warning in context["warnings"]:
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+    for name, part in result.parts.items():
+        _SHOW[name](part, console)
+    for name, reason in result.failures.items():
+        console.print(f"\n[bold red]{name} could not be measured:[/] {escape(reason)}")
+
+
+def _show_roofline(part: Roofline, console: Console) -> None:
+    fused = "fused multiply-add" if part.fused_multiply_add else "multiply, then add"
+    show_title(
+        console, f"Roofline: GFLOP/s in registers, vectors of {part.vector_width} float32, {fused}"
+    )
+    made = table("threads", "GFLOP/s", "of one thread's")
+    for index, gflops in enumerate(part.gflops):
+        made.add_row(str(index + 1), f"{gflops:.1f}", f"{gflops / part.gflops[0]:.2f}")
+    print_table(console, made)
+    show_title(console, "Bandwidth in GB/s, all threads together, arrays of each thread its own")
+    made = table("level", "KiB a thread", "threads", *STREAMS)
+    for row in part.bandwidths:
+        made.add_row(
+            row.level,
+            f"{row.num_bytes / 1024:,.0f}",
+            str(row.threads),
+            *(f"{row.gigabytes_per_second[kernel]:.1f}" for kernel in STREAMS),
+        )
+    print_table(console, made)
+    show_note(
+        console,
+        "Bytes as STREAM counts them: those that the kernel names, not the line that a store "
+        "fetches first.",
+    )
+
+
+def _show_layers(part: LayersResult, console: Console) -> None:
+    direct = part.configurations[0]
+    for times in part.configurations:
+        show_title(
+            console,
+            f"Layers of {times.configuration}, an image, in batches of {part.batch_size}; peak "
+            f"{part.core_gflops:.1f} GFLOP/s",
+        )
+        print_table(console, _layer_table(times, direct, part.core_gflops))
+        rest = times.end_to_end - times.kernels
+        show_note(
+            console,
+            f"sum of the kernels {times.kernels / 1e3:,.1f} us; end to end, without their clocks, "
+            f"{times.end_to_end / 1e3:,.1f} us ({rest / times.end_to_end:+.1%})",
+        )
+    show_note(
+        console,
+        "GFLOP/s effective: operations of the layer's definition; executed: multiply-adds that the "
+        "kernel does,\npadded channels and ragged tiles too, without Winograd's transforms. peak: "
+        "executed over multiply-adds\nin registers. kB: input, packed weights, output; FLOP/B: "
+        "executed a byte. gain: direct's time over this.",
+    )
+
+
+def _layer_table(times: LayerTimes, direct: LayerTimes, peak: float) -> Any:
+    compared = times is not direct
+    made = table(
+        "layer",
+        "kernel",
+        "us",
+        "share",
+        "effective",
+        "executed",
+        "peak",
+        "kB",
+        "FLOP/B",
+        *(["gain"] if compared else []),
+    )
+    for layer, other in zip(times.layers, direct.layers, strict=True):
+        row = [
+            escape(layer.label),
+            layer.kernel.removeprefix("conv2d_"),
+            f"{layer.nanoseconds / 1e3:,.1f}",
+            f"{layer.nanoseconds / times.kernels:.1%}",
+            f"{layer.effective_gflops:.1f}",
+            f"{layer.executed_gflops:.1f}" if layer.executed else "-",
+            f"{layer.executed_gflops / peak:.0%}" if layer.executed else "-",
+            f"{layer.num_bytes / 1e3:,.1f}",
+            f"{layer.intensity:.1f}",
+        ]
+        made.add_row(*row, *([f"{other.nanoseconds / layer.nanoseconds:.2f}"] if compared else []))
+    nanoseconds = times.kernels
+    operations = sum(layer.operations for layer in times.layers)
+    executed = sum(layer.executed for layer in times.layers)
+    made.add_section()
+    row = [
+        "all",
+        "",
+        f"{nanoseconds / 1e3:,.1f}",
+        "",
+        f"{operations / nanoseconds:.1f}",
+        f"{executed / nanoseconds:.1f}",
+        f"{executed / nanoseconds / peak:.0%}",
+        f"{sum(layer.num_bytes for layer in times.layers) / 1e3:,.1f}",
+        "",
+    ]
+    made.add_row(*row, *([f"{direct.kernels / nanoseconds:.2f}"] if compared else []))
+    return made
+
+
+def _show_ablation(part: Ablation, console: Console) -> None:
+    cells = {cell.configuration: cell for cell in part.comparison.benchmarks}
+    images = part.comparison.benchmarks[0].samples
+    show_title(console, f"Fusion and algorithm, {images:,} images")
+    made = table(
+        "fusion/algorithm", "kernels", "ms/image", "none/this", "kB/image", "MiB held", "peak MiB"
+    )
+    peaks = {record.configuration: record.peak_rss_bytes for record in part.comparison.backends}
+    for traffic in part.traffic:
+        cell = cells[traffic.configuration]
+        unfused = cells[f"none/{traffic.configuration.partition('/')[2]}"]
+        made.add_row(
+            traffic.configuration,
+            str(traffic.kernels),
+            _per_image(cell),
+            _ratio(unfused, cell),
+            f"{traffic.intermediate_bytes / 1e3:,.1f}",
+            f"{traffic.held_bytes / _MIB:.2f}",
+            f"{(peaks[traffic.configuration] or 0) / _MIB:,.0f}",
+        )
+    print_table(console, made)
+    show_note(
+        console,
+        "kB/image: what kernels write for other kernels, and these read, counted from their "
+        "layouts.\nMiB held: the operators' memory in which that happens. peak MiB: of the "
+        "process, with Python.",
+    )
+
+
+def _show_overhead(part: OverheadResult, console: Console) -> None:
+    show_title(console, f"Executor overhead of {part.configuration}, medians in us a batch")
+    made = table("images in a batch", "end to end", "kernels", "outside them", "share", "runs")
+    for batch in part.batches:
+        made.add_row(
+            str(batch.images),
+            f"{batch.end_to_end * 1e6:,.1f}",
+            f"{batch.kernels * 1e6:,.1f}",
+            f"{batch.outside * 1e6:,.1f}",
+            f"{batch.share:.2%}",
+            str(batch.runs),
+        )
+    print_table(console, made)
+    show_note(
+        console,
+        "end to end: without kernel clocks. The others are of runs with them, each its own rest.",
+    )
+
+
+def _show_peers(part: Peers, console: Console) -> None:
+    result = part.comparison
+    show_title(console, "Side by side, ms an image, Arrow in to Arrow out")
+    _show_times(result, console)
+    ours = list(dict.fromkeys(c.label for c in result.benchmarks if c.backend == "columnar"))
+    peers = [record.label for record in result.backends if record.backend != "columnar"]
+    samples = _samples(result)
+    for label in ours:
+        show_title(console, f"How many times as long as {label} the others take")
+        made = table("backend:configuration", *(f"{count:,}" for count in samples))
+        for peer in peers:
+            made.add_row(
+                escape(peer),
+                *(_ratio(_cell(result, peer, n), _cell(result, label, n)) for n in samples),
+            )
+        print_table(console, made)
+    _show_reasons(result, console)
+
+
+def _show_batches(part: BatchSizes, console: Console) -> None:
+    result = part.comparison
+    labels = list(dict.fromkeys(cell.label for cell in result.benchmarks))
+    show_title(console, f"By number of images: ms an image, its ratio to that of {_STEADY}; memory")
+    headings = [heading for label in labels for heading in (label.partition("/")[2], "ratio")]
+    made = table("images", *headings, "peak MiB", "grown by MiB")
+    for memory in part.memory:
+        row = [f"{memory.samples:,}"]
+        for label in labels:
+            cell, steady = _cell(result, label, memory.samples), _cell(result, label, _STEADY)
+            row += [_per_image(cell), _ratio(cell, steady)]
+        grown = memory.peak_bytes - memory.started_bytes
+        made.add_row(*row, f"{memory.peak_bytes / _MIB:.1f}", f"{grown / _MIB:.1f}")
+    print_table(console, made)
+    show_note(
+        console,
+        "peak MiB: of a process of its own that streamed so many images; grown: since its first "
+        "batch.",
+    )
+    _show_reasons(result, console)
+
+
+def _show_scaling(part: Scaling, console: Console) -> None:
+    result = part.comparison
+    show_title(console, "Threads: ms an image, speed-up over one thread, efficiency")
+    made = table("configuration", "images", "threads", "ms/image", "speed-up", "efficiency")
+    for label in dict.fromkeys(cell.label for cell in result.benchmarks):
+        for samples in _samples(result):
+            one = _cell(result, label, samples, 1)
+            for threads in range(1, part.threads + 1):
+                cell = _cell(result, label, samples, threads)
+                speed_up = _quotient(one, cell)
+                made.add_row(
+                    label.partition(":")[2],
+                    f"{samples:,}",
+                    str(threads),
+                    _per_image(cell),
+                    "-" if speed_up is None else f"{speed_up:.2f}",
+                    "-" if speed_up is None else f"{speed_up / threads:.0%}",
+                )
+    print_table(console, made)
+    _show_reasons(result, console)
+
+
+def _show_cold_start(part: ColdStarts, console: Console) -> None:
+    show_title(
+        console, f"Cold start of {part.configuration} in s, process start to first logits: medians"
+    )
+    made = table("kernel cache", "process", "import", "build", "1st image", "total", "range", "n")
+    for state in part.states:
+
+        def seconds(name: str, starts: Sequence[Mapping[str, float]] = state.starts) -> list[float]:
+            return [start[name] for start in starts]
+
+        totals = seconds("cold_start_s")
+        names = ("process_s", "import_s", "build_s", "first_inference_s", "cold_start_s")
+        made.add_row(
+            state.cache,
+            *(f"{np.median(seconds(name)):.3f}" for name in names),
+            f"{min(totals):.2f}-{max(totals):.2f}",
+            str(len(totals)),
+        )
+    print_table(console, made)
+
+
+def _show_times(result: Result, console: Console) -> None:
+    samples = _samples(result)
+    made = table("backend:configuration", *(f"{count:,}" for count in samples))
+    for record in result.backends:
+        made.add_row(
+            escape(record.label),
+            *(_per_image(_cell(result, record.label, count)) for count in samples),
+        )
+    print_table(console, made)
+    show_note(
+        console,
+        "Columns: numbers of images. ±: half of the median's confidence interval, in % of it.",
+    )
+
+
+def _show_reasons(result: Result, console: Console) -> None:
+    """Once for each backend why it did not pass, or was not run."""
+    for label, status, reason in dict.fromkeys(
+        (cell.label, cell.status, cell.reason) for cell in result.benchmarks if cell.reason
+    ):
+        show_note(console, f"{escape(label)}: {status.lower()}: {escape(reason)}")
+
+
+def _samples(result: Result) -> list[int]:
+    return sorted({cell.samples for cell in result.benchmarks})
+
+
+def _cell(result: Result, label: str, samples: int, threads: int | None = None) -> Benchmark:
+    return next(
+        cell
+        for cell in result.benchmarks
+        if (cell.label, cell.samples) == (label, samples) and threads in (None, cell.threads)
+    )
+
+
+def _per_image(cell: Benchmark) -> str:
+    """Milliseconds an image and half its interval; in red if the output did not pass."""
+    if cell.median_s is None or cell.ci_low_s is None or cell.ci_high_s is None:
+        return f"[dim]{cell.status.lower()}[/]"
+    half = max(cell.ci_high_s - cell.median_s, cell.median_s - cell.ci_low_s) / cell.median_s
+    text = f"{milliseconds(cell.median_s / cell.samples)} ±{half:.0%}"
+    return text if cell.status == PASSED else f"[bold red]{text}![/]"
+
+
+def _quotient(cell: Benchmark, other: Benchmark) -> float | None:
+    """Time an image of the first over that of the other; None if either was not measured."""
+    if cell.median_s is None or other.median_s is None:
+        return None
+    return cell.median_s / cell.samples / (other.median_s / other.samples)
+
+
+def _ratio(cell: Benchmark, other: Benchmark) -> str:
+    quotient = _quotient(cell, other)
+    return "-" if quotient is None else f"{quotient:.2f}"
+
+
+_SHOW: Mapping[str, Callable[[Any, Console], None]] = {
+    "roofline": _show_roofline,
+    "layers": _show_layers,
+    "ablation": _show_ablation,
+    "overhead": _show_overhead,
+    "peers": _show_peers,
+    "batches": _show_batches,
+    "threads": _show_scaling,
+    "coldstart": _show_cold_start,
+}

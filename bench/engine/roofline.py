@@ -1,0 +1,77 @@
+"""The limits of this machine: multiply-adds in registers, bandwidth of each level of memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench import environment
+from bench.engine.setup import Setup
+from bench.engine.worker import EngineWorker, engine_worker
+from bench.machine_peak import MEMORY_BYTES
+from columnar_nn.kernels import host
+from columnar_nn.kernels.roofline import STREAMS
+
+SHARED_LEVEL = 3
+"""The first cache level that cores share, by which each gets only a part of it."""
+
+
+@dataclass(frozen=True)
+class Bandwidth:
+    """Gigabytes a second of threads together, by kernel, over arrays of `num_bytes` a thread."""
+
+    level: str
+    num_bytes: int
+    threads: int
+    gigabytes_per_second: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """`gflops[i]` is what i + 1 threads reach together, a multiply-add being two operations."""
+
+    vector_width: int
+    fused_multiply_add: bool
+    gflops: tuple[float, ...]
+    bandwidths: tuple[Bandwidth, ...]
+
+
+def measure(setup: Setup) -> Roofline:
+    """Takes a few seconds; each figure is the best of several short runs."""
+    levels = _working_sets(len(setup.cpus))
+    counts = sorted({1, len(setup.cpus)})
+    gflops, bandwidths = [], []
+    total, done = len(setup.cpus) + len(counts), 0
+    for threads in range(1, len(setup.cpus) + 1):
+        with engine_worker(setup, threads) as worker:
+            setup.progress(done, total, f"multiply-adds on {threads} thread(s)")
+            gflops.append(worker.ask("gflops", threads=threads)["value"])
+            done += 1
+            if threads in counts:
+                setup.progress(done, total, f"bandwidth of {threads} thread(s)")
+                bandwidths += [_bandwidth(worker, *level, threads) for level in levels.items()]
+                done += 1
+    return Roofline(
+        vector_width=host.vector_width(),
+        fused_multiply_add=host.has_fused_multiply_add(),
+        gflops=tuple(gflops),
+        bandwidths=tuple(bandwidths),
+    )
+
+
+def _working_sets(threads: int) -> dict[str, int]:
+    """Bytes of arrays that stay in each level: half of a cache, of a shared one a thread's half."""
+    sets = {
+        f"L{level}": size // 2 // (threads if level >= SHARED_LEVEL else 1)
+        for level, size in environment.cache_bytes().items()
+    }
+    return {**sets, "memory": MEMORY_BYTES}
+
+
+def _bandwidth(worker: EngineWorker, level: str, num_bytes: int, threads: int) -> Bandwidth:
+    values = {
+        kernel: worker.ask("bandwidth", kernel=kernel, num_bytes=num_bytes, threads=threads)[
+            "value"
+        ]
+        for kernel in STREAMS
+    }
+    return Bandwidth(level, num_bytes, threads, values)

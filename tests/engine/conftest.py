@@ -1,0 +1,27 @@
+"""A small network, a few images and short measurements, as every part takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from engine.small_network import small_graph
+
+from bench import cpus
+from bench.cell_state import Limits
+from bench.data.dataset import open_dataset
+from bench.engine.setup import Setup
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    """Up to two threads; nothing is timed for longer than it must."""
+    return Setup(
+        graph=small_graph(),
+        dataset=open_dataset("synthetic", 100),
+        cpus=cpus.available()[:2],
+        limits=Limits(runs=2, min_time=0.0, budget=20.0, timeout=120.0),
+        seed=1,
+        folder=tmp_path,
+        progress=lambda done, total, doing: None,
+    )

@@ -1,0 +1,138 @@
+"""Figures in the tables, from results whose numbers are known."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from bench.engine import report
+from bench.engine.layers import Layer, LayersResult, LayerTimes
+from bench.engine.overhead import Overhead, OverheadResult
+from bench.engine.peers import Peers
+from bench.engine.run import EngineResult
+from bench.engine.scaling import Scaling
+from bench.result import BackendRecord, Benchmark, Result
+from bench.status import FAILED, NOT_RUN, PASSED
+from bench.table_style import WIDTH
+
+CONTEXT = {
+    "machine": {"architecture": "riscv64"},
+    "settings": {"cpus": [3]},
+    "model": {"name": "plain9"},
+    "data": {"name": "photo10"},
+    "warnings": [],
+}
+
+
+def cell(
+    backend: str, configuration: str, samples: int, seconds: float, threads: int = 1
+) -> Benchmark:
+    return Benchmark(
+        backend,
+        configuration,
+        samples,
+        min(samples, 128),
+        threads,
+        PASSED,
+        times=(seconds,),
+        median_s=seconds,
+        ci_low_s=0.99 * seconds,
+        ci_high_s=1.02 * seconds,
+    )
+
+
+def result_of(*cells: Benchmark) -> Result:
+    records = dict.fromkeys((c.backend, c.configuration) for c in cells)
+    return Result(
+        context={},
+        backends=tuple(BackendRecord(*record, threads=1, status=PASSED) for record in records),
+        benchmarks=cells,
+    )
+
+
+def printed(name: str, part: object) -> list[str]:
+    console = Console(width=WIDTH, force_terminal=False)
+    with console.capture() as capture:
+        report.show(EngineResult(CONTEXT, {name: part}, complete=True), console)
+    lines = capture.get().splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    return lines
+
+
+def row(lines: list[str], *beginning: str) -> list[str]:
+    (found,) = [
+        line.split() for line in lines if tuple(line.split()[: len(beginning)]) == beginning
+    ]
+    return found[len(beginning) :]
+
+
+def test_ratios_are_of_times_an_image() -> None:
+    part = Peers(
+        result_of(
+            cell("columnar", "pipeline/auto", 1, 0.0004),
+            cell("columnar", "pipeline/auto", 100, 0.04),
+            cell("onnxruntime", "default", 1, 0.0012),
+            cell("onnxruntime", "default", 100, 0.14),
+        )
+    )
+    lines = printed("peers", part)
+    assert row(lines, "columnar:pipeline/auto") == ["0.400", "±2%", "0.400", "±2%"]
+    times, ratios = [line.split()[1:] for line in lines if line.startswith("onnxruntime")]
+    assert times == ["1.20", "±2%", "1.40", "±2%"]
+    assert ratios == ["3.00", "3.50"]
+
+
+def test_what_did_not_run_or_pass_has_no_ratio_or_a_mark() -> None:
+    missing = Benchmark("velox", "best", 1, 1, 1, NOT_RUN, "one run would take about 60 s")
+    wrong = cell("pytorch", "eager", 1, 0.002)
+    wrong = Benchmark(**{**vars(wrong), "status": FAILED, "reason": "3 outside"})
+    part = Peers(result_of(cell("columnar", "pipeline/auto", 1, 0.0004), missing, wrong))
+    lines = printed("peers", part)
+    assert [line.split()[1:] for line in lines if line.startswith("velox:best ")] == [
+        ["not", "run"],
+        ["-"],
+    ]
+    assert any(line.startswith("pytorch:eager") and line.endswith("±2%!") for line in lines)
+    assert "pytorch:eager: failed: 3 outside" in lines
+
+
+def test_speed_up_and_efficiency() -> None:
+    part = Scaling(
+        2,
+        result_of(
+            cell("columnar", "pipeline/auto", 32, 1.0),
+            cell("columnar", "pipeline/auto", 32, 0.625, threads=2),
+        ),
+    )
+    lines = printed("threads", part)
+    assert row(lines, "pipeline/auto", "32", "1")[-2:] == ["1.00", "100%"]
+    assert row(lines, "pipeline/auto", "32", "2")[-2:] == ["1.60", "80%"]
+
+
+def test_layers_show_work_over_time() -> None:
+    def times(configuration: str, kernel: str, executed: int, nanoseconds: float) -> LayerTimes:
+        layer = Layer(
+            "conv6+relu6", f"conv2d_{kernel}_3x3", (64, 20, 20), 9000, executed, 450, nanoseconds
+        )
+        return LayerTimes(configuration, (layer,), 1.25 * nanoseconds)
+
+    part = LayersResult(
+        40.0,
+        128,
+        128,
+        (
+            times("pipeline/direct", "direct", 9000, 300.0),
+            times("pipeline/auto", "winograd_f5x5", 2700, 120.0),
+        ),
+    )
+    lines = printed("layers", part)
+    figures = row(lines, "conv6+relu6", "direct_3x3")
+    assert figures == ["0.3", "100.0%", "30.0", "30.0", "75%", "0.5", "20.0"]
+    figures = row(lines, "conv6+relu6", "winograd_f5x5_3x3")
+    assert figures == ["0.1", "100.0%", "75.0", "22.5", "56%", "0.5", "6.0", "2.50"]
+    assert sum("(+20.0%)" in line for line in lines) == 2
+
+
+def test_overhead_is_a_share_of_its_own_run() -> None:
+    batch = Overhead(32, runs=9, end_to_end=0.0125, kernels=0.0097, outside=0.0003)
+    lines = printed("overhead", OverheadResult("pipeline/auto", (batch,)))
+    assert row(lines, "32") == ["12,500.0", "9,700.0", "300.0", "3.00%", "9"]

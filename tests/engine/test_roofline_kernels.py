@@ -1,0 +1,79 @@
+"""The kernels that measure the machine compute what they say; what they measure is possible."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from closeness import assert_close
+
+from bench import machine_peak
+from columnar_nn.errors import UsageError
+from columnar_nn.kernels import roofline
+from columnar_nn.kernels.layout import aligned
+
+
+def floats(count: int, seed: int) -> np.ndarray:
+    array = aligned(4 * count).view(np.float32)
+    array[:] = np.random.default_rng(seed).standard_normal(count)
+    return array
+
+
+@pytest.mark.parametrize("repeats", [0, 1, 7, 1000])
+def test_multiply_adds_is_the_recurrence(repeats: int) -> None:
+    values = floats(roofline.lanes(), 1)
+    expected = values.astype(np.float64)
+    for _ in range(repeats):
+        expected = 0.75 * expected + 0.5
+    roofline.multiply_adds(repeats, 0.75, 0.5, values)
+    assert_close(values, expected.astype(np.float32), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_read_sums_every_float(steps: int, repeats: int) -> None:
+    source = floats(steps * roofline.step_floats(), 2)
+    target = floats(roofline.step_floats(), 3)
+    roofline.stream("read", repeats, source, target)
+    expected = repeats * source.reshape(steps, -1).astype(np.float64).sum(axis=0)
+    assert_close(target, expected.astype(np.float32), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_copy_copies_and_stays_inside(steps: int) -> None:
+    count = steps * roofline.step_floats()
+    source, memory = floats(count, 4), floats(count + 64, 5)
+    before = memory.copy()
+    roofline.stream("copy", 1, source, memory[:count])
+    np.testing.assert_array_equal(memory[:count], source)
+    np.testing.assert_array_equal(memory[count:], before[count:])
+
+
+def test_triad_is_that_of_stream() -> None:
+    count = 3 * roofline.step_floats()
+    source, target = floats(2 * count, 6), floats(count, 7)
+    roofline.stream("triad", 1, source, target)
+    first, second = source[:count].astype(np.float64), source[count:].astype(np.float64)
+    assert_close(target, (first + 3 * second).astype(np.float32), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "target"),
+    [("read", 1, 2), ("copy", 2, 1), ("triad", 1, 1), ("triad", 2, 2), ("copy", 0.5, 0.5)],
+)
+def test_sizes_that_do_not_fit_are_refused(name: str, source: float, target: float) -> None:
+    step = roofline.step_floats()
+    with pytest.raises(UsageError, match="sizes do not fit"):
+        roofline.stream(name, 1, floats(int(source * step), 1), floats(int(target * step), 1))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_peaks_are_possible(threads: int) -> None:
+    """No core does a thousand multiply-adds a cycle, nor fewer than one in a hundred cycles."""
+    assert 0.05 < machine_peak.gflops(threads) / threads < 10_000
+    for kernel in roofline.STREAMS:
+        assert 0.01 < machine_peak.gigabytes_per_second(kernel, 16 * 2**10, threads) < 100_000
+
+
+def test_the_roofline_is_the_lower_of_both_lines() -> None:
+    peak = machine_peak.MachinePeak(gflops=100.0, gigabytes_per_second=10.0)
+    assert [peak.attainable_gflops(x) for x in (1.0, 10.0, 50.0)] == [10.0, 100.0, 100.0]
