@@ -90,9 +90,9 @@ _FIRST_NUMBER = 3
 def _table(steps: Sequence[StepStats], peak: MachinePeak | None) -> str:
     """A line a kernel step, of one image; with `peak` the times of a profiled run too."""
     total = sum(step.nanoseconds for step in steps)
-    rows = [(*_COLUMNS, *(_TIMED_COLUMNS if peak else ()))]
+    rows: list[tuple[str, ...]] = [(*_COLUMNS, *(_TIMED_COLUMNS if peak else ()))]
     for step in steps:
-        row = (
+        row: tuple[str, ...] = (
             step.label,
             step.kernel,
             "x".join(map(str, step.output_shape)),

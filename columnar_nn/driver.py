@@ -35,12 +35,18 @@ class Driver:
     """
 
     def __init__(
-        self, pipeline_id: int, operators: Sequence[Operator], trace: Trace | None = None
+        self,
+        pipeline_id: int,
+        operators: Sequence[Operator],
+        row_bytes: Sequence[int],
+        trace: Trace | None = None,
     ) -> None:
+        """`row_bytes` holds for each operator the size of a row of its output, 0 if it varies."""
         source = operators[0]
         assert isinstance(source, SourceOperator)
         self._source = source
         self._operators = tuple(operators)
+        self._row_bytes = tuple(row_bytes)
         self._told = [False] * len(operators)
         self._trace = trace
         self._blocked_since = 0
@@ -86,7 +92,8 @@ class Driver:
 
     def _hand_over(self, index: int, batch: pa.RecordBatch) -> Progress:
         """Counts what an operator gave, and gives it to the next one."""
-        num_bytes = batch.nbytes
+        row_bytes = self._row_bytes[index]
+        num_bytes = row_bytes * batch.num_rows if row_bytes else batch.nbytes
         self.stats[index].count_output(batch.num_rows, num_bytes)
         if index + 1 == len(self._operators):
             self.output = batch

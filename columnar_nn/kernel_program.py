@@ -45,18 +45,21 @@ class KernelProgram:
         inputs = [value.buffer for value in columns.values()]
         written = list(dict.fromkeys(v.buffer for v in outputs if v.buffer not in inputs))
         self._program = Program(tuple(assembly.steps), tuple(inputs), tuple(written))
-        self._buffers = (*inputs, *written)
+        buffers = [*inputs, *written]
         self._results = [
-            (value.buffer, tensor_shape(root.type) or ())
+            (buffers.index(value.buffer), tensor_shape(root.type) or ())
             for root, value in zip(self.roots, outputs, strict=True)
         ]
+        shapes = {buffers[index]: shape for index, shape in self._results}
         self._new_arrays = [
-            (shape, self._program.layouts[buffer].dtype)
-            for buffer, shape in {b: shape for b, shape in self._results if b in written}.items()
+            (shapes[buffer], self._program.layouts[buffer].dtype) for buffer in written
         ]
         self._result_bytes = sum(row_size(s) * dtype.itemsize for s, dtype in self._new_arrays)
-        image_bytes = max(1, self._program.scratch_bytes("step", 1))
-        self._most_rows = sys.maxsize if order == "image" else max(1, SCRATCH_BYTES // image_bytes)
+        self._kernel_bytes = self._program.scratch_bytes("step", 0)
+        self._image_bytes = self._program.scratch_bytes("step", 1) - self._kernel_bytes
+        self._most_rows = sys.maxsize
+        if order == "step" and self._image_bytes:
+            self._most_rows = max(1, SCRATCH_BYTES // self._image_bytes)
         self.steps = tuple(_step_stats(assembly))
 
     def prepare(self) -> None:
@@ -69,25 +72,34 @@ class KernelProgram:
         rows = batch.num_rows
         inputs = [tensor_column.to_numpy(batch.column(name)) for name in self._columns]
         outputs = [np.empty((rows, *shape), dtype) for shape, dtype in self._new_arrays]
-        at_once = self._rows_at_once(rows)
-        for start in range(0, rows if outputs else 0, at_once):
-            part = slice(start, start + at_once)
+        if outputs and rows <= self._most_rows:
+            self._program.run(inputs, outputs, self._order, step_nanoseconds)
+        elif outputs:
+            self._run_in_parts(inputs, outputs, step_nanoseconds)
+        arrays = [*inputs, *outputs]
+        return [arrays[index].reshape(rows, *shape) for index, shape in self._results]
+
+    def _run_in_parts(
+        self,
+        inputs: Sequence[np.ndarray],
+        outputs: Sequence[np.ndarray],
+        step_nanoseconds: np.ndarray | None,
+    ) -> None:
+        for start in range(0, len(outputs[0]), self._most_rows):
+            part = slice(start, start + self._most_rows)
             self._program.run(
                 [array[part] for array in inputs],
                 [array[part] for array in outputs],
                 self._order,
                 step_nanoseconds,
             )
-        arrays = dict(zip(self._buffers, (*inputs, *outputs), strict=True))
-        return [arrays[buffer].reshape(rows, *shape) for buffer, shape in self._results]
-
-    def _rows_at_once(self, rows: int) -> int:
-        return min(rows, self._most_rows)
 
     def memory_bytes(self, rows: int) -> int:
         """What a thread holds for a batch of `rows` rows: intermediate values and results."""
-        scratch = self._program.scratch_bytes(self._order, self._rows_at_once(rows))
-        return scratch + rows * self._result_bytes
+        scratch = self._image_bytes
+        if self._order == "step":
+            scratch *= min(rows, self._most_rows)
+        return self._kernel_bytes + scratch + rows * self._result_bytes
 
 
 def _assemble(assembly: Assembly, roots: Sequence[Call]) -> tuple[dict[str, Value], list[Value]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ from columnar_nn.operators.filter_project import Filter, Project
 from columnar_nn.operators.limit import Limit
 from columnar_nn.operators.local_exchange import LocalExchange, LocalPartition, OrderedExchange
 from columnar_nn.operators.order_by import OrderBy
-from columnar_nn.operators.table_scan import SharedSource, Source
+from columnar_nn.operators.table_scan import ColumnSelection, SharedSource, Source
 from columnar_nn.plan import (
     AggregationNode,
     FilterNode,
@@ -42,7 +42,7 @@ from columnar_nn.plan import (
     nodes,
 )
 from columnar_nn.projection import Projection
-from columnar_nn.stats import StepStats, TaskStats, merged
+from columnar_nn.stats import StepStats, TaskStats, fixed_row_bytes, merged
 from columnar_nn.trace import Trace
 
 
@@ -65,9 +65,12 @@ class Executable:
     def __init__(self, plan: PlanNode, threads: int) -> None:
         self.plan = plan
         self.output_type = plan.output_type
+        self.chain = tuple(nodes(plan))[::-1]
+        self.row_bytes = {node.id: fixed_row_bytes(node.output_type) for node in self.chain}
+        self.scan_columns = ColumnSelection(self.chain[0].output_type)
         self.threads = threads
         self._projections: dict[str, Projection] = {}
-        for node in nodes(plan):
+        for node in self.chain:
             projection = _projection(node)
             if projection is not None:
                 projection.prepare()
@@ -151,9 +154,10 @@ class Task:
         self._futures: list[Future[None]] = []
         self._exchanges: list[OrderedExchange] = []
         self._started_ns = self._ended_ns = 0
-        chain = list(nodes(executable.plan))[::-1]
-        self._source = _shared_source(chain[0], batches, executable.threads)
-        self._pipelines = self._make_pipelines(chain)
+        self._source = SharedSource(
+            _stream(executable.chain[0], batches), executable.scan_columns, executable.threads
+        )
+        self._pipelines = self._make_pipelines(executable.chain)
 
     def _kernel_labels(self) -> dict[str, tuple[tuple[str, str], ...]]:
         return {
@@ -161,7 +165,7 @@ class Task:
             for node_id, projection in self._projections.items()
         }
 
-    def _make_pipelines(self, chain: list[PlanNode]) -> list[list[Driver]]:
+    def _make_pipelines(self, chain: Sequence[PlanNode]) -> list[list[Driver]]:
         """The plan's nodes, scan first, cut after each LocalPartition; drivers of each part."""
         parts: list[list[PlanNode]] = [[]]
         for node in chain:
@@ -174,13 +178,13 @@ class Task:
             num_drivers = self._executable.threads if parallel else 1
             if index + 1 < len(parts):
                 self._exchanges.append(OrderedExchange(num_drivers))
-            pipelines.append(
-                [
-                    Driver(index, self._operators(parts, index), self.trace)
-                    for _ in range(num_drivers)
-                ]
-            )
+            pipelines.append([self._driver(parts, index) for _ in range(num_drivers)])
         return pipelines
+
+    def _driver(self, parts: list[list[PlanNode]], index: int) -> Driver:
+        operators = self._operators(parts, index)
+        row_bytes = [self._executable.row_bytes[o.plan_node_id] for o in operators]
+        return Driver(index, operators, row_bytes, self.trace)
 
     def _operators(self, parts: list[list[PlanNode]], index: int) -> list[Operator]:
         """New operators of part `index`, from its source to its end."""
@@ -343,14 +347,13 @@ class Task:
         return tuple(result)
 
 
-def _shared_source(
-    scan: PlanNode, batches: Mapping[str, Iterable[pa.RecordBatch]], threads: int
-) -> SharedSource:
+def _stream(
+    scan: PlanNode, batches: Mapping[str, Iterable[pa.RecordBatch]]
+) -> Iterator[pa.RecordBatch]:
+    """What the scan reads."""
     if scan.id in batches:
-        stream = iter(batches[scan.id])
-    elif isinstance(scan, ValuesNode):
-        stream = iter(scan.values)
-    else:
-        assert isinstance(scan, TableScanNode)
-        stream = scan.table.read(scan.output_type.names)
-    return SharedSource(stream, scan.output_type, threads)
+        return iter(batches[scan.id])
+    if isinstance(scan, ValuesNode):
+        return iter(scan.values)
+    assert isinstance(scan, TableScanNode)
+    return scan.table.read(scan.output_type.names)

@@ -30,18 +30,46 @@ def morsel_rows(remaining: int, rows: int, num_drivers: int) -> int:
     return min(MORSEL_ROWS, max(least, -(-remaining // (2 * num_drivers))))
 
 
+class ColumnSelection:
+    """The columns that a scan gives, taken out of batches that may have others beside them.
+
+    A schema is checked once, when it is first seen: batches of a stream share theirs.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._accepted = schema
+        self._names: list[str] | None = None
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The wanted columns of a batch; raises InvalidDataError if one is not as planned."""
+        if batch.schema != self._accepted:
+            self._accept(batch.schema)
+        return batch if self._names is None else batch.select(self._names)
+
+    def _accept(self, schema: pa.Schema) -> None:
+        for field in self._schema:
+            if field.name not in schema.names:
+                raise InvalidDataError(f"a batch lacks column {field.name}: it has {schema.names}")
+            if schema.field(field.name).type != field.type:
+                raise InvalidDataError(
+                    f"column {field.name} of a batch is {schema.field(field.name).type}; the plan "
+                    f"was made for {field.type}"
+                )
+        self._names = self._schema.names if schema.names != self._schema.names else None
+        self._accepted = schema
+
+
 class SharedSource:
     """Morsels of a stream of batches, each given to one driver and numbered in order."""
 
     def __init__(
-        self, batches: Iterator[pa.RecordBatch], schema: pa.Schema, num_drivers: int
+        self, batches: Iterator[pa.RecordBatch], columns: ColumnSelection, num_drivers: int
     ) -> None:
         self._batches = batches
-        self._schema = schema
+        self._columns = columns
         self._num_drivers = num_drivers
         self._lock = threading.Lock()
-        self._accepted: pa.Schema | None = None
-        self._columns: list[str] = []
         self._batch: pa.RecordBatch | None = None
         self._start = 0
         self._next_sequence = 0
@@ -67,27 +95,8 @@ class SharedSource:
         batch = next(self._batches, None)
         if batch is None:
             self._exhausted = True
-            return
-        if batch.schema is not self._accepted and batch.schema != self._accepted:
-            self._accept(batch.schema)
-        if batch.num_rows:
-            self._batch = batch.select(self._columns) if self._columns else batch
-            self._start = 0
-
-    def _accept(self, schema: pa.Schema) -> None:
-        """Checks the columns of batches of `schema`, and finds those that are wanted."""
-        names = self._schema.names
-        missing = [name for name in names if name not in schema.names]
-        if missing:
-            raise InvalidDataError(f"a batch lacks column {missing[0]}: it has {schema.names}")
-        for field in self._schema:
-            if schema.field(field.name).type != field.type:
-                raise InvalidDataError(
-                    f"column {field.name} of a batch is {schema.field(field.name).type}; the plan "
-                    f"was made for {field.type}"
-                )
-        self._columns = names if schema.names != names else []
-        self._accepted = schema
+        elif batch.num_rows:
+            self._batch, self._start = self._columns.apply(batch), 0
 
     def is_last(self) -> bool:
         """Whether the morsels given out so far are known to be all there are."""
