@@ -92,7 +92,7 @@ def global_max_pool(node: Operands, x: Tensor) -> Tensor:
     return torch.amax(x, _spatial_axes(node), keepdim=True)
 
 
-def batch_normalization(  # noqa: PLR0917 - ONNX has that many inputs
+def batch_normalization(
     node: Operands, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
     epsilon = node.attribute("epsilon", 1e-5)

@@ -118,7 +118,7 @@ def global_max_pool(node: Operands, x: Tensor) -> Tensor:
     return x.map(lambda value: tf.reduce_max(value, _spatial_axes(x), keepdims=True))
 
 
-def batch_normalization(  # noqa: PLR0917 - ONNX has that many inputs
+def batch_normalization(
     node: Operands, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
     images, epsilon = x.with_channels_last(), node.attribute("epsilon", 1e-5)
