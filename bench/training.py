@@ -39,6 +39,9 @@ _PARAMETERS = ("Conv", "Gemm", "BatchNormalization")
 
 _EVALUATION_BATCH = 250
 
+WARM_UP = 0.2
+"""Share of the steps during which the learning rate rises."""
+
 LEVEL_DEVIATION = 0.4
 """About the distance of neighbouring levels when ten classes lie in a row with variance 1."""
 
@@ -48,16 +51,16 @@ class Recipe:
     """How to train; the same recipe, data, PyTorch and CPU give the same weights.
 
     `crops` random squares of `crop_side` pixels, then `images` whole ones, are shown in batches
-    of `batch_size`. The learning rate rises over a fifth of either stage, then falls to nothing.
+    of `batch_size`. In either stage the learning rate rises to `learning_rate`, then falls to 0.
     """
 
     seed: int = 0
     threads: int = 1
     batch_size: int = 64
-    crops: int = 160_000
+    crops: int = 250_000
     crop_side: int = 16
     images: int = 16_000
-    learning_rate: float = 3e-3
+    learning_rate: float = 4e-3
     helper_weight: float = 0.3
 
 
@@ -218,10 +221,12 @@ class _Trainer:
             bias.copy_(self._classifier.bias)
 
     def _line_up(self, normalization: Node) -> None:
-        """Begins with class c expected at the c-th of equidistant levels of the one channel.
+        """Begins with each class expected at a level of its own of the one channel.
 
-        The levels have the mean and variance that `normalization`, the last one, is set to give;
-        the classifier is that of normal distributions of deviation LEVEL_DEVIATION about them.
+        The classes are in the order of their colours, so that those that look alike are
+        neighbours. The levels, equidistant, have the mean and variance that `normalization`, the
+        last one, is set to give; the classifier is that of normal distributions of deviation
+        LEVEL_DEVIATION about them.
         """
         torch = _torch()
         _, scale, bias, _, _ = normalization.inputs
@@ -230,9 +235,23 @@ class _Trainer:
             self._weights[scale].fill_(1.0)
             self._weights[bias].fill_(half)
             levels = torch.linspace(0.0, 2.0 * half, len(self._classifier.bias))
+            levels = levels[torch.from_numpy(self._colour_ranks())]
             variance = LEVEL_DEVIATION**2
             self._classifier.weight.copy_((levels / variance)[:, None])
             self._classifier.bias.copy_(-(levels**2) / (2.0 * variance))
+
+    def _colour_ranks(self) -> np.ndarray:
+        """Place of each class in the order of colours, int64 [classes], the dark ones first.
+
+        That is the order along the first principal component of the classes' mean colours.
+        """
+        labels = self._labels.numpy()
+        colours = self._images.mean((2, 3), dtype=np.float64)
+        means = np.stack([colours[labels == c].mean(0) for c in range(labels.max() + 1)])
+        _, _, components = np.linalg.svd(means - means.mean(0))
+        direction = components[0] * np.sign(components[0].sum())
+        places: np.ndarray = (means @ direction).argsort().argsort()
+        return places
 
     def fit(self, graph: Graph) -> None:
         """Trains the whole network on whole images."""
@@ -258,15 +277,15 @@ class _Trainer:
         parameters: list[Tensor],
         loss_of: Callable[[np.ndarray, Tensor], Tensor],
     ) -> None:
-        """AdamW (arXiv:1711.05101) under a one-cycle schedule (arXiv:1708.07120)."""
+        """AdamW (arXiv:1711.05101), its rate rising linearly, then falling as a cosine."""
         torch = _torch()
         steps = num_images // self._recipe.batch_size
         if not steps:
             return
         rate = self._recipe.learning_rate
         optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=1e-2)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, rate, total_steps=steps, pct_start=0.2
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: _share_of_rate(step / steps)
         )
         recent = 0.0
         for step, rows in enumerate(self._rows(steps), start=1):
@@ -348,6 +367,13 @@ def _as_input(images: np.ndarray) -> Tensor:
     """What networks are given: pixel / 255 in float32."""
     tensor: Tensor = _torch().from_numpy(images.astype(np.float32) / np.float32(255.0))
     return tensor
+
+
+def _share_of_rate(done: float) -> float:
+    """Share of the full learning rate when a share `done` of the steps is done."""
+    if done < WARM_UP:
+        return 0.04 + 0.96 * done / WARM_UP
+    return 0.5 * (1.0 + math.cos(math.pi * (done - WARM_UP) / (1.0 - WARM_UP)))
 
 
 def _channel_means(tensor: Tensor) -> Tensor:

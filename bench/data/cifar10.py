@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -210,8 +210,8 @@ def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
         if archive.suffix == ".tar":
             yield file
         else:
-            with gzip.GzipFile(fileobj=file) as stream:
-                yield stream
+            with gzip.open(file) as stream:
+                yield cast(IO[bytes], stream)
 
 
 def _blocks(stream: IO[bytes], num_bytes: int, name: str) -> Iterator[np.ndarray]:
