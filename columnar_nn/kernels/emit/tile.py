@@ -19,7 +19,7 @@ from columnar_nn.kernels.emit.emitter import BLOCK, FLOAT, INT32, Emitter, Value
 from columnar_nn.kernels.host import LANES
 
 UNROLL = 4
-"""Channels a loop step handles; 1 costs 6 %, 16 gains nothing and compiles four times as long."""
+"""Channels a loop step handles; 8 and 16, measured, gain nothing."""
 
 Loops = Sequence[tuple[Value, Value]]
 """(count, bytes the input advances), outermost first."""
