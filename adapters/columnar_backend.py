@@ -94,13 +94,12 @@ class ColumnarBackend(Backend):
             executable = self._executable(first.schema.field("image").type)
             task = executable.run({"0": stream})
             outputs = _regrouped(iter(task), stream, executable.output_type)
+            output = next(outputs, None)
         try:
-            while True:
+            while output is not None:
+                yield output
                 with stopwatch.phase("compute"):
                     output = next(outputs, None)
-                if output is None:
-                    return
-                yield output
         finally:
             task.close()
 

@@ -80,15 +80,14 @@ class Driver:
         following = self._operators[index + 1] if index + 1 < len(self._operators) else None
         if following is not None and not following.needs_input():
             return self._stop(index + 1) if following.is_finished() else None
-        if index == 0:
-            if self._source.drained():
-                return Progress.MOVED
-        elif operator.needs_input():
-            return None  # by contract it holds nothing to fetch
-        batch = self._call(index, "get_output", operator.get_output)
-        if batch is None:
-            return self._stop(index) if operator.is_finished() else None
-        return self._hand_over(index, batch)
+        if index == 0 and self._source.drained():
+            return Progress.MOVED
+        if not (operator.needs_input() or operator.is_finished()):
+            # else, by contract, it holds nothing to fetch
+            batch = self._call(index, "get_output", operator.get_output)
+            if batch is not None:
+                return self._hand_over(index, batch)
+        return self._stop(index) if operator.is_finished() else None
 
     def _hand_over(self, index: int, batch: pa.RecordBatch) -> Progress:
         """Counts what an operator gave, and gives it to the next one."""

@@ -59,14 +59,10 @@ class Projection:
         self.programs = tuple(
             KernelProgram(calls, order) for order, calls in groups.items() if calls
         )
-        self._may_be_constant = any(
-            not isinstance(expression, FieldReference) and id(expression) not in map(id, roots)
-            for expression in expressions
-        )
-        self._scalars: tuple[Call | Cast, ...] = tuple(
+        self._scalars: tuple[Call | Cast | Constant, ...] = tuple(
             expression
             for expression in topological(expressions)
-            if isinstance(expression, Cast)
+            if isinstance(expression, (Cast, Constant))
             or (isinstance(expression, Call) and not expression.is_vector_function)
         )
 
@@ -101,7 +97,7 @@ class Projection:
         for call in self._scalars:
             values[id(call)] = _scalar(call, batch, values)
         columns = [_value(expression, batch, values) for expression in self._expressions]
-        if self._may_be_constant:
+        if self._scalars:
             columns = [
                 pa.repeat(column, batch.num_rows) if isinstance(column, pa.Scalar) else column
                 for column in columns
@@ -110,15 +106,16 @@ class Projection:
 
 
 def _value(expression: Expression, batch: pa.RecordBatch, values: Mapping[int, Any]) -> Any:
-    if id(expression) in values:
-        return values[id(expression)]
     if isinstance(expression, FieldReference):
         return batch.column(expression.name)
-    assert isinstance(expression, Constant)
-    return pa.scalar(expression.value, expression.type)
+    return values[id(expression)]
 
 
-def _scalar(expression: Call | Cast, batch: pa.RecordBatch, values: Mapping[int, Any]) -> Any:
+def _scalar(
+    expression: Call | Cast | Constant, batch: pa.RecordBatch, values: Mapping[int, Any]
+) -> Any:
+    if isinstance(expression, Constant):
+        return pa.scalar(expression.value, expression.type)
     inputs = [_value(source, batch, values) for source in expression.inputs]
     try:
         if isinstance(expression, Cast):

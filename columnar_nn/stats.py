@@ -29,7 +29,7 @@ def fixed_row_bytes(schema: pa.Schema) -> int:
     return total
 
 
-@dataclass
+@dataclass(slots=True)
 class CpuWallTiming:
     """Calls of a method, and nanoseconds of wall and CPU time in them."""
 
@@ -50,7 +50,7 @@ class CpuWallTiming:
         self.cpu_nanos += other.cpu_nanos
 
 
-@dataclass
+@dataclass(slots=True)
 class OperatorStats:
     """What one operator did in one driver, or, once merged, in all drivers of its pipeline."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +19,10 @@ def tensor_type(dtype: str, shape: Sequence[int]) -> pa.FixedShapeTensorType:
 
 
 @functools.cache
-def _type_of_rows(dtype: np.dtype, shape: tuple[int, ...]) -> pa.FixedShapeTensorType:
-    return tensor_type(dtype.name, shape)
+def _types_of(dtype: np.dtype, shape: tuple[int, ...]) -> tuple[Any, Any, Any]:
+    """Arrow types of a tensor column, of its storage and of its elements."""
+    data_type = tensor_type(dtype.name, shape)
+    return data_type, data_type.storage_type, data_type.value_type
 
 
 def from_numpy(array: np.ndarray) -> pa.FixedShapeTensorArray:
@@ -28,9 +31,9 @@ def from_numpy(array: np.ndarray) -> pa.FixedShapeTensorArray:
     Made of buffers, an order of magnitude faster than by conversion: it is done for every batch.
     """
     rows = np.ascontiguousarray(array)
-    data_type = _type_of_rows(rows.dtype, rows.shape[1:])
-    values = pa.Array.from_buffers(data_type.value_type, rows.size, [None, pa.py_buffer(rows)])
-    storage = pa.Array.from_buffers(data_type.storage_type, len(rows), [None], children=[values])
+    data_type, storage_type, value_type = _types_of(rows.dtype, rows.shape[1:])
+    values = pa.Array.from_buffers(value_type, rows.size, [None, pa.py_buffer(rows)])
+    storage = pa.Array.from_buffers(storage_type, len(rows), [None], children=[values])
     return pa.ExtensionArray.from_storage(data_type, storage)
 
 

@@ -121,6 +121,6 @@ def lane_mask(layout: Layout) -> np.ndarray:
 
 
 def address(array: np.ndarray) -> int:
-    """Address of a C-contiguous array's first item; numpy's own ways to it take ten times as long."""
+    """Address of a C-contiguous array's first item; NumPy's own ways take several times as long."""
     start: int = pa.py_buffer(array).address
     return start

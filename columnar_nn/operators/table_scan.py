@@ -134,10 +134,11 @@ class Source(SourceOperator):
             return None
         self.sequence, batch = morsel
         self._is_drained = False
+        self._finished = self._shared.is_last()
         return batch
 
     def is_finished(self) -> bool:
-        """Once the source has been found empty."""
+        """Once the source has been found empty, or is known to be."""
         return self._finished
 
     def drained(self) -> bool:

@@ -83,7 +83,7 @@ def test_the_driver_is_the_timer(monkeypatch: pytest.MonkeyPatch) -> None:
         for timing in (operator.add_input, operator.get_output, operator.finish):
             assert timing.wall_nanos == timing.cpu_nanos == timing.count
     scan, filtered = task.stats().operators
-    assert (scan.get_output.count, scan.add_input.count) == (2, 0)  # the batch, and the end
+    assert (scan.get_output.count, scan.add_input.count) == (1, 0)
     assert (filtered.add_input.count, filtered.finish.count) == (1, 1)
 
 
