@@ -26,10 +26,10 @@ TILE_SIZES = (2, 4, 5, 6)
 TILE = 1500
 """Price of a tile's bookkeeping, in multiply-adds, like the prices below."""
 
-INPUT_TRANSFORM = {2: 1700, 4: 3840, 5: 7600, 6: 9000}
+INPUT_TRANSFORM = {2: 1700, 4: 3700, 5: 5600, 6: 8700}
 """Price of transforming one tile of 16 channels."""
 
-OUTPUT_TRANSFORM = {2: 2000, 4: 3600, 5: 5400, 6: 9200}
+OUTPUT_TRANSFORM = {2: 2000, 4: 3500, 5: 5500, 6: 9000}
 """Price of starting and storing the products of one tile and 16 filters, and transforming them
 back.
 """
