@@ -1,4 +1,4 @@
-"""The columnar engine and the best configuration of every other engine, side by side."""
+"""The columnar engine and every other engine, side by side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from adapters import registry
 from bench import cells
-from bench.cells import Selection
 from bench.engine.setup import Setup, columnar
 from bench.result import Result
 
@@ -22,29 +21,11 @@ class Peers:
 
 
 def measure(setup: Setup) -> Peers:
-    """A cell of which one run would exceed the budget is not run."""
-    ours = [columnar(name) for name in CONFIGURATIONS]
-    return Peers(setup.compare([*ours, *best_of_peers()], SAMPLES))
+    """The default configuration of each engine, and the one that its adapter calls the best.
 
-
-def best_of_peers() -> list[Selection]:
-    """The configuration of each other engine that its adapter calls the best, else its default.
-
-    An engine whose adapter cannot be imported stays in, to be reported as skipped.
+    Both, since which is faster depends on the processor. A cell of which one run would exceed
+    the budget is not run.
     """
-    chosen = []
-    for name in registry.BACKENDS:
-        if name in ("columnar", "reference"):
-            continue
-        selections = cells.select([name])
-        roles = {s.configuration: _role(s) for s in selections}
-        best = [s for s in selections if roles[s.configuration] == "best"]
-        chosen.append((best or list(selections))[0])
-    return chosen
-
-
-def _role(selection: Selection) -> str:
-    try:
-        return registry.load(selection.backend).configurations[selection.configuration].role
-    except ImportError:
-        return "default"
+    peers = [name for name in registry.BACKENDS if name not in ("columnar", "reference")]
+    ours = [columnar(name) for name in CONFIGURATIONS]
+    return Peers(setup.compare([*ours, *cells.select(peers)], SAMPLES))

@@ -171,6 +171,7 @@ def _show_ablation(part: Ablation, console: Console) -> None:
             f"{(peaks[traffic.configuration] or 0) / _MIB:,.0f}",
         )
     print_table(console, made)
+    _show_reasons(part.comparison, console)
     show_note(
         console,
         "kB/image: what kernels write for other kernels, and these read, counted from their "
@@ -299,9 +300,10 @@ def _show_times(result: Result, console: Console) -> None:
 
 def _show_reasons(result: Result, console: Console) -> None:
     """Once for each backend why it did not pass, or was not run."""
-    for label, status, reason in dict.fromkeys(
-        (cell.label, cell.status, cell.reason) for cell in result.benchmarks if cell.reason
-    ):
+    if any(cell.predicted_s is not None for cell in result.benchmarks):
+        show_note(console, "not run: a single run would take longer than --budget allows")
+    troubled = [cell for cell in result.benchmarks if cell.reason and cell.predicted_s is None]
+    for label, status, reason in dict.fromkeys((c.label, c.status, c.reason) for c in troubled):
         show_note(console, f"{escape(label)}: {status.lower()}: {escape(reason)}")
 
 

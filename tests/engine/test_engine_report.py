@@ -82,7 +82,7 @@ def test_ratios_are_of_times_an_image() -> None:
 
 
 def test_what_did_not_run_or_pass_has_no_ratio_or_a_mark() -> None:
-    missing = Benchmark("velox", "best", 1, 1, 1, NOT_RUN, "one run would take about 60 s")
+    missing = Benchmark("velox", "best", 1, 1, 1, NOT_RUN, "one run takes 60 s", predicted_s=60.0)
     wrong = cell("pytorch", "eager", 1, 0.002)
     wrong = Benchmark(**{**vars(wrong), "status": FAILED, "reason": "3 outside"})
     part = Peers(result_of(cell("columnar", "pipeline/auto", 1, 0.0004), missing, wrong))
@@ -93,6 +93,8 @@ def test_what_did_not_run_or_pass_has_no_ratio_or_a_mark() -> None:
     ]
     assert any(line.startswith("pytorch:eager") and line.endswith("±2%!") for line in lines)
     assert "pytorch:eager: failed: 3 outside" in lines
+    assert "not run: a single run would take longer than --budget allows" in lines
+    assert not any("60 s" in line for line in lines)
 
 
 def test_speed_up_and_efficiency() -> None:
