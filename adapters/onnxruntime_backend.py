@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,12 @@ import onnx
 import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, image_array
+from adapters.fused_nodes import fused_nodes
+from adapters.operator_profile import OperatorProfile, merged
 from columnar_nn import onnx_io
-from columnar_nn.errors import MissingPackageError
+from columnar_nn.errors import MissingPackageError, UnsupportedOperatorError
+
+_KERNEL_TIME = "_kernel_time"
 
 
 class OnnxRuntimeBackend(Backend):
@@ -40,12 +45,25 @@ class OnnxRuntimeBackend(Backend):
     def _build(self) -> None:
         import onnxruntime
 
+        self._session = self._new_session(self._options())
+        self._unprofiled: Any = None
+        self._input_name = self.graph.inputs[0].name
+        self._output_names = [spec.name for spec in self.graph.outputs]
+
+    def _options(self) -> Any:
+        import onnxruntime
+
+        even = [
+            (node.name, node.op_type, "its windows have an odd size")
+            for node in self.graph.nodes
+            if node.op_type == "LRN" and node.attributes["size"] % 2 == 0
+        ]
+        if even:
+            raise UnsupportedOperatorError(self.name, even)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.settings.threads
         options.inter_op_num_threads = 1
-        self._session = self._new_session(options)
-        self._input_name = self.graph.inputs[0].name
-        self._output_names = [spec.name for spec in self.graph.outputs]
+        return options
 
     def _new_session(self, options: Any) -> Any:
         import onnxruntime
@@ -62,6 +80,39 @@ class OnnxRuntimeBackend(Backend):
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
         arrays: Sequence[np.ndarray] = result
         return arrays
+
+    def start_profiling(self) -> str:
+        """Runs in a session of its own from now on, warmed up: only a new one can profile."""
+        self._unprofiled = self._session
+        self._profile_folder = tempfile.TemporaryDirectory()
+        options = self._options()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(self._profile_folder.name) / "profile")
+        self._session = self._new_session(options)
+        shape = (self.settings.batch_size, *self.graph.inputs[0].shape[1:])
+        self._compute(np.zeros(shape, np.float32))
+        return "its profiling file: kernel times"
+
+    def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        events = json.loads(Path(self._session.end_profiling()).read_text())
+        self._session, self._unprofiled = self._unprofiled, None
+        self._profile_folder.cleanup()
+        warm_up = min(e["ts"] + e["dur"] for e in events if e["name"] == "model_run")
+        kernels = [
+            (e["name"].removesuffix(_KERNEL_TIME), e["args"]["op_name"], e["dur"] / 1e6)
+            for e in sorted(events, key=lambda e: e["ts"])
+            if e["cat"] == "Node" and e["name"].endswith(_KERNEL_TIME) and e["ts"] >= warm_up
+        ]
+        names = {node.name for node in self.graph.nodes}
+        ran: dict[str, list[str]] = {}
+        for name, operator, _ in kernels:
+            if (node := _named_after(name)) in names:
+                ran.setdefault(node, []).append(operator)
+        nodes = fused_nodes(self.graph, ran)
+        return merged(
+            OperatorProfile(nodes.get(_named_after(name), ()), operator, seconds, 1)
+            for name, operator, seconds in kernels
+        )
 
     def describe(self) -> Description:
         import onnxruntime
@@ -100,3 +151,8 @@ class OnnxRuntimeBackend(Backend):
 
     def close(self) -> None:
         del self._session
+
+
+def _named_after(operator: str) -> str:
+    """The node after which an operator of the optimised model is named."""
+    return operator.removesuffix("_nchwc").removeprefix("fused ")

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description
+from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn import tensor_column
 from columnar_nn.errors import MissingPackageError
 
@@ -60,12 +61,13 @@ class PyTorchBackend(Backend):
             if self.settings.configuration == "channels_last"
             else torch.contiguous_format
         )
+        self._notes: list[str] = []
         module = network(self.graph).eval().to(memory_format=self._memory_format)
         self._example = torch.zeros(
             self.settings.batch_size, *(int(size or 1) for size in self.graph.inputs[0].shape[1:])
         ).contiguous(memory_format=self._memory_format)
         if self.settings.configuration == "torchscript":
-            self._module = _torchscript(module, self._example)
+            self._module, self._notes = _torchscript(module, self._example)
         elif self.settings.configuration == "compile":
             self._module = torch.compile(module, dynamic=False, options={"freezing": True})
             self._compute(self._example)
@@ -89,10 +91,28 @@ class PyTorchBackend(Backend):
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
         return [tensor.numpy() for tensor in result]
 
+    def start_profiling(self) -> str:
+        """PyTorch's profiler, the module's calls being run one by one under their nodes' names."""
+        from adapters.pytorch.profiled_network import ProfiledNetwork
+
+        if self.settings.configuration not in ("eager", "channels_last"):
+            raise ProfilingUnavailableError(
+                f"{self.settings.configuration} merges operators, and its kernels do not say "
+                "which nodes they compute: profile eager"
+            )
+        self._unprofiled, self._module = self._module, ProfiledNetwork(self._module)
+        self._module.start()
+        return "its profiler, nodes marked by record_function"
+
+    def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        profiled, self._module = self._module, self._unprofiled
+        profiles: tuple[OperatorProfile, ...] = profiled.stop()
+        return profiles
+
     def describe(self) -> Description:
         import torch
 
-        notes = []
+        notes = list(self._notes)
         if self.settings.algorithm != "auto":
             notes.append(f"oneDNN chooses the algorithm, not {self.settings.algorithm}")
         one_dnn = re.search(r"oneDNN v(\S+)|MKL-DNN v(\S+)", torch.__config__.show())
@@ -127,15 +147,30 @@ class PyTorchBackend(Backend):
         return ", ".join(parts) or "no convolution"
 
 
-def _torchscript(module: Any, example: Any) -> Any:
-    """The module traced, its weights frozen into it, and its operators fused."""
+def _torchscript(module: Any, example: Any) -> tuple[Any, list[str]]:
+    """The module traced, its weights frozen into it and its operators fused; and what was left out.
+
+    PyTorch up to 2.13 at least runs all of its fused clamps with the bounds of the first one, so
+    that a network with several bounds keeps its operators as they are.
+    """
     import torch
 
     with warnings.catch_warnings(), torch.inference_mode():
         # Deprecated in favour of torch.compile, and still the fastest form here.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
-        frozen = torch.jit.freeze(torch.jit.trace(module, example))
-        return torch.jit.optimize_for_inference(frozen)
+        traced = torch.jit.trace(module, example)
+        optimized = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+        clamps = [
+            clamp
+            for kind in ("prim::MKLDNNClamp", "prim::MKLDNNClamp_")
+            for clamp in optimized.graph.findAllNodes(kind)
+        ]
+        if len({(clamp.f("min_val"), clamp.f("max_val")) for clamp in clamps}) <= 1:
+            return optimized, []
+        # The optimisation has changed the frozen module that it was given.
+        return torch.jit.freeze(traced), [
+            "frozen, but without optimize_for_inference, which confuses the bounds of clamps"
+        ]
 
 
 def _precision(torch: Any) -> str:

@@ -10,11 +10,14 @@ from adapters.network_nodes import network_nodes
 from adapters.pytorch.operators import OPERATORS, unsupported_reason
 from columnar_nn.graph import Graph
 
+NODE = "network_node"
+
 
 def network(graph: Graph) -> torch.fx.GraphModule:
     """The module for `graph`: image tensor [N, C, H, W] in, tuple of its outputs out.
 
-    Weights are buffers; a tensor is freed after its last use. Raises UnsupportedOperatorError.
+    Weights are buffers; a tensor is freed after its last use. Each call's `meta` has the name of
+    the graph's node that it belongs to, as NODE. Raises UnsupportedOperatorError.
     """
     return torch.fx.symbolic_trace(_Interpreter(graph))
 
@@ -41,5 +44,9 @@ class _Interpreter(nn.Module):  # type: ignore[misc]
         for operands in self._nodes:
             node = operands.node
             inputs = [tensors.get(name) for name in node.inputs]
-            tensors[node.outputs[0]] = OPERATORS[node.op_type](operands, *inputs)
+            output = OPERATORS[node.op_type](operands, *inputs)
+            tensors[node.outputs[0]] = output
+            if isinstance(output, torch.fx.Proxy):
+                for call in output.tracer.graph.nodes:
+                    call.meta.setdefault(NODE, node.name)
         return tuple(tensors[name] for name in self._outputs)

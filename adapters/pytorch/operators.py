@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows it by
 from torch import Tensor
@@ -88,10 +89,6 @@ def global_average_pool(node: Operands, x: Tensor) -> Tensor:
     return _GLOBAL_AVERAGE_POOL[len(node.shape(0)) - 2](x, 1)
 
 
-def global_max_pool(node: Operands, x: Tensor) -> Tensor:
-    return torch.amax(x, _spatial_axes(node), keepdim=True)
-
-
 def batch_normalization(
     node: Operands, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
@@ -135,7 +132,10 @@ def sigmoid(node: Operands, x: Tensor) -> Tensor:
 
 
 def hard_sigmoid(node: Operands, x: Tensor) -> Tensor:
-    return torch.clamp(node.attribute("alpha", 0.2) * x + node.attribute("beta", 0.5), 0.0, 1.0)
+    alpha, beta = node.attribute("alpha", 0.2), node.attribute("beta", 0.5)
+    if np.float32(alpha) == np.float32(1 / 6) and beta == 0.5:
+        return F.hardsigmoid(x)
+    return torch.clamp(alpha * x + beta, 0.0, 1.0)
 
 
 def hard_swish(node: Operands, x: Tensor) -> Tensor:
@@ -231,10 +231,6 @@ def reduce_mean(node: Operands, x: Tensor, axes: Tensor | None = None) -> Tensor
     return x.mean(reduced, keepdim=bool(node.attribute("keepdims", 1))) if reduced else x
 
 
-def _spatial_axes(node: Operands) -> list[int]:
-    return list(range(2, len(node.shape(0))))
-
-
 def _padded(x: Tensor, widths: Sequence[tuple[int, int]], value: float) -> Tensor:
     """`x` with its last dimensions padded by `widths` (before, after), cropped where negative."""
     flat = [width for both in reversed(widths) for width in both]
@@ -273,7 +269,6 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Flatten": reshape,
     "Gemm": gemm,
     "GlobalAveragePool": global_average_pool,
-    "GlobalMaxPool": global_max_pool,
     "HardSigmoid": hard_sigmoid,
     "HardSwish": hard_swish,
     "Identity": identity,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from adapters.network_nodes import network_nodes
 from adapters.tensorflow.operators import OPERATORS, unsupported_reason
@@ -24,10 +25,11 @@ def network(graph: Graph) -> Callable[[Any], list[Any]]:
 
     def forward(image: Any) -> list[Any]:
         tensors: dict[str, Tensor] = {**weights, graph.inputs[0].name: channels_last(image)}
-        for operands in nodes:
+        for index, operands in enumerate(nodes):
             node = operands.node
             inputs = [tensors.get(name) for name in node.inputs]
-            tensors[node.outputs[0]] = OPERATORS[node.op_type](operands, *inputs)
+            with tf.name_scope(f"node{index}"):  # by which a profile knows it
+                tensors[node.outputs[0]] = OPERATORS[node.op_type](operands, *inputs)
         return [tensors[spec.name].in_onnx_order() for spec in graph.outputs]
 
     return forward

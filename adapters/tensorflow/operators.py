@@ -111,11 +111,8 @@ def _pool(node: Operands, x: Tensor, kind: str, outside: float) -> Tensor:
 
 
 def global_average_pool(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.reduce_mean(value, _spatial_axes(x), keepdims=True))
-
-
-def global_max_pool(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.reduce_max(value, _spatial_axes(x), keepdims=True))
+    spatial_axes = [x.axis(axis) for axis in range(2, x.rank)]
+    return x.map(lambda value: tf.reduce_mean(value, spatial_axes, keepdims=True))
 
 
 def batch_normalization(
@@ -301,10 +298,6 @@ def _target(node: Operands) -> list[int]:
     return [-1 if size is None else size for size in output_shape(node)]
 
 
-def _spatial_axes(x: Tensor) -> list[int]:
-    return [x.axis(axis) for axis in range(2, x.rank)]
-
-
 def _padded(images: Any, widths: Sequence[tuple[int, int]], value: float) -> Any:
     """The spatial dimensions of images with channels last padded by (before, after)."""
     if not any(before or after for before, after in widths):
@@ -324,7 +317,6 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Flatten": reshape,
     "Gemm": gemm,
     "GlobalAveragePool": global_average_pool,
-    "GlobalMaxPool": global_max_pool,
     "HardSigmoid": hard_sigmoid,
     "HardSwish": hard_swish,
     "Identity": identity,
