@@ -43,8 +43,13 @@ class OnnxRuntimeBackend(Backend):
             raise MissingPackageError(cls.package, cls.extra) from None
 
     def _build(self) -> None:
-        import onnxruntime
-
+        even = [
+            (node.name, node.op_type, "windows of even size")
+            for node in self.graph.nodes
+            if node.op_type == "LRN" and node.attributes["size"] % 2 == 0
+        ]
+        if even:
+            raise UnsupportedOperatorError(self.name, even)
         self._session = self._new_session(self._options())
         self._unprofiled: Any = None
         self._input_name = self.graph.inputs[0].name
@@ -53,13 +58,6 @@ class OnnxRuntimeBackend(Backend):
     def _options(self) -> Any:
         import onnxruntime
 
-        even = [
-            (node.name, node.op_type, "its windows have an odd size")
-            for node in self.graph.nodes
-            if node.op_type == "LRN" and node.attributes["size"] % 2 == 0
-        ]
-        if even:
-            raise UnsupportedOperatorError(self.name, even)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.settings.threads
         options.inter_op_num_threads = 1
