@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn import tensor_column
 from columnar_nn.graph import Graph
 
@@ -143,6 +144,17 @@ class Backend(ABC):
 
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
         """The outputs as float32 arrays [rows, ...] in ONNX layout, in the graph's order."""
+        raise NotImplementedError
+
+    def start_profiling(self) -> str:
+        """Has `infer` keep the time of every operator from now on; returns whose clock that is.
+
+        Raises ProfilingUnavailableError, with the reason, if the engine tells no such times.
+        """
+        raise ProfilingUnavailableError(f"{self.name} tells no times of its operators")
+
+    def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        """Ends what `start_profiling` began; times of all batches since, as the operators ran."""
         raise NotImplementedError
 
     def close(self) -> None:  # noqa: B027 - nothing to release is the common case

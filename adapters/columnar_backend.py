@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, Settings, Stopwatch
+from adapters.operator_profile import OperatorProfile, merged
 from columnar_nn import tensor_column
 from columnar_nn.arrow_source import from_batches
 from columnar_nn.graph import Graph
@@ -64,6 +65,7 @@ class ColumnarBackend(Backend):
         self._fusion, _, algorithm = settings.configuration.partition("/")
         self._algorithm = settings.algorithm if algorithm == "auto" else algorithm
         self._executables: list[tuple[Any, Executable]] = []
+        self._profiled: list[Task] | None = None
         super().__init__(graph, settings)
 
     def _build(self) -> None:
@@ -92,7 +94,9 @@ class ColumnarBackend(Backend):
             if first is None:
                 return
             executable = self._executable(first.schema.field("image").type)
-            task = executable.run({"0": stream})
+            task = executable.run({"0": stream}, profile=self._profiled is not None)
+            if self._profiled is not None:
+                self._profiled.append(task)
             outputs = _regrouped(iter(task), stream, executable.output_type)
             output = next(outputs, None)
         try:
@@ -110,6 +114,26 @@ class ColumnarBackend(Backend):
         assert first is not None, "at least one batch is needed"
         executable = self._executable(first.schema.field("image").type)
         return executable.run({"0": stream}, profile=True, trace=trace)
+
+    def start_profiling(self) -> str:
+        """The engine's own clock of every kernel, summed over its threads."""
+        self._profiled = []
+        return "its clock of every kernel, summed over threads"
+
+    def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        assert self._profiled is not None
+        tasks, self._profiled = self._profiled, None
+        names = {node.name for node in self.graph.nodes}
+        return merged(
+            OperatorProfile(
+                nodes=tuple(name for name in step.label.split("+") if name in names),
+                operator=step.kernel,
+                seconds=step.nanoseconds / 1e9,
+                calls=step.rows,
+            )
+            for task in tasks
+            for step in task.stats().steps
+        )
 
     def describe(self) -> Description:
         """Kernels chosen a layer, vector width and layout."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,8 +11,9 @@ import pyarrow as pa
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from adapters.base import Backend, Configuration, Description, image_array
+from adapters.operator_profile import OperatorClock, OperatorProfile
 from columnar_nn.errors import UnsupportedOperatorError
-from reference.evaluate import evaluate
+from reference.evaluate import OperatorNode, evaluate
 from reference.operators import OPERATORS
 
 
@@ -26,6 +28,7 @@ class ReferenceBackend(Backend):
     }
 
     def _build(self) -> None:
+        self._clock: OperatorClock | None = None
         missing = [
             (node.name, node.op_type, "no such operator in the reference")
             for node in self.graph.nodes
@@ -44,7 +47,21 @@ class ReferenceBackend(Backend):
             self.graph.weights,
             {self.graph.inputs[0].name: model_input},
             [spec.name for spec in self.graph.outputs],
+            around=self._timed,
         )
+
+    def _timed(self, node: OperatorNode) -> AbstractContextManager[None]:
+        return self._clock.operator(node.name, node.op_type) if self._clock else nullcontext()
+
+    def start_profiling(self) -> str:
+        """A clock of this project around each call of an operator."""
+        self._clock = OperatorClock()
+        return "wall clock around each NumPy operator"
+
+    def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        assert self._clock is not None
+        clock, self._clock = self._clock, None
+        return clock.profiles()
 
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
         return [result[spec.name] for spec in self.graph.outputs]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, image_array
+from adapters.fused_nodes import fused_nodes
+from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError, merged
 from columnar_nn.errors import MissingPackageError, UsageError
 
 
@@ -68,6 +72,46 @@ class TensorFlowBackend(Backend):
 
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
         return [tensor.numpy() for tensor in result]
+
+    def start_profiling(self) -> str:
+        """TensorFlow's host tracer: an event for each kernel that the executor runs."""
+        import tensorflow as tf
+
+        if self.settings.configuration == "xla":
+            raise ProfilingUnavailableError(
+                "XLA compiles the network into one program, whose parts TensorFlow does not time"
+            )
+        self._profile_folder = tempfile.TemporaryDirectory()
+        options = tf.profiler.experimental.ProfilerOptions(
+            host_tracer_level=2, python_tracer_level=0
+        )
+        tf.profiler.experimental.start(self._profile_folder.name, options)
+        return "its profiler's host trace: executor kernels"
+
+    def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        import tensorflow as tf
+
+        from adapters.tensorflow.host_trace import kernels
+
+        tf.profiler.experimental.stop()
+        (file,) = Path(self._profile_folder.name).rglob("*.xplane.pb")
+        found = list(kernels(file))
+        self._profile_folder.cleanup()
+        names = [node.name for node in self.graph.nodes]
+        ran: dict[str, list[str]] = {}
+        for kernel in found:
+            if kernel.node is not None:
+                ran.setdefault(names[kernel.node], []).append(kernel.operator)
+        nodes = fused_nodes(self.graph, ran)
+        return merged(
+            OperatorProfile(
+                () if kernel.node is None else nodes[names[kernel.node]],
+                kernel.operator,
+                kernel.seconds,
+                1,
+            )
+            for kernel in found
+        )
 
     def describe(self) -> Description:
         import tensorflow as tf

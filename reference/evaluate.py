@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,12 +31,14 @@ def evaluate(
     weights: Mapping[str, np.ndarray],
     inputs: Mapping[str, np.ndarray],
     outputs: Iterable[str],
+    around: Callable[[OperatorNode], AbstractContextManager[None]] = lambda node: nullcontext(),
 ) -> dict[str, np.ndarray]:
     """The tensors called `outputs`, computed from `inputs` by `nodes` in their given order.
 
     Operators have the semantics of ONNX opset 21, accumulate in float64 and round once, to
-    float32. A tensor is dropped after its last use. Raises NotImplementedError listing every
-    operator that is not in `OPERATORS`.
+    float32; each runs inside the context manager that `around` gives for its node, by which a
+    caller can take its time. A tensor is dropped after its last use. Raises NotImplementedError
+    listing every operator that is not in `OPERATORS`.
     """
     unknown = [f"{node.name} ({node.op_type})" for node in nodes if node.op_type not in OPERATORS]
     if unknown:
@@ -49,7 +52,7 @@ def evaluate(
             for name in node.inputs
         ]
         # Infinities and NaNs are data here: they go through as IEEE 754 says.
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), around(node):
             tensors[node.outputs[0]] = OPERATORS[node.op_type](*arguments, **node.attributes)
         del arguments
         for name in set(node.inputs):
