@@ -10,30 +10,30 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description
-from adapters.velox.layers import Convolution, lower
-from adapters.velox.staged import Program
+from adapters.velox.formulation import KINDS
+from adapters.velox.layers import lower
+from adapters.velox.statistics import NodeStats, parse
+from adapters.velox.task import Task
 from columnar_nn import tensor_column
 from columnar_nn.errors import MissingPackageError
 
-MAX_PROGRAMS = 3
-"""Batch sizes kept ready; each holds its own buffers and input vectors."""
-
-STOCK = "stock Velox without the study's neural-network extension: Presto functions only"
+DEFAULT = "winograd"
 
 
 class VeloxBackend(Backend):
     """Stock Velox, without the study's neural-network extension.
 
-    Every arithmetic operation of the network is done by Velox. One task a layer or more; between
-    tasks columns are copied unchanged. Raises VeloxError with Velox's reason.
+    Every arithmetic operation of the network is done by Velox, in plans of Presto functions and
+    relational operators; the configurations are ways of saying it. Raises VeloxError with
+    Velox's own reason.
     """
 
     name: ClassVar[str] = "velox"
     package: ClassVar[str] = "pyvelox"
     extra: ClassVar[str] = "velox"
     configurations: ClassVar = {
-        "winograd": Configuration("3x3 convolutions as Winograd's three projections", "default"),
-        "direct": Configuration("each convolution as one wide projection", "variant"),
+        name: Configuration(kind.description, "default" if name == DEFAULT else "variant")
+        for name, kind in KINDS.items()
     }
 
     @classmethod
@@ -45,52 +45,46 @@ class VeloxBackend(Backend):
             raise MissingPackageError(cls.package, cls.extra) from None
 
     def _build(self) -> None:
-        self._network = lower(self.graph)
-        self._programs: dict[int, Program] = {}
-        self._program(self.settings.batch_size)
+        wanted = self.settings.configuration
+        self._kind = KINDS["direct" if self._falls_back() else wanted]
+        self._formulation = self._kind.build(lower(self.graph), self.settings.threads)
+        self._formulation.prepare(self.settings.batch_size)
+        self._tasks: list[tuple[str, Task]] = []
 
-    def _program(self, images: int) -> Program:
-        if images not in self._programs:
-            if len(self._programs) == MAX_PROGRAMS:
-                self._programs.pop(next(iter(self._programs)))
-            self._programs[images] = Program(self._network, images, self._tile_size)
-        return self._programs[images]
-
-    def _tile_size(self, layer: Convolution, images: int) -> int:
-        return 2 if self._algorithm() == "winograd" else 1
-
-    def _algorithm(self) -> str:
-        if self.settings.algorithm == "direct":
-            return "direct"
-        return self.settings.configuration
+    def _falls_back(self) -> bool:
+        return self.settings.configuration == "winograd" and self.settings.algorithm == "direct"
 
     def describe(self) -> Description:
-        """One thread: a Values source feeds one driver."""
-        notes = [STOCK, "between tasks, columns are copied unchanged outside Velox"]
-        if self.settings.threads > 1:
-            notes.append("one driver, whatever the number of threads: its source is not parallel")
-        if self._algorithm() != self.settings.configuration:
-            notes.append(f"configuration {self.settings.configuration} run with direct convolution")
-        if self.settings.algorithm == "winograd" and self.settings.configuration == "direct":
-            notes.append("configuration direct knows no Winograd convolution")
+        """Says that this is stock Velox, and what happens outside it."""
+        notes = ["stock Velox, without the study's neural-network extension", *self._kind.notes]
+        if self._falls_back():
+            notes.append("configuration direct was run, as direct convolution was asked for")
+        if self.settings.algorithm == "winograd" and "winograd" not in self._kind.algorithm:
+            notes.append(f"configuration {self.settings.configuration} has no Winograd convolution")
         return Description(
             versions={"pyvelox": metadata.version("pyvelox"), "pyarrow": pa.__version__},
-            precision="float32",
-            layout="a column a channel, rows [y, x, image]",
-            algorithm=self._algorithm(),
-            threads=1,
+            precision=self._kind.precision,
+            layout=self._kind.layout,
+            algorithm=self._kind.algorithm,
+            threads=self.settings.threads if self._kind.parallel else 1,
             notes=tuple(notes),
         )
+
+    def statistics(self) -> list[tuple[str, NodeStats]]:
+        """Velox's statistics of the last batch: (what was computed, its plan) for each task."""
+        return [(name, parse(task.statistics_text())) for name, task in self._tasks]
+
+    def close(self) -> None:
+        """Ends tasks before the buffers that their vectors view."""
+        self._tasks.clear()
+        self._formulation.close()
 
     def _to_input(self, batch: pa.RecordBatch) -> np.ndarray:
         return tensor_column.to_numpy(batch.column("image"))
 
-    def _compute(self, model_input: np.ndarray) -> Program:
-        program = self._program(len(model_input))
-        program.run(model_input)
-        return program
+    def _compute(self, model_input: np.ndarray) -> Sequence[np.ndarray]:
+        self._tasks = self._formulation.run(model_input)
+        return self._formulation.outputs()
 
-    def _to_arrays(self, result: Program) -> Sequence[np.ndarray]:
-        # A flattened output is the tensor that it is made of, which has another shape.
-        shapes = [spec.shape[1:] for spec in self.graph.outputs]
-        return [a.reshape(len(a), *s) for a, s in zip(result.outputs(), shapes, strict=True)]
+    def _to_arrays(self, result: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        return result

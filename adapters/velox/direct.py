@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from adapters.velox.expressions import dot, literal, relu, total
 from adapters.velox.feature_map import FeatureMap, Geometry, copies
 from adapters.velox.layers import Convolution, Dense, Elementwise, MaxPool
 from adapters.velox.stage import Batch, Stage, row_ranges
 from adapters.velox.vectors import constants, flat, numbered, row_vector
-
-LOWEST = float(np.finfo(np.float32).min)
 
 
 def window_geometry(layer: Convolution | MaxPool, height: int, width: int) -> Geometry:

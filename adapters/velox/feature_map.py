@@ -75,7 +75,7 @@ class FeatureMap:
 class Copy:
     """Where a part of an output column goes: target[...] = column[source]."""
 
-    source: tuple[slice, slice]
+    source: tuple[slice, ...]
     target: np.ndarray
 
 

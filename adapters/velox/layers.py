@@ -6,6 +6,7 @@ A Conv takes the Add and the Relu after it along when nothing else reads what li
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,6 +40,8 @@ class Layer:
     `shape` is the output's without the batch: (channels, height, width) or (features,).
     """
 
+    operator: ClassVar[str]
+    """The ONNX operator it stems from."""
     name: str
     inputs: tuple[str, ...]
     output: str
@@ -49,6 +52,7 @@ class Layer:
 class Convolution(Layer):
     """filters [K, C, R, S], bias [K]; a second input, if any, is added before the ReLU."""
 
+    operator: ClassVar[str] = "Conv"
     filters: np.ndarray
     bias: np.ndarray
     window: Window
@@ -59,6 +63,7 @@ class Convolution(Layer):
 class MaxPool(Layer):
     """The largest value of each window; padding never wins."""
 
+    operator: ClassVar[str] = "MaxPool"
     window: Window
 
 
@@ -66,11 +71,14 @@ class MaxPool(Layer):
 class GlobalAverage(Layer):
     """The mean of each channel."""
 
+    operator: ClassVar[str] = "GlobalAveragePool"
+
 
 @dataclass(frozen=True)
 class Dense(Layer):
     """weights [outputs, features], bias [outputs]."""
 
+    operator: ClassVar[str] = "Gemm"
     weights: np.ndarray
     bias: np.ndarray
     relu: bool = False
@@ -80,12 +88,15 @@ class Dense(Layer):
 class Elementwise(Layer):
     """Sum of the inputs (one or two), then perhaps ReLU."""
 
+    operator: ClassVar[str] = "Add"
     relu: bool
 
 
 @dataclass(frozen=True)
 class Softmax(Layer):
     """Softmax over the features."""
+
+    operator: ClassVar[str] = "Softmax"
 
 
 @dataclass(frozen=True)

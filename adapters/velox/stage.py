@@ -6,7 +6,7 @@ into the buffers that the next stage's vectors view.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -37,24 +37,45 @@ class Stage:
     def __init__(
         self, name: str, batches: Sequence[Batch], projections: Sequence[Sequence[str]]
     ) -> None:
+        self.name, self._batches = name, batches
+        self._projections = projections
+        self._plans: list[tuple[Sequence[Batch], Any]] = []
+
+    def prepare(self, threads: int) -> None:
+        """Makes the plans: one for each thread, with every `threads`-th batch.
+
+        ValuesNode is not parallel, whatever max_drivers is, so that threads need tasks.
+        """
         from pyvelox import plan_builder
 
-        self.name, self._batches = name, batches
-        builder = plan_builder.PlanBuilder().values([batch.vector for batch in batches])
-        for expressions in projections:
-            builder = builder.project(list(expressions))
-        self._plan = builder.get_plan_node()
+        for first in range(min(threads, len(self._batches))):
+            batches = self._batches[first::threads]
+            builder = plan_builder.PlanBuilder().values([batch.vector for batch in batches])
+            for expressions in self._projections:
+                builder.project(list(expressions))
+            self._plans.append((batches, builder.get_plan_node()))
 
-    def run(self) -> Task:
-        """Computes every batch and stores the results; returns the task for its statistics."""
-        task = Task(self._plan)
-        vectors = task.batches()
-        for batch, vector in zip(self._batches, vectors, strict=True):
+    def run(self) -> list[Task]:
+        """Computes every batch and stores the results; returns the tasks for their statistics."""
+        tasks = [Task(plan) for _, plan in self._plans]
+        running = [
+            self._store(batches, task)
+            for (batches, _), task in zip(self._plans, tasks, strict=True)
+        ]
+        # Every task has a driver thread of its own, at work while the others are waited for.
+        while running:
+            running = [progress for progress in running if next(progress, None) is not None]
+        return tasks
+
+    @staticmethod
+    def _store(batches: Sequence[Batch], task: Task) -> Iterator[Batch]:
+        """Stores the results of one batch after the other."""
+        for batch, vector in zip(batches, task.batches(), strict=True):
             for column, targets in zip(columns_of(vector), batch.copies, strict=True):
                 source = column.reshape(batch.shape)
                 for copy in targets:
                     copy.target[...] = source[copy.source]
-        return task
+            yield batch
 
 
 def row_ranges(num_rows: int, row_size: int) -> list[range]:

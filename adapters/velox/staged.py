@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from adapters.velox import direct, winograd
 from adapters.velox.expressions import literal
-from adapters.velox.feature_map import FeatureMap, Geometry, copies
+from adapters.velox.feature_map import Copy, FeatureMap, Geometry, copies
 from adapters.velox.layers import (
     Convolution,
     Dense,
@@ -19,23 +17,60 @@ from adapters.velox.layers import (
     Network,
     Softmax,
 )
-from adapters.velox.stage import Stage
+from adapters.velox.stage import Batch, Stage
 from adapters.velox.task import Task
-from adapters.velox.vectors import columns_of, flat, row_vector
+from adapters.velox.vectors import flat, row_vector
 
 PIXEL = f"cast(bitwise_and(cast(p as integer), 255) as real) / {literal(255)} as x"
 """A uint8 pixel arrives as TINYINT, the same bits: back to 0..255, then pixel / 255."""
 
-TileSize = Callable[[Convolution, int], int]
-"""Winograd's output tile for a layer and a number of images; 1 is direct convolution."""
+MAX_PROGRAMS = 3
+"""Batch sizes kept ready; each holds its own buffers, vectors and plans."""
+
+
+class Staged:
+    """Any network of layers, for every number of images that it is asked for."""
+
+    def __init__(self, network: Network, transformed: bool, threads: int) -> None:
+        """`transformed`: use Winograd's convolution where it applies."""
+        self._network, self._transformed, self._threads = network, transformed, threads
+        self._programs: dict[int, Program] = {}
+        self._last: Program | None = None
+
+    def prepare(self, images: int) -> None:
+        """Makes buffers, vectors and plans for batches of `images`, unless they exist."""
+        if images not in self._programs:
+            if len(self._programs) == MAX_PROGRAMS:
+                self._programs.pop(next(iter(self._programs)))
+            program = Program(self._network, images, self._transformed, self._threads)
+            self._programs[images] = program
+
+    def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
+        """Computes the network for images [N, C, H, W] (uint8 or float32); see `outputs`.
+
+        Returns each task with its stage's name, for their statistics.
+        """
+        self.prepare(len(images))
+        self._last = self._programs[len(images)]
+        return self._last.run(images)
+
+    def outputs(self) -> list[np.ndarray]:
+        """Results of the last run: views [N, ...] of the network's output buffers."""
+        assert self._last is not None, "nothing was run yet"
+        return self._last.outputs()
+
+    def close(self) -> None:
+        """Releases buffers and plans."""
+        self._last = None
+        self._programs.clear()
 
 
 class Program:
     """The network for one number of images: buffers, vectors and plans, made once."""
 
-    def __init__(self, network: Network, images: int, tile_size: TileSize) -> None:
+    def __init__(self, network: Network, images: int, transformed: bool, threads: int) -> None:
         self._network, self.images = network, images
-        self._tile_size = tile_size
+        self._transformed = transformed
         self._readers: dict[str, list[FeatureMap]] = {network.image: []}
         sources: dict[tuple[str, int], FeatureMap] = {}
         for layer in network.layers:
@@ -46,26 +81,32 @@ class Program:
         self._outputs = [self._plain_map(tensor) for tensor in network.outputs]
         for tensor, output in zip(network.outputs, self._outputs, strict=True):
             self._readers[tensor].append(output)
+        channels, height, width = network.image_shape
+        self._image_shape = (images * channels, height, width)
+        self._pixels = np.zeros(images * channels * height * width, np.int8)
+        self._image_copies = self._copies_of_image()
+        vector = row_vector({"p": flat(self._pixels)})
+        batch = Batch(vector, self._image_shape, [self._image_copies])
+        self._scaling = Stage("image", [batch], [[PIXEL]])
+        self._scaling.prepare(1)
         self.stages: list[Stage] = []
         for layer in network.layers:
             maps = [sources[layer.name, index] for index in range(len(layer.inputs))]
             self.stages += self._stages(layer, maps)
+        for stage in self.stages:
+            stage.prepare(threads)
 
     def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
-        """Computes the network for images [N, C, H, W] (uint8 or float32); see `outputs`.
-
-        Returns each task with its stage's name, for their statistics.
-        """
-        tasks = []
+        """Computes the network; returns each task with its stage's name."""
+        stages = self.stages
         if images.dtype == np.uint8:
-            images, task = _scaled(images)
-            tasks.append(("image", task))
-        for c in range(images.shape[1]):
-            plane = images[:, c].transpose(1, 2, 0)
-            for target in self._readers[self._network.image]:
-                for copy in copies(target, c, (0, 0), 1, range(plane.shape[0])):
-                    copy.target[...] = plane[copy.source]
-        return tasks + [(stage.name, stage.run()) for stage in self.stages]
+            self._pixels.view(np.uint8)[:] = images.reshape(-1)
+            stages = [self._scaling, *stages]
+        else:
+            source = images.reshape(self._image_shape)
+            for copy in self._image_copies:
+                copy.target[...] = source[copy.source]
+        return [(stage.name, task) for stage in stages for task in stage.run()]
 
     def outputs(self) -> list[np.ndarray]:
         """Results of the last run: views [N, ...] of the network's output buffers."""
@@ -75,8 +116,19 @@ class Program:
             results.append(values.reshape(self.images, *self._network.shape(tensor)))
         return results
 
-    def _tiles(self, layer: Convolution) -> int:
-        return self._tile_size(layer, self.images) if winograd.applies(layer) else 1
+    def _copies_of_image(self) -> list[Copy]:
+        """From planes [image and channel, y, x] into every layer that reads the image."""
+        channels, height, _ = self._network.image_shape
+        return [
+            Copy((slice(c, None, channels), *copy.source), copy.target.transpose(2, 0, 1))
+            for c in range(channels)
+            for target in self._readers[self._network.image]
+            for copy in copies(target, c, (0, 0), 1, range(height))
+        ]
+
+    def _phases(self, layer: Convolution) -> int:
+        """Phases of the layer's output: of tiles, or none."""
+        return winograd.OUTPUTS if self._transformed and winograd.applies(layer) else 1
 
     def _plain_map(self, tensor: str) -> FeatureMap:
         channels, height, width = (*self._network.shape(tensor), 1, 1)[:3]
@@ -89,13 +141,13 @@ class Program:
         shape = self._network.shape(layer.inputs[index])
         if isinstance(layer, Convolution) and index == 1:
             source = sources[layer.name, 0].geometry
-            geometry = direct.addend_geometry(layer, source, self._tiles(layer))
+            geometry = direct.addend_geometry(layer, source, self._phases(layer))
             return FeatureMap(shape[0], self.images, geometry)
-        if isinstance(layer, Convolution) and (tiles := self._tiles(layer)) > 1:
-            geometry = winograd.winograd_geometry(layer, shape[1], shape[2], tiles)
+        if isinstance(layer, Convolution) and self._phases(layer) > 1:
+            geometry = winograd.winograd_geometry(layer, shape[1], shape[2])
             return FeatureMap(shape[0], self.images, geometry)
         if isinstance(layer, Convolution | MaxPool):
-            fill = direct.LOWEST if isinstance(layer, MaxPool) else 0.0
+            fill = -np.inf if isinstance(layer, MaxPool) else 0.0
             geometry = direct.window_geometry(layer, shape[1], shape[2])
             return FeatureMap(shape[0], self.images, geometry, fill)
         return self._plain_map(layer.inputs[index])
@@ -105,7 +157,7 @@ class Program:
         match layer:
             case Convolution():
                 addend = maps[1] if len(maps) > 1 else None
-                if self._tiles(layer) > 1:
+                if self._phases(layer) > 1:
                     return winograd.winograd_stages(layer, maps[0], addend, targets)
                 stage = direct.convolution_stage(layer, maps[0], addend, targets)
             case MaxPool():
@@ -121,14 +173,3 @@ class Program:
             case _:
                 raise AssertionError(f"no stage for {type(layer).__name__}")
         return [stage]
-
-
-def _scaled(images: np.ndarray) -> tuple[np.ndarray, Task]:
-    """uint8 pixels as float32 pixel / 255, computed by Velox."""
-    from pyvelox import plan_builder
-
-    pixels = np.ascontiguousarray(images).view(np.int8).reshape(-1)
-    vector = row_vector({"p": flat(pixels)})
-    task = Task(plan_builder.PlanBuilder().values([vector]).project([PIXEL]).get_plan_node())
-    (result,) = task.batches()
-    return columns_of(result)[0].reshape(images.shape), task

@@ -24,23 +24,31 @@ def reason(error: Exception) -> str:
 class Task:
     """One execution of a plan node.
 
-    Iterating gives the root's output RowVectors in order; afterwards `statistics_text` is what
-    Velox measured, operator by operator. Raises VeloxError.
+    Its vectors, and arrays that view them, must be gone before it is: their memory belongs to
+    its pool, and Velox aborts the process otherwise. Raises VeloxError.
     """
 
     def __init__(self, plan: Any, settings: Mapping[str, str] | None = None) -> None:
+        """`plan` is a pyvelox PlanNode, `settings` Velox query settings by name."""
         from pyvelox import runner
 
-        self._runner = runner.LocalRunner(plan)
+        try:
+            self._runner = runner.LocalRunner(plan)
+        except RuntimeError as error:
+            raise VeloxError(f"Velox: {reason(error)}") from None
         for name, value in (settings or {}).items():
             self._runner.add_query_config(name, value)
 
     def batches(self, max_drivers: int = 1) -> Iterator[Any]:
-        """Runs the plan; each vector is a copy that nothing else refers to."""
+        """The root's output RowVectors, in order if there is one driver."""
         try:
             yield from self._runner.execute(max_drivers)
         except RuntimeError as error:
             raise VeloxError(f"Velox: {reason(error)}") from None
+
+    def scan(self, file: Any, node_id: str) -> None:
+        """Has the table scan `node_id` of the plan read the pyvelox File."""
+        self._runner.add_file_split(file, node_id, "hive")
 
     def statistics_text(self) -> str:
         """Velox's plan with statistics; once all batches have been taken."""

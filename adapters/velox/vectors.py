@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,22 @@ def constants(values: np.ndarray, num_rows: int) -> list[pa.Array]:
     ]
 
 
+def constant_list(values: Sequence, value_type: pa.DataType, num_rows: int) -> pa.Array:
+    """One value of a list type, repeated `num_rows` times, which Velox imports as a constant."""
+    return pa.Array.from_buffers(
+        pa.run_end_encoded(pa.int32(), value_type),
+        num_rows,
+        [None],
+        children=[pa.array([num_rows], pa.int32()), pa.array([values], value_type)],
+    )
+
+
+def lists(rows: np.ndarray) -> pa.Array:
+    """A column whose row i is the list of the values of rows[i], for a contiguous 2-D array."""
+    offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    return pa.ListArray.from_arrays(flat(offsets), flat(rows.reshape(-1)))
+
+
 def row_vector(columns: Mapping[str, pa.Array]) -> Any:
     """The columns as one Velox RowVector (pyvelox.vector.Vector)."""
     from pyvelox import arrow
@@ -57,7 +73,5 @@ def columns_of(vector: Any) -> list[np.ndarray]:
     from pyvelox import arrow
 
     rows = arrow.to_arrow(vector)
-    return [
-        np.frombuffer(rows.field(index).buffers()[1], np.float32, len(rows))
-        for index in range(rows.type.num_fields)
-    ]
+    # The struct's validity, then validity and values of each column.
+    return [np.frombuffer(values, np.float32, len(rows)) for values in rows.buffers()[2::2]]

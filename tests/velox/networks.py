@@ -51,6 +51,17 @@ def plain() -> Graph:
     return net.graph(x, [5])
 
 
+def several_channels() -> Graph:
+    """Ends with several planes, two dense layers and ReLUs of which one is missing."""
+    net = Chain(2, 7, seed=3)
+    x = net.add("Relu", [net.conv("image", 2, 3)])
+    x = net.conv(x, 3, 4, kernel=2, dilations=[2, 2])
+    x = net.add("Flatten", [x], axis=1)
+    x = net.add("Relu", [net.add("Gemm", [x, net.weight(6, 36), net.weight(6)], transB=1)])
+    x = net.add("MatMul", [x, net.weight(6, 2)])
+    return net.graph(x, [2])
+
+
 def residual() -> Graph:
     """Padding, strides, a residual edge with its own convolution, global average, softmax."""
     net = Chain(3, 8, seed=1)
@@ -77,4 +88,9 @@ def pooled() -> Graph:
     return net.graph(x, [5, 2, 2])
 
 
-NETWORKS = {"plain": plain, "residual": residual, "pooled": pooled}
+NETWORKS = {
+    "plain": plain,
+    "several_channels": several_channels,
+    "residual": residual,
+    "pooled": pooled,
+}

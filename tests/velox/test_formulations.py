@@ -1,19 +1,22 @@
-"""Every formulation computes what the float64 reference does."""
+"""Every formulation computes what the float64 reference does, or says that it cannot."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from closeness import assert_close
-from velox import velox_process
+from velox import actions, velox_process
 from velox.networks import NETWORKS
 
-from adapters.velox_backend import VeloxBackend
+from adapters.velox.formulation import KINDS
 from columnar_nn import models
 from columnar_nn.graph import Graph
 from reference.evaluate import evaluate
 
 pytest.importorskip("pyvelox")
+
+CHAINS = {"plain", "several_channels"}
+CHAINS_ONLY = {"cross_join", "nested_lambda"}
 
 
 def expected(graph: Graph, images: np.ndarray) -> np.ndarray:
@@ -23,25 +26,54 @@ def expected(graph: Graph, images: np.ndarray) -> np.ndarray:
     return evaluate(graph.nodes, graph.weights, {"image": images}, [output])[output]
 
 
-@pytest.mark.parametrize("configuration", VeloxBackend.configurations)
-@pytest.mark.parametrize("network", NETWORKS)
+def two_batches(graph: Graph) -> list[np.ndarray]:
+    """Bytes for more than one vector of images, and one image of reals."""
+    shape = graph.inputs[0].shape[1:]
+    random = np.random.default_rng(7)
+    pixels = random.integers(0, 256, (11, *shape), dtype=np.uint8)
+    return [pixels, random.standard_normal((1, *shape)).astype(np.float32)]
+
+
+@pytest.mark.parametrize(
+    ("network", "configuration"),
+    [
+        (network, configuration)
+        for network in NETWORKS
+        for configuration in KINDS
+        if network in CHAINS or configuration not in CHAINS_ONLY
+    ],
+)
 def test_small_networks_match_the_reference(network: str, configuration: str) -> None:
     graph = NETWORKS[network]()
-    channels, height, width = graph.inputs[0].shape[1:]
-    random = np.random.default_rng(7)
-    pixels = random.integers(0, 256, (3, channels, height, width), dtype=np.uint8)
-    reals = random.standard_normal((1, channels, height, width)).astype(np.float32)
-    batches = [pixels, reals]
-    for images, (result,) in zip(
-        batches, velox_process.infer(graph, batches, configuration), strict=True
-    ):
+    batches = two_batches(graph)
+    results = velox_process.call(actions.infer, graph, batches, configuration)
+    for images, result in zip(batches, results, strict=True):
         assert_close(result, expected(graph, images), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("configuration", ["winograd", "direct"])
+def test_threads_change_nothing(configuration: str) -> None:
+    graph = NETWORKS["residual"]()
+    batches = two_batches(graph)
+    one, two = (
+        velox_process.call(actions.infer, graph, batches, configuration, threads)
+        for threads in (1, 2)
+    )
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("configuration", sorted(CHAINS_ONLY))
+def test_one_plan_refuses_what_it_cannot_say(configuration: str) -> None:
+    graph = NETWORKS["residual"]()
+    nodes = velox_process.call(actions.refused_nodes, graph, two_batches(graph), configuration)
+    assert {operator for _, operator, _ in nodes} == {"Conv", "GlobalAveragePool", "Softmax"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("configuration", VeloxBackend.configurations)
+@pytest.mark.parametrize("configuration", KINDS)
 def test_plain9_matches_the_reference(configuration: str) -> None:
     graph = models.build("plain9")
     images = np.random.default_rng(3).integers(0, 256, (2, 3, 32, 32), dtype=np.uint8)
-    ((result,),) = velox_process.infer(graph, [images], configuration)
+    (result,) = velox_process.call(actions.infer, graph, [images], configuration)
     assert_close(result, expected(graph, images), rtol=1e-5, atol=1e-5)

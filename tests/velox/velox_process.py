@@ -1,4 +1,4 @@
-"""Runs the velox backend in a process of its own, as Velox may abort when its process ends."""
+"""Runs functions in a process of their own, as Velox may abort when its process ends."""
 
 from __future__ import annotations
 
@@ -7,47 +7,38 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
-
-from columnar_nn.graph import Graph
-
-ROOT = Path(__file__).parents[2]
+from typing import Any
 
 
-def infer(graph: Graph, batches: list[np.ndarray], configuration: str) -> list[list[np.ndarray]]:
-    """The graph's outputs for each batch of images [N, C, H, W], computed by Velox."""
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What `function`, of an importable module, returns or raises in a fresh process."""
     with tempfile.TemporaryDirectory() as name:
         request, answer = Path(name, "request"), Path(name, "answer")
-        request.write_bytes(pickle.dumps((graph, batches, configuration)))
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        request.write_bytes(pickle.dumps((function, arguments)))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),
+            "OMP_NUM_THREADS": "1",
+        }
         command = [sys.executable, __file__, str(request), str(answer)]
-        subprocess.run(command, check=True, env=environment, timeout=300)
-        return pickle.loads(answer.read_bytes())
+        subprocess.run(command, check=True, env=environment, timeout=500)
+        succeeded, result = pickle.loads(answer.read_bytes())
+    if not succeeded:
+        raise result
+    return result
 
 
 def main() -> None:
     """The process itself: reads the request, writes the answer, leaves without exit handlers."""
-    import pyarrow as pa
-
-    from adapters.base import Settings, Stopwatch
-    from adapters.velox_backend import VeloxBackend
-    from columnar_nn import tensor_column
-
     request, answer = map(Path, sys.argv[1:])
-    graph, batches, configuration = pickle.loads(request.read_bytes())
-    VeloxBackend.import_framework()
-    backend = VeloxBackend(graph, Settings(configuration, 1, max(map(len, batches))))
-    rows = [
-        pa.RecordBatch.from_arrays([tensor_column.from_numpy(batch)], names=["image"])
-        for batch in batches
-    ]
-    results = [
-        [tensor_column.to_numpy(column) for column in output.columns]
-        for output in backend.infer(rows, Stopwatch())
-    ]
-    answer.write_bytes(pickle.dumps(results))
+    try:
+        function, arguments = pickle.loads(request.read_bytes())
+        result = (True, function(*arguments))
+    except Exception as error:
+        result = (False, error)
+    answer.write_bytes(pickle.dumps(result))
     os._exit(0)
 
 

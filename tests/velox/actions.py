@@ -1,0 +1,83 @@
+"""What the tests have Velox do, each in a process of its own; see velox_process.call."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.base import Settings, Stopwatch
+from adapters.velox_backend import VeloxBackend
+from columnar_nn import tensor_column
+from columnar_nn.errors import UnsupportedOperatorError
+from columnar_nn.graph import Graph
+
+
+def backend(graph: Graph, configuration: str, batch_size: int, threads: int = 1) -> VeloxBackend:
+    VeloxBackend.import_framework()
+    return VeloxBackend(graph, Settings(configuration, threads, batch_size))
+
+
+def record_batch(images: np.ndarray) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([tensor_column.from_numpy(images)], names=["image"])
+
+
+def infer(
+    graph: Graph, batches: list[np.ndarray], configuration: str, threads: int = 1
+) -> list[np.ndarray]:
+    """The graph's first output for each batch of images."""
+    engine = backend(graph, configuration, max(map(len, batches)), threads)
+    outputs = engine.infer(map(record_batch, batches), Stopwatch())
+    results = [tensor_column.to_numpy(output.column(0)).copy() for output in outputs]
+    engine.close()
+    return results
+
+
+def refused_nodes(
+    graph: Graph, batches: list[np.ndarray], configuration: str
+) -> list[tuple[str, str, str]]:
+    """(name, operator, reason) of what the configuration says it cannot run."""
+    try:
+        infer(graph, batches, configuration)
+    except UnsupportedOperatorError as error:
+        return list(error.nodes)
+    return []
+
+
+def operator_records(graph: Graph, images: np.ndarray, configuration: str) -> list:
+    """(stage, operator type, output rows, CPU nanoseconds) of each operator of one batch."""
+    from adapters.velox.statistics import operators
+
+    engine = backend(graph, configuration, len(images))
+    list(engine.infer([record_batch(images)], Stopwatch()))
+    return [
+        (stage, operator.operator_type, operator.output_rows, operator.cpu_nanos)
+        for stage, plan in engine.statistics()
+        for operator in operators(plan)
+    ]
+
+
+def resident_bytes(graph: Graph, images: np.ndarray, configuration: str, runs: int) -> list[int]:
+    """Resident memory after each of `runs` batches."""
+    engine = backend(graph, configuration, len(images))
+    sizes = []
+    for _ in range(runs):
+        list(engine.infer([record_batch(images)], Stopwatch()))
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        sizes.append(pages * 4096)
+    return sizes
+
+
+def failing_task() -> None:
+    """A plan that Velox accepts and then fails to run."""
+    from pyvelox import plan_builder
+
+    from adapters.velox.task import Task
+    from adapters.velox.vectors import flat, row_vector
+
+    vector = row_vector({"x": flat(np.zeros(3, np.int64))})
+    builder = plan_builder.PlanBuilder().values([vector]).project(["1 / x as y"])
+    list(Task(builder.get_plan_node()).batches())
