@@ -19,6 +19,9 @@ _TURN_S = 0.001
 """Seconds of a turn, of which the best counts. Shorter ones measure the call (a loss of 4% at
 0.1 ms), longer ones interrupts and other processes (2% at 4 ms, on a busy machine)."""
 
+_SHARED_TURN_S = 0.02
+"""Seconds of a turn of several threads, which do not start at quite the same time."""
+
 _TOTAL_S = 0.15
 _MIN_TURNS = 5
 
@@ -81,10 +84,11 @@ def _ones(floats: int) -> np.ndarray:
 
 def _rate(work: Callable[[int, int], None], threads: int) -> float:
     """Most repetitions of `work(thread, repetitions)` a nanosecond, over all threads."""
+    turn = _TURN_S if threads == 1 else _SHARED_TURN_S
     work(0, 1)
     repeats = 1
-    while (seconds := _seconds(work, 1, repeats)) < _TURN_S / 2:
-        repeats = max(2 * repeats, int(repeats * _TURN_S / (seconds + 1e-6)))
+    while (seconds := _seconds(work, 1, repeats)) < turn / 2:
+        repeats = max(2 * repeats, int(repeats * turn / (seconds + 1e-6)))
     turns: list[float] = []
     while len(turns) < _MIN_TURNS or sum(turns) < _TOTAL_S:
         turns.append(_seconds(work, threads, repeats))
