@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cifar10_files import split_files, write_folder
 
 from bench.data.dataset import Dataset, open_dataset
 from columnar_nn import models, onnx_io, tensor_column
@@ -127,12 +128,14 @@ def test_a_network_without_a_dense_end_is_refused(data: Dataset) -> None:
 
 @pytest.mark.slow
 def test_the_command_writes_a_file_and_tells_its_accuracy(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "cifar", split_files(40))
     out = tmp_path / "plain9.onnx"
-    options = ["--data", "synthetic", "--crops", "256", "--images", "64", "--threads", "1"]
+    options = ["--data", str(folder), "--crops", "256", "--images", "64", "--threads", "1"]
     command = [sys.executable, "-m", "bench.cli.app", "train", "--out", str(out), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
     assert f"wrote {out}: accuracy" in done.stdout
+    assert "on 40 images of cifar" in done.stdout
     assert onnx_io.load(out).nodes == models.build("plain9").nodes
 
 
