@@ -20,6 +20,8 @@ COMMANDS = {
     "train": ("bench.cli.train:train", "Train a network with PyTorch and write it as ONNX."),
     "golden": ("bench.cli.golden:app", "Prove that an engine still computes what it did."),
     "explain": ("bench.cli.explain:explain", "Print the plan by which an engine runs a network."),
+    "profile": ("bench.cli.profile:profile", "Show every layer's time in every engine."),
+    "taps": ("bench.cli.taps:taps", "Write the tensors between layers to an Arrow file."),
     "cache": ("bench.cli.cache:app", "Show or clear the cache of compiled kernels."),
 }
 """Name of each command: the function or Typer app that is it, and its line of help."""

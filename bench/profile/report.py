@@ -1,0 +1,162 @@
+"""A profile as tables of at most 100 columns; nothing here measures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.profile.result import EngineProfile, ProfileResult, Run
+from bench.profile.rows import cell, row_name
+from bench.status import PASSED
+from bench.table_style import WIDTH, print_table, show_note, show_title, table
+
+OWN_WORK = "the engine's own"
+_FOOT = (
+    _SUM,
+    "whole run, profiled",
+    "outside the rows",
+    "whole run, as it is",
+    "cost of profiling",
+)
+
+
+def show(result: ProfileResult, rows: Sequence[tuple[str, ...]], console: Console) -> None:
+    """Prints the layers side by side, and below them what else there is to say."""
+    console.width = max(console.width, WIDTH)
+    _show_head(result, console)
+    shown = [engine for engine in result.engines if engine.plain]
+    for engines in _fitting(shown, [row_name(nodes) for nodes in rows]):
+        show_title(console, "Microseconds an image")
+        print_table(console, _table(result, engines, rows))
+    if any(engine.profiled for engine in shown):
+        _show_notes(result, console)
+    _show_endings(result, console)
+    _show_counters(result, console)
+
+
+def _show_head(result: ProfileResult, console: Console) -> None:
+    context = result.context
+    machine, settings = context["machine"], context["settings"]
+    count = len(settings["cpus"])
+    console.print(
+        f"[bold]{escape(context['model']['name'])}[/] on {result.samples:,} image(s) of "
+        f"{escape(context['data']['name'])} in batches of {settings['batch_size']:,}, {count} "
+        f"thread{'' if count == 1 else 's'}\n"
+        f"{escape(machine.get('cpu', machine['architecture']))}",
+        highlight=False,
+    )
+    for warning in context["warnings"]:
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+
+
+def _fitting(
+    engines: Sequence[EngineProfile], names: Sequence[str]
+) -> Iterator[list[EngineProfile]]:
+    """The engines in groups whose columns fit the width."""
+    start = max(map(len, (*names, *_FOOT))) + 1
+    used = start
+    group: list[EngineProfile] = []
+    for engine in engines:
+        width = max(len(engine.backend), len(engine.configuration), len("f 123,456.7")) + 1
+        if group and used + width > WIDTH:
+            yield group
+            used, group = start, []
+        group.append(engine)
+        used += width
+    if group:
+        yield group
+
+
+def _table(
+    result: ProfileResult, engines: Sequence[EngineProfile], rows: Sequence[tuple[str, ...]]
+) -> Table:
+    made = table("layer", *(escape(f"{e.backend}\n{e.configuration}") for e in engines))
+    runs = [engine.median_run for engine in engines]
+    for nodes in rows:
+        made.add_row(escape(row_name(nodes)), *(_cell(run, nodes, result.samples) for run in runs))
+    made.add_row(OWN_WORK, *(_cell(run, (), result.samples) for run in runs), end_section=True)
+    columns = [_foot(engine, result.samples) for engine in engines]
+    for index, name in enumerate(_FOOT):
+        made.add_row(name, *(column[index] for column in columns))
+    return made
+
+
+def _cell(run: Run | None, nodes: Sequence[str], samples: int) -> str:
+    found = cell(run.operators, nodes) if run is not None else None
+    if found is None:
+        return "-"
+    return ("f " if found.fused else "") + _microseconds(found.seconds / samples)
+
+
+def _foot(engine: EngineProfile, samples: int) -> list[str]:
+    """The figures of _FOOT."""
+    run, plain = engine.median_run, engine.plain_seconds
+    assert plain is not None
+    if run is None:
+        return ["-", "-", "-", _microseconds(plain / samples), "-"]
+    total = sum(operator.seconds for operator in run.operators)
+    outside = run.seconds - total
+    return [
+        _microseconds(total / samples),
+        _microseconds(run.seconds / samples),
+        # Clocks of several threads add up to more than the time that passes.
+        f"{outside / run.seconds:.1%}" if outside >= 0 else "-",
+        _microseconds(plain / samples),
+        f"{run.seconds / plain - 1:+.1%}",
+    ]
+
+
+def _show_notes(result: ProfileResult, console: Console) -> None:
+    show_note(
+        console,
+        "Rows and whole run, profiled, are of the profiled run of median time; whole run, as it "
+        "is: the\nmedian with all operator clocks off. f: an operator of the engine computes "
+        "several nodes of the row;\nother figures are sums of separate operators. -: nothing runs "
+        f"for it. {OWN_WORK}: operators\nfor no node, such as converting pixels or "
+        "reordering a tensor. outside the rows: executor, Python,\nconversions to and from "
+        "Arrow; - where clocks of several threads add up to more than the run.",
+    )
+
+
+def _show_endings(result: ProfileResult, console: Console) -> None:
+    show_title(console, "Whose clock")
+    for engine in result.engines:
+        if engine.status != PASSED:
+            text = f"[yellow]{engine.status}[/] {escape(engine.reason)}"
+        elif engine.unavailable:
+            text = f"operator times: not available ({escape(engine.unavailable)})"
+        else:
+            runs = len(engine.profiled)
+            text = f"{escape(engine.source)} ({runs} run{'' if runs == 1 else 's'})"
+        console.print(f"[bold]{escape(engine.label)}[/]: {text}", highlight=False)
+
+
+def _show_counters(result: ProfileResult, console: Console) -> None:
+    counted = [engine for engine in result.engines if engine.counts]
+    if not counted:
+        reasons = [e.counters_unavailable for e in result.engines if e.counters_unavailable]
+        reason = reasons[0] if reasons else "no engine ran"
+        console.print(f"hardware counters: not available ({escape(reason)})", highlight=False)
+        return
+    show_title(console, "Hardware counters of a run, user code, an image")
+    made = table("engine", "cycles", "instructions", "a cycle", "cache misses")
+    for engine in counted:
+        cycles, instructions, misses = (
+            engine.counts[name] for name in ("cycles", "instructions", "cache_misses")
+        )
+        made.add_row(
+            escape(engine.label),
+            f"{cycles / result.samples:,.0f}",
+            f"{instructions / result.samples:,.0f}",
+            f"{instructions / cycles:.2f}" if cycles else "-",
+            f"{misses / result.samples:,.0f}",
+        )
+    print_table(console, made)
+
+
+def _microseconds(seconds: float) -> str:
+    value = seconds * 1e6
+    return f"{value:,.0f}" if value >= 1e5 else f"{value:,.1f}"

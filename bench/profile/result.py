@@ -1,0 +1,109 @@
+"""What profiling engines gave, as immutable records, an Arrow table and a JSON document.
+
+Schema history:
+1  context, engines with every run's times and operators, rows of the side by side table; times
+   in seconds, of whole runs unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from adapters.operator_profile import OperatorProfile
+from bench.status import UNSUCCESSFUL
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run with operator clocks on: seconds from Arrow in to Arrow out, and its operators."""
+
+    seconds: float
+    operators: tuple[OperatorProfile, ...]
+
+
+@dataclass(frozen=True)
+class EngineProfile:
+    """One engine in one configuration.
+
+    `source` says whose clock timed the operators, or `unavailable` why none did. `plain` has the
+    seconds of runs with those clocks off, `profiled` the runs with them on. `counts` are
+    hardware events of one run, or `counters_unavailable` says why there are none.
+    """
+
+    backend: str
+    configuration: str
+    status: str
+    reason: str = ""
+    source: str = ""
+    unavailable: str = ""
+    plain: tuple[float, ...] = ()
+    profiled: tuple[Run, ...] = ()
+    counts: Mapping[str, float] = field(default_factory=dict)
+    counters_unavailable: str = ""
+    description: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return f"{self.backend}:{self.configuration}"
+
+    @property
+    def plain_seconds(self) -> float | None:
+        """Median of the runs with the clocks off (the lower one of two in the middle)."""
+        return sorted(self.plain)[(len(self.plain) - 1) // 2] if self.plain else None
+
+    @property
+    def median_run(self) -> Run | None:
+        """The profiled run of median time, whose rows, sum and total belong together."""
+        ordered = sorted(self.profiled, key=lambda run: run.seconds)
+        return ordered[(len(ordered) - 1) // 2] if ordered else None
+
+
+@dataclass(frozen=True)
+class ProfileResult:
+    """All engines on the same images; `samples` is the images of a run."""
+
+    context: Mapping[str, Any]
+    samples: int
+    engines: tuple[EngineProfile, ...]
+
+    def exit_code(self) -> int:
+        """0 if nothing that ran failed, else 1; an engine without operator times is no failure."""
+        return int(any(engine.status in UNSUCCESSFUL for engine in self.engines))
+
+    def document(self, rows: Sequence[tuple[str, ...]]) -> dict[str, Any]:
+        """As JSON has it; `rows` are the nodes of each row of the table."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "context": self.context,
+            "samples": self.samples,
+            "engines": [asdict(engine) for engine in self.engines],
+            "rows": [list(nodes) for nodes in rows],
+        }
+
+    def operators_table(self) -> pa.Table:
+        """One row an operator of every engine's median run; seconds are of the whole run."""
+        records = [
+            {"engine": engine.label, "position": position, **asdict(operator)}
+            for engine in self.engines
+            if engine.median_run is not None
+            for position, operator in enumerate(engine.median_run.operators)
+        ]
+        return pa.Table.from_pylist(records, schema=_OPERATORS)
+
+
+_OPERATORS = pa.schema(
+    [
+        ("engine", pa.string()),
+        ("position", pa.int32()),
+        ("nodes", pa.list_(pa.string())),
+        ("operator", pa.string()),
+        ("seconds", pa.float64()),
+        ("calls", pa.int64()),
+    ]
+)

@@ -1,0 +1,75 @@
+"""Rows of the side by side table: sets of nodes that every engine's operators respect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from adapters.operator_profile import OperatorProfile
+from bench.profile.result import ProfileResult
+from columnar_nn.graph import Graph
+
+MAX_NAME = 30
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An engine's operators in a row: seconds in all; `fused` if one computes several nodes."""
+
+    seconds: float
+    fused: bool
+
+
+def layer_rows(graph: Graph, result: ProfileResult) -> list[tuple[str, ...]]:
+    """The smallest sets of nodes such that no operator of any engine is in two of them.
+
+    In graph order, each set too; nodes for which no engine runs anything are left out.
+    """
+    groups: dict[str, set[str]] = {}
+    for operator in _operators(result):
+        joined = set(operator.nodes).union(*(groups.get(name, ()) for name in operator.nodes))
+        groups |= dict.fromkeys(joined, joined)
+    names = [node.name for node in graph.nodes]
+    rows: dict[tuple[str, ...], None] = {}
+    for name in names:
+        if name in groups:
+            rows[tuple(other for other in names if other in groups[name])] = None
+    return list(rows)
+
+
+def cell(operators: Iterable[OperatorProfile], nodes: Sequence[str]) -> Cell | None:
+    """What an engine did in a row; without `nodes`, for no node at all. None if nothing."""
+    mine = [
+        operator
+        for operator in operators
+        if (operator.nodes[0] in nodes if operator.nodes else not nodes)
+    ]
+    if not mine:
+        return None
+    fused = any(len(operator.nodes) > 1 for operator in mine)
+    return Cell(sum(operator.seconds for operator in mine), fused)
+
+
+def row_name(nodes: Sequence[str]) -> str:
+    """The nodes joined by +, what all names begin with up to a dot said once; cut if too long."""
+    first, *others = nodes
+    prefix = ".".join(
+        part[0]
+        for part in takewhile(
+            lambda part: len(set(part)) == 1,
+            zip(*(name.split(".")[:-1] for name in nodes), strict=False),
+        )
+    )
+    tails = [name.removeprefix(f"{prefix}.") for name in others] if prefix else others
+    text = "+".join([first, *tails])
+    if len(text) <= MAX_NAME:
+        return text
+    ending = f".. ({len(nodes)})" if len(nodes) > 1 else ".."
+    return text[: MAX_NAME - len(ending)] + ending
+
+
+def _operators(result: ProfileResult) -> Iterable[OperatorProfile]:
+    for engine in result.engines:
+        for run in engine.profiled:
+            yield from run.operators

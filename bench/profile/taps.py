@@ -1,0 +1,69 @@
+"""Named tensors of a network, as any engine computes them, streamed to an Arrow file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from bench.golden.engine import Engine, EngineOptions
+from bench.golden.tap_selection import select
+from columnar_nn import tensor_column
+from columnar_nn.errors import UsageError
+from columnar_nn.graph import Graph
+
+ID = "id"
+
+
+def write_taps(
+    path: Path,
+    graph: Graph,
+    tensors: Iterable[str],
+    batches: Iterable[pa.RecordBatch],
+    options: EngineOptions,
+) -> int:
+    """Writes an Arrow IPC file: `id` counts the images, then a column for each tensor asked for.
+
+    `tensors` are names, "all" or "outputs"; all are computed in one run of the network, in graph
+    order, float32 in ONNX's layout. No more is held than one turn of the worker. The file
+    appears whole or not at all. Returns its rows. Raises UsageError and WorkerError.
+    """
+    taps = select(graph, list(tensors))
+    if any(spec.name == ID for spec in taps):
+        raise UsageError(f"a tensor called {ID} would hide the images' numbers: rename it")
+    schema = pa.schema(
+        [
+            (ID, pa.int64()),
+            *((t.name, tensor_column.tensor_type("float32", _fixed(t.shape))) for t in taps),
+        ]
+    )
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    num_rows = 0
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="cnn-bench-") as folder,
+            pa.ipc.new_file(str(temporary), schema) as writer,
+        ):
+            engine = Engine(options, Path(folder))
+            try:
+                engine.build(graph.with_outputs(taps))
+                for arrays in engine.infer(batches):
+                    columns = [tensor_column.from_numpy(arrays[t.name]) for t in taps]
+                    ids = pa.array(np.arange(num_rows, num_rows + len(columns[0])))
+                    writer.write_batch(pa.record_batch([ids, *columns], schema=schema))
+                    num_rows += len(ids)
+            finally:
+                engine.close()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return num_rows
+
+
+def _fixed(shape: tuple[int | None, ...]) -> list[int]:
+    return [size for size in shape[1:] if size is not None]
