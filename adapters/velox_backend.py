@@ -10,9 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description
+from adapters.fused_nodes import nodes_between
+from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError, merged
 from adapters.velox.formulation import KINDS
 from adapters.velox.layers import lower
-from adapters.velox.statistics import NodeStats, parse
+from adapters.velox.staged import Staged
+from adapters.velox.statistics import NodeStats, operators, parse
 from adapters.velox.task import Task
 from columnar_nn import tensor_column
 from columnar_nn.errors import MissingPackageError
@@ -47,9 +50,12 @@ class VeloxBackend(Backend):
     def _build(self) -> None:
         wanted = self.settings.configuration
         self._kind = KINDS["direct" if self._falls_back() else wanted]
-        self._formulation = self._kind.build(lower(self.graph), self.settings.threads)
+        network = lower(self.graph)
+        self._layers = {layer.name: layer for layer in network.layers}
+        self._formulation = self._kind.build(network, self.settings.threads)
         self._formulation.prepare(self.settings.batch_size)
         self._tasks: list[tuple[str, Task]] = []
+        self._profiled: list[tuple[str, Task]] | None = None
 
     def _falls_back(self) -> bool:
         return self.settings.configuration == "winograd" and self.settings.algorithm == "direct"
@@ -74,6 +80,29 @@ class VeloxBackend(Backend):
         """Velox's statistics of the last batch: (what was computed, its plan) for each task."""
         return [(name, parse(task.statistics_text())) for name, task in self._tasks]
 
+    def start_profiling(self) -> str:
+        """Velox always counts; from now on all tasks are kept for their statistics."""
+        if not isinstance(self._formulation, Staged):
+            raise ProfilingUnavailableError(
+                "the network is one plan, whose statistics do not say which operator is of which "
+                "layer: profile winograd or direct"
+            )
+        self._profiled = []
+        return "its operator statistics, of the tasks of each layer"
+
+    def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        assert self._profiled is not None
+        tasks, self._profiled = self._profiled, None
+        profiles = []
+        for name, task in tasks:
+            # A layer's tasks are called after it, and perhaps after a step of it.
+            layer = self._layers.get(name) or self._layers.get(name.partition(" ")[0])
+            nodes = nodes_between(self.graph, layer.inputs, layer.output) if layer else ()
+            for operator in operators(parse(task.statistics_text())):
+                label = f"{operator.operator_type} of {name}"
+                profiles.append(OperatorProfile(nodes, label, operator.wall_nanos / 1e9, 1))
+        return merged(profiles)
+
     def close(self) -> None:
         """Ends tasks before the buffers that their vectors view."""
         self._tasks.clear()
@@ -84,7 +113,10 @@ class VeloxBackend(Backend):
 
     def _compute(self, model_input: np.ndarray) -> Sequence[np.ndarray]:
         self._tasks = self._formulation.run(model_input)
+        if self._profiled is not None:
+            self._profiled += self._tasks
         return self._formulation.outputs()
 
     def _to_arrays(self, result: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        return result
+        shapes = [[int(size or 0) for size in spec.shape[1:]] for spec in self.graph.outputs]
+        return [array.reshape(-1, *shape) for array, shape in zip(result, shapes, strict=True)]
