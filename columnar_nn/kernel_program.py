@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from columnar_nn.expressions import Call, FieldReference, topological
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import row_size, tensor_shape
-from columnar_nn.kernels import Layout, Program
+from columnar_nn.kernels import Layout, Program, Team
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.program import Order
 from columnar_nn.stats import StepStats
@@ -24,6 +26,14 @@ SCRATCH_BYTES = 256 * 2**20
 """Most memory for a batch's intermediate values; larger batches are computed in parts."""
 
 _KINDS: dict[Any, Kind] = {pa.uint8(): "uint8", pa.float32(): "planar"}
+
+
+@dataclass(frozen=True)
+class IdleThreads:
+    """Threads with nothing else to do, which share the work of a single image with the caller's."""
+
+    pool: ThreadPoolExecutor
+    count: int
 
 
 class KernelProgram:
@@ -60,6 +70,7 @@ class KernelProgram:
         self._most_rows = sys.maxsize
         if order == "step" and self._image_bytes:
             self._most_rows = max(1, SCRATCH_BYTES // self._image_bytes)
+        self._team: Team | None = None
         self.steps = tuple(_step_stats(assembly))
 
     def prepare(self) -> None:
@@ -67,17 +78,40 @@ class KernelProgram:
         for step in self._program.steps:
             _ = step.kernel.function.address
 
-    def run(self, batch: pa.RecordBatch, step_nanoseconds: np.ndarray | None) -> list[np.ndarray]:
-        """The roots' arrays; adds the time of each step to `step_nanoseconds`."""
+    def run(
+        self,
+        batch: pa.RecordBatch,
+        step_nanoseconds: np.ndarray | None,
+        idle: IdleThreads | None = None,
+    ) -> list[np.ndarray]:
+        """The roots' arrays; adds the time of each step to `step_nanoseconds`.
+
+        One image alone is split over `idle` threads, unless it is timed; one such call at a time.
+        """
         rows = batch.num_rows
         inputs = [tensor_column.to_numpy(batch.column(name)) for name in self._columns]
         outputs = [np.empty((rows, *shape), dtype) for shape, dtype in self._new_arrays]
-        if outputs and rows <= self._most_rows:
+        if outputs and idle is not None and rows == 1 and step_nanoseconds is None:
+            self._run_as_team(inputs, outputs, idle)
+        elif outputs and rows <= self._most_rows:
             self._program.run(inputs, outputs, self._order, step_nanoseconds)
         elif outputs:
             self._run_in_parts(inputs, outputs, step_nanoseconds)
         arrays = [*inputs, *outputs]
         return [arrays[index].reshape(rows, *shape) for index, shape in self._results]
+
+    def _run_as_team(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], idle: IdleThreads
+    ) -> None:
+        if self._team is None:
+            self._team = self._program.team(idle.count + 1)
+        others = [
+            idle.pool.submit(self._team.run, part, inputs, outputs)
+            for part in range(1, idle.count + 1)
+        ]
+        self._team.run(0, inputs, outputs)
+        for other in others:
+            other.result()
 
     def _run_in_parts(
         self,

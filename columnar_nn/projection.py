@@ -18,7 +18,7 @@ from columnar_nn.expressions import (
     FieldReference,
     topological,
 )
-from columnar_nn.kernel_program import KernelProgram
+from columnar_nn.kernel_program import IdleThreads, KernelProgram
 from columnar_nn.kernels.program import Order
 from columnar_nn.scalar_functions import SCALAR_FUNCTIONS
 from columnar_nn.stats import StepStats
@@ -81,15 +81,19 @@ class Projection:
         return sum(program.memory_bytes(rows) for program in self.programs)
 
     def evaluate(
-        self, batch: pa.RecordBatch, step_nanoseconds: np.ndarray | None = None
+        self,
+        batch: pa.RecordBatch,
+        step_nanoseconds: np.ndarray | None = None,
+        idle: IdleThreads | None = None,
     ) -> pa.RecordBatch:
-        """The expressions of every row; adds each step's time to `step_nanoseconds`."""
+        """The expressions of every row; see KernelProgram.run for the other arguments."""
         values: dict[int, Any] = {}
         start = 0
         for program in self.programs:
             stop = start + len(program.steps)
             nanoseconds = None if step_nanoseconds is None else step_nanoseconds[start:stop]
-            for root, array in zip(program.roots, program.run(batch, nanoseconds), strict=True):
+            arrays = program.run(batch, nanoseconds, idle)
+            for root, array in zip(program.roots, arrays, strict=True):
                 values[id(root)] = (
                     pa.array(array) if array.ndim == 1 else tensor_column.from_numpy(array)
                 )

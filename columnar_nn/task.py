@@ -21,6 +21,7 @@ import pyarrow as pa
 from columnar_nn import rewrites
 from columnar_nn.driver import Driver, Progress
 from columnar_nn.expressions import FieldReference
+from columnar_nn.kernel_program import IdleThreads
 from columnar_nn.operators import aggregation
 from columnar_nn.operators.aggregation import HashAggregation
 from columnar_nn.operators.base import Operator
@@ -152,6 +153,7 @@ class Task:
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
         self._futures: list[Future[None]] = []
+        self._alone = True  # until other threads than the caller's are given drivers
         self._exchanges: list[OrderedExchange] = []
         self._started_ns = self._ended_ns = 0
         self._source = SharedSource(
@@ -211,7 +213,7 @@ class Task:
         if isinstance(node, ProjectNode):
             projection = self._projections[node.id]
             times = np.zeros(len(projection.steps), np.int64) if self._profile else None
-            return Project(node.id, projection, times)
+            return Project(node.id, projection, times, self._idle_threads)
         if isinstance(node, AggregationNode):
             return HashAggregation(node, self._projections.get(node.id))
         if isinstance(node, LimitNode):
@@ -254,7 +256,7 @@ class Task:
         assert waiting.blocked is not None
         while waiting.blocked.is_blocked():
             progress = driver.run_once()
-            if index == 0 and not self._futures and not self._source.is_last():
+            if index == 0 and self._alone and not self._source.is_last():
                 self._start_others()
             if progress is Progress.FINISHED:
                 driver.close()
@@ -274,7 +276,14 @@ class Task:
         """Drivers on threads of their own, once there is more than one morsel to work on."""
         if self._pool is None:
             return
+        self._alone = False
         self._futures = [self._pool.submit(self._drive, d) for d in self._pipelines[0][1:]]
+
+    def _idle_threads(self) -> IdleThreads | None:
+        """The threads of the pool, if the only morsel there is leaves them nothing to do."""
+        if self._pool is None or not self._alone or not self._source.is_last():
+            return None
+        return IdleThreads(self._pool, self._executable.threads - 1)
 
     def _drive(self, driver: Driver) -> None:
         """A thread's work: its driver, to the end."""

@@ -1,4 +1,4 @@
-"""concat: tensors side by side along their channels (or features)."""
+"""concat: tensors side by side along one axis, their channels (or features) by default."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from columnar_nn import kernels
+from columnar_nn.errors import InvalidModelError
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, no_operations
 from columnar_nn.graph import Node, Shape
@@ -15,22 +16,30 @@ from columnar_nn.shape_rules.operands import Operands
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call
 
+DEFAULTS = {"axis": 1}
+
 
 def shape(operands: Operands) -> tuple[Shape, ...]:
-    """ONNX Concat along axis 1."""
-    node = Node("", "Concat", operands.node.inputs, operands.node.outputs, {"axis": 1})
-    return layout.concat(Operands(node, operands.shapes, operands.constants))
+    """ONNX Concat along `axis`, counted from the batch, which is axis 0."""
+    node = operands.node
+    axis = operands.attribute("axis", 1)
+    if axis < 1:
+        raise InvalidModelError(f"axis {axis} would put rows side by side")
+    along = Node("", "Concat", node.inputs, node.outputs, {"axis": axis})
+    return layout.concat(Operands(along, operands.shapes, operands.constants))
 
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel an input, all writing the same buffer."""
-    blocked = len(values[0].shape) == 3 and any(v.layout.kind == "nchw16c" for v in values)
+    axis = call.attributes.get("axis", 1) - 1
+    images = axis == 0 and len(values[0].shape) == 3
+    blocked = images and any(v.layout.kind == "nchw16c" for v in values)
     sources = [assembly.blocked(v) if blocked else assembly.planar(v) for v in values]
-    parts = kernels.concat([source.layout for source in sources])
+    parts = kernels.concat([source.layout for source in sources], axis)
     output = Value(assembly.new_buffer(), parts[0].output_layout, parts[0].output_layout.shape)
     for part, source in zip(parts, sources, strict=True):
         assembly.write(part, (source,), output.buffer)
     return output
 
 
-FUNCTIONS = (VectorFunction("concat", shape, assemble, no_operations),)
+FUNCTIONS = (VectorFunction("concat", shape, assemble, no_operations, DEFAULTS),)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 
+from columnar_nn.kernel_program import IdleThreads
 from columnar_nn.operators.base import Operator
 from columnar_nn.projection import Projection
 
 
 class Project(Operator):
-    """Expressions of each batch; `step_nanoseconds` collects kernel times when profiling."""
+    """Expressions of each batch.
+
+    `step_nanoseconds` collects kernel times when profiling; `idle_threads` gives the threads
+    that may help with a single image, None while they have work of their own.
+    """
 
     operator_type = "FilterProject"
 
     def __init__(
-        self, plan_node_id: str, projection: Projection, step_nanoseconds: np.ndarray | None
+        self,
+        plan_node_id: str,
+        projection: Projection,
+        step_nanoseconds: np.ndarray | None,
+        idle_threads: Callable[[], IdleThreads | None],
     ) -> None:
         super().__init__(plan_node_id)
         self._projection = projection
+        self._idle_threads = idle_threads
         self.step_nanoseconds = step_nanoseconds
         self.num_rows = 0
         self._batch: pa.RecordBatch | None = None
@@ -37,7 +49,7 @@ class Project(Operator):
         if self._batch is None:
             return None
         batch, self._batch = self._batch, None
-        output = self._projection.evaluate(batch, self.step_nanoseconds)
+        output = self._projection.evaluate(batch, self.step_nanoseconds, self._idle_threads())
         self.num_rows += batch.num_rows
         self._memory_bytes = self._projection.memory_bytes(batch.num_rows)
         return output

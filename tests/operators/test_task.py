@@ -171,11 +171,27 @@ def test_memory_does_not_depend_on_the_number_of_images() -> None:
     assert peaks[1] < 3 * peaks[0]
 
 
-def test_no_thread_is_started_for_a_single_morsel() -> None:
+def test_no_driver_is_started_for_a_single_morsel() -> None:
+    task = prepare(network_plan().plan(), 2).run({"0": [images(3)]})
     before = threading.active_count()
-    executable = prepare(network_plan(stream((1,))).plan(), 2)
-    assert executable.run({"0": [images(1)]}).to_table().num_rows == 1
+    assert len(list(task)) == 2  # three images are two morsels
+    assert threading.active_count() > before
+    task = prepare(network_plan().plan(), 2).run({"0": [images(1)]}, profile=True)
+    before = threading.active_count()
+    assert len(list(task)) == 1
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_one_image_alone_is_split_over_the_threads(threads: int) -> None:
+    one = prepare(network_plan().plan())
+    several = prepare(network_plan().plan(), threads)
+    for seed in range(20):
+        batch = images(1, seed=seed)
+        before = threading.active_count()
+        shared = several.run({"0": [batch]}).to_table()
+        assert seed or threading.active_count() > before
+        assert shared.equals(one.run({"0": [batch]}).to_table())
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 32, 100, 2000])
