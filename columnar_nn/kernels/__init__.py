@@ -21,6 +21,7 @@ from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, 
 from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
 from columnar_nn.kernels.program import Program, Step, Team
+from columnar_nn.kernels.rearrange import rearrange
 from columnar_nn.kernels.reorder import concat, reorder
 from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
 
@@ -41,6 +42,7 @@ __all__ = [
     "log_softmax",
     "max_pool",
     "pixels_to_float",
+    "rearrange",
     "reorder",
     "scale_add",
     "softmax",

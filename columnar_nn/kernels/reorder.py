@@ -1,7 +1,8 @@
-"""Changes of layout, and concatenation along the channels."""
+"""Changes of layout, and concatenation."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,26 +26,28 @@ def reorder(x: Layout, to_kind: Kind) -> BoundKernel:
     )
 
 
-def concat(inputs: Sequence[Layout]) -> tuple[BoundKernel, ...]:
-    """One kernel an input, each filling its channels of one common output buffer, in order.
+def concat(inputs: Sequence[Layout], axis: int = 0) -> tuple[BoundKernel, ...]:
+    """One kernel an input, each filling its part of one common output buffer, in order.
 
-    Of nchw16c or planar tensors that differ in the first dimension only.
+    Of planar tensors that differ along `axis` only, or of nchw16c images and their channels.
     """
-    kind, rest = inputs[0].kind, inputs[0].shape[1:]
-    if kind not in ("planar", "nchw16c") or any(
-        x.kind != kind or x.shape[1:] != rest for x in inputs
-    ):
+    first = inputs[0]
+    rests = {(x.kind, x.shape[:axis], x.shape[axis + 1 :]) for x in inputs}
+    blocked = first.kind == "nchw16c" and axis == 0
+    if len(rests) > 1 or not (blocked or (first.kind == "planar" and axis < len(first.shape))):
         raise InvalidModelError(f"cannot concatenate {', '.join(map(str, inputs))}")
-    output = Layout(kind, (sum(x.shape[0] for x in inputs), *rest))
-    kernels, first = [], 0
+    size = sum(x.shape[axis] for x in inputs)
+    output = Layout(first.kind, (*first.shape[:axis], size, *first.shape[axis + 1 :]))
+    inner = math.prod(first.shape[axis + 1 :])
+    kernels, start = [], 0
     for index, x in enumerate(inputs):
-        if kind == "nchw16c":
+        if blocked:
             factory = "place_channels"
-            is_last = int(index == len(inputs) - 1)
-            parameters = [x.shape[0], rest[0] * rest[1], first, is_last]
+            parameters = [x.shape[0], inner, start, int(index == len(inputs) - 1)]
         else:
-            factory = "place_floats"
-            parameters = [x.num_bytes, first * int(np.prod(rest, dtype=np.int64)) * 4]
+            factory = "place_runs"
+            runs = math.prod(first.shape[:axis])
+            parameters = [runs, *(4 * inner * length for length in (x.shape[axis], size, start))]
         kernels.append(
             BoundKernel(
                 name="concat",
@@ -54,5 +57,5 @@ def concat(inputs: Sequence[Layout]) -> tuple[BoundKernel, ...]:
                 output_layout=output,
             )
         )
-        first += x.shape[0]
+        start += x.shape[axis]
     return tuple(kernels)

@@ -1,4 +1,4 @@
-"""Changes of layout, and concatenation of channels."""
+"""Changes of layout, and concatenation."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def place_channels(
         e.either(whole, copy_blocks, copy_lanes)
 
 
-def place_floats(
+def place_runs(
     e: Emitter,
     parameters: Value,
     source: Value,
@@ -102,9 +102,13 @@ def place_floats(
     target: Value,
     _scratch: Value,
     part: Value,
-    _parts: Value,
+    parts: Value,
 ) -> None:
-    """Copies a planar input to the output from byte `offset` on. Parameters: bytes, offset."""
-    num_bytes, offset = e.load_words(parameters, 2)
-    with e.when(part.equals(0)):
-        e.copy(target + offset, source, num_bytes)
+    """Copies the runs of an input to equal distances in the output. Parts share the runs.
+
+    Parameters: runs, bytes in each, distance of their places in the output, the first place.
+    """
+    runs, num_bytes, distance, first = e.load_words(parameters, 4)
+    begin, end = e.share(runs, part, parts)
+    with e.loop(end, begin) as run:
+        e.copy(target + first + run * distance, source + run * num_bytes, num_bytes)

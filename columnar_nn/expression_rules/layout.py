@@ -1,0 +1,102 @@
+"""Operators that only move or rename elements: none may move them from row to row."""
+
+from __future__ import annotations
+
+from columnar_nn.expression_rules.rule import Gap, Rule, call, need_one_tensor
+from columnar_nn.expressions import Expression
+from columnar_nn.shape_rules.layout import slice_bounds
+from columnar_nn.shape_rules.operands import Operands, normalized_axes, normalized_axis
+from columnar_nn.shapes import RULES as SHAPE_RULES
+
+
+def _reshape(operands: Operands, inputs: list[Expression]) -> Expression:
+    """Flatten, Reshape, Squeeze and Unsqueeze, as long as a row stays a row."""
+    need_one_tensor(operands, inputs)
+    (target,) = SHAPE_RULES[operands.node.op_type](operands)
+    source = operands.shape(0)
+    if not target or not source or target[0] != source[0] or None in target[1:]:
+        raise Gap(f"{source} as {target} would mix rows")
+    row = [dimension for dimension in target[1:] if dimension is not None]
+    if not row:
+        raise Gap("rows without a dimension")
+    if len(row) == 1:
+        return call(operands, "flatten", inputs)
+    return call(operands, "reshape", inputs, shape=row)
+
+
+def _identity(operands: Operands, inputs: list[Expression]) -> Expression:
+    if not inputs:
+        raise Gap("of a constant")
+    return inputs[0]
+
+
+def _concat(operands: Operands, inputs: list[Expression]) -> Expression:
+    shape = operands.shape(0)
+    if len(inputs) != len(operands.shapes):
+        raise Gap("a constant among its inputs")
+    axis = normalized_axis(operands.attribute("axis", 0), len(shape))
+    if axis == 0:
+        raise Gap("axis 0 would mix rows")
+    return call(operands, "concat", inputs, axis=axis)
+
+
+def _slice(operands: Operands, inputs: list[Expression]) -> Expression:
+    need_one_tensor(operands, inputs)
+    shape = operands.shape(0)
+    bounds = slice_bounds(operands)
+    rows = bounds.pop(0, slice(None))
+    if rows != slice(None) and (shape[0] is None or range(shape[0])[rows] != range(shape[0])):
+        raise Gap("a slice of the rows")
+    of_axes = [bounds.get(axis, slice(None)) for axis in range(1, len(shape))]
+    (result,) = SHAPE_RULES["Slice"](operands)
+    if 0 in result:
+        raise Gap(f"a result without elements, {result}")
+    return call(
+        operands,
+        "slice",
+        inputs,
+        starts=[bound.start or 0 for bound in of_axes],
+        stops=[bound.stop for bound in of_axes],
+        steps=[bound.step or 1 for bound in of_axes],
+    )
+
+
+def _transpose(operands: Operands, inputs: list[Expression]) -> Expression:
+    need_one_tensor(operands, inputs)
+    rank = len(operands.shape(0))
+    batch, *perm = operands.integers("perm", list(range(rank))[::-1])
+    if batch != 0:
+        raise Gap("a row would not stay a row")
+    return call(operands, "transpose", inputs, perm=[axis - 1 for axis in perm])
+
+
+def _pad(operands: Operands, inputs: list[Expression]) -> Expression:
+    need_one_tensor(operands, inputs)
+    rank = len(operands.shape(0))
+    pads, axes = operands.integer_input(1, "pads"), operands.integer_input(3, "axes")
+    axes = normalized_axes(range(rank) if axes is None else axes, rank)
+    value = operands.constant(2, "the value")
+    begins, ends = [0] * rank, [0] * rank
+    for index, axis in enumerate(axes):
+        assert pads is not None
+        begins[axis], ends[axis] = pads[index], pads[index + len(axes)]
+    if begins[0] or ends[0]:
+        raise Gap("rows added or left out")
+    return call(
+        operands,
+        "pad",
+        inputs,
+        pads=[*begins[1:], *ends[1:]],
+        mode=operands.attribute("mode", "constant"),
+        value=0.0 if value is None else float(value.reshape(-1)[0]),
+    )
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshape),
+    **dict.fromkeys(("Identity", "Dropout"), _identity),
+    "Concat": _concat,
+    "Slice": _slice,
+    "Transpose": _transpose,
+    "Pad": _pad,
+}

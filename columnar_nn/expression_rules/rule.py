@@ -1,0 +1,42 @@
+"""What a rule is: operands and computed inputs in, the expression that computes the node out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from columnar_nn.expressions import Call, Expression, Weight
+from columnar_nn.shape_rules.operands import Operands
+
+Rule = Callable[[Operands, list[Expression]], Expression]
+"""Makes an expression of a node's operands and its computed inputs; raises Gap if none does."""
+
+
+class Gap(Exception):  # noqa: N818 - what is missing, not what went wrong
+    """Why an operator, with these operands, cannot be said in vector functions."""
+
+
+def call(
+    operands: Operands,
+    function: str,
+    inputs: list[Expression],
+    weights: Mapping[str, np.ndarray] | None = None,
+    **attributes: Any,
+) -> Call:
+    """A call that computes the node; `weights` by what they are to it."""
+    node = operands.node
+    constants = [Weight(f"{node.name}.{role}", array) for role, array in (weights or {}).items()]
+    return Call(function, (*inputs, *constants), attributes, (node.name,))
+
+
+def need_rank(operands: Operands, wanted: tuple[int, ...], what: str) -> None:
+    rank = len(operands.shape(0))
+    if rank not in wanted:
+        raise Gap(f"{what} of rank {rank}; kernels take rank {' or '.join(map(str, wanted))}")
+
+
+def need_one_tensor(operands: Operands, inputs: list[Expression]) -> None:
+    if len(inputs) != 1 or operands.constants[0] is not None:
+        raise Gap("only its first input may be computed")

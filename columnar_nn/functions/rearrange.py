@@ -1,0 +1,102 @@
+"""slice, transpose, pad and expand: ONNX Slice, Transpose, Pad and Expand within a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from columnar_nn import kernels
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.functions.vector_function import VectorFunction, no_operations
+from columnar_nn.graph import Shape
+from columnar_nn.kernels.rearrange import OUTSIDE
+from columnar_nn.shape_rules.operands import Operands
+
+if TYPE_CHECKING:
+    from columnar_nn.expressions import Call
+
+Indices = list[np.ndarray]
+"""For each axis of a row's result, which elements of the input's axis it holds."""
+
+
+def _slice(row: Sequence[int], attributes: Any) -> Indices:
+    """`starts`, `stops` and `steps` of Python slices, one an axis; a stop of None is the end."""
+    bounds = zip(attributes["starts"], attributes["stops"], attributes["steps"], strict=True)
+    return [
+        np.arange(size)[start:stop:step]
+        for size, (start, stop, step) in zip(row, bounds, strict=True)
+    ]
+
+
+def _transpose(row: Sequence[int], attributes: Any) -> Indices:
+    """`perm`: the axis of the input that becomes each axis of the result, the row's first is 0."""
+    perm = attributes["perm"]
+    if sorted(perm) != list(range(len(row))):
+        raise InvalidModelError(f"perm {perm} is no permutation of the axes of a row {row}")
+    return [np.arange(row[axis]) for axis in perm]
+
+
+def _pad(row: Sequence[int], attributes: Any) -> Indices:
+    """`pads`: the beginning of each axis, then the end of each; negative ones crop."""
+    pads = attributes["pads"]
+    mode = attributes.get("mode", "constant")
+    return [
+        _padded(size, begin, end, mode)
+        for size, begin, end in zip(row, pads[: len(row)], pads[len(row) :], strict=True)
+    ]
+
+
+def _padded(size: int, begin: int, end: int, mode: str) -> np.ndarray:
+    """Elements of an axis after cropping and padding; OUTSIDE where a constant stands."""
+    kept = np.arange(max(0, -begin), size - max(0, -end))
+    widths = (max(0, begin), max(0, end))
+    if mode == "constant":
+        return np.pad(kept, widths, constant_values=OUTSIDE)
+    return np.pad(kept, widths, mode=mode)  # type: ignore[call-overload, no-any-return]
+
+
+def _expand(row: Sequence[int], attributes: Any) -> Indices:
+    """`shape`, of a row: what an axis of size 1 holds is repeated."""
+    shape = attributes["shape"]
+    if len(shape) != len(row) or any(
+        size not in (1, target) for size, target in zip(row, shape, strict=True)
+    ):
+        raise InvalidModelError(f"rows {row} do not broadcast to {shape}")
+    return [
+        np.arange(target) % size if size else np.arange(0)
+        for size, target in zip(row, shape, strict=True)
+    ]
+
+
+def _function(
+    name: str,
+    indices_of: Callable[[Sequence[int], Any], Indices],
+    **defaults: Any,
+) -> VectorFunction:
+    def shape(operands: Operands) -> tuple[Shape, ...]:
+        batch, *row = operands.shape(0)
+        indices = indices_of([size for size in row if size is not None], operands.node.attributes)
+        return ((batch, *map(len, indices)),)
+
+    def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+        source = assembly.planar(values[0])
+        kernel = kernels.rearrange(
+            source.layout,
+            indices_of(source.shape, call.attributes),
+            call.attributes.get("perm"),
+            call.attributes.get("value", 0.0),
+        )
+        return assembly.apply(kernel, source)
+
+    return VectorFunction(name, shape, assemble, no_operations, defaults)
+
+
+FUNCTIONS = (
+    _function("slice", _slice),
+    _function("transpose", _transpose),
+    _function("pad", _pad, mode="constant", value=0.0),
+    _function("expand", _expand),
+)

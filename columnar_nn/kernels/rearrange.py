@@ -1,0 +1,67 @@
+"""Operators that only move the elements of a tensor: slice, transpose, pad, expand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.kernels.jit import Kernel
+from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+
+OUTSIDE = -1
+"""Index of an element that is not in the input."""
+
+_FAR = -(2**48)
+"""Byte offset of such an element: negative, whatever the offsets along other axes add to it."""
+
+
+def rearrange(
+    x: Layout,
+    indices: Sequence[np.ndarray],
+    permutation: Sequence[int] | None = None,
+    fill: float = 0.0,
+) -> BoundKernel:
+    """output[i, j, ...] = x[indices[0][i], indices[1][j], ...], planar, its axes permuted.
+
+    Axis k of the output holds the elements `indices[k]` of axis `permutation[k]` of x (of axis
+    k, if None), repeated or left out as they come; `fill` where an index is OUTSIDE.
+    """
+    axes = tuple(range(len(x.shape)) if permutation is None else permutation)
+    if x.kind != "planar" or sorted(axes) != list(range(len(x.shape))) or len(indices) != len(axes):
+        raise InvalidModelError(f"cannot rearrange {x} by {len(indices)} axes in order {axes}")
+    strides = [4 * math.prod(x.shape[axis + 1 :]) for axis in axes]
+    offsets = []
+    for index, stride, axis in zip(indices, strides, axes, strict=True):
+        numbers = np.asarray(index, np.int64)
+        if numbers.size and (numbers.min() < OUTSIDE or numbers.max() >= x.shape[axis]):
+            raise InvalidModelError(f"indices {numbers} reach outside axis {axis} of {x}")
+        offsets.append(np.where(numbers == OUTSIDE, _FAR, numbers * stride))
+    rows, columns = min(
+        ((_sums(offsets[:split]), _sums(offsets[split:])) for split in range(len(offsets) + 1)),
+        key=lambda tables: tables[0].size + tables[1].size,
+    )
+    contiguous = bool(columns.size) and np.array_equal(
+        columns, columns[0] + 4 * np.arange(columns.size)
+    )
+    contiguous = contiguous and columns[0] >= 0
+    value = packed(np.array([fill], np.float32))
+    parameters = [rows.size, columns.size, *map(address, (rows, columns, value))]
+    return BoundKernel(
+        name="rearrange",
+        function=Kernel("rearrange", "rearrange", (int(contiguous),)),
+        parameters=np.array(parameters, np.int64),
+        input_layouts=(x,),
+        output_layout=Layout("planar", tuple(len(index) for index in indices)),
+        keep_alive=(rows, columns, value),
+    )
+
+
+def _sums(offsets: Sequence[np.ndarray]) -> np.ndarray:
+    """The sum of one offset of each axis, for every choice, in row-major order."""
+    total = np.zeros(1, np.int64)
+    for offset in offsets:
+        total = (total[:, None] + offset).reshape(-1)
+    return total
