@@ -12,12 +12,13 @@ def plan_with_stats(plan: PlanNode, stats: TaskStats) -> str:
     by_node = stats.plan_node_stats()
 
     def annotate(node: PlanNode) -> list[str]:
-        return [_line(by_node[node.id])] if node.id in by_node else []
+        return [stats_line(by_node[node.id])] if node.id in by_node else []
 
     return to_text(plan, annotate=annotate)
 
 
-def _line(stats: PlanNodeStats) -> str:
+def stats_line(stats: PlanNodeStats) -> str:
+    """What a node's operators did, in the words and the order of Velox."""
     timings = (stats.add_input, stats.get_output, stats.finish)
     breakdown = "/".join(nanos_text(timing.cpu_nanos) for timing in timings)
     parts = [

@@ -1,4 +1,4 @@
-"""`cnn-bench explain`: the plan by which the columnar engine runs a network."""
+"""`cnn-bench explain`: the plan by which the columnar engine, or Velox, runs a network."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from columnar_nn import models
-from columnar_nn.errors import UsageError
+from columnar_nn.errors import CnnBenchError, UsageError
+from columnar_nn.graph import Graph
 
+BACKENDS = ("columnar", "velox")
 FORMATS = ("text", "json")
 
 
@@ -18,12 +20,16 @@ def explain(
     model: Annotated[
         str, typer.Argument(help=f"{', '.join(models.BUILDERS)}, or a path to an .onnx file.")
     ],
+    backend: Annotated[str, typer.Option(help=f"{' or '.join(BACKENDS)}.")] = "columnar",
     fusion: Annotated[
         str, typer.Option(help="What is computed in one pass: none, layer or pipeline.")
     ] = "pipeline",
     algorithm: Annotated[
         str, typer.Option(help="Convolution algorithm: auto, direct or winograd.")
     ] = "auto",
+    formulation: Annotated[
+        str, typer.Option(help="How Velox is told the network; its default if empty.")
+    ] = "",
     analyze: Annotated[
         bool, typer.Option("--analyze", help="Run it on random images, and show times.")
     ] = False,
@@ -36,12 +42,24 @@ def explain(
         Path | None, typer.Option(help="Write a Chrome trace of a run there, for Perfetto.")
     ] = None,
 ) -> None:
-    """Print the plan as Velox would, with the kernel, work and algorithm of every layer."""
-    if output_format not in FORMATS:
-        raise UsageError(f"--format {output_format!r}: choose from {', '.join(FORMATS)}")
+    """Print the plan as Velox does, with the kernel, work and algorithm of every layer.
+
+    Of the backend velox: the plans of its tasks, run in a worker process.
+    """
+    for name, value, known in (
+        ("backend", backend, BACKENDS),
+        ("format", output_format, FORMATS),
+    ):
+        if value not in known:
+            raise UsageError(f"--{name} {value!r}: choose from {', '.join(known)}")
+    graph = models.resolve(model)
+    if backend == "velox":
+        _explain_velox(
+            graph, formulation, threads, samples if analyze else 1, analyze, output_format
+        )
+        return
     from bench import explain as report
 
-    graph = models.resolve(model)
     executable = report.executable_for(graph, fusion, algorithm, threads, samples)
     analysis = None
     if analyze or trace is not None:
@@ -52,3 +70,19 @@ def explain(
         print(json.dumps(report.tree(executable, analysis), indent=1))
     else:
         print(report.text(executable, analysis))
+
+
+def _explain_velox(
+    graph: Graph, formulation: str, threads: int, samples: int, analyze: bool, output_format: str
+) -> None:
+    from bench import velox_explain
+    from bench.worker_process import WorkerError
+
+    try:
+        tasks = velox_explain.run(graph, formulation, threads, samples)
+    except WorkerError as error:
+        raise CnnBenchError(f"velox: {error}") from None
+    if output_format == "json":
+        print(json.dumps(tasks if analyze else velox_explain.without_times(tasks), indent=1))
+    else:
+        print(velox_explain.text(tasks, analyze))

@@ -80,7 +80,7 @@ def test_analyze_measures_what_it_ran(threads: int, tmp_path: Path) -> None:
 def test_analyze_as_text() -> None:
     text = output("plain9", "--analyze", "--samples", "8", "--fusion", "layer")
     assert "Output: 8 rows (320B, 1 batches), Cpu time: " in text
-    assert "profiling added" in text
+    assert "profiling changed CPU time by" in text
     assert "peak of a core, measured" in text
 
 
@@ -91,6 +91,11 @@ def test_analyze_as_text() -> None:
         (("plain9", "--fusion", "most"), "no fusion level 'most': use none, layer, pipeline"),
         (("plain9", "--algorithm", "fft"), "no algorithm 'fft'"),
         (("plain9", "--format", "xml"), "--format 'xml': choose from text, json"),
+        (("plain9", "--backend", "torch"), "--backend 'torch': choose from columnar, velox"),
+        (
+            ("plain9", "--backend", "velox", "--formulation", "nope"),
+            "no formulation 'nope': use winograd",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: tuple[str, ...], message: str) -> None:
@@ -98,3 +103,18 @@ def test_wrong_usage_is_one_line(arguments: tuple[str, ...], message: str) -> No
     assert finished.returncode == 2
     assert message in finished.stderr
     assert len(finished.stderr.splitlines()) == 1
+
+
+def test_the_plans_of_velox() -> None:
+    pytest.importorskip("pyvelox")
+    tasks = json.loads(output("plain9", "--backend", "velox", "--format", "json"))
+    assert {task["name"].partition(" ")[0] for task in tasks} >= {f"conv{i}" for i in range(1, 8)}
+    for task in tasks:
+        node = task["plan"]
+        assert node["operator_timing"] is None
+        while node["children"]:
+            (node,) = node["children"]
+        assert node["operator_type"] == "Values"
+    analyzed = output("plain9", "--backend", "velox", "--analyze", "--samples", "2")
+    assert "conv7" in analyzed
+    assert "Output: " in analyzed
