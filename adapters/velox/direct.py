@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from adapters.velox.expressions import dot, literal, relu, total
 from adapters.velox.feature_map import FeatureMap, Geometry, copies
-from adapters.velox.layers import Convolution, Dense, Elementwise, MaxPool
+from adapters.velox.layers import Affine, Convolution, Dense, Elementwise, MaxPool
 from adapters.velox.stage import Batch, Stage, row_ranges
 from adapters.velox.vectors import constants, flat, numbered, row_vector
 
@@ -127,6 +127,25 @@ def elementwise_stage(
             vector = row_vector(numbered("t", views))
             batches.append(Batch(vector, (len(rows), width, images), [stored]))
     value = total(_names("t", len(sources)))
+    return Stage(layer.name, batches, [[f"{relu(value) if layer.relu else value} as y"]])
+
+
+def affine_stage(layer: Affine, source: FeatureMap, targets: Sequence[FeatureMap]) -> Stage:
+    """Each plane times its scale plus its offset, then perhaps ReLU."""
+    images = source.images
+    height, width = source.geometry.grid
+    batches = []
+    for rows in row_ranges(height, width * images):
+        for c in range(source.channels):
+            size = len(rows) * width * images
+            columns = {
+                "t": flat(source.view(c, 0, 0, rows.start, len(rows))),
+                "s": constants(layer.scale[c], size)[0],
+                "o": constants(layer.offset[c], size)[0],
+            }
+            stored = [copy for target in targets for copy in copies(target, c, (0, 0), 1, rows)]
+            batches.append(Batch(row_vector(columns), (len(rows), width, images), [stored]))
+    value = "t * s + o"
     return Stage(layer.name, batches, [[f"{relu(value) if layer.relu else value} as y"]])
 
 

@@ -1,6 +1,7 @@
 """The network as the few kinds of layer that the formulations say in Velox's terms.
 
-A Conv takes the Add and the Relu after it along when nothing else reads what lies between.
+A Conv takes the BatchNormalization, the Add and the Relu after it along when nothing else reads
+what lies between.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from adapters.network_nodes import network_nodes
+from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.graph import Graph, Node, Shape
 from columnar_nn.shape_rules.operands import Operands
 from columnar_nn.shape_rules.window import Window, conv_window, pool_window
@@ -18,6 +20,7 @@ from columnar_nn.shapes import infer_shapes
 
 OPERATORS = {
     "Add",
+    "BatchNormalization",
     "Conv",
     "Dropout",
     "Flatten",
@@ -93,6 +96,16 @@ class Elementwise(Layer):
 
 
 @dataclass(frozen=True)
+class Affine(Layer):
+    """x * scale + offset with one scale and offset [C] a channel, then perhaps ReLU."""
+
+    operator: ClassVar[str] = "BatchNormalization"
+    scale: np.ndarray
+    offset: np.ndarray
+    relu: bool = False
+
+
+@dataclass(frozen=True)
 class Softmax(Layer):
     """Softmax over the features."""
 
@@ -118,6 +131,12 @@ class Network:
 def lower(graph: Graph) -> Network:
     """The layers of `graph`; raises UnsupportedOperatorError listing every node it cannot say."""
     nodes = network_nodes(graph, "velox", OPERATORS, _objection)
+    image = graph.inputs[0]
+    if len(image.shape) != 4:
+        readers = [node for node in graph.nodes if image.name in node.inputs]
+        raise UnsupportedOperatorError(
+            "velox", [(node.name, node.op_type, "its input is no image") for node in readers]
+        )
     shapes = infer_shapes(graph)
     alias: dict[str, str] = {}
     layers: list[Layer] = []
@@ -130,7 +149,6 @@ def lower(graph: Graph) -> Network:
         inputs = tuple(alias.get(t, t) for t in node.inputs if t and t not in graph.weights)
         layers.append(_layer(operands, graph, inputs, _fixed(shapes[node.outputs[0]])))
     outputs = tuple(alias.get(spec.name, spec.name) for spec in graph.outputs)
-    image = graph.inputs[0]
     channels, height, width = _fixed(image.shape)
     fused = _fuse(layers, set(outputs))
     return Network(image.name, (channels, height, width), tuple(fused), outputs)
@@ -145,6 +163,8 @@ def _objection(operands: Operands) -> str | None:
     node = operands.node
     if len(operands.shape(0)) not in (2, 4):
         return "only images and feature vectors"
+    if len(set(operands.attribute("strides", [1]))) > 1:
+        return "different strides down and across"
     rule = _OBJECTIONS.get(node.op_type)
     return rule(operands) if rule else None
 
@@ -152,12 +172,16 @@ def _objection(operands: Operands) -> str | None:
 def _conv_objection(operands: Operands) -> str | None:
     if operands.attribute("group", 1) != 1:
         return "group convolution"
+    if len(set(conv_window(operands).strides)) > 1:
+        return "different strides down and across"
     if any(operands.constants[i] is None for i in range(1, len(operands.shapes))):
         return "weights must be constant"
     return None
 
 
 def _pool_objection(operands: Operands) -> str | None:
+    if len(set(pool_window(operands).strides)) > 1:
+        return "different strides down and across"
     return "ceil_mode" if operands.attribute("ceil_mode", 0) else None
 
 
@@ -167,6 +191,11 @@ def _dense_objection(operands: Operands) -> str | None:
     if any(operands.constants[i] is None for i in range(1, len(operands.shapes))):
         return "weights must be constant"
     return None
+
+
+def _normalization_objection(operands: Operands) -> str | None:
+    constant = all(value is not None for value in operands.constants[1:])
+    return None if constant else "weights must be constant"
 
 
 def _add_objection(operands: Operands) -> str | None:
@@ -188,6 +217,7 @@ def _flatten_objection(operands: Operands) -> str | None:
 
 _OBJECTIONS = {
     "Add": _add_objection,
+    "BatchNormalization": _normalization_objection,
     "Conv": _conv_objection,
     "Flatten": _flatten_objection,
     "Gemm": _dense_objection,
@@ -195,6 +225,10 @@ _OBJECTIONS = {
     "MaxPool": _pool_objection,
     "Softmax": _softmax_objection,
 }
+
+
+_PLAIN: dict[str, type[Layer]] = {"GlobalAveragePool": GlobalAverage, "Softmax": Softmax}
+"""Layers that the node's name, edges and shape describe fully."""
 
 
 def _layer(
@@ -206,12 +240,14 @@ def _layer(
         filters = _weight(node, 1, graph)
         bias = _weight(node, 2, graph, np.zeros(len(filters), np.float32))
         return Convolution(*common, filters, bias, conv_window(operands))
+    if node.op_type == "BatchNormalization":
+        gamma, beta, mean, variance = (_weight(node, i, graph).astype(float) for i in range(1, 5))
+        scale = gamma / np.sqrt(variance + operands.attribute("epsilon", 1e-5))
+        return Affine(*common, scale, beta - mean * scale)
     if node.op_type == "MaxPool":
         return MaxPool(*common, pool_window(operands))
-    if node.op_type == "GlobalAveragePool":
-        return GlobalAverage(*common)
-    if node.op_type == "Softmax":
-        return Softmax(*common)
+    if node.op_type in _PLAIN:
+        return _PLAIN[node.op_type](*common)
     if node.op_type in ("Gemm", "MatMul"):
         weights = _weight(node, 1, graph)
         if not operands.attribute("transB", 0):
@@ -232,11 +268,11 @@ def _weight(node: Node, index: int, graph: Graph, default: np.ndarray | None = N
 
 
 def _fuse(layers: list[Layer], kept: set[str]) -> list[Layer]:
-    """Merges an Add and a Relu into the layer whose output only they read."""
+    """Merges a normalization, an Add and a Relu into the layer whose output only they read."""
     fused: list[Layer] = []
     for layer in layers:
         merged = None
-        if isinstance(layer, Elementwise):
+        if isinstance(layer, Elementwise | Affine):
             for index, earlier in enumerate(fused):
                 readers = sum(other.inputs.count(earlier.output) for other in layers)
                 if earlier.output in layer.inputs and readers == 1 and earlier.output not in kept:
@@ -249,9 +285,16 @@ def _fuse(layers: list[Layer], kept: set[str]) -> list[Layer]:
     return fused
 
 
-def _merge(earlier: Layer, layer: Elementwise) -> Layer | None:
-    if not isinstance(earlier, Convolution | Dense | Elementwise) or earlier.relu:
+def _merge(earlier: Layer, layer: Elementwise | Affine) -> Layer | None:
+    if not isinstance(earlier, Affine | Convolution | Dense | Elementwise) or earlier.relu:
         return None
+    if isinstance(layer, Affine):
+        if not isinstance(earlier, Convolution) or len(earlier.inputs) > 1:
+            return None
+        filters = earlier.filters * layer.scale[:, None, None, None]
+        bias = earlier.bias * layer.scale + layer.offset
+        filters, bias = filters.astype(np.float32), bias.astype(np.float32)
+        return replace(earlier, output=layer.output, filters=filters, bias=bias, relu=layer.relu)
     others = tuple(tensor for tensor in layer.inputs if tensor != earlier.output)
     if others and not (isinstance(earlier, Convolution) and len(earlier.inputs) == 1):
         return None

@@ -8,6 +8,7 @@ from adapters.velox import direct, winograd
 from adapters.velox.expressions import literal
 from adapters.velox.feature_map import Copy, FeatureMap, Geometry, copies
 from adapters.velox.layers import (
+    Affine,
     Convolution,
     Dense,
     Elementwise,
@@ -168,6 +169,8 @@ class Program:
                 stage = direct.dense_stage(layer, maps[0], targets)
             case Softmax():
                 stage = direct.softmax_stage(layer.name, maps[0], targets)
+            case Affine():
+                stage = direct.affine_stage(layer, maps[0], targets)
             case Elementwise():
                 stage = direct.elementwise_stage(layer, maps, targets)
             case _:

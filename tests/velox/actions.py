@@ -81,3 +81,40 @@ def failing_task() -> None:
     vector = row_vector({"x": flat(np.zeros(3, np.int64))})
     builder = plan_builder.PlanBuilder().values([vector]).project(["1 / x as y"])
     list(Task(builder.get_plan_node()).batches())
+
+
+def run_queries(seeds: list[int]) -> dict[tuple[str, int], tuple[str, list[dict]]]:
+    """Velox's plan text and rows of every query over the table of each seed."""
+    from pyvelox import arrow, plan_builder
+    from velox.queries import ORDERED, QUERIES, table
+
+    from adapters.velox.task import Task
+
+    answers = {}
+    for seed in seeds:
+        vectors = [arrow.to_velox(batch) for batch in table(seed).to_batches()]
+        for name, query in QUERIES.items():
+            builder = plan_builder.PlanBuilder().values(vectors)
+            for method, arguments in query:
+                getattr(builder, method)(*arguments)
+            plan = builder.get_plan_node()
+            task = Task(plan)
+            rows = [row for vector in task.batches() for row in arrow.to_arrow(vector).to_pylist()]
+            answers[name, seed] = (
+                plan.to_string(),
+                rows if name in ORDERED else sorted(rows, key=repr),
+            )
+    return answers
+
+
+def scan_plan_text(query: list[tuple[str, list]]) -> str:
+    """Velox's text of the query over a scan of a table like queries.table."""
+    from pyvelox import plan_builder
+    from pyvelox.type import BIGINT, BOOLEAN, DOUBLE, REAL, ROW, TINYINT
+
+    names = ["id", "label", "even", "x", "y"]
+    schema = ROW(names, [BIGINT(), TINYINT(), BOOLEAN(), REAL(), DOUBLE()])
+    builder = plan_builder.PlanBuilder().table_scan(schema)
+    for method, arguments in query:
+        getattr(builder, method)(*arguments)
+    return builder.get_plan_node().to_string()

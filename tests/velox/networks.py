@@ -78,6 +78,23 @@ def residual() -> Graph:
     return net.graph(x, [3])
 
 
+def normalized() -> Graph:
+    """Batch normalization folded into a convolution, and twice on its own."""
+    net = Chain(2, 6, seed=4)
+
+    def normalization(source: str, channels: int) -> str:
+        gamma, beta, mean = (net.weight(channels) for _ in range(3))
+        variance = net.weight(channels)
+        net.weights[variance] = np.abs(net.weights[variance]) + np.float32(0.1)
+        inputs = [source, gamma, beta, mean, variance]
+        return net.add("BatchNormalization", inputs, epsilon=1e-3)
+
+    x = net.add("Relu", [normalization(net.conv("image", 2, 4, pads=[1, 1, 1, 1]), 4)])
+    y = net.add("Relu", [normalization(x, 4)])
+    x = normalization(net.add("Add", [x, y]), 4)
+    return net.graph(x, [4, 6, 6])
+
+
 def pooled() -> Graph:
     """Max pooling with padding and with overlap, dilation, an image as output."""
     net = Chain(2, 11, seed=2)
@@ -92,5 +109,6 @@ NETWORKS = {
     "plain": plain,
     "several_channels": several_channels,
     "residual": residual,
+    "normalized": normalized,
     "pooled": pooled,
 }
