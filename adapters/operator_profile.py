@@ -16,11 +16,11 @@ class ProfilingUnavailableError(CnnBenchError):
 
 @dataclass(frozen=True)
 class OperatorProfile:
-    """Wall time of one operator of an engine, over all of its `calls`.
+    """Wall time of one operator of an engine, over all of its `calls` as the engine counts them.
 
     `nodes` are the graph's nodes that it computes, in graph order: several if they are fused,
     none for work of the engine's own, such as reordering a tensor. `operator` is what the engine
-    calls it.
+    calls it. A call is an execution of a kernel; of a task in Velox, of a row in columnar.
     """
 
     nodes: tuple[str, ...]

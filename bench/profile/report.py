@@ -15,7 +15,7 @@ from bench.table_style import WIDTH, print_table, show_note, show_title, table
 
 OWN_WORK = "the engine's own"
 _FOOT = (
-    _SUM,
+    "sum of the rows",
     "whole run, profiled",
     "outside the rows",
     "whole run, as it is",

@@ -5,32 +5,41 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from adapters.base import Stopwatch
 from adapters.operator_profile import ProfilingUnavailableError
 from bench.profile.hardware_counters import CountersUnavailableError, counting
-from bench.worker_session import Session, take_turn
+from bench.worker_session import Session, WrongOutputError, take_turn
+from columnar_nn import tensor_column
+
+SAME = 1e-4
+"""Largest difference, in share of the largest output, between runs that count as the same."""
 
 
 class ProfileSession(Session):
     """A session that can also ask its backend for the times of its operators."""
 
     def warm_up(self, images: str, samples: int, batch_size: int) -> dict[str, Any]:
-        """Runs once with profiling, then once without, neither of them timed.
+        """Runs once without and once with profiling, neither of them timed.
 
         Replies with the `source` of operator times, or the reason why there are none as
-        `unavailable`.
+        `unavailable`. Raises WrongOutputError if profiling changes what is computed.
         """
         batches = list(self._batches(images, samples, batch_size))
+        plain = self._infer(batches)
         try:
-            source, unavailable = self._backend.start_profiling(), ""
-            self._infer(batches)
-            self._backend.stop_profiling()
+            source = self._backend.start_profiling()
         except ProfilingUnavailableError as error:
-            source, unavailable = "", str(error)
-        self._infer(batches)
-        return self._reply(source=source, unavailable=unavailable)
+            return self._reply(source="", unavailable=str(error))
+        profiled = self._infer(batches)
+        self._backend.stop_profiling()
+        for name, expected in plain.items():
+            tolerance = SAME * float(np.abs(expected).max(initial=0.0))
+            if not np.allclose(profiled[name], expected, SAME, tolerance, equal_nan=True):
+                raise WrongOutputError(f"output {name} is another one with profiling on")
+        return self._reply(source=source, unavailable="")
 
     def profile(
         self, images: str, samples: int, batch_size: int, operators: bool
@@ -63,9 +72,14 @@ class ProfileSession(Session):
         except CountersUnavailableError as error:
             return self._reply(counts={}, unavailable=str(error))
 
-    def _infer(self, batches: list[pa.RecordBatch]) -> None:
+    def _infer(self, batches: list[pa.RecordBatch]) -> dict[str, np.ndarray]:
+        """The outputs by name, checked to be the graph's."""
         outputs = list(self._backend.infer(iter(batches), Stopwatch()))
         self._check(outputs, sum(batch.num_rows for batch in batches))
+        return {
+            name: np.concatenate([tensor_column.to_numpy(batch.column(name)) for batch in outputs])
+            for name in outputs[0].schema.names
+        }
 
     def _seconds(self, batches: list[pa.RecordBatch], prime: bool) -> float:
         def infer(stopwatch: Stopwatch) -> None:

@@ -1,0 +1,123 @@
+"""Every installed engine profiled in its worker: nodes by name, sums that fit, groups as fused."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from profiling.residual_network import residual_network
+
+from adapters import registry
+from bench import cpus
+from bench.cells import Selection
+from bench.data.dataset import open_dataset
+from bench.profile.measure import Options, measure
+from bench.profile.result import EngineProfile, ProfileResult
+from bench.profile.rows import layer_rows
+from bench.status import PASSED
+
+SAMPLES = 12
+ENGINES = {
+    "columnar": ("none/auto", "layer/auto", "pipeline/auto"),
+    "pytorch": ("eager", "torchscript"),
+    "tensorflow": ("function", "xla"),
+    "onnxruntime": ("default",),
+    "velox": ("winograd", "nested_lambda"),
+    "reference": ("float64",),
+}
+UNAVAILABLE = {
+    "pytorch:torchscript": "merges operators",
+    "tensorflow:xla": "one program",
+    "velox:nested_lambda": "one plan",
+}
+ALIASES = {"columnar": {"flatten"}, "velox": set(), "tensorflow": {"flatten"}}
+"""Nodes for which an engine may have nothing to do."""
+
+
+@pytest.fixture(scope="module")
+def result() -> ProfileResult:
+    installed = [n for n in ENGINES if find_spec(registry.load(n).package) is not None]
+    selections = [Selection(name, conf) for name in installed for conf in ENGINES[name]]
+    options = Options(
+        selections=tuple(selections),
+        samples=SAMPLES,
+        batch_size=8,
+        algorithm="auto",
+        cpus=cpus.choose(1),
+        rounds=2,
+        budget=20.0,
+        timeout=240.0,
+        seed=1,
+    )
+    context: dict[str, Any] = {}
+    return measure(options, residual_network(), open_dataset("synthetic", SAMPLES), context)
+
+
+def profiled(result: ProfileResult) -> list[EngineProfile]:
+    return [engine for engine in result.engines if engine.label not in UNAVAILABLE]
+
+
+def test_every_engine_is_measured_or_says_why_not(result: ProfileResult) -> None:
+    for engine in result.engines:
+        assert (engine.status, engine.reason) == (PASSED, ""), engine.label
+        assert len(engine.plain) == 2
+        assert UNAVAILABLE.get(engine.label, "") in engine.unavailable
+        assert bool(engine.unavailable) == (engine.label in UNAVAILABLE)
+        assert bool(engine.source) == bool(engine.profiled) != bool(engine.unavailable)
+        assert bool(engine.counts) != bool(engine.counters_unavailable)
+    assert result.exit_code() == 0
+
+
+def test_every_node_is_in_an_operator(result: ProfileResult) -> None:
+    names = [node.name for node in residual_network().nodes]
+    for engine in profiled(result):
+        for run in engine.profiled:
+            covered = {name for operator in run.operators for name in operator.nodes}
+            missing = set(names) - covered
+            assert missing <= ALIASES.get(engine.backend, set()), engine.label
+            assert covered <= set(names), engine.label
+            for operator in run.operators:
+                assert list(operator.nodes) == [n for n in names if n in operator.nodes]
+                assert operator.seconds >= 0
+                assert operator.calls > 0
+                assert operator.operator
+
+
+def test_operators_fit_into_the_run_and_take_most_of_it(result: ProfileResult) -> None:
+    for engine in profiled(result):
+        for run in engine.profiled:
+            total = sum(operator.seconds for operator in run.operators)
+            assert 0 < total <= run.seconds, engine.label
+
+
+def nodes_of(result: ProfileResult, label: str) -> set[tuple[str, ...]]:
+    (engine,) = (engine for engine in result.engines if engine.label == label)
+    assert engine.median_run is not None
+    return {operator.nodes for operator in engine.median_run.operators if operator.nodes}
+
+
+def test_engines_that_do_not_fuse_have_one_node_an_operator(result: ProfileResult) -> None:
+    for label in ("reference:float64", "pytorch:eager", "columnar:none/auto"):
+        assert all(len(nodes) == 1 for nodes in nodes_of(result, label)), label
+
+
+def test_fused_groups_are_those_of_the_engine(result: ProfileResult) -> None:
+    first, second = ("conv1", "relu1"), ("block.conv2", "block.add", "block.relu2")
+    assert {first, second} <= nodes_of(result, "columnar:layer/auto")
+    assert {first, second} <= nodes_of(result, "columnar:pipeline/auto")
+    assert {first, second} <= nodes_of(result, "onnxruntime:default")
+    assert {first, second} <= nodes_of(result, "velox:winograd")
+    # Its remapper fuses bias and activation, not the residual sum.
+    assert first in nodes_of(result, "tensorflow:function")
+    rows = layer_rows(residual_network(), result)
+    assert rows[:3] == [first, second, ("pool",)]
+
+
+def test_statistics_as_an_arrow_table(result: ProfileResult) -> None:
+    table = result.operators_table()
+    (engine,) = (e for e in result.engines if e.label == "onnxruntime:default")
+    assert engine.median_run is not None
+    rows = [row for row in table.to_pylist() if row["engine"] == engine.label]
+    assert [row["seconds"] for row in rows] == [o.seconds for o in engine.median_run.operators]
+    assert [tuple(row["nodes"]) for row in rows] == [o.nodes for o in engine.median_run.operators]
