@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from columnar_nn.expression_rules.rule import Gap, Rule, call, need_rank
+from columnar_nn.expression_rules.rule import Gap, Rule, call, need_one_tensor
 from columnar_nn.expressions import Expression
 from columnar_nn.shape_rules.operands import Operands, normalized_axes, normalized_axis
 
 
 def _reduce_mean(operands: Operands, inputs: list[Expression]) -> Expression:
+    need_one_tensor(operands, inputs)
+    rank = len(operands.shape(0))
     axes = operands.integer_input(1, "axes")
-    shape = operands.shape(0)
-    if not axes or len(shape) != 4 or sorted(normalized_axes(axes, 4)) != [2, 3]:
-        raise Gap("only the mean over height and width")
-    pooled = call(operands, "global_avg_pool", inputs)
-    if operands.attribute("keepdims", 1):
-        return pooled
-    return call(operands, "flatten", [pooled])
+    if not axes and operands.attribute("noop_with_empty_axes", 0):
+        return inputs[0]
+    reduced = sorted(normalized_axes(axes or range(rank), rank))
+    keepdims = operands.attribute("keepdims", 1)
+    if 0 in reduced:
+        raise Gap("a mean over the rows")
+    if rank == 4 and reduced == [2, 3]:
+        pooled = call(operands, "global_avg_pool", inputs)
+        return pooled if keepdims else call(operands, "flatten", [pooled])
+    if len(reduced) == rank - 1 and not keepdims:
+        raise Gap("rows without a dimension")
+    return call(operands, "reduce_mean", inputs, axes=reduced, keepdims=keepdims)
 
 
-def _softmax(function: str) -> Callable[[Operands, list[Expression]], Expression]:
+def _softmax(function: str) -> Rule:
     def rule(operands: Operands, inputs: list[Expression]) -> Expression:
-        need_rank(operands, (2,), "an input")
-        if normalized_axis(operands.attribute("axis", -1), 2) != 1:
+        rank = len(operands.shape(0))
+        axis = normalized_axis(operands.attribute("axis", -1), rank)
+        if axis == 0:
             raise Gap("axis 0 would mix rows")
-        return call(operands, function, inputs)
+        return call(operands, function, inputs, axis=-1 if axis == rank - 1 else axis)
 
     return rule
+
+
+def _lrn(operands: Operands, inputs: list[Expression]) -> Expression:
+    attributes = {
+        name: operands.node.attributes[name]
+        for name in ("size", "alpha", "beta", "bias")
+        if name in operands.node.attributes
+    }
+    return call(operands, "lrn", inputs, **attributes)
 
 
 RULES: dict[str, Rule] = {
     "ReduceMean": _reduce_mean,
     "Softmax": _softmax("softmax"),
     "LogSoftmax": _softmax("log_softmax"),
+    "LRN": _lrn,
 }

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from columnar_nn.functions.vector_function import RowShape, row_size
-from columnar_nn.kernels import BoundKernel, Layout, Step, reorder
+from columnar_nn.kernels import BoundKernel, Layout, Step, rearrange, reorder
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call
@@ -92,3 +94,11 @@ class Assembly:
         if images and "nchw16c" in (first.layout.kind, second.layout.kind):
             return self.blocked(first), self.blocked(second)
         return self.planar(first), self.planar(second)
+
+    def transposed(self, value: Value, permutation: Sequence[int]) -> Value:
+        """A planar value whose axis k is the value's axis `permutation[k]`."""
+        source = self.planar(value)
+        if list(permutation) == sorted(permutation):
+            return source
+        indices = [np.arange(source.shape[axis]) for axis in permutation]
+        return self.apply(rearrange(source.layout, indices, permutation), source)

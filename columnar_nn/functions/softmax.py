@@ -1,9 +1,11 @@
-"""softmax and log_softmax over the features of a row."""
+"""softmax and log_softmax along one axis, by default the features of a row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
@@ -11,25 +13,32 @@ from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.graph import Shape
 from columnar_nn.kernels import BoundKernel, Layout
-from columnar_nn.shape_rules.operands import Operands
+from columnar_nn.shape_rules.operands import Operands, normalized_axis
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call
 
+DEFAULTS = {"axis": -1}
+
 
 def shape(operands: Operands) -> tuple[Shape, ...]:
-    """[N, features] as it is."""
-    if len(operands.shape(0)) != 2:
-        raise InvalidModelError(f"features [N, F] are needed, not {operands.shape(0)}")
-    return (operands.shape(0),)
+    """[N, ...] as it is; `axis` counts from the batch, which is axis 0."""
+    source = operands.shape(0)
+    if normalized_axis(operands.attribute("axis", -1), len(source)) == 0:
+        raise InvalidModelError("axis 0 would mix rows")
+    return (source,)
 
 
 def _assemble(
     bind: Callable[[Layout], BoundKernel],
 ) -> Callable[[Assembly, Call, Sequence[Value]], Value]:
     def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-        source = assembly.planar(values[0])
-        return assembly.apply(bind(source.layout), source)
+        rank = len(values[0].shape)
+        axis = normalized_axis(call.attributes.get("axis", -1), rank + 1) - 1
+        order = [*(other for other in range(rank) if other != axis), axis]
+        source = assembly.transposed(values[0], order)
+        result = assembly.apply(bind(source.layout), source)
+        return assembly.transposed(result, np.argsort(order).tolist())
 
     return assemble
 
@@ -40,6 +49,6 @@ def _operations(call: Call) -> int:
 
 
 FUNCTIONS = (
-    VectorFunction("softmax", shape, _assemble(kernels.softmax), _operations),
-    VectorFunction("log_softmax", shape, _assemble(kernels.log_softmax), _operations),
+    VectorFunction("softmax", shape, _assemble(kernels.softmax), _operations, DEFAULTS),
+    VectorFunction("log_softmax", shape, _assemble(kernels.log_softmax), _operations, DEFAULTS),
 )

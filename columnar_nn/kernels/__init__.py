@@ -22,6 +22,7 @@ from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
 from columnar_nn.kernels.program import Program, Step, Team
 from columnar_nn.kernels.rearrange import rearrange
+from columnar_nn.kernels.reduce import local_response_normalization, mean
 from columnar_nn.kernels.reorder import concat, reorder
 from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
 
@@ -39,8 +40,10 @@ __all__ = [
     "conv2d",
     "dense",
     "global_average_pool",
+    "local_response_normalization",
     "log_softmax",
     "max_pool",
+    "mean",
     "pixels_to_float",
     "rearrange",
     "reorder",

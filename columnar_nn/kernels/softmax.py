@@ -1,6 +1,8 @@
-"""Softmax, its logarithm, and argmax over the features of an image."""
+"""Softmax, its logarithm, and argmax over the last axis."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -10,25 +12,22 @@ from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout
 
 
-def _check_features(x: Layout) -> None:
-    if x.kind != "planar" or len(x.shape) != 1:
-        raise InvalidModelError(f"softmax and argmax need planar features, not {x}")
-
-
 def _softmax(x: Layout, name: str, logarithm: int) -> BoundKernel:
-    _check_features(x)
+    if x.kind != "planar" or not x.shape:
+        raise InvalidModelError(f"softmax needs planar features, not {x}")
+    count = x.shape[-1]
     return BoundKernel(
         name=name,
         function=Kernel("softmax", "softmax", (logarithm,)),
-        parameters=np.array([x.shape[0]], np.int64),
+        parameters=np.array([math.prod(x.shape[:-1]), count], np.int64),
         input_layouts=(x,),
         output_layout=x,
-        scratch_floats=-(-x.shape[0] // LANES) * LANES,
+        scratch_floats=-(-count // LANES) * LANES,
     )
 
 
 def softmax(x: Layout) -> BoundKernel:
-    """exp(x) / sum of exp(x) over planar features, from the differences to the greatest."""
+    """exp(x) / sum of exp(x) over the last axis of a planar tensor; no power overflows."""
     return _softmax(x, "softmax", 0)
 
 
@@ -39,7 +38,8 @@ def log_softmax(x: Layout) -> BoundKernel:
 
 def argmax(x: Layout) -> BoundKernel:
     """Index of the greatest of planar features, the first of equal ones; int64, shape (1,)."""
-    _check_features(x)
+    if x.kind != "planar" or len(x.shape) != 1:
+        raise InvalidModelError(f"argmax needs planar features, not {x}")
     return BoundKernel(
         name="argmax",
         function=Kernel("softmax", "argmax"),

@@ -147,4 +147,4 @@ def test_wrong_layouts_are_named() -> None:
     with pytest.raises(InvalidModelError, match="concatenate"):
         concat([planar, Layout("planar", (3, 4, 5))])
     with pytest.raises(InvalidModelError, match="features"):
-        softmax(planar)
+        softmax(IMAGE)

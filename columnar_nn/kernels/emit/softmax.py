@@ -1,4 +1,4 @@
-"""Softmax and argmax over the features of an image. Part 0 does it all: a vector is short."""
+"""Softmax and argmax over the last axis of an image's tensor."""
 
 from __future__ import annotations
 
@@ -20,31 +20,36 @@ def softmax(
     target: Value,
     scratch: Value,
     part: Value,
-    _parts: Value,
+    parts: Value,
     logarithm: int,
 ) -> None:
-    """Softmax of `count` floats, or its natural logarithm. Parameters: count."""
-    count = e.load_word(parameters)
+    """Softmax of each row of `count` floats, or its natural logarithm. Parts share the rows.
+
+    Parameters: rows, count.
+    """
+    rows, count = e.load_words(parameters, 2)
     blocks = (count + (LANES - 1)) // LANES
-    with e.when(part.equals(0)):
-        e.copy(scratch, source, count * 4)
+    begin, end = e.share(rows, part, parts)
+    with e.loop(end, begin) as row:
+        place = row * count * 4
+        e.copy(scratch, source + place, count * 4)
         with e.loop(blocks * LANES, count) as index:
             e.store(scratch + index * 4, e.constant(FLOAT, -math.inf))
         highest = e.variable(e.constant(BLOCK, -math.inf))
         with e.loop(blocks) as block:
-            here = e.load(scratch + block * BLOCK_BYTES, BLOCK)
-            highest.value = maximum(e, highest.value, here)
+            values = e.load(scratch + block * BLOCK_BYTES, BLOCK)
+            highest.value = maximum(e, highest.value, values)
         top = highest.value.lane(0)
         for lane in range(1, LANES):
             top = maximum(e, top, highest.value.lane(lane))
         shift = e.splat(top, LANES)
         sums = e.variable(e.constant(BLOCK, 0.0))
         with e.loop(blocks) as block:
-            place = scratch + block * BLOCK_BYTES
-            shifted = e.load(place, BLOCK) - shift
+            here = scratch + block * BLOCK_BYTES
+            shifted = e.load(here, BLOCK) - shift
             power = exponential(e, shifted)
             sums.value = sums.value + power
-            e.store(place, shifted if logarithm else power)
+            e.store(here, shifted if logarithm else power)
         total = sum_of_lanes(e, [sums.value])
         if logarithm:
             change = e.of(e.call("logf", FLOAT, total.ir))
@@ -52,10 +57,10 @@ def softmax(
             change = e.constant(FLOAT, 1.0) / total
         changes = e.splat(change, LANES)
         with e.loop(blocks) as block:
-            place = scratch + block * BLOCK_BYTES
-            value = e.load(place, BLOCK)
-            e.store(place, value - changes if logarithm else value * changes)
-        e.copy(target, scratch, count * 4)
+            here = scratch + block * BLOCK_BYTES
+            value = e.load(here, BLOCK)
+            e.store(here, value - changes if logarithm else value * changes)
+        e.copy(target + place, scratch, count * 4)
 
 
 def argmax(
@@ -68,7 +73,10 @@ def argmax(
     part: Value,
     _parts: Value,
 ) -> None:
-    """Index of the first greatest of `count` floats, int64; NaN is greatest, as in PyTorch."""
+    """Index of the first greatest of `count` floats, int64; NaN is greatest, as in PyTorch.
+
+    Part 0 does it all.
+    """
     count = e.load_word(parameters)
     with e.when(part.equals(0)):
         best = e.variable(e.load(source, FLOAT))

@@ -1,0 +1,32 @@
+"""lrn: ONNX LRN, local response normalisation across channels (Krizhevsky et al., 2012)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from columnar_nn import kernels
+from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.functions.vector_function import VectorFunction, elements
+from columnar_nn.shape_rules import elementwise
+
+if TYPE_CHECKING:
+    from columnar_nn.expressions import Call
+
+DEFAULTS = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}
+
+
+def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+    """One kernel over planar channels."""
+    source = assembly.planar(values[0])
+    given = {**DEFAULTS, **call.attributes}
+    return assembly.apply(kernels.local_response_normalization(source.layout, **given), source)
+
+
+def _operations(call: Call) -> int:
+    """A square and a sum for each channel of the window; scale, offset, power and product."""
+    size: int = call.attributes["size"]
+    return elements(call) * (2 * size + 4)
+
+
+FUNCTIONS = (VectorFunction("lrn", elementwise.lrn, assemble, _operations, DEFAULTS),)
