@@ -18,7 +18,7 @@ from adapters.operator_profile import OperatorProfile, merged
 from columnar_nn import onnx_io
 from columnar_nn.errors import MissingPackageError, UnsupportedOperatorError
 
-_KERNEL_TIME = "_kernel_time"
+_KERNEL_TIME, _BLOCKED = "_kernel_time", "_nchwc"
 
 
 class OnnxRuntimeBackend(Backend):
@@ -97,20 +97,30 @@ class OnnxRuntimeBackend(Backend):
         self._profile_folder.cleanup()
         warm_up = min(e["ts"] + e["dur"] for e in events if e["name"] == "model_run")
         kernels = [
-            (e["name"].removesuffix(_KERNEL_TIME), e["args"]["op_name"], e["dur"] / 1e6)
+            (self._node_of(e["name"]), e["args"]["op_name"], e["dur"] / 1e6)
             for e in sorted(events, key=lambda e: e["ts"])
             if e["cat"] == "Node" and e["name"].endswith(_KERNEL_TIME) and e["ts"] >= warm_up
         ]
-        names = {node.name for node in self.graph.nodes}
         ran: dict[str, list[str]] = {}
-        for name, operator, _ in kernels:
-            if (node := _named_after(name)) in names:
+        for node, operator, _ in kernels:
+            if node:
                 ran.setdefault(node, []).append(operator)
         nodes = fused_nodes(self.graph, ran)
         return merged(
-            OperatorProfile(nodes.get(_named_after(name), ()), operator, seconds, 1)
-            for name, operator, seconds in kernels
+            OperatorProfile(nodes.get(node, ()), operator, seconds, 1)
+            for node, operator, seconds in kernels
         )
+
+    def _node_of(self, event: str) -> str:
+        """The node that a kernel's event is named after; empty for kernels of no node.
+
+        Fused operators have the name of one of theirs, those on NCHWc blocks of their output.
+        """
+        name = event.removesuffix(_KERNEL_TIME)
+        tensor = name.removesuffix(_BLOCKED)
+        if tensor != name and (producer := self.graph.producer(tensor)):
+            return producer.name
+        return name if any(node.name == name for node in self.graph.nodes) else ""
 
     def describe(self) -> Description:
         import onnxruntime
@@ -149,8 +159,3 @@ class OnnxRuntimeBackend(Backend):
 
     def close(self) -> None:
         del self._session
-
-
-def _named_after(operator: str) -> str:
-    """The node after which an operator of the optimised model is named."""
-    return operator.removesuffix("_nchwc").removeprefix("fused ")

@@ -21,17 +21,13 @@ SAMPLES = 12
 ENGINES = {
     "columnar": ("none/auto", "layer/auto", "pipeline/auto"),
     "pytorch": ("eager", "torchscript"),
-    "tensorflow": ("function", "xla"),
+    "tensorflow": ("function",),
     "onnxruntime": ("default",),
-    "velox": ("winograd", "nested_lambda"),
+    "velox": ("winograd",),
     "reference": ("float64",),
 }
-UNAVAILABLE = {
-    "pytorch:torchscript": "merges operators",
-    "tensorflow:xla": "one program",
-    "velox:nested_lambda": "one plan",
-}
-ALIASES = {"columnar": {"flatten"}, "velox": set(), "tensorflow": {"flatten"}}
+UNAVAILABLE = {"pytorch:torchscript": "merges operators"}
+ALIASES = {"columnar": {"flatten"}, "tensorflow": {"flatten"}}
 """Nodes for which an engine may have nothing to do."""
 
 
