@@ -105,7 +105,7 @@ def _foot(engine: EngineProfile, samples: int) -> list[str]:
         # Clocks of several threads add up to more than the time that passes.
         f"{outside / run.seconds:.1%}" if outside >= 0 else "-",
         _microseconds(plain / samples),
-        f"{run.seconds / plain - 1:+.1%}",
+        f"{engine.profiling_cost:+.1%}",
     ]
 
 
@@ -113,11 +113,11 @@ def _show_notes(result: ProfileResult, console: Console) -> None:
     show_note(
         console,
         "Rows and whole run, profiled, are of the profiled run of median time; whole run, as it "
-        "is: the\nmedian with all operator clocks off. f: an operator of the engine computes "
-        "several nodes of the row;\nother figures are sums of separate operators. -: nothing runs "
-        f"for it. {OWN_WORK}: operators\nfor no node, such as converting pixels or "
-        "reordering a tensor. outside the rows: executor, Python,\nconversions to and from "
-        "Arrow; - where clocks of several threads add up to more than the run.",
+        "is: the\nmedian with all operator clocks off; cost of profiling: of the fastest run. f: "
+        "an operator of the engine\ncomputes several nodes of the row; other figures are sums of "
+        f"separate operators. {OWN_WORK}:\noperators for no node, such as converting pixels. "
+        "outside the rows: executor, Python, conversions to\nand from Arrow; - where clocks of "
+        "several threads add up to more than the run.",
     )
 
 

@@ -58,6 +58,13 @@ class EngineProfile:
         return sorted(self.plain)[(len(self.plain) - 1) // 2] if self.plain else None
 
     @property
+    def profiling_cost(self) -> float | None:
+        """How much slower, as a share, the fastest profiled run is: noise only adds."""
+        if not (self.plain and self.profiled):
+            return None
+        return min(run.seconds for run in self.profiled) / min(self.plain) - 1
+
+    @property
     def median_run(self) -> Run | None:
         """The profiled run of median time, whose rows, sum and total belong together."""
         ordered = sorted(self.profiled, key=lambda run: run.seconds)

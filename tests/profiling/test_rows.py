@@ -67,6 +67,7 @@ def test_the_median_run_and_exit_code() -> None:
     engine = EngineProfile("fake", "x", PASSED, profiled=runs, plain=(2.0, 9.0, 4.0))
     assert engine.median_run == runs[2]
     assert engine.plain_seconds == 4.0
+    assert engine.profiling_cost == 1.0 / 2.0 - 1
     skipped, crashed = EngineProfile("a", "b", SKIPPED), EngineProfile("a", "b", CRASHED)
     assert skipped.median_run is skipped.plain_seconds is None
     assert ProfileResult({}, 1, (engine, skipped)).exit_code() == 0
