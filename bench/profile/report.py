@@ -113,10 +113,10 @@ def _show_notes(result: ProfileResult, console: Console) -> None:
     show_note(
         console,
         "Rows and whole run, profiled, are of the profiled run of median time; whole run, as it "
-        "is: the\nmedian with all operator clocks off; cost of profiling: of the fastest run. f: "
-        "an operator of the engine\ncomputes several nodes of the row; other figures are sums of "
-        f"separate operators. {OWN_WORK}:\noperators for no node, such as converting pixels. "
-        "outside the rows: executor, Python, conversions to\nand from Arrow; - where clocks of "
+        "is: the median with all operator clocks off; cost of profiling: of the fastest run. f: "
+        "an operator of the engine computes several nodes of the row; other figures are sums of "
+        f"separate operators. {OWN_WORK}: operators for no node, such as converting pixels. "
+        "outside the rows: executor, Python, conversions to and from Arrow; - where clocks of "
         "several threads add up to more than the run.",
     )
 
