@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from columnar_nn.expression_rules.rule import Gap, Rule, call, need_one_tensor
 from columnar_nn.expressions import Expression
 from columnar_nn.shape_rules.operands import Operands
+from columnar_nn.shapes import RULES as SHAPE_RULES
 
 
 def _batch_norm(operands: Operands, inputs: list[Expression]) -> Expression:
@@ -23,7 +24,7 @@ def _batch_norm(operands: Operands, inputs: list[Expression]) -> Expression:
     return call(operands, "batch_norm", inputs, weights, epsilon=epsilon)
 
 
-def _unary(function: str, **defaults: float) -> Callable[[Operands, list[Expression]], Expression]:
+def _unary(function: str, **defaults: float) -> Rule:
     def rule(operands: Operands, inputs: list[Expression]) -> Expression:
         given = {name: operands.attribute(name, value) for name, value in defaults.items()}
         return call(operands, function, inputs, **given)
@@ -41,64 +42,74 @@ def _clip(operands: Operands, inputs: list[Expression]) -> Expression:
     return call(operands, "clip", inputs, **bounds)
 
 
-def _by_channel(operands: Operands, constant: np.ndarray) -> np.ndarray:
-    """A constant that broadcasts against the first input, as [1] or [C]; or a Gap."""
+def _computed(operands: Operands) -> int:
+    """Which of two inputs is no constant."""
+    return 0 if operands.constants[0] is None else 1
+
+
+def _fitting(operands: Operands, constant: np.ndarray) -> np.ndarray:
+    """A constant as [1], [C] or the shape of a whole row of the tensor it is combined with."""
+    shape = operands.shape(_computed(operands))
     if constant.size == 1:
         return constant.reshape(1)
-    rank = len(operands.shape(operands.constants.index(None)))
-    aligned = (1,) * (rank - constant.ndim) + constant.shape
-    if len(aligned) > rank or rank < 2 or constant.size != aligned[1]:
-        raise Gap(f"a constant of shape {constant.shape} is not one value a channel")
-    return constant.reshape(-1)
+    batch, *row = (1,) * (len(shape) - constant.ndim) + constant.shape
+    if batch != 1:
+        raise Gap(f"a constant of shape {constant.shape} differs from row to row")
+    if row and constant.size == row[0] == shape[1]:
+        return constant.reshape(-1)
+    (result,) = SHAPE_RULES[operands.node.op_type](operands)
+    whole = np.broadcast_to(
+        constant.reshape(row), [size for size in result[1:] if size is not None]
+    )
+    return np.ascontiguousarray(whole)
+
+
+def _broadcast(operands: Operands, index: int, value: Expression) -> Expression:
+    """A computed input in the shape of the result."""
+    (result,) = SHAPE_RULES[operands.node.op_type](operands)
+    shape = operands.shape(index)
+    if shape == result:
+        return value
+    if len(shape) != len(result) or shape[0] != result[0]:
+        raise Gap(f"broadcasting {shape} to {result} would mix rows")
+    return call(operands, "expand", [value], shape=list(result[1:]))
 
 
 def _prelu(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
     slope = operands.constant(1, "the slope")
     assert slope is not None
-    return call(operands, "prelu", inputs, {"slope": _by_channel(operands, slope)})
+    return call(operands, "prelu", inputs, {"slope": _fitting(operands, slope)})
 
 
-def _arithmetic(operation: str) -> Callable[[Operands, list[Expression]], Expression]:
+def _arithmetic(operation: str) -> Rule:
     def rule(operands: Operands, inputs: list[Expression]) -> Expression:
         if len(inputs) == 2:
             return _of_two_tensors(operation, operands, inputs)
         left, right = operands.constants
-        constant = _by_channel(operands, right if left is None else left)  # type: ignore[arg-type]
-        if operation == "div":
-            if left is not None:
-                raise Gap("a constant divided by a tensor")
-            return call(operands, "vec_scal_mul", inputs, {"scale": _reciprocal(constant)})
-        if operation == "mul":
-            return call(operands, "vec_scal_mul", inputs, {"scale": constant})
-        if operation == "sub" and left is not None:
-            inputs = [
-                call(operands, "vec_scal_mul", inputs, {"sign": np.array([-1.0], np.float32)})
-            ]
-        elif operation == "sub":
-            constant = -constant
-        return call(operands, "vec_scal_add", inputs, {"offset": constant})
+        given = right if left is None else left
+        assert given is not None
+        constant = _fitting(operands, given)
+        tensor = [_broadcast(operands, _computed(operands), inputs[0])]
+        one_each = constant.ndim == 1
+        if operation == "mul" and one_each:
+            return call(operands, "vec_scal_mul", tensor, {"scale": constant})
+        if operation == "add" and one_each:
+            return call(operands, "vec_scal_add", tensor, {"offset": constant})
+        if operation == "sub" and one_each and left is None:
+            return call(operands, "vec_scal_add", tensor, {"offset": -constant})
+        result = call(operands, f"vec_{operation}", tensor, {"constant": constant})
+        return result if left is None else replace(result, inputs=result.inputs[::-1])
 
     return rule
 
 
-def _reciprocal(constant: np.ndarray) -> np.ndarray:
-    """1 / constant where that loses nothing; otherwise the quotient would be rounded twice."""
-    mantissas, _ = np.frexp(constant)
-    if not np.all(np.abs(mantissas) == 0.5):
-        raise Gap("division by a constant that is not a power of two")
-    result: np.ndarray = np.float32(1) / constant
-    return result
-
-
 def _of_two_tensors(operation: str, operands: Operands, inputs: list[Expression]) -> Expression:
     first, second = operands.shape(0), operands.shape(1)
-    per_channel = len(first) == 4 and second == (*first[:2], 1, 1)
-    commutes = operation in ("add", "mul")
-    if commutes and len(second) == 4 and first == (*second[:2], 1, 1) and first != second:
-        inputs = inputs[::-1]
-    elif first != second and not per_channel:
-        raise Gap(f"broadcasting {second} against {first}")
+    if operation in ("add", "mul") and len(second) == 4 and first == (*second[:2], 1, 1):
+        first, second, inputs = second, first, inputs[::-1]
+    elif not (len(first) == 4 and second == (*first[:2], 1, 1)):  # which kernels broadcast
+        inputs = [_broadcast(operands, index, value) for index, value in enumerate(inputs)]
     return call(operands, f"vec_{operation}", inputs)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from columnar_nn import kernels
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.scale_add import direct_layout, shape
+from columnar_nn.functions.scale_add import beside_constant, direct_layout, with_any_constant
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.shape_rules import elementwise
 
@@ -34,8 +34,10 @@ def _function(name: str, **defaults: Any) -> VectorFunction:
 
 
 def _prelu(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-    source = direct_layout(assembly, values[0])
-    return assembly.apply(kernels.unary(source.layout, "prelu", call.weights[0]), source)
+    (slope,) = call.weights
+    source = beside_constant(assembly, values[0], slope)
+    result = assembly.apply(kernels.unary(source.layout, "prelu", slope), source)
+    return assembly.reshaped(result, values[0].shape)
 
 
 FUNCTIONS = (
@@ -46,5 +48,5 @@ FUNCTIONS = (
     _function("tanh"),
     _function("hard_sigmoid", alpha=0.2, beta=0.5),
     _function("hard_swish"),
-    VectorFunction("prelu", shape, _prelu, elements),
+    VectorFunction("prelu", with_any_constant, _prelu, elements),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.functions.assembly import Assembly, Value
@@ -29,6 +31,24 @@ def direct_layout(assembly: Assembly, value: Value) -> Value:
     if len(value.shape) == 3 and value.layout.kind == "nchw16c":
         return assembly.blocked(value)
     return assembly.planar(value)
+
+
+def with_any_constant(operands: Operands) -> tuple[Shape, ...]:
+    """A tensor [N, C, ...] and a constant of shape [1], [C] or [C, ...], on either side."""
+    index = [constant is None for constant in operands.constants].index(True)
+    tensor, constant = operands.shape(index), operands.shape(1 - index)
+    if constant not in ((1,), (tensor[1],), tensor[1:]):
+        raise InvalidModelError(
+            f"constants {constant} for {tensor}: one, one a channel, or one an element"
+        )
+    return (tensor,)
+
+
+def beside_constant(assembly: Assembly, value: Value, constant: np.ndarray) -> Value:
+    """The value as kernels take it with a constant: flat if there is one an element."""
+    if constant.ndim == 1:
+        return direct_layout(assembly, value)
+    return assembly.planar(assembly.reshaped(assembly.planar(value), (constant.size,)))
 
 
 def _add(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:

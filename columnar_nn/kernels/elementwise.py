@@ -19,6 +19,8 @@ DEFAULTS = {
     "tanh": (),
     "hard_sigmoid": (0.2, 0.5),
     "hard_swish": (),
+    "divided_by": None,  # as are divisors
+    "divided_into": None,  # and dividends
 }
 """Unary functions by ONNX name in lower case, with the defaults of their parameters in ONNX."""
 
@@ -82,7 +84,8 @@ def _bind(x: Layout, operation: str, a: np.ndarray, b: np.ndarray) -> BoundKerne
 def unary(x: Layout, operation: str, *constants: float | np.ndarray) -> BoundKernel:
     """output = operation(x) with ONNX's meaning of "relu", "leaky_relu" (alpha), "prelu" (slopes:
     one, or one a channel), "elu" (alpha), "clip" (low, high), "sigmoid", "tanh", "hard_sigmoid"
-    (alpha, beta) or "hard_swish". Raises UsageError for another name.
+    (alpha, beta) or "hard_swish"; or x "divided_by" constants, or "divided_into" them. Raises
+    UsageError for another name.
     """
     if operation not in DEFAULTS:
         raise UsageError(f"no element-wise function {operation!r}: use {', '.join(DEFAULTS)}")

@@ -102,6 +102,8 @@ UNARY: dict[str, Callable[[Emitter, Value, Value, Value], Value]] = {
     "tanh": _tanh,
     "hard_sigmoid": _hard_sigmoid,
     "hard_swish": _hard_swish,
+    "divided_by": lambda e, x, divisor, _: x / divisor,
+    "divided_into": lambda e, x, dividend, _: dividend / x,
     "scale_add": lambda e, x, scale, offset: e.multiply_add(x, scale, offset),
 }
 
