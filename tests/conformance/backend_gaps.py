@@ -1,0 +1,48 @@
+"""Which cases of op_cases.py a backend does not run, and why; a gap that closed fails its test.
+
+A reason starts with "notimpl" (this project could), "notyet" (the engine cannot so far) or
+"never". Patterns are those of fnmatch, on the case's name or, for a gap of one configuration,
+on configuration:name; each must match a case.
+"""
+
+from __future__ import annotations
+
+MATRICES = "notimpl: a product of matrices of features with constants only"
+
+COLUMNAR = {
+    "conv_3d": "notimpl: its windows slide over one or two dimensions",
+    "average_pool_dilation": "notimpl: dilation of an average",
+    **dict.fromkeys(("mat_mul_stacked", "mat_mul_of_two"), MATRICES),
+}
+
+NO_OPERATOR = "notimpl: not among the operators said in Velox's expressions so far"
+NOT_AN_IMAGE = "notimpl: a network's input is an image there"
+ONE_PLAN = "notimpl: said in one plan, convolutions have stride 1 and no padding"
+
+VELOX = {
+    **dict.fromkeys(("*_1d", "conv_1d_groups", "conv_3d", "*_features", "gemm*"), NOT_AN_IMAGE),
+    **dict.fromkeys(("mat_mul*", "squeeze", "unsqueeze"), NOT_AN_IMAGE),
+    "batch_normalization_epsilon": NOT_AN_IMAGE,
+    **dict.fromkeys(("conv_groups", "conv_depthwise*"), "notimpl: groups of channels"),
+    **dict.fromkeys(
+        ("conv_unequal_strides", "max_pool_asymmetric_pads", "max_pool_dilation_stride"),
+        "notimpl: different strides down and across",
+    ),
+    "max_pool_ceil_mode": "notimpl: ceil_mode",
+    "add_channels": "notimpl: an addend that is constant",
+    **dict.fromkeys(("average_pool_*", "leaky_relu", "prelu_*", "clip*", "sigmoid"), NO_OPERATOR),
+    **dict.fromkeys(("hard_*", "tanh", "softmax_*", "log_softmax_channels"), NO_OPERATOR),
+    **dict.fromkeys(("lrn*", "*_last_axis", "sub_*", "mul_*", "div_*"), NO_OPERATOR),
+    **dict.fromkeys(("reshape", "transpose*", "pad_*", "slice_*"), NO_OPERATOR),
+    **dict.fromkeys(("reduce_mean_*", "network_branches", "network_mobile"), NO_OPERATOR),
+    **dict.fromkeys(("cross_join:network_residual", "nested_lambda:network_residual"), ONE_PLAN),
+}
+
+GAPS: dict[str, dict[str, str]] = {
+    "columnar": COLUMNAR,
+    "reference": {},
+    "pytorch": {},
+    "tensorflow": {},
+    "onnxruntime": {"lrn_even": "notyet: its LRN takes windows of odd size only"},
+    "velox": VELOX,
+}

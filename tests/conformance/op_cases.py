@@ -1,0 +1,379 @@
+"""The cases that every backend runs: small networks as data, each with its own tolerance.
+
+To add a case: one `_operator(...)` line for one operator, or a function with `_Network` for
+several. A backend that cannot run it needs an entry, with a reason, in backend_gaps.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from columnar_nn import models, onnx_io
+from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.shapes import infer_shapes
+
+NUM_IMAGES = 7
+BATCH_SIZE = 3  # so that the last batch is ragged, and has one image
+
+
+@dataclass(frozen=True)
+class Case:
+    """A graph with its images [7, ...], and how far outputs may be from the reference.
+
+    `tolerance` is both rtol and, times the largest output, atol; 0 for operators that only
+    move or choose elements.
+    """
+
+    name: str
+    graph: Graph
+    images: np.ndarray
+    tolerance: float
+
+
+class _Network:
+    """Collects the nodes of a graph; weights are drawn from a generator seeded by its name."""
+
+    def __init__(self, name: str, image: Sequence[int]) -> None:
+        self.name = name
+        self.random = np.random.default_rng(list(name.encode()))
+        self.image = tuple(image)
+        self.nodes: list[Node] = []
+        self.weights: dict[str, np.ndarray] = {}
+
+    def __call__(self, op_type: str, *inputs: str | np.ndarray | None, **attributes: Any) -> str:
+        """Adds a node; arrays become weights, None is an absent input. The output's name."""
+        output = f"{op_type.lower()}{len(self.nodes) + 1}"
+        names = []
+        for index, value in enumerate(inputs):
+            if isinstance(value, np.ndarray):
+                names.append(f"{output}.input{index}")
+                self.weights[names[-1]] = value
+            else:
+                names.append(value or "")
+        self.nodes.append(Node(output, op_type, tuple(names), (output,), attributes))
+        return output
+
+    def normal(self, *shape: int) -> np.ndarray:
+        """Random weights, scaled so that a sum of products has a variance of about 1."""
+        scale = np.sqrt(np.prod(shape[1:]) or 1.0)
+        return (self.random.standard_normal(shape) / scale).astype(np.float32)
+
+    def conv(self, x: str, channels: int, filters: int, kernel: int, **attributes: Any) -> str:
+        """A square convolution with bias."""
+        weights = self.normal(filters, channels, kernel, kernel)
+        return self("Conv", x, weights, self.normal(filters), **attributes)
+
+    def case(self, *outputs: str, tolerance: float, dtype: str = "float32") -> Case:
+        """The graph as it would be loaded from its ONNX file, with random images."""
+        inputs = (TensorSpec("image", (None, *self.image)),)
+        last = outputs or (self.nodes[-1].outputs[0],)
+        specs = tuple(TensorSpec(name, (None,)) for name in last)
+        graph = Graph(self.name, tuple(self.nodes), inputs, specs, self.weights)
+        canonical = onnx_io.from_proto(onnx_io.to_proto(graph), Path())
+        shape = (NUM_IMAGES, *self.image)
+        if dtype == "uint8":
+            return Case(self.name, canonical, self.random.integers(0, 256, shape, "u1"), tolerance)
+        images = self.random.standard_normal(shape, dtype=np.float32)
+        return Case(self.name, canonical, images, tolerance)
+
+
+def taps(graph: Graph) -> Graph:
+    """The graph with the result of every node as an output, in order."""
+    shapes = infer_shapes(graph)
+    names = [node.outputs[0] for node in graph.nodes]
+    return graph.with_outputs([TensorSpec(name, shapes[name]) for name in names])
+
+
+SUMS = 2e-5
+"""Tolerance where float32 products are summed; Winograd's rounding lies within it."""
+CURVES = 4e-6
+"""Where an engine approximates exp, tanh and such."""
+FEW = 1e-6
+"""Where a handful of float32 operations round."""
+EXACT = 0.0
+
+
+def _operator(
+    name: str,
+    op_type: str,
+    image: Sequence[int],
+    tolerance: float,
+    *operands: np.ndarray | None,
+    **attributes: Any,
+) -> Case:
+    network = _Network(name, image)
+    network(op_type, "image", *operands, **attributes)
+    return network.case(tolerance=tolerance)
+
+
+def _conv(
+    name: str, image: Sequence[int], filters: Sequence[int], bias: bool = True, **attributes: Any
+) -> Case:
+    network = _Network(f"conv_{name}", image)
+    bias_weights = network.normal(filters[0]) if bias else None
+    network("Conv", "image", network.normal(*filters), bias_weights, **attributes)
+    return network.case(tolerance=SUMS)
+
+
+def _ints(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def _floats(*shape: int) -> np.ndarray:
+    """Fixed positive and negative values, none near zero."""
+    values = np.random.default_rng(list(shape)).uniform(0.5, 2.0, shape)
+    return (values * np.where(np.arange(values.size).reshape(shape) % 2, -1, 1)).astype(np.float32)
+
+
+def _scalar(value: float) -> np.ndarray:
+    return np.array(value, np.float32)
+
+
+def _convolutions() -> list[Case]:
+    return [
+        _conv("3x3", (3, 9, 11), (16, 3, 3, 3)),
+        _conv("3x3_wide", (33, 12, 12), (40, 33, 3, 3)),
+        _conv("1x1", (17, 5, 6), (9, 17, 1, 1)),
+        _conv("one_filter", (20, 7, 7), (1, 20, 3, 3)),
+        _conv("no_bias", (4, 8, 8), (5, 4, 3, 3), bias=False),
+        _conv("5x5_pads", (3, 8, 9), (6, 3, 5, 5), pads=[2, 2, 2, 2]),
+        _conv("asymmetric_pads", (3, 8, 9), (6, 3, 3, 3), pads=[1, 0, 2, 1]),
+        _conv("oblong", (5, 9, 10), (7, 5, 1, 7), pads=[0, 3, 0, 3]),
+        _conv("stride", (3, 15, 14), (8, 3, 3, 3), strides=[2, 2], pads=[1, 1, 1, 1]),
+        _conv("7x7_stride", (3, 21, 21), (16, 3, 7, 7), strides=[2, 2], pads=[3, 3, 3, 3]),
+        _conv("unequal_strides", (3, 11, 12), (4, 3, 3, 3), strides=[2, 1]),
+        _conv("1x1_stride", (6, 9, 9), (8, 6, 1, 1), strides=[2, 2]),
+        _conv("dilation", (4, 12, 12), (5, 4, 3, 3), dilations=[2, 3], pads=[2, 3, 2, 3]),
+        _conv("dilation_stride", (4, 13, 13), (5, 4, 3, 3), dilations=[2, 2], strides=[2, 2]),
+        _conv("groups", (6, 8, 8), (9, 2, 3, 3), group=3, pads=[1, 1, 1, 1]),
+        _conv("depthwise", (18, 8, 8), (18, 1, 3, 3), group=18, pads=[1, 1, 1, 1]),
+        _conv("depthwise_stride", (8, 9, 9), (16, 1, 3, 3), group=8, strides=[2, 2]),
+        _conv("depthwise_dilation", (8, 9, 9), (8, 1, 3, 3), group=8, dilations=[2, 2]),
+        _conv("depthwise_unequal_strides", (4, 9, 9), (4, 1, 3, 3), group=4, strides=[1, 2]),
+        _conv("same_upper", (3, 8, 7), (4, 3, 4, 4), auto_pad="SAME_UPPER", strides=[2, 2]),
+        _conv("same_lower", (3, 8, 7), (4, 3, 4, 4), auto_pad="SAME_LOWER"),
+        _conv("valid", (3, 8, 7), (4, 3, 3, 3), auto_pad="VALID", strides=[2, 2]),
+        _conv("1d", (3, 20), (5, 3, 4), strides=[2], pads=[1, 2]),
+        _conv("1d_groups", (6, 20), (4, 3, 3), group=2),
+        _conv("3d", (2, 5, 6, 7), (3, 2, 2, 3, 3), pads=[0, 1, 1, 1, 1, 0]),
+    ]
+
+
+def _pools() -> list[Case]:
+    image = (5, 9, 10)
+    largest = {
+        "2x2": {"kernel_shape": [2, 2], "strides": [2, 2]},
+        "pads": {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]},
+        "overlapping": {"kernel_shape": [3, 2]},
+        "asymmetric_pads": {"kernel_shape": [3, 3], "strides": [2, 1], "pads": [0, 1, 2, 0]},
+        "ceil_mode": {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+        "dilation": {"kernel_shape": [2, 3], "dilations": [3, 2]},
+        "dilation_stride": {"kernel_shape": [2, 2], "dilations": [2, 2], "strides": [2, 3]},
+        "same_upper": {"kernel_shape": [2, 2], "strides": [2, 2], "auto_pad": "SAME_UPPER"},
+    }
+    means = {
+        "2x2": {"kernel_shape": [2, 2], "strides": [2, 2]},
+        "pads": {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]},
+        "pads_counted": {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+        "asymmetric_pads": {"kernel_shape": [3, 3], "strides": [2, 1], "pads": [0, 1, 2, 0]},
+        "ceil_mode": {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+        "ceil_mode_pads_counted": {
+            "kernel_shape": [3, 3],
+            "strides": [2, 2],
+            "ceil_mode": 1,
+            "pads": [1, 1, 1, 1],
+            "count_include_pad": 1,
+        },
+        "dilation": {"kernel_shape": [2, 3], "dilations": [3, 2]},
+    }
+    signal = {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}
+    return [
+        *(_operator(f"max_pool_{n}", "MaxPool", image, EXACT, **a) for n, a in largest.items()),
+        *(_operator(f"average_pool_{n}", "AveragePool", image, FEW, **a) for n, a in means.items()),
+        _operator("max_pool_1d", "MaxPool", (5, 12), EXACT, **signal),
+        _operator("average_pool_1d", "AveragePool", (5, 12), FEW, **signal),
+        _operator("global_average_pool", "GlobalAveragePool", (19, 7, 5), FEW),
+        _operator("global_average_pool_1d", "GlobalAveragePool", (3, 8), FEW),
+    ]
+
+
+def _elementwise() -> list[Case]:
+    image = (5, 4, 6)
+    positive = np.abs(_floats(5))
+    statistics = (_floats(5), _floats(5), _floats(5), positive)
+    channels = _floats(5, 1, 1)
+    return [
+        _operator("relu", "Relu", image, EXACT),
+        _operator("relu_features", "Relu", (13,), EXACT),
+        _operator("leaky_relu", "LeakyRelu", image, FEW, alpha=0.2),
+        _operator("prelu_channels", "PRelu", image, FEW, channels),
+        _operator("prelu_scalar", "PRelu", image, FEW, _floats(1)),
+        _operator("prelu_last_axis", "PRelu", image, FEW, _floats(6)),
+        _operator("clip", "Clip", image, EXACT, _scalar(-0.5), _scalar(0.75)),
+        _operator("clip_below", "Clip", image, EXACT, _scalar(-0.5)),
+        _operator("clip_above", "Clip", image, EXACT, None, _scalar(0.5)),
+        _operator("sigmoid", "Sigmoid", image, CURVES),
+        _operator("hard_sigmoid", "HardSigmoid", image, FEW, alpha=0.3, beta=0.4),
+        _operator("hard_sigmoid_sixth", "HardSigmoid", image, FEW, alpha=1 / 6),
+        _operator("hard_swish", "HardSwish", image, FEW),
+        _operator("tanh", "Tanh", image, CURVES),
+        _operator("softmax_channels", "Softmax", image, CURVES, axis=1),
+        _operator("softmax_last_axis", "Softmax", image, CURVES, axis=-1),
+        _operator("softmax_features", "Softmax", (10,), CURVES),
+        _operator("log_softmax_channels", "LogSoftmax", image, CURVES, axis=1),
+        _operator("log_softmax_features", "LogSoftmax", (10,), CURVES),
+        _operator("batch_normalization", "BatchNormalization", image, SUMS, *statistics),
+        _operator(
+            "batch_normalization_epsilon",
+            "BatchNormalization",
+            (5, 7),
+            SUMS,
+            *statistics,
+            epsilon=0.1,
+        ),
+        _operator("lrn", "LRN", (9, 4, 5), CURVES, size=5, alpha=0.5, beta=0.6, bias=2.0),
+        _operator("lrn_even", "LRN", (9, 4, 5), CURVES, size=4, alpha=0.5),
+        _operator("add_channels", "Add", image, FEW, channels),
+        _operator("add_last_axis", "Add", image, FEW, _floats(6)),
+        _operator("sub_scalar", "Sub", image, FEW, _scalar(0.3)),
+        _operator("mul_channels", "Mul", image, FEW, channels),
+        _operator("mul_image", "Mul", image, FEW, _floats(5, 4, 6)),
+        _operator("div_rows", "Div", image, FEW, _floats(1, 4, 1)),
+        _operator("dropout", "Dropout", image, EXACT),
+        _operator("identity", "Identity", image, EXACT),
+    ]
+
+
+def _matrices() -> list[Case]:
+    names = iter(["gemm", "gemm_plain", "gemm_no_bias", "gemm_scalar_bias"])
+    gemm, plain, no_bias, scalar = (_Network(next(names), (37,)) for _ in range(4))
+    gemm("Gemm", "image", gemm.normal(10, 37), gemm.normal(10), transB=1)
+    plain("Gemm", "image", plain.normal(37, 5), plain.normal(1, 5), alpha=0.5, beta=2.0)
+    no_bias("Gemm", "image", no_bias.normal(37, 5))
+    scalar("Gemm", "image", scalar.normal(5, 37), _floats(1), transB=1)
+    product = _Network("mat_mul", (37,))
+    product("MatMul", "image", product.normal(37, 6))
+    vector = _Network("mat_mul_vector", (37,))
+    vector("MatMul", vector("Relu", "image"), vector.normal(37, 1))
+    stacked = _Network("mat_mul_stacked", (3, 4, 6))
+    stacked("MatMul", "image", stacked.normal(6, 5))
+    computed = _Network("mat_mul_of_two", (3, 4, 6))
+    computed("MatMul", "image", computed("Transpose", "image", perm=[0, 1, 3, 2]))
+    made = (gemm, plain, no_bias, scalar, product, vector, stacked, computed)
+    return [network.case(tolerance=SUMS) for network in made]
+
+
+def _layouts() -> list[Case]:
+    image = (6, 4, 5)
+
+    def pad(name: str, mode: str, *widths: int) -> Case:
+        return _operator(f"pad_{name}", "Pad", image, EXACT, _ints(*widths), mode=mode)
+
+    def slices(name: str, *operands: list[int]) -> Case:
+        return _operator(f"slice_{name}", "Slice", image, EXACT, *(_ints(*o) for o in operands))
+
+    spatial, channels = _ints(2, 3), _ints(1)
+    concat = _Network("concat_last_axis", image)
+    concat("Concat", "image", concat("Relu", "image"), axis=3)
+    return [
+        concat.case(tolerance=EXACT),
+        _operator("flatten", "Flatten", image, EXACT),
+        _operator("reshape", "Reshape", image, EXACT, _ints(0, 3, -1, 5)),
+        _operator("transpose", "Transpose", image, EXACT, perm=[0, 2, 3, 1]),
+        _operator("transpose_features", "Transpose", (6, 4), EXACT, perm=[0, 2, 1]),
+        _operator("squeeze", "Squeeze", (6, 1, 5), EXACT, _ints(2)),
+        _operator("unsqueeze", "Unsqueeze", (6, 5), EXACT, _ints(1, 4)),
+        pad("constant", "constant", 0, 1, 0, 2, 0, 0, 3, 1),
+        pad("reflect", "reflect", 0, 0, 2, 1, 0, 0, 1, 3),
+        pad("edge", "edge", 0, 2, 1, 0, 0, 0, 1, 2),
+        pad("wrap", "wrap", 0, 0, 2, 1, 0, 0, 1, 3),
+        pad("crop", "constant", 0, -1, 0, 2, 0, -2, -1, 0),
+        slices("channels", [1], [5], [1]),
+        slices("steps", [0, 1], [4, 5], [2, 3], [2, 3]),
+        slices("backward", [-1, 3], [-7, 0], [1, 2], [-1, -2]),
+        _operator("reduce_mean_spatial", "ReduceMean", image, FEW, spatial),
+        _operator("reduce_mean_dropped", "ReduceMean", image, FEW, spatial, keepdims=0),
+        _operator("reduce_mean_channels", "ReduceMean", image, FEW, channels, keepdims=0),
+    ]
+
+
+def _residual() -> Case:
+    """Two blocks of convolution, batch normalisation and ReLU with an edge around each."""
+    network = _Network("network_residual", (3, 12, 12))
+    same = {"pads": [1, 1, 1, 1]}
+    x = network("Relu", network.conv("image", 3, 16, 3, **same))
+    for channels, filters, stride in ((16, 16, 1), (16, 24, 2)):
+        y = network.conv(x, channels, filters, 3, strides=[stride, stride], **same)
+        variance = np.abs(network.normal(filters)) + np.float32(0.5)
+        parameters = (network.normal(filters), network.normal(filters), network.normal(filters))
+        y = network("Relu", network("BatchNormalization", y, *parameters, variance))
+        y = network.conv(y, filters, filters, 3, **same)
+        if stride == 2:
+            x = network.conv(x, channels, filters, 1, strides=[2, 2])
+        x = network("Relu", network("Add", y, x))
+    features = network("Flatten", network("GlobalAveragePool", x))
+    network("Gemm", features, network.normal(10, 24), network.normal(10), transB=1)
+    return network.case(tolerance=SUMS, dtype="uint8")
+
+
+def _branches() -> Case:
+    """Pooled branches joined along the channels; the image's features leave it as well."""
+    network = _Network("network_branches", (4, 10, 10))
+    left = network("Relu", network.conv("image", 4, 8, 1))
+    right = network.conv("image", 4, 5, 3, pads=[1, 1, 1, 1])
+    pooled = network("MaxPool", "image", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    joined = network("Concat", left, right, pooled, axis=1)
+    logits = network.conv(joined, 17, 6, 1)
+    means = network("ReduceMean", logits, _ints(2, 3), keepdims=0)
+    network("Softmax", means)
+    return network.case(network.nodes[-1].outputs[0], joined, tolerance=SUMS)
+
+
+def _mobile() -> Case:
+    """Depthwise and pointwise convolutions, a squeeze-and-excitation gate, a channel shuffle."""
+    network = _Network("network_mobile", (8, 8, 8))
+    six = (_scalar(0.0), _scalar(6.0))
+    depthwise = network.conv("image", 1, 8, 3, group=8, pads=[1, 1, 1, 1])
+    x = network("Clip", depthwise, *six)
+    gate = network.conv(network("GlobalAveragePool", x), 8, 8, 1)
+    x = network("Mul", x, network("HardSigmoid", gate))
+    x = network("HardSwish", network.conv(x, 8, 12, 1))
+    x = network("Reshape", x, _ints(0, 3, 4, 8, 8))
+    x = network("Reshape", network("Transpose", x, perm=[0, 2, 1, 3, 4]), _ints(0, 12, 8, 8))
+    features = network("Flatten", x)
+    network("MatMul", features, network.normal(768, 4))
+    return network.case(tolerance=SUMS)
+
+
+def plain(name: str) -> Case:
+    """Convolutions and ReLUs, then a dense layer, as plain9 in small; weights depend on `name`."""
+    network = _Network(name, (3, 12, 12))
+    x = network("Relu", network.conv("image", 3, 16, 3))
+    x = network("Relu", network.conv(x, 16, 16, 3))
+    x = network("Relu", network.conv(x, 16, 1, 3))
+    network("Gemm", network("Flatten", x), network.normal(10, 36), network.normal(10), transB=1)
+    return network.case(tolerance=SUMS, dtype="uint8")
+
+
+def _plain9() -> Case:
+    images = np.random.default_rng(9).integers(0, 256, (NUM_IMAGES, 3, 32, 32), "u1")
+    return Case("plain9", models.build("plain9"), images, SUMS)
+
+
+PLAIN = plain("network_plain")
+NETWORKS = [PLAIN, _residual(), _branches(), _mobile()]
+"""These run in every configuration of a backend, the others in its default one."""
+CASES = [
+    *NETWORKS,
+    _plain9(),
+    *_convolutions(),
+    *_pools(),
+    *_elementwise(),
+    *_matrices(),
+    *_layouts(),
+]

@@ -1,0 +1,202 @@
+"""Every backend gives what the reference gives, and the reference what ONNX's evaluator gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from closeness import assert_close
+from conformance.backend_gaps import GAPS
+from conformance.backend_workers import BackendWorkers
+from conformance.op_cases import BATCH_SIZE, CASES, NETWORKS, PLAIN, Case, plain, taps
+from onnx.reference import ReferenceEvaluator
+
+from adapters import registry
+from bench.status import UNIMPLEMENTED
+from bench.worker_process import WorkerError
+from columnar_nn import onnx_io
+from columnar_nn.graph import Graph, Node, TensorSpec
+from reference.evaluate import evaluate
+
+
+@pytest.fixture(scope="session")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackendWorkers]:
+    running = BackendWorkers(tmp_path_factory.mktemp("conformance"))
+    yield running
+    running.close()
+
+
+def expected(graph: Graph, images: np.ndarray) -> dict[str, np.ndarray]:
+    """The reference's outputs by name; uint8 pixels are divided by 255 first."""
+    pixels = images / np.float32(255) if images.dtype == np.uint8 else images
+    names = [spec.name for spec in graph.outputs]
+    return evaluate(graph.nodes, graph.weights, {graph.inputs[0].name: pixels}, names)
+
+
+def assert_outputs(
+    actual: dict[str, np.ndarray], truth: dict[str, np.ndarray], tolerance: float
+) -> None:
+    """Fails unless the outputs are those of the truth, in its order, within the tolerance."""
+    assert list(actual) == list(truth)
+    for name, array in truth.items():
+        largest = float(np.abs(array).max())
+        assert_close(actual[name], array, rtol=tolerance, atol=tolerance * largest)
+
+
+def run_or_skip(
+    workers: BackendWorkers, engine: str, case: Case, graph: Graph, threads: int = 1
+) -> dict[str, np.ndarray]:
+    """The outputs of a case's graph; skips the test if it is a known gap that is still open."""
+    reason = gap(engine, case)
+    if reason is None:
+        return workers.infer(engine, graph, case.images, BATCH_SIZE, threads)
+    with pytest.raises(WorkerError) as raised:
+        workers.infer(engine, graph, case.images, BATCH_SIZE, threads)
+    assert raised.value.status == UNIMPLEMENTED
+    return pytest.skip(reason)
+
+
+def gap(engine: str, case: Case) -> str | None:
+    """Why a backend does not run a case; None if it does."""
+    backend, _, configuration = engine.partition(":")
+    matching = (why for pattern, why in GAPS[backend].items() if fits(pattern, configuration, case))
+    return next(matching, None)
+
+
+def fits(pattern: str, configuration: str, case: Case) -> bool:
+    """Whether a pattern of the table of gaps is about a case in a configuration."""
+    name = f"{configuration}:{case.name}" if ":" in pattern else case.name
+    return fnmatchcase(name, pattern)
+
+
+@pytest.mark.parametrize("case", CASES[len(NETWORKS) :], ids=lambda case: case.name)
+def test_case(workers: BackendWorkers, backend: str, case: Case) -> None:
+    outputs = run_or_skip(workers, backend, case, case.graph)
+    assert_outputs(outputs, expected(case.graph, case.images), case.tolerance)
+
+
+@pytest.mark.parametrize("case", NETWORKS, ids=lambda case: case.name)
+def test_network(workers: BackendWorkers, engine: str, case: Case) -> None:
+    outputs = run_or_skip(workers, engine, case, case.graph)
+    assert_outputs(outputs, expected(case.graph, case.images), case.tolerance)
+
+
+@pytest.mark.parametrize("case", NETWORKS, ids=lambda case: case.name)
+def test_every_tensor_can_be_an_output(workers: BackendWorkers, backend: str, case: Case) -> None:
+    graph = taps(case.graph)
+    outputs = run_or_skip(workers, backend, case, graph)
+    assert_outputs(outputs, expected(graph, case.images), case.tolerance)
+
+
+@pytest.mark.parametrize("case", NETWORKS, ids=lambda case: case.name)
+def test_two_threads_agree_with_one(workers: BackendWorkers, backend: str, case: Case) -> None:
+    two = run_or_skip(workers, backend, case, case.graph, threads=2)
+    assert_outputs(two, expected(case.graph, case.images), case.tolerance)
+    one = run_or_skip(workers, backend, case, case.graph)
+    assert_outputs(two, one, case.tolerance)
+
+
+def test_images_of_both_types_are_one_network_input(workers: BackendWorkers, backend: str) -> None:
+    case = PLAIN
+    pixels = run_or_skip(workers, backend, case, case.graph)
+    values = workers.run(backend, case.images / np.float32(255), BATCH_SIZE)
+    assert_outputs(values, pixels, case.tolerance)
+
+
+def test_batch_sizes_do_not_matter(workers: BackendWorkers, backend: str) -> None:
+    case = PLAIN
+    truth = run_or_skip(workers, backend, case, case.graph)
+    for batch_size in (1, len(case.images)):
+        outputs = workers.run(backend, case.images, batch_size)
+        assert_outputs(outputs, truth, case.tolerance)
+    first = {name: array[:1] for name, array in truth.items()}
+    assert_outputs(workers.run(backend, case.images[:1], 1), first, case.tolerance)
+
+
+def test_a_backend_keeps_nothing_of_earlier_images(workers: BackendWorkers, backend: str) -> None:
+    case = PLAIN
+    first = run_or_skip(workers, backend, case, case.graph)
+    workers.run(backend, 255 - case.images, BATCH_SIZE)
+    assert_outputs(workers.run(backend, case.images, BATCH_SIZE), first, 0.0)
+
+
+def test_a_closed_backend_makes_room_for_another(workers: BackendWorkers, backend: str) -> None:
+    case = PLAIN
+    run_or_skip(workers, backend, case, case.graph)
+    workers.close_backend(backend)
+    other = plain("network_plain_other").graph
+    outputs = workers.infer(backend, other, case.images, BATCH_SIZE)
+    assert_outputs(outputs, expected(other, case.images), case.tolerance)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_description_says_what_ran(workers: BackendWorkers, engine: str, threads: int) -> None:
+    case = PLAIN
+    run_or_skip(workers, engine, case, case.graph, threads)
+    description = workers.describe(engine, threads)
+    assert description["threads"] == threads or description["notes"]
+    assert description["versions"]
+    assert all(description["versions"].values())
+    assert all(description[key] for key in ("precision", "layout", "algorithm"))
+
+
+def test_every_unsupported_node_is_listed(workers: BackendWorkers, backend: str) -> None:
+    nodes = (
+        Node("first", "Det", ("image",), ("a",)),
+        Node("second", "Relu", ("a",), ("b",)),
+        Node("third", "Einsum", ("b",), ("c",)),
+    )
+    image, output = TensorSpec("image", (None, 1, 4, 4)), TensorSpec("c", (None, 4))
+    with pytest.raises(WorkerError) as raised:
+        workers.build(backend, Graph("unsupported", nodes, (image,), (output,), {}), BATCH_SIZE)
+    assert raised.value.status == UNIMPLEMENTED
+    for node, op_type in (("first", "Det"), ("third", "Einsum")):
+        assert f"{node} ({op_type})" in str(raised.value)
+
+
+EVALUATOR_FAULTS = {
+    "lrn": "takes the number of images for the number of channels",
+    "lrn_even": "takes the number of images for the number of channels",
+    "pad_crop": "cannot pad by a negative width",
+}
+"""Where ONNX's own evaluator (1.23) is wrong; every engine agrees with the reference there."""
+
+
+def with_evaluator_faults(case: Case) -> Any:
+    fault = EVALUATOR_FAULTS.get(case.name)
+    marks = [pytest.mark.xfail(strict=True, reason=f"ONNX's evaluator {fault}")] if fault else []
+    return pytest.param(case, id=case.name, marks=marks)
+
+
+@pytest.mark.parametrize("case", [with_evaluator_faults(case) for case in CASES])
+def test_the_reference_gives_what_onnx_gives(case: Case) -> None:
+    graph = case.graph
+    model = onnx_io.to_proto(graph)
+    images = case.images
+    if images.dtype == np.uint8:
+        images = images / np.float32(255)
+    evaluator = ReferenceEvaluator(model)
+    results = evaluator.run(None, {graph.inputs[0].name: images})
+    truth = dict(zip([spec.name for spec in graph.outputs], results, strict=True))
+    assert_outputs(expected(graph, case.images), truth, max(case.tolerance, 1e-6))
+
+
+@pytest.mark.parametrize("backend_name", GAPS)
+def test_every_gap_names_a_case_and_a_kind(backend_name: str) -> None:
+    configurations = registry.load(backend_name).configurations
+    for pattern, reason in GAPS[backend_name].items():
+        assert any(fits(pattern, c, case) for c in configurations for case in CASES), pattern
+        assert reason.partition(":")[0] in ("notimpl", "notyet", "never"), reason
+
+
+def test_every_backend_has_a_list_of_gaps() -> None:
+    assert set(GAPS) == set(registry.BACKENDS)
+
+
+def test_onnx_checks_every_case() -> None:
+    for case in CASES:
+        onnx.checker.check_model(onnx_io.to_proto(case.graph))
