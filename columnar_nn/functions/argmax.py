@@ -6,12 +6,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from columnar_nn import kernels
-from columnar_nn.functions import softmax
+from columnar_nn.errors import InvalidModelError
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, row_size, tensor_shape
+from columnar_nn.graph import Shape
+from columnar_nn.shape_rules.operands import Operands
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call
+
+
+def shape(operands: Operands) -> tuple[Shape, ...]:
+    """[N, features] as it is; the result is not a tensor but one BIGINT a row."""
+    if len(operands.shape(0)) != 2:
+        raise InvalidModelError(f"features [N, F] are needed, not {operands.shape(0)}")
+    return (operands.shape(0),)
 
 
 def operations(call: Call) -> int:
@@ -27,4 +36,4 @@ def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     return assembly.apply(kernels.argmax(source.layout), source)
 
 
-FUNCTIONS = (VectorFunction("argmax", softmax.shape, assemble, operations, result="int64"),)
+FUNCTIONS = (VectorFunction("argmax", shape, assemble, operations, result="int64"),)

@@ -53,7 +53,14 @@ def test_intermediate_tensors_come_out_beside_the_logits(fusion: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [("resnet20", (3, 32, 32)), ("squeezenet", (3, 224, 224))]
+    ("name", "shape"),
+    [
+        ("resnet20", (3, 32, 32)),
+        ("squeezenet", (3, 224, 224)),
+        pytest.param("mobilenet_v2", (3, 224, 224), marks=pytest.mark.slow),
+        pytest.param("resnet18", (3, 224, 224), marks=pytest.mark.slow),
+        pytest.param("resnet50", (3, 224, 224), marks=pytest.mark.slow),
+    ],
 )
 def test_built_in_networks(name: str, shape: tuple[int, ...]) -> None:
     graph, batch = models.build(name), images(1, shape)
@@ -158,16 +165,17 @@ def test_a_reshape_alone_moves_nothing() -> None:
 def test_every_unsupported_node_is_named_at_once() -> None:
     nodes = (
         Node("turn", "Transpose", ("image",), ("t",), {"perm": [0, 1, 3, 2]}),
-        Node("norm", "LRN", ("t",), ("n",), {"size": 3}),
-        Node("relu", "Relu", ("n",), ("r",)),
+        Node("product", "MatMul", ("image", "t"), ("p",)),
+        Node("relu", "Relu", ("p",), ("q",)),
+        Node("square", "MatMul", ("q", "q"), ("r",)),
     )
     spec = TensorSpec("image", (None, 3, 4, 4))
     graph = Graph("odd", nodes, (spec,), (TensorSpec("r", (None, 3, 4, 4)),), {})
     with pytest.raises(UnsupportedOperatorError) as caught:
         network(graph)
     assert [(name, op_type) for name, op_type, _ in caught.value.nodes] == [
-        ("turn", "Transpose"),
-        ("norm", "LRN"),
+        ("product", "MatMul"),
+        ("square", "MatMul"),
     ]
 
 
