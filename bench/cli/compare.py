@@ -63,7 +63,7 @@ def compare(
             help="Seconds of a cell's timed runs beyond which it gets no more than 3 of them; it "
             "is not run at all if one would take longer.",
         ),
-    ] = 3.0,
+    ] = 2.0,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds after which an engine counts as hanging.")
     ] = 180.0,
