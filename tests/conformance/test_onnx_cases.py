@@ -36,20 +36,20 @@ def gap(patterns: Mapping[str, str], case: Case) -> str | None:
 
 
 @pytest.mark.parametrize("case", all_cases(), ids=lambda case: f"{case.kind}-{case.name}")
-@pytest.mark.parametrize("engine", RUNNERS)
-def test_case(engine: str, case: Case) -> None:
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_case(runner: str, case: Case) -> None:
     reason = gap(IMPORT, case)
     if reason:
         with pytest.raises(CnnBenchError):
             graph_and_inputs(case)
         pytest.skip(reason)
     graph, inputs = graph_and_inputs(case)
-    reason = gap(ENGINES[engine], case)
+    reason = gap(ENGINES[runner], case)
     if reason:
         with pytest.raises(CnnBenchError):
-            RUNNERS[engine](graph, inputs)
+            RUNNERS[runner](graph, inputs)
         pytest.skip(reason)
-    outputs = RUNNERS[engine](graph, inputs)
+    outputs = RUNNERS[runner](graph, inputs)
     assert len(outputs) == len(case.outputs)
     for actual, expected in zip(outputs, case.outputs, strict=True):
         assert_close(actual, expected, rtol=case.rtol, atol=case.atol)

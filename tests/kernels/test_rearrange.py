@@ -38,7 +38,7 @@ def test_rearrange(
     shape, permutation, indices = generated
     x = normal(seed, 2, *shape)
     moved = x.transpose(0, *(axis + 1 for axis in permutation))
-    expected = moved[np.ix_(range(2), *indices)]
+    expected = moved[np.ix_(np.arange(2), *indices)]
     outside = np.zeros(expected.shape, bool)
     for axis, index in enumerate(indices, start=1):
         outside |= (index == -1).reshape(-1, *[1] * (len(indices) - axis))

@@ -57,8 +57,8 @@ def test_intermediate_tensors_come_out_beside_the_logits(fusion: str) -> None:
     [
         ("resnet20", (3, 32, 32)),
         ("squeezenet", (3, 224, 224)),
-        pytest.param("mobilenet_v2", (3, 224, 224), marks=pytest.mark.slow),
-        pytest.param("resnet18", (3, 224, 224), marks=pytest.mark.slow),
+        ("mobilenet_v2", (3, 224, 224)),
+        ("resnet18", (3, 224, 224)),
         pytest.param("resnet50", (3, 224, 224), marks=pytest.mark.slow),
     ],
 )

@@ -30,9 +30,13 @@ IMAGES = st.tuples(st.integers(1, 20), SIZES, SIZES)
 ROWS = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 
 
+Operator = tuple[str, Sequence[Any], dict[str, Any]]
+"""Its type, its inputs (names of tensors, and arrays for constants), its attributes."""
+
+
 def check(
     row: Sequence[int],
-    operators: Sequence[tuple[str, Sequence[str | np.ndarray], dict[str, Any]]],
+    operators: Sequence[Operator],
     seed: int,
     after_convolution: bool = False,
     tolerance: float = 0.0,
@@ -125,7 +129,7 @@ def test_concat(row: tuple[int, ...], data: st.DataObject, seed: int) -> None:
 def test_channel_shuffle(image: tuple[int, int, int], groups: int, seed: int) -> None:
     channels, height, width = image[0] * groups, *image[1:]
     apart = integers(0, groups, image[0], height, width)
-    operators = [
+    operators: list[Operator] = [
         ("Reshape", ["x", apart], {}),
         ("Transpose", ["0"], {"perm": [0, 2, 1, 3, 4]}),
         ("Reshape", ["1", integers(0, channels, height, width)], {}),
