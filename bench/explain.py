@@ -74,58 +74,81 @@ def _cpu_nanos(task: Task) -> int:
 def text(executable: Executable, analysis: Analysis | None) -> str:
     """The plan as Velox prints it, and a table of its kernel steps."""
     if analysis is None:
-        return f"{to_text(executable.plan)}\n{_table(executable.steps, None)}"
+        return f"{to_text(executable.plan)}\n{_work_table(executable.steps)}"
     stats, peak = analysis.stats, analysis.peak
     kernel_nanos = sum(step.nanoseconds for step in stats.steps)
     return "\n".join(
         [
             plan_with_stats(executable.plan, stats),
-            _table(stats.steps, peak),
+            _work_table(stats.steps),
+            "",
+            _time_table(stats.steps, peak),
             "",
             f"wall time {nanos_text(stats.wall_nanos)}, of which kernels "
             f"{nanos_text(kernel_nanos)} over all drivers; profiling changed "
             f"CPU time by {analysis.profiling_overhead:+.1%}",
             f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s (multiply-adds), "
-            f"{peak.gigabytes_per_second:.1f} GB/s (memory)",
+            f"{peak.gigabytes_per_second:.1f} GB/s (memory;",
+            "a share of the roofline above 100% is of data that stays in cache)",
         ]
     )
 
 
 _COLUMNS = ("step", "kernel", "output", "MFLOP", "kB in", "kB weights", "kB out", "FLOP/byte")
-_TIMED_COLUMNS = ("us", "share", "GFLOP/s", "roofline")
-_FIRST_NUMBER = 3
+_TIMED_COLUMNS = ("step", "kernel", "us/image", "share", "GFLOP/s", "roofline")
 
 
-def _table(steps: Sequence[StepStats], peak: MachinePeak | None) -> str:
-    """A line a kernel step, of one image; with `peak` the times of a profiled run too."""
+def _work_table(steps: Sequence[StepStats]) -> str:
+    """A line a kernel step: what it does and moves for one image."""
+    return _table(
+        _COLUMNS,
+        [
+            (
+                step.label,
+                step.kernel,
+                "x".join(map(str, step.output_shape)),
+                f"{step.operations / 1e6:.3f}",
+                f"{step.input_bytes / 1e3:.1f}",
+                f"{step.weight_bytes / 1e3:.1f}",
+                f"{step.output_bytes / 1e3:.1f}",
+                f"{step.intensity:.1f}",
+            )
+            for step in steps
+        ],
+        num_texts=3,
+    )
+
+
+def _time_table(steps: Sequence[StepStats], peak: MachinePeak) -> str:
+    """A line a kernel step: its time in a profiled run, and its share of the roofline."""
     total = sum(step.nanoseconds for step in steps)
-    rows: list[tuple[str, ...]] = [(*_COLUMNS, *(_TIMED_COLUMNS if peak else ()))]
-    for step in steps:
-        row: tuple[str, ...] = (
-            step.label,
-            step.kernel,
-            "x".join(map(str, step.output_shape)),
-            f"{step.operations / 1e6:.3f}",
-            f"{step.input_bytes / 1e3:.1f}",
-            f"{step.weight_bytes / 1e3:.1f}",
-            f"{step.output_bytes / 1e3:.1f}",
-            f"{step.intensity:.1f}",
-        )
-        if peak is not None:
-            row += (
+    return _table(
+        _TIMED_COLUMNS,
+        [
+            (
+                step.label,
+                step.kernel,
                 f"{step.nanoseconds / max(1, step.rows) / 1e3:.1f}",
                 f"{step.nanoseconds / max(1, total):.1%}",
                 f"{step.gflops:.1f}",
                 f"{roofline_share(step, peak):.0%}",
             )
-        rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            for step in steps
+        ],
+        num_texts=2,
+    )
+
+
+def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], num_texts: int) -> str:
+    """Columns two spaces apart, the first `num_texts` of them aligned left, figures right."""
+    lines = [heading, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if index < _FIRST_NUMBER else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if index < num_texts else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
-        for row in rows
+        for line in lines
     )
 
 
