@@ -54,7 +54,7 @@ class Kind:
 KINDS = {
     "winograd": Kind(
         "a task a step; 3x3 convolutions as Winograd's three projections",
-        algorithm="winograd F(2x2,3x3)",
+        algorithm="winograd F(2x2,3x3), in batches below 32 direct",
         layout="a column a channel and tile position; rows [tile y, tile x, image]",
         precision="float32",
         parallel=True,

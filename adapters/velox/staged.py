@@ -33,7 +33,7 @@ class Staged:
     """Any network of layers, for every number of images that it is asked for."""
 
     def __init__(self, network: Network, transformed: bool, threads: int) -> None:
-        """`transformed`: use Winograd's convolution where it applies."""
+        """`transformed`: use Winograd's convolution where it applies and pays."""
         self._network, self._transformed, self._threads = network, transformed, threads
         self._programs: dict[int, Program] = {}
         self._last: Program | None = None
@@ -43,7 +43,8 @@ class Staged:
         if images not in self._programs:
             if len(self._programs) == MAX_PROGRAMS:
                 self._programs.pop(next(iter(self._programs)))
-            program = Program(self._network, images, self._transformed, self._threads)
+            transformed = self._transformed and images >= winograd.MIN_IMAGES
+            program = Program(self._network, images, transformed, self._threads)
             self._programs[images] = program
 
     def run(self, images: np.ndarray) -> list[tuple[str, Task]]:

@@ -23,6 +23,9 @@ OUTPUTS = 2
 more calls on fewer rows: in batches of 32, F(3x3) took 1.4 and F(4x4) 1.7 times as long, and in
 batches of 128 no more than 8% less."""
 
+MIN_IMAGES = 32
+"""Smaller batches are faster direct: a batch of one took 513 ms, 296 direct."""
+
 FILTERS_PER_BATCH = 4
 """Filters computed by one batch of products. More save batches, each of which costs about 2 us a
 column; fewer keep the expression small, which Velox compiles for every run."""

@@ -27,10 +27,10 @@ def expected(graph: Graph, images: np.ndarray) -> np.ndarray:
 
 
 def two_batches(graph: Graph) -> list[np.ndarray]:
-    """Bytes for more than one vector of images, and one image of reals."""
+    """Enough bytes for Winograd's convolution and several chunks, and one image of reals."""
     shape = graph.inputs[0].shape[1:]
     random = np.random.default_rng(7)
-    pixels = random.integers(0, 256, (11, *shape), dtype=np.uint8)
+    pixels = random.integers(0, 256, (33, *shape), dtype=np.uint8)
     return [pixels, random.standard_normal((1, *shape)).astype(np.float32)]
 
 
@@ -74,6 +74,7 @@ def test_one_plan_refuses_what_it_cannot_say(configuration: str) -> None:
 @pytest.mark.parametrize("configuration", KINDS)
 def test_plain9_matches_the_reference(configuration: str) -> None:
     graph = models.build("plain9")
-    images = np.random.default_rng(3).integers(0, 256, (2, 3, 32, 32), dtype=np.uint8)
+    num_images = 32 if configuration == "winograd" else 2
+    images = np.random.default_rng(3).integers(0, 256, (num_images, 3, 32, 32), dtype=np.uint8)
     (result,) = velox_process.call(actions.infer, graph, [images], configuration)
     assert_close(result, expected(graph, images), rtol=1e-5, atol=1e-5)
