@@ -15,8 +15,8 @@ from adapters.velox.expressions import dot, linear_map, relu, total
 from adapters.velox.feature_map import Copy, FeatureMap, Geometry, copies
 from adapters.velox.layers import Convolution
 from adapters.velox.stage import Batch, Stage, row_ranges
-from adapters.velox.toom_cook import matrices
 from adapters.velox.vectors import constants, flat, numbered, row_vector
+from columnar_nn.kernels import toom_cook
 
 OUTPUTS = 2
 """Side of an output tile, F(2x2, 3x3). Larger tiles multiply less but have more positions, hence
@@ -63,7 +63,10 @@ def winograd_stages(
     targets: Sequence[FeatureMap],
 ) -> list[Stage]:
     """The three tasks of a convolution whose input is laid out by `winograd_geometry`."""
-    inverse, filter_transform, data = matrices(OUTPUTS, 3)
+    matrices = toom_cook.transform(OUTPUTS)
+    data, filter_transform, inverse = (
+        np.array(matrix, float) for matrix in (matrices.inputs, matrices.filters, matrices.outputs)
+    )
     num_filters, channels = layer.filters.shape[:2]
     grid = (_tiles(layer)[0], source.geometry.grid[1], source.images)
     weights = np.einsum("ia,kcab,jb->ijkc", filter_transform, layer.filters, filter_transform)
