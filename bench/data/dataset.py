@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from bench.data import cifar10, make_photo10, synthetic
-from columnar_nn.errors import UsageError
+from columnar_nn import tensor_column
+from columnar_nn.errors import InvalidModelError, UsageError
+from columnar_nn.graph import Graph, Shape
 
 PHOTO10 = Path(__file__).parent / "photo10"
 SYNTHETIC_ROWS = 10_000
@@ -25,7 +27,8 @@ class Dataset:
 
     `fingerprint` is the SHA-256, in hex, of the records in CIFAR-10's binary form, one after the
     other: for a single file, of the file. `label_counts[i]` rows have the label i, whose name is
-    `classes[i]`. `records()` starts a pass over them: blocks uint8 [n, 3073].
+    `classes[i]`. `records()` starts a pass over them: blocks uint8 [n, 3073]. `image_shape` is
+    that of the images given out, C x H x W.
     """
 
     name: str
@@ -34,6 +37,30 @@ class Dataset:
     label_counts: tuple[int, ...]
     fingerprint: str
     records: Callable[[], Iterator[np.ndarray]]
+    image_shape: tuple[int, int, int] = cifar10.IMAGE_SHAPE
+
+    def fitted_to(self, graph: Graph) -> Dataset:
+        """The same images in the shape that the network takes (see `resize`), which the name tells.
+
+        Raises InvalidModelError unless its one input is [N, C, H, W], C, H and W known.
+        """
+        match [spec.shape for spec in graph.inputs]:
+            case [(_, int(channels), int(height), int(width))]:
+                shape = (channels, height, width)
+            case shapes:
+                raise InvalidModelError(
+                    f"{graph.name} takes {', '.join(map(_shape_text, shapes))}, but data sets hold "
+                    "images: export it with one input [N, C, H, W] whose C, H and W are fixed"
+                )
+        if shape == self.image_shape:
+            return self
+        return replace(self, name=f"{self.name} at {_shape_text(shape)}", image_shape=shape)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """cifar10.SCHEMA with the images' shape."""
+        image = pa.field("image", tensor_column.tensor_type("uint8", self.image_shape))
+        return cifar10.SCHEMA.set(cifar10.SCHEMA.get_field_index("image"), image)
 
     @property
     def num_bytes(self) -> int:
@@ -41,12 +68,18 @@ class Dataset:
         return self.num_rows * cifar10.RECORD_BYTES
 
     def batches(self, num_samples: int, batch_size: int) -> Iterator[pa.RecordBatch]:
-        """`num_samples` rows of cifar10.SCHEMA in batches of `batch_size`, the last smaller.
+        """`num_samples` rows of `schema` in batches of `batch_size`, the last smaller.
 
         After the last row of the set comes its first one again, while ids go on counting: the row
         with id i is row i modulo `num_rows` of the set. One batch is held at a time.
         """
-        return cifar10.to_batches(self._cycle(), batch_size, num_samples)
+        batches = cifar10.to_batches(self._cycle(), batch_size, num_samples)
+        return batches if self.image_shape == cifar10.IMAGE_SHAPE else map(self._resized, batches)
+
+    def _resized(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        images = resize(tensor_column.to_numpy(batch.column("image")), self.image_shape)
+        columns = [batch.column("id"), batch.column("label"), tensor_column.from_numpy(images)]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _cycle(self) -> Iterator[np.ndarray]:
         while True:
@@ -76,11 +109,29 @@ def open_dataset(spec: str, samples: int | None = None, split: str = "test") -> 
     return _scan(Path(spec).name, cifar10.class_names(spec), records)
 
 
+def resize(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Images [n, C, H, W] in another C x H x W: every pixel the nearest one's exact values.
+
+    Channel c is channel c modulo the C there are.
+    """
+    channels, height, width = images.shape[1:]
+    plane = np.arange(shape[0]) % channels
+    row, column = (
+        (2 * np.arange(new) + 1) * old // (2 * new)  # by the pixels' centres
+        for new, old in zip(shape[1:], (height, width), strict=True)
+    )
+    return np.ascontiguousarray(images[:, plane][:, :, row][..., column])
+
+
 def write_ipc(dataset: Dataset, num_samples: int, batch_size: int, path: str | Path) -> None:
     """Writes `dataset.batches(...)` as an Arrow IPC file, which readers can map into memory."""
-    with pa.ipc.new_file(str(path), cifar10.SCHEMA) as writer:
+    with pa.ipc.new_file(str(path), dataset.schema) as writer:
         for batch in dataset.batches(num_samples, batch_size):
             writer.write_batch(batch)
+
+
+def _shape_text(shape: Shape) -> str:
+    return "x".join("?" if size is None else str(size) for size in shape)
 
 
 def _scan(

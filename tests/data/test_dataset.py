@@ -9,8 +9,9 @@ import pytest
 from cifar10_files import RECORD_BYTES, records, split_files, write_archive, write_folder
 
 from bench.data.dataset import PHOTO10, open_dataset, write_ipc
-from columnar_nn import tensor_column
-from columnar_nn.errors import InvalidDataError, UsageError
+from columnar_nn import models, tensor_column
+from columnar_nn.errors import InvalidDataError, InvalidModelError, UsageError
+from columnar_nn.graph import Graph, Shape, TensorSpec
 
 
 def images(batches: list[pa.RecordBatch]) -> np.ndarray:
@@ -101,6 +102,51 @@ def test_synthetic_classes_can_be_told_apart() -> None:
     unseen = images([test])[1000:].reshape(200, -1).astype(np.float64)
     nearest = ((unseen[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
     assert (nearest == test.column("label").to_numpy()[1000:]).mean() > 0.95
+
+
+def network_taking(*shapes: Shape) -> Graph:
+    inputs = tuple(TensorSpec(f"input{index}", shape) for index, shape in enumerate(shapes))
+    return Graph("some_network", (), inputs, (), {})
+
+
+@pytest.mark.parametrize("size", [(224, 224), (64, 48), (20, 33), (1, 1)])
+def test_images_take_the_size_of_the_network(size: tuple[int, int]) -> None:
+    torch = pytest.importorskip("torch")
+    dataset = open_dataset("photo10")
+    resized = dataset.fitted_to(network_taking((None, 3, *size)))
+    assert resized.name == f"photo10 at 3x{size[0]}x{size[1]}"
+    assert resized.fingerprint == dataset.fingerprint
+    original, made = (list(data.batches(5, 3)) for data in (dataset, resized))
+    assert {batch.schema for batch in made} == {resized.schema}
+    for column in ("id", "label"):
+        assert [b.column(column) for b in made] == [b.column(column) for b in original]
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(images(original)), size, mode="nearest-exact"
+    )
+    assert np.array_equal(images(made), expected.numpy())
+
+
+def test_other_numbers_of_channels_repeat_the_colours() -> None:
+    dataset = open_dataset("photo10")
+    grey, five = (dataset.fitted_to(network_taking((None, c, 32, 32))) for c in (1, 5))
+    original = images(list(dataset.batches(4, 4)))
+    assert np.array_equal(images(list(grey.batches(4, 4))), original[:, :1])
+    assert np.array_equal(images(list(five.batches(4, 4))), original[:, [0, 1, 2, 0, 1]])
+
+
+def test_a_network_of_the_data_s_own_size_gets_the_data_itself() -> None:
+    dataset = open_dataset("photo10")
+    assert dataset.fitted_to(models.build("plain9")) is dataset
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [[(None, 3, None, None)], [(None, 10)], [(None, 3, 8, 8), (None, 3, 8, 8)]],
+    ids=["size unknown", "no image", "two inputs"],
+)
+def test_networks_that_do_not_take_an_image_are_refused(shapes: list[Shape]) -> None:
+    with pytest.raises(InvalidModelError, match=r"some_network takes .* one input"):
+        open_dataset("photo10").fitted_to(network_taking(*shapes))
 
 
 def test_wrong_specs_are_named(tmp_path: Path) -> None:
