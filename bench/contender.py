@@ -191,15 +191,12 @@ class Contender:
         """One command; the worker runs only while it is being answered."""
         if self._worker is None:
             raise self._failure
-        self._worker.resume()
         try:
-            reply = self._worker.request(command, self._limits.timeout, **arguments)
+            reply = self._worker.request_then_pause(command, self._limits.timeout, **arguments)
         except WorkerError as error:
             self._failure = error
             self._log = self._worker.log_tail()
             raise
-        finally:
-            self._worker.pause()
         self._peak_rss = max(self._peak_rss, reply["peak_rss_bytes"])
         return reply
 

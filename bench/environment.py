@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import psutil
 
 from bench import cpus
+from bench.data.dataset import Dataset
+from columnar_nn.graph import Graph
 
 PACKAGES = (
     "cnn-bench",
@@ -32,6 +35,26 @@ SIMD_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_
 
 _CPU_FOLDER = Path("/sys/devices/system/cpu")
 _MAX_IDLE_LOAD = 0.5
+
+
+def context(
+    settings: Mapping[str, Any], graph: Graph, dataset: Dataset, chosen: tuple[int, ...]
+) -> dict[str, Any]:
+    """What a result says of how it came about: `settings`, network, data, machine, software.
+
+    `chosen` are the CPUs that are measured on.
+    """
+    return {
+        **describe(),
+        "settings": dict(settings),
+        "model": {"name": graph.name, "parameters": graph.num_parameters()},
+        "data": {
+            "name": dataset.name,
+            "rows": dataset.num_rows,
+            "fingerprint": dataset.fingerprint,
+        },
+        "warnings": warnings(chosen),
+    }
 
 
 def describe() -> dict[str, Any]:

@@ -129,6 +129,14 @@ class WorkerProcess:
             raise WorkerError(reply["failure"], reply["reason"], fatal=False)
         return reply
 
+    def request_then_pause(self, command: str, timeout: float, **arguments: Any) -> dict[str, Any]:
+        """`request` of a worker that is stopped at all other times, so that its peers can run."""
+        self.resume()
+        try:
+            return self.request(command, timeout, **arguments)
+        finally:
+            self.pause()
+
     def pause(self) -> None:
         """Stops the whole process group, so that no idle thread pool spins beside a peer's run."""
         self._signal_group(signal.SIGSTOP)

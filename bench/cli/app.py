@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module, metadata
@@ -44,6 +45,8 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1 or bool(os.environ.get(DEBUG_VARIABLE))
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"
+    # A killed command ends its workers and keeps its results as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = _application()(arguments, prog_name="cnn-bench", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -70,6 +73,8 @@ def _line(error: Exception) -> str:
         command = context.command_path if context else "cnn-bench"
         return f"{error.format_message()} (see {command} --help)"
     text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:  # a full disk, a file that may not be read
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return f"{type(error).__name__}: {text} (this is a bug: run again with --debug)"
 
 

@@ -16,7 +16,7 @@ from bench.data import make_photo10
 from bench.data.dataset import Dataset, open_dataset
 from columnar_nn.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 SpecArgument = Annotated[
     str, typer.Argument(help="photo10, synthetic, or a CIFAR-10 folder, .bin file or .tar.gz.")

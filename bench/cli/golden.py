@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from bench.cli import terminal
+from bench.cli.options import (
+    AlgorithmOption,
+    BatchSizeOption,
+    DataOption,
+    EngineOption,
+    JsonOption,
+    ModelOption,
+    ThreadsOption,
+    TimeoutOption,
+    writable,
+)
 from bench.data.dataset import open_dataset
 from bench.golden import bisect as bisection
 from bench.golden import checks, record, report, tap_selection
@@ -20,32 +30,21 @@ from bench.golden.engine import EngineOptions, parse_backend
 from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing
 from columnar_nn import models
-from columnar_nn.errors import UsageError
-
-ALGORITHMS = ("auto", "direct", "winograd")
 
 app = typer.Typer(
     help="Prove that an engine computes what it did, or find the first operator where not.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
 )
 
 BundleArgument = Annotated[Path, typer.Argument(help="Folder of a golden bundle.")]
-BackendOption = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME[:CONFIGURATION]", help="An engine, or the dotted path of a Backend class."
-    ),
-]
 TapsOption = Annotated[
     str,
     typer.Option(
         help='"all", "outputs" or names of tensors, separated by commas. An engine asked for '
         "inner tensors computes them at operator boundaries; outputs leaves its fusion alone."
     ),
-]
-AlgorithmOption = Annotated[
-    str, typer.Option(help="Convolution in the columnar engine: auto, direct or winograd.")
 ]
 RtolOption = Annotated[
     list[str] | None,
@@ -65,28 +64,19 @@ CheckOption = Annotated[
 FailFastOption = Annotated[
     bool, typer.Option("--fail-fast", help="Stop at the first batch with a wrong tensor.")
 ]
-BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images in an engine's batch.")]
-ThreadsOption = Annotated[
-    int | None, typer.Option(help="Threads, each pinned to a CPU. [default: all physical cores]")
-]
-TimeoutOption = Annotated[
-    float, typer.Option(min=0.1, help="Seconds after which an engine counts as hanging.")
-]
-JsonOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything as JSON.")]
 JunitOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, one test case a tensor.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write JUnit XML, one test case a tensor.", callback=writable
+    ),
 ]
 
 
 @app.command()
 def create(
     out: Annotated[Path, typer.Argument(help="The new bundle's folder; must not exist.")],
-    model: Annotated[
-        str, typer.Option(help="Name of a network, or the path of an ONNX file.")
-    ] = "plain9",
-    data: Annotated[
-        str, typer.Option(help="photo10, synthetic, or the path of CIFAR-10 binary files.")
-    ] = "photo10",
+    model: ModelOption = "plain9",
+    data: DataOption = "photo10",
     count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 2,
     taps: Annotated[
         str, typer.Option(help='"all", "outputs" or names of tensors, separated by commas.')
@@ -94,15 +84,17 @@ def create(
 ) -> None:
     """Create a bundle with the float64 reference; the same inputs give the same bytes."""
     request = Creation(_portable(model), _portable(data), count, tap_selection.parse(taps))
-    manifest = creation.create(out, models.resolve(model), open_dataset(data, count), request)
-    report.show_creation(manifest, str(out), _console())
+    graph = models.resolve(model)
+    dataset = open_dataset(data, count).fitted_to(graph)
+    manifest = creation.create(out, graph, dataset, request)
+    report.show_creation(manifest, str(out), terminal.output())
 
 
 @app.command()
 def verify(
     bundle: BundleArgument,
     *,
-    backend: BackendOption,
+    backend: EngineOption,
     algorithm: AlgorithmOption = "auto",
     taps: TapsOption = tap_selection.ALL,
     rtol: RtolOption = None,
@@ -114,7 +106,11 @@ def verify(
     timeout: TimeoutOption = 180.0,
     save: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the engine's tensors as an Arrow IPC stream."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the engine's tensors as an Arrow IPC stream.",
+            callback=writable,
+        ),
     ] = None,
     json: JsonOption = None,
     junit: JunitOption = None,
@@ -125,12 +121,9 @@ def verify(
     refused bundle, or an engine that is not installed.
     """
     comparing = _comparing(taps, rtol, atol, check, fail_fast)
-    _need_folder("--json", json)
-    _need_folder("--junit", junit)
-    _need_folder("--save", save)
     options = _options(backend, algorithm, threads, batch_size, timeout)
     outcome = verification.verify(open_bundle(bundle), options, comparing, save)
-    report.show_verification(outcome, _console())
+    report.show_verification(outcome, terminal.output())
     _write(outcome, json, junit)
     raise typer.Exit(outcome.exit_code())
 
@@ -149,11 +142,9 @@ def diff(
 ) -> None:
     """Compare two bundles, or two files of saved tensors, or one of each."""
     comparing = _comparing(tap_selection.ALL, rtol, atol, check, fail_fast)
-    _need_folder("--json", json)
-    _need_folder("--junit", junit)
     sides = differences.open_side(left), differences.open_side(right)
     outcome = differences.diff(*sides, comparing)
-    report.show_verification(outcome, _console())
+    report.show_verification(outcome, terminal.output())
     _write(outcome, json, junit)
     raise typer.Exit(outcome.exit_code())
 
@@ -162,7 +153,7 @@ def diff(
 def bisect(
     bundle: BundleArgument,
     *,
-    backend: BackendOption,
+    backend: EngineOption,
     algorithm: AlgorithmOption = "auto",
     rtol: RtolOption = None,
     atol: AtolOption = None,
@@ -174,10 +165,9 @@ def bisect(
 ) -> None:
     """Feed each operator its golden input alone: its own error beside the inherited one."""
     comparing = _comparing(tap_selection.ALL, rtol, atol, check, fail_fast=False)
-    _need_folder("--json", json)
     options = _options(backend, algorithm, threads, batch_size, timeout)
     outcome = bisection.bisect(open_bundle(bundle), options, comparing)
-    report.show_bisection(outcome, _console())
+    report.show_bisection(outcome, terminal.output())
     _write(outcome, json, None)
     raise typer.Exit(outcome.exit_code())
 
@@ -192,8 +182,6 @@ def _comparing(
 def _options(
     backend: str, algorithm: str, threads: int | None, batch_size: int, timeout: float
 ) -> EngineOptions:
-    if algorithm not in ALGORITHMS:
-        raise UsageError(f"--algorithm {algorithm!r}: choose from {', '.join(ALGORITHMS)}")
     name, configuration = parse_backend(backend)
     return EngineOptions(name, configuration, algorithm, threads, batch_size, timeout)
 
@@ -203,12 +191,6 @@ def _portable(name_or_path: str) -> str:
     return Path(name_or_path).name
 
 
-def _need_folder(option: str, file: Path | None) -> None:
-    """Refuses a file that could not be written, before any work is done for it."""
-    if file is not None and not file.absolute().parent.is_dir():
-        raise UsageError(f"{option} {file}: there is no folder {file.absolute().parent}")
-
-
 def _write(
     outcome: verification.Verification | bisection.Bisection, json: Path | None, junit: Path | None
 ) -> None:
@@ -216,7 +198,3 @@ def _write(
         json.write_text(record.to_json(outcome), encoding="utf-8")
     if junit is not None and isinstance(outcome, verification.Verification):
         junit.write_text(record.to_junit(outcome), encoding="utf-8")
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else report.WIDTH)

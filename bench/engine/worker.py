@@ -24,11 +24,7 @@ class EngineWorker:
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """A command of EngineSession and its reply; raises WorkerError."""
-        self._process.resume()
-        try:
-            return self._process.request(command, self._timeout, **arguments)
-        finally:
-            self._process.pause()
+        return self._process.request_then_pause(command, self._timeout, **arguments)
 
     def start(self, setup: Setup, configuration: str, threads: int = 1) -> dict[str, Any]:
         """Builds the engine and runs one image; the parts of the start in seconds."""

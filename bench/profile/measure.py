@@ -173,11 +173,7 @@ class _Engine:
     def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         if self._worker is None:
             raise WorkerError(CRASHED, "the worker was not started", fatal=True)
-        self._worker.resume()
-        try:
-            return self._worker.request(command, self._options.timeout, **arguments)
-        finally:
-            self._worker.pause()
+        return self._worker.request_then_pause(command, self._options.timeout, **arguments)
 
 
 DEFAULT_BACKENDS: Sequence[str] = (

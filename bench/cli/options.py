@@ -1,0 +1,97 @@
+"""The options that several commands share: each is worded, and its value checked, once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from columnar_nn import models
+from columnar_nn.errors import UsageError
+
+ALGORITHMS = ("auto", "direct", "winograd")
+
+_MODELS = f"{', '.join(models.BUILDERS)}, or the path of an .onnx file."
+_NAME = "NAME[:CONFIGURATION]"
+
+
+def one_of(choices: Sequence[str]) -> Callable[[typer.CallbackParam, str], str]:
+    """A callback that refuses any other value; it raises UsageError."""
+
+    def check(parameter: typer.CallbackParam, value: str) -> str:
+        if value not in choices:
+            raise UsageError(f"{_name(parameter)} {value!r}: choose from {', '.join(choices)}")
+        return value
+
+    return check
+
+
+def writable(parameter: typer.CallbackParam, file: Path | None) -> Path | None:
+    """A callback that refuses a file that could not be written, before any work is done for it."""
+    if file is None:
+        return None
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"{_name(parameter)} {file}: there is no folder {folder}")
+    if file.is_dir():
+        raise UsageError(f"{_name(parameter)} {file}: this is a folder; name a file in it")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{_name(parameter)} {file}: folder {folder} may not be written to")
+    return file
+
+
+def _name(parameter: typer.CallbackParam) -> str:
+    return str(parameter.opts[0])
+
+
+ModelArgument = Annotated[str, typer.Argument(help=_MODELS)]
+ModelOption = Annotated[str, typer.Option(help=_MODELS)]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        help="photo10, synthetic, or CIFAR-10 in its binary format: folder, file, archive."
+    ),
+]
+EngineOption = Annotated[
+    str, typer.Option(metavar=_NAME, help="An engine, or the dotted path of a Backend class.")
+]
+EnginesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar=_NAME,
+        help="An engine, repeatable; its default and best configuration unless one is named.",
+        show_default="every engine",
+    ),
+]
+AlgorithmOption = Annotated[
+    str,
+    typer.Option(
+        help=f"Convolution in the columnar engine: {', '.join(ALGORITHMS)}.",
+        callback=one_of(ALGORITHMS),
+    ),
+]
+BatchSizeOption = Annotated[
+    int, typer.Option(min=1, help="Images in a batch; fewer images make one batch.")
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(help="Threads, each pinned to a CPU.", show_default="all physical cores"),
+]
+OneThreadOption = Annotated[int, typer.Option(help="Threads, each pinned to a CPU.")]
+RunsOption = Annotated[int, typer.Option(min=1, help="Timed runs of a cell, at least.")]
+MinTimeOption = Annotated[
+    float, typer.Option(min=0, help="Seconds of timed runs of a cell, at least.")
+]
+TimeoutOption = Annotated[
+    float, typer.Option(min=0.1, help="Seconds after which an engine counts as hanging.")
+]
+SeedOption = Annotated[
+    int | None, typer.Option(help="Of the random order of measurements.", show_default="a new one")
+]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write everything as JSON.", callback=writable),
+]
