@@ -12,6 +12,7 @@ import pyarrow as pa
 from bench.machine_peak import MachinePeak, measure
 from columnar_nn import tensor_column
 from columnar_nn.graph import Graph
+from columnar_nn.kernels.placement import Placement
 from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan import PlanNode, nodes
 from columnar_nn.plan_builder import PlanBuilder
@@ -74,13 +75,13 @@ def _cpu_nanos(task: Task) -> int:
 def text(executable: Executable, analysis: Analysis | None) -> str:
     """The plan as Velox prints it, and a table of its kernel steps."""
     if analysis is None:
-        return f"{to_text(executable.plan)}\n{_work_table(executable.steps)}"
+        return f"{to_text(executable.plan)}\n{_work(executable.steps, executable.placements)}"
     stats, peak = analysis.stats, analysis.peak
     kernel_nanos = sum(step.nanoseconds for step in stats.steps)
     return "\n".join(
         [
             plan_with_stats(executable.plan, stats),
-            _work_table(stats.steps),
+            _work(stats.steps, executable.placements),
             "",
             _time_table(stats.steps, peak),
             "",
@@ -98,9 +99,9 @@ _COLUMNS = ("step", "kernel", "output", "MFLOP", "kB in", "kB weights", "kB out"
 _TIMED_COLUMNS = ("step", "kernel", "us/image", "share", "GFLOP/s", "roofline")
 
 
-def _work_table(steps: Sequence[StepStats]) -> str:
-    """A line a kernel step: what it does and moves for one image."""
-    return _table(
+def _work(steps: Sequence[StepStats], placements: Sequence[Placement]) -> str:
+    """A line a kernel step: what it does and moves for one image; then the memory they share."""
+    table = _table(
         _COLUMNS,
         [
             (
@@ -116,6 +117,13 @@ def _work_table(steps: Sequence[StepStats]) -> str:
             for step in steps
         ],
         num_texts=3,
+    )
+    placed = sum(placement.num_bytes for placement in placements) / 1e3
+    least = sum(placement.least_bytes for placement in placements) / 1e3
+    unshared = sum(placement.unshared_bytes for placement in placements) / 1e3
+    return (
+        f"{table}\n\npeak activation memory of an image: {placed:.1f} kB; at least {least:.1f} kB "
+        f"live at once; {unshared:.1f} kB if none shared"
     )
 
 

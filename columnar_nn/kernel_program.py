@@ -19,6 +19,7 @@ from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import row_size, tensor_shape
 from columnar_nn.kernels import Layout, Program, Team
 from columnar_nn.kernels.layout import Kind
+from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
 from columnar_nn.stats import StepStats
 
@@ -72,6 +73,11 @@ class KernelProgram:
             self._most_rows = max(1, SCRATCH_BYTES // self._image_bytes)
         self._team: Team | None = None
         self.steps = tuple(_step_stats(assembly))
+
+    @property
+    def placement(self) -> Placement:
+        """Where the intermediate values of an image lie."""
+        return self._program.placement
 
     def prepare(self) -> None:
         """Loads every kernel from the cache, compiling those that it lacks."""

@@ -22,6 +22,7 @@ from columnar_nn import rewrites
 from columnar_nn.driver import Driver, Progress
 from columnar_nn.expressions import FieldReference
 from columnar_nn.kernel_program import IdleThreads
+from columnar_nn.kernels.placement import Placement
 from columnar_nn.operators import aggregation
 from columnar_nn.operators.aggregation import HashAggregation
 from columnar_nn.operators.base import Operator
@@ -88,6 +89,12 @@ class Executable:
             for node_id, projection in self._projections.items()
             for step in projection.steps
         )
+
+    @property
+    def placements(self) -> tuple[Placement, ...]:
+        """Where each kernel program of a ProjectNode keeps an image's intermediate tensors."""
+        projections = self._projections.values()
+        return tuple(p.placement for projection in projections for p in projection.programs)
 
     def run(
         self,

@@ -14,6 +14,7 @@ import numpy as np
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, address, aligned
+from columnar_nn.kernels.placement import Buffer, Placement, place
 
 Order = Literal["image", "step"]
 
@@ -61,8 +62,7 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     layouts: dict[int, Layout] = field(init=False)
-    _offsets: dict[int, int] = field(init=False)
-    _image_bytes: int = field(init=False)
+    placement: Placement = field(init=False)
     _threads: threading.local = field(init=False, default_factory=threading.local)
 
     def __post_init__(self) -> None:
@@ -86,15 +86,23 @@ class Program:
             written.add(step.output)
         if not written.issuperset(self.outputs):
             raise InvalidPlanError(f"nothing writes an output of {self.outputs}")
-        offsets, image_bytes = _place(self.steps, self.inputs, self.outputs, layouts)
         object.__setattr__(self, "layouts", layouts)
-        object.__setattr__(self, "_offsets", offsets)
-        object.__setattr__(self, "_image_bytes", image_bytes)
+        object.__setattr__(self, "placement", place(self._inner_buffers()))
+
+    def _inner_buffers(self) -> dict[int, Buffer]:
+        """One image's tensors that neither come from outside nor go there, by buffer number."""
+        outside = {*self.inputs, *self.outputs}
+        buffers: dict[int, Buffer] = {}
+        for index, step in enumerate(self.steps):
+            for number in {*step.inputs, step.output} - outside:
+                first = buffers[number].first if number in buffers else index
+                buffers[number] = Buffer(_image_stride(self.layouts[number]), first, index)
+        return buffers
 
     def scratch_bytes(self, order: Order, rows: int) -> int:
         """Bytes a thread holds to run `rows` rows: intermediate buffers and kernel scratch."""
         images = rows if order == "step" else 1
-        return self._image_bytes * images + self._kernel_scratch_bytes
+        return self.placement.num_bytes * images + self._kernel_scratch_bytes
 
     @property
     def _kernel_scratch_bytes(self) -> int:
@@ -122,7 +130,7 @@ class Program:
 
     def team(self, parts: int) -> Team:
         """Memory for `parts` threads that share the work of every image."""
-        arena = aligned(self._image_bytes)
+        arena = aligned(self.placement.num_bytes)
         counter = aligned(64).view(np.int64)
         members = []
         for part in range(parts):
@@ -176,7 +184,7 @@ class Program:
         kept: dict[str, _Memory] = self._threads.__dict__
         memory = kept.get(order)
         if memory is None or (order == "step" and memory.rows < rows):
-            arena = aligned(self._image_bytes * (rows if order == "step" else 1))
+            arena = aligned(self.placement.num_bytes * (rows if order == "step" else 1))
             memory = kept[order] = self._allocate(order, rows, arena)
         return memory
 
@@ -198,7 +206,8 @@ class Program:
                 if number in outside:
                     table[entry + 2 * slot + 1] = self.layouts[number].num_bytes
                 else:
-                    table[entry + 2 * slot] = address(arena) + self._offsets[number] * images
+                    offset = self.placement.offsets[number] * images
+                    table[entry + 2 * slot] = address(arena) + offset
                     stride = _image_stride(self.layouts[number]) if order == "step" else 0
                     table[entry + 2 * slot + 1] = stride
         return _Memory(table, rows, arena, scratch)
@@ -231,35 +240,3 @@ class Team:
 
 def _image_stride(layout: Layout) -> int:
     return -(-layout.num_bytes // 64) * 64
-
-
-def _place(
-    steps: Sequence[Step],
-    inputs: Sequence[int],
-    outputs: Sequence[int],
-    layouts: dict[int, Layout],
-) -> tuple[dict[int, int], int]:
-    """Byte offsets of the inner buffers, sharing memory where lifetimes do not meet; the total."""
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for index, step in enumerate(steps):
-        first.setdefault(step.output, index)
-        for number in (*step.inputs, step.output):
-            last[number] = index
-    placed: list[tuple[int, int, int]] = []  # (offset, end, last step) of live buffers
-    offsets: dict[int, int] = {}
-    total = 0
-    for number in sorted(first, key=first.__getitem__):
-        if number in inputs or number in outputs:
-            continue
-        size = _image_stride(layouts[number])
-        placed = sorted(entry for entry in placed if entry[2] >= first[number])
-        offset = 0
-        for start, end, _ in placed:
-            if offset + size <= start:
-                break
-            offset = max(offset, end)
-        placed.append((offset, offset + size, last[number]))
-        offsets[number] = offset
-        total = max(total, offset + size)
-    return offsets, total

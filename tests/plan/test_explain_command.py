@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,23 @@ def test_the_plan_and_the_work_of_every_layer() -> None:
     lines = output("plain9").splitlines()
     assert lines[0].startswith("-- Project[1][expressions: (logits:ARRAY<REAL>, pipeline(dense_")
     assert lines[1] == "  -- TableScan[0][table: arrow_table] -> image:ARRAY<TINYINT>"
-    steps = [line.split()[0] for line in lines[4:]]
+    steps = [line.split()[0] for line in lines[4:-2]]
     assert steps == ["pixels_to_float", *(f"conv{i}+relu{i}" for i in range(1, 8)), "dense"]
     assert "us" not in lines[3]
+
+
+def test_the_peak_activation_memory_of_a_chain_is_that_of_two_neighbours() -> None:
+    line = output("plain9").splitlines()[-1]
+    sizes = [4 * 3 * 32 * 32]
+    for layer in layers(models.build("plain9")):
+        if layer.op_type == "Conv":
+            _, channels, height, width = (dimension or 1 for dimension in layer.output_shape)
+            sizes.append(4 * -(-channels // 16) * 16 * height * width)
+    peak = max(left + right for left, right in pairwise(sizes)) / 1e3
+    assert line == (
+        f"peak activation memory of an image: {peak:.1f} kB; at least {peak:.1f} kB live at once; "
+        f"{sum(sizes) / 1e3:.1f} kB if none shared"
+    )
 
 
 def test_operations_agree_with_the_layer_table() -> None:
