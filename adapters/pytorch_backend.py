@@ -158,7 +158,8 @@ def _torchscript(module: Any, example: Any) -> tuple[Any, list[str]]:
     with warnings.catch_warnings(), torch.inference_mode():
         # Deprecated in favour of torch.compile, and still the fastest form here.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
-        traced = torch.jit.trace(module, example)
+        # Outputs are checked against the reference: to trace again takes as long as 3 batches.
+        traced = torch.jit.trace(module, example, check_trace=False)
         optimized = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
         clamps = [
             clamp

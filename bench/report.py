@@ -50,7 +50,7 @@ def _show_heading(result: Result, console: Console) -> None:
     settings, model, data = context["settings"], context["model"], context["data"]
     console.print(
         f"[bold]{escape(model['name'])}[/] ({model['parameters']:,} parameters) on "
-        f"[bold]{escape(data['name'])}[/] ({data['rows']:,} images), in batches of up to "
+        f"[bold]{escape(data['name'])}[/] ({_images(data['rows'])}), in batches of up to "
         f"{settings['batch_size']}, {_count(settings['threads'], 'thread')}",
         highlight=False,
     )

@@ -64,10 +64,11 @@ def compare(
     out. Exit status: 0 all outputs agree with the reference, 1 one does not or an engine
     failed, 2 wrong usage.
     """
+    counts = cells.parse_samples(samples)
     options = Options(
         selections=cells.select(backend or ()),
-        samples=cells.parse_samples(samples),
-        batch_size=batch_size,
+        samples=counts,
+        batch_size=min(batch_size, max(counts)),
         algorithm=algorithm,
         cpus=cpus.choose(threads),
         limits=Limits(runs, min_time, budget, timeout),

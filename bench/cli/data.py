@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 
+from bench.cli import terminal
 from bench.data import fetch as fetching
 from bench.data import make_photo10
 from bench.data.dataset import Dataset, open_dataset
+from bench.table_style import print_table, table
 from columnar_nn.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -94,16 +96,13 @@ def _facts(dataset: Dataset) -> dict[str, object]:
 
 
 def _show(dataset: Dataset) -> None:
-    console = Console()
-    summary = Table(show_header=False, box=None)
-    summary.add_row("name", dataset.name)
-    summary.add_row("rows", f"{dataset.num_rows:,}")
-    summary.add_row("classes", str(len(dataset.classes)))
-    summary.add_row("bytes", f"{dataset.num_bytes:,}")
-    summary.add_row("sha256", dataset.fingerprint)
-    console.print(summary)
-    labels = Table("label", "class", "rows", "")
-    most = max(dataset.label_counts)
+    console = terminal.output()
+    console.print(
+        f"[bold]{escape(dataset.name)}[/]: {dataset.num_rows:,} images, {dataset.num_bytes:,} bytes"
+        f"\nSHA-256 {dataset.fingerprint}\n",
+        highlight=False,
+    )
+    labels = table("class", "label", "images", "share")
     for label, (name, count) in enumerate(zip(dataset.classes, dataset.label_counts, strict=True)):
-        labels.add_row(str(label), name, f"{count:,}", "█" * round(20 * count / most))
-    console.print(labels)
+        labels.add_row(escape(name), str(label), f"{count:,}", f"{count / dataset.num_rows:.1%}")
+    print_table(console, labels)

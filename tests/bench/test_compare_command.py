@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from columnar_nn import onnx_io
+from columnar_nn.networks.builder import NetworkBuilder
 
 FAKE = "fake_backends.FakeBackend"
 MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()"]
@@ -160,3 +161,18 @@ def test_an_interrupted_run_keeps_its_results_and_leaves_no_process(
     assert not json.loads(path.read_text())["complete"]
     assert workers
     assert not any(worker.is_running() for worker in workers)
+
+
+def test_a_network_gets_the_data_in_the_size_it_takes(inputs: list[str], tmp_path: Path) -> None:
+    network = NetworkBuilder("grey", (1, 20, 24))
+    pooled = network.global_average_pool("pool", network.conv("conv", "image", 8, 3, bias=True))
+    logits = network.dense("dense", network.flatten("flatten", pooled), 10, output="logits")
+    file = tmp_path / "grey.onnx"
+    onnx_io.save(network.graph(logits), file)
+    backends = ["--backend", "columnar", "--backend", "reference"]
+    options = ["--samples", "3", "--runs", "1", "--min-time", "0", *backends]
+    done = cnn_bench("compare", *inputs, "--model", str(file), *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "grey (170 parameters) on images.bin at 1x20x24 (10 images), in batches of up to 3" in (
+        done.stdout
+    )
