@@ -64,7 +64,7 @@ def _fitting(operands: Operands, constant: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(whole)
 
 
-def _broadcast(operands: Operands, index: int, value: Expression) -> Expression:
+def broadcast(operands: Operands, index: int, value: Expression) -> Expression:
     """A computed input in the shape of the result."""
     (result,) = SHAPE_RULES[operands.node.op_type](operands)
     shape = operands.shape(index)
@@ -90,7 +90,7 @@ def _arithmetic(operation: str) -> Rule:
         given = right if left is None else left
         assert given is not None
         constant = _fitting(operands, given)
-        tensor = [_broadcast(operands, _computed(operands), inputs[0])]
+        tensor = [broadcast(operands, _computed(operands), inputs[0])]
         one_each = constant.ndim == 1
         if operation == "mul" and one_each:
             return call(operands, "vec_scal_mul", tensor, {"scale": constant})
@@ -109,7 +109,7 @@ def _of_two_tensors(operation: str, operands: Operands, inputs: list[Expression]
     if operation in ("add", "mul") and len(second) == 4 and first == (*second[:2], 1, 1):
         first, second, inputs = second, first, inputs[::-1]
     elif not (len(first) == 4 and second == (*first[:2], 1, 1)):  # which kernels broadcast
-        inputs = [_broadcast(operands, index, value) for index, value in enumerate(inputs)]
+        inputs = [broadcast(operands, index, value) for index, value in enumerate(inputs)]
     return call(operands, f"vec_{operation}", inputs)
 
 

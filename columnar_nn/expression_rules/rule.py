@@ -31,12 +31,6 @@ def call(
     return Call(function, (*inputs, *constants), attributes, (node.name,))
 
 
-def need_rank(operands: Operands, wanted: tuple[int, ...], what: str) -> None:
-    rank = len(operands.shape(0))
-    if rank not in wanted:
-        raise Gap(f"{what} of rank {rank}; kernels take rank {' or '.join(map(str, wanted))}")
-
-
 def need_one_tensor(operands: Operands, inputs: list[Expression]) -> None:
     if len(inputs) != 1 or operands.constants[0] is not None:
         raise Gap("only its first input may be computed")

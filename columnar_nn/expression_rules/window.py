@@ -1,82 +1,154 @@
-"""Conv, MaxPool, AveragePool and GlobalAveragePool."""
+"""Conv, MaxPool, AveragePool and GlobalAveragePool over images, signals and volumes.
+
+Kernels slide windows over images. A signal is an image of height 1. A volume is pooled slice by
+slice, then across the slices, which gives the same since a window is a box; it is convolved as
+one image, in which the slices that a window sees are channels of a group of their own.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from columnar_nn.expression_rules.rule import Gap, Rule, call, need_one_tensor, need_rank
+from columnar_nn.expression_rules.rule import Gap, Rule, call, need_one_tensor
 from columnar_nn.expressions import Expression
 from columnar_nn.shape_rules.operands import Operands
-from columnar_nn.shapes import RULES as SHAPE_RULES
+from columnar_nn.shape_rules.window import Window, conv_window, pool_window
 
 
-def _attributes(operands: Operands, *names: str) -> dict[str, Any]:
-    """The window's attributes for images: a signal's length is the width, its height is 1."""
-    found = {
-        name: operands.node.attributes[name] for name in names if name in operands.node.attributes
+def _row(operands: Operands) -> list[int]:
+    """Channels and spatial sizes of the input."""
+    return [size for size in operands.shape(0)[1:] if size is not None]
+
+
+def _reshaped(
+    operands: Operands, value: Expression, shape: Sequence[int], wanted: Sequence[int]
+) -> Expression:
+    """Rows of `shape` as rows of the shape that is wanted."""
+    if list(shape) == list(wanted):
+        return value
+    return call(operands, "reshape", [value], shape=list(wanted))
+
+
+def _attributes(window: Window, axes: Sequence[int | None]) -> dict[str, Any]:
+    """The window's attributes along two of its axes; None is an axis that it does not have."""
+
+    def along(values: Sequence[int], absent: int) -> list[int]:
+        return [absent if axis is None else values[axis] for axis in axes]
+
+    rank = len(window.output)
+    return {
+        "strides": along(window.strides, 1),
+        "pads": [*along(window.pads[:rank], 0), *along(window.pads[rank:], 0)],
+        "dilations": along(window.dilations, 1),
     }
-    if len(operands.shape(0)) == 3:
-        for name in {"kernel_shape", "strides", "dilations"} & found.keys():
-            found[name] = [1, *found[name]]
-        if "pads" in found:
-            before, after = found["pads"]
-            found["pads"] = [0, before, 0, after]
-    return found
-
-
-def _as_images(operands: Operands, inputs: list[Expression]) -> list[Expression]:
-    """The input [N, C, H, W]; a signal [N, C, length] as images of height 1."""
-    need_rank(operands, (3, 4), "an input")
-    _, channels, *spatial = operands.shape(0)
-    if len(spatial) == 2:
-        return inputs
-    return [call(operands, "reshape", inputs, shape=[channels, 1, *spatial])]
-
-
-def _as_given(operands: Operands, images: Expression) -> Expression:
-    """Images of height 1 as the signals that they are, other images as they are."""
-    (target,) = SHAPE_RULES[operands.node.op_type](operands)
-    if len(target) == 4:
-        return images
-    return call(operands, "reshape", [images], shape=list(target[1:]))
 
 
 def _conv(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
-    images = _as_images(operands, inputs)
-    attributes = _attributes(operands, "strides", "pads", "dilations", "group")
-    filters = operands.constant(1, "the filters")
+    filters, bias = operands.constant(1, "the filters"), operands.constant(2, "the bias")
     assert filters is not None
-    if filters.ndim == 3:
+    window, row = conv_window(operands), _row(operands)
+    rank, num_filters, depth = len(window.output), len(filters), 1
+    axes: tuple[int | None, int] = (rank - 2, rank - 1)
+    image = inputs[0]
+    if rank == 1:
+        axes = (None, 0)
+        image = _reshaped(operands, image, row, [row[0], 1, row[1]])
         filters = filters[:, :, np.newaxis]
-    result = call(operands, "conv2d", images, {"weight": filters}, **attributes)
-    bias = operands.constant(2, "the bias")
+    elif rank == 3:
+        depth = window.output[0]
+        image = _slices_as_channels(operands, image, window, row)
+        filters = filters.reshape(num_filters, -1, *filters.shape[3:])
+        filters = np.tile(filters, (depth, 1, 1, 1))
+    elif rank != 2:
+        raise Gap(f"{rank} spatial dimensions; kernels convolve 1 to 3")
+    group = operands.attribute("group", 1) * depth
+    attributes = {**_attributes(window, axes), "group": group}
+    result = call(operands, "conv2d", [image], {"weight": filters}, **attributes)
     if bias is not None:
-        result = call(operands, "vec_scal_add", [result], {"bias": bias})
-    return _as_given(operands, result)
+        result = call(operands, "vec_scal_add", [result], {"bias": np.tile(bias, depth)})
+    if rank == 2:
+        return result
+    if rank == 1:
+        return call(operands, "reshape", [result], shape=[num_filters, *window.output])
+    slices = call(operands, "reshape", [result], shape=[depth, num_filters, *window.output[1:]])
+    return call(operands, "transpose", [slices], perm=[1, 0, 2, 3])
+
+
+def _slices_as_channels(
+    operands: Operands, volume: Expression, window: Window, row: Sequence[int]
+) -> Expression:
+    """Images [D' * C * K, H, W]: for each of D' results along the depth, C channels of K slices."""
+    channels, depth, *image = row
+    kernel, stride, dilation = window.kernel_shape[0], window.strides[0], window.dilations[0]
+    before, after, count = window.pads[0], window.pads[3], window.output[0]
+    if before or after:
+        volume = call(operands, "pad", [volume], pads=[0, before, 0, 0, 0, after, 0, 0])
+        depth += before + after
+    parts: list[Expression] = []
+    for tap in range(kernel):
+        start = tap * dilation
+        part = call(
+            operands,
+            "slice",
+            [volume],
+            starts=[0, start, 0, 0],
+            stops=[channels, start + (count - 1) * stride + 1, *image],
+            steps=[1, stride, 1, 1],
+        )
+        parts.append(call(operands, "reshape", [part], shape=[channels, 1, count, *image]))
+    taps = call(operands, "concat", parts, axis=2)
+    ordered = call(operands, "transpose", [taps], perm=[2, 0, 1, 3, 4])
+    return call(operands, "reshape", [ordered], shape=[count * channels * kernel, *image])
 
 
 def _pool(function: str, *names: str) -> Rule:
     def rule(operands: Operands, inputs: list[Expression]) -> Expression:
-        images = _as_images(operands, inputs)
-        attributes = _attributes(operands, "kernel_shape", "strides", "pads", "ceil_mode", *names)
-        if function == "avg_pool" and set(operands.attribute("dilations", [1])) != {1}:
-            raise Gap("dilation of an average")
-        return _as_given(operands, call(operands, function, images, **attributes))
+        window, row = pool_window(operands), _row(operands)
+        others = {name: operands.attribute(name, 0) for name in ("ceil_mode", *names)}
+        rank = len(window.output)
+        passes: list[tuple[int | None, int | None]] = [(rank - 2, rank - 1)]
+        if rank == 1:
+            passes = [(None, 0)]
+        passes += [(axis, None) for axis in reversed(range(rank - 2))]
+        value, shape = inputs[0], list(row)
+        for axes in passes:
+            first = 0 if axes[0] is None else axes[0]
+            height = 1 if axes[0] is None else row[1 + first]
+            spatial = math.prod(row[1 + first :])
+            image = [math.prod(row[: 1 + first]), height, spatial // height]
+            value = call(
+                operands,
+                function,
+                [_reshaped(operands, value, shape, image)],
+                kernel_shape=[1 if axis is None else window.kernel_shape[axis] for axis in axes],
+                **_attributes(window, axes),
+                **others,
+            )
+            for axis in axes:
+                if axis is not None:
+                    row[1 + axis] = window.output[axis]
+            height = 1 if axes[0] is None else row[1 + first]
+            shape = [image[0], height, math.prod(row[1 + first :]) // height]
+        return _reshaped(operands, value, shape, row)
 
     return rule
 
 
 def _global_average(operands: Operands, inputs: list[Expression]) -> Expression:
-    images = _as_images(operands, inputs)
-    return _as_given(operands, call(operands, "global_avg_pool", images))
+    channels, *spatial = row = _row(operands)
+    image = [channels, math.prod(spatial[:-1]), spatial[-1]]
+    pooled = call(operands, "global_avg_pool", [_reshaped(operands, inputs[0], row, image)])
+    return _reshaped(operands, pooled, [channels, 1, 1], [channels, *(1 for _ in spatial)])
 
 
 RULES: dict[str, Rule] = {
     "Conv": _conv,
-    "MaxPool": _pool("max_pool", "dilations"),
+    "MaxPool": _pool("max_pool"),
     "AveragePool": _pool("avg_pool", "count_include_pad"),
     "GlobalAveragePool": _global_average,
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from columnar_nn import kernels
 from columnar_nn.functions.assembly import Assembly, Value
@@ -13,6 +13,7 @@ from columnar_nn.functions.vector_function import (
     row_size,
     tensor_shape,
 )
+from columnar_nn.kernels import BoundKernel
 from columnar_nn.shape_rules import window
 
 if TYPE_CHECKING:
@@ -22,32 +23,18 @@ DEFAULTS = {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1], "ceil_
 AVERAGE_DEFAULTS = {**DEFAULTS, "count_include_pad": 0}
 
 
-def _max(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-    source = assembly.blocked(values[0])
-    given = {**DEFAULTS, **call.attributes}
-    kernel = kernels.max_pool(
-        source.layout,
-        given["kernel_shape"],
-        given["strides"],
-        given["pads"],
-        given["dilations"],
-        bool(given["ceil_mode"]),
-    )
-    return assembly.apply(kernel, source)
+def _windowed(
+    name: str, bind: Callable[..., BoundKernel], defaults: Mapping[str, Any]
+) -> VectorFunction:
+    """A function whose kernel takes, beside `kernel_shape`, the attributes in `defaults`."""
 
+    def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+        source = assembly.blocked(values[0])
+        given = {key: call.attributes.get(key, value) for key, value in defaults.items()}
+        kernel = bind(source.layout, call.attributes["kernel_shape"], **given)
+        return assembly.apply(kernel, source)
 
-def _average(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-    source = assembly.blocked(values[0])
-    given = {**AVERAGE_DEFAULTS, **call.attributes}
-    kernel = kernels.average_pool(
-        source.layout,
-        given["kernel_shape"],
-        given["strides"],
-        given["pads"],
-        bool(given["ceil_mode"]),
-        bool(given["count_include_pad"]),
-    )
-    return assembly.apply(kernel, source)
+    return VectorFunction(name, window.pool, assemble, _window_operations, defaults)
 
 
 def _global_average(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
@@ -66,7 +53,7 @@ def _global_operations(call: Call) -> int:
 
 
 FUNCTIONS = (
-    VectorFunction("max_pool", window.pool, _max, _window_operations, DEFAULTS),
-    VectorFunction("avg_pool", window.pool, _average, _window_operations, AVERAGE_DEFAULTS),
+    _windowed("max_pool", kernels.max_pool, DEFAULTS),
+    _windowed("avg_pool", kernels.average_pool, AVERAGE_DEFAULTS),
     VectorFunction("global_avg_pool", window.global_pool, _global_average, _global_operations),
 )

@@ -19,6 +19,7 @@ from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
 from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
 from columnar_nn.kernels.layout import BoundKernel, Layout
+from columnar_nn.kernels.matrix import matrix_product
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
 from columnar_nn.kernels.program import Program, Step, Team
 from columnar_nn.kernels.rearrange import rearrange
@@ -42,6 +43,7 @@ __all__ = [
     "global_average_pool",
     "local_response_normalization",
     "log_softmax",
+    "matrix_product",
     "max_pool",
     "mean",
     "pixels_to_float",

@@ -93,11 +93,12 @@ def average_pool(
     window: Sequence[int],
     strides: Sequence[int] = (1, 1),
     pads: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
     ceil_mode: bool = False,
     count_include_pad: bool = False,
 ) -> BoundKernel:
     """ONNX AveragePool: the mean of each window, of its pixels inside the image or of all."""
-    return _bind("average", x, window, strides, pads, (1, 1), ceil_mode, count_include_pad)
+    return _bind("average", x, window, strides, pads, dilations, ceil_mode, count_include_pad)
 
 
 def global_average_pool(x: Layout) -> BoundKernel:

@@ -7,20 +7,12 @@ on configuration:name; each must match a case.
 
 from __future__ import annotations
 
-MATRICES = "notimpl: a product of matrices of features with constants only"
-
-COLUMNAR = {
-    "conv_3d": "notimpl: its windows slide over one or two dimensions",
-    "average_pool_dilation": "notimpl: dilation of an average",
-    **dict.fromkeys(("mat_mul_stacked", "mat_mul_of_two"), MATRICES),
-}
-
 NO_OPERATOR = "notimpl: not among the operators said in Velox's expressions so far"
 NOT_AN_IMAGE = "notimpl: a network's input is an image there"
 ONE_PLAN = "notimpl: said in one plan, convolutions have stride 1 and no padding"
 
 VELOX = {
-    **dict.fromkeys(("*_1d", "conv_1d_groups", "conv_3d", "*_features", "gemm*"), NOT_AN_IMAGE),
+    **dict.fromkeys(("*_1d", "conv_1d_groups", "*_3d", "*_features", "gemm*"), NOT_AN_IMAGE),
     **dict.fromkeys(("mat_mul*", "squeeze", "unsqueeze"), NOT_AN_IMAGE),
     "batch_normalization_epsilon": NOT_AN_IMAGE,
     **dict.fromkeys(("conv_groups", "conv_depthwise*"), "notimpl: groups of channels"),
@@ -39,7 +31,7 @@ VELOX = {
 }
 
 GAPS: dict[str, dict[str, str]] = {
-    "columnar": COLUMNAR,
+    "columnar": {},
     "reference": {},
     "pytorch": {},
     "tensorflow": {},

@@ -7,7 +7,7 @@ and its folders simple, pytorch-operator and pytorch-converted.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,10 @@ from columnar_nn.shapes import RULES
 OPERATORS = frozenset(RULES) | IMPLICIT | LOWERED
 FOLDERS = ("simple", "pytorch-operator", "pytorch-converted")
 TWO_SIDED = frozenset({"Add", "Sub", "Mul", "Div", "Concat", "Sum", "Gather"})
-"""Operators whose second input is data like the first, not a parameter."""
+"""Operators whose second input is data like the first, not a parameter.
+
+That of MatMul is, too, where both are stacks of matrices of one length.
+"""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,11 @@ def _arrays(folder: Path, role: str) -> Iterator[np.ndarray]:
         yield numpy_helper.to_array(onnx.TensorProto.FromString(content))
 
 
+def _multiplies_stacks(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    left, right = (shapes.get(name, ()) for name in (*node.input, "", "")[:2])
+    return node.op_type == "MatMul" and min(len(left), len(right)) > 2 and left[0] == right[0]
+
+
 def graph_and_inputs(case: Case) -> tuple[Graph, dict[str, np.ndarray]]:
     """The imported network of a case, and its inputs by name.
 
@@ -85,14 +93,15 @@ def graph_and_inputs(case: Case) -> tuple[Graph, dict[str, np.ndarray]]:
     become constants here. Raises what `onnx_io` raises.
     """
     model = onnx.ModelProto.FromString(case.model.SerializeToString())
+    stored = {initializer.name for initializer in model.graph.initializer}
+    names = [value.name for value in model.graph.input if value.name not in stored]
+    shapes = {name: np.shape(array) for name, array in zip(names, case.inputs, strict=True)}
     parameters = {
         name
         for node in model.graph.node
-        if node.op_type not in TWO_SIDED
+        if node.op_type not in TWO_SIDED and not _multiplies_stacks(node, shapes)
         for name in node.input[node.op_type != "ConstantOfShape" :]
     }
-    stored = {initializer.name for initializer in model.graph.initializer}
-    names = [value.name for value in model.graph.input if value.name not in stored]
     inputs = {}
     for name, array in zip(names, case.inputs, strict=True):
         if name in parameters:

@@ -192,11 +192,14 @@ def _pools() -> list[Case]:
         "dilation": {"kernel_shape": [2, 3], "dilations": [3, 2]},
     }
     signal = {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}
+    volume = {"kernel_shape": [2, 3, 3], "strides": [2, 1, 2], "pads": [0, 1, 1, 1, 1, 0]}
     return [
         *(_operator(f"max_pool_{n}", "MaxPool", image, EXACT, **a) for n, a in largest.items()),
         *(_operator(f"average_pool_{n}", "AveragePool", image, FEW, **a) for n, a in means.items()),
         _operator("max_pool_1d", "MaxPool", (5, 12), EXACT, **signal),
         _operator("average_pool_1d", "AveragePool", (5, 12), FEW, **signal),
+        _operator("max_pool_3d", "MaxPool", (2, 5, 6, 7), EXACT, **volume),
+        _operator("average_pool_3d", "AveragePool", (2, 5, 6, 7), FEW, **volume),
         _operator("global_average_pool", "GlobalAveragePool", (19, 7, 5), FEW),
         _operator("global_average_pool_1d", "GlobalAveragePool", (3, 8), FEW),
     ]
@@ -264,7 +267,10 @@ def _matrices() -> list[Case]:
     stacked("MatMul", "image", stacked.normal(6, 5))
     computed = _Network("mat_mul_of_two", (3, 4, 6))
     computed("MatMul", "image", computed("Transpose", "image", perm=[0, 1, 3, 2]))
-    made = (gemm, plain, no_bias, scalar, product, vector, stacked, computed)
+    addend = _Network("gemm_computed_addend", (37,))
+    features = addend("Gemm", "image", addend.normal(37, 5))
+    addend("Gemm", "image", addend.normal(37, 5), addend("Relu", features), beta=0.5)
+    made = (gemm, plain, no_bias, scalar, product, vector, stacked, computed, addend)
     return [network.case(tolerance=SUMS) for network in made]
 
 

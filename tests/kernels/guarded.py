@@ -55,6 +55,25 @@ def run(kernel: k.BoundKernel, *inputs: np.ndarray) -> np.ndarray:
     return images.images_of(output.copy(), kernel.output_layout)
 
 
+def planar_kernels(x: Layout, image: np.ndarray) -> None:
+    """Reductions, moves and products, which take planar tensors only."""
+    channels, height, width = x.shape
+    run(k.mean(x), image)
+    run(k.softmax(x), image)
+    run(k.local_response_normalization(x, 4, 1e-4, 0.75, 1.0), image)
+    backward = [np.arange(size)[::-1] for size in x.shape]
+    outside = [np.array([-1, *range(size), -1]) for size in x.shape]
+    run(k.rearrange(x, backward), image)
+    run(k.rearrange(x, outside), image)
+    run(k.rearrange(x, [np.arange(size) for size in x.shape[::-1]], (2, 1, 0)), image)
+    for kernel in k.concat((x, x), axis=2):
+        run(kernel, image)
+    right = Layout("planar", (1, width, 19))
+    run(k.matrix_product(x, right), image, images.normal(4, 2, *right.shape))
+    run(k.matrix_product(x, images.normal(5, channels, width, 16)), image)
+    run(k.matrix_product(images.normal(6, 3, height), x), image)
+
+
 def main() -> None:
     layout.aligned = guarded
     program.aligned = guarded
@@ -74,12 +93,15 @@ def main() -> None:
                 run(kernel, image)
             if kind == "nchw16c":
                 run(k.max_pool(x, (2, 1), (2, 2), (1, 0, 1, 0)), image)
-                run(k.average_pool(x, (2, 1), (2, 2), (1, 0, 1, 0), ceil_mode=True), image)
+                window = ((2, 1), (2, 2), (1, 0, 1, 0), (2, 1))
+                run(k.average_pool(x, *window, ceil_mode=True, count_include_pad=True), image)
                 run(k.global_average_pool(x), image)
+            else:
+                planar_kernels(x, image)
         pixels = Layout("uint8", shape)
         run(k.pixels_to_float(pixels), np.ones((2, *shape), np.uint8))
     features = Layout("planar", (37,))
-    for kernel in (k.softmax(features), k.argmax(features)):
+    for kernel in (k.softmax(features), k.log_softmax(features), k.argmax(features)):
         run(kernel, images.normal(1, 2, 37))
 
 

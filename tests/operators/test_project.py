@@ -164,18 +164,17 @@ def test_a_reshape_alone_moves_nothing() -> None:
 
 def test_every_unsupported_node_is_named_at_once() -> None:
     nodes = (
-        Node("turn", "Transpose", ("image",), ("t",), {"perm": [0, 1, 3, 2]}),
-        Node("product", "MatMul", ("image", "t"), ("p",)),
+        Node("over_rows", "Softmax", ("image",), ("p",), {"axis": 0}),
         Node("relu", "Relu", ("p",), ("q",)),
-        Node("square", "MatMul", ("q", "q"), ("r",)),
+        Node("side_by_side", "LogSoftmax", ("q",), ("r",), {"axis": 0}),
     )
     spec = TensorSpec("image", (None, 3, 4, 4))
     graph = Graph("odd", nodes, (spec,), (TensorSpec("r", (None, 3, 4, 4)),), {})
     with pytest.raises(UnsupportedOperatorError) as caught:
         network(graph)
     assert [(name, op_type) for name, op_type, _ in caught.value.nodes] == [
-        ("product", "MatMul"),
-        ("square", "MatMul"),
+        ("over_rows", "Softmax"),
+        ("side_by_side", "LogSoftmax"),
     ]
 
 

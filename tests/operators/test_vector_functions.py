@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from closeness import assert_close
-from generated import SEEDS, SIZES, normal, quick
+from generated import SEEDS, SIZES, normal, quick, windows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -206,6 +206,53 @@ def test_signals(channels: int, length: int, kernel: int, stride: int, seed: int
     check((channels, length), operators, seed, tolerance=1e-5)
 
 
+@quick
+@given(windows(), st.integers(0, 2), st.booleans(), st.booleans(), SEEDS)
+def test_windows_over_signals_images_and_volumes(
+    window: dict[str, Any], group: int, ceil_mode: bool, counted: bool, seed: int
+) -> None:
+    row = (2, *window.pop("size"))
+    filters = normal(seed + 2, 2 * group or 3, 1 if group else 2, *window["kernel_shape"])
+    bias = normal(seed + 3, len(filters))
+    conv = ("Conv", ["x", filters, bias], {**window, "group": 2 if group else 1})
+    check(row, [conv], seed, tolerance=1e-5)
+    window["ceil_mode"] = int(ceil_mode)
+    check(row, [("MaxPool", ["x"], window)], seed)
+    mean = ("AveragePool", ["x"], {**window, "count_include_pad": int(counted)})
+    check(row, [mean, ("GlobalAveragePool", ["0"], {})], seed, tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        ["x", "0"],
+        ["x", normal(1, 6, 21)],
+        ["x", normal(2, 1, 3, 6, 17)],
+        [normal(3, 9, 4), "x"],
+        [normal(4, 1, 2, 4, 4), "x"],
+        ["x", normal(5, 6)],
+        [normal(6, 4), "x"],
+    ],
+    ids=["two tensors", "matrix", "stack", "left", "broadcast", "vector", "left vector"],
+)
+def test_products_of_matrices(inputs: list[str | np.ndarray]) -> None:
+    operators: list[Operator] = [
+        ("Transpose", ["x"], {"perm": [0, 1, 3, 2]}),
+        ("MatMul", inputs, {}),
+    ]
+    row = (3, 4, 6)
+    if isinstance(inputs[0], np.ndarray) and inputs[0].ndim == 4:
+        row = (1, 4, 6)
+    check(row, operators, 1, after_convolution=True)
+
+
+@pytest.mark.parametrize("columns", [1, 5])
+def test_gemm_with_a_computed_addend(columns: int) -> None:
+    addend = ("Gemm", ["x", normal(1, 7, columns)], {"alpha": 0.5})
+    product = ("Gemm", ["x", normal(2, 5, 7), "0"], {"transB": 1, "beta": 0.3})
+    check((7,), [addend, product], 1, tolerance=1e-5)
+
+
 @pytest.mark.parametrize(
     ("op_type", "inputs", "attributes"),
     [
@@ -216,6 +263,9 @@ def test_signals(channels: int, length: int, kernel: int, stride: int, seed: int
         ("ReduceMean", ["x", integers(0)], {}),
         ("Softmax", ["x"], {"axis": 0}),
         ("Add", ["x", np.ones((2, 4), np.float32)], {}),
+        ("Gemm", ["x", "x"], {"transB": 1}),
+        ("MatMul", [np.ones((3, 2), np.float32), "x"], {}),
+        ("MatMul", ["x", np.ones((2, 4, 3), np.float32)], {}),
     ],
 )
 def test_rows_are_not_mixed(

@@ -70,8 +70,9 @@ def pool(
             if is_max:
                 e.store(place, result.value)
             else:
-                tall = e.least(y0 + window_height, bottom_edge) - y0
-                wide = e.least(x0 + window_width, right_edge) - x0
+                # entries of the window before the end of the padding
+                tall = e.least(window_height, (bottom_edge - y0 + dilation_y - 1) // dilation_y)
+                wide = e.least(window_width, (right_edge - x0 + dilation_x - 1) // dilation_x)
                 divisor = padding_counts.differs(0).select(tall * wide, count.value)
                 inverse = e.constant(FLOAT, 1.0) / _to_float(e, divisor)
                 e.store(place, result.value * e.splat(inverse, BLOCK.count))
