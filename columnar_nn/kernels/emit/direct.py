@@ -106,6 +106,18 @@ def convolve_tile(
     e.switch(pixels, tile.sizes(), emit)
 
 
+def _share(
+    e: Emitter, kind: str, rows: Value, filter_blocks: Value, part: Value, parts: Value
+) -> tuple[tuple[Value, Value], tuple[Value, Value]]:
+    """The rows and the filter blocks of a part: see `Emitter.share_either`.
+
+    Kind "sum" clears, and "lanes" copies with its band, the planes of several filters.
+    """
+    fewest = 8 if kind == "channels" else 0
+    by_rows = (rows >= parts * fewest) | (filter_blocks < parts)
+    return e.share_either(by_rows, rows, filter_blocks, part, parts)
+
+
 def convolve(
     e: Emitter,
     parameters: Value,
@@ -122,7 +134,8 @@ def convolve(
 ) -> None:
     """A kind of tile over the rows of an output whose input is nchw16c (64 bytes a pixel, inner
     16) or planar (4 bytes, inner 1 or the filter's width). Kind "sum" takes each filter for a
-    block. Parts share the rows. The parameters are those of `kernels.direct.bind`.
+    block. Parts share the rows or, of a low image, the filters, which then are read once. The
+    parameters are those of `kernels.direct.bind`.
     """
     (
         filter_blocks,
@@ -155,7 +168,7 @@ def convolve(
     line_bytes = e.variable(in_width * pixel_bytes)
     plane_bytes = e.variable(in_height * in_width * pixel_bytes)
     row_bytes = e.variable(in_row_bytes)
-    start, last = e.share(rows, part, parts)
+    (start, last), blocks = _share(e, kind, rows, filter_blocks, part, parts)
     first = e.variable(start)
     with e.loop_while(lambda: first.value < last):
         count = e.least(band_rows, last - first.value)
@@ -177,7 +190,7 @@ def convolve(
 
         e.either(padded_width.differs(0), pad, read_in_place)
         loop_bytes = (plane_bytes.value, line_bytes.value * dilation_y, dilation_x * pixel_bytes)
-        with e.loop(filter_blocks) as block:
+        with e.loop(blocks[1], blocks[0]) as block:
             group = groups + block * 24
             planes = e.load_word(group, 1)
             weights = filters + e.load_word(group, 2)

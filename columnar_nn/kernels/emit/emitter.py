@@ -316,3 +316,16 @@ class Emitter:
     def share(self, count: Value, part: Value, parts: Value) -> tuple[Value, Value]:
         """First and end of the items that one of several equal parts of the work owns."""
         return count * part // parts, count * (part + 1) // parts
+
+    def share_either(
+        self, outermost: Value, outer: Value, inner: Value, part: Value, parts: Value
+    ) -> tuple[tuple[Value, Value], tuple[Value, Value]]:
+        """A part's first and end in two nested loops: parts share the outer one where
+        `outermost` holds and the inner one elsewhere, and do all of the other.
+        """
+        outer_first, outer_end = self.share(outer, part, parts)
+        inner_first, inner_end = self.share(inner, part, parts)
+        return (
+            (outermost.select(outer_first, self.word(0)), outermost.select(outer_end, outer)),
+            (outermost.select(0, inner_first), outermost.select(inner, inner_end)),
+        )

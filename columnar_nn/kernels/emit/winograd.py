@@ -177,7 +177,8 @@ def convolve(
     parts: Value,
     m: int,
 ) -> None:
-    """Output tiles of m x m. Parts share the tiles. The parameters are Sizes.
+    """Output tiles of m x m. Parts share the tiles or, where these would not fill a register tile
+    for each, the filters, which then are read once. The parameters are Sizes.
 
     Tiles are transformed a block at a time and multiplied in groups of as many as a register
     tile has rows, P. Scratch: the window of a ragged tile, twice; M [position][P][16] of a
@@ -191,7 +192,9 @@ def convolve(
     products = scratch + 2 * positions * 64
     values = products + group_bytes
 
-    start, last = e.share(sizes.tiles_down * sizes.tiles_across, part, parts)
+    tiles = sizes.tiles_down * sizes.tiles_across
+    by_tiles = (tiles >= parts * most) | (sizes.filter_blocks < parts)
+    (start, last), blocks = e.share_either(by_tiles, tiles, sizes.filter_blocks, part, parts)
     first = e.variable(start)
     number = e.variable(start)
     with e.loop_while(lambda: first.value < last):
@@ -208,7 +211,7 @@ def convolve(
                 _transform_tile(e, m, sizes, number.value, source, windows[0], here, group_bytes)
                 number.value = number.value + 1
 
-        with e.loop(sizes.filter_blocks) as block:
+        with e.loop(blocks[1], blocks[0]) as block:
             panel = sizes.filters + block * sizes.in_blocks * (positions * LANES * 64)
             number.value = first.value
             with e.loop(groups) as group:
