@@ -27,6 +27,9 @@ class _Batch:
 
 BATCH = _Batch()
 
+_ABSENT = np.zeros(0, object)
+"""Stands for an optional input that is not given: a list without entries."""
+
 
 def holds_batch(value: np.ndarray) -> bool:
     """Whether some entry of a value is the size of the batch."""
@@ -39,13 +42,14 @@ def shape_value(node: Node, shape: Shape) -> np.ndarray:
     return np.array([BATCH if d is None else d for d in shape[start:end]], dtype=object)
 
 
-def evaluate(node: Node, values: Sequence[np.ndarray]) -> np.ndarray:
-    """Value of a node whose inputs are known.
+def evaluate(node: Node, values: Sequence[np.ndarray | None]) -> np.ndarray:
+    """Value of a node whose inputs are known; that of an absent input is None.
 
     Raises KeyError for an operator that is not in EVALUATED, TypeError for arithmetic on the
     batch, and ValueError or IndexError for values that do not fit together.
     """
-    return np.asarray(EVALUATED[node.op_type](node, values))
+    given = [_ABSENT if value is None else value for value in values]
+    return np.asarray(EVALUATED[node.op_type](node, given))
 
 
 def reshape_target(target: np.ndarray, shape: Shape) -> np.ndarray:

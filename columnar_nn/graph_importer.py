@@ -25,7 +25,7 @@ class GraphImporter:
     """Nodes, weights and shapes collected while the nodes of a file are added in its order.
 
     `nodes` holds what is left to run, in canonical form; `weights` the file's constants and
-    every constant that its nodes make; `shapes` those of all tensors so far.
+    the integers that its nodes make; `shapes` those of all tensors so far.
     """
 
     def __init__(self, opset: int) -> None:
@@ -80,11 +80,17 @@ class GraphImporter:
         return weight.astype(object) if weight.dtype.kind == "i" else weight
 
     def _is_known(self, node: Node) -> bool:
-        """Whether a node's value can be worked out now, so that no engine needs the node."""
+        """Whether a node's value must be worked out now: integers, or no engine has the node.
+
+        Weights made of weights are left to `graph_rewrites`.
+        """
         if node.op_type == "Shape":
             return True
-        known = all(self._value(tensor) is not None for tensor in node.inputs if tensor)
-        return node.op_type in EVALUATED and known
+        values = [self._value(tensor) for tensor in node.inputs if tensor]
+        if node.op_type not in EVALUATED or any(value is None for value in values):
+            return False
+        makes_weight = values[0] is not None and values[0].dtype == np.float32
+        return node.op_type in ONLY_EVALUATED or not makes_weight
 
     def _add_known_value(self, node: Node) -> None:
         """Stores the value of a node that computes a shape or a weight."""
@@ -92,8 +98,7 @@ class GraphImporter:
             if node.op_type == "Shape":
                 value = shape_value(node, self.shapes[node.inputs[0]])
             else:
-                values = (self._value(tensor) for tensor in node.inputs)
-                value = evaluate(node, [known for known in values if known is not None])
+                value = evaluate(node, [self._value(tensor) for tensor in node.inputs])
         except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
             raise InvalidModelError(
                 f"node {node.name} ({node.op_type}): cannot be worked out without knowing the "

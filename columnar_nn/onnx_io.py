@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper, helper, inliner, numpy_helper
 
+from columnar_nn import graph_rewrites
 from columnar_nn.canonical import OPSET, unsupported_reason
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError, UsageError
 from columnar_nn.graph import Graph, Node, Shape, TensorSpec
@@ -22,10 +24,11 @@ IR_VERSION = 10
 WEIGHT_DTYPES = ("float32", "int64", "int32", "bool")
 
 
-def load(path: str | os.PathLike[str]) -> Graph:
+def load(path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
     """The network in an ONNX file, its nodes in canonical form (see canonical.py).
 
-    Constants become weights, unnamed nodes get names. Raises UsageError if there is no such
+    Constants become weights, unnamed nodes get names, and the graph is rewritten by the rules of
+    `graph_rewrites` that are not named in `without`. Raises UsageError if there is no such
     file, InvalidModelError if it is not a valid network of float32 tensors, or refers to data
     outside its own folder, and UnsupportedOperatorError naming every node it cannot represent.
     """
@@ -41,12 +44,14 @@ def load(path: str | os.PathLike[str]) -> Graph:
             f"{path}: truncated or not an ONNX file; download or export it again"
         ) from None
     try:
-        return from_proto(model, path.parent, path.stem)
+        return from_proto(model, path.parent, path.stem, without)
     except InvalidModelError as error:
         raise InvalidModelError(f"{path}: {error}") from None
 
 
-def from_proto(model: onnx.ModelProto, folder: Path, name: str = "network") -> Graph:
+def from_proto(
+    model: onnx.ModelProto, folder: Path, name: str = "network", without: Collection[str] = ()
+) -> Graph:
     """The graph of an ONNX model whose external data, if any, lies in `folder`.
 
     Raises as `load` does. The model is called `name` if it does not name itself.
@@ -78,7 +83,7 @@ def from_proto(model: onnx.ModelProto, folder: Path, name: str = "network") -> G
         tuple(_output_spec(value, importer) for value in model.graph.output),
         importer.weights,
     )
-    return graph.with_outputs(graph.outputs)
+    return graph_rewrites.apply(graph, without)
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:

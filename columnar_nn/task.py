@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -49,13 +49,18 @@ from columnar_nn.trace import Trace
 
 
 def prepare(
-    plan: PlanNode, threads: int = 1, fusion: str = "pipeline", algorithm: str = "auto"
+    plan: PlanNode,
+    threads: int = 1,
+    fusion: str = "pipeline",
+    algorithm: str = "auto",
+    without: Collection[str] = (),
 ) -> Executable:
     """The plan rewritten for a fusion level, algorithm and number of threads, and compiled.
 
-    Raises UsageError for an unknown fusion level or algorithm.
+    `without` names rewrite rules that are left out (`rewrites.RULES`). Raises UsageError for an
+    unknown fusion level or algorithm.
     """
-    return Executable(rewrites.apply(plan, threads, fusion, algorithm), threads)
+    return Executable(rewrites.apply(plan, threads, fusion, algorithm, without), threads)
 
 
 class Executable:

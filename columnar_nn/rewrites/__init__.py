@@ -4,12 +4,14 @@ none      every vector function is a kernel of its own, run over the whole batch
 layer     fold_batch_norm, fuse_layers: a convolution or dense layer with its bias, residual and
           activation is one kernel, run over the whole batch
 pipeline  the same kernels, but image by image: pipeline_networks
+
+At every level choose_algorithm then says how each convolution is computed, and gather_drivers
+where several threads meet. Rules of graphs, for every engine, are in `graph_rewrites`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
 
 from columnar_nn.errors import UsageError
 from columnar_nn.expressions import Expression
@@ -20,28 +22,33 @@ from columnar_nn.rewrites.fuse_layers import fuse_layers
 from columnar_nn.rewrites.gather_drivers import gather_drivers
 from columnar_nn.rewrites.pipeline_networks import pipeline_networks
 
-FUSIONS = ("none", "layer", "pipeline")
+ExpressionRule = Callable[[Sequence[Expression]], list[Expression]]
+"""Gives expressions with the same values as those it is given, in their order."""
+
+RULES: dict[str, ExpressionRule] = {
+    "fold_batch_norm": fold_batch_norm,
+    "fuse_layers": fuse_layers,
+    "pipeline_networks": pipeline_networks,
+}
+"""The rules that a fusion level consists of and that can be left out, in their order."""
+
+FUSIONS = {"none": (), "layer": ("fold_batch_norm", "fuse_layers"), "pipeline": tuple(RULES)}
+"""The rules of each fusion level."""
 
 
-class ExpressionRule(Protocol):
-    """Gives expressions with the same values as `roots`, in their order."""
+def apply(
+    plan: PlanNode, threads: int, fusion: str, algorithm: str, without: Collection[str] = ()
+) -> PlanNode:
+    """The plan as it will run, by the rules of a fusion level but those named in `without`.
 
-    def __call__(self, roots: Sequence[Expression]) -> list[Expression]: ...
-
-
-def apply(plan: PlanNode, threads: int, fusion: str, algorithm: str) -> PlanNode:
-    """The plan as it will run; raises UsageError for an unknown fusion level or algorithm."""
+    Raises UsageError for an unknown fusion level or algorithm.
+    """
     if fusion not in FUSIONS:
         raise UsageError(f"no fusion level {fusion!r}: use {', '.join(FUSIONS)}")
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
-    rules: list[ExpressionRule] = []
-    if fusion != "none":
-        rules += [fold_batch_norm, fuse_layers]
-    rules.append(choose_algorithm(algorithm))
-    if fusion == "pipeline":
-        rules.append(pipeline_networks)
-    plan = _rewrite_projections(plan, rules)
+    rules = [RULES[name] for name in FUSIONS[fusion] if name not in without]
+    plan = _rewrite_projections(plan, [*rules, choose_algorithm(algorithm)])
     return gather_drivers(plan) if threads > 1 else plan
 
 

@@ -1,0 +1,66 @@
+"""Each rewrite rule alone and left out: what it does to the calls, and that values stay."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from closeness import assert_close
+from operators.networks import column, expected, images, residual_network
+
+from columnar_nn import rewrites
+from columnar_nn.expressions import Call, topological
+from columnar_nn.network_expressions import network_outputs
+from columnar_nn.plan import ProjectNode
+from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.task import Executable, prepare
+
+BATCH = images(5)
+PLAN = PlanBuilder().values([BATCH]).project(network_outputs(residual_network(), "image")).plan()
+
+
+def calls(executable: Executable) -> Counter[str]:
+    """How often each function is called in the plan that runs."""
+    assert isinstance(executable.plan, ProjectNode)
+    expressions = topological(executable.plan.projections)
+    return Counter(e.function for e in expressions if isinstance(e, Call))
+
+
+def check(executable: Executable) -> None:
+    (truth,) = expected(residual_network(), BATCH, "logits")
+    actual = column(executable.run().to_table(), "logits")
+    assert_close(actual, truth, rtol=0, atol=2e-5 * float(np.abs(truth).max()))
+
+
+def test_a_fusion_level_is_the_rules_it_names() -> None:
+    for fusion, names in rewrites.FUSIONS.items():
+        left_out = set(rewrites.RULES) - set(names)
+        assert calls(prepare(PLAN, fusion=fusion)) == calls(prepare(PLAN, without=left_out))
+
+
+@pytest.mark.parametrize("rule", rewrites.RULES)
+def test_each_rule_alone(rule: str) -> None:
+    others = set(rewrites.RULES) - {rule}
+    plain, executable = prepare(PLAN, fusion="none"), prepare(PLAN, without=others)
+    made, gone = calls(executable) - calls(plain), calls(plain) - calls(executable)
+    changes = {
+        "fold_batch_norm": ({"vec_scal_add": 1}, {"batch_norm": 1}),
+        "fuse_layers": (
+            {"conv_layer": 2, "dense_layer": 1},
+            {"conv2d": 2, "mat_mul": 1, "vec_scal_add": 1, "mat_add": 1, "relu": 1},
+        ),
+        "pipeline_networks": ({"pipeline": 1}, {}),
+    }
+    assert (dict(made), dict(gone)) == changes[rule]
+    check(executable)
+
+
+@pytest.mark.parametrize("rule", rewrites.RULES)
+def test_each_rule_left_out(rule: str) -> None:
+    executable = prepare(PLAN, without={rule})
+    kept = {"fold_batch_norm": "batch_norm", "fuse_layers": "mat_add"}
+    found = calls(executable)
+    assert found["pipeline"] == (rule != "pipeline_networks")
+    assert all(bool(found[function]) == (name == rule) for name, function in kept.items())
+    check(executable)
