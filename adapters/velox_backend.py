@@ -15,7 +15,7 @@ from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from adapters.velox.formulation import KINDS
 from adapters.velox.layers import lower
 from adapters.velox.staged import Staged
-from adapters.velox.statistics import NodeStats, operators, parse
+from adapters.velox.statistics import operators, parse
 from adapters.velox.task import Task
 from columnar_nn import tensor_column
 from columnar_nn.errors import MissingPackageError
@@ -76,9 +76,9 @@ class VeloxBackend(Backend):
             notes=tuple(notes),
         )
 
-    def statistics(self) -> list[tuple[str, NodeStats]]:
-        """Velox's statistics of the last batch: (what was computed, its plan) for each task."""
-        return [(name, parse(task.statistics_text())) for name, task in self._tasks]
+    def plans(self) -> list[tuple[str, str]]:
+        """For each task of the last batch what it computed, and its plan as Velox prints it."""
+        return [(name, task.statistics_text()) for name, task in self._tasks]
 
     def start_profiling(self) -> str:
         """Velox always counts; from now on all tasks are kept for their statistics."""

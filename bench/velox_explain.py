@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,107 +17,201 @@ import pyarrow as pa
 
 from adapters import registry
 from adapters.base import Stopwatch
-from bench import explain
+from adapters.velox.statistics import NODE, NodeStats, operators, parse
+from bench import explain, explain_text
 from bench.worker_process import WorkerProcess
 from bench.worker_session import Session
 from columnar_nn import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.graph import Graph
-from columnar_nn.stats import TaskStats
-from columnar_nn.stats_text import stats_line
+from columnar_nn.stats import OperatorStats, TaskStats
 
-TIMEOUT_S = 600.0
-
-Task = dict[str, Any]
-"""`name`, what the task computes, and `plan`, its root node under DuckDB's key names."""
+MOST_LINES = 8
+"""Lines that a node takes on a terminal at most: its expression may have a thousand terms."""
 
 
 class VeloxSession(Session):
     """A worker's session that can also tell Velox's plans."""
 
-    def tasks(self, rows: int) -> dict[str, Any]:
-        """Runs the network on `rows` random images of a seed; its `tasks`, in order."""
+    def plans(self, images: int) -> dict[str, Any]:
+        """Runs the network on random images, twice.
+
+        Replies with the `seconds` of the second run and, as `plans`, for each of its tasks what
+        it computed and Velox's text.
+        """
         from adapters.velox_backend import VeloxBackend
 
         backend = self._backend
         assert isinstance(backend, VeloxBackend)
-        pixels = explain.random_images(backend.graph, rows)
+        pixels = explain.random_images(backend.graph, images)
         batch = pa.record_batch({"image": tensor_column.from_numpy(pixels)})
-        for _ in backend.infer([batch], Stopwatch()):
-            pass
-        return self._reply(
-            tasks=[{"name": name, "plan": _node(root)} for name, root in backend.statistics()]
-        )
+        for _ in range(2):
+            start = time.perf_counter()
+            for _ in backend.infer([batch], Stopwatch()):
+                pass
+            seconds = time.perf_counter() - start
+        return self._reply(seconds=seconds, plans=backend.plans())
 
 
-def _node(node: Any) -> dict[str, Any]:
-    """An adapters.velox.statistics.NodeStats, with its sources, as nested dicts."""
-    stats = TaskStats(tuple(node.operators), (), 0).plan_node_stats().get(node.node_id)
-    return {
-        "operator_type": node.name,
-        "operator_name": f"{node.name}[{node.node_id}]",
-        "operator_timing": None if stats is None else stats.wall_nanos / 1e9,
-        "operator_cardinality": None if stats is None else stats.output_rows,
-        "extra_info": {} if stats is None else {"statistics": stats_line(stats)},
-        "children": [_node(source) for source in node.sources],
-    }
+@dataclass(frozen=True)
+class Settings:
+    """How the network is run: in which `formulation`, on which CPUs, on how many images."""
+
+    formulation: str
+    algorithm: str
+    cpus: Sequence[int]
+    images: int
+    timeout: float
 
 
-def run(graph: Graph, formulation: str, threads: int, rows: int) -> list[Task]:
-    """The tasks of one run on random images, in a formulation or, if it is empty, the default.
+@dataclass(frozen=True)
+class Task:
+    """What one of Velox's tasks computed, and its plan with statistics, as Velox prints it."""
 
-    Raises UsageError for an unknown formulation and bench.worker_process.WorkerError.
-    """
+    name: str
+    plan: str
+
+    @property
+    def operators(self) -> tuple[OperatorStats, ...]:
+        """The plan's operators, sources first."""
+        return tuple(operators(parse(self.plan)))
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all operators."""
+        return sum(operator.wall_nanos for operator in self.operators) / 1e9
+
+
+@dataclass(frozen=True)
+class Run:
+    """The tasks of a run, in order, and its `seconds`, those outside of tasks included."""
+
+    tasks: tuple[Task, ...]
+    seconds: float
+
+    @property
+    def operator_seconds(self) -> float:
+        """Wall time of all operators of all tasks."""
+        return sum(task.seconds for task in self.tasks)
+
+
+def formulation(name: str | None) -> str:
+    """The formulation called so, or Velox's default; raises UsageError if there is none."""
     known = registry.load("velox").configurations
-    configuration = formulation or next(n for n, c in known.items() if c.role == "default")
-    if configuration not in known:
-        raise UsageError(f"no formulation {configuration!r}: use {', '.join(known)}")
+    if name is None:
+        return next(known_name for known_name, c in known.items() if c.role == "default")
+    if name not in known:
+        raise UsageError(f"no formulation {name!r}: choose from {', '.join(known)}")
+    return name
+
+
+def run(graph: Graph, settings: Settings) -> Run:
+    """Runs the network on random images. Raises bench.worker_process.WorkerError."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "graph.pickle"
         path.write_bytes(pickle.dumps(graph))
         session = f"{__name__}:{VeloxSession.__name__}"
-        with WorkerProcess(folder, range(threads), session) as worker:
-            worker.request("import_framework", TIMEOUT_S, backend="velox")
+        with WorkerProcess(folder, settings.cpus, session) as worker:
+            worker.request("import_framework", settings.timeout, backend="velox")
             worker.request(
                 "build",
-                TIMEOUT_S,
+                settings.timeout,
                 graph=str(path),
-                configuration=configuration,
-                threads=threads,
-                batch_size=rows,
-                algorithm="auto",
+                configuration=settings.formulation,
+                threads=len(settings.cpus),
+                batch_size=settings.images,
+                algorithm=settings.algorithm,
             )
-            tasks: list[Task] = worker.request("tasks", TIMEOUT_S, rows=rows)["tasks"]
-            return tasks
+            reply = worker.request("plans", settings.timeout, images=settings.images)
+    return Run(tuple(Task(name, plan) for name, plan in reply["plans"]), reply["seconds"])
 
 
-def text(tasks: Sequence[Task], analyze: bool) -> str:
-    """Every task's plan, with `analyze` Velox's statistics below each node."""
+def text(run: Run, settings: Settings, analyze: bool, width: int | None) -> str:
+    """Every task's plan; with `analyze` Velox's statistics, and a table of the tasks' times.
+
+    A plan's lines are broken to `width` if there is one.
+    """
     lines: list[str] = []
-    for task in tasks:
-        lines += ["", f"{task['name']}:", *_lines(task["plan"], "", analyze)]
-    return "\n".join(lines[1:])
+    for task in run.tasks:
+        plan = [line for line in task.plan.splitlines() if analyze or NODE.match(line)]
+        lines += [f"{task.name}:", explain_text.fit("\n".join(plan), width, MOST_LINES), ""]
+    if not analyze:
+        return "\n".join(lines[:-1])
+    lines += [
+        _time_table(run, settings.images),
+        "us/image: wall time of its operators, summed over threads. outside the tasks: copies",
+        "between them, their making and Python; less than nothing where threads ran side by side.",
+        f"whole run of {settings.images:,} images: {run.seconds * 1e3:,.1f} ms",
+    ]
+    return "\n".join(lines)
 
 
-def _lines(node: dict[str, Any], indent: str, analyze: bool) -> Iterator[str]:
-    yield f"{indent}-- {node['operator_name']}"
-    if analyze and "statistics" in node["extra_info"]:
-        yield f"{indent}   {node['extra_info']['statistics']}"
-    for child in node["children"]:
-        yield from _lines(child, indent + "  ", analyze)
+def _time_table(run: Run, images: int) -> str:
+    rows = [_time_row(task, run, images) for task in run.tasks]
+    outside = run.seconds - run.operator_seconds
+    figures = (f"{outside / images * 1e6:.1f}", f"{outside / run.seconds:.1%}")
+    rows.append(("outside the tasks", *figures, "", "", "", ""))
+    rows.append(("whole run", f"{run.seconds / images * 1e6:.1f}", "100.0%", "", "", "", ""))
+    heading = ("task", "us/image", "share", "CPU us", "MB in", "MB out", "peak MB")
+    return explain_text.table(heading, rows, num_texts=1)
 
 
-def without_times(tasks: Sequence[Task]) -> list[Task]:
-    """The tasks as plans only."""
-    return [{"name": task["name"], "plan": _without_times(task["plan"])} for task in tasks]
+def _time_row(task: Task, run: Run, images: int) -> tuple[str, ...]:
+    """Bytes in are those of the source, which the plan's leaf gives; bytes out the root's."""
+    source, root = task.operators[0], task.operators[-1]
+    return (
+        task.name,
+        f"{task.seconds / images * 1e6:.1f}",
+        f"{task.seconds / run.seconds:.1%}",
+        f"{sum(operator.cpu_nanos for operator in task.operators) / images / 1e3:.1f}",
+        f"{source.output_bytes / 1e6:.1f}",
+        f"{root.output_bytes / 1e6:.1f}",
+        f"{sum(operator.peak_memory_bytes for operator in task.operators) / 1e6:.1f}",
+    )
 
 
-def _without_times(node: dict[str, Any]) -> dict[str, Any]:
+def document(graph: Graph, run: Run, settings: Settings, analyze: bool) -> dict[str, Any]:
+    """The plans in the form of `bench.explain.document`, a child a task; figures if `analyze`."""
+    figures = {
+        "images": settings.images,
+        "latency": run.seconds,
+        "operator_time": run.operator_seconds,
+    }
     return {
-        **node,
-        "operator_timing": None,
-        "operator_cardinality": None,
-        "extra_info": {},
-        "children": [_without_times(child) for child in node["children"]],
+        "model": graph.name,
+        "backend": "velox",
+        "formulation": settings.formulation,
+        "threads": len(settings.cpus),
+        **(figures if analyze else {}),
+        "children": [_task(task, run, analyze) for task in run.tasks],
+    }
+
+
+def _task(task: Task, run: Run, analyze: bool) -> dict[str, Any]:
+    plan = _node(parse(task.plan), analyze)
+    return {
+        "operator_type": "Task",
+        "operator_name": task.name,
+        "operator_timing": task.seconds if analyze else None,
+        "operator_cardinality": plan["operator_cardinality"],
+        "extra_info": {"share": task.seconds / run.operator_seconds} if analyze else {},
+        "children": [plan],
+    }
+
+
+def _node(node: NodeStats, analyze: bool) -> dict[str, Any]:
+    found = TaskStats(tuple(node.operators), (), 0).plan_node_stats()
+    stats = found.get(node.node_id) if analyze else None
+    return {
+        "operator_type": node.name,
+        "operator_name": f"{node.name}[{node.node_id}]",
+        "operator_timing": None if stats is None else stats.wall_nanos / 1e9,
+        "operator_cardinality": None if stats is None else stats.output_rows,
+        "extra_info": {
+            "details": node.details,
+            "output_type": node.output_type,
+            **({} if stats is None else explain.measured(stats)),
+        },
+        "children": [_node(source, analyze) for source in node.sources],
     }

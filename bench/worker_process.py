@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from bench.status import CRASHED, TIMEOUT
+from bench.status import CRASHED, SKIPPED, TIMEOUT
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -55,6 +55,10 @@ class WorkerError(Exception):
         self.reason = reason
         self.fatal = fatal
         super().__init__(f"{status}: {reason}")
+
+    def exit_code(self) -> int:
+        """Of a command that needs this worker: 2 if its engine is not installed, else 1."""
+        return 2 if self.status == SKIPPED else 1
 
 
 def environment(threads: int) -> dict[str, str]:

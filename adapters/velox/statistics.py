@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from columnar_nn.stats import CpuWallTiming, OperatorStats
 
-NODE = re.compile(r"^(?P<indent> *)-- (?P<name>\w+)\[(?P<id>[^\]]*)\]")
+NODE = re.compile(
+    r"^(?P<indent> *)-- (?P<name>\w+)\[(?P<id>[^\]]*)\](\[(?P<details>.*)\] -> (?P<type>.*))?"
+)
 COUNTS = re.compile(r"(\w+): (\d+) rows \(([\d.]+\w+), (\d+) batches\)")
 BREAKDOWN = re.compile(r"CPU breakdown: B/I/O/F \(([^/]*)/([^/]*)/([^/]*)/([^)]*)\)")
 WALL = re.compile(r"^ *running(AddInput|GetOutput|Finish)WallNanos +sum: ([^,]+),")
@@ -20,10 +22,16 @@ BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 
 @dataclass
 class NodeStats:
-    """A plan node of a text with its sources and its operators, one in all but joins."""
+    """A plan node of a text with its sources and its operators, one in all but joins.
+
+    `details` is what Velox prints in brackets after the id, `output_type` its columns as
+    name:TYPE.
+    """
 
     node_id: str
     name: str
+    details: str = ""
+    output_type: str = ""
     operators: list[OperatorStats] = field(default_factory=list)
     sources: list[NodeStats] = field(default_factory=list)
 
@@ -39,7 +47,9 @@ def parse(text: str) -> NodeStats:
     path: list[tuple[int, NodeStats]] = []
     for line in text.splitlines():
         if match := NODE.match(line):
-            node = NodeStats(match["id"], match["name"])
+            node = NodeStats(
+                match["id"], match["name"], match["details"] or "", match["type"] or ""
+            )
             while path and path[-1][0] >= len(match["indent"]):
                 path.pop()
             if path:

@@ -3,86 +3,108 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bench import cpus
+from bench.cli.options import (
+    AlgorithmOption,
+    ModelArgument,
+    OneThreadOption,
+    TimeoutOption,
+    one_of,
+    writable,
+)
+from bench.worker_process import WorkerError
 from columnar_nn import models
-from columnar_nn.errors import CnnBenchError, UsageError
-from columnar_nn.graph import Graph
+from columnar_nn.errors import UsageError
 
 BACKENDS = ("columnar", "velox")
 FORMATS = ("text", "json")
 
 
 def explain(
-    model: Annotated[
-        str, typer.Argument(help=f"{', '.join(models.BUILDERS)}, or a path to an .onnx file.")
-    ],
-    backend: Annotated[str, typer.Option(help=f"{' or '.join(BACKENDS)}.")] = "columnar",
+    model: ModelArgument,
+    *,
+    backend: Annotated[
+        str, typer.Option(help=f"{' or '.join(BACKENDS)}.", callback=one_of(BACKENDS))
+    ] = "columnar",
     fusion: Annotated[
-        str, typer.Option(help="What is computed in one pass: none, layer or pipeline.")
-    ] = "pipeline",
-    algorithm: Annotated[
-        str, typer.Option(help="Convolution algorithm: auto, direct or winograd.")
-    ] = "auto",
+        str | None,
+        typer.Option(
+            help="What columnar computes in one pass: none, layer or pipeline.",
+            show_default="pipeline",
+        ),
+    ] = None,
     formulation: Annotated[
-        str, typer.Option(help="How Velox is told the network; its default if empty.")
-    ] = "",
+        str | None,
+        typer.Option(help="How Velox is told the network.", show_default="its default one"),
+    ] = None,
+    algorithm: AlgorithmOption = "auto",
     analyze: Annotated[
         bool, typer.Option("--analyze", help="Run it on random images, and show times.")
     ] = False,
-    samples: Annotated[int, typer.Option(min=1, help="Images for --analyze.")] = 256,
-    threads: Annotated[int, typer.Option(min=1, help="Threads.")] = 1,
+    samples: Annotated[int, typer.Option(min=1, help="Images for --analyze and --trace.")] = 256,
+    threads: OneThreadOption = 1,
     output_format: Annotated[
-        str, typer.Option("--format", help=f"{' or '.join(FORMATS)}.")
+        str,
+        typer.Option("--format", help=f"{' or '.join(FORMATS)}.", callback=one_of(FORMATS)),
     ] = "text",
     trace: Annotated[
-        Path | None, typer.Option(help="Write a Chrome trace of a run there, for Perfetto.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a Chrome trace of columnar's run, for Perfetto; implies --analyze.",
+            callback=writable,
+        ),
     ] = None,
+    timeout: TimeoutOption = 600.0,
 ) -> None:
     """Print the plan as Velox does, with the kernel, work and algorithm of every layer.
 
-    Of the backend velox: the plans of its tasks, run in a worker process.
+    Of the backend velox: the plans of its tasks, run in a worker process. On a terminal long
+    lines are broken; elsewhere the text is as Velox has it. Exit status: 0 shown, 1 Velox
+    failed, 2 wrong usage.
     """
-    for name, value, known in (
-        ("backend", backend, BACKENDS),
-        ("format", output_format, FORMATS),
-    ):
-        if value not in known:
-            raise UsageError(f"--{name} {value!r}: choose from {', '.join(known)}")
+    chosen = cpus.choose(threads)
     graph = models.resolve(model)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if backend == "velox":
-        _explain_velox(
-            graph, formulation, threads, samples if analyze else 1, analyze, output_format
-        )
-        return
-    from bench import explain as report
+        if fusion is not None or trace is not None:
+            raise UsageError("--fusion and --trace are of the backend columnar, not of velox")
+        from bench import velox_explain
 
-    executable = report.executable_for(graph, fusion, algorithm, threads, samples)
+        settings = velox_explain.Settings(
+            velox_explain.formulation(formulation),
+            algorithm,
+            chosen,
+            samples if analyze else 1,
+            timeout,
+        )
+        try:
+            run = velox_explain.run(graph, settings)
+        except WorkerError as error:
+            print(f"cnn-bench: velox: {error}", file=sys.stderr)
+            raise typer.Exit(error.exit_code()) from None
+        if output_format == "json":
+            print(json.dumps(velox_explain.document(graph, run, settings, analyze), indent=1))
+        else:
+            print(velox_explain.text(run, settings, analyze, width))
+        return
+    if formulation is not None:
+        raise UsageError("--formulation is of the backend velox: add --backend velox")
+    from bench import explain as report
+    from bench import explain_text
+
+    executable = report.executable_for(graph, fusion or "pipeline", algorithm, threads, samples)
     analysis = None
     if analyze or trace is not None:
-        analysis = report.analyze(executable, trace is not None)
-        if trace is not None and analysis.task.trace is not None:
-            analysis.task.trace.write(trace)
+        analysis = report.analyze(executable, samples, trace)
     if output_format == "json":
-        print(json.dumps(report.tree(executable, analysis), indent=1))
+        print(json.dumps(report.document(graph, executable, analysis), indent=1))
     else:
-        print(report.text(executable, analysis))
-
-
-def _explain_velox(
-    graph: Graph, formulation: str, threads: int, samples: int, analyze: bool, output_format: str
-) -> None:
-    from bench import velox_explain
-    from bench.worker_process import WorkerError
-
-    try:
-        tasks = velox_explain.run(graph, formulation, threads, samples)
-    except WorkerError as error:
-        raise CnnBenchError(f"velox: {error}") from None
-    if output_format == "json":
-        print(json.dumps(tasks if analyze else velox_explain.without_times(tasks), indent=1))
-    else:
-        print(velox_explain.text(tasks, analyze))
+        print(explain_text.text(executable, analysis, width))

@@ -46,14 +46,16 @@ def taps(
     """Write any tensors of a network to an Arrow file, as one engine computes them.
 
     An engine asked for inner tensors computes them at operator boundaries, so that it fuses
-    less. Exit status: 0 written, 1 the engine failed, 2 wrong usage.
+    less. Exit status: 0 written, 1 the engine failed, 2 wrong usage, or an
+    engine that is not installed.
     """
     options = EngineOptions(*parse_backend(backend), algorithm, threads, batch_size, timeout)
-    graph = models.resolve(model)
-    batches = open_dataset(data, samples).fitted_to(graph).batches(samples, batch_size)
+    dataset = open_dataset(data, samples)
     try:
-        num_rows = write_taps(out, graph, tensor, batches, options)
+        num_rows = write_taps(
+            out, models.resolve(model), tensor, dataset.batches(samples, batch_size), options
+        )
     except WorkerError as error:
         print(f"cnn-bench: {options.label}: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        raise typer.Exit(error.exit_code()) from None
     print(f"{out}: {num_rows:,} images, from {options.label}")

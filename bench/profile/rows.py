@@ -51,8 +51,8 @@ def cell(operators: Iterable[OperatorProfile], nodes: Sequence[str]) -> Cell | N
     return Cell(sum(operator.seconds for operator in mine), fused)
 
 
-def row_name(nodes: Sequence[str]) -> str:
-    """The nodes joined by +, what all names begin with up to a dot said once; cut if too long."""
+def row_name(nodes: Sequence[str], longest: int = MAX_NAME) -> str:
+    """The nodes joined by +, what all names begin with up to a dot said once; cut to `longest`."""
     first, *others = nodes
     prefix = ".".join(
         part[0]
@@ -63,10 +63,10 @@ def row_name(nodes: Sequence[str]) -> str:
     )
     tails = [name.removeprefix(f"{prefix}.") for name in others] if prefix else others
     text = "+".join([first, *tails])
-    if len(text) <= MAX_NAME:
+    if len(text) <= longest:
         return text
     ending = f".. ({len(nodes)})" if len(nodes) > 1 else ".."
-    return text[: MAX_NAME - len(ending)] + ending
+    return text[: longest - len(ending)] + ending
 
 
 def _operators(result: ProfileResult) -> Iterable[OperatorProfile]:

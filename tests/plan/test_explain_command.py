@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from profiling.residual_network import residual_network
 
-from columnar_nn import models
+from bench import explain_text
+from columnar_nn import models, onnx_io
 from columnar_nn.layer_table import layers
 
 
@@ -44,15 +46,15 @@ def test_the_peak_activation_memory_of_a_chain_is_that_of_two_neighbours() -> No
             sizes.append(4 * -(-channels // 16) * 16 * height * width)
     peak = max(left + right for left, right in pairwise(sizes)) / 1e3
     assert line == (
-        f"peak activation memory of an image: {peak:.1f} kB; at least {peak:.1f} kB live at once; "
-        f"{sum(sizes) / 1e3:.1f} kB if none shared"
+        f"peak activation memory of an image: {peak:.1f} kB; least possible {peak:.1f} kB; "
+        f"none shared {sum(sizes) / 1e3:.1f} kB"
     )
 
 
 def test_operations_agree_with_the_layer_table() -> None:
     plan = json.loads(output("plain9", "--fusion", "none", "--format", "json"))
     flops: dict[str, int] = {}
-    for kernel in plan["kernels"]:
+    for kernel in plan["children"][0]["kernels"]:
         name = kernel["operator_name"]
         flops[name] = flops.get(name, 0) + kernel["flops_per_image"]
     graph = models.build("plain9")
@@ -68,9 +70,9 @@ def test_operations_agree_with_the_layer_table() -> None:
 def test_analyze_measures_what_it_ran(threads: int, tmp_path: Path) -> None:
     trace = tmp_path / "trace.json"
     options = ("--samples", "40", "--threads", str(threads), "--trace", str(trace))
-    plan = json.loads(output("plain9", "--analyze", "--format", "json", *options))
+    document = json.loads(output("plain9", "--analyze", "--format", "json", *options))
     found: list[dict[str, Any]] = []
-    node = plan
+    (node,) = document["children"]
     while node:
         found.append(node)
         assert {
@@ -88,8 +90,34 @@ def test_analyze_measures_what_it_ran(threads: int, tmp_path: Path) -> None:
     kernels = next(node["kernels"] for node in found if node["operator_type"] == "Project")
     project = next(node for node in found if node["operator_type"] == "Project")
     assert 0 < sum(kernel["operator_timing"] for kernel in kernels) <= project["operator_timing"]
-    assert all(kernel["roofline_share"] > 0 for kernel in kernels)
     assert json.loads(trace.read_text())["traceEvents"]
+    assert document["images"] == 40
+    total = sum(node["operator_timing"] for node in found)
+    assert document["operator_time"] == pytest.approx(total)
+    assert total <= threads * document["latency"]
+    assert sum(node["extra_info"]["share"] for node in found) == pytest.approx(1)
+    assert sum(k["share"] for k in kernels) <= project["extra_info"]["share"]
+    for kernel in kernels:
+        seconds = kernel["operator_timing"] / 40
+        assert kernel["share"] == pytest.approx(40 * seconds / total)
+        assert kernel["gflops"] == pytest.approx(kernel["flops_per_image"] / seconds / 1e9)
+        num_bytes = sum(kernel[n] for n in ("input_bytes_per_image", "output_bytes_per_image"))
+        num_bytes += kernel["weight_bytes"]
+        executed = 2 * kernel["multiply_adds_per_image"] or kernel["flops_per_image"]
+        least = max(
+            executed / 1e9 / document["peak_gflops"],
+            num_bytes / 1e9 / document["peak_gigabytes_per_second"],
+        )
+        assert kernel["roofline_share"] == pytest.approx(least / seconds)
+
+
+def figure_line(lines: list[str], name: str) -> str:
+    """The first line that begins so: the table's, should a note begin so too."""
+    return next(line for line in lines if line.startswith(name))
+
+
+def figures(lines: list[str], name: str) -> list[str]:
+    return figure_line(lines, name).split()
 
 
 def test_analyze_as_text() -> None:
@@ -97,6 +125,50 @@ def test_analyze_as_text() -> None:
     assert "Output: 8 rows (320B, 1 batches), Cpu time: " in text
     assert "profiling changed CPU time by" in text
     assert "peak of a core, measured" in text
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("operator, step"))
+    assert max(map(len, lines[4:])) <= 100
+    times = lines[start + 1 :]
+    shares = [float(figures(times, name)[2].strip("%")) for name in ("Project[1]", "TableScan[0]")]
+    assert sum(shares) == pytest.approx(100, abs=0.1)
+    kernels = [line.split() for line in times[1:10]]
+    assert [row[0] for row in kernels] == [
+        "pixels_to_float",
+        *(f"conv{i}+relu{i}" for i in range(1, 8)),
+        "dense",
+    ]
+    outside = figures(times, "  outside kernels")
+    project = float(figures(times, "Project[1]")[1])
+    parts = [float(row[2]) for row in [*kernels, outside]]
+    assert sum(parts) == pytest.approx(project, abs=0.05 * len(parts) + 0.05)
+
+
+def broken_apart(text: str) -> str:
+    """A text without what breaking its lines may add or take."""
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("width", [40, 80, 100])
+def test_on_a_terminal_long_lines_are_broken_and_nothing_is_lost(width: int) -> None:
+    plan = output("plain9").partition("\n\n")[0]
+    assert explain_text.fit(plan, None) == plan
+    fitted = explain_text.fit(plan, width)
+    assert max(map(len, fitted.splitlines())) <= width
+    assert broken_apart(fitted) == broken_apart(plan)
+    assert fitted.splitlines()[-1].endswith("image:ARRAY<TINYINT>")
+
+
+def test_each_layer_has_a_line_of_its_own() -> None:
+    lines = explain_text.fit(output("plain9").partition("\n\n")[0], 100).splitlines()
+    for layer in range(2, 8):
+        assert sum(f"conv{layer}.weight" in line for line in lines) == 1
+        assert any(line.strip().startswith(f"conv{layer}.weight") for line in lines)
+
+
+def test_a_line_of_too_many_lines_is_cut_and_says_so() -> None:
+    lines = explain_text.fit("-- Values[0][" + "x, " * 100 + "]", 40, most_lines=3).splitlines()
+    assert len(lines) == 3
+    assert lines[-1].strip().startswith("... ")
 
 
 @pytest.mark.parametrize(
@@ -104,12 +176,17 @@ def test_analyze_as_text() -> None:
     [
         (("plain8",), "unknown model 'plain8'"),
         (("plain9", "--fusion", "most"), "no fusion level 'most': use none, layer, pipeline"),
-        (("plain9", "--algorithm", "fft"), "no algorithm 'fft'"),
+        (("plain9", "--algorithm", "fft"), "--algorithm 'fft': choose from auto, direct, winograd"),
+        (("plain9", "--threads", "1000"), "--threads 1000: this process may use 1 to"),
+        (("plain9", "--trace", "/no/such/folder/x"), "there is no folder /no/such/folder"),
+        (("plain9", "--trace", "/"), "--trace /: this is a folder"),
+        (("plain9", "--formulation", "direct"), "add --backend velox"),
+        (("plain9", "--backend", "velox", "--fusion", "layer"), "--fusion and --trace are of"),
         (("plain9", "--format", "xml"), "--format 'xml': choose from text, json"),
         (("plain9", "--backend", "torch"), "--backend 'torch': choose from columnar, velox"),
         (
             ("plain9", "--backend", "velox", "--formulation", "nope"),
-            "no formulation 'nope': use winograd",
+            "no formulation 'nope': choose from winograd",
         ),
     ],
 )
@@ -120,16 +197,43 @@ def test_wrong_usage_is_one_line(arguments: tuple[str, ...], message: str) -> No
     assert len(finished.stderr.splitlines()) == 1
 
 
-def test_the_plans_of_velox() -> None:
+@pytest.fixture
+def small_model(tmp_path: Path) -> str:
+    """Path of a network that is told to Velox in a moment."""
+    path = tmp_path / "residual.onnx"
+    onnx_io.save(residual_network(), path)
+    return str(path)
+
+
+def test_the_plans_of_velox(small_model: str) -> None:
     pytest.importorskip("pyvelox")
-    tasks = json.loads(output("plain9", "--backend", "velox", "--format", "json"))
-    assert {task["name"].partition(" ")[0] for task in tasks} >= {f"conv{i}" for i in range(1, 8)}
+    document = json.loads(output(small_model, "--backend", "velox", "--format", "json"))
+    tasks = document["children"]
+    assert [t["operator_name"] for t in tasks] == ["image", "conv1", "block.conv2", "pool", "dense"]
     for task in tasks:
-        node = task["plan"]
+        (node,) = task["children"]
         assert node["operator_timing"] is None
+        assert node["operator_type"] == "Project"
+        assert node["extra_info"]["details"].startswith("expressions: (")
+        assert ":REAL" in node["extra_info"]["output_type"]
         while node["children"]:
             (node,) = node["children"]
         assert node["operator_type"] == "Values"
-    analyzed = output("plain9", "--backend", "velox", "--analyze", "--samples", "2")
-    assert "conv7" in analyzed
-    assert "Output: " in analyzed
+
+
+def test_what_velox_did(small_model: str) -> None:
+    pytest.importorskip("pyvelox")
+    options = ("--backend", "velox", "--formulation", "direct", "--analyze", "--samples", "2")
+    lines = output(small_model, *options).splitlines()
+    plan = lines[lines.index("block.conv2:") + 1 :]
+    assert plan[0].startswith("-- Project[1][expressions: (")
+    assert plan[1].startswith("   Output: ")
+    assert "Cpu time: " in plan[1]
+    start = next(i for i, line in enumerate(lines) if line.startswith("task "))
+    shares = {}
+    for line in lines[start + 1 : lines.index(figure_line(lines, "whole run "))]:
+        name, _, share = line.partition("%")[0].rpartition(" ")
+        shares[name.rsplit(maxsplit=1)[0].strip()] = float(share)
+    assert list(shares)[-2:] == ["dense", "outside the tasks"]
+    assert sum(shares.values()) == pytest.approx(100, abs=0.05 * len(shares) + 0.05)
+    assert max(map(len, lines[start:])) <= 100

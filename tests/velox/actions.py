@@ -48,14 +48,14 @@ def refused_nodes(
 
 def operator_records(graph: Graph, images: np.ndarray, configuration: str) -> list:
     """(stage, operator type, output rows, CPU nanoseconds) of each operator of one batch."""
-    from adapters.velox.statistics import operators
+    from adapters.velox.statistics import operators, parse
 
     engine = backend(graph, configuration, len(images))
     list(engine.infer([record_batch(images)], Stopwatch()))
     return [
         (stage, operator.operator_type, operator.output_rows, operator.cpu_nanos)
-        for stage, plan in engine.statistics()
-        for operator in operators(plan)
+        for stage, plan in engine.plans()
+        for operator in operators(parse(plan))
     ]
 
 

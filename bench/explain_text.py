@@ -1,0 +1,179 @@
+"""Plans and what they cost, as text: a plan as Velox prints it, and tables of its kernels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from bench.explain import Analysis, Rates, rates
+from bench.profile.rows import row_name
+from columnar_nn.plan import nodes
+from columnar_nn.plan_text import to_text
+from columnar_nn.stats import StepStats
+from columnar_nn.stats_text import nanos_text, plan_with_stats
+from columnar_nn.task import Executable
+
+_NOTES = (
+    "us/image: wall time, summed over threads. share: of all operators. GFLOP/s: operations of",
+    "the layer's definition; Winograd executes fewer and may exceed the peak. roofline: least",
+    "time for the multiply-adds that are executed (of Winograd: its products) and for the bytes",
+    "to and from memory, as a share of the time taken; above 100% where data stays in cache.",
+)
+
+
+def text(executable: Executable, analysis: Analysis | None, width: int | None) -> str:
+    """The plan, and tables of its kernels; a plan's lines are broken to `width` if there is one."""
+    if analysis is None:
+        plan, steps = to_text(executable.plan), executable.steps
+        return f"{fit(plan, width)}\n{_work(executable, steps)}"
+    plan, steps = plan_with_stats(executable.plan, analysis.stats), analysis.stats.steps
+    return "\n".join(
+        [
+            fit(plan, width),
+            _work(executable, steps),
+            "",
+            _time_table(executable, analysis),
+            *_NOTES,
+            "",
+            *_totals(analysis),
+        ]
+    )
+
+
+def _totals(analysis: Analysis) -> Iterator[str]:
+    stats, peak = analysis.stats, analysis.peak
+    kernels = nanos_text(sum(step.nanoseconds for step in stats.steps))
+    yield (
+        f"whole run of {analysis.images:,} images: {nanos_text(stats.wall_nanos)}; over all "
+        f"threads {nanos_text(analysis.operator_nanos)} in operators, {kernels} in kernels"
+    )
+    yield f"profiling changed CPU time by {analysis.profiling_cost:+.1%}"
+    yield (
+        f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s (multiply-adds), "
+        f"{peak.gigabytes_per_second:.1f} GB/s (memory)"
+    )
+
+
+_COLUMNS = ("step", "kernel", "output", "MFLOP", "kB in", "weights", "out", "FLOP/B")
+_LONGEST_NAME = 24
+
+
+def _names(step: StepStats) -> tuple[str, str]:
+    """The nodes and the kernel of a step, short enough for a table; JSON has them in full."""
+    return row_name(step.label.split("+"), _LONGEST_NAME), step.kernel.removeprefix("conv2d_")
+
+
+def _work(executable: Executable, steps: Sequence[StepStats]) -> str:
+    """A line a kernel step: what it does and moves for one image; then the memory they share."""
+    work = table(
+        _COLUMNS,
+        [
+            (
+                *_names(step),
+                "x".join(map(str, step.output_shape)),
+                f"{step.operations / 1e6:.3f}",
+                f"{step.input_bytes / 1e3:.1f}",
+                f"{step.weight_bytes / 1e3:.1f}",
+                f"{step.output_bytes / 1e3:.1f}",
+                f"{step.intensity:.1f}",
+            )
+            for step in steps
+        ],
+        num_texts=3,
+    )
+    placements = executable.placements
+    placed = sum(placement.num_bytes for placement in placements) / 1e3
+    least = sum(placement.least_bytes for placement in placements) / 1e3
+    unshared = sum(placement.unshared_bytes for placement in placements) / 1e3
+    return (
+        f"{work}\n\npeak activation memory of an image: {placed:.1f} kB; least possible "
+        f"{least:.1f} kB; none shared {unshared:.1f} kB"
+    )
+
+
+_TIMED_COLUMNS = ("operator, step", "kernel", "us/image", "share", "GFLOP/s", "roofline")
+
+
+def _time_table(executable: Executable, analysis: Analysis) -> str:
+    """A line an operator and, below it, a line each of its kernels."""
+    stats = analysis.stats.plan_node_stats()
+    rows: list[tuple[str, ...]] = []
+    for node in nodes(executable.plan):
+        if node.id not in stats:
+            continue
+        wall, steps = stats[node.id].wall_nanos, stats[node.id].steps
+        found = rates(analysis, steps, wall)
+        rows.append((f"{node.name}[{node.id}]", "", *_figures(analysis, wall, found, bool(steps))))
+        for step in steps:
+            found = rates(analysis, [step], step.nanoseconds)
+            figures = _figures(analysis, step.nanoseconds, found, True)
+            label, kernel = _names(step)
+            rows.append((f"  {label}", kernel, *figures))
+        if steps:
+            rest = wall - sum(step.nanoseconds for step in steps)
+            figures = _figures(analysis, rest, rates(analysis, [], rest), False)
+            rows.append(("  outside kernels", "", *figures))
+    total = analysis.operator_nanos
+    rows.append(("all operators", "", f"{total / analysis.images / 1e3:.1f}", "100.0%", "", ""))
+    return table(_TIMED_COLUMNS, rows, num_texts=2)
+
+
+def _figures(analysis: Analysis, nanoseconds: int, found: Rates, works: bool) -> tuple[str, ...]:
+    return (
+        f"{nanoseconds / analysis.images / 1e3:.1f}",
+        f"{found.share:.1%}",
+        f"{found.gflops:.1f}" if works else "",
+        f"{found.roofline:.0%}" if works else "",
+    )
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]], num_texts: int) -> str:
+    """Columns two spaces apart, the first `num_texts` of them aligned left, figures right."""
+    lines = [heading, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if index < num_texts else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def fit(plan: str, width: int | None, most_lines: int | None = None) -> str:
+    """A plan's text with lines broken at `width` columns, what is left indented below its node.
+
+    Nothing is broken without a width: then the text is Velox's to the letter. A line that would
+    take more than `most_lines` is cut, and says so.
+    """
+    if width is None:
+        return plan
+    return "\n".join(part for line in plan.split("\n") for part in _broken(line, width, most_lines))
+
+
+_BREAKS = (re.compile(r"\),(?! ?\d)"), re.compile(r",(?! ?\d)"), re.compile(r"\("))
+"""Where a line may be broken: after a call, else after an argument, else before a call's own.
+A comma before a digit is most likely inside of a shape."""
+
+
+def _broken(line: str, width: int, most_lines: int | None) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()) + 5)
+    parts: list[str] = []
+    while len(line) > width > 2 * len(indent):
+        cut = _cut(line, len(indent), width)
+        parts.append(line[:cut].rstrip())
+        line = indent + line[cut:].lstrip()
+    parts.append(line)
+    if most_lines is not None and len(parts) > most_lines:
+        left = len(parts) - most_lines + 1
+        return [*parts[: most_lines - 1], f"{indent}... {left:,} more lines: all are in a pipe"]
+    return parts
+
+
+def _cut(line: str, start: int, width: int) -> int:
+    """Where to break `line`, of which at least `start` characters must stay."""
+    for pattern in _BREAKS:
+        ends = [match.end() for match in pattern.finditer(line, start, width)]
+        if ends:
+            return ends[-1]
+    return width
