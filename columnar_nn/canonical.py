@@ -17,15 +17,15 @@ import onnx
 from columnar_nn.constant_arithmetic import ONLY_EVALUATED
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.graph import Node, Shape
-from columnar_nn.shape_rules.operands import Operands, normalized_axis
+from columnar_nn.shape_rules.operands import Operands, fixed, normalized_axis
 from columnar_nn.shape_rules.window import conv_window, pool_window
 from columnar_nn.shapes import RULES, operands_of
 
 OPSET = 21
 IMPLICIT = frozenset({"Constant", "ConstantOfShape"})
 """Operators that become weights at import, so that no backend ever sees them."""
-LOWERED = frozenset({"Split", "Sum"})
-"""Operators expressed by supported ones at import: Slices and Adds."""
+LOWERED = frozenset({"GlobalMaxPool", "Split", "Sum"})
+"""Operators expressed by supported ones at import: a MaxPool, Slices, Adds."""
 TRAINING = frozenset(
     {"consumed_inputs", "is_test", "momentum", "ratio", "seed", "spatial", "storage_order"}
     | {"training_mode", "broadcast"}
@@ -224,6 +224,13 @@ def _dropout(node: Node, rewriting: Rewriting) -> list[Node]:
     return [replace(node, inputs=node.inputs[:1])]
 
 
+def _global_max_pool(node: Node, rewriting: Rewriting) -> list[Node]:
+    """GlobalMaxPool as a MaxPool whose window is the whole image."""
+    spatial = rewriting.shapes[node.inputs[0]][2:]
+    sizes = [fixed(size, f"dimension {axis}") for axis, size in enumerate(spatial, start=2)]
+    return [replace(node, op_type="MaxPool", attributes={"kernel_shape": sizes})]
+
+
 def _split(node: Node, rewriting: Rewriting) -> list[Node]:
     """Split as one Slice for each output."""
     shape = rewriting.shapes[node.inputs[0]]
@@ -273,6 +280,7 @@ REWRITES: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceMean"), _axes),
     "Clip": _clip,
     "Dropout": _dropout,
+    "GlobalMaxPool": _global_max_pool,
     "PRelu": _prelu,
     "Pad": _pad,
     "Reshape": _reshape,

@@ -1,4 +1,5 @@
-"""Networks exported from PyTorch and Keras are read, take any batch, and give the same outputs."""
+"""Networks exported from PyTorch and Keras are read, take any batch, and give the same outputs,
+in the reference and in the columnar engine."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from closeness import assert_close
+from conformance.columnar_runner import run_columnar
 from torch import nn
 
 from columnar_nn import models
@@ -64,13 +66,40 @@ class Shuffle(nn.Module):
         )
 
 
-def outputs_of(graph: Graph, images: np.ndarray) -> np.ndarray:
-    names = [spec.name for spec in graph.outputs]
-    return evaluate(graph.nodes, graph.weights, {graph.inputs[0].name: images}, names)[names[0]]
+class Mobile(nn.Module):
+    """MobileNetV3's habits, squeeze-and-excitation above all, and attention over the pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expand = nn.Conv2d(3, 24, 1, bias=False)
+        self.norm = nn.BatchNorm2d(24)
+        self.depthwise = nn.Conv2d(24, 24, 5, stride=2, padding=2, groups=24)
+        self.squeeze = nn.Conv2d(24, 8, 1)
+        self.excite = nn.Conv2d(8, 24, 1)
+        self.project = nn.Conv2d(24, 16, 1)
+        self.keys, self.values = nn.Linear(16, 4), nn.Linear(16, 16)
+        self.dense = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.depthwise(functional.hardswish(self.norm(self.expand(x))))
+        gate = functional.silu(self.squeeze(functional.adaptive_avg_pool2d(y, 1)))
+        y = self.project(functional.hardsigmoid(self.excite(gate)) * y)
+        pixels = y.flatten(2).transpose(1, 2)
+        keys = self.keys(pixels)
+        weights = torch.softmax(keys @ keys.transpose(1, 2) / 2.0, dim=-1)
+        return self.dense((pixels + weights @ self.values(pixels)).mean(dim=1))
+
+
+def check(graph: Graph, images: np.ndarray, expected: np.ndarray) -> None:
+    source, names = graph.inputs[0].name, [spec.name for spec in graph.outputs]
+    reference = evaluate(graph.nodes, graph.weights, {source: images}, names)[names[0]]
+    assert_close(reference, expected, rtol=1e-5, atol=1e-6)
+    (engine,) = run_columnar(graph, {source: images})
+    assert_close(engine, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore")  # the exporters warn about themselves
-@pytest.mark.parametrize("network", [Residual, Shuffle])
+@pytest.mark.parametrize("network", [Residual, Shuffle, Mobile])
 @pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
 @pytest.mark.parametrize("dynamic", [False, True], ids=["fixed batch", "any batch"])
 def test_pytorch(network: type[nn.Module], dynamo: bool, dynamic: bool, tmp_path: Path) -> None:
@@ -93,8 +122,7 @@ def test_pytorch(network: type[nn.Module], dynamo: bool, dynamic: bool, tmp_path
     assert graph.inputs[0].shape == (None, 3, SIZE, SIZE)
     assert graph.outputs[0].shape == (None, 5)
     images = torch.randn(7, 3, SIZE, SIZE)
-    expected = module(images).detach().numpy()
-    assert_close(outputs_of(graph, images.numpy()), expected, rtol=1e-5, atol=1e-6)
+    check(graph, images.numpy(), module(images).detach().numpy())
 
 
 KERAS = """
@@ -127,5 +155,4 @@ def test_keras(tmp_path: Path) -> None:
     graph = models.resolve(str(path))
     assert graph.inputs[0].shape == (None, 16, 16, 3)
     with np.load(arrays) as stored:
-        actual = outputs_of(graph, stored["images"])
-        assert_close(actual, stored["expected"], rtol=1e-5, atol=1e-6)
+        check(graph, stored["images"], stored["expected"])
