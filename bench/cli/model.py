@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
+from bench.cli import terminal
+from bench.table_style import print_table, show_note, table
 from columnar_nn import models
 from columnar_nn.graph import Graph
 from columnar_nn.layer_table import Layer, layers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-
-HEADINGS = ("layer", "type", "output", "kernel", "stride", "pads", "parameters", "MACs an image")
-FIRST_NUMBER = 6
-"""Index of the first heading whose column is aligned right."""
 
 
 @app.callback()
@@ -34,52 +33,59 @@ def show(
 ) -> None:
     """Print a network's layers: type, output shape, window, parameters, multiply-accumulates."""
     graph = models.resolve(model)
-    table = layers(graph)
+    found = layers(graph)
     if as_json:
-        rows = [dataclasses.asdict(layer) for layer in table]
-        totals = {"parameters": _parameters(table), "macs": _macs(table)}
+        rows = [dataclasses.asdict(layer) for layer in found]
+        totals = {"parameters": _parameters(found), "macs": _macs(found)}
         print(json.dumps({"name": graph.name, "layers": rows} | totals, indent=1))
     else:
-        print(_text(graph, table))
+        _show(graph, found)
 
 
-def _text(graph: Graph, table: Sequence[Layer]) -> str:
-    """The table aligned in columns, with the network's inputs above and its totals below."""
-    rows = [HEADINGS, *map(_row, table)]
-    rows.append(("total", "", "", "", "", "", f"{_parameters(table):,}", f"{_macs(table):,}"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if index >= FIRST_NUMBER else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+def _show(graph: Graph, found: Sequence[Layer]) -> None:
+    """The layers as a table, the network's inputs above it and its totals at the end."""
+    console = terminal.output()
     inputs = ", ".join(f"{spec.name} {_shape(spec.shape)}" for spec in graph.inputs)
-    rule = "-" * max(map(len, lines))
-    return "\n".join([f"{graph.name}: {inputs}", lines[0], rule, *lines[1:-1], rule, lines[-1]])
+    console.print(f"[bold]{escape(graph.name)}[/]: {escape(inputs)}\n", highlight=False)
+    made = table("layer")
+    for heading in ("type", "output", "window"):
+        made.add_column(heading, no_wrap=True)
+    for heading in ("parameters", "MACs/image"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    for layer in found:
+        made.add_row(
+            escape(layer.name),
+            layer.op_type,
+            _shape(layer.output_shape),
+            _window(layer),
+            f"{layer.parameters:,}",
+            f"{layer.macs:,}",
+        )
+    made.add_section()
+    made.add_row("total", "", "", "", f"{_parameters(found):,}", f"{_macs(found):,}")
+    print_table(console, made)
+    show_note(console, "window: kernel / stride + padding, one figure where all sides are alike")
 
 
-def _row(layer: Layer) -> tuple[str, ...]:
-    return (
-        layer.name,
-        layer.op_type,
-        _shape(layer.output_shape),
-        "x".join(map(str, layer.kernel)),
-        ",".join(map(str, layer.strides)),
-        ",".join(map(str, layer.pads)),
-        f"{layer.parameters:,}",
-        f"{layer.macs:,}",
-    )
+def _window(layer: Layer) -> str:
+    if not layer.kernel:
+        return ""
+    kernel = "x".join(map(str, layer.kernel))
+    return f"{kernel} /{_figures(layer.strides)} +{_figures(layer.pads)}"
+
+
+def _figures(figures: Sequence[int]) -> str:
+    """Figures separated by commas, or the one that all of them are."""
+    return ",".join(map(str, figures)) if len(set(figures)) > 1 else str(figures[0])
 
 
 def _shape(shape: Sequence[int | None]) -> str:
     return "x".join("N" if dimension is None else str(dimension) for dimension in shape)
 
 
-def _parameters(table: Sequence[Layer]) -> int:
-    return sum(layer.parameters for layer in table)
+def _parameters(found: Sequence[Layer]) -> int:
+    return sum(layer.parameters for layer in found)
 
 
-def _macs(table: Sequence[Layer]) -> int:
-    return sum(layer.macs for layer in table)
+def _macs(found: Sequence[Layer]) -> int:
+    return sum(layer.macs for layer in found)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from bench.cli.model import app
+from bench.table_style import WIDTH
+from columnar_nn import models, onnx_io
+from columnar_nn.graph import Graph, Node, TensorSpec
 
 
 def shown(*arguments: str) -> str:
@@ -17,10 +22,29 @@ def shown(*arguments: str) -> str:
 
 def test_table_of_plain9() -> None:
     lines = [line.split() for line in shown("plain9").splitlines()]
-    rows = {line[0]: line[1:] for line in lines}
-    assert rows["conv1"] == ["Conv", "Nx16x30x30", "3x3", "1,1", "0,0,0,0", "448", "388,800"]
+    rows = {line[0]: line[1:] for line in lines if line}
+    assert rows["conv1"] == ["Conv", "Nx16x30x30", "3x3", "/1", "+0", "448", "388,800"]
     assert rows["dense"] == ["Gemm", "Nx10", "3,250", "3,240"]
     assert rows["total"] == ["75,907", "34,475,112"]
+
+
+@pytest.mark.parametrize("model", models.BUILDERS)
+def test_every_network_fits_the_width_of_a_terminal(model: str) -> None:
+    assert max(map(len, shown(model).splitlines())) <= WIDTH
+
+
+def test_uneven_windows_are_told_side_by_side(tmp_path: Path) -> None:
+    attributes = {"kernel_shape": [2, 3], "strides": [1, 2], "pads": [0, 1, 0, 1]}
+    graph = Graph(
+        "uneven",
+        (Node("pool", "MaxPool", ("image",), ("pooled",), attributes),),
+        (TensorSpec("image", (None, 3, 8, 8)),),
+        (TensorSpec("pooled", (None, 3, 7, 4)),),
+        {},
+    )
+    onnx_io.save(graph, tmp_path / "uneven.onnx")
+    (line,) = [x for x in shown(str(tmp_path / "uneven.onnx")).splitlines() if "pool" in x]
+    assert line.split() == ["pool", "MaxPool", "Nx3x7x4", "2x3", "/1,2", "+0,1,0,1", "0", "0"]
 
 
 def test_json_holds_the_same() -> None:
