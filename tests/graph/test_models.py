@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from columnar_nn import models, onnx_io
+from bench.data.dataset import open_dataset
+from columnar_nn import models, onnx_io, tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.graph import Graph
 from columnar_nn.layer_table import layers
+from columnar_nn.network_expressions import network_outputs
+from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.task import prepare
 from reference.evaluate import evaluate
 
 # Multiply-accumulates and trainable parameters as published with torchvision's versions of the
@@ -97,6 +101,21 @@ def test_a_name_prefers_trained_weights(tmp_path: Path, monkeypatch: pytest.Monk
     onnx_io.save(trained, tmp_path / "plain9.onnx")
     found = models.resolve("plain9")
     assert np.array_equal(found.weights["conv1.weight"], trained.weights["conv1.weight"])
+
+
+@pytest.mark.parametrize(("name", "accuracy"), [("plain9", 0.75), ("resnet20", 0.95)])
+def test_shipped_weights_tell_the_photographs_apart(name: str, accuracy: float) -> None:
+    graph = models.resolve(name)
+    assert graph.nodes == models.build(name).nodes
+    assert {key: w.shape for key, w in graph.weights.items()} == {
+        key: w.shape for key, w in models.build(name).weights.items()
+    }
+    (images,) = open_dataset("photo10").batches(1000, 1000)
+    plan = PlanBuilder().values([images]).project(network_outputs(graph, "image")).plan()
+    logits = tensor_column.to_numpy(
+        prepare(plan).run().to_table().column("logits").combine_chunks()
+    )
+    assert (logits.argmax(axis=1) == images.column("label").to_numpy()).mean() > accuracy
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
