@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,17 @@ def random_images(graph: Graph, rows: int) -> np.ndarray:
 
 
 def executable_for(
-    graph: Graph, fusion: str, algorithm: str, threads: int, images: int
+    graph: Graph,
+    fusion: str,
+    algorithm: str,
+    threads: int,
+    images: int,
+    without: Collection[str] = (),
 ) -> Executable:
-    """The graph's outputs over random images, ready to run."""
+    """The graph's outputs over random images, ready to run; see `columnar_nn.task.prepare`."""
     table = pa.table({"image": tensor_column.from_numpy(random_images(graph, images))})
     plan = PlanBuilder().table_scan(table).project(network_outputs(graph, "image")).plan()
-    return prepare(plan, threads, fusion, algorithm)
+    return prepare(plan, threads, fusion, algorithm, without)
 
 
 def analyze(executable: Executable, images: int, trace: Path | None = None) -> Analysis:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,14 @@ def explain(
             show_default="pipeline",
         ),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="Leave out a rewrite rule of columnar, repeatable: fold_constants, "
+            "drop_identities, drop_dead_nodes, fold_batch_norm, fuse_layers, pipeline_networks.",
+        ),
+    ] = None,
     formulation: Annotated[
         str | None,
         typer.Option(help="How Velox is told the network.", show_default="its default one"),
@@ -71,11 +80,14 @@ def explain(
     failed, 2 wrong usage.
     """
     chosen = cpus.choose(threads)
-    graph = models.resolve(model)
+    left_out = _rules(without or ())
+    graph = models.resolve(model, left_out)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if backend == "velox":
-        if fusion is not None or trace is not None:
-            raise UsageError("--fusion and --trace are of the backend columnar, not of velox")
+        if fusion is not None or left_out or trace is not None:
+            raise UsageError(
+                "--fusion, --without and --trace are of the backend columnar, not of velox"
+            )
         from bench import velox_explain
 
         settings = velox_explain.Settings(
@@ -100,7 +112,9 @@ def explain(
     from bench import explain as report
     from bench import explain_text
 
-    executable = report.executable_for(graph, fusion or "pipeline", algorithm, threads, samples)
+    executable = report.executable_for(
+        graph, fusion or "pipeline", algorithm, threads, samples, left_out
+    )
     analysis = None
     if analyze or trace is not None:
         analysis = report.analyze(executable, samples, trace)
@@ -108,3 +122,14 @@ def explain(
         print(json.dumps(report.document(graph, executable, analysis), indent=1))
     else:
         print(explain_text.text(executable, analysis, width))
+
+
+def _rules(names: Sequence[str]) -> Sequence[str]:
+    """The names, each that of a rewrite rule of graphs or plans; raises UsageError."""
+    from columnar_nn import graph_rewrites, rewrites
+
+    known = (*graph_rewrites.RULES, *rewrites.RULES)
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--without {name!r}: choose from {', '.join(known)}")
+    return names

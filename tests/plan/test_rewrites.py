@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from closeness import assert_close
 from operators.networks import column, expected, images, residual_network
 
-from columnar_nn import rewrites
+from columnar_nn import graph_rewrites, rewrites
 from columnar_nn.expressions import Call, topological
 from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan import ProjectNode
@@ -64,3 +66,23 @@ def test_each_rule_left_out(rule: str) -> None:
     assert found["pipeline"] == (rule != "pipeline_networks")
     assert all(bool(found[function]) == (name == rule) for name, function in kept.items())
     check(executable)
+
+
+def explain(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench.cli.app", "explain", "plain9", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_explain_leaves_out_the_rules_it_is_told_to() -> None:
+    assert "conv_layer" in explain().stdout
+    fused = explain("--without", "fuse_layers", "--without", "pipeline_networks").stdout
+    assert "conv_layer" not in fused
+    assert "pipeline" not in fused
+
+
+def test_explain_lists_the_rules() -> None:
+    names = ", ".join((*graph_rewrites.RULES, *rewrites.RULES))
+    error = explain("--without", "fuse").stderr
+    assert error == f"cnn-bench: error: --without 'fuse': choose from {names}\n"
+    described = " ".join(explain("--help").stdout.replace("│", " ").split())
+    assert f"{names}." in described
