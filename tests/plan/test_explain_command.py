@@ -181,7 +181,7 @@ def test_a_line_of_too_many_lines_is_cut_and_says_so() -> None:
         (("plain9", "--trace", "/no/such/folder/x"), "there is no folder /no/such/folder"),
         (("plain9", "--trace", "/"), "--trace /: this is a folder"),
         (("plain9", "--formulation", "direct"), "add --backend velox"),
-        (("plain9", "--backend", "velox", "--fusion", "layer"), "--fusion, --without and --trace are of"),
+        (("plain9", "--backend", "velox", "--fusion", "layer"), "--without and --trace are of"),
         (("plain9", "--format", "xml"), "--format 'xml': choose from text, json"),
         (("plain9", "--backend", "torch"), "--backend 'torch': choose from columnar, velox"),
         (
