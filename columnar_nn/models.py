@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 from columnar_nn import onnx_io
@@ -36,13 +37,15 @@ def build(name: str) -> Graph:
 def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
     """The graph meant by a user: a path to an .onnx file, or a network's name.
 
-    A file made for one batch size is made to take any, where its operators allow it, and read
-    with the rules of `graph_rewrites` but those named in `without`. A name
-    takes the trained weights shipped in `weights/<name>.onnx` if there are any, else the seeded
-    random ones. Raises as `onnx_io.load` does, and UsageError for an unknown name.
+    A file's network is named after the file, exporters' own names being all alike. One made for
+    one batch size is made to take any, where its operators allow it, and read with the rules of
+    `graph_rewrites` but those named in `without`. A name takes the trained weights shipped in
+    `weights/<name>.onnx` if there are any, else the seeded random ones. Raises as `onnx_io.load`
+    does, and UsageError for an unknown name.
     """
     if name_or_path.endswith(".onnx"):
-        return with_symbolic_batch(onnx_io.load(name_or_path, without))
+        graph = replace(onnx_io.load(name_or_path, without), name=Path(name_or_path).stem)
+        return with_symbolic_batch(graph)
     shipped = WEIGHTS / f"{name_or_path}.onnx"
     if name_or_path in BUILDERS and shipped.exists():
         return onnx_io.load(shipped, without)

@@ -88,7 +88,9 @@ def test_a_path_is_loaded_and_freed_from_its_batch(tmp_path: Path) -> None:
     graph = models.build("resnet20")
     path = tmp_path / "network.onnx"
     onnx_io.save(graph, path)
-    assert models.resolve(str(path)).nodes == graph.nodes
+    resolved = models.resolve(str(path))
+    assert resolved.nodes == graph.nodes
+    assert resolved.name == "network"
 
 
 def test_a_name_prefers_trained_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
