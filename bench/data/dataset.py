@@ -112,8 +112,12 @@ def open_dataset(spec: str, samples: int | None = None, split: str = "test") -> 
 def resize(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Images [n, C, H, W] in another C x H x W: every pixel the nearest one's exact values.
 
-    Channel c is channel c modulo the C there are.
+    Channel c is channel c modulo the C there are. A shape of which the last size alone is 1 or 3
+    is taken for H x W x C, as Keras exports it.
     """
+    if shape[2] in (1, 3) and shape[0] not in (1, 3):
+        planar = resize(images, (shape[2], *shape[:2]))
+        return np.ascontiguousarray(planar.transpose(0, 2, 3, 1))
     channels, height, width = images.shape[1:]
     plane = np.arange(shape[0]) % channels
     row, column = (

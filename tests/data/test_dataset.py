@@ -134,6 +134,13 @@ def test_other_numbers_of_channels_repeat_the_colours() -> None:
     assert np.array_equal(images(list(five.batches(4, 4))), original[:, [0, 1, 2, 0, 1]])
 
 
+def test_networks_with_channels_last_get_them_last() -> None:
+    dataset = open_dataset("photo10")
+    first, last = (dataset.fitted_to(network_taking((None, *s))) for s in ((3, 8, 9), (8, 9, 3)))
+    expected = images(list(first.batches(4, 4))).transpose(0, 2, 3, 1)
+    assert np.array_equal(images(list(last.batches(4, 4))), expected)
+
+
 def test_a_network_of_the_data_s_own_size_gets_the_data_itself() -> None:
     dataset = open_dataset("photo10")
     assert dataset.fitted_to(models.build("plain9")) is dataset
