@@ -39,7 +39,8 @@ from adapters.velox.plan_json import (
     total,
 )
 from adapters.velox.task import Task, VeloxError, reason
-from adapters.velox.vectors import flat, lists
+from adapters.velox.vectors import lists
+from columnar_nn.errors import UnsupportedOperatorError
 
 IMAGES_PER_CHUNK = 8
 """Images whose pixels make one vector: about 7,000 rows, see MAX_ROWS in stage.py."""
@@ -74,6 +75,7 @@ class CrossJoin:
 
     def __init__(self, network: Network) -> None:
         refuse_all_but_chains(network)
+        _refuse_a_chain_without_convolution(network)
         table.prepare_scans()
         self._network = network
         self._folder = tempfile.TemporaryDirectory(prefix="cnn-bench-velox-")
@@ -108,7 +110,7 @@ class CrossJoin:
         plan, files = self._plan_for(images.dtype)
         rows = np.ascontiguousarray(images).reshape(len(images), -1)
         rows = rows.view(np.int8) if rows.dtype == np.uint8 else rows
-        columns = {"id": flat(np.arange(len(rows), dtype=np.int64)), "image": lists(rows)}
+        columns = {"id": pa.array(np.arange(len(rows), dtype=np.int64)), "image": lists(rows)}
         # Velox keeps files open by name: another batch is another file.
         path = Path(self._folder.name, f"images{next(self._numbers)}.parquet")
         images_file = table.write(path, pa.table(columns))
@@ -139,6 +141,15 @@ class CrossJoin:
         for expression in [writer.features(), *dense]:
             builder.project(["chunk", "n", f"{expression} as x"])
         return builder.order_by(["chunk"]).get_plan_node(), writer.files
+
+
+def _refuse_a_chain_without_convolution(network: Network) -> None:
+    """Raises UnsupportedOperatorError if nothing turns the scanned images into planes."""
+    if not any(isinstance(layer, Convolution) for layer in network.layers):
+        refused = [
+            (layer.name, layer.operator, "no convolution before it") for layer in network.layers
+        ]
+        raise UnsupportedOperatorError("velox:cross_join", refused)
 
 
 def _dense(layer: Dense) -> str:

@@ -13,7 +13,7 @@ from adapters.velox.expressions import dot, literal, relu, total
 from adapters.velox.feature_map import FeatureMap, Geometry, copies
 from adapters.velox.layers import Affine, Convolution, Dense, Elementwise, MaxPool
 from adapters.velox.stage import Batch, Stage, row_ranges
-from adapters.velox.vectors import constants, flat, numbered, row_vector
+from adapters.velox.vectors import borrowed, constants, numbered, row_vector
 
 
 def window_geometry(layer: Convolution | MaxPool, height: int, width: int) -> Geometry:
@@ -44,7 +44,7 @@ def convolution_stage(
     batches = []
     for rows in row_ranges(height, width * images):
         size = len(rows) * width * images
-        neighbours = [flat(source.view(c, y, x, rows.start, len(rows))) for c, y, x in taps]
+        neighbours = [borrowed(source.view(c, y, x, rows.start, len(rows))) for c, y, x in taps]
         for k in range(num_filters):
             columns = {
                 **numbered("t", neighbours),
@@ -52,7 +52,7 @@ def convolution_stage(
                 "b": constants(layer.bias[k], size)[0],
             }
             if addend is not None:
-                columns["a"] = flat(addend.view(k, 0, 0, rows.start, len(rows)))
+                columns["a"] = borrowed(addend.view(k, 0, 0, rows.start, len(rows)))
             stored = [copy for target in targets for copy in copies(target, k, (0, 0), 1, rows)]
             batches.append(Batch(row_vector(columns), (len(rows), width, images), [stored]))
     terms = [dot(_names("t", len(taps)), _names("w", len(taps))), "b"]
@@ -68,7 +68,7 @@ def max_pool_stage(layer: MaxPool, source: FeatureMap, targets: Sequence[Feature
     batches = []
     for rows in row_ranges(height, width * images):
         for c in range(channels):
-            views = [flat(source.view(c, y, x, rows.start, len(rows))) for _, y, x in taps]
+            views = [borrowed(source.view(c, y, x, rows.start, len(rows))) for _, y, x in taps]
             stored = [copy for target in targets for copy in copies(target, c, (0, 0), 1, rows)]
             vector = row_vector(numbered("t", views))
             batches.append(Batch(vector, (len(rows), width, images), [stored]))
@@ -77,7 +77,7 @@ def max_pool_stage(layer: MaxPool, source: FeatureMap, targets: Sequence[Feature
 
 def dense_stage(layer: Dense, source: FeatureMap, targets: Sequence[FeatureMap]) -> Stage:
     """One row an image, one column a feature; a batch for each output."""
-    inputs = [flat(feature) for feature in source.features()]
+    inputs = [borrowed(feature) for feature in source.features()]
     batches = []
     for k, (weights, bias) in enumerate(zip(layer.weights, layer.bias, strict=True)):
         columns = {
@@ -94,7 +94,7 @@ def global_average_stage(name: str, source: FeatureMap, targets: Sequence[Featur
     """One row an image, one column a pixel; a batch for each channel."""
     batches = []
     for c in range(source.channels):
-        pixels = [flat(pixel) for pixel in source.pixels(c)]
+        pixels = [borrowed(pixel) for pixel in source.pixels(c)]
         batches.append(_feature_batch(numbered("t", pixels), source.images, targets, [c]))
     value = total(_names("t", len(pixels)))
     return Stage(name, batches, [[f"{value} / {literal(len(pixels))} as y"]])
@@ -102,7 +102,7 @@ def global_average_stage(name: str, source: FeatureMap, targets: Sequence[Featur
 
 def softmax_stage(name: str, source: FeatureMap, targets: Sequence[FeatureMap]) -> Stage:
     """One row an image: exp(x - max) and then its share of the sum."""
-    features = [flat(feature) for feature in source.features()]
+    features = [borrowed(feature) for feature in source.features()]
     names = _names("t", len(features))
     largest = f"greatest({', '.join(names)})" if len(names) > 1 else names[0]
     # exp() exists for DOUBLE only; its result is rounded to REAL at once.
@@ -122,7 +122,7 @@ def elementwise_stage(
     batches = []
     for rows in row_ranges(height, width * images):
         for c in range(sources[0].channels):
-            views = [flat(source.view(c, 0, 0, rows.start, len(rows))) for source in sources]
+            views = [borrowed(source.view(c, 0, 0, rows.start, len(rows))) for source in sources]
             stored = [copy for target in targets for copy in copies(target, c, (0, 0), 1, rows)]
             vector = row_vector(numbered("t", views))
             batches.append(Batch(vector, (len(rows), width, images), [stored]))
@@ -139,7 +139,7 @@ def affine_stage(layer: Affine, source: FeatureMap, targets: Sequence[FeatureMap
         for c in range(source.channels):
             size = len(rows) * width * images
             columns = {
-                "t": flat(source.view(c, 0, 0, rows.start, len(rows))),
+                "t": borrowed(source.view(c, 0, 0, rows.start, len(rows))),
                 "s": constants(layer.scale[c], size)[0],
                 "o": constants(layer.offset[c], size)[0],
             }

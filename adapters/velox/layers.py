@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 
 from adapters.network_nodes import network_nodes
-from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.graph import Graph, Node, Shape
 from columnar_nn.shape_rules.operands import Operands
 from columnar_nn.shape_rules.window import Window, conv_window, pool_window
@@ -114,7 +113,10 @@ class Softmax(Layer):
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in order, the shape of the image [C, H, W], and the layer behind each output."""
+    """Layers in order, the shape of the image [C, H, W], and the layer behind each output.
+
+    A network that reads features has images of one pixel.
+    """
 
     image: str
     image_shape: tuple[int, int, int]
@@ -132,11 +134,6 @@ def lower(graph: Graph) -> Network:
     """The layers of `graph`; raises UnsupportedOperatorError listing every node it cannot say."""
     nodes = network_nodes(graph, "velox", OPERATORS, _objection)
     image = graph.inputs[0]
-    if len(image.shape) != 4:
-        readers = [node for node in graph.nodes if image.name in node.inputs]
-        raise UnsupportedOperatorError(
-            "velox", [(node.name, node.op_type, "its input is no image") for node in readers]
-        )
     shapes = infer_shapes(graph)
     alias: dict[str, str] = {}
     layers: list[Layer] = []
@@ -149,7 +146,7 @@ def lower(graph: Graph) -> Network:
         inputs = tuple(alias.get(t, t) for t in node.inputs if t and t not in graph.weights)
         layers.append(_layer(operands, graph, inputs, _fixed(shapes[node.outputs[0]])))
     outputs = tuple(alias.get(spec.name, spec.name) for spec in graph.outputs)
-    channels, height, width = _fixed(image.shape)
+    channels, height, width = (*_fixed(image.shape), 1, 1)[:3]
     fused = _fuse(layers, set(outputs))
     return Network(image.name, (channels, height, width), tuple(fused), outputs)
 

@@ -2,8 +2,8 @@
 
 The closest that stock Velox comes to a plan of vector functions: a ProjectNode for each layer,
 whose expression is a whole convolution. Nothing is joined, shuffled or copied between layers.
-A vector is one image: it already makes tens of thousands of elements to a call, and 8 took 2.5
-times as long an image, as the sums left the L2 cache.
+A task is one image: it already makes tens of thousands of elements to a call, and 8 took 2.5 times
+as long an image, as the sums left the L2 cache.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from adapters.velox.task import Task
 from adapters.velox.vectors import constant_list, lists, row_vector
 from columnar_nn.errors import UnsupportedOperatorError
 
-MAX_PLANS = 3
-"""Batch sizes kept ready."""
-
 SCALE = f"transform(x, p -> cast(bitwise_and(cast(p as integer), 255) as real) / {literal(255)})"
 
 
@@ -35,35 +32,33 @@ class NestedLambda:
     def __init__(self, network: Network) -> None:
         refuse_all_but_chains(network)
         self._network = network
-        self._prepared: dict[tuple[int, np.dtype], tuple[np.ndarray, Any]] = {}
+        self._prepared: dict[np.dtype, tuple[np.ndarray, Any]] = {}
         self._outputs: list[np.ndarray] = []
 
     def prepare(self, images: int) -> None:
-        """Makes the vectors and the plan for `images` uint8 images."""
-        self._plan(images, np.dtype(np.uint8))
+        """Makes the plan for one uint8 image; `images` does not matter to it."""
+        self._plan(np.dtype(np.uint8))
 
     def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
         """Computes the network for images [N, C, H, W] (uint8 or float32); see `outputs`."""
-        rows, plan = self._plan(len(images), images.dtype)
-        rows.view(images.dtype)[:] = images.reshape(len(images), -1)
-        task = Task(plan)
-        results = [_values(vector) for vector in task.batches()]
+        row, plan = self._plan(images.dtype)
+        tasks, results = [], []
+        for image in images:
+            row.view(images.dtype)[:] = image.reshape(-1)
+            task = Task(plan)
+            results += [_values(vector) for vector in task.batches()]
+            tasks.append(("network", task))
         shape = self._network.shape(self._network.outputs[0])
         self._outputs = [np.concatenate(results).reshape(len(images), *shape)]
-        return [("network", task)]
+        return tasks
 
-    def _plan(self, images: int, dtype: np.dtype) -> tuple[np.ndarray, Any]:
-        """The buffer from which the plan reads its images, and the plan.
+    def _plan(self, dtype: np.dtype) -> tuple[np.ndarray, Any]:
+        """The buffer from which the plan reads its image, and the plan, made once for a type."""
+        if dtype not in self._prepared:
+            self._prepared[dtype] = self._new_plan(dtype)
+        return self._prepared[dtype]
 
-        Made once for a batch size: importing a run-end-encoded column leaks in pyvelox 0.2.0.
-        """
-        if (images, dtype) not in self._prepared:
-            if len(self._prepared) == MAX_PLANS:
-                self._prepared.pop(next(iter(self._prepared)))
-            self._prepared[images, dtype] = self._new_plan(images, dtype)
-        return self._prepared[images, dtype]
-
-    def _new_plan(self, images: int, dtype: np.dtype) -> tuple[np.ndarray, Any]:
+    def _new_plan(self, dtype: np.dtype) -> tuple[np.ndarray, Any]:
         from pyvelox import plan_builder
 
         is_bytes = dtype == np.uint8
@@ -80,15 +75,15 @@ class NestedLambda:
             projections.append((expression, []))
 
         size = int(np.prod(self._network.image_shape))
-        rows = np.zeros((images, size), np.int8 if is_bytes else np.float32)
+        row = np.zeros(size, np.int8 if is_bytes else np.float32)
         columns = {name: constant_list(v, t, 1) for name, (v, t) in constants.items()}
-        vectors = [row_vector({"x": lists(row[None]), **columns}) for row in rows]
-        builder = plan_builder.PlanBuilder().values(vectors)
+        vector = row_vector({"x": lists(row[None]), **columns})
+        builder = plan_builder.PlanBuilder().values([vector])
         waiting = list(constants)
         for expression, used in projections:
             waiting = [name for name in waiting if name not in used]
             builder.project([f"{expression} as x", *waiting])
-        return rows, builder.get_plan_node()
+        return row, builder.get_plan_node()
 
     def close(self) -> None:
         """Releases vectors and plans."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from adapters.velox import direct, winograd
@@ -20,51 +22,76 @@ from adapters.velox.layers import (
 )
 from adapters.velox.stage import Batch, Stage
 from adapters.velox.task import Task
-from adapters.velox.vectors import flat, row_vector
+from adapters.velox.vectors import borrowed, row_vector
 
 PIXEL = f"cast(bitwise_and(cast(p as integer), 255) as real) / {literal(255)} as x"
 """A uint8 pixel arrives as TINYINT, the same bits: back to 0..255, then pixel / 255."""
 
-MAX_PROGRAMS = 3
-"""Batch sizes kept ready; each holds its own buffers, vectors and plans."""
+MAX_IMAGES = 128
+"""Images computed at a time: fewer make shorter vectors, for which Velox's cost of a call is dear,
+and more make larger buffers, 1.5 MB an image of plain9."""
+
+FEW_IMAGES = 8
+"""Images computed at a time where there are few of them, time and again; 8 cost little more than
+one and a fifth of MAX_IMAGES."""
 
 
 class Staged:
-    """Any network of layers, for every number of images that it is asked for."""
+    """Any network of layers, said for one number of images, and perhaps for a small one besides.
+
+    Batches are computed in parts of that size, the last filled up with whatever was there, so that
+    vectors and plans are made once: pyvelox frees little of what it imports.
+    """
 
     def __init__(self, network: Network, transformed: bool, threads: int) -> None:
         """`transformed`: use Winograd's convolution where it applies and pays."""
         self._network, self._transformed, self._threads = network, transformed, threads
-        self._programs: dict[int, Program] = {}
-        self._last: Program | None = None
+        self._program: Program | None = None
+        self._small_program: Program | None = None
+        self._met_few = False
+        self._outputs: list[np.ndarray] = []
 
     def prepare(self, images: int) -> None:
-        """Makes buffers, vectors and plans for batches of `images`, unless they exist."""
-        if images not in self._programs:
-            if len(self._programs) == MAX_PROGRAMS:
-                self._programs.pop(next(iter(self._programs)))
-            transformed = self._transformed and images >= winograd.MIN_IMAGES
-            program = Program(self._network, images, transformed, self._threads)
-            self._programs[images] = program
+        """Makes buffers, vectors and plans for batches of `images`, cut into equal parts."""
+        parts = -(-images // MAX_IMAGES)
+        self._program = self._new_program(-(-images // parts))
 
     def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
         """Computes the network for images [N, C, H, W] (uint8 or float32); see `outputs`.
 
         Returns each task with its stage's name, for their statistics.
         """
-        self.prepare(len(images))
-        self._last = self._programs[len(images)]
-        return self._last.run(images)
+        tasks, results, first = [], [], 0
+        while first < len(images):
+            program = self._program_for(len(images) - first)
+            part = images[first : first + program.images]
+            tasks += program.run(part)
+            results.append(program.outputs(len(part)))
+            first += len(part)
+        self._outputs = [np.concatenate(parts) for parts in zip(*results, strict=True)]
+        return tasks
 
     def outputs(self) -> list[np.ndarray]:
-        """Results of the last run: views [N, ...] of the network's output buffers."""
-        assert self._last is not None, "nothing was run yet"
-        return self._last.outputs()
+        """Results of the last run: [N, ...]."""
+        return self._outputs
 
     def close(self) -> None:
         """Releases buffers and plans."""
-        self._last = None
-        self._programs.clear()
+        self._program = self._small_program = None
+
+    def _program_for(self, images: int) -> Program:
+        """What computes the first of so many images: the small program from the second time on."""
+        assert self._program is not None, "nothing was prepared"
+        if images > self._program.images // 4 or self._program.images < 4 * FEW_IMAGES:
+            return self._program
+        if self._met_few and self._small_program is None:
+            self._small_program = self._new_program(FEW_IMAGES)
+        self._met_few = True
+        return self._small_program or self._program
+
+    def _new_program(self, images: int) -> Program:
+        transformed = self._transformed and images >= winograd.MIN_IMAGES
+        return Program(self._network, images, transformed, self._threads)
 
 
 class Program:
@@ -87,36 +114,48 @@ class Program:
         self._image_shape = (images * channels, height, width)
         self._pixels = np.zeros(images * channels * height * width, np.int8)
         self._image_copies = self._copies_of_image()
-        vector = row_vector({"p": flat(self._pixels)})
+        vector = row_vector({"p": borrowed(self._pixels)})
         batch = Batch(vector, self._image_shape, [self._image_copies])
         self._scaling = Stage("image", [batch], [[PIXEL]])
         self._scaling.prepare(1)
-        self.stages: list[Stage] = []
+        self._workspace = self._new_workspace(sources)
+        self._stages: list[Stage] = []
         for layer in network.layers:
             maps = [sources[layer.name, index] for index in range(len(layer.inputs))]
-            self.stages += self._stages(layer, maps)
-        for stage in self.stages:
+            self._stages += self._stages_of(layer, maps)
+        for stage in self._stages:
             stage.prepare(threads)
 
     def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
-        """Computes the network; returns each task with its stage's name."""
-        stages = self.stages
+        """Computes the network for so many images or fewer; returns each task with its stage."""
+        stages = self._stages
         if images.dtype == np.uint8:
-            self._pixels.view(np.uint8)[:] = images.reshape(-1)
+            self._pixels.view(np.uint8)[: images.size] = images.reshape(-1)
             stages = [self._scaling, *stages]
         else:
-            source = images.reshape(self._image_shape)
+            source = np.zeros(self._image_shape, np.float32)
+            source.reshape(-1)[: images.size] = images.reshape(-1)
             for copy in self._image_copies:
                 copy.target[...] = source[copy.source]
         return [(stage.name, task) for stage in stages for task in stage.run()]
 
-    def outputs(self) -> list[np.ndarray]:
-        """Results of the last run: views [N, ...] of the network's output buffers."""
+    def outputs(self, images: int) -> list[np.ndarray]:
+        """Results [images, ...] of the first `images` of the last run."""
         results = []
         for tensor, output in zip(self._network.outputs, self._outputs, strict=True):
-            values = np.moveaxis(output.planes[:, 0, 0], -1, 0)
-            results.append(values.reshape(self.images, *self._network.shape(tensor)))
+            values = np.moveaxis(output.planes[:, 0, 0], -1, 0)[:images]
+            results.append(values.reshape(images, *self._network.shape(tensor)).copy())
         return results
+
+    def _new_workspace(self, sources: dict[tuple[str, int], FeatureMap]) -> list[np.ndarray]:
+        """Arrays large enough for each convolution by Winograd, one after the other."""
+        shapes = [
+            winograd.workspace_shapes(layer, sources[layer.name, 0])
+            for layer in self._network.layers
+            if isinstance(layer, Convolution) and self._phases(layer) > 1
+        ]
+        sizes = [max(map(prod, together)) for together in zip(*shapes, strict=True)]
+        return [np.zeros(size, np.float32) for size in sizes]
 
     def _copies_of_image(self) -> list[Copy]:
         """From planes [image and channel, y, x] into every layer that reads the image."""
@@ -154,13 +193,15 @@ class Program:
             return FeatureMap(shape[0], self.images, geometry, fill)
         return self._plain_map(layer.inputs[index])
 
-    def _stages(self, layer: Layer, maps: list[FeatureMap]) -> list[Stage]:
+    def _stages_of(self, layer: Layer, maps: list[FeatureMap]) -> list[Stage]:
         targets = self._readers[layer.output]
         match layer:
             case Convolution():
                 addend = maps[1] if len(maps) > 1 else None
                 if self._phases(layer) > 1:
-                    return winograd.winograd_stages(layer, maps[0], addend, targets)
+                    return winograd.winograd_stages(
+                        layer, maps[0], addend, targets, self._workspace
+                    )
                 stage = direct.convolution_stage(layer, maps[0], addend, targets)
             case MaxPool():
                 stage = direct.max_pool_stage(layer, maps[0], targets)

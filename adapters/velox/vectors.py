@@ -1,4 +1,4 @@
-"""Velox row vectors over NumPy buffers: flat columns are views, constants hold one value."""
+"""Velox row vectors over NumPy arrays: borrowed columns are views, constants hold one value."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import pyarrow as pa
 ENCODED_TYPE = pa.run_end_encoded(pa.int32(), pa.float32())
 
 
-def flat(values: np.ndarray) -> pa.Array:
-    """A column over a contiguous 1-D array, without a copy; the array must outlive its use."""
-    return pa.Array.from_buffers(
-        pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)]
-    )
+def borrowed(values: np.ndarray) -> pa.Array:
+    """A column over a contiguous 1-D array that the caller keeps: no copy, and no reference.
+
+    pyvelox 0.2.0 never releases what it imports, so that a reference would keep the array for ever.
+    """
+    address = values.__array_interface__["data"][0]
+    buffer = pa.foreign_buffer(address, values.nbytes)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, buffer])
 
 
 def constants(values: np.ndarray, num_rows: int) -> list[pa.Array]:
@@ -50,17 +53,16 @@ def constant_list(values: Sequence, value_type: pa.DataType, num_rows: int) -> p
 
 
 def lists(rows: np.ndarray) -> pa.Array:
-    """A column whose row i is the list of the values of rows[i], for a contiguous 2-D array."""
-    offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
-    return pa.ListArray.from_arrays(flat(offsets), flat(rows.reshape(-1)))
+    """A column whose row i is the list of the values of rows[i], borrowed from a 2-D array."""
+    offsets = pa.array(np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1])
+    return pa.ListArray.from_arrays(offsets, borrowed(rows.reshape(-1)))
 
 
 def row_vector(columns: Mapping[str, pa.Array]) -> Any:
     """The columns as one Velox RowVector (pyvelox.vector.Vector)."""
     from pyvelox import arrow
 
-    schema = pa.schema([pa.field(name, column.type) for name, column in columns.items()])
-    return arrow.to_velox(pa.RecordBatch.from_arrays(list(columns.values()), schema=schema))
+    return arrow.to_velox(pa.RecordBatch.from_arrays(list(columns.values()), list(columns)))
 
 
 def numbered(prefix: str, columns: Iterable[pa.Array]) -> dict[str, pa.Array]:

@@ -8,6 +8,7 @@ column for each channel. Output transform: a batch for each filter, with bias, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from adapters.velox.expressions import dot, linear_map, relu, total
 from adapters.velox.feature_map import Copy, FeatureMap, Geometry, copies
 from adapters.velox.layers import Convolution
 from adapters.velox.stage import Batch, Stage, row_ranges
-from adapters.velox.vectors import constants, flat, numbered, row_vector
+from adapters.velox.vectors import borrowed, constants, numbered, row_vector
 from columnar_nn.kernels import toom_cook
 
 OUTPUTS = 2
@@ -56,24 +57,35 @@ def winograd_geometry(layer: Convolution, height: int, width: int) -> Geometry:
     return Geometry(height, width, OUTPUTS, (top, left), (max(0, after[0]), max(0, after[1])))
 
 
+def workspace_shapes(layer: Convolution, source: FeatureMap) -> list[tuple[int, ...]]:
+    """Shapes of the transformed input and of the products: position, channel, grid, image."""
+    grid = (_tiles(layer)[0], source.geometry.grid[1], source.images)
+    return [((OUTPUTS + 2) ** 2, channels, *grid) for channels in (source.channels, layer.shape[0])]
+
+
 def winograd_stages(
     layer: Convolution,
     source: FeatureMap,
     addend: FeatureMap | None,
     targets: Sequence[FeatureMap],
+    workspace: Sequence[np.ndarray],
 ) -> list[Stage]:
-    """The three tasks of a convolution whose input is laid out by `winograd_geometry`."""
+    """The three tasks of a convolution whose input is laid out by `winograd_geometry`.
+
+    `workspace` holds two flat arrays for what lies between them, see `workspace_shapes`; what is
+    in them is of use until the next convolution only.
+    """
     matrices = toom_cook.transform(OUTPUTS)
     data, filter_transform, inverse = (
         np.array(matrix, float) for matrix in (matrices.inputs, matrices.filters, matrices.outputs)
     )
     num_filters, channels = layer.filters.shape[:2]
-    grid = (_tiles(layer)[0], source.geometry.grid[1], source.images)
     weights = np.einsum("ia,kcab,jb->ijkc", filter_transform, layer.filters, filter_transform)
-    positions = (OUTPUTS + 2) ** 2
-    weights = weights.reshape(positions, num_filters, channels).astype(np.float32)
-    transformed = np.zeros((positions, channels, *grid), np.float32)
-    products = np.zeros((positions, num_filters, *grid), np.float32)
+    weights = weights.reshape(-1, num_filters, channels).astype(np.float32)
+    transformed, products = (
+        array[: prod(shape)].reshape(shape)
+        for array, shape in zip(workspace, workspace_shapes(layer, source), strict=True)
+    )
     return [
         _input_stage(f"{layer.name} input transform", source, data, transformed),
         _product_stage(f"{layer.name} products", weights, transformed, products),
@@ -88,7 +100,7 @@ def _input_stage(name: str, source: FeatureMap, data: np.ndarray, transformed: n
     for rows in row_ranges(height, width * images):
         for c in range(source.channels):
             views = [
-                flat(source.view(c, y, x, rows.start, len(rows)))
+                borrowed(source.view(c, y, x, rows.start, len(rows)))
                 for y in range(size)
                 for x in range(size)
             ]
@@ -109,7 +121,8 @@ def _product_stage(
         size = len(rows) * width * images
         for p in range(positions):
             inputs = [
-                flat(transformed[p, c, rows.start : rows.stop].reshape(-1)) for c in range(channels)
+                borrowed(transformed[p, c, rows.start : rows.stop].reshape(-1))
+                for c in range(channels)
             ]
             for k in range(0, num_filters, group):
                 columns = {
@@ -138,11 +151,11 @@ def _output_stage(
     batches = []
     for rows in row_ranges(height, width * images):
         for k in range(products.shape[1]):
-            inputs = [flat(m[k, rows.start : rows.stop].reshape(-1)) for m in products]
+            inputs = [borrowed(m[k, rows.start : rows.stop].reshape(-1)) for m in products]
             columns = numbered("d", inputs)
             columns["b"] = constants(layer.bias[k], len(inputs[0]))[0]
             if addend is not None:
-                views = [flat(addend.view(k, y, x, rows.start, len(rows))) for y, x in phases]
+                views = [borrowed(addend.view(k, y, x, rows.start, len(rows))) for y, x in phases]
                 columns.update(numbered("a", views))
             stored = [
                 [c for target in targets for c in copies(target, k, phase, OUTPUTS, rows)]

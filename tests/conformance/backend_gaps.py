@@ -8,13 +8,14 @@ on configuration:name; each must match a case.
 from __future__ import annotations
 
 NO_OPERATOR = "notimpl: not among the operators said in Velox's expressions so far"
-NOT_AN_IMAGE = "notimpl: a network's input is an image there"
+RANK = "notimpl: only images and feature vectors"
+CONSTANT_WEIGHTS = "notimpl: products with constants only"
 ONE_PLAN = "notimpl: said in one plan, convolutions have stride 1 and no padding"
 
 VELOX = {
-    **dict.fromkeys(("*_1d", "conv_1d_groups", "*_3d", "*_features", "gemm*"), NOT_AN_IMAGE),
-    **dict.fromkeys(("mat_mul*", "squeeze", "unsqueeze"), NOT_AN_IMAGE),
-    "batch_normalization_epsilon": NOT_AN_IMAGE,
+    **dict.fromkeys(("*_1d", "conv_1d_groups", "*_3d", "batch_normalization_epsilon"), RANK),
+    "mat_mul_stacked": RANK,
+    **dict.fromkeys(("mat_mul_of_two", "gemm_computed_addend"), CONSTANT_WEIGHTS),
     **dict.fromkeys(("conv_groups", "conv_depthwise*"), "notimpl: groups of channels"),
     **dict.fromkeys(
         ("conv_unequal_strides", "max_pool_asymmetric_pads", "max_pool_dilation_stride"),
@@ -23,9 +24,9 @@ VELOX = {
     "max_pool_ceil_mode": "notimpl: ceil_mode",
     "add_channels": "notimpl: an addend that is constant",
     **dict.fromkeys(("average_pool_*", "leaky_relu", "prelu_*", "clip*", "sigmoid"), NO_OPERATOR),
-    **dict.fromkeys(("hard_*", "tanh", "softmax_*", "log_softmax_channels"), NO_OPERATOR),
+    **dict.fromkeys(("hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR),
     **dict.fromkeys(("lrn*", "*_last_axis", "sub_*", "mul_*", "div_*"), NO_OPERATOR),
-    **dict.fromkeys(("reshape", "transpose*", "pad_*", "slice_*"), NO_OPERATOR),
+    **dict.fromkeys(("reshape", "*squeeze", "transpose*", "pad_*", "slice_*"), NO_OPERATOR),
     **dict.fromkeys(("reduce_mean_*", "network_branches", "network_mobile"), NO_OPERATOR),
     **dict.fromkeys(("cross_join:network_residual", "nested_lambda:network_residual"), ONE_PLAN),
 }

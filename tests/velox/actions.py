@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,16 +60,35 @@ def operator_records(graph: Graph, images: np.ndarray, configuration: str) -> li
     ]
 
 
-def resident_bytes(graph: Graph, images: np.ndarray, configuration: str, runs: int) -> list[int]:
-    """Resident memory after each of `runs` batches."""
-    engine = backend(graph, configuration, len(images))
+def resident_bytes(
+    graph: Graph, batches: list[np.ndarray], configuration: str, runs: int
+) -> list[int]:
+    """Resident memory after each of `runs` rounds over the batches."""
+    engine = backend(graph, configuration, max(map(len, batches)))
     sizes = []
     for _ in range(runs):
-        list(engine.infer([record_batch(images)], Stopwatch()))
+        list(engine.infer(map(record_batch, batches), Stopwatch()))
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         sizes.append(pages * 4096)
     return sizes
+
+
+def references_of_a_column() -> tuple[int, int, float]:
+    """References to an array before it is a column and after, and the sum that Velox finds."""
+    from pyvelox import arrow, plan_builder
+
+    from adapters.velox.task import Task
+    from adapters.velox.vectors import borrowed, row_vector
+
+    array = np.array([1, 2, 3], np.float32)
+    before = sys.getrefcount(array)
+    vector = row_vector({"x": borrowed(array)})
+    plan = plan_builder.PlanBuilder().values([vector]).aggregate([], ["sum(x) as s"])
+    task = Task(plan.get_plan_node())
+    (total,) = [arrow.to_arrow(rows).field("s")[0].as_py() for rows in task.batches()]
+    del vector
+    return before, sys.getrefcount(array), total
 
 
 def failing_task() -> None:
@@ -76,9 +96,9 @@ def failing_task() -> None:
     from pyvelox import plan_builder
 
     from adapters.velox.task import Task
-    from adapters.velox.vectors import flat, row_vector
+    from adapters.velox.vectors import row_vector
 
-    vector = row_vector({"x": flat(np.zeros(3, np.int64))})
+    vector = row_vector({"x": pa.array([0, 0, 0])})
     builder = plan_builder.PlanBuilder().values([vector]).project(["1 / x as y"])
     list(Task(builder.get_plan_node()).batches())
 

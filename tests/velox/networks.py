@@ -10,13 +10,17 @@ from columnar_nn.graph import Graph, Node, TensorSpec
 
 
 class Chain:
-    """A network under construction; each method adds a node and returns its output's name."""
+    """A network under construction; each method adds a node and returns its output's name.
+
+    Its input is square images, or features if their size is 0.
+    """
 
     def __init__(self, channels: int, size: int, seed: int = 0) -> None:
         self.random = np.random.default_rng(seed)
         self.nodes: list[Node] = []
         self.weights: dict[str, np.ndarray] = {}
-        self.input = TensorSpec("image", (None, channels, size, size))
+        shape = (None, channels, size, size) if size else (None, channels)
+        self.input = TensorSpec("image", shape)
 
     def add(self, op_type: str, inputs: Sequence[str], **attributes: object) -> str:
         name = f"{op_type.lower()}{len(self.nodes)}"
@@ -105,7 +109,15 @@ def pooled() -> Graph:
     return net.graph(x, [5, 2, 2])
 
 
+def features() -> Graph:
+    """A dense layer that reads features, no image."""
+    net = Chain(7, 0, seed=5)
+    x = net.add("Gemm", ["image", net.weight(4, 7), net.weight(4)], transB=1, alpha=0.5)
+    return net.graph(net.add("Relu", [x]), [4])
+
+
 NETWORKS = {
+    "features": features,
     "plain": plain,
     "several_channels": several_channels,
     "residual": residual,
