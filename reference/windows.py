@@ -52,9 +52,10 @@ def axes_of(
         else:
             last_start = size + before + after - span
             count = last_start // stride + 1
-            partial = last_start % stride > 0 and count * stride < size + before
-            if ceil_mode and auto_pad != "VALID" and partial:
-                count += 1
+            if ceil_mode and auto_pad != "VALID":
+                count = -(-last_start // stride) + 1
+                if (count - 1) * stride >= size + before:  # it starts in the padding after
+                    count -= 1
         beyond = max(0, (count - 1) * stride + span - (before + size + after))
         axes.append(Axis(kernel[index], stride, dilation, before, after, beyond, count))
     return axes

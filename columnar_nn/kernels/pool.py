@@ -50,8 +50,6 @@ def _bind(
     )
     if min(out_height, out_width) < 1:
         raise InvalidModelError(f"a window of {tuple(window)} is larger than {x.shape}")
-    if any(pads[axis] >= window[axis] or pads[axis + 2] >= window[axis] for axis in range(2)):
-        raise InvalidModelError(f"pads {tuple(pads)} reach past a window of {tuple(window)}")
     parameters = [
         x.blocks,
         height,
@@ -84,7 +82,9 @@ def max_pool(
     dilations: Sequence[int] = (1, 1),
     ceil_mode: bool = False,
 ) -> BoundKernel:
-    """ONNX MaxPool: the greatest value of each window; NaN where the window holds one."""
+    """ONNX MaxPool: the greatest value of each window, -inf of one in the padding alone; NaN where
+    the window holds one.
+    """
     return _bind("max", x, window, strides, pads, dilations, ceil_mode, False)
 
 
@@ -97,7 +97,9 @@ def average_pool(
     ceil_mode: bool = False,
     count_include_pad: bool = False,
 ) -> BoundKernel:
-    """ONNX AveragePool: the mean of each window, of its pixels inside the image or of all."""
+    """ONNX AveragePool: the mean of each window, of its pixels inside the image (NaN if there are
+    none) or of all.
+    """
     return _bind("average", x, window, strides, pads, dilations, ceil_mode, count_include_pad)
 
 
