@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from bench.data.dataset import Dataset, write_ipc
 from bench.parity import Accumulator, Parity, Tolerance
 from bench.status import worst
 from columnar_nn import tensor_column
+from columnar_nn.errors import UsageError
 from columnar_nn.graph import Graph
 
 RELATIVE_ATOL = 5e-5
@@ -20,6 +23,8 @@ RELATIVE_ATOL = 5e-5
 F(6x6) in float32, a four-hundredth of bfloat16's."""
 
 RTOL = 1e-4
+
+_ID_AND_LABEL_BYTES = 9
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,17 @@ class Inputs:
 def prepare(
     folder: Path, graph: Graph, dataset: Dataset, num_samples: int, batch_size: int
 ) -> Inputs:
-    """Writes the files that every worker reads into `folder`."""
+    """Writes the files that every worker reads into `folder`.
+
+    Raises UsageError if there is not enough room for them.
+    """
+    needed = num_samples * (math.prod(dataset.image_shape) + _ID_AND_LABEL_BYTES)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UsageError(
+            f"{num_samples:,} images take {needed / 1e9:,.1f} GB, and {folder.parent} has "
+            f"{free / 1e9:,.1f} GB left: ask for fewer --samples, or set TMPDIR to a larger folder"
+        )
     inputs_graph = folder / "graph.pickle"
     inputs_graph.write_bytes(pickle.dumps(graph))
     images = folder / "images.arrow"

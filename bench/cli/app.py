@@ -73,6 +73,8 @@ def _line(error: Exception) -> str:
         command = context.command_path if context else "cnn-bench"
         return f"{error.format_message()} (see {command} --help)"
     text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return f"not enough memory: ask for fewer images at a time{f' ({text})' if text else ''}"
     if isinstance(error, OSError) and error.strerror:  # a full disk, a file that may not be read
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return f"{type(error).__name__}: {text} (this is a bug: run again with --debug)"

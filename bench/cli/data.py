@@ -68,12 +68,14 @@ def fetch(
     """Download CIFAR-10, 162 MiB, and check it."""
     if name != "cifar10":
         raise UsageError(f"cannot fetch {name!r}: only cifar10 is fetched here")
+    console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
-        console=Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task(name, total=None)
 

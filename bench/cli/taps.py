@@ -50,11 +50,10 @@ def taps(
     engine that is not installed.
     """
     options = EngineOptions(*parse_backend(backend), algorithm, threads, batch_size, timeout)
-    dataset = open_dataset(data, samples)
+    graph = models.resolve(model)
+    dataset = open_dataset(data, samples).fitted_to(graph)
     try:
-        num_rows = write_taps(
-            out, models.resolve(model), tensor, dataset.batches(samples, batch_size), options
-        )
+        num_rows = write_taps(out, graph, tensor, dataset.batches(samples, batch_size), options)
     except WorkerError as error:
         print(f"cnn-bench: {options.label}: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code()) from None

@@ -16,18 +16,20 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from bench.cli.options import writable
 from bench.data.dataset import open_dataset
 from bench.training import Recipe, evaluate
 from bench.training import train as train_graph
 from columnar_nn import models, onnx_io
-from columnar_nn.errors import UsageError
 
 _DEFAULT = Recipe()
 
 
 def train(
     *,
-    out: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="The .onnx file to write.", callback=writable)
+    ],
     model: Annotated[
         str,
         typer.Option(help="Network to train from random weights, or an .onnx file to go on with."),
@@ -54,8 +56,6 @@ def train(
     The network learns from the data's training split; its accuracy on the test split is printed.
     Without options: how the weights of plain9 that come with cnn-bench were made.
     """
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
     recipe = Recipe(
         seed=seed,
         threads=threads,
@@ -67,12 +67,14 @@ def train(
     graph = onnx_io.load(model) if model.endswith(".onnx") else models.build(model)
     test = open_dataset(data)
     training = open_dataset(data, split="train")
+    console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,
     ) as bar:
         tasks: dict[str, TaskID] = {}
 

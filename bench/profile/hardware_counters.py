@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import struct
@@ -22,6 +23,14 @@ HARDWARE: Mapping[str, tuple[int, int]] = {
 _SYSTEM_CALL = {"x86_64": 298, "aarch64": 241}
 _INHERIT, _EXCLUDE_KERNEL, _EXCLUDE_HYPERVISOR = 1 << 1, 1 << 5, 1 << 6
 _ENABLED_AND_RUNNING = 1 | 2
+_NO_SUCH_COUNTER = "this machine has none, as most virtual ones"
+_FORBIDDEN = "not allowed: lower kernel.perf_event_paranoid to 2, or give CAP_PERFMON"
+_REASONS = {
+    errno.ENOENT: _NO_SUCH_COUNTER,
+    errno.EOPNOTSUPP: _NO_SUCH_COUNTER,
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+}
 _ATTRIBUTE = struct.Struct("=IIQQQQQIIQ")  # perf_event_attr, PERF_ATTR_SIZE_VER0
 
 
@@ -67,7 +76,8 @@ def _open(name: str, kind: int, configuration: int, thread: int) -> int:
         number, attribute, thread, any_cpu, no_group, ctypes.c_ulong(no_flags)
     )
     if file < 0:
-        reason = os.strerror(ctypes.get_errno())
+        code = ctypes.get_errno()
+        reason = _REASONS.get(code, os.strerror(code))
         raise CountersUnavailableError(f"perf_event_open of {name}: {reason}")
     return file
 

@@ -25,7 +25,6 @@ _FOOT = (
 
 def show(result: ProfileResult, rows: Sequence[tuple[str, ...]], console: Console) -> None:
     """Prints the layers side by side, and below them what else there is to say."""
-    console.width = max(console.width, WIDTH)
     _show_head(result, console)
     shown = [engine for engine in result.engines if engine.plain]
     for engines in _fitting(shown, [row_name(nodes) for nodes in rows]):
@@ -116,8 +115,8 @@ def _show_notes(result: ProfileResult, console: Console) -> None:
         "is: the median with all operator clocks off; cost of profiling: of the fastest run. f: "
         "an operator of the engine computes several nodes of the row; other figures are sums of "
         f"separate operators. {OWN_WORK}: operators for no node, such as converting pixels. "
-        "outside the rows: executor, Python, conversions to and from Arrow; - where clocks of "
-        "several threads add up to more than the run.",
+        "outside the rows: executor, Python, conversions to and from Arrow, copies between Velox's "
+        "tasks; - where clocks of several threads add up to more than the run.",
     )
 
 

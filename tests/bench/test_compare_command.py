@@ -62,6 +62,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         (["compare", "--batch-size", "0"], "--batch-size"),
         (["compare", "--algorithm", "fft"], "choose from auto, direct, winograd"),
         (["compare", "--json", "/no/such/folder/x.json"], "there is no folder /no/such/folder"),
+        (["compare", "--json", "/"], "--json /: this is a folder; name a file in it"),
+        (["compare", "--backend", "columnar:nope"], "columnar has no configuration 'nope'"),
+        (["compare", "--timeout", "nan"], "--timeout"),
+        (["train", "--out", "/"], "--out /: this is a folder; name a file in it"),
+        (["explain", "plain9", "--analyze", "--samples", "1" + 15 * "0"], "not enough memory"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_status_2(arguments: list[str], message: str) -> None:
@@ -78,6 +83,14 @@ def test_debug_adds_the_traceback_wherever_it_stands() -> None:
         done = cnn_bench(*arguments, "--samples", "0")
         assert done.returncode == 2
         assert "Traceback" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes no files")
+def test_a_file_that_cannot_be_written_is_no_bug() -> None:
+    options = ["--analyze", "--samples", "1", "--trace", "/proc/trace.json"]
+    done = cnn_bench("explain", "plain9", *options)
+    assert done.returncode == 2
+    assert done.stderr == "cnn-bench: error: No such file or directory: /proc/trace.json\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["compare"], ["cache"]])

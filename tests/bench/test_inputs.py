@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fake_backends
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from bench import inputs
+from bench.data.dataset import open_dataset
 from bench.inputs import Truth
 from bench.status import FAILED, PASSED
 from columnar_nn import tensor_column
+from columnar_nn.errors import UsageError
 
 
 def write(path: Path, batch_size: int, **columns: np.ndarray) -> None:
@@ -27,6 +31,13 @@ def test_rows_are_copied_in_batches_of_at_most_so_many(tmp_path: Path) -> None:
     copied = inputs.read(tmp_path / "some")
     assert [batch.num_rows for batch in copied.to_batches()] == [2, 2, 1]
     np.testing.assert_array_equal(inputs.outputs_of(tmp_path / "some")["image"], images[rows])
+
+
+def test_more_images_than_the_disk_holds_are_refused_at_once(tmp_path: Path) -> None:
+    graph, dataset = fake_backends.tiny_graph(), open_dataset("photo10")
+    with pytest.raises(UsageError, match=r"1,000,000,000,000 images take 3,081,000\.0 GB"):
+        inputs.prepare(tmp_path, graph, dataset, 10**12, 1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def truth(tmp_path: Path, **outputs: np.ndarray) -> Truth:

@@ -18,9 +18,9 @@ from bench.data.dataset import open_dataset
 from bench.golden import engine as engines
 from bench.golden.engine import EngineOptions, WorkerError, parse_backend
 from bench.profile.taps import write_taps
-from columnar_nn import tensor_column
+from columnar_nn import onnx_io, tensor_column
 from columnar_nn.errors import UsageError
-from columnar_nn.graph import TensorSpec
+from columnar_nn.graph import Graph, Node, TensorSpec
 from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import prepare
@@ -126,3 +126,34 @@ def test_command(tmp_path: Path) -> None:
                      "--out", str(out))  # fmt: skip
     assert done.returncode == 1
     assert "killed by SIGABRT" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_engine_that_is_not_installed_is_no_failure_of_it(tmp_path: Path) -> None:
+    model, data = tiny_inputs(tmp_path)
+    options = ["--data", data, "--tensor", "logits", "--out", str(tmp_path / "taps.arrow")]
+    done = cnn_bench("taps", model, *options, "--backend", "fake_backends.MissingBackend")
+    assert done.returncode == 2
+    assert "SKIPPED" in done.stderr
+    assert "pip install" in done.stderr
+    assert not (tmp_path / "taps.arrow").exists()
+
+
+def test_images_are_given_in_the_size_that_the_network_takes(tmp_path: Path) -> None:
+    weight = np.ones((10, 2 * 5 * 7), np.float32)
+    graph = Graph(
+        "other",
+        (
+            Node("flatten", "Flatten", ("image",), ("flat",), {"axis": 1}),
+            Node("dense", "Gemm", ("flat", "weight"), ("logits",), {"transB": 1}),
+        ),
+        (TensorSpec("image", (None, 2, 5, 7)),),
+        (TensorSpec("logits", (None, 10)),),
+        {"weight": weight},
+    )
+    onnx_io.save(graph, tmp_path / "other.onnx")
+    out = tmp_path / "taps.arrow"
+    options = ["--samples", "3", "--backend", "reference", "--tensor", "flat", "--out", str(out)]
+    done = cnn_bench("taps", str(tmp_path / "other.onnx"), *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read(out)["flat"].shape == (3, 2 * 5 * 7)
