@@ -7,6 +7,7 @@ auto_pad is resolved into pads. Training-only inputs, outputs and attributes are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -172,29 +173,30 @@ def _pad(node: Node, rewriting: Rewriting) -> list[Node]:
 def _broadcast(node: Node, rewriting: Rewriting) -> list[Node]:
     """Before opset 7, `axis` said which dimension of A the first one of B lines up with."""
     axis = node.attributes.get("axis")
-    attributes: dict[str, Any] = {}
+    node = replace(node, attributes={})
     if axis is None or rewriting.opset >= 7:
-        return [replace(node, attributes=attributes)]
-    left, right = node.inputs
-    rank = len(rewriting.shapes[left])
-    trailing = rank - normalized_axis(axis, rank) - len(rewriting.shapes[right])
-    if right not in rewriting.weights:
-        raise InvalidModelError("broadcasting with an axis needs a constant second input")
-    value = rewriting.weights[right]
-    aligned = value.reshape(value.shape + (1,) * trailing)
-    return [
-        replace(node, inputs=(left, rewriting.add_weight(right, aligned)), attributes=attributes)
-    ]
+        return [node]
+    left, right = (len(rewriting.shapes[tensor]) for tensor in node.inputs)
+    return _with_trailing_axes(node, rewriting, left - normalized_axis(axis, left) - right)
 
 
 def _prelu(node: Node, rewriting: Rewriting) -> list[Node]:
     """Before opset 7 a slope [C] belonged to the channels, not to the last dimension."""
-    data, slope = node.inputs
-    value = rewriting.weights.get(slope)
-    if rewriting.opset >= 7 or value is None or value.ndim != 1 or value.size == 1:
+    data, slope = (rewriting.shapes[tensor] for tensor in node.inputs)
+    if rewriting.opset >= 7 or len(slope) != 1 or slope == (1,):
         return [node]
-    per_channel = value.reshape(-1, *(1 for _ in rewriting.shapes[data][2:]))
-    return [replace(node, inputs=(data, rewriting.add_weight(slope, per_channel)))]
+    return _with_trailing_axes(node, rewriting, len(data) - 2)
+
+
+def _with_trailing_axes(node: Node, rewriting: Rewriting, count: int) -> list[Node]:
+    """The node, its second input with `count` dimensions of size 1 behind its own."""
+    if count < 1:
+        return [node]
+    (first, second), aligned = node.inputs, f"{node.outputs[0]}.aligned"
+    rank = len(rewriting.shapes[second])
+    axes = rewriting.integers(node, "axes", range(rank, rank + count))
+    unsqueeze = Node(f"{node.name}.unsqueeze", "Unsqueeze", (second, axes), (aligned,), {})
+    return [unsqueeze, replace(node, inputs=(first, aligned))]
 
 
 def _softmax(node: Node, rewriting: Rewriting) -> list[Node]:
@@ -205,14 +207,16 @@ def _softmax(node: Node, rewriting: Rewriting) -> list[Node]:
     axis = normalized_axis(node.attributes.get("axis", 1), len(shape))
     if all(dimension == 1 for dimension in shape[axis + 1 :]):
         return [replace(node, attributes={"axis": axis})]
-    if axis != 1 and None in shape[:axis]:
-        raise InvalidModelError("softmax over merged dimensions; export with opset 13 or newer")
+    if None in shape[axis:]:
+        raise InvalidModelError("softmax over the batch; export with opset 13 or newer")
     flat, normalized = f"{node.outputs[0]}.flat", f"{node.outputs[0]}.normalized"
-    original = rewriting.integers(node, "shape", [-1 if d is None else d for d in shape])
+    original = [-1 if dimension is None else dimension for dimension in shape]
+    targets = {"flatten": [*original[:axis], math.prod(original[axis:])], "reshape": original}
+    merged, restored = (rewriting.integers(node, *target) for target in targets.items())
     return [
-        Node(f"{node.name}.flatten", "Flatten", node.inputs, (flat,), {"axis": axis}),
+        Node(f"{node.name}.flatten", "Reshape", (node.inputs[0], merged), (flat,), {}),
         replace(node, inputs=(flat,), outputs=(normalized,), attributes={"axis": -1}),
-        Node(f"{node.name}.reshape", "Reshape", (normalized, original), node.outputs, {}),
+        Node(f"{node.name}.reshape", "Reshape", (normalized, restored), node.outputs, {}),
     ]
 
 

@@ -44,6 +44,8 @@ def _mat_mul(operands: Operands, inputs: list[Expression]) -> Expression:
         return call(operands, "mat_mul", inputs, {"weight": np.ascontiguousarray(constants[1].T)})
     computed = [s for s, array in zip((left, right), constants, strict=True) if array is None]
     (result,) = SHAPE_RULES["MatMul"](operands)
+    if len(result) < 2:
+        raise Gap("rows without a dimension")
     ranks = set(map(len, computed))
     if len(ranks) != 1 or min(ranks) < 3 or any(shape[0] != result[0] for shape in computed):
         raise Gap(f"{left} times {right} would mix rows")
