@@ -95,7 +95,7 @@ def least_nanos(step: StepStats, peak: MachinePeak) -> float:
     """
     executed = 2 * step.multiply_adds or step.operations
     num_bytes = step.input_bytes + step.weight_bytes + step.output_bytes
-    return max(executed / peak.gflops, num_bytes / peak.gigabytes_per_second)
+    return peak.least_nanos(executed, num_bytes)
 
 
 @dataclass(frozen=True)

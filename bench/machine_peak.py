@@ -37,9 +37,9 @@ class MachinePeak:
     gflops: float
     gigabytes_per_second: float
 
-    def attainable_gflops(self, intensity: float) -> float:
-        """The roofline: most operations a nanosecond at `intensity` operations a byte."""
-        return min(self.gflops, intensity * self.gigabytes_per_second)
+    def least_nanos(self, operations: int, num_bytes: int) -> float:
+        """The roofline: nanoseconds for the operations or for the bytes, whichever take longer."""
+        return max(operations / self.gflops, num_bytes / self.gigabytes_per_second)
 
 
 def measure() -> MachinePeak:

@@ -25,11 +25,6 @@ class Estimate:
     high: float
     confidence: float
 
-    @property
-    def half_width(self) -> float:
-        """The larger of the distances from the median to the ends of the interval."""
-        return max(self.high - self.median, self.median - self.low)
-
 
 def estimate_median(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     """Median and its confidence interval between two order statistics.

@@ -39,7 +39,6 @@ def test_few_values_give_their_range_and_its_true_confidence() -> None:
     estimate = estimate_median([3.0, 1.0, 2.0])
     assert (estimate.median, estimate.low, estimate.high) == (2.0, 1.0, 3.0)
     assert estimate.confidence == 0.75
-    assert estimate.half_width == 1.0
 
 
 def test_interval_covers_the_true_median_as_often_as_promised() -> None:
