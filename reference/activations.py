@@ -17,6 +17,12 @@ def leaky_relu(x: np.ndarray, *, alpha: float = 0.01) -> np.ndarray:
     return rounded(np.where(x < 0, alpha * x.astype(np.float64), x))
 
 
+def elu(x: np.ndarray, *, alpha: float = 1.0) -> np.ndarray:
+    """ONNX Elu: alpha * (exp(x) - 1) where x < 0."""
+    below = np.expm1(np.minimum(x.astype(np.float64), 0))
+    return rounded(np.where(x < 0, alpha * below, x))
+
+
 def prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """ONNX PRelu: slope * x where x < 0; the slope broadcasts to x."""
     return rounded(np.where(x < 0, slope.astype(np.float64) * x, x))

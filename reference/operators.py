@@ -31,6 +31,7 @@ OPERATORS: dict[str, Callable[..., np.ndarray]] = {
     "Conv": conv,
     "Div": arithmetic.div,
     "Dropout": layout.dropout,
+    "Elu": activations.elu,
     "Flatten": layout.flatten,
     "Gemm": gemm,
     "GlobalAveragePool": global_average_pool,

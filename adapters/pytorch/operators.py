@@ -111,6 +111,10 @@ def relu(node: Operands, x: Tensor) -> Tensor:
     return F.relu(x)
 
 
+def elu(node: Operands, x: Tensor) -> Tensor:
+    return F.elu(x, node.attribute("alpha", 1.0))
+
+
 def leaky_relu(node: Operands, x: Tensor) -> Tensor:
     return F.leaky_relu(x, node.attribute("alpha", 0.01))
 
@@ -266,6 +270,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Conv": conv,
     "Div": div,
     "Dropout": identity,
+    "Elu": elu,
     "Flatten": reshape,
     "Gemm": gemm,
     "GlobalAveragePool": global_average_pool,

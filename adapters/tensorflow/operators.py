@@ -149,6 +149,11 @@ def relu(node: Operands, x: Tensor) -> Tensor:
     return x.map(tf.nn.relu)
 
 
+def elu(node: Operands, x: Tensor) -> Tensor:
+    alpha = node.attribute("alpha", 1.0)
+    return x.map(lambda value: tf.where(value < 0, alpha * tf.nn.elu(value), value))
+
+
 def leaky_relu(node: Operands, x: Tensor) -> Tensor:
     return x.map(lambda value: tf.nn.leaky_relu(value, node.attribute("alpha", 0.01)))
 
@@ -314,6 +319,7 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Conv": conv,
     "Div": div,
     "Dropout": identity,
+    "Elu": elu,
     "Flatten": reshape,
     "Gemm": gemm,
     "GlobalAveragePool": global_average_pool,

@@ -117,6 +117,7 @@ RULES: dict[str, Rule] = {
     "BatchNormalization": _batch_norm,
     "Relu": _unary("relu"),
     "LeakyRelu": _unary("leaky_relu", alpha=0.01),
+    "Elu": _unary("elu", alpha=1.0),
     "Sigmoid": _unary("sigmoid"),
     "Tanh": _unary("tanh"),
     "HardSigmoid": _unary("hard_sigmoid", alpha=0.2, beta=0.5),

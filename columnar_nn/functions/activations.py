@@ -43,6 +43,7 @@ def _prelu(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
 FUNCTIONS = (
     _function("relu"),
     _function("leaky_relu", alpha=0.01),
+    _function("elu", alpha=1.0),
     _function("clip", min=float("-inf"), max=float("inf")),
     _function("sigmoid"),
     _function("tanh"),

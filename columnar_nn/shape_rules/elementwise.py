@@ -80,8 +80,8 @@ def lrn(operands: Operands) -> tuple[Shape, ...]:
 
 
 RULES = {
-    **dict.fromkeys(("Relu", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"), unary),
-    **dict.fromkeys(("Identity", "Dropout"), unary),
+    **dict.fromkeys(("Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh"), unary),
+    **dict.fromkeys(("HardSigmoid", "HardSwish", "Identity", "Dropout"), unary),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), broadcasting),
     **dict.fromkeys(("Softmax", "LogSoftmax"), along_axis),
     "PRelu": prelu,

@@ -23,7 +23,9 @@ VELOX = {
     ),
     "max_pool_ceil_mode": "notimpl: ceil_mode",
     "add_channels": "notimpl: an addend that is constant",
-    **dict.fromkeys(("average_pool_*", "leaky_relu", "prelu_*", "clip*", "sigmoid"), NO_OPERATOR),
+    **dict.fromkeys(
+        ("average_pool_*", "leaky_relu", "elu", "prelu_*", "clip*", "sigmoid"), NO_OPERATOR
+    ),
     **dict.fromkeys(("hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR),
     **dict.fromkeys(("lrn*", "*_last_axis", "sub_*", "mul_*", "div_*"), NO_OPERATOR),
     **dict.fromkeys(("reshape", "*squeeze", "transpose*", "pad_*", "slice_*"), NO_OPERATOR),

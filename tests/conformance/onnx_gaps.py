@@ -59,7 +59,6 @@ IMPORT: dict[str, str] = {
     "test_operator_convtranspose": ANOTHER_OPERATOR + " (ConvTranspose)",
     "test_operator_selu": ANOTHER_OPERATOR + " (Selu)",
     "test_ConvTranspose2d*": ANOTHER_OPERATOR + " (ConvTranspose)",
-    "test_ELU": ANOTHER_OPERATOR + " (Elu)",
     "test_SELU": ANOTHER_OPERATOR + " (Selu)",
     "test_Embedding*": ANOTHER_OPERATOR + " (Gather)",
     "test_PoissonNLLLLoss_no_reduce": ANOTHER_OPERATOR + " (Exp)",

@@ -95,7 +95,7 @@ def _elementwise() -> Iterator[Case]:
     for shape in ((6,), (6, 5), IMAGE, (6, 3, 4, 2)):
         statistics = (_normal(6), _normal(6), _normal(6), np.abs(_normal(6)) + 1)
         yield from _cases("BatchNormalization", (7, 9, 14, 15), *statistics, shape=shape)
-    for op_type in ("Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "Identity"):
+    for op_type in ("Relu", "Sigmoid", "Tanh", "LeakyRelu", "Elu", "HardSigmoid", "Identity"):
         yield from _cases(op_type, (7, 13))
     yield from _cases("HardSwish", (14,))
     for slope in (_normal(6, 1, 1), _normal(1), _normal(7, 8)):

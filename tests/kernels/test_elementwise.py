@@ -22,14 +22,10 @@ SHAPES = [
 ]
 
 
-def _elu(x: np.ndarray) -> np.ndarray:
-    return np.where(x < 0, 0.7 * np.expm1(x.astype(np.float64)), x).astype(np.float32)
-
-
 UNARY: list[tuple[str, tuple[float, ...], Callable[[np.ndarray], np.ndarray]]] = [
     ("relu", (), activations.relu),
     ("leaky_relu", (0.2,), lambda x: activations.leaky_relu(x, alpha=0.2)),
-    ("elu", (0.7,), _elu),
+    ("elu", (0.7,), lambda x: activations.elu(x, alpha=0.7)),
     ("clip", (-1.0, 2.0), lambda x: activations.clip(x, np.float32(-1), np.float32(2))),
     ("sigmoid", (), activations.sigmoid),
     ("tanh", (), activations.tanh),

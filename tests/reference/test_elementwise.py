@@ -26,6 +26,10 @@ ACTIVATIONS: dict[str, tuple[Callable[..., np.ndarray], Callable[..., torch.Tens
         lambda x: activations.leaky_relu(x, alpha=0.3),
         lambda x: functional.leaky_relu(x, 0.3),
     ),
+    "elu": (
+        lambda x: activations.elu(x, alpha=0.7),
+        lambda x: functional.elu(x, 0.7),
+    ),
     "sigmoid": (activations.sigmoid, torch.sigmoid),
     "hard_sigmoid": (
         lambda x: activations.hard_sigmoid(x, alpha=1 / 6, beta=0.5),
