@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import sys
 from pathlib import Path
 
@@ -69,9 +70,12 @@ def resident_bytes(
     for _ in range(runs):
         list(engine.infer(map(record_batch, batches), Stopwatch()))
         gc.collect()
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        sizes.append(pages * 4096)
+        sizes.append(_resident_bytes())
     return sizes
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 
 def references_of_a_column() -> tuple[int, int, float]:
@@ -89,6 +93,21 @@ def references_of_a_column() -> tuple[int, int, float]:
     (total,) = [arrow.to_arrow(rows).field("s")[0].as_py() for rows in task.batches()]
     del vector
     return before, sys.getrefcount(array), total
+
+
+def memory_kept_by_imports(num_columns: int, rounds: int) -> int | None:
+    """Resident bytes that importing constant columns leaves; None where pyvelox frees none."""
+    from adapters.velox.arrow_import import take_ownership
+    from adapters.velox.vectors import constants, numbered, row_vector
+
+    if not take_ownership():
+        return None
+    sizes = []
+    for _ in range(rounds):
+        row_vector(numbered("w", constants(np.zeros(num_columns, np.float32), 4)))
+        gc.collect()
+        sizes.append(_resident_bytes())
+    return sizes[-1] - sizes[0]
 
 
 def failing_task() -> None:
