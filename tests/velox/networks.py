@@ -55,6 +55,16 @@ def plain() -> Graph:
     return net.graph(x, [5])
 
 
+def plain9_narrow() -> Graph:
+    """plain9 with a quarter of its filters: as deep, which is what a single plan has to bear."""
+    net = Chain(3, 32, seed=6)
+    x, channels = "image", 3
+    for filters in (4, 4, 8, 8, 16, 16, 1):
+        x, channels = net.add("Relu", [net.conv(x, channels, filters)]), filters
+    x = net.add("Flatten", [x], axis=1)
+    return net.graph(net.add("Gemm", [x, net.weight(10, 324), net.weight(10)], transB=1), [10])
+
+
 def several_channels() -> Graph:
     """Ends with several planes, two dense layers and ReLUs of which one is missing."""
     net = Chain(2, 7, seed=3)
