@@ -64,24 +64,31 @@ class ColumnarBackend(Backend):
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self._fusion, _, algorithm = settings.configuration.partition("/")
         self._algorithm = settings.algorithm if algorithm == "auto" else algorithm
-        self._executables: list[tuple[Any, Executable]] = []
+        self._executables: dict[Any, Executable] = {}
+        self._last: tuple[pa.Schema | None, Executable | None] = (None, None)
         self._profiled: list[Task] | None = None
         super().__init__(graph, settings)
 
     def _build(self) -> None:
         shape = [dimension for dimension in self.graph.inputs[0].shape[1:] if dimension is not None]
-        self._executable(tensor_column.tensor_type("uint8", shape))
+        image_type = tensor_column.tensor_type("uint8", shape)
+        self._executable(pa.schema([pa.field("image", image_type)]))
 
-    def _executable(self, image_type: Any) -> Executable:
-        """The network over images of an Arrow type, prepared when first asked for."""
-        for known, executable in self._executables:
-            if known == image_type:
-                return executable
-        source = from_batches(pa.schema([pa.field("image", image_type)]), ())
-        projections = network_outputs(self.graph, "image")
-        plan = PlanBuilder().table_scan(source).project(projections).plan()
-        executable = prepare(plan, self.settings.threads, self._fusion, self._algorithm)
-        self._executables.append((image_type, executable))
+    def _executable(self, schema: pa.Schema) -> Executable:
+        """The network over images of the type in a schema, prepared when first asked for."""
+        last_schema, executable = self._last
+        if executable is not None and schema == last_schema:
+            return executable
+        image_type = schema.field("image").type
+        if image_type not in self._executables:
+            source = from_batches(pa.schema([pa.field("image", image_type)]), ())
+            projections = network_outputs(self.graph, "image")
+            plan = PlanBuilder().table_scan(source).project(projections).plan()
+            self._executables[image_type] = prepare(
+                plan, self.settings.threads, self._fusion, self._algorithm
+            )
+        executable = self._executables[image_type]
+        self._last = (schema, executable)
         return executable
 
     def infer(
@@ -93,7 +100,7 @@ class ColumnarBackend(Backend):
             first = stream.peek()
             if first is None:
                 return
-            executable = self._executable(first.schema.field("image").type)
+            executable = self._executable(first.schema)
             task = executable.run({"0": stream}, profile=self._profiled is not None)
             if self._profiled is not None:
                 self._profiled.append(task)
@@ -112,7 +119,7 @@ class ColumnarBackend(Backend):
         stream = _CountedBatches(batches)
         first = stream.peek()
         assert first is not None, "at least one batch is needed"
-        executable = self._executable(first.schema.field("image").type)
+        executable = self._executable(first.schema)
         return executable.run({"0": stream}, profile=True, trace=trace)
 
     def start_profiling(self) -> str:
@@ -137,7 +144,7 @@ class ColumnarBackend(Backend):
 
     def describe(self) -> Description:
         """Kernels chosen a layer, vector width and layout."""
-        executable = self._executables[0][1]
+        executable = next(iter(self._executables.values()))
         layers = [
             f"{step.label.partition('+')[0]}: {step.kernel.removeprefix('conv2d_')}"
             for step in executable.steps
@@ -158,7 +165,7 @@ class ColumnarBackend(Backend):
 
     def close(self) -> None:
         """Ends the threads."""
-        for _, executable in self._executables:
+        for executable in self._executables.values():
             executable.close()
 
 

@@ -63,53 +63,56 @@ class Driver:
         return self._operators
 
     def run_once(self) -> Progress:
-        """Does the next thing there is to do, from the last operator back to the source."""
-        for index in range(len(self._operators) - 1, -1, -1):
-            progress = self._advance(index)
-            if progress is not None:
-                return progress
-        return Progress.MOVED
+        """Moves a batch from the source as far as it goes, or an earlier one out of the pipeline.
 
-    def _advance(self, index: int) -> Progress | None:
-        """Moves a batch out of one operator; None if the operator before it must move first."""
-        operator = self._operators[index]
-        if operator.is_blocked():
-            return self._block(operator)
-        if self.blocked is operator:
-            self._unblock(index)
-        following = self._operators[index + 1] if index + 1 < len(self._operators) else None
-        if following is not None and not following.needs_input():
-            return self._stop(index + 1) if following.is_finished() else None
-        if index == 0 and self._source.drained():
-            return Progress.MOVED
-        if not (operator.needs_input() or operator.is_finished()):
-            # else, by contract, it holds nothing to fetch
-            batch = self._call(index, "get_output", operator.get_output)
-            if batch is not None:
-                return self._hand_over(index, batch)
-        return self._stop(index) if operator.is_finished() else None
+        Goes from the last operator back to the first that has something to give, then forward
+        again with what it gave.
+        """
+        last = len(self._operators) - 1
+        index, moved = last, False
+        while True:
+            operator = self._operators[index]
+            if operator.is_blocked():
+                return self._block(operator)
+            if self.blocked is operator:
+                self._unblock(index)
+            following = self._operators[index + 1] if index < last else None
+            wanted = following is None or following.needs_input()
+            if index == 0 and (moved or not wanted or self._source.drained()):
+                return Progress.MOVED
+            if wanted and operator.is_finished():
+                if following is None:
+                    return Progress.FINISHED
+                self._tell_end(index + 1)
+                index, moved = index + 1, True
+                continue
+            if wanted and not operator.needs_input():  # else, by contract, it holds nothing
+                batch = self._call(index, "get_output", operator.get_output)
+                if batch is not None:
+                    self._count(index, batch)
+                    if following is None:
+                        self.output = batch
+                        return Progress.OUTPUT
+                    self._call(index + 1, "add_input", following.add_input, batch)
+                    index, moved = index + 1, True
+                    continue
+                if operator.is_finished():
+                    continue
+            index -= 1
 
-    def _hand_over(self, index: int, batch: pa.RecordBatch) -> Progress:
-        """Counts what an operator gave, and gives it to the next one."""
-        row_bytes = self._row_bytes[index]
-        num_bytes = row_bytes * batch.num_rows if row_bytes else batch.nbytes
-        self.stats[index].count_output(batch.num_rows, num_bytes)
-        if index + 1 == len(self._operators):
-            self.output = batch
-            return Progress.OUTPUT
-        following = self._operators[index + 1]
-        self.stats[index + 1].count_input(batch.num_rows, num_bytes)
-        self._call(index + 1, "add_input", following.add_input, batch)
-        return Progress.MOVED
+    def _count(self, index: int, batch: pa.RecordBatch) -> None:
+        """Counts what an operator gave, and the next one is given."""
+        rows, row_bytes = batch.num_rows, self._row_bytes[index]
+        num_bytes = row_bytes * rows if row_bytes else batch.nbytes
+        self.stats[index].count_output(rows, num_bytes)
+        if index + 1 < len(self.stats):
+            self.stats[index + 1].count_input(rows, num_bytes)
 
-    def _stop(self, index: int) -> Progress:
-        """The operator is finished: tells the next one."""
-        if index == len(self._operators) - 1:
-            return Progress.FINISHED
-        if not self._told[index + 1]:
-            self._told[index + 1] = True
-            self._call(index + 1, "finish", self._operators[index + 1].no_more_input)
-        return Progress.MOVED
+    def _tell_end(self, index: int) -> None:
+        """Tells an operator, once, that there will be no more input."""
+        if not self._told[index]:
+            self._told[index] = True
+            self._call(index, "finish", self._operators[index].no_more_input)
 
     def _block(self, operator: Operator) -> Progress:
         if self.blocked is None:
@@ -123,12 +126,13 @@ class Driver:
     def _call(self, index: int, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
         wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
         result = function(*arguments)
+        cpu = time.thread_time_ns() - cpu
         end = time.perf_counter_ns()
-        stats = self.stats[index]
+        stats, operator = self.stats[index], self._operators[index]
         timing: CpuWallTiming = getattr(stats, method)
-        timing.add(end - wall, time.thread_time_ns() - cpu)
-        operator = self._operators[index]
-        stats.peak_memory_bytes = max(stats.peak_memory_bytes, operator.memory_bytes())
+        timing.add(end - wall, cpu)
+        held = operator.memory_bytes()
+        stats.peak_memory_bytes = max(stats.peak_memory_bytes, held)
         if self._trace is not None:
             self._trace.operator_call(threading.get_ident(), operator, method, wall, end, result)
         return result

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +15,8 @@ from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions import Call, FieldReference, topological
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.vector_function import row_size, tensor_shape
-from columnar_nn.kernels import Layout, Program, Team
+from columnar_nn.functions.vector_function import tensor_shape
+from columnar_nn.kernels import Layout, Program, Team, TeamProgram
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
@@ -29,16 +28,8 @@ SCRATCH_BYTES = 256 * 2**20
 _KINDS: dict[Any, Kind] = {pa.uint8(): "uint8", pa.float32(): "planar"}
 
 
-@dataclass(frozen=True)
-class IdleThreads:
-    """Threads with nothing else to do, which share the work of a single image with the caller's."""
-
-    pool: ThreadPoolExecutor
-    count: int
-
-
 class KernelProgram:
-    """The values of `roots`, an array [rows, *shape] each, BIGINT ones [rows].
+    """The values of `roots`, a column of tensors each, or of BIGINT.
 
     `order` says whether each image goes through all kernels, or all images through each. An
     expression that several roots share is computed once. Safe to run from several threads.
@@ -52,26 +43,23 @@ class KernelProgram:
         outputs = [
             value if value.layout.kind == "int64" else assembly.planar(value) for value in values
         ]
-        self._columns = tuple(columns)
+        self._columns = tuple((name, value.layout.num_bytes) for name, value in columns.items())
         inputs = [value.buffer for value in columns.values()]
         written = list(dict.fromkeys(v.buffer for v in outputs if v.buffer not in inputs))
         self._program = Program(tuple(assembly.steps), tuple(inputs), tuple(written))
         buffers = [*inputs, *written]
         self._results = [
-            (buffers.index(value.buffer), tensor_shape(root.type) or ())
+            (buffers.index(value.buffer), value.layout.dtype, tensor_shape(root.type))
             for root, value in zip(self.roots, outputs, strict=True)
         ]
-        shapes = {buffers[index]: shape for index, shape in self._results}
-        self._new_arrays = [
-            (shapes[buffer], self._program.layouts[buffer].dtype) for buffer in written
-        ]
-        self._result_bytes = sum(row_size(s) * dtype.itemsize for s, dtype in self._new_arrays)
+        self._written_bytes = [self._program.layouts[buffer].num_bytes for buffer in written]
+        self.output_bytes = sum(self._written_bytes)
+        """Bytes that a row writes."""
         self._kernel_bytes = self._program.scratch_bytes("step", 0)
-        self._image_bytes = self._program.scratch_bytes("step", 1) - self._kernel_bytes
         self._most_rows = sys.maxsize
-        if order == "step" and self._image_bytes:
-            self._most_rows = max(1, SCRATCH_BYTES // self._image_bytes)
-        self._team: Team | None = None
+        if order == "step" and self.placement.num_bytes:
+            self._most_rows = max(1, SCRATCH_BYTES // self.placement.num_bytes)
+        self._team_programs: WeakKeyDictionary[Team, TeamProgram] = WeakKeyDictionary()
         self.steps = tuple(_step_stats(assembly))
 
     @property
@@ -84,62 +72,75 @@ class KernelProgram:
         for step in self._program.steps:
             _ = step.kernel.function.address
 
+    def allocate(self, rows: int) -> list[pa.Buffer]:
+        """Memory for what `rows` rows write."""
+        return [pa.allocate_buffer(rows * size) for size in self._written_bytes]
+
     def run(
         self,
         batch: pa.RecordBatch,
-        step_nanoseconds: np.ndarray | None,
-        idle: IdleThreads | None = None,
-    ) -> list[np.ndarray]:
-        """The roots' arrays; adds the time of each step to `step_nanoseconds`.
+        buffers: Sequence[pa.Buffer],
+        first: int,
+        step_nanoseconds: np.ndarray | None = None,
+        team: Team | None = None,
+    ) -> None:
+        """Computes a batch into rows `first` and on of `buffers`.
 
-        One image alone is split over `idle` threads, unless it is timed; one such call at a time.
+        Adds the time of each step to `step_nanoseconds`; with a team, whose threads share the
+        work, steps are not timed.
         """
         rows = batch.num_rows
-        inputs = [tensor_column.to_numpy(batch.column(name)) for name in self._columns]
-        outputs = [np.empty((rows, *shape), dtype) for shape, dtype in self._new_arrays]
-        if outputs and idle is not None and rows == 1 and step_nanoseconds is None:
-            self._run_as_team(inputs, outputs, idle)
-        elif outputs and rows <= self._most_rows:
-            self._program.run(inputs, outputs, self._order, step_nanoseconds)
-        elif outputs:
-            self._run_in_parts(inputs, outputs, step_nanoseconds)
-        arrays = [*inputs, *outputs]
-        return [arrays[index].reshape(rows, *shape) for index, shape in self._results]
-
-    def _run_as_team(
-        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], idle: IdleThreads
-    ) -> None:
-        if self._team is None:
-            self._team = self._program.team(idle.count + 1)
-        others = [
-            idle.pool.submit(self._team.run, part, inputs, outputs)
-            for part in range(1, idle.count + 1)
+        if not buffers:
+            return
+        addresses = [
+            tensor_column.address(batch.column(name), size) for name, size in self._columns
         ]
-        self._team.run(0, inputs, outputs)
-        for other in others:
-            other.result()
+        for buffer, size in zip(buffers, self._written_bytes, strict=True):
+            addresses.append(buffer.address + first * size)
+        if team is not None and rows <= self._most_rows:
+            self._team_program(team).run_at(addresses, rows, self._order)
+            return
+        for start in range(0, rows, self._most_rows):
+            count = min(rows - start, self._most_rows)
+            self._program.run_at(addresses, count, self._order, step_nanoseconds, start)
 
-    def _run_in_parts(
+    def _team_program(self, team: Team) -> TeamProgram:
+        program = self._team_programs.get(team)
+        if program is None:
+            program = self._team_programs[team] = TeamProgram(self._program, team)
+        return program
+
+    def columns(self, buffers: Sequence[pa.Buffer], rows: int) -> list[pa.Array | None]:
+        """The roots' columns over the memory of `rows` rows; None for those that are inputs."""
+        return [self._column(buffers, rows, *result) for result in self._results]
+
+    def _column(
         self,
-        inputs: Sequence[np.ndarray],
-        outputs: Sequence[np.ndarray],
-        step_nanoseconds: np.ndarray | None,
-    ) -> None:
-        for start in range(0, len(outputs[0]), self._most_rows):
-            part = slice(start, start + self._most_rows)
-            self._program.run(
-                [array[part] for array in inputs],
-                [array[part] for array in outputs],
-                self._order,
-                step_nanoseconds,
-            )
+        buffers: Sequence[pa.Buffer],
+        rows: int,
+        index: int,
+        dtype: np.dtype,
+        shape: tuple[int, ...] | None,
+    ) -> pa.Array | None:
+        if index < len(self._columns):
+            return None
+        buffer = buffers[index - len(self._columns)]
+        if shape is None:
+            return pa.Array.from_buffers(pa.int64(), rows, [None, buffer])
+        return tensor_column.from_buffer(buffer, rows, dtype, shape)
+
+    def input_column(self, batch: pa.RecordBatch, position: int) -> pa.Array:
+        """A root that is an input column in its own shape."""
+        index, _, shape = self._results[position]
+        values = tensor_column.to_numpy(batch.column(self._columns[index][0]))
+        return tensor_column.from_numpy(values.reshape(batch.num_rows, *(shape or ())))
 
     def memory_bytes(self, rows: int) -> int:
         """What a thread holds for a batch of `rows` rows: intermediate values and results."""
-        scratch = self._image_bytes
+        scratch = self.placement.num_bytes
         if self._order == "step":
             scratch *= min(rows, self._most_rows)
-        return self._kernel_bytes + scratch + rows * self._result_bytes
+        return self._kernel_bytes + scratch + rows * self.output_bytes
 
 
 def _assemble(assembly: Assembly, roots: Sequence[Call]) -> tuple[dict[str, Value], list[Value]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ import pyarrow as pa
 from columnar_nn import rewrites
 from columnar_nn.driver import Driver, Progress
 from columnar_nn.expressions import FieldReference
-from columnar_nn.kernel_program import IdleThreads
+from columnar_nn.kernels import Team
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.operators import aggregation
 from columnar_nn.operators.aggregation import HashAggregation
@@ -63,6 +63,10 @@ def prepare(
     return Executable(rewrites.apply(plan, threads, fusion, algorithm, without), threads)
 
 
+SMALL_BATCH_ROWS = 32
+"""Rows for each thread up to which a task's only batch is not worth drivers on other threads."""
+
+
 class Executable:
     """A plan as it will run, its kernels bound and loaded; runs any number of times, one by one.
 
@@ -74,31 +78,36 @@ class Executable:
         self.output_type = plan.output_type
         self.chain = tuple(nodes(plan))[::-1]
         self.row_bytes = {node.id: fixed_row_bytes(node.output_type) for node in self.chain}
-        self.scan_columns = ColumnSelection(self.chain[0].output_type)
+        asks_by_name = len(self.chain) > 1 and isinstance(
+            self.chain[1], (ProjectNode, AggregationNode)
+        )
+        self.scan_columns = ColumnSelection(self.chain[0].output_type, not asks_by_name)
         self.threads = threads
-        self._projections: dict[str, Projection] = {}
+        self.projections: dict[str, Projection] = {}
         for node in self.chain:
             projection = _projection(node)
             if projection is not None:
                 projection.prepare()
-                self._projections[node.id] = projection
-        self._pool = (
-            ThreadPoolExecutor(threads - 1, thread_name_prefix="driver") if threads > 1 else None
-        )
+                self.projections[node.id] = projection
+        self.pool: ThreadPoolExecutor | None = None
+        self.team: Team | None = None
+        if threads > 1:
+            self.pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="driver")
+            self.team = Team(threads, self.pool)
 
     @property
     def steps(self) -> tuple[StepStats, ...]:
         """The work a row of every kernel step of every ProjectNode, without times."""
         return tuple(
             replace(step, plan_node_id=node_id)
-            for node_id, projection in self._projections.items()
+            for node_id, projection in self.projections.items()
             for step in projection.steps
         )
 
     @property
     def placements(self) -> tuple[Placement, ...]:
         """Where each kernel program of a ProjectNode keeps an image's intermediate tensors."""
-        projections = self._projections.values()
+        projections = self.projections.values()
         return tuple(p.placement for projection in projections for p in projection.programs)
 
     def run(
@@ -111,12 +120,12 @@ class Executable:
 
         With `profile` kernels are timed, with `trace` every call of an operator is recorded too.
         """
-        return Task(self, self._projections, self._pool, batches or {}, profile or trace, trace)
+        return Task(self, batches or {}, profile or trace, trace)
 
     def close(self) -> None:
         """Ends the threads; further runs are an error."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        if self.pool is not None:
+            self.pool.shutdown()
 
     def __enter__(self) -> Executable:
         return self
@@ -144,63 +153,74 @@ class Task:
     """One run of an executable: iterate over it for the batches of output, in order.
 
     The drivers of pipeline 0 run on `threads` threads, one of which is the caller's, while it
-    waits for output; the others run on the caller's. An error of any driver ends the task and
-    is raised from the iterator, once. Stopping early, or `close`, stops the drivers.
+    waits for output; the others run on the caller's. A task whose only batch is small is serial,
+    unless kernels are timed: one driver on the caller's thread runs all operators, and the
+    threads share the work inside the kernels. An error of any driver ends the task and is raised
+    from the iterator, once. Stopping early, or `close`, stops the drivers.
     """
 
     def __init__(
         self,
         executable: Executable,
-        projections: Mapping[str, Projection],
-        pool: ThreadPoolExecutor | None,
         batches: Mapping[str, Iterable[pa.RecordBatch]],
         profile: bool,
         trace: bool,
     ) -> None:
         self._executable = executable
-        self._projections = projections
-        self._pool = pool
         self._profile = profile
         self.trace = Trace(self._kernel_labels()) if trace else None
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
         self._futures: list[Future[None]] = []
-        self._alone = True  # until other threads than the caller's are given drivers
+        self._pipelines: list[list[Driver]] = []
         self._exchanges: list[OrderedExchange] = []
         self._started_ns = self._ended_ns = 0
-        self._source = SharedSource(
-            _stream(executable.chain[0], batches), executable.scan_columns, executable.threads
-        )
-        self._pipelines = self._make_pipelines(executable.chain)
+        self._source = SharedSource(_stream(executable.chain[0], batches), executable.scan_columns)
 
     def _kernel_labels(self) -> dict[str, tuple[tuple[str, str], ...]]:
         return {
             node_id: tuple((step.label, step.kernel) for step in projection.steps)
-            for node_id, projection in self._projections.items()
+            for node_id, projection in self._executable.projections.items()
         }
 
-    def _make_pipelines(self, chain: Sequence[PlanNode]) -> list[list[Driver]]:
+    def _is_serial(self) -> bool:
+        executable = self._executable
+        if executable.team is None or self._profile:
+            return False
+        rows = self._source.only_rows()
+        return rows is not None and rows <= SMALL_BATCH_ROWS * executable.threads
+
+    def _make_pipelines(self) -> None:
         """The plan's nodes, scan first, cut after each LocalPartition; drivers of each part."""
+        executable = self._executable
         parts: list[list[PlanNode]] = [[]]
-        for node in chain:
+        if self._is_serial():
+            parts[0] = [n for n in executable.chain if not isinstance(n, LocalPartitionNode)]
+            self._pipelines.append([self._driver(parts, 0, executable.team)])
+            return
+        for node in executable.chain:
             parts[-1].append(node)
             if isinstance(node, LocalPartitionNode):
                 parts.append([])
-        pipelines = []
         for index in range(len(parts)):
             parallel = index == 0 and len(parts) > 1
-            num_drivers = self._executable.threads if parallel else 1
+            num_drivers = executable.threads if parallel else 1
+            if parallel:
+                self._source.num_drivers = num_drivers
             if index + 1 < len(parts):
                 self._exchanges.append(OrderedExchange(num_drivers))
-            pipelines.append([self._driver(parts, index) for _ in range(num_drivers)])
-        return pipelines
+            self._pipelines.append([self._driver(parts, index) for _ in range(num_drivers)])
+        if executable.pool is not None:
+            self._futures = [executable.pool.submit(self._drive, d) for d in self._pipelines[0][1:]]
 
-    def _driver(self, parts: list[list[PlanNode]], index: int) -> Driver:
-        operators = self._operators(parts, index)
+    def _driver(self, parts: list[list[PlanNode]], index: int, team: Team | None = None) -> Driver:
+        operators = self._operators(parts, index, team)
         row_bytes = [self._executable.row_bytes[o.plan_node_id] for o in operators]
         return Driver(index, operators, row_bytes, self.trace)
 
-    def _operators(self, parts: list[list[PlanNode]], index: int) -> list[Operator]:
+    def _operators(
+        self, parts: list[list[PlanNode]], index: int, team: Team | None
+    ) -> list[Operator]:
         """New operators of part `index`, from its source to its end."""
         out = self._exchanges[index] if index < len(self._exchanges) else None
         nodes_left = parts[index]
@@ -216,18 +236,20 @@ class Task:
                 assert out is not None
                 operators.append(LocalPartition(node.id, out, first))
             else:
-                operators.append(self._operator(node))
+                operators.append(self._operator(node, team))
         return operators
 
-    def _operator(self, node: PlanNode) -> Operator:
+    def _operator(self, node: PlanNode, team: Team | None) -> Operator:
+        projection = self._executable.projections.get(node.id)
         if isinstance(node, FilterNode):
-            return Filter(node.id, self._projections[node.id])
+            assert projection is not None
+            return Filter(node.id, projection)
         if isinstance(node, ProjectNode):
-            projection = self._projections[node.id]
+            assert projection is not None
             times = np.zeros(len(projection.steps), np.int64) if self._profile else None
-            return Project(node.id, projection, times, self._idle_threads)
+            return Project(node.id, projection, times, team)
         if isinstance(node, AggregationNode):
-            return HashAggregation(node, self._projections.get(node.id))
+            return HashAggregation(node, projection)
         if isinstance(node, LimitNode):
             return Limit(node.id, node.offset, node.count)
         assert isinstance(node, OrderByNode)
@@ -236,6 +258,7 @@ class Task:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         self._started_ns = time.perf_counter_ns()
         try:
+            self._make_pipelines()
             final = self._pipelines[-1][0]
             while self._run(len(self._pipelines) - 1, final) is Progress.OUTPUT:
                 assert final.output is not None
@@ -268,13 +291,8 @@ class Task:
         assert waiting.blocked is not None
         while waiting.blocked.is_blocked():
             progress = driver.run_once()
-            if index == 0 and self._alone and not self._source.is_last():
-                self._start_others()
             if progress is Progress.FINISHED:
                 driver.close()
-                if index == 0 and not self._futures:
-                    for other in self._pipelines[0][1:]:
-                        other.close()  # never started: there was one morsel at most
                 waiting.blocked.wait()
                 return
             if progress is Progress.BLOCKED:
@@ -283,19 +301,6 @@ class Task:
                 else:
                     waiting.blocked.wait()
                     return
-
-    def _start_others(self) -> None:
-        """Drivers on threads of their own, once there is more than one morsel to work on."""
-        if self._pool is None:
-            return
-        self._alone = False
-        self._futures = [self._pool.submit(self._drive, d) for d in self._pipelines[0][1:]]
-
-    def _idle_threads(self) -> IdleThreads | None:
-        """The threads of the pool, if the only morsel there is leaves them nothing to do."""
-        if self._pool is None or not self._alone or not self._source.is_last():
-            return None
-        return IdleThreads(self._pool, self._executable.threads - 1)
 
     def _drive(self, driver: Driver) -> None:
         """A thread's work: its driver, to the end."""
@@ -353,7 +358,7 @@ class Task:
             for operator in driver.operators
             if isinstance(operator, Project)
         ]
-        for node_id, projection in self._projections.items():
+        for node_id, projection in self._executable.projections.items():
             mine = [operator for operator in projects if operator.plan_node_id == node_id]
             rows = sum(operator.num_rows for operator in mine)
             for index, step in enumerate(projection.steps):

@@ -26,15 +26,34 @@ def _types_of(dtype: np.dtype, shape: tuple[int, ...]) -> tuple[Any, Any, Any]:
 
 
 def from_numpy(array: np.ndarray) -> pa.FixedShapeTensorArray:
-    """A column over `array`, one row for each entry of its first axis; no copy if C-contiguous.
-
-    Made of buffers, an order of magnitude faster than by conversion: it is done for every batch.
-    """
+    """A column over `array`, one row for each entry of its first axis; no copy if C-contiguous."""
     rows = np.ascontiguousarray(array)
-    data_type, storage_type, value_type = _types_of(rows.dtype, rows.shape[1:])
-    values = pa.Array.from_buffers(value_type, rows.size, [None, pa.py_buffer(rows)])
-    storage = pa.Array.from_buffers(storage_type, len(rows), [None], children=[values])
+    types = _types_of(rows.dtype, rows.shape[1:])
+    return _column(pa.py_buffer(rows), len(rows), rows.size, types)
+
+
+def from_buffer(buffer: pa.Buffer, rows: int, dtype: np.dtype, shape: tuple[int, ...]) -> Any:
+    """A column over memory that holds `rows` row-major tensors of `shape`."""
+    return _column(buffer, rows, rows * math.prod(shape), _types_of(dtype, shape))
+
+
+def _column(buffer: pa.Buffer, rows: int, items: int, types: tuple[Any, Any, Any]) -> Any:
+    # made of buffers, an order of magnitude faster than by conversion: it is done for every batch
+    data_type, storage_type, value_type = types
+    values = pa.Array.from_buffers(value_type, items, [None, buffer])
+    storage = pa.Array.from_buffers(storage_type, rows, [None], children=[values])
     return pa.ExtensionArray.from_storage(data_type, storage)
+
+
+def address(column: pa.FixedShapeTensorArray, row_bytes: int) -> int:
+    """Where a column's first row lies in memory; a row has `row_bytes`.
+
+    Raises InvalidDataError for nulls. The type is the caller's to check.
+    """
+    if column.null_count:
+        raise InvalidDataError(f"image column has {column.null_count} null(s): drop them first")
+    address_of_first_item: int = column.buffers()[-1].address
+    return address_of_first_item + int(column.offset) * row_bytes
 
 
 def to_numpy(column: pa.Array) -> np.ndarray:

@@ -21,11 +21,12 @@ from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, 
 from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.matrix import matrix_product
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
-from columnar_nn.kernels.program import Program, Step, Team
+from columnar_nn.kernels.program import Program, Step
 from columnar_nn.kernels.rearrange import rearrange
 from columnar_nn.kernels.reduce import local_response_normalization, mean
 from columnar_nn.kernels.reorder import concat, reorder
 from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
+from columnar_nn.kernels.team import Team, TeamProgram
 
 __all__ = [
     "BoundKernel",
@@ -33,6 +34,7 @@ __all__ = [
     "Program",
     "Step",
     "Team",
+    "TeamProgram",
     "argmax",
     "average_pool",
     "binary",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,14 +13,13 @@ from typing import Literal
 import numpy as np
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
+from columnar_nn.kernels.emit.tables import HEADER_WORDS, STEP_WORDS
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, address, aligned
 from columnar_nn.kernels.placement import Buffer, Placement, place
 
 Order = Literal["image", "step"]
 
-HEADER_WORDS = 8
-STEP_WORDS = 8
 RUNNER = Kernel("runner", "run", num_arguments=1)
 
 
@@ -38,14 +38,14 @@ def _runner() -> ctypes._CFunctionType:
     return ctypes.CFUNCTYPE(None, ctypes.c_int64)(RUNNER.address)
 
 
-@dataclass
-class _Memory:
-    """What a thread keeps between runs in one order: its table, buffers and scratch."""
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What a thread keeps between runs in one order: the runner's table, and what it points to."""
 
     table: np.ndarray
+    address: int
     rows: int
-    arena: np.ndarray
-    scratch: np.ndarray
+    keep_alive: tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,8 @@ class Program:
     A buffer is written by one step, or by several that each fill a part of it (concat), before
     it is read. Raises InvalidPlanError when a step reads a buffer that nothing wrote or whose
     layout is not the kernel's. Immutable and safe to run from several threads at once: each
-    has its own scratch memory, kept from run to run.
+    has its own scratch memory, kept from run to run. `placement` is where the buffers
+    between the steps of an image lie.
     """
 
     steps: tuple[Step, ...]
@@ -117,40 +118,11 @@ class Program:
     ) -> None:
         """Computes `output_arrays` from `input_arrays`, each [rows, ...] and C-contiguous.
 
-        order "image" takes each row through all steps, with intermediate buffers of one image
-        that stay in the core's cache; "step" takes all rows through a step before the next.
-        The time of each step is added to `step_nanoseconds` (int64, one item a step).
-        Releases the interpreter's lock. Raises InvalidDataError when an array does not fit.
+        See run_at for the order and the times. Raises InvalidDataError when an array does not fit.
         """
         rows = len(output_arrays[0])
-        table = self._memory(order, rows).table
-        self._set_run(table, rows, input_arrays, output_arrays)
-        table[7] = 0 if step_nanoseconds is None else address(step_nanoseconds)
-        _runner()(address(table))
-
-    def team(self, parts: int) -> Team:
-        """Memory for `parts` threads that share the work of every image."""
-        arena = aligned(self.placement.num_bytes)
-        counter = aligned(64).view(np.int64)
-        members = []
-        for part in range(parts):
-            member = self._allocate("image", 1, arena)
-            member.table[4:7] = part, parts, address(counter)
-            members.append(member)
-        return Team(self, tuple(members), counter)
-
-    def _set_run(
-        self,
-        table: np.ndarray,
-        rows: int,
-        input_arrays: Sequence[np.ndarray],
-        output_arrays: Sequence[np.ndarray],
-    ) -> None:
-        """Writes the rows and the addresses of outer arrays into a table, once they fit."""
-        external: dict[int, int] = {}
-        for number, array in zip(
-            (*self.inputs, *self.outputs), (*input_arrays, *output_arrays), strict=True
-        ):
+        arrays = (*input_arrays, *output_arrays)
+        for number, array in zip((*self.inputs, *self.outputs), arrays, strict=True):
             layout = self.layouts[number]
             if (
                 array.dtype != layout.dtype
@@ -161,35 +133,61 @@ class Program:
                     f"buffer {number} is {array.dtype} {array.shape}: pass a C-contiguous "
                     f"{layout.dtype} array of {rows} rows of {layout.num_items} items ({layout})"
                 )
-            external[number] = address(array)
+        self.run_at([address(array) for array in arrays], rows, order, step_nanoseconds)
+
+    def run_at(
+        self,
+        addresses: Sequence[int],
+        rows: int,
+        order: Order = "image",
+        step_nanoseconds: np.ndarray | None = None,
+        first: int = 0,
+    ) -> None:
+        """Computes `rows` rows from row `first` on; `addresses` of the inputs, then the outputs.
+
+        order "image" takes each row through all steps, with intermediate buffers of one image
+        that stay in the core's cache; "step" takes all rows through a step before the next.
+        The time of each step is added to `step_nanoseconds` (int64, one item a step).
+        Releases the interpreter's lock.
+        """
+        memory = self._memory(order, rows)
+        self.set_run(memory, addresses, first, rows)
+        memory.table[7] = 0 if step_nanoseconds is None else address(step_nanoseconds)
+        _runner()(memory.address)
+
+    def set_run(self, memory: Memory, addresses: Sequence[int], first: int, rows: int) -> None:
+        """Tells a thread's memory to run `rows` rows from row `first` of the arrays on."""
+        table = memory.table
         table[1] = rows
-        for position, number in self._external_places:
-            table[position] = external[number]
+        for position, argument, row_bytes in self._outer_places:
+            table[position] = addresses[argument] + first * row_bytes
 
     @functools.cached_property
-    def _external_places(self) -> tuple[tuple[int, int], ...]:
-        """(position in the table, buffer number) of every address that a run brings."""
-        outside = {*self.inputs, *self.outputs}
-        places = []
-        for index, step in enumerate(self.steps):
-            entry = HEADER_WORDS + STEP_WORDS * index
-            for slot, number in enumerate(step.inputs):
-                if number in outside:
-                    places.append((entry + 2 + 2 * slot, number))
-            if step.output in outside:
-                places.append((entry + 6, step.output))
-        return tuple(places)
+    def _outer_places(self) -> tuple[tuple[int, int, int], ...]:
+        """(position in the table, number of the argument, bytes a row) of what a run brings."""
+        outside = (*self.inputs, *self.outputs)
+        return tuple(
+            (position, outside.index(number), self.layouts[number].num_bytes)
+            for index, step in enumerate(self.steps)
+            for position, number in _positions(index, step)
+            if number in outside
+        )
 
-    def _memory(self, order: Order, rows: int) -> _Memory:
-        kept: dict[str, _Memory] = self._threads.__dict__
+    def _memory(self, order: Order, rows: int) -> Memory:
+        kept: dict[str, Memory] = self._threads.__dict__
         memory = kept.get(order)
-        if memory is None or (order == "step" and memory.rows < rows):
-            arena = aligned(self.placement.num_bytes * (rows if order == "step" else 1))
-            memory = kept[order] = self._allocate(order, rows, arena)
+        if memory is None or memory.rows < rows:
+            memory = kept[order] = self.allocate(order, rows)
         return memory
 
-    def _allocate(self, order: Order, rows: int, arena: np.ndarray) -> _Memory:
+    def allocate(self, order: Order, rows: int, arena: np.ndarray | None = None) -> Memory:
+        """Memory for runs of up to `rows` rows, without bound in the order "image".
+
+        `arena` is memory for the intermediate buffers of one image to share with other threads.
+        """
         images = rows if order == "step" else 1
+        if arena is None:
+            arena = aligned(self.placement.num_bytes * images)
         scratch = aligned(self._kernel_scratch_bytes)
         table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
         table[0] = len(self.steps)
@@ -201,41 +199,22 @@ class Program:
             entry = HEADER_WORDS + STEP_WORDS * index
             table[entry] = step.kernel.function.address
             table[entry + 1] = address(step.kernel.parameters)
-            places = [*enumerate(step.inputs, start=1), (3, step.output)]
-            for slot, number in places:
+            for position, number in _positions(index, step):
+                layout = self.layouts[number]
                 if number in outside:
-                    table[entry + 2 * slot + 1] = self.layouts[number].num_bytes
+                    table[position + 1] = layout.num_bytes
                 else:
-                    offset = self.placement.offsets[number] * images
-                    table[entry + 2 * slot] = address(arena) + offset
-                    stride = _image_stride(self.layouts[number]) if order == "step" else 0
-                    table[entry + 2 * slot + 1] = stride
-        return _Memory(table, rows, arena, scratch)
+                    table[position] = address(arena) + self.placement.offsets[number] * images
+                    table[position + 1] = _image_stride(layout) if order == "step" else 0
+        most_rows = rows if order == "step" else sys.maxsize
+        return Memory(table, address(table), most_rows, (arena, scratch))
 
 
-@dataclass(frozen=True, eq=False)
-class Team:
-    """Threads that run one program together, each doing its part of every kernel.
-
-    They wait for each other after each step, by spinning: worth it for one image alone, where
-    there is nothing else to share out. Every member must call `run` for the same arrays, each
-    from a thread of its own; none returns before the others have done their parts.
-    """
-
-    program: Program
-    members: tuple[_Memory, ...]
-    counter: np.ndarray
-
-    def run(
-        self,
-        part: int,
-        input_arrays: Sequence[np.ndarray],
-        output_arrays: Sequence[np.ndarray],
-    ) -> None:
-        """Does one member's part, as `Program.run` in the order "image" does all."""
-        table = self.members[part].table
-        self.program._set_run(table, len(output_arrays[0]), input_arrays, output_arrays)
-        _runner()(address(table))
+def _positions(index: int, step: Step) -> list[tuple[int, int]]:
+    """(position in the table, buffer number) of a step's inputs and output."""
+    entry = HEADER_WORDS + STEP_WORDS * index
+    inputs = [(entry + 2 * slot, number) for slot, number in enumerate(step.inputs, start=1)]
+    return [*inputs, (entry + 6, step.output)]
 
 
 def _image_stride(layout: Layout) -> int:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn.kernel_program import IdleThreads
+from columnar_nn.kernels import Team
 from columnar_nn.operators.base import Operator
 from columnar_nn.projection import Projection
 
@@ -15,8 +13,7 @@ from columnar_nn.projection import Projection
 class Project(Operator):
     """Expressions of each batch.
 
-    `step_nanoseconds` collects kernel times when profiling; `idle_threads` gives the threads
-    that may help with a single image, None while they have work of their own.
+    `step_nanoseconds` collects kernel times when profiling; a `team` shares the kernels' work.
     """
 
     operator_type = "FilterProject"
@@ -26,13 +23,13 @@ class Project(Operator):
         plan_node_id: str,
         projection: Projection,
         step_nanoseconds: np.ndarray | None,
-        idle_threads: Callable[[], IdleThreads | None],
+        team: Team | None = None,
     ) -> None:
         super().__init__(plan_node_id)
         self._projection = projection
-        self._idle_threads = idle_threads
+        self._team = team
         self.step_nanoseconds = step_nanoseconds
-        self.num_rows = 0
+        self.num_rows = self._most_rows = 0
         self._batch: pa.RecordBatch | None = None
         self._memory_bytes = 0
 
@@ -49,9 +46,12 @@ class Project(Operator):
         if self._batch is None:
             return None
         batch, self._batch = self._batch, None
-        output = self._projection.evaluate(batch, self.step_nanoseconds, self._idle_threads())
-        self.num_rows += batch.num_rows
-        self._memory_bytes = self._projection.memory_bytes(batch.num_rows)
+        output = self._projection.evaluate(batch, self.step_nanoseconds, self._team)
+        rows = batch.num_rows
+        self.num_rows += rows
+        if rows > self._most_rows:
+            self._most_rows = rows
+            self._memory_bytes = self._projection.memory_bytes(rows)
         return output
 
     def is_finished(self) -> bool:
@@ -59,7 +59,7 @@ class Project(Operator):
         return self._no_more_input and self._batch is None
 
     def memory_bytes(self) -> int:
-        """Scratch memory of the kernels, and the last output of theirs."""
+        """Scratch memory of the kernels, and the largest output of theirs."""
         return self._memory_bytes
 
 

@@ -33,11 +33,13 @@ def morsel_rows(remaining: int, rows: int, num_drivers: int) -> int:
 class ColumnSelection:
     """The columns that a scan gives, taken out of batches that may have others beside them.
 
+    Not `narrow`, it leaves the others in place, for an operator that asks for columns by name.
     A schema is checked once, when it is first seen: batches of a stream share theirs.
     """
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, narrow: bool) -> None:
         self._schema = schema
+        self._narrow = narrow
         self._accepted = schema
         self._names: list[str] | None = None
 
@@ -56,40 +58,44 @@ class ColumnSelection:
                     f"column {field.name} of a batch is {schema.field(field.name).type}; the plan "
                     f"was made for {field.type}"
                 )
-        self._names = self._schema.names if schema.names != self._schema.names else None
+        others = schema.names != self._schema.names
+        self._names = self._schema.names if others and self._narrow else None
         self._accepted = schema
 
 
 class SharedSource:
-    """Morsels of a stream of batches, each given to one driver and numbered in order."""
+    """Morsels of a stream of batches, each given to one of `num_drivers` and numbered in order."""
 
-    def __init__(
-        self, batches: Iterator[pa.RecordBatch], columns: ColumnSelection, num_drivers: int
-    ) -> None:
+    def __init__(self, batches: Iterator[pa.RecordBatch], columns: ColumnSelection) -> None:
+        self.num_drivers = 1
         self._batches = batches
         self._columns = columns
-        self._num_drivers = num_drivers
         self._lock = threading.Lock()
         self._batch: pa.RecordBatch | None = None
         self._start = 0
         self._next_sequence = 0
         self._exhausted = False
 
-    def next_morsel(self) -> tuple[int, pa.RecordBatch] | None:
-        """Its number and rows; None at the end. Empty batches are left out."""
+    def next_morsel(self) -> tuple[int, pa.RecordBatch, bool] | None:
+        """Its number, its rows and whether it is known to be the last; None at the end.
+
+        Empty batches are left out.
+        """
         with self._lock:
-            while self._batch is None:
+            while (batch := self._batch) is None:  # `close` may empty it at any moment
                 if self._exhausted:
                     return None
                 self._fetch()
-            batch, rows = self._batch, self._batch.num_rows
-            step = morsel_rows(rows - self._start, rows, self._num_drivers)
+            rows = batch.num_rows
+            step = morsel_rows(rows - self._start, rows, self.num_drivers)
             start, self._start = self._start, self._start + step
+            is_last = False
             if self._start >= rows:
                 self._batch = None
+                is_last = self._ends_here()
             sequence = self._next_sequence
             self._next_sequence += 1
-        return sequence, batch if step >= rows else batch.slice(start, step)
+        return sequence, batch if step >= rows else batch.slice(start, step), is_last
 
     def _fetch(self) -> None:
         batch = next(self._batches, None)
@@ -98,10 +104,16 @@ class SharedSource:
         elif batch.num_rows:
             self._batch, self._start = self._columns.apply(batch), 0
 
-    def is_last(self) -> bool:
-        """Whether the morsels given out so far are known to be all there are."""
-        if self._batch is not None:
-            return False
+    def only_rows(self) -> int | None:
+        """Rows of the first batch, if it is known to be the only one; to be called first."""
+        if operator.length_hint(self._batches, 2) > 1:
+            return None
+        self._fetch()
+        if not self._ends_here():
+            return None
+        return 0 if self._batch is None else self._batch.num_rows
+
+    def _ends_here(self) -> bool:
         return self._exhausted or operator.length_hint(self._batches, 1) == 0
 
     def close(self) -> None:
@@ -132,9 +144,8 @@ class Source(SourceOperator):
         if morsel is None:
             self._finished = True
             return None
-        self.sequence, batch = morsel
+        self.sequence, batch, self._finished = morsel
         self._is_drained = False
-        self._finished = self._shared.is_last()
         return batch
 
     def is_finished(self) -> bool:

@@ -1,4 +1,4 @@
-"""kernels/program.py: orders, shared buffers, threads, teams, times, and plain9's error bound."""
+"""kernels/program.py: orders, shared buffers, threads, times, and plain9's error bound."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from kernels.images import error, normal, stored
+from kernels.images import error, normal
 
 from columnar_nn import models
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
@@ -82,59 +82,6 @@ def test_several_threads_at_once() -> None:
             program.run([images[row : row + 1]], [actual[row : row + 1]])
 
     threads = [threading.Thread(target=work, args=(start,)) for start in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    np.testing.assert_array_equal(actual, expected)
-
-
-@pytest.mark.parametrize("parts", [1, 2, 3])
-@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
-def test_a_team_shares_each_image(algorithm: str, parts: int) -> None:
-    program, images = plain9_program(algorithm), pictures(2)
-    expected = logits_of(program, images)
-    actual = np.full_like(expected, np.nan)
-    team = program.team(parts)
-    threads = [
-        threading.Thread(target=team.run, args=(part, [images], [actual])) for part in range(parts)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
-
-
-TEAM_LAYERS = {
-    "low image": ((40, 8, 8), (72, 40, 3, 3), {"pads": (1, 1, 1, 1), "algorithm": "winograd_f4"}),
-    "high image": ((16, 40, 40), (40, 16, 3, 3), {"algorithm": "winograd_f4"}),
-    "pointwise": ((40, 7, 7), (72, 40, 1, 1), {}),
-    "strided": ((16, 15, 15), (40, 16, 3, 3), {"strides": (2, 2), "algorithm": "direct"}),
-    "groups": ((32, 9, 9), (48, 16, 3, 3), {"groups": 2, "pads": (1, 1, 1, 1)}),
-    "depthwise": ((40, 7, 7), (40, 1, 3, 3), {"groups": 40, "pads": (1, 1, 1, 1)}),
-    "one filter": ((32, 7, 7), (1, 32, 3, 3), {}),
-}
-"""Input shape, weight shape and options of convolutions that are shared out in different ways."""
-
-
-@pytest.mark.parametrize("parts", [2, 3, 5])
-@pytest.mark.parametrize("layer", TEAM_LAYERS)
-def test_a_team_does_all_of_a_convolution(layer: str, parts: int) -> None:
-    shape, weight_shape, options = TEAM_LAYERS[layer]
-    weight = normal(1, *weight_shape)
-    kernel = conv2d(Layout("nchw16c", shape), weight, residual=True, **options)
-    program = Program((Step(kernel, (0, 1), 2),), (0, 1), (2,))
-    rows = [
-        stored(normal(2 + number, 2, *layout.shape), layout)
-        for number, layout in enumerate(kernel.input_layouts)
-    ]
-    expected, actual = (np.full((2, kernel.output_layout.num_items), np.nan, "f4") for _ in "12")
-    program.run(rows, [expected])
-    team = program.team(parts)
-    threads = [
-        threading.Thread(target=team.run, args=(part, rows, [actual])) for part in range(parts)
-    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -18,7 +18,7 @@ from columnar_nn.operators.local_exchange import OrderedExchange
 from columnar_nn.operators.table_scan import MORSEL_ROWS, morsel_rows
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.plan_text import to_text
-from columnar_nn.task import prepare
+from columnar_nn.task import SMALL_BATCH_ROWS, Executable, prepare
 
 SIZES = (1, 700, 2, 32, 5, 300, 64)
 
@@ -171,27 +171,40 @@ def test_memory_does_not_depend_on_the_number_of_images() -> None:
     assert peaks[1] < 3 * peaks[0]
 
 
-def test_no_driver_is_started_for_a_single_morsel() -> None:
-    task = prepare(network_plan().plan(), 2).run({"0": [images(3)]})
-    before = threading.active_count()
-    assert len(list(task)) == 2  # three images are two morsels
-    assert threading.active_count() > before
-    task = prepare(network_plan().plan(), 2).run({"0": [images(1)]}, profile=True)
-    before = threading.active_count()
-    assert len(list(task)) == 1
-    assert threading.active_count() == before
+def pipelines_of(executable: Executable, sizes: tuple[int, ...], profile: bool = False) -> int:
+    """How many pipelines a task over batches of these sizes was cut into."""
+    task = executable.run({"0": [images(rows) for rows in sizes]}, profile)
+    assert task.to_table().num_rows == sum(sizes)
+    return len({operator.pipeline_id for operator in task.stats().operators})
 
 
+def test_only_a_single_small_batch_is_left_to_one_driver() -> None:
+    with prepare(network_plan().plan(), 2) as executable:
+        most = 2 * SMALL_BATCH_ROWS
+        assert [pipelines_of(executable, (rows,)) for rows in (0, 1, most)] == [1, 1, 1]
+        assert pipelines_of(executable, (most + 1,)) == 2
+        assert pipelines_of(executable, (1, 1)) == 2
+        assert pipelines_of(executable, (1,), profile=True) == 2
+
+
+@pytest.mark.parametrize("fusion", ["none", "pipeline"])
 @pytest.mark.parametrize("threads", [2, 3])
-def test_one_image_alone_is_split_over_the_threads(threads: int) -> None:
-    one = prepare(network_plan().plan())
-    several = prepare(network_plan().plan(), threads)
+def test_small_batches_are_shared_by_the_threads(threads: int, fusion: str) -> None:
+    one = prepare(network_plan().plan(), 1, fusion)
+    several = prepare(network_plan().plan(), threads, fusion)
     for seed in range(20):
-        batch = images(1, seed=seed)
+        batch = images(1 + seed % 5, seed=seed)
         before = threading.active_count()
         shared = several.run({"0": [batch]}).to_table()
         assert seed or threading.active_count() > before
         assert shared.equals(one.run({"0": [batch]}).to_table())
+
+
+def test_batches_that_are_kept_do_not_change() -> None:
+    with prepare(network_plan().plan()) as executable:
+        kept = [executable.run({"0": [images(3, seed=seed)]}).to_table() for seed in range(50)]
+        again = [executable.run({"0": [images(3, seed=seed)]}).to_table() for seed in range(50)]
+    assert all(first.equals(second) for first, second in zip(kept, again, strict=True))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 32, 100, 2000])

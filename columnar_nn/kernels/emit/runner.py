@@ -8,33 +8,35 @@ import time
 from llvmlite import ir
 
 from columnar_nn.kernels.emit.emitter import INT32, WORD, Emitter, Value
+from columnar_nn.kernels.emit.tables import HEADER_WORDS, STEP_WORDS
 from columnar_nn.kernels.jit import NUM_ARGUMENTS
-
-HEADER_WORDS = 8
-STEP_WORDS = 8
 
 SPINS = 1000
 """Looks at the shared counter before a waiting thread offers its core to others."""
 
 
-def _nanoseconds(e: Emitter, moment: ir.Value) -> Value:
+def nanoseconds(e: Emitter, moment: ir.Value) -> Value:
     """The C library's monotonic clock; `moment` is memory for two words."""
     e.call("clock_gettime", INT32, INT32(int(time.CLOCK_MONOTONIC)), moment)
     address = e.of(e.builder.ptrtoint(moment, WORD))
     return e.load_word(address, 0) * 10**9 + e.load_word(address, 1)
 
 
-def _wait_for_others(e: Emitter, counter: Value, parts: Value) -> None:
-    """Returns once all parts have come here as often as this one; orders their memory."""
-    place = e.builder.inttoptr(counter.ir, WORD.as_pointer())
-    arrived = e.of(e.builder.atomic_rmw("add", place, WORD(1), "seq_cst")) + 1
-    awaited = (arrived + parts - 1) // parts * parts
+def await_counter(e: Emitter, counter: ir.Value, awaited: Value) -> None:
+    """Spins until a counter that other threads add to has reached a number; orders memory."""
     spins = e.variable(e.word(0))
-    with e.loop_while(lambda: e.of(e.builder.load_atomic(place, "acquire", 8)) < awaited):
+    with e.loop_while(lambda: e.of(e.builder.load_atomic(counter, "acquire", 8)) < awaited):
         spins.value = spins.value + 1
         if sys.platform != "win32":
             with e.when(spins.value > SPINS):
                 e.call("sched_yield", INT32)
+
+
+def _wait_for_others(e: Emitter, counter: Value, parts: Value) -> None:
+    """Returns once all parts have come here as often as this one."""
+    place = e.builder.inttoptr(counter.ir, WORD.as_pointer())
+    arrived = e.of(e.builder.atomic_rmw("add", place, WORD(1), "seq_cst")) + 1
+    await_counter(e, place, (arrived + parts - 1) // parts * parts)
 
 
 def run(e: Emitter, table: Value) -> None:
@@ -50,7 +52,7 @@ def run(e: Emitter, table: Value) -> None:
     moment = e.builder.alloca(WORD, 2)
     before = e.variable(e.word(0))
     with e.when(times.differs(0)):
-        before.value = _nanoseconds(e, moment)
+        before.value = nanoseconds(e, moment)
     inner = stepwise.select(rows, steps)
     with e.loop(stepwise.select(steps, rows)) as i, e.loop(inner) as j:
         step = stepwise.select(i, j)
@@ -66,7 +68,7 @@ def run(e: Emitter, table: Value) -> None:
         with e.when(counter.differs(0)):
             _wait_for_others(e, counter, parts)
         with e.when(times.differs(0) & (stepwise.equals(0) | (j + 1).equals(inner))):
-            now = _nanoseconds(e, moment)
+            now = nanoseconds(e, moment)
             place = times + step * 8
             e.store(place, e.load_word(place) + now - before.value, 8)
             before.value = now

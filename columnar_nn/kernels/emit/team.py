@@ -1,0 +1,60 @@
+"""Threads that share a small batch: they wait for work by spinning, for waking takes too long."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from columnar_nn.kernels.emit.emitter import WORD, Emitter, Value
+from columnar_nn.kernels.emit.runner import await_counter, nanoseconds
+from columnar_nn.kernels.emit.tables import (
+    FINISHED,
+    FIRST_TABLE,
+    MEMBER_WORDS,
+    MEMBERS,
+    RUNNER,
+    SECOND_TABLE,
+    SEEN,
+    SIZE,
+    TICKET,
+)
+
+
+def _pointer(e: Emitter, control: Value, word: int) -> ir.Value:
+    return e.builder.inttoptr((control + 8 * word).ir, WORD.as_pointer())
+
+
+def _run_tables(e: Emitter, control: Value, member: Value) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [WORD])
+    runner = e.builder.inttoptr(e.load_word(control, RUNNER).ir, kind.as_pointer())
+    for slot in (FIRST_TABLE, SECOND_TABLE):
+        table = e.load_word(member, slot)
+        with e.when(table.differs(0)):
+            e.builder.call(runner, [table.ir])
+
+
+def post(e: Emitter, control: Value) -> None:
+    """Publishes the members' tables."""
+    e.builder.atomic_rmw("add", _pointer(e, control, TICKET), WORD(1), "seq_cst")
+
+
+def lead(e: Emitter, control: Value) -> None:
+    """Runs the tables of member 0; returns when all others have run theirs."""
+    _run_tables(e, control, control + 8 * MEMBERS)
+    posted = e.load_word(control, TICKET) * (e.load_word(control, SIZE) - 1)
+    await_counter(e, _pointer(e, control, FINISHED), posted)
+
+
+def serve(e: Emitter, control: Value, member_number: Value, patience: Value) -> None:
+    """Runs a member's tables for each new ticket; returns after `patience` ns without one."""
+    member = control + (8 * MEMBERS) + member_number * (8 * MEMBER_WORDS)
+    moment = e.builder.alloca(WORD, 2)
+    deadline = e.variable(nanoseconds(e, moment) + patience)
+    seen = e.variable(e.load_word(member, SEEN))
+    with e.loop_while(lambda: nanoseconds(e, moment) < deadline.value):
+        ticket = e.of(e.builder.load_atomic(_pointer(e, control, TICKET), "acquire", 8))
+        with e.when(ticket.differs(seen.value)):
+            seen.value = ticket
+            e.store(member + 8 * SEEN, ticket, 8)
+            _run_tables(e, control, member)
+            e.builder.atomic_rmw("add", _pointer(e, control, FINISHED), WORD(1), "seq_cst")
+            deadline.value = nanoseconds(e, moment) + patience

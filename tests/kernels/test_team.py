@@ -1,0 +1,111 @@
+"""kernels/team.py: a small batch shared by threads that spin, sleep and are woken again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from kernels.images import normal, stored
+from kernels.test_program import logits_of, pictures, plain9_program
+
+from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, conv2d, team
+from columnar_nn.kernels.layout import address
+
+SIZES = [1, 2, 3]
+
+
+@pytest.fixture(params=SIZES)
+def threads(request: pytest.FixtureRequest) -> Iterator[Team]:
+    with ThreadPoolExecutor(4) as pool:
+        yield Team(request.param, pool)
+
+
+def shared(program: Program, threads: Team, images: np.ndarray, order: str = "image") -> np.ndarray:
+    logits = np.full((len(images), 10), np.nan, np.float32)
+    runs = TeamProgram(program, threads)
+    runs.run_at([address(images), address(logits)], len(images), order)
+    return logits
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7])
+@pytest.mark.parametrize("order", ["image", "step"])
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+def test_a_team_computes_what_one_thread_does(
+    threads: Team, algorithm: str, order: str, rows: int
+) -> None:
+    program, images = plain9_program(algorithm), pictures(rows)
+    expected = logits_of(program, images)
+    np.testing.assert_allclose(
+        shared(program, threads, images, order), expected, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_batches_of_changing_sizes_one_after_another(threads: Team) -> None:
+    program = plain9_program("auto")
+    runs = TeamProgram(program, threads)
+    for rows in (5, 1, 8, 2, 1, 1, 6):
+        images = pictures(rows)
+        logits = np.full((rows, 10), np.nan, np.float32)
+        runs.run_at([address(images), address(logits)], rows, "step")
+        np.testing.assert_allclose(logits, logits_of(program, images), rtol=1e-4, atol=1e-5)
+
+
+def test_helpers_leave_the_pool_when_idle_and_come_back() -> None:
+    program, images = plain9_program("auto"), pictures(1)
+    expected = logits_of(program, images)
+    with ThreadPoolExecutor(1) as pool:
+        threads = Team(2, pool)
+        for _ in range(3):
+            np.testing.assert_allclose(
+                shared(program, threads, images), expected, rtol=1e-4, atol=1e-5
+            )
+            assert pool.submit(lambda: "free").result(timeout=10) == "free"
+
+
+def test_runs_with_pauses_around_the_helpers_patience() -> None:
+    program, images = plain9_program("auto"), pictures(1)
+    expected = logits_of(program, images)
+    with ThreadPoolExecutor(2) as pool:
+        threads = Team(3, pool)
+        for step in range(40):
+            np.testing.assert_allclose(
+                shared(program, threads, images), expected, rtol=1e-4, atol=1e-5
+            )
+            time.sleep(team.PATIENCE_NANOSECONDS / 1e9 * step / 20)
+
+
+TEAM_LAYERS = {
+    "low image": ((40, 8, 8), (72, 40, 3, 3), {"pads": (1, 1, 1, 1), "algorithm": "winograd_f4"}),
+    "high image": ((16, 40, 40), (40, 16, 3, 3), {"algorithm": "winograd_f4"}),
+    "pointwise": ((40, 7, 7), (72, 40, 1, 1), {}),
+    "strided": ((16, 15, 15), (40, 16, 3, 3), {"strides": (2, 2), "algorithm": "direct"}),
+    "groups": ((32, 9, 9), (48, 16, 3, 3), {"groups": 2, "pads": (1, 1, 1, 1)}),
+    "depthwise": ((40, 7, 7), (40, 1, 3, 3), {"groups": 40, "pads": (1, 1, 1, 1)}),
+    "one filter": ((32, 7, 7), (1, 32, 3, 3), {}),
+}
+"""Input shape, weight shape and options of convolutions that are shared out in different ways."""
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5])
+@pytest.mark.parametrize("layer", TEAM_LAYERS)
+def test_a_team_does_all_of_a_convolution(layer: str, parts: int) -> None:
+    shape, weight_shape, options = TEAM_LAYERS[layer]
+    weight = normal(1, *weight_shape)
+    kernel = conv2d(Layout("nchw16c", shape), weight, residual=True, **options)
+    program = Program((Step(kernel, (0, 1), 2),), (0, 1), (2,))
+    rows = [
+        stored(normal(2 + number, 2, *layout.shape), layout)
+        for number, layout in enumerate(kernel.input_layouts)
+    ]
+    expected, actual = (
+        np.full((2, kernel.output_layout.num_items), np.nan, "f4") for _ in range(2)
+    )
+    program.run(rows, [expected])
+    with ThreadPoolExecutor(parts) as pool:
+        runs = TeamProgram(program, Team(parts, pool))
+        for image in range(2):
+            runs.run_at([address(array[image]) for array in (*rows, actual)], 1, "image")
+    np.testing.assert_array_equal(actual, expected)
