@@ -299,8 +299,9 @@ class Task:
                 if index > 0:
                     self._help(index - 1, driver)
                 else:
-                    waiting.blocked.wait()
-                    return
+                    # not for output: an aggregation gives none before all drivers have gone on
+                    assert driver.blocked is not None
+                    driver.blocked.wait()
 
     def _drive(self, driver: Driver) -> None:
         """A thread's work: its driver, to the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,7 @@ from columnar_nn.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.expressions import argmax
 from columnar_nn.network_expressions import network
+from columnar_nn.operators.aggregation import HashAggregation
 from columnar_nn.operators.local_exchange import OrderedExchange
 from columnar_nn.operators.table_scan import MORSEL_ROWS, morsel_rows
 from columnar_nn.plan_builder import PlanBuilder
@@ -96,6 +98,26 @@ def test_a_plan_may_gather_by_itself() -> None:
     for threads in (1, 2):
         table = prepare(plan, threads).run().to_table()
         assert table.column("id").to_pylist() == [0, 1, 2]
+
+
+@pytest.mark.timeout(60)
+def test_a_driver_far_ahead_waits_for_the_others_not_for_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The caller's driver goes ahead while another sleeps; the aggregation has no output yet."""
+    add_input, slept = HashAggregation.add_input, threading.Event()
+
+    def slow_at_first(aggregation: HashAggregation, batch: pa.RecordBatch) -> None:
+        if threading.current_thread() is not threading.main_thread() and not slept.is_set():
+            slept.set()
+            time.sleep(0.5)
+        add_input(aggregation, batch)
+
+    monkeypatch.setattr(HashAggregation, "add_input", slow_at_first)
+    plan = PlanBuilder().values([images(4) for _ in range(60)]).aggregate([], ["count(1) AS n"])
+    with prepare(plan.plan(), 2) as executable:
+        assert executable.run().to_table().to_pylist() == [{"n": 240}]
+    assert slept.is_set()
 
 
 class BrokenSourceError(Exception):
