@@ -31,43 +31,35 @@ MAX_IMAGES = 128
 """Images computed at a time: fewer make shorter vectors, for which Velox's cost of a call is dear,
 and more make larger buffers, 1.5 MB an image of plain9."""
 
-FEW_IMAGES = 8
-"""Images computed at a time where there are few of them, time and again; 8 cost little more than
-one and a fifth of MAX_IMAGES."""
+MAX_PROGRAMS = 4
+"""Numbers of images for which vectors and plans are made, at 2 to 4 s and 100 MB or more each for
+plain9. Batches of other sizes are filled up, so that memory has a bound."""
 
 
 class Staged:
-    """Any network of layers, said for one number of images, and perhaps for a small one besides.
-
-    Batches are computed in parts of that size, the last filled up with whatever was there, so that
-    vectors and plans are made once: pyvelox frees little of what it imports.
-    """
+    """Any network of layers, said anew for each of the first few sizes of batches that it meets."""
 
     def __init__(self, network: Network, transformed: bool, threads: int) -> None:
         """`transformed`: use Winograd's convolution where it applies and pays."""
         self._network, self._transformed, self._threads = network, transformed, threads
-        self._program: Program | None = None
-        self._small_program: Program | None = None
-        self._met_few = False
+        self._programs: dict[int, Program] = {}
         self._outputs: list[np.ndarray] = []
 
     def prepare(self, images: int) -> None:
-        """Makes buffers, vectors and plans for batches of `images`, cut into equal parts."""
-        parts = -(-images // MAX_IMAGES)
-        self._program = self._new_program(-(-images // parts))
+        """Makes buffers, vectors and plans for batches of `images`."""
+        self._program_for(images)
 
     def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
         """Computes the network for images [N, C, H, W] (uint8 or float32); see `outputs`.
 
         Returns each task with its stage's name, for their statistics.
         """
-        tasks, results, first = [], [], 0
-        while first < len(images):
-            program = self._program_for(len(images) - first)
+        program = self._program_for(len(images))
+        tasks, results = [], []
+        for first in range(0, len(images), program.images):
             part = images[first : first + program.images]
             tasks += program.run(part)
             results.append(program.outputs(len(part)))
-            first += len(part)
         self._outputs = [np.concatenate(parts) for parts in zip(*results, strict=True)]
         return tasks
 
@@ -77,21 +69,20 @@ class Staged:
 
     def close(self) -> None:
         """Releases buffers and plans."""
-        self._program = self._small_program = None
+        self._programs.clear()
 
     def _program_for(self, images: int) -> Program:
-        """What computes the first of so many images: the small program from the second time on."""
-        assert self._program is not None, "nothing was prepared"
-        if images > self._program.images // 4 or self._program.images < 4 * FEW_IMAGES:
-            return self._program
-        if self._met_few and self._small_program is None:
-            self._small_program = self._new_program(FEW_IMAGES)
-        self._met_few = True
-        return self._small_program or self._program
+        """The program that computes so many images, in equal parts if they are very many.
 
-    def _new_program(self, images: int) -> Program:
-        transformed = self._transformed and images >= winograd.MIN_IMAGES
-        return Program(self._network, images, transformed, self._threads)
+        Once there are MAX_PROGRAMS, the one that has the fewest places too many, if any has enough.
+        """
+        parts = -(-images // MAX_IMAGES)
+        size = -(-images // parts)
+        if size not in self._programs and len(self._programs) < MAX_PROGRAMS:
+            transformed = self._transformed and size >= winograd.MIN_IMAGES
+            self._programs[size] = Program(self._network, size, transformed, self._threads)
+        known = sorted(self._programs)
+        return self._programs[next((enough for enough in known if enough >= size), known[-1])]
 
 
 class Program:

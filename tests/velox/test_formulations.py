@@ -65,6 +65,17 @@ def test_threads_change_nothing(configuration: str) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("configuration", ["winograd", "direct"])
+def test_batches_are_filled_up_or_cut(configuration: str) -> None:
+    graph = NETWORKS["plain"]()
+    random = np.random.default_rng(8)
+    sizes = (1, 2, 40, 150, 5, 200)  # a program each for the first four
+    batches = [random.integers(0, 256, (size, 3, 9, 9), dtype=np.uint8) for size in sizes]
+    results = velox_process.call(actions.infer, graph, batches, configuration)
+    for images, result in zip(batches, results, strict=True):
+        assert_close(result, expected(graph, images), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("configuration", sorted(CHAINS_ONLY))
 def test_one_plan_refuses_what_it_cannot_say(configuration: str) -> None:
     graph = NETWORKS["residual"]()

@@ -100,8 +100,8 @@ def test_imported_columns_are_freed() -> None:
 @pytest.mark.parametrize(
     ("configuration", "sizes"),
     [
-        ("winograd", (1, 33, 2, 40)),  # of 40 images, by Winograd, and of 8, direct
-        ("direct", (1, 33, 2, 40)),
+        ("winograd", (1, 33, 2, 40, 3, 50)),  # of four sizes, then of others in those
+        ("direct", (1, 33, 2, 40, 3, 50)),
         ("cross_join", (1, 9, 2)),
         ("nested_lambda", (1, 3, 2)),
     ],
