@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -101,28 +101,3 @@ class Graph:
             outputs=tuple(specs),
             weights={name: w for name, w in self.weights.items() if name in needed},
         )
-
-
-def topological_order(nodes: Iterable[Node], available: Iterable[str]) -> tuple[Node, ...]:
-    """The nodes sorted so that each comes after those it reads from; ties keep their order.
-
-    `available` names the tensors that exist before any node runs. Raises InvalidModelError
-    for a cycle or a tensor that nothing makes.
-    """
-    known = {"", *available}
-    waiting = list(nodes)
-    ordered: list[Node] = []
-    while waiting:
-        ready = [node for node in waiting if known.issuperset(node.inputs)]
-        if not ready:
-            node = waiting[0]
-            missing = next(t for t in node.inputs if t not in known)
-            raise InvalidModelError(
-                f"node {node.name} ({node.op_type}) reads {missing!r}, which is part of a cycle "
-                "or made by no node"
-            )
-        first = ready[0]
-        waiting.remove(first)
-        ordered.append(first)
-        known.update(first.outputs)
-    return tuple(ordered)

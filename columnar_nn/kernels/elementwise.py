@@ -32,10 +32,10 @@ def _groups(x: Layout, by_channel: bool) -> tuple[int, int]:
     if x.kind == "nchw16c":
         return x.blocks, x.shape[1] * x.shape[2] * LANES
     if not by_channel:
-        return 1, x.num_floats
+        return 1, x.num_items
     if len(x.shape) == 1:
         return -(-x.shape[0] // LANES), LANES
-    return x.shape[0], x.num_floats // x.shape[0]
+    return x.shape[0], x.num_items // x.shape[0]
 
 
 def _by_group(x: Layout, values: np.ndarray, groups: int) -> np.ndarray:
@@ -69,7 +69,7 @@ def _bind(x: Layout, operation: str, a: np.ndarray, b: np.ndarray) -> BoundKerne
     _check_float(x)
     groups, length = _groups(x, by_channel=max(np.size(a), np.size(b)) > 1)
     constants = (_by_group(x, a, groups), _by_group(x, b, groups), _mask(x, groups))
-    parameters = [groups, length, x.num_floats, *map(address, constants)]
+    parameters = [groups, length, x.num_items, *map(address, constants)]
     return BoundKernel(
         name=operation,
         function=Kernel("elementwise", "unary", (operation,)),
@@ -119,7 +119,7 @@ def binary(x: Layout, y: Layout, operation: str) -> BoundKernel:
         name=operation,
         function=Kernel("elementwise", "binary", (operation,)),
         parameters=np.array(
-            [groups, length, x.num_floats, address(mask), int(by_channel)], np.int64
+            [groups, length, x.num_items, address(mask), int(by_channel)], np.int64
         ),
         input_layouts=(x, y),
         output_layout=x,

@@ -53,11 +53,6 @@ class Layout:
         return math.prod(self.shape)
 
     @property
-    def num_floats(self) -> int:
-        """The same as num_items, for float32 kinds."""
-        return self.num_items
-
-    @property
     def num_bytes(self) -> int:
         """Bytes stored for an image."""
         return self.num_items * ITEM_BYTES[self.kind]

@@ -22,7 +22,7 @@ compiled = []
 original = jit.compile_kernel
 jit.compile_kernel = lambda kernel: compiled.append(kernel) or original(kernel)
 kernel = conv2d(Layout("nchw16c", (16, 8, 8)), np.ones((16, 16, 3, 3), np.float32))
-output = np.zeros((1, kernel.output_layout.num_floats), np.float32)
+output = np.zeros((1, kernel.output_layout.num_items), np.float32)
 Program((Step(kernel, (0,), 1),), (0,), (1,)).run([np.ones((1, 1024), np.float32)], [output])
 np.testing.assert_allclose(output, 144, rtol=1e-5)
 print(len(compiled), cache.generation())

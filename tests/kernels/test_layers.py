@@ -130,7 +130,7 @@ def test_concat(kind: str, channels: tuple[int, ...]) -> None:
     inputs, output = tuple(range(len(channels))), len(channels)
     steps = tuple(Step(kernel, (number,), output) for number, kernel in enumerate(kernels))
     layout = kernels[0].output_layout
-    rows = np.full((2, layout.num_floats), np.nan, np.float32)
+    rows = np.full((2, layout.num_items), np.nan, np.float32)
     arrays = [stored(x, k.input_layouts[0]) for x, k in zip(images, kernels, strict=True)]
     Program(steps, inputs, (output,)).run(arrays, [rows])
     assert_close(images_of(rows, layout), np.concatenate(images, axis=1), rtol=0, atol=0)

@@ -70,7 +70,7 @@ def test_concat_of_planar_tensors_along_any_axis(axis: int) -> None:
     kernels = concat([Layout("planar", x.shape[1:]) for x in images], axis)
     steps = tuple(Step(kernel, (number,), 3) for number, kernel in enumerate(kernels))
     layout = kernels[0].output_layout
-    rows = np.full((2, layout.num_floats), np.nan, np.float32)
+    rows = np.full((2, layout.num_items), np.nan, np.float32)
     arrays = [stored(x, k.input_layouts[0]) for x, k in zip(images, kernels, strict=True)]
     Program(steps, (0, 1, 2), (3,)).run(arrays, [rows])
     expected = np.concatenate(images, axis=axis + 1)
