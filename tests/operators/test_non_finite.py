@@ -1,0 +1,89 @@
+"""NaN and infinity in a float image go where PyTorch lets them go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from closeness import assert_close
+from generated import normal
+from operators.networks import column
+
+from columnar_nn import tensor_column
+from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.network_expressions import network_outputs
+from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.shapes import infer_shapes
+from columnar_nn.task import prepare
+
+functional = torch.nn.functional
+CHANNELS, SIZE = 18, 12
+WINDOW = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+FILTERS = normal(1, 16, CHANNELS, 3, 3)
+
+OPERATORS: dict[str, tuple[dict[str, Any], Callable[[torch.Tensor], torch.Tensor]]] = {
+    "Relu": ({}, functional.relu),
+    "LeakyRelu": ({"alpha": 0.2}, lambda x: functional.leaky_relu(x, 0.2)),
+    "Elu": ({"alpha": 1.0}, functional.elu),
+    "Sigmoid": ({}, torch.sigmoid),
+    "Tanh": ({}, torch.tanh),
+    "HardSigmoid": ({"alpha": 1 / 6, "beta": 0.5}, functional.hardsigmoid),
+    "HardSwish": ({}, functional.hardswish),
+    "Softmax": ({"axis": 1}, lambda x: functional.softmax(x, 1)),
+    "LogSoftmax": ({"axis": -1}, lambda x: functional.log_softmax(x, -1)),
+    "MaxPool": (WINDOW, lambda x: functional.max_pool2d(x, 3, 2, 1)),
+    "AveragePool": (
+        {**WINDOW, "count_include_pad": 1},
+        lambda x: functional.avg_pool2d(x, 3, 2, 1),
+    ),
+    "GlobalAveragePool": ({}, lambda x: functional.adaptive_avg_pool2d(x, 1)),
+    "Clip": ({}, lambda x: torch.clamp(x, -1.0, 6.0)),
+    "ReduceMean": ({"keepdims": 1}, lambda x: x.mean(1, keepdim=True)),
+    "Conv": (
+        {"pads": [1, 1, 1, 1]},
+        lambda x: functional.conv2d(x, torch.tensor(FILTERS), padding=1),
+    ),
+}
+CONSTANTS: dict[str, tuple[np.ndarray, ...]] = {
+    "Clip": (np.array(-1, np.float32), np.array(6, np.float32)),
+    "ReduceMean": (np.array([1], np.int64),),
+    "Conv": (FILTERS,),
+}
+
+
+def image() -> np.ndarray:
+    x = normal(0, 2, CHANNELS, SIZE, SIZE)
+    x[0, 3, 2, 2], x[0, 17, 9, 4], x[1, 5, 7, 7] = np.nan, np.inf, -np.inf
+    return x
+
+
+def result(op_type: str, algorithm: str) -> np.ndarray:
+    constants = {
+        f"constant{index}": array for index, array in enumerate(CONSTANTS.get(op_type, ()))
+    }
+    node = Node("node", op_type, ("image", *constants), ("y",), OPERATORS[op_type][0])
+    spec = TensorSpec("image", (None, CHANNELS, SIZE, SIZE))
+    graph = Graph("one", (node,), (spec,), (TensorSpec("y", (None,)),), constants)
+    graph = graph.with_outputs([TensorSpec("y", infer_shapes(graph)["y"])])
+    batch = pa.record_batch({"image": tensor_column.from_numpy(image())})
+    plan = PlanBuilder().values([batch]).project(network_outputs(graph, "image")).plan()
+    return column(prepare(plan, algorithm=algorithm).run().to_table(), "y")
+
+
+@pytest.mark.parametrize("op_type", OPERATORS)
+def test_they_go_where_pytorch_lets_them(op_type: str) -> None:
+    expected = OPERATORS[op_type][1](torch.tensor(image())).numpy()
+    assert np.isnan(expected).any()
+    assert_close(result(op_type, "direct"), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_winograd_spoils_more_but_hides_none() -> None:
+    direct, winograd = result("Conv", "direct"), result("Conv", "winograd")
+    spoiled = ~np.isfinite(winograd)
+    assert spoiled[~np.isfinite(direct)].all()
+    assert (~spoiled).any()
+    assert_close(winograd[~spoiled], direct[~spoiled], rtol=1e-4, atol=1e-4)
