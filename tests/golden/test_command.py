@@ -55,14 +55,15 @@ def test_create_then_verify(tmp_path: Path) -> None:
 
 
 def test_model_files_are_stored_without_their_folder(tmp_path: Path) -> None:
-    """A bundle for a network of another image size is refused; its own path is never recorded."""
-    model = tmp_path / "small.onnx"
+    """The images come in the network's size, and the path of its file is never recorded."""
+    model, folder = tmp_path / "small.onnx", tmp_path / "out"
     onnx_io.save(small_network(), model)
-    made = golden("create", tmp_path / "out", "--model", model, "--data", "synthetic")
-    assert made.returncode == 2
-    assert made.stderr.count("\n") == 1
-    assert "small takes (3, 8, 8), the images are (3, 32, 32)" in made.stderr
-    assert not (tmp_path / "out").exists()
+    made = golden("create", folder, "--model", model, "--data", "synthetic")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert json.loads((folder / "manifest.json").read_text())["creation"]["model"] == "small.onnx"
+    assert not any(str(tmp_path).encode() in f.read_bytes() for f in folder.rglob("*.*"))
+    verified = golden("verify", folder, "--backend", "reference")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def test_failure_prints_the_operator_and_writes_reports(bundle: Bundle, tmp_path: Path) -> None:
