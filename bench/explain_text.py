@@ -44,7 +44,7 @@ def _totals(analysis: Analysis) -> Iterator[str]:
     stats, peak = analysis.stats, analysis.peak
     kernels = nanos_text(sum(step.nanoseconds for step in stats.steps))
     yield (
-        f"whole run of {analysis.images:,} images: {nanos_text(stats.wall_nanos)}; over all "
+        f"whole run of {images_text(analysis.images)}: {nanos_text(stats.wall_nanos)}; over all "
         f"threads {nanos_text(analysis.operator_nanos)} in operators, {kernels} in kernels"
     )
     yield f"profiling changed CPU time by {analysis.profiling_cost:+.1%}"
@@ -125,6 +125,11 @@ def _figures(analysis: Analysis, nanoseconds: int, found: Rates, works: bool) ->
         f"{found.gflops:.1f}" if works else "",
         f"{found.roofline:.0%}" if works else "",
     )
+
+
+def images_text(count: int) -> str:
+    """A number of images, in words."""
+    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]], num_texts: int) -> str:

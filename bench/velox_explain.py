@@ -142,7 +142,7 @@ def text(run: Run, settings: Settings, analyze: bool, width: int | None) -> str:
         _time_table(run, settings.images),
         "us/image: wall time of its operators, summed over threads. outside the tasks: copies",
         "between them, their making and Python; less than nothing where threads ran side by side.",
-        f"whole run of {settings.images:,} images: {run.seconds * 1e3:,.1f} ms",
+        f"whole run of {explain_text.images_text(settings.images)}: {run.seconds * 1e3:,.1f} ms",
     ]
     return "\n".join(lines)
 

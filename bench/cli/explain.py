@@ -77,7 +77,7 @@ def explain(
 
     Of the backend velox: the plans of its tasks, run in a worker process. On a terminal long
     lines are broken; elsewhere the text is as Velox has it. Exit status: 0 shown, 1 Velox
-    failed, 2 wrong usage.
+    failed, 2 wrong usage or Velox is not installed.
     """
     chosen = cpus.choose(threads)
     left_out = _rules(without or ())
