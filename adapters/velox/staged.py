@@ -23,6 +23,7 @@ from adapters.velox.layers import (
 from adapters.velox.stage import Batch, Stage
 from adapters.velox.task import Task
 from adapters.velox.vectors import borrowed, row_vector
+from columnar_nn.errors import UnsupportedOperatorError
 
 PIXEL = f"cast(bitwise_and(cast(p as integer), 255) as real) / {literal(255)} as x"
 """A uint8 pixel arrives as TINYINT, the same bits: back to 0..255, then pixel / 255."""
@@ -30,6 +31,9 @@ PIXEL = f"cast(bitwise_and(cast(p as integer), 255) as real) / {literal(255)} as
 MAX_IMAGES = 128
 """Images computed at a time: fewer make shorter vectors, for which Velox's cost of a call is dear,
 and more make larger buffers, 1.5 MB an image of plain9."""
+
+MAX_WEIGHTS = 1_000_000
+"""Each is a column of some vector: 2 KB and 15 us of set-up, or several times that by Winograd."""
 
 MAX_PROGRAMS = 4
 """Numbers of images for which vectors and plans are made, at 2 to 4 s and 100 MB or more each for
@@ -40,7 +44,11 @@ class Staged:
     """Any network of layers, said anew for each of the first few sizes of batches that it meets."""
 
     def __init__(self, network: Network, transformed: bool, threads: int) -> None:
-        """`transformed`: use Winograd's convolution where it applies and pays."""
+        """`transformed`: use Winograd's convolution where it applies and pays.
+
+        Raises UnsupportedOperatorError for networks of more than MAX_WEIGHTS.
+        """
+        _refuse_too_many_weights(network)
         self._network, self._transformed, self._threads = network, transformed, threads
         self._programs: dict[int, Program] = {}
         self._outputs: list[np.ndarray] = []
@@ -83,6 +91,19 @@ class Staged:
             self._programs[size] = Program(self._network, size, transformed, self._threads)
         known = sorted(self._programs)
         return self._programs[next((enough for enough in known if enough >= size), known[-1])]
+
+
+def _refuse_too_many_weights(network: Network) -> None:
+    sizes = [
+        (layer, (layer.filters if isinstance(layer, Convolution) else layer.weights).size)
+        for layer in network.layers
+        if isinstance(layer, Convolution | Dense)
+    ]
+    all_weights = sum(size for _, size in sizes)
+    if all_weights > MAX_WEIGHTS:
+        limit = f"of {all_weights:,} weights, of which {MAX_WEIGHTS:,} would fit"
+        refused = [(layer.name, layer.operator, f"{size:,} {limit}") for layer, size in sizes]
+        raise UnsupportedOperatorError("velox", refused)
 
 
 class Program:

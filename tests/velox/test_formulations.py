@@ -9,7 +9,10 @@ from velox import actions, velox_process
 from velox.networks import NETWORKS, plain9_narrow
 
 from adapters.velox.formulation import KINDS
+from adapters.velox.layers import lower
+from adapters.velox.staged import Staged
 from columnar_nn import models
+from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.graph import Graph
 from reference.evaluate import evaluate
 
@@ -81,6 +84,12 @@ def test_one_plan_refuses_what_it_cannot_say(configuration: str) -> None:
     graph = NETWORKS["residual"]()
     nodes = velox_process.call(actions.refused_nodes, graph, two_batches(graph), configuration)
     assert {operator for _, operator, _ in nodes} == {"Conv", "GlobalAveragePool", "Softmax"}
+
+
+def test_networks_with_too_many_weights_are_refused() -> None:
+    graph = models.build("resnet18")
+    with pytest.raises(UnsupportedOperatorError, match=r"conv1 .*1,000,000 would fit"):
+        Staged(lower(graph), transformed=False, threads=1)
 
 
 def test_cross_join_refuses_a_network_without_convolution() -> None:
