@@ -42,7 +42,7 @@ def _runner() -> ctypes._CFunctionType:
 class Memory:
     """What a thread keeps between runs in one order: the runner's table, and what it points to."""
 
-    table: np.ndarray
+    table: ctypes.Array[ctypes.c_int64]
     address: int
     rows: int
     keep_alive: tuple[np.ndarray, ...]
@@ -189,7 +189,7 @@ class Program:
         if arena is None:
             arena = aligned(self.placement.num_bytes * images)
         scratch = aligned(self._kernel_scratch_bytes)
-        table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
+        table = (ctypes.c_int64 * (HEADER_WORDS + STEP_WORDS * len(self.steps)))()
         table[0] = len(self.steps)
         table[2] = order == "step"
         table[3] = address(scratch)
@@ -207,7 +207,7 @@ class Program:
                     table[position] = address(arena) + self.placement.offsets[number] * images
                     table[position + 1] = _image_stride(layout) if order == "step" else 0
         most_rows = rows if order == "step" else sys.maxsize
-        return Memory(table, address(table), most_rows, (arena, scratch))
+        return Memory(table, ctypes.addressof(table), most_rows, (arena, scratch))
 
 
 def _positions(index: int, step: Step) -> list[tuple[int, int]]:
