@@ -97,7 +97,7 @@ class TeamProgram:
         arena = aligned(program.placement.num_bytes)
         self._shared = [program.allocate("image", 1, arena) for _ in range(team.size)]
         for part, memory in enumerate(self._shared):
-            memory.table[4:7] = part, team.size, address(self._counter)
+            memory.table[4:7] = [part, team.size, address(self._counter)]
 
     def run_at(self, addresses: Sequence[int], rows: int, order: Order) -> None:
         """As Program.run_at: each member takes as many rows as the others by itself.
