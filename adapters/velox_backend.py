@@ -12,7 +12,6 @@ import pyarrow as pa
 from adapters.base import Backend, Configuration, Description
 from adapters.fused_nodes import nodes_between
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError, merged
-from adapters.velox.arrow_import import take_ownership
 from adapters.velox.formulation import KINDS
 from adapters.velox.layers import lower
 from adapters.velox.staged import Staged
@@ -47,7 +46,6 @@ class VeloxBackend(Backend):
             import pyvelox  # noqa: F401
         except ImportError:
             raise MissingPackageError(cls.package, cls.extra) from None
-        take_ownership()
 
     def _build(self) -> None:
         wanted = self.settings.configuration
@@ -65,8 +63,6 @@ class VeloxBackend(Backend):
     def describe(self) -> Description:
         """Says that this is stock Velox, and what happens outside it."""
         notes = ["stock Velox, without the study's neural-network extension", *self._kind.notes]
-        if take_ownership():
-            notes.append("pyvelox's import from Arrow leads to Velox's owning one, which frees it")
         if self._falls_back():
             notes.append("configuration direct was run, as direct convolution was asked for")
         if self.settings.algorithm == "winograd" and "winograd" not in self._kind.algorithm:

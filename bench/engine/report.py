@@ -98,8 +98,8 @@ def _show_layers(part: LayersResult, console: Console) -> None:
     show_note(
         console,
         "GFLOP/s effective: operations of the layer's definition; executed: multiply-adds that the "
-        "kernel does,\npadded channels and ragged tiles too, without Winograd's transforms. peak: "
-        "executed over multiply-adds\nin registers. kB: input, packed weights, output; FLOP/B: "
+        "kernel does, padded channels and ragged tiles too, without Winograd's transforms. peak: "
+        "executed over multiply-adds in registers. kB: input, packed weights, output; FLOP/B: "
         "executed a byte. gain: direct's time over this.",
     )
 

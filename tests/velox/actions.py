@@ -95,21 +95,6 @@ def references_of_a_column() -> tuple[int, int, float]:
     return before, sys.getrefcount(array), total
 
 
-def memory_kept_by_imports(num_columns: int, rounds: int) -> int | None:
-    """Resident bytes that importing constant columns leaves; None where pyvelox frees none."""
-    from adapters.velox.arrow_import import take_ownership
-    from adapters.velox.vectors import constants, numbered, row_vector
-
-    if not take_ownership():
-        return None
-    sizes = []
-    for _ in range(rounds):
-        row_vector(numbered("w", constants(np.zeros(num_columns, np.float32), 4)))
-        gc.collect()
-        sizes.append(_resident_bytes())
-    return sizes[-1] - sizes[0]
-
-
 def failing_task() -> None:
     """A plan that Velox accepts and then fails to run."""
     from pyvelox import plan_builder
