@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
 import pyarrow as pa
 
@@ -10,13 +12,44 @@ from columnar_nn.operators.base import Operator
 from columnar_nn.projection import Projection
 
 
-class Project(Operator):
+class BatchByBatch(Operator):
+    """An operator whose output depends on one batch of input at a time."""
+
+    operator_type = "FilterProject"
+
+    def __init__(self, plan_node_id: str) -> None:
+        super().__init__(plan_node_id)
+        self._batch: pa.RecordBatch | None = None
+
+    @abstractmethod
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
+        """What becomes of a batch; None if no row is left."""
+
+    def needs_input(self) -> bool:
+        """While no batch is waiting."""
+        return self._batch is None and not self._no_more_input
+
+    def add_input(self, batch: pa.RecordBatch) -> None:
+        """Keeps the batch for get_output."""
+        self._batch = batch
+
+    def get_output(self) -> pa.RecordBatch | None:
+        """What became of the batch that was waiting."""
+        if self._batch is None:
+            return None
+        batch, self._batch = self._batch, None
+        return self.apply(batch)
+
+    def is_finished(self) -> bool:
+        """Once the last batch has been given out."""
+        return self._no_more_input and self._batch is None
+
+
+class Project(BatchByBatch):
     """Expressions of each batch.
 
     `step_nanoseconds` collects kernel times when profiling; a `team` shares the kernels' work.
     """
-
-    operator_type = "FilterProject"
 
     def __init__(
         self,
@@ -30,63 +63,29 @@ class Project(Operator):
         self._team = team
         self.step_nanoseconds = step_nanoseconds
         self.num_rows = self._most_rows = 0
-        self._batch: pa.RecordBatch | None = None
-        self._memory_bytes = 0
 
-    def needs_input(self) -> bool:
-        """While no batch is waiting to be computed."""
-        return self._batch is None and not self._no_more_input
-
-    def add_input(self, batch: pa.RecordBatch) -> None:
-        """Keeps the batch for get_output."""
-        self._batch = batch
-
-    def get_output(self) -> pa.RecordBatch | None:
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The projected batch."""
-        if self._batch is None:
-            return None
-        batch, self._batch = self._batch, None
         output = self._projection.evaluate(batch, self.step_nanoseconds, self._team)
-        rows = batch.num_rows
-        self.num_rows += rows
-        if rows > self._most_rows:
-            self._most_rows = rows
-            self._memory_bytes = self._projection.memory_bytes(rows)
+        self.num_rows += batch.num_rows
+        self._most_rows = max(self._most_rows, batch.num_rows)
         return output
-
-    def is_finished(self) -> bool:
-        """Once the last batch has been given out."""
-        return self._no_more_input and self._batch is None
 
     def memory_bytes(self) -> int:
         """Scratch memory of the kernels, and the largest output of theirs."""
-        return self._memory_bytes
+        return self._projection.memory_bytes(self._most_rows) if self._most_rows else 0
 
 
-class Filter(Operator):
+class Filter(BatchByBatch):
     """Rows of each batch for which the condition is true."""
-
-    operator_type = "FilterProject"
 
     def __init__(self, plan_node_id: str, condition: Projection) -> None:
         super().__init__(plan_node_id)
         self._condition = condition
-        self._batch: pa.RecordBatch | None = None
         self._memory_bytes = 0
 
-    def needs_input(self) -> bool:
-        """While no batch is waiting to be filtered."""
-        return self._batch is None and not self._no_more_input
-
-    def add_input(self, batch: pa.RecordBatch) -> None:
-        """Keeps the batch for get_output."""
-        self._batch = batch
-
-    def get_output(self) -> pa.RecordBatch | None:
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         """The rows that pass; None if none does."""
-        if self._batch is None:
-            return None
-        batch, self._batch = self._batch, None
         keep = self._condition.evaluate(batch).column(0)
         passed = keep.true_count
         if passed == batch.num_rows:
@@ -94,10 +93,6 @@ class Filter(Operator):
         output = batch.filter(keep)
         self._memory_bytes = output.nbytes
         return output if passed else None
-
-    def is_finished(self) -> bool:
-        """Once the last batch has been filtered."""
-        return self._no_more_input and self._batch is None
 
     def memory_bytes(self) -> int:
         """The last output, which is a copy."""
