@@ -131,8 +131,7 @@ class Driver:
         stats, operator = self.stats[index], self._operators[index]
         timing: CpuWallTiming = getattr(stats, method)
         timing.add(end - wall, cpu)
-        held = operator.memory_bytes()
-        stats.peak_memory_bytes = max(stats.peak_memory_bytes, held)
+        stats.peak_memory_bytes = max(stats.peak_memory_bytes, operator.memory_bytes())
         if self._trace is not None:
             self._trace.operator_call(threading.get_ident(), operator, method, wall, end, result)
         return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +58,7 @@ class KernelProgram:
         self._most_rows = sys.maxsize
         if order == "step" and self.placement.num_bytes:
             self._most_rows = max(1, SCRATCH_BYTES // self.placement.num_bytes)
-        self._team_programs: WeakKeyDictionary[Team, TeamProgram] = WeakKeyDictionary()
+        self._team_program: TeamProgram | None = None
         self.steps = tuple(_step_stats(assembly))
 
     @property
@@ -98,17 +97,13 @@ class KernelProgram:
         for buffer, size in zip(buffers, self._written_bytes, strict=True):
             addresses.append(buffer.address + first * size)
         if team is not None and rows <= self._most_rows:
-            self._team_program(team).run_at(addresses, rows, self._order)
+            if self._team_program is None or self._team_program.team is not team:
+                self._team_program = TeamProgram(self._program, team)
+            self._team_program.run_at(addresses, rows, self._order)
             return
         for start in range(0, rows, self._most_rows):
             count = min(rows - start, self._most_rows)
             self._program.run_at(addresses, count, self._order, step_nanoseconds, start)
-
-    def _team_program(self, team: Team) -> TeamProgram:
-        program = self._team_programs.get(team)
-        if program is None:
-            program = self._team_programs[team] = TeamProgram(self._program, team)
-        return program
 
     def columns(self, buffers: Sequence[pa.Buffer], rows: int) -> list[pa.Array | None]:
         """The roots' columns over the memory of `rows` rows; None for those that are inputs."""

@@ -169,6 +169,7 @@ class Task:
         self._executable = executable
         self._profile = profile
         self.trace = Trace(self._kernel_labels()) if trace else None
+        self._team: Team | None = None  # given to the operators of a serial task
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
         self._futures: list[Future[None]] = []
@@ -196,7 +197,8 @@ class Task:
         parts: list[list[PlanNode]] = [[]]
         if self._is_serial():
             parts[0] = [n for n in executable.chain if not isinstance(n, LocalPartitionNode)]
-            self._pipelines.append([self._driver(parts, 0, executable.team)])
+            self._team = executable.team
+            self._pipelines.append([self._driver(parts, 0)])
             return
         for node in executable.chain:
             parts[-1].append(node)
@@ -213,14 +215,12 @@ class Task:
         if executable.pool is not None:
             self._futures = [executable.pool.submit(self._drive, d) for d in self._pipelines[0][1:]]
 
-    def _driver(self, parts: list[list[PlanNode]], index: int, team: Team | None = None) -> Driver:
-        operators = self._operators(parts, index, team)
+    def _driver(self, parts: list[list[PlanNode]], index: int) -> Driver:
+        operators = self._operators(parts, index)
         row_bytes = [self._executable.row_bytes[o.plan_node_id] for o in operators]
         return Driver(index, operators, row_bytes, self.trace)
 
-    def _operators(
-        self, parts: list[list[PlanNode]], index: int, team: Team | None
-    ) -> list[Operator]:
+    def _operators(self, parts: list[list[PlanNode]], index: int) -> list[Operator]:
         """New operators of part `index`, from its source to its end."""
         out = self._exchanges[index] if index < len(self._exchanges) else None
         nodes_left = parts[index]
@@ -236,10 +236,10 @@ class Task:
                 assert out is not None
                 operators.append(LocalPartition(node.id, out, first))
             else:
-                operators.append(self._operator(node, team))
+                operators.append(self._operator(node))
         return operators
 
-    def _operator(self, node: PlanNode, team: Team | None) -> Operator:
+    def _operator(self, node: PlanNode) -> Operator:
         projection = self._executable.projections.get(node.id)
         if isinstance(node, FilterNode):
             assert projection is not None
@@ -247,7 +247,7 @@ class Task:
         if isinstance(node, ProjectNode):
             assert projection is not None
             times = np.zeros(len(projection.steps), np.int64) if self._profile else None
-            return Project(node.id, projection, times, team)
+            return Project(node.id, projection, times, self._team)
         if isinstance(node, AggregationNode):
             return HashAggregation(node, projection)
         if isinstance(node, LimitNode):

@@ -50,10 +50,14 @@ def address(column: pa.FixedShapeTensorArray, row_bytes: int) -> int:
 
     Raises InvalidDataError for nulls. The type is the caller's to check.
     """
-    if column.null_count:
-        raise InvalidDataError(f"image column has {column.null_count} null(s): drop them first")
+    _refuse_nulls(column)
     address_of_first_item: int = column.buffers()[-1].address
     return address_of_first_item + int(column.offset) * row_bytes
+
+
+def _refuse_nulls(column: pa.Array) -> None:
+    if column.null_count:
+        raise InvalidDataError(f"image column has {column.null_count} null(s): drop them first")
 
 
 def to_numpy(column: pa.Array) -> np.ndarray:
@@ -63,8 +67,7 @@ def to_numpy(column: pa.Array) -> np.ndarray:
     """
     if not isinstance(column.type, pa.FixedShapeTensorType):
         raise InvalidDataError(f"expected a fixed_shape_tensor column, found {column.type}")
-    if column.null_count:
-        raise InvalidDataError(f"image column has {column.null_count} null(s): drop them first")
+    _refuse_nulls(column)
     shape = tuple(column.type.shape)
     if column.type.permutation not in (None, list(range(len(shape)))):
         raise InvalidDataError("fixed_shape_tensor column is permuted: store it row-major")

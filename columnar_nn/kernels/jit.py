@@ -20,9 +20,11 @@ changed.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import importlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +81,13 @@ def _address(kernel: Kernel) -> int:
     engine.finalize_object()
     _ENGINES.append(engine)
     return int(engine.get_function_address(SYMBOL))
+
+
+@functools.cache
+def function(kernel: Kernel) -> Callable[..., None]:
+    """The kernel as a function of Python integers; it runs without the interpreter's lock."""
+    words = [ctypes.c_int64] * kernel.num_arguments
+    return ctypes.CFUNCTYPE(None, *words)(kernel.address)
 
 
 def _target_machine() -> llvm.TargetMachine:

@@ -14,7 +14,7 @@ import numpy as np
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
 from columnar_nn.kernels.emit.tables import HEADER_WORDS, STEP_WORDS
-from columnar_nn.kernels.jit import Kernel
+from columnar_nn.kernels.jit import Kernel, function
 from columnar_nn.kernels.layout import BoundKernel, Layout, address, aligned
 from columnar_nn.kernels.placement import Buffer, Placement, place
 
@@ -30,12 +30,6 @@ class Step:
     kernel: BoundKernel
     inputs: tuple[int, ...]
     output: int
-
-
-@functools.cache
-def _runner() -> ctypes._CFunctionType:
-    # a function made so releases the interpreter's lock while it runs
-    return ctypes.CFUNCTYPE(None, ctypes.c_int64)(RUNNER.address)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +147,7 @@ class Program:
         memory = self._memory(order, rows)
         self.set_run(memory, addresses, first, rows)
         memory.table[7] = 0 if step_nanoseconds is None else address(step_nanoseconds)
-        _runner()(memory.address)
+        function(RUNNER)(memory.address)
 
     def set_run(self, memory: Memory, addresses: Sequence[int], first: int, rows: int) -> None:
         """Tells a thread's memory to run `rows` rows from row `first` of the arrays on."""

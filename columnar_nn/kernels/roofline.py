@@ -5,8 +5,6 @@ Nothing here takes times; calls release the interpreter's lock.
 
 from __future__ import annotations
 
-import ctypes
-import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +12,7 @@ import numpy as np
 from columnar_nn.errors import UsageError
 from columnar_nn.kernels import host
 from columnar_nn.kernels.emit.roofline import ACCUMULATORS, UNROLL
-from columnar_nn.kernels.jit import Kernel
+from columnar_nn.kernels.jit import Kernel, function
 from columnar_nn.kernels.layout import address
 
 STREAMS = {"read": 1, "copy": 2, "triad": 3}
@@ -38,7 +36,7 @@ def multiply_adds(repeats: int, a: float, b: float, values: np.ndarray) -> None:
     Executes repeats * lanes() multiply-adds.
     """
     operands = np.array([a, b], np.float32)
-    _function("multiply_adds", 3)(repeats, address(operands), address(values))
+    _kernel("multiply_adds", 3)(repeats, address(operands), address(values))
 
 
 def stream(name: str, repeats: int, source: np.ndarray, target: np.ndarray) -> None:
@@ -55,10 +53,8 @@ def stream(name: str, repeats: int, source: np.ndarray, target: np.ndarray) -> N
     if count % step_floats() or source.size % count or target.size != fitting:
         raise UsageError(f"{name} of {source.size} floats into {target.size}: sizes do not fit")
     steps = count // step_floats()
-    _function(name, 4)(repeats, steps, address(source), address(target))
+    _kernel(name, 4)(repeats, steps, address(source), address(target))
 
 
-@functools.cache
-def _function(name: str, num_arguments: int) -> Callable[..., None]:
-    kernel = Kernel("roofline", name, num_arguments=num_arguments)
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * num_arguments)(kernel.address)
+def _kernel(name: str, num_arguments: int) -> Callable[..., None]:
+    return function(Kernel("roofline", name, num_arguments=num_arguments))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,7 @@ from columnar_nn.kernels.emit.tables import (
     SIZE,
     TICKET,
 )
-from columnar_nn.kernels.jit import Kernel
+from columnar_nn.kernels.jit import Kernel, function
 from columnar_nn.kernels.layout import address, aligned
 from columnar_nn.kernels.program import RUNNER as PROGRAM_RUNNER
 from columnar_nn.kernels.program import Memory, Order, Program
@@ -34,13 +32,6 @@ of other engines spin for the same reason, by default as long or longer.
 POST = Kernel("team", "post", num_arguments=1)
 LEAD = Kernel("team", "lead", num_arguments=1)
 SERVE = Kernel("team", "serve", num_arguments=3)
-
-
-@functools.cache
-def _function(kernel: Kernel) -> ctypes._CFunctionType:
-    # a function made so releases the interpreter's lock while it runs
-    words = [ctypes.c_int64] * kernel.num_arguments
-    return ctypes.CFUNCTYPE(None, *words)(kernel.address)
 
 
 class Team:
@@ -69,16 +60,16 @@ class Team:
                 given = slot < len(memories)
                 self._control[first + slot] = memories[slot].address if given else 0
         with self._lock:
-            _function(POST)(self._address)
+            function(POST)(self._address)
             absent, self._absent = self._absent, set()
         for member in absent:
             self._pool.submit(self._serve, member)
-        _function(LEAD)(self._address)
+        function(LEAD)(self._address)
 
     def _serve(self, member: int) -> None:
         """A helper's work, until there has been none for a while."""
         while True:
-            _function(SERVE)(self._address, member, PATIENCE_NANOSECONDS)
+            function(SERVE)(self._address, member, PATIENCE_NANOSECONDS)
             with self._lock:
                 seen = self._control[MEMBERS + MEMBER_WORDS * member + SEEN]
                 if self._control[TICKET] == seen:
@@ -91,7 +82,7 @@ class TeamProgram:
 
     def __init__(self, program: Program, team: Team) -> None:
         self._program = program
-        self._team = team
+        self.team = team
         self._own: dict[Order, list[Memory]] = {}
         self._counter = aligned(64)
         arena = aligned(program.placement.num_bytes)
@@ -105,7 +96,7 @@ class TeamProgram:
         Rows that are left over, fewer than members, are taken together: each member does its part
         of every step, and waits for the others before the next.
         """
-        size = self._team.size
+        size = self.team.size
         share, left = divmod(rows, size)
         runs: list[list[Memory]] = [[] for _ in range(size)]
         if share:
@@ -116,11 +107,11 @@ class TeamProgram:
             for member, memory in enumerate(self._shared):
                 self._program.set_run(memory, addresses, size * share, left)
                 runs[member].append(memory)
-        self._team.run(runs)
+        self.team.run(runs)
 
     def _own_memory(self, order: Order, rows: int) -> list[Memory]:
         memory = self._own.get(order)
         if memory is None or memory[0].rows < rows:
-            size = self._team.size
+            size = self.team.size
             memory = self._own[order] = [self._program.allocate(order, rows) for _ in range(size)]
         return memory
