@@ -1,7 +1,7 @@
 """Direct convolution bound to weights: nchw16c or planar input, any stride, padding, dilation.
 
 The work is cut into bands of output rows whose input stays in cache, and for each band into
-blocks of 16 filters. Where the operator pads, a band of the input is copied once with zeros
+panels of 16 or 32 filters. Where the operator pads, a band of the input is copied once with zeros
 around it, so that the microkernel needs no edge code and never reads outside a buffer.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from columnar_nn.kernels.convolution import Convolution
-from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.host import LANES, tile_blocks
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, address, lane_mask, packed
 
@@ -34,12 +34,12 @@ def _kind(convolution: Convolution) -> str:
     return "channels"
 
 
-def _pack_blocks(convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
-    """Filters as [block][input plane][tap y][tap x][channel][16], and the table of the blocks.
+def _pack_panels(convolution: Convolution, blocks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Filters as [panel][input plane][tap y][tap x][channel][16 * blocks], and the panels' table.
 
-    The table holds, for each 16-filter block, its first input plane, its number of planes and
-    the byte offset of its filters. A plane is 16 channels of nchw16c or one of planar. With
-    groups a block reads only the planes that hold channels of its groups; weights of channels
+    The table holds, for each panel, its first input plane, its number of planes and the byte
+    offset of its filters. A plane is 16 channels of nchw16c or one of planar. With groups a
+    panel reads only the planes that hold channels of its groups; weights of channels
     outside a filter's group are zero.
     """
     weight = convolution.weight
@@ -47,16 +47,17 @@ def _pack_blocks(convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
     per_plane = LANES if convolution.input.kind == "nchw16c" else 1
     filters_a_group = filters // convolution.groups
     pieces, table, offset = [], [], 0
-    for start in range(0, filters, LANES):
-        stop = min(start + LANES, filters)
+    lanes = LANES * blocks
+    for start in range(0, filters, lanes):
+        stop = min(start + lanes, filters)
         first = start // filters_a_group * group_channels // per_plane
         end = -(-((stop - 1) // filters_a_group + 1) * group_channels // per_plane)
-        piece = np.zeros(((end - first) * per_plane, height, width, LANES), np.float32)
+        piece = np.zeros(((end - first) * per_plane, height, width, lanes), np.float32)
         for lane, filter_index in enumerate(range(start, stop)):
             channel = filter_index // filters_a_group * group_channels - first * per_plane
             piece[channel : channel + group_channels, :, :, lane] = weight[filter_index]
         if per_plane == LANES:
-            piece = piece.reshape(end - first, LANES, height, width, LANES).transpose(0, 2, 3, 1, 4)
+            piece = piece.reshape(end - first, LANES, height, width, lanes).transpose(0, 2, 3, 1, 4)
         pieces.append(piece.reshape(-1))
         table.append((first, end - first, offset))
         offset += piece.size * 4
@@ -99,8 +100,12 @@ def bind(convolution: Convolution) -> BoundKernel:
     pixel_bytes = 64 if blocked else 4
     inner = LANES if blocked else 1 if dilation_x > 1 else kernel_width
     planes = source.blocks if blocked else source.shape[0]
-    pack = _pack_blocks if kind == "channels" else _pack_lanes
-    weights, table = pack(convolution)
+    blocks = 1
+    if kind == "channels":
+        blocks = tile_blocks(target.blocks) if convolution.groups == 1 else 1
+        weights, table = _pack_panels(convolution, blocks)
+    else:
+        weights, table = _pack_lanes(convolution)
 
     rows, row_pixels, total = out_height, out_width, out_height * out_width
     padded_width = left + in_width + right if any(convolution.pads) else 0
@@ -144,7 +149,7 @@ def bind(convolution: Convolution) -> BoundKernel:
     ]
     return BoundKernel(
         name=f"conv2d_direct_{kernel_height}x{kernel_width}",
-        function=Kernel("direct", "convolve", (kind, pixel_bytes, inner, stride_x)),
+        function=Kernel("direct", "convolve", (kind, pixel_bytes, inner, stride_x, blocks)),
         parameters=np.array(parameters, np.int64),
         input_layouts=(source, target) if convolution.residual else (source,),
         output_layout=target,

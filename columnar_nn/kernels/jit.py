@@ -34,8 +34,6 @@ from columnar_nn.kernels import cache, host
 
 NUM_ARGUMENTS = 7
 
-SYMBOL = "kernel"
-
 PASSES = ("sroa", "simplify_cfg", "loop_rotate", "instruction_combine", "new_gvn", "simplify_cfg")
 """LLVM's optimisations that kernels need: variables to registers, loops tested at their end,
 common expressions once. The code generator hoists what a loop does not change.
@@ -46,17 +44,19 @@ common expressions once. The code generator hoists what a loop does not change.
 class Kernel:
     """A compiled function, named by its module in `emit/`, its emitting function and constants.
 
-    Two equal kernels share their machine code. `num_arguments` int64 values in, nothing out.
+    Two equal kernels share their machine code. `num_arguments` int64 values in, nothing out;
+    `calls` are the kernels that it calls.
     """
 
     module: str
     function: str
     constants: tuple[int | str, ...] = ()
     num_arguments: int = NUM_ARGUMENTS
+    calls: tuple[Kernel, ...] = ()
 
     @property
     def file_name(self) -> str:
-        """Name of its file in the cache, without suffix."""
+        """Name of its function, and of its file in the cache without suffix."""
         return "-".join((self.module, self.function, *map(str, self.constants)))
 
     @property
@@ -72,6 +72,8 @@ _ENGINES: list[Any] = []  # an engine owns its machine code: they live as long a
 
 @functools.cache
 def _address(kernel: Kernel) -> int:
+    for called in kernel.calls:
+        llvm.add_symbol(called.file_name, _address(called))
     code = cache.read(kernel.file_name)
     if code is None:
         code = compile_kernel(kernel)
@@ -80,7 +82,7 @@ def _address(kernel: Kernel) -> int:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _ENGINES.append(engine)
-    return int(engine.get_function_address(SYMBOL))
+    return int(engine.get_function_address(kernel.file_name))
 
 
 @functools.cache
@@ -112,7 +114,7 @@ def assembly(kernel: Kernel) -> str:
     module = ir.Module(name=kernel.file_name)
     module.triple = llvm.get_process_triple()
     kind = ir.FunctionType(ir.VoidType(), [WORD] * kernel.num_arguments)
-    function = ir.Function(module, kind, SYMBOL)
+    function = ir.Function(module, kind, kernel.file_name)
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     emitter = Emitter(builder)
     emit = getattr(
@@ -124,7 +126,7 @@ def assembly(kernel: Kernel) -> str:
 
 
 def compile_kernel(kernel: Kernel) -> bytes:
-    """Object code of a kernel for this processor, with its function under SYMBOL.
+    """Object code of a kernel for this processor.
 
     LLVM's standard pipeline takes 1 s a kernel and gains nothing over PASSES, which take 0.05 s:
     kernels are written in vectors and unrolled where it pays.

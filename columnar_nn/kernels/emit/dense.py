@@ -34,9 +34,9 @@ def dense(
         loops = ((planes, plane_bytes), (runs, run_bytes))
         tile.add_channels(e, sums, 64, inner, source, panel, loops)
         whole = (block + 1) * 16 <= outputs
-        place = target + block * 64
-        destination = whole.select(place, scratch)
-        for displacement, slot in zip(tile.displacements(e, 1)[0], sums[0], strict=True):
-            e.store(destination + displacement, e.clamp(slot.value, low, high))
+        row = target + block * 64
+        destination = whole.select(row, scratch)
+        for _, place, value in tile.placed(e, tile.values(sums)):
+            e.store(destination + place, e.clamp(value, low, high))
         with e.when(destination.equals(scratch)):
-            e.copy(place, scratch, (outputs - block * 16) * 4)
+            e.copy(row, scratch, (outputs - block * 16) * 4)

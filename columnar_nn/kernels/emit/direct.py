@@ -1,10 +1,11 @@
-"""Direct convolution: rows of output pixels, 16 filters at a time."""
+"""Direct convolution: rows of output pixels, 16 or 32 filters at a time."""
 
 from __future__ import annotations
 
 from columnar_nn.kernels import host
 from columnar_nn.kernels.emit import tile
 from columnar_nn.kernels.emit.emitter import FLOAT, Emitter, Value
+from columnar_nn.kernels.host import LANES
 
 
 def copy_band(
@@ -43,20 +44,21 @@ def copy_band(
 
 def _store_tile(
     e: Emitter,
-    results: list[tuple[int, Value]],
+    results: list[tuple[int, int, Value]],
     residual: Value,
     target: Value,
+    block_bytes: Value,
     low: Value,
     high: Value,
 ) -> None:
-    """Stores clamp(value + residual) at each displacement, residual 0 being none."""
-    kept = [(place, e.variable(value)) for place, value in results]
+    """Stores clamp(value + residual) at each block and displacement, residual 0 being none."""
+    kept = [(block, place, e.variable(value)) for block, place, value in results]
     with e.when(residual.differs(0)):
-        for place, slot in kept:
+        for block, place, slot in kept:
             value = slot.value
-            slot.value = value + e.load(residual + place, value.type)
-    for place, slot in kept:
-        e.store(target + place, e.clamp(slot.value, low, high))
+            slot.value = value + e.load(residual + block_bytes * block + place, value.type)
+    for block, place, slot in kept:
+        e.store(target + block_bytes * block + place, e.clamp(slot.value, low, high))
 
 
 def convolve_tile(
@@ -64,6 +66,7 @@ def convolve_tile(
     kind: str,
     displacement: int,
     inner: int,
+    blocks: int,
     pixels: Value,
     source: Value,
     filters: Value,
@@ -71,51 +74,48 @@ def convolve_tile(
     bias: Value,
     residual: Value,
     target: Value,
+    block_bytes: Value,
     bounds: Value,
 ) -> None:
     """output = clamp(bias + sum + residual) for pixels 64 bytes apart in output and residual,
     `displacement` in the input.
 
-    kind "channels" sums over `inner` consecutive channels in each step and gives 16 filters;
-    "lanes" multiplies 16 channels by a weight each (depthwise) and gives these channels; "sum"
-    does the same and sums the channels too: one filter, one float of output.
+    kind "channels" sums over `inner` consecutive channels in each step and gives `blocks` times
+    16 filters, `block_bytes` apart; "lanes" multiplies 16 channels by a weight each (depthwise)
+    and gives these channels; "sum" does the same and sums the channels too: one filter, one float
+    of output.
     """
     low, high = e.load(bounds, FLOAT), e.load(bounds + 4, FLOAT)
     if kind != "sum":
         low, high = e.splat(low, e.width), e.splat(high, e.width)
 
     def emit(size: int) -> None:
-        row = tile.load_row(e, bias) if kind != "sum" else []
-        zeros = [e.constant(e.vector, 0.0)] * (host.LANES // e.width)
+        row = tile.load_row(e, bias, LANES * blocks) if kind != "sum" else []
+        zeros = [e.constant(e.vector, 0.0)] * (LANES // e.width)
         sums = tile.tile_of(e, size, row or zeros)
         if kind == "channels":
             tile.add_channels(e, sums, displacement, inner, source, filters, loops)
         else:
             tile.add_lanes(e, sums, displacement, source, filters, loops)
-        values = [[slot.value for slot in slots] for slots in sums]
+        values = tile.values(sums)
         if kind == "sum":
             constant = e.load(bias, FLOAT)
             values = [[tile.sum_of_lanes(e, parts) + constant] for parts in values]
-        results = [
-            (place, value)
-            for places, parts in zip(tile.displacements(e, size), values, strict=True)
-            for place, value in zip(places, parts, strict=False)
-        ]
-        _store_tile(e, results, residual, target, low, high)
+        _store_tile(e, tile.placed(e, values), residual, target, block_bytes, low, high)
 
     e.switch(pixels, tile.sizes(), emit)
 
 
 def _share(
-    e: Emitter, kind: str, rows: Value, filter_blocks: Value, part: Value, parts: Value
+    e: Emitter, kind: str, rows: Value, panels: Value, part: Value, parts: Value
 ) -> tuple[tuple[Value, Value], tuple[Value, Value]]:
-    """The rows and the filter blocks of a part: see `Emitter.share_either`.
+    """The rows and the panels of filters of a part: see `Emitter.share_either`.
 
     Kind "sum" clears, and "lanes" copies with its band, the planes of several filters.
     """
     fewest = 8 if kind == "channels" else 0
-    by_rows = (rows >= parts * fewest) | (filter_blocks < parts)
-    return e.share_either(by_rows, rows, filter_blocks, part, parts)
+    by_rows = (rows >= parts * fewest) | (panels < parts)
+    return e.share_either(by_rows, rows, panels, part, parts)
 
 
 def convolve(
@@ -131,14 +131,15 @@ def convolve(
     pixel_bytes: int,
     inner: int,
     stride_x: int,
+    blocks: int,
 ) -> None:
     """A kind of tile over the rows of an output whose input is nchw16c (64 bytes a pixel, inner
-    16) or planar (4 bytes, inner 1 or the filter's width). Kind "sum" takes each filter for a
-    block. Parts share the rows or, of a low image, the filters, which then are read once. The
-    parameters are those of `kernels.direct.bind`.
+    16) or planar (4 bytes, inner 1 or the filter's width). A panel is the filters of a tile:
+    `blocks` blocks of 16, with kind "sum" a single one. Parts share the rows or, of a low image,
+    the panels, which then are read once. The parameters are those of `kernels.direct.bind`.
     """
     (
-        filter_blocks,
+        panels,
         rows,
         row_pixels,
         total_pixels,
@@ -168,7 +169,7 @@ def convolve(
     line_bytes = e.variable(in_width * pixel_bytes)
     plane_bytes = e.variable(in_height * in_width * pixel_bytes)
     row_bytes = e.variable(in_row_bytes)
-    (start, last), blocks = _share(e, kind, rows, filter_blocks, part, parts)
+    (start, last), mine = _share(e, kind, rows, panels, part, parts)
     first = e.variable(start)
     with e.loop_while(lambda: first.value < last):
         count = e.least(band_rows, last - first.value)
@@ -190,17 +191,17 @@ def convolve(
 
         e.either(padded_width.differs(0), pad, read_in_place)
         loop_bytes = (plane_bytes.value, line_bytes.value * dilation_y, dilation_x * pixel_bytes)
-        with e.loop(blocks[1], blocks[0]) as block:
-            group = groups + block * 24
+        with e.loop(mine[1], mine[0]) as panel:
+            group = groups + panel * 24
             planes = e.load_word(group, 1)
             weights = filters + e.load_word(group, 2)
             block_start = band.value + e.load_word(group) * plane_bytes.value
             with e.loop(count) as row:
                 out_pixel = (first.value + row) * row_pixels
                 pixels = e.least(row_pixels, total_pixels - out_pixel)
-                out = e.variable(block * out_block_bytes + out_pixel * 64)
+                out = e.variable(panel * blocks * out_block_bytes + out_pixel * 64)
                 if kind == "sum":
-                    with e.when(block.equals(0)):
+                    with e.when(panel.equals(0)):
                         e.clear(target + out.value, pixels * 64)
                 here = e.variable(block_start + row * row_bytes.value)
                 tiles = (pixels + (host.tile_pixels() - 1)) // host.tile_pixels()
@@ -215,18 +216,20 @@ def convolve(
                         kind,
                         pixel_bytes * stride_x,
                         inner,
+                        blocks,
                         taken,
                         here.value,
                         weights,
                         tuple(zip(counts, loop_bytes, strict=True)),
-                        bias + block * bias_block_bytes,
+                        bias + panel * blocks * bias_block_bytes,
                         more,
                         target + out.value,
+                        out_block_bytes,
                         bounds,
                     )
                     here.value = here.value + taken * (pixel_bytes * stride_x)
                     out.value = out.value + taken * 64
-                is_last = (block + 1).equals(filter_blocks)
-                with e.when(ragged_mask.differs(0) & is_last):
-                    tile.clear_lanes(e, target + out.value - pixels * 64, pixels, ragged_mask)
+                with e.when(ragged_mask.differs(0) & (panel + 1).equals(panels)):
+                    place = target + out.value + out_block_bytes * (blocks - 1) - pixels * 64
+                    tile.clear_lanes(e, place, pixels, ragged_mask)
         first.value = first.value + count

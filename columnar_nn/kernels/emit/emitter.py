@@ -15,6 +15,7 @@ from llvmlite import ir
 
 from columnar_nn.kernels import host
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jit import Kernel
 
 WORD = ir.IntType(64)
 INT32 = ir.IntType(32)
@@ -211,6 +212,12 @@ class Emitter:
         """memcpy."""
         self._memory("llvm.memcpy.p0.p0.i64", self._pointer(source, BYTE), target, num_bytes)
 
+    def prefetch(self, address: Value) -> None:
+        """Asks for the cache line at an address, which need not be readable."""
+        pointer = self._pointer(address, BYTE)
+        read, soon, data = INT32(0), INT32(3), INT32(1)
+        self.call("llvm.prefetch.p0", ir.VoidType(), pointer, read, soon, data)
+
     def clear(self, target: Value, num_bytes: Value | int) -> None:
         """memset to zero."""
         size = num_bytes if isinstance(num_bytes, Value) else self.word(num_bytes)
@@ -290,6 +297,10 @@ class Emitter:
             kind = ir.FunctionType(result, [argument.type for argument in arguments])
             function = ir.Function(self.builder.module, kind, name)
         return self.builder.call(function, arguments)
+
+    def call_kernel(self, kernel: Kernel, *arguments: Value) -> None:
+        """Calls another kernel, which must be among the `calls` of the one that is emitted."""
+        self.call(kernel.file_name, ir.VoidType(), *(argument.ir for argument in arguments))
 
     # arithmetic
 

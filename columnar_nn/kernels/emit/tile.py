@@ -1,11 +1,11 @@
-"""The microkernel of every convolution: a tile of pixels x 16 filters kept in registers.
+"""The microkernel of every convolution: a tile of pixels x 16 or 32 filters kept in registers.
 
 For P pixels and 16 filters it sums input[pixel][channel] * filter[channel][0:16] over a nest of
 loops. Pixels lie a constant number of bytes apart (64 times the stride in nchw16c, 4 times the
 stride in planar images), so each value is a broadcast from a constant displacement, and the
 filters are read in sequence. All loops over shapes are run-time values: one microkernel serves
 every layer. Per input channel AVX2 issues two filter loads, P broadcasts, 2 P multiply-adds;
-AVX-512 one load and P multiply-adds that broadcast from memory.
+AVX-512 for 32 filters the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from columnar_nn.kernels.emit.emitter import BLOCK, FLOAT, INT32, Emitter, Value
 from columnar_nn.kernels.host import LANES
 
 UNROLL = 4
-"""Channels a loop step handles; 8 and 16, measured, gain nothing."""
+"""Channels times blocks of filters that a loop step handles; 8 and 16, measured, gain nothing."""
 
 Loops = Sequence[tuple[Value, Value]]
 """(count, bytes the input advances), outermost first."""
@@ -33,15 +33,24 @@ def sizes() -> range:
     return range(1, host.tile_pixels() + 1)
 
 
-def load_row(e: Emitter, address: Value) -> list[Value]:
-    """16 floats as the vectors they take."""
-    return [e.load(address + 4 * start, e.vector) for start in range(0, LANES, e.width)]
+def load_row(e: Emitter, address: Value, floats: int = LANES) -> list[Value]:
+    """Consecutive floats as the vectors they take."""
+    return [e.load(address + 4 * start, e.vector) for start in range(0, floats, e.width)]
 
 
-def displacements(e: Emitter, pixels: int) -> list[list[int]]:
-    """Byte offsets of the vectors of pixels 64 bytes apart."""
-    starts = range(0, LANES, e.width)
-    return [[4 * (LANES * pixel + start) for start in starts] for pixel in range(pixels)]
+def placed(e: Emitter, rows: Sequence[Sequence[Value]]) -> list[tuple[int, int, Value]]:
+    """(filter block, byte offset, vector) of the vectors of pixels 64 bytes apart in a block."""
+    vectors = LANES // e.width
+    return [
+        (index // vectors, 64 * pixel + 4 * e.width * (index % vectors), value)
+        for pixel, row in enumerate(rows)
+        for index, value in enumerate(row)
+    ]
+
+
+def values(tile: Tile) -> list[list[Value]]:
+    """What the accumulators hold here."""
+    return [[slot.value for slot in slots] for slots in tile]
 
 
 def tile_of(e: Emitter, pixels: int, start: Sequence[Value]) -> Tile:
@@ -65,11 +74,11 @@ def _nest(
         with e.loop(count) as index:
             _nest(e, tile, source + index * step, filters, inner, products)
         return
-    sums = [[slot.value for slot in slots] for slots in tile]
+    sums = values(tile)
     here = filters.value
     used = products(source, here, sums)
-    for slots, values in zip(tile, sums, strict=True):
-        for slot, value in zip(slots, values, strict=True):
+    for slots, row in zip(tile, sums, strict=True):
+        for slot, value in zip(slots, row, strict=True):
             slot.value = value
     filters.value = here + used
 
@@ -82,23 +91,31 @@ def add_channels(
     source: Value,
     filters: Value,
     loops: Loops,
+    ahead: int = 0,
 ) -> None:
     """Adds the products of `inner` consecutive channels of each pixel with as many consecutive
-    rows of 16 filters, inside `loops`.
+    rows of filters, one for each lane of a pixel's accumulators, inside `loops`. Filters are
+    asked for `ahead` bytes before their use, if that is not 0.
     """
-    unroll = UNROLL if inner % UNROLL == 0 else inner
+    floats = len(tile[0]) * e.width
+    unroll = UNROLL * LANES // floats
+    if inner % unroll:
+        unroll = inner
     if inner > unroll:
         loops = (*loops, (e.word(inner // unroll), e.word(4 * unroll)))
 
     def products(source: Value, filters: Value, sums: list[list[Value]]) -> int:
         for channel in range(unroll):
-            row = load_row(e, filters + 4 * LANES * channel)
-            for pixel, values in enumerate(sums):
+            row = load_row(e, filters + 4 * floats * channel, floats)
+            if ahead:
+                for line in range(0, 4 * floats, 64):
+                    e.prefetch(filters + (4 * floats * channel + line + ahead))
+            for pixel, totals in enumerate(sums):
                 scalar = e.load(source + (displacement * pixel + 4 * channel), FLOAT)
                 value = e.splat(scalar, e.width)
                 for part, weights in enumerate(row):
-                    values[part] = e.multiply_add(value, weights, values[part])
-        return 4 * LANES * unroll
+                    totals[part] = e.multiply_add(value, weights, totals[part])
+        return 4 * floats * unroll
 
     _nest(e, tile, source, e.variable(filters), loops, products)
 
@@ -110,10 +127,10 @@ def add_lanes(
 
     def products(source: Value, filters: Value, sums: list[list[Value]]) -> int:
         row = load_row(e, filters)
-        for pixel, values in enumerate(sums):
+        for pixel, totals in enumerate(sums):
             channels = load_row(e, source + displacement * pixel)
             for part, (weights, lanes) in enumerate(zip(row, channels, strict=True)):
-                values[part] = e.multiply_add(lanes, weights, values[part])
+                totals[part] = e.multiply_add(lanes, weights, totals[part])
         return 4 * LANES
 
     _nest(e, tile, source, e.variable(filters), loops, products)

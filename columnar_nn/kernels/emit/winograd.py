@@ -4,13 +4,16 @@ at a time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from columnar_nn.kernels import host
 from columnar_nn.kernels.emit import tile
-from columnar_nn.kernels.emit.emitter import FLOAT, Emitter, Value
+from columnar_nn.kernels.emit.emitter import BLOCK, FLOAT, Emitter, Value
 from columnar_nn.kernels.emit.winograd_transforms import input_transform, output_transform
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.winograd import multiplications
 
 
 def copy_window(
@@ -18,56 +21,79 @@ def copy_window(
     target: Value,
     source: Value,
     size: tuple[Value, Value],
-    corner: tuple[Value, Value],
+    corner: Sequence[Value],
     side: int,
 ) -> None:
     """Copies side x side pixels of 64 bytes from a corner (y, x) on, zero outside the image."""
-    height, width = size
-    corner_y, corner_x = corner
-    zero = e.word(0)
-    first = e.greatest(zero, e.word(0) - corner_x)
-    last = e.greatest(first, e.least(e.word(side), width - corner_x))
-    with e.loop(e.word(side)) as row:
-        line = target + row * (side * 64)
-        y = corner_y + row
-        e.clear(line, side * 64)
-        with e.when((y >= 0) & (y < height)):
-            here = source + (y * width + corner_x + first) * 64
-            e.copy(line + first * 64, here, (last - first) * 64)
+    bounds = []
+    for start, extent in zip(corner, size, strict=True):
+        first = e.greatest(e.word(0), e.word(0) - start)
+        bounds.append((first, e.greatest(first, e.least(e.word(side), extent - start))))
+    (top, bottom), (left, right) = bounds
+    zero = e.constant(BLOCK, 0.0)
+    for pixel in range(side * side):
+        e.store(target + 64 * pixel, zero)
+    with e.loop(bottom, top) as row:
+        here = source + ((corner[0] + row) * size[1] + corner[1]) * 64
+        copy_pixels(e, target + row * (side * 64), here, left, right)
 
 
-def multiply_rows(
+def copy_pixels(e: Emitter, target: Value, source: Value, first: Value, last: Value) -> None:
+    """Copies pixels of 64 bytes; the C library's memcpy takes longer for as few as these."""
+    with e.loop(last, first) as pixel:
+        e.store(target + pixel * 64, e.load(source + pixel * 64, BLOCK))
+
+
+AHEAD_BYTES = 4096
+"""How far ahead of their use filters are asked for: they come from beyond the first-level cache."""
+
+
+def multiply(
     e: Emitter,
+    positions: Value,
     rows: Value,
+    in_blocks: Value,
     left: Value,
+    left_bytes: Value,
     right: Value,
-    blocks: Value,
-    positions: int,
     target: Value,
+    target_bytes: Value,
+    block_bytes: Value,
+    blocks: int,
 ) -> None:
-    """For every position: target[row][16] = sum over channels of left[row][channel] *
-    right[channel][16]. Positions lie a group's rows apart, input blocks all positions.
+    """For every position: target[block][row][16] = sum over channels of left[row][channel] *
+    right[channel][block][16], the rows of a position one register tile after the other.
+
+    Positions lie `left_bytes` and `target_bytes` apart, blocks of channels and of filters
+    `block_bytes`.
     """
-    group_bytes = host.tile_pixels() * 64
+    most = host.tile_pixels()
+    parts = (rows + (most - 1)) // most
+    smaller = rows // parts
+    larger = rows - smaller * parts  # register tiles that take one row more
+    panel = e.variable(right)
+    with e.loop(positions) as position:
+        source = e.variable(left + position * left_bytes)
+        result = e.variable(target + position * target_bytes)
+        with e.loop(parts) as index:
+            taken = smaller + (index < larger).select(e.word(1), e.word(0))
 
-    def emit(size: int) -> None:
-        panel = e.variable(right)
-        zeros = [e.constant(e.vector, 0.0)] * (LANES // e.width)
-        with e.loop(e.word(positions)) as position:
-            displacement = position * group_bytes
-            sums = tile.tile_of(e, size, zeros)
-            loops = ((blocks, e.word(positions * group_bytes)),)
-            tile.add_channels(e, sums, 64, LANES, left + displacement, panel.value, loops)
-            panel.value = panel.value + blocks * (LANES * 64)
-            for places, slots in zip(tile.displacements(e, size), sums, strict=True):
-                for place, slot in zip(places, slots, strict=True):
-                    e.store(target + displacement + place, slot.value)
+            def emit(size: int) -> None:
+                zeros = [e.constant(e.vector, 0.0)] * (LANES * blocks // e.width)
+                sums = tile.tile_of(e, size, zeros)
+                loops = ((in_blocks, block_bytes),)
+                tile.add_channels(e, sums, 64, LANES, source.value, panel.value, loops, AHEAD_BYTES)
+                for block, place, value in tile.placed(e, tile.values(sums)):
+                    e.store(result.value + block_bytes * block + place, value)
 
-    e.switch(rows, tile.sizes(), emit)
+            e.switch(taken, tile.sizes(), emit)
+            source.value = source.value + taken * 64
+            result.value = result.value + taken * 64
+        panel.value = panel.value + in_blocks * (LANES * 64 * blocks)
 
 
 class Sizes(NamedTuple):
-    """The parameters, in order; filters are [filter block][position][channel][16]."""
+    """The parameters, in order; filters are [panel][position][channel][16 * blocks]."""
 
     in_blocks: Value
     in_height: Value
@@ -79,33 +105,43 @@ class Sizes(NamedTuple):
     left: Value
     tiles_down: Value
     tiles_across: Value
+    panel_blocks: Value
     block_tiles: Value
+    position_bytes: Value
+    product_bytes: Value
     filters: Value
     bias: Value
     bounds: Value
     ragged_mask: Value
 
 
-def _corner(sizes: Sizes, number: Value, m: int) -> tuple[Value, Value]:
-    """The first output row and column of a tile."""
-    tile_y = number // sizes.tiles_across
-    return tile_y * m, (number - tile_y * sizes.tiles_across) * m
+@contextmanager
+def _tiles(
+    e: Emitter, sizes: Sizes, m: int, first: Value, count: Value
+) -> Iterator[tuple[Value, Value, Value]]:
+    """Runs its body with an index and the first output row and column of consecutive tiles."""
+    row = first // sizes.tiles_across
+    y, x = e.variable(row * m), e.variable((first - row * sizes.tiles_across) * m)
+    with e.loop(count) as index:
+        yield index, y.value, x.value
+        following = x.value + m
+        ends = following >= sizes.out_width
+        y.value = ends.select(y.value + m, y.value)
+        x.value = ends.select(0, following)
 
 
 def _transform_tile(
     e: Emitter,
     m: int,
     sizes: Sizes,
-    number: Value,
+    corner: Sequence[Value],
     source: Value,
     window: Value,
     target: Value,
-    group_bytes: int,
 ) -> None:
     """V of all input blocks of a tile; where it leaves the image, from a window with zeros."""
     n = m + 2
-    y, x = _corner(sizes, number, m)
-    y, x = y - sizes.top, x - sizes.left
+    y, x = corner[0] - sizes.top, corner[1] - sizes.left
     inside = (y >= 0) & (x >= 0) & (y + n <= sizes.in_height) & (x + n <= sizes.in_width)
     row_bytes = inside.select(sizes.in_width * 64, e.word(n * 64))
     with e.loop(sizes.in_blocks) as block:
@@ -114,15 +150,15 @@ def _transform_tile(
         with e.when(inside.equals(0)):
             copy_window(e, window, plane, (sizes.in_height, sizes.in_width), (y, x), n)
             here.value = window
-        place = target + block * group_bytes
-        input_transform(e, m, here.value, row_bytes, place, host.tile_pixels() * 64)
+        place = target + block * (sizes.block_tiles * 64)
+        input_transform(e, m, here.value, row_bytes, place, sizes.position_bytes)
 
 
 def _finish_tile(
     e: Emitter,
     m: int,
     sizes: Sizes,
-    number: Value,
+    corner: Sequence[Value],
     block: Value,
     products: Value,
     residual: Value,
@@ -133,7 +169,7 @@ def _finish_tile(
     window, residual_window = windows
     low = e.splat(e.load(sizes.bounds, FLOAT), e.width)
     high = e.splat(e.load(sizes.bounds + 4, FLOAT), e.width)
-    y, x = _corner(sizes, number, m)
+    y, x = corner
     inside = (y + m <= sizes.out_height) & (x + m <= sizes.out_width)
     row_bytes = inside.select(sizes.out_width * 64, e.word(m * 64))
     plane = block * sizes.out_height * sizes.out_width * 64
@@ -141,13 +177,13 @@ def _finish_tile(
     more = e.variable(residual.differs(0).select(residual + here, residual))
     with e.when(inside.equals(0) & residual.differs(0)):
         size = (sizes.out_height, sizes.out_width)
-        copy_window(e, residual_window, residual + plane, size, (y, x), m)
+        copy_window(e, residual_window, residual + plane, size, corner, m)
         more.value = residual_window
     output_transform(
         e,
         m,
         products,
-        host.tile_pixels() * 64,
+        sizes.product_bytes,
         sizes.bias + block * 64,
         more.value,
         inside.select(target + here, window),
@@ -159,7 +195,7 @@ def _finish_tile(
     width = e.least(e.word(m), sizes.out_width - x)
     with e.when(inside.equals(0)), e.loop(height) as line:
         place = target + here + line * sizes.out_width * 64
-        e.copy(place, window + line * (m * 64), width * 64)
+        copy_pixels(e, place, window + line * (m * 64), e.word(0), width)
     is_last = (block + 1).equals(sizes.filter_blocks)
     with e.when(sizes.ragged_mask.differs(0) & is_last), e.loop(height) as line:
         place = target + here + line * sizes.out_width * 64
@@ -180,55 +216,49 @@ def convolve(
     """Output tiles of m x m. Parts share the tiles or, where these would not fill a register tile
     for each, the filters, which then are read once. The parameters are Sizes.
 
-    Tiles are transformed a block at a time and multiplied in groups of as many as a register
-    tile has rows, P. Scratch: the window of a ragged tile, twice; M [position][P][16] of a
-    group; V [group][input block][position][P][16] of a block.
+    Tiles are transformed a block of T at a time and multiplied with a panel of one or two blocks of
+    16 filters at a time, position by position: the panel's filters of a position stay in the
+    first-level cache for all tiles. Scratch: the window of a ragged tile, twice; V [position]
+    [input block][T][16]; M [position][block][T][16] of a panel.
     """
     sizes = Sizes(*e.load_words(parameters, len(Sizes._fields)))
     positions = (m + 2) ** 2
-    most = host.tile_pixels()
-    group_bytes = positions * most * 64
     windows = (scratch, scratch + positions * 64)
-    products = scratch + 2 * positions * 64
-    values = products + group_bytes
+    values = scratch + 2 * positions * 64
+    products = values + sizes.position_bytes * positions
+    row_bytes = sizes.block_tiles * 64
 
     tiles = sizes.tiles_down * sizes.tiles_across
-    by_tiles = (tiles >= parts * most) | (sizes.filter_blocks < parts)
-    (start, last), blocks = e.share_either(by_tiles, tiles, sizes.filter_blocks, part, parts)
+    blocks = sizes.panel_blocks
+    panels = sizes.filter_blocks // blocks
+    by_tiles = (tiles >= parts * host.tile_pixels()) | (panels < parts)
+    (start, last), mine = e.share_either(by_tiles, tiles, panels, part, parts)
     first = e.variable(start)
-    number = e.variable(start)
     with e.loop_while(lambda: first.value < last):
         count = e.least(sizes.block_tiles, last - first.value)
-        groups = (count + (most - 1)) // most
-        smaller = count // groups
-        larger = count - smaller * groups  # groups that take one tile more
+        with _tiles(e, sizes, m, first.value, count) as (index, *corner):
+            place = values + index * 64
+            _transform_tile(e, m, sizes, corner, source, windows[0], place)
 
-        number.value = first.value
-        with e.loop(groups) as group:
-            place = values + group * sizes.in_blocks * group_bytes
-            with e.loop(smaller + (group < larger).select(e.word(1), e.word(0))) as row:
-                here = place + row * 64
-                _transform_tile(e, m, sizes, number.value, source, windows[0], here, group_bytes)
-                number.value = number.value + 1
-
-        with e.loop(blocks[1], blocks[0]) as block:
-            panel = sizes.filters + block * sizes.in_blocks * (positions * LANES * 64)
-            number.value = first.value
-            with e.loop(groups) as group:
-                rows = smaller + (group < larger).select(e.word(1), e.word(0))
-                left = values + group * sizes.in_blocks * group_bytes
-                multiply_rows(e, rows, left, panel, sizes.in_blocks, positions, products)
-                with e.loop(rows) as row:
-                    _finish_tile(
-                        e,
-                        m,
-                        sizes,
-                        number.value,
-                        block,
-                        products + row * 64,
-                        residual,
-                        target,
-                        windows,
-                    )
-                    number.value = number.value + 1
+        with e.loop(mine[1], mine[0]) as panel:
+            filters = sizes.filters + panel * sizes.in_blocks * blocks * (positions * LANES * 64)
+            arguments = (
+                e.word(positions),
+                count,
+                sizes.in_blocks,
+                values,
+                sizes.position_bytes,
+                filters,
+                products,
+                sizes.product_bytes,
+                row_bytes,
+            )
+            for size, kernel in multiplications().items():
+                with e.when(blocks.equals(size)):
+                    e.call_kernel(kernel, *arguments)
+            tiles_done = _tiles(e, sizes, m, first.value, count)
+            with tiles_done as (index, *corner), e.loop(blocks) as block:
+                place = products + block * row_bytes + index * 64
+                where = panel * blocks + block
+                _finish_tile(e, m, sizes, corner, where, place, residual, target, windows)
         first.value = first.value + count

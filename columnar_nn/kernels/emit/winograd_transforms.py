@@ -1,16 +1,16 @@
 """Winograd's transforms of a tile, unrolled into sums of vectors: 16 channels at a time.
 
-Both transforms are two passes of a small matrix, over columns and then rows, each a loop whose
-body fits in the registers; what lies between them goes to the stack. Opposite points share
-their even and odd parts. Rejected, measured with AVX2: both passes unrolled, with the first done
-for one or two rows of its result at once and the tile read again for the next, is 5 to 14 %
-faster for F(4x4), 14 % slower for F(6x6), and four times the code.
+Both transforms are two passes of a small matrix, over columns and then rows; opposite points
+share their even and odd parts. Where AVX-512's 32 registers hold what lies between the passes,
+both are unrolled: 5 % of a layer's time for F(4x4). Elsewhere each pass is a loop whose body fits
+in the registers, and what lies between goes to the stack: in registers it is 4 to 8 % slower
+with AVX2, where they hold a row or two of the result, and no faster for F(6x6) with AVX-512.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from columnar_nn.kernels.emit.emitter import WORD, Emitter, Value
@@ -108,13 +108,13 @@ def _scratch(e: Emitter, count: int) -> Value:
     return e.of(e.builder.ptrtoint(memory, WORD))
 
 
-def input_transform(
-    e: Emitter, m: int, source: Value, row_bytes: Value, target: Value, position_bytes: int
-) -> None:
-    """V = B^T d B of one tile of (m + 2) x (m + 2) pixels 64 bytes apart.
+def _in_registers(e: Emitter, m: int) -> bool:
+    return e.width == LANES and m <= 4
 
-    Position (i, j) goes to target + (i n + j) * position_bytes.
-    """
+
+def _input_by_stack(
+    e: Emitter, m: int, source: Value, row_bytes: Value, target: Value, position_bytes: Value
+) -> None:
     matrices = transform(m)
     n = matrices.n
     vector_bytes = 4 * e.width
@@ -129,16 +129,84 @@ def input_transform(
         with e.loop(e.word(n)) as down:
             line = between + down * (n * vector_bytes)
             row = [e.load(line + j * vector_bytes, e.vector) for j in range(n)]
-            place = target + start + down * (n * position_bytes)
+            place = target + start + down * n * position_bytes
             for j, result in enumerate(_input_rows(e, matrices, row)):
-                e.store(place + j * position_bytes, result)
+                e.store(place + position_bytes * j, result)
+
+
+def _input_in_registers(
+    e: Emitter, m: int, source: Value, row_bytes: Value, target: Value, position_bytes: Value
+) -> None:
+    """Half of the rows of the result at a time; the tile is read again for the other half."""
+    matrices = transform(m)
+    n = matrices.n
+    rows = [source + row_bytes * i for i in range(n)]
+    for index, pair in enumerate(matrices.pairs):
+        group = [*pair, *matrices.alone[index :: len(matrices.pairs)]]
+        lines: list[list[Value]] = [[] for _ in group]
+        for x in range(n):
+            column = [e.load(row + 64 * x, e.vector) for row in rows]
+            results = _input_rows(e, matrices, column)  # those of other groups are not compiled
+            for line, k in zip(lines, group, strict=True):
+                line.append(results[k])
+        for line, k in zip(lines, group, strict=True):
+            for j, result in enumerate(_input_rows(e, matrices, line)):
+                e.store(target + position_bytes * (k * n + j), result)
+
+
+def input_transform(
+    e: Emitter, m: int, source: Value, row_bytes: Value, target: Value, position_bytes: Value
+) -> None:
+    """V = B^T d B of one tile of (m + 2) x (m + 2) pixels 64 bytes apart.
+
+    Position (i, j) goes to target + (i n + j) * position_bytes.
+    """
+    emit = _input_in_registers if _in_registers(e, m) else _input_by_stack
+    emit(e, m, source, row_bytes, target, position_bytes)
+
+
+def _output_by_stack(
+    e: Emitter, m: int, products: Value, position_bytes: Value, store: Callable[..., None]
+) -> None:
+    matrices = transform(m)
+    n = matrices.n
+    vector_bytes = 4 * e.width
+    between = _scratch(e, m * n)
+    with e.loop(e.word(LANES // e.width)) as part:
+        start = part * vector_bytes
+        with e.loop(e.word(n)) as across:
+            place = products + start + across * position_bytes
+            column = [e.load(place + position_bytes * (i * n), e.vector) for i in range(n)]
+            for i, result in enumerate(_output_rows(e, matrices, column)):
+                e.store(between + across * vector_bytes + i * n * vector_bytes, result)
+        with e.loop(e.word(m)) as down:
+            line = between + down * (n * vector_bytes)
+            row = [e.load(line + j * vector_bytes, e.vector) for j in range(n)]
+            store(down, start, _output_rows(e, matrices, row))
+
+
+def _output_in_registers(
+    e: Emitter, m: int, products: Value, position_bytes: Value, store: Callable[..., None]
+) -> None:
+    """Rows of products are summed along x, and each is added at once to the rows of the output."""
+    matrices = transform(m)
+    n = matrices.n
+
+    def line(i: int) -> list[Value]:
+        places = [products + position_bytes * (i * n + j) for j in range(n)]
+        return _output_rows(e, matrices, [e.load(place, e.vector) for place in places])
+
+    columns = list(zip(*map(line, range(n)), strict=True))
+    results = [_output_rows(e, matrices, column) for column in columns]
+    for y in range(m):
+        store(e.word(y), e.word(0), [column[y] for column in results])
 
 
 def output_transform(
     e: Emitter,
     m: int,
     products: Value,
-    position_bytes: int,
+    position_bytes: Value,
     bias: Value,
     residual: Value,
     target: Value,
@@ -150,26 +218,16 @@ def output_transform(
 
     Pixels of output and residual (0: none) lie 64 bytes apart, rows `row_bytes`.
     """
-    matrices = transform(m)
-    n = matrices.n
-    vector_bytes = 4 * e.width
-    between = _scratch(e, m * n)
-    with e.loop(e.word(LANES // e.width)) as part:
-        start = part * vector_bytes
+
+    def store(y: Value, start: Value, values: Sequence[Value]) -> None:
         offsets = e.load(bias + start, e.vector)
-        with e.loop(e.word(n)) as across:
-            place = products + start + across * position_bytes
-            column = [e.load(place + i * (n * position_bytes), e.vector) for i in range(n)]
-            for i, result in enumerate(_output_rows(e, matrices, column)):
-                e.store(between + across * vector_bytes + i * n * vector_bytes, result)
-        with e.loop(e.word(m)) as down:
-            line = between + down * (n * vector_bytes)
-            row = [e.load(line + j * vector_bytes, e.vector) for j in range(n)]
-            results = _output_rows(e, matrices, row)
-            slots = [e.variable(result + offsets) for result in results]
-            displacement = down * row_bytes + start
-            with e.when(residual.differs(0)):
-                for x, slot in enumerate(slots):
-                    slot.value = slot.value + e.load(residual + displacement + 64 * x, e.vector)
+        slots = [e.variable(value + offsets) for value in values]
+        displacement = y * row_bytes + start
+        with e.when(residual.differs(0)):
             for x, slot in enumerate(slots):
-                e.store(target + displacement + 64 * x, e.clamp(slot.value, low, high))
+                slot.value = slot.value + e.load(residual + displacement + 64 * x, e.vector)
+        for x, slot in enumerate(slots):
+            e.store(target + displacement + 64 * x, e.clamp(slot.value, low, high))
+
+    emit = _output_in_registers if _in_registers(e, m) else _output_by_stack
+    emit(e, m, products, position_bytes, store)
