@@ -37,8 +37,13 @@ OUTPUT_TRANSFORM = {2: 2000, 4: 3500, 5: 5500, 6: 9000}
 back.
 """
 
-CACHED_WEIGHT_BYTES = 2**20
-"""Packed weights that stay in the second-level cache from image to image."""
+CACHED_WEIGHT_BYTES = 2**18
+"""Packed weights of a layer that stay in the second-level cache from image to image."""
+
+WEIGHT_BYTE = {4: 0.7, 8: 1.5, 16: 8.0}
+"""Price of each other byte, by vector width: wider vectors multiply more while they wait for it,
+and hide less of the wait.
+"""
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,8 @@ def winograd_applies(convolution: Convolution) -> bool:
 
 
 def _traffic_cost(weights: int) -> int:
-    """Price of weights that come from beyond the cache: 4 multiply-adds a byte with AVX2; a core
-    with wider vectors does more in the same time.
-    """
-    return max(0, 4 * weights - CACHED_WEIGHT_BYTES) * vector_width() // 2
+    """Price of float32 weights that come from beyond the cache."""
+    return int(max(0, 4 * weights - CACHED_WEIGHT_BYTES) * WEIGHT_BYTE[vector_width()])
 
 
 def _winograd_cost(convolution: Convolution, m: int) -> int:
