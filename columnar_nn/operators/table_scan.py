@@ -45,8 +45,10 @@ class ColumnSelection:
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The wanted columns of a batch; raises InvalidDataError if one is not as planned."""
-        if batch.schema != self._accepted:
-            self._accept(batch.schema)
+        schema = batch.schema
+        if schema is not self._accepted and schema != self._accepted:
+            self._accept(schema)
+        self._accepted = schema
         return batch if self._names is None else batch.select(self._names)
 
     def _accept(self, schema: pa.Schema) -> None:
@@ -60,7 +62,6 @@ class ColumnSelection:
                 )
         others = schema.names != self._schema.names
         self._names = self._schema.names if others and self._narrow else None
-        self._accepted = schema
 
 
 class SharedSource:
