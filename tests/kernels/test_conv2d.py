@@ -136,8 +136,8 @@ def test_the_rule_weighs_products_against_ragged_tiles() -> None:
         layout = Layout("nchw16c", (channels, size, size))
         return choose_algorithm(layout, (filters, channels, 3, 3)).algorithm
 
-    assert chosen(64, 64, 26) == "winograd_f6"  # 24 x 24 outputs: 4 x 4 whole tiles of 6 x 6
-    assert chosen(64, 64, 22) == "winograd_f5"  # 20 x 20 outputs: 4 x 4 whole tiles of 5 x 5
+    assert chosen(32, 32, 26) == "winograd_f6"  # 24 x 24 outputs: 4 x 4 whole tiles of 6 x 6
+    assert chosen(32, 32, 22) == "winograd_f5"  # 20 x 20 outputs: 4 x 4 whole tiles of 5 x 5
     assert chosen(64, 1, 20) == "direct"  # one filter leaves nothing to share a transform among
     layout = Layout("nchw16c", (64, 20, 20))
     for strides, groups in (((2, 2), 1), ((1, 1), 4)):
@@ -146,6 +146,18 @@ def test_the_rule_weighs_products_against_ragged_tiles() -> None:
         assert list(choice.costs) == ["direct"]
     assert choose_algorithm(layout, (64, 64, 3, 3), algorithm="direct").algorithm == "direct"
     assert choose_algorithm(layout, (1, 64, 3, 3), algorithm="winograd").algorithm != "direct"
+
+
+def test_the_rule_takes_smaller_tiles_where_weights_are_read_from_beyond_the_cache() -> None:
+    def weights(channels: int, size: int) -> int:
+        layout = Layout("nchw16c", (channels, size, size))
+        algorithm = choose_algorithm(
+            layout, (channels, channels, 3, 3), pads=(1, 1, 1, 1)
+        ).algorithm
+        tile = 3 if algorithm == "direct" else int(algorithm.removeprefix("winograd_f")) + 2
+        return tile**2
+
+    assert weights(512, 7) < weights(64, 56)
 
 
 def test_wrong_arguments_are_named() -> None:
