@@ -51,6 +51,13 @@ class KernelProgram:
             (buffers.index(value.buffer), value.layout.dtype, tensor_shape(root.type))
             for root, value in zip(self.roots, outputs, strict=True)
         ]
+        self.spreading_columns = tuple(
+            name
+            for name, value in columns.items()
+            if value.layout.kind == "planar"
+            and any(step.kernel.name.startswith("conv2d_winograd") for step in assembly.steps)
+        )
+        """Columns of floats that Winograd's algorithm works on, if any of the kernels does."""
         self._written_bytes = [self._program.layouts[buffer].num_bytes for buffer in written]
         self.output_bytes = sum(self._written_bytes)
         """Bytes that a row writes."""
