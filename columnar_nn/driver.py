@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -42,9 +42,7 @@ class Driver:
         trace: Trace | None = None,
     ) -> None:
         """`row_bytes` holds for each operator the size of a row of its output, 0 if it varies."""
-        source = operators[0]
-        assert isinstance(source, SourceOperator)
-        self._source = source
+        self._source = cast(SourceOperator, operators[0])
         self._operators = tuple(operators)
         self._row_bytes = tuple(row_bytes)
         self._told = [False] * len(operators)
