@@ -30,7 +30,10 @@ BUILDERS: dict[str, Callable[[], Graph]] = {
 def build(name: str) -> Graph:
     """The network called `name` with seeded random weights; raises UsageError if unknown."""
     if name not in BUILDERS:
-        raise UsageError(f"unknown model {name!r}: choose from {', '.join(BUILDERS)}")
+        raise UsageError(
+            f"unknown model {name!r}: choose from {', '.join(BUILDERS)}, "
+            "or give the path of an .onnx file"
+        )
     return BUILDERS[name]()
 
 

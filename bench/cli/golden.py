@@ -87,7 +87,7 @@ def create(
     graph = models.resolve(model)
     dataset = open_dataset(data, count).fitted_to(graph)
     manifest = creation.create(out, graph, dataset, request)
-    report.show_creation(manifest, str(out), terminal.output())
+    report.show_creation(manifest, str(out), creation.non_finite_weights(graph), terminal.output())
 
 
 @app.command()
@@ -180,9 +180,9 @@ def _comparing(
 
 
 def _options(
-    backend: str, algorithm: str, threads: int | None, batch_size: int, timeout: float
+    backend: list[str], algorithm: str, threads: int | None, batch_size: int, timeout: float
 ) -> EngineOptions:
-    name, configuration = parse_backend(backend)
+    name, configuration = parse_backend(*backend)
     return EngineOptions(name, configuration, algorithm, threads, batch_size, timeout)
 
 

@@ -29,6 +29,13 @@ def one_of(choices: Sequence[str]) -> Callable[[typer.CallbackParam, str], str]:
     return check
 
 
+def single(parameter: typer.CallbackParam, values: list[str]) -> list[str]:
+    """A callback that refuses an option given twice, of which only the last would count."""
+    if len(values) > 1:
+        raise UsageError(f"{_name(parameter)} {' and '.join(values)}: this command takes one")
+    return values
+
+
 def writable(parameter: typer.CallbackParam, file: Path | None) -> Path | None:
     """A callback that refuses a file that could not be written, before any work is done for it."""
     if file is None:
@@ -56,7 +63,12 @@ DataOption = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    str, typer.Option(metavar=_NAME, help="An engine, or the dotted path of a Backend class.")
+    list[str],
+    typer.Option(
+        metavar=_NAME,
+        help="One engine, or the dotted path of a Backend class.",
+        callback=single,
+    ),
 ]
 EnginesOption = Annotated[
     list[str] | None,

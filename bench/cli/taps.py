@@ -23,6 +23,8 @@ from bench.golden.engine import EngineOptions, WorkerError, parse_backend
 from bench.profile.taps import write_taps
 from columnar_nn import models
 
+DEFAULT_BACKEND = ["columnar"]
+
 
 def taps(
     model: ModelArgument,
@@ -35,7 +37,7 @@ def taps(
         Path,
         typer.Option(metavar="FILE", help="Where the Arrow IPC file goes.", callback=writable),
     ],
-    backend: EngineOption = "columnar",
+    backend: EngineOption = DEFAULT_BACKEND,
     data: DataOption = "photo10",
     samples: Annotated[int, typer.Option(min=1, help="Images.")] = 100,
     batch_size: BatchSizeOption = 32,
@@ -49,7 +51,7 @@ def taps(
     less. Exit status: 0 written, 1 the engine failed, 2 wrong usage, or an
     engine that is not installed.
     """
-    options = EngineOptions(*parse_backend(backend), algorithm, threads, batch_size, timeout)
+    options = EngineOptions(*parse_backend(*backend), algorithm, threads, batch_size, timeout)
     graph = models.resolve(model)
     dataset = open_dataset(data, samples).fitted_to(graph)
     try:

@@ -89,6 +89,11 @@ def create(destination: Path, graph: Graph, source: ImageSource, creation: Creat
     return manifest
 
 
+def non_finite_weights(graph: Graph) -> list[str]:
+    """The names of the weights that hold NaN or infinity, which spread to the tensors."""
+    return [name for name, weight in graph.weights.items() if not np.isfinite(weight).all()]
+
+
 def rows_per_batch(graph: Graph) -> int:
     """How many images' tensors, all of them in float32, fit into BATCH_BYTES."""
     bytes_an_image = sum(

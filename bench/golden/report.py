@@ -22,8 +22,17 @@ _OPERATOR_WIDTH = 8
 _UNKNOWN = "-"
 
 
-def show_creation(manifest: Manifest, folder: str, console: Console) -> None:
-    """One line about a new bundle."""
+def show_creation(
+    manifest: Manifest, folder: str, spoiled_weights: Sequence[str], console: Console
+) -> None:
+    """One line about a new bundle, and a warning if weights hold NaN or infinity."""
+    if spoiled_weights:
+        names = escape(", ".join(spoiled_weights))
+        _print(
+            console,
+            f"[yellow]warning:[/] weights with NaN or infinity: {names}; what comes of them is "
+            "MISTRUSTED, never PASSED",
+        )
     size = sum(entry.bytes for entry in manifest.files.values())
     _print(
         console,

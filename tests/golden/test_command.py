@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from golden.small_network import small_network
 
@@ -60,10 +61,24 @@ def test_model_files_are_stored_without_their_folder(tmp_path: Path) -> None:
     onnx_io.save(small_network(), model)
     made = golden("create", folder, "--model", model, "--data", "synthetic")
     assert (made.returncode, made.stderr) == (0, "")
+    assert "warning" not in made.stdout
     assert json.loads((folder / "manifest.json").read_text())["creation"]["model"] == "small.onnx"
     assert not any(str(tmp_path).encode() in f.read_bytes() for f in folder.rglob("*.*"))
     verified = golden("verify", folder, "--backend", "reference")
     assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_weights_that_are_not_finite_are_warned_of(tmp_path: Path, value: float) -> None:
+    graph = small_network()
+    graph.weights["conv2.bias"][3] = value
+    onnx_io.save(graph, tmp_path / "spoiled.onnx")
+    options = ["--model", tmp_path / "spoiled.onnx", "--data", "synthetic"]
+    made = golden("create", tmp_path / "out", *options)
+    assert made.returncode == 0, made.stderr
+    warnings = [line for line in made.stdout.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert "NaN or infinity: conv2.bias;" in warnings[0]
 
 
 def test_failure_prints_the_operator_and_writes_reports(bundle: Bundle, tmp_path: Path) -> None:
@@ -110,6 +125,8 @@ def test_engine_that_is_not_installed_is_status_2(bundle: Bundle) -> None:
     [
         (["verify", "BUNDLE"], "backend"),
         (["verify", "BUNDLE", "--backend", "nothing"], "unknown backend 'nothing'"),
+        (["verify", "BUNDLE", "--backend", "CORRECT", "--backend", "numpy"], "takes one"),
+        (["bisect", "BUNDLE", "--backend", "CORRECT", "--backend", "numpy"], "takes one"),
         (["verify", "BUNDLE", "--backend", "CORRECT", "--check", "best"], "--check 'best'"),
         (["verify", "BUNDLE", "--backend", "CORRECT", "--taps", "conv9"], "conv9"),
         (["verify", "BUNDLE", "--backend", "CORRECT", "--rtol", "conv9:1"], "conv9"),

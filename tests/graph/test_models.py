@@ -120,6 +120,6 @@ def test_shipped_weights_tell_the_photographs_apart(name: str, accuracy: float) 
     assert (logits.argmax(axis=1) == images.column("label").to_numpy()).mean() > accuracy
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="unknown model 'vgg': choose from plain9, resnet20"):
+def test_an_unknown_name_lists_what_is_known() -> None:
+    with pytest.raises(UsageError, match=r"unknown model 'vgg': choose from plain9, .*\.onnx file"):
         models.resolve("vgg")

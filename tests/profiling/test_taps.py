@@ -119,6 +119,9 @@ def test_command(tmp_path: Path) -> None:
     done = cnn_bench(*common, "--tensor", "nope", "--out", str(out))
     assert done.returncode == 2
     assert "cannot tap nope: choose from all, outputs, flatten, logits" in done.stderr
+    done = cnn_bench(*common, "--backend", "columnar", "--tensor", "logits", "--out", str(out))
+    assert done.returncode == 2
+    assert "--backend reference and columnar: this command takes one" in done.stderr
     done = cnn_bench(*common[:-1], "fake_backends.FakeBackend:abort", "--tensor", "logits",
                      "--out", str(out))  # fmt: skip
     assert done.returncode == 1
