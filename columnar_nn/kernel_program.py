@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,10 +16,11 @@ from columnar_nn.expressions import Call, FieldReference, topological
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import tensor_shape
-from columnar_nn.kernels import Layout, Program, Team, TeamProgram
+from columnar_nn.kernels import Layout, Program, Team, TeamProgram, is_finite
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
+from columnar_nn.rewrites.choose_algorithm import choose_algorithm
 from columnar_nn.stats import StepStats
 
 SCRATCH_BYTES = 256 * 2**20
@@ -32,6 +34,9 @@ class KernelProgram:
 
     `order` says whether each image goes through all kernels, or all images through each. An
     expression that several roots share is computed once. Safe to run from several threads.
+
+    Winograd's algorithm would spread NaN and infinity over a whole tile: a batch with a float
+    image that holds one is convolved directly.
     """
 
     def __init__(self, roots: Sequence[Call], order: Order) -> None:
@@ -51,13 +56,12 @@ class KernelProgram:
             (buffers.index(value.buffer), value.layout.dtype, tensor_shape(root.type))
             for root, value in zip(self.roots, outputs, strict=True)
         ]
-        self.spreading_columns = tuple(
-            name
-            for name, value in columns.items()
-            if value.layout.kind == "planar"
-            and any(step.kernel.name.startswith("conv2d_winograd") for step in assembly.steps)
-        )
-        """Columns of floats that Winograd's algorithm works on, if any of the kernels does."""
+        spreads = any(step.kernel.name.startswith("conv2d_winograd") for step in assembly.steps)
+        self._checked = [
+            (index, value.layout.num_items)
+            for index, value in enumerate(columns.values())
+            if spreads and value.layout.kind == "planar"
+        ]
         self._written_bytes = [self._program.layouts[buffer].num_bytes for buffer in written]
         self.output_bytes = sum(self._written_bytes)
         """Bytes that a row writes."""
@@ -72,6 +76,14 @@ class KernelProgram:
     def placement(self) -> Placement:
         """Where the intermediate values of an image lie."""
         return self._program.placement
+
+    @functools.cached_property
+    def _direct(self) -> KernelProgram:
+        """The same values from the same steps, all convolutions direct."""
+        roots = choose_algorithm("direct")(self.roots)
+        program = KernelProgram([root for root in roots if isinstance(root, Call)], self._order)
+        program.prepare()
+        return program
 
     def prepare(self) -> None:
         """Loads every kernel from the cache, compiling those that it lacks."""
@@ -101,6 +113,9 @@ class KernelProgram:
         addresses = [
             tensor_column.address(batch.column(name), size) for name, size in self._columns
         ]
+        if not all(is_finite(addresses[index], rows * items) for index, items in self._checked):
+            self._direct.run(batch, buffers, first, step_nanoseconds, team)
+            return
         for buffer, size in zip(buffers, self._written_bytes, strict=True):
             addresses.append(buffer.address + first * size)
         if team is not None and rows <= self._most_rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn import tensor_column
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.expressions import (
     Call,
@@ -23,7 +21,6 @@ from columnar_nn.expressions import (
 from columnar_nn.kernel_program import KernelProgram
 from columnar_nn.kernels import Team
 from columnar_nn.kernels.program import Order
-from columnar_nn.rewrites.choose_algorithm import choose_algorithm
 from columnar_nn.scalar_functions import SCALAR_FUNCTIONS
 from columnar_nn.stats import StepStats
 
@@ -77,8 +74,7 @@ class _OutputBlock:
 class Projection:
     """Expressions with types over batches of one schema, compiled once and run any number of times.
 
-    Safe to run from several threads at once. Winograd's algorithm would spread NaN and infinity
-    over a whole tile: a batch with a float image that holds one is convolved directly.
+    Safe to run from several threads at once.
     """
 
     def __init__(self, names: Sequence[str], expressions: Sequence[Expression]) -> None:
@@ -92,9 +88,6 @@ class Projection:
             groups["image" if root.function == "pipeline" else "step"].append(root)
         self.programs = tuple(
             KernelProgram(calls, order) for order, calls in groups.items() if calls
-        )
-        self._checked_columns = sorted(
-            {name for program in self.programs for name in program.spreading_columns}
         )
         row_bytes = sum(program.output_bytes for program in self.programs)
         self._block_rows = OUTPUT_BLOCK_BYTES // row_bytes if row_bytes else 0
@@ -132,8 +125,6 @@ class Projection:
         team: Team | None = None,
     ) -> pa.RecordBatch:
         """The expressions of every row; see KernelProgram.run for the other arguments."""
-        if not all(_is_finite(batch.column(name)) for name in self._checked_columns):
-            return self._direct.evaluate(batch, step_nanoseconds, team)
         rows = batch.num_rows
         block = self._block(rows)
         first = block.take(rows)
@@ -147,14 +138,6 @@ class Projection:
         if block.batch is not None:
             return block.batch.slice(first, rows)
         return self._gather(batch, block, first)
-
-    @functools.cached_property
-    def _direct(self) -> Projection:
-        """The same expressions, step by step, all convolutions direct."""
-        direct = choose_algorithm("direct")(self._expressions)
-        projection = Projection(self.schema.names, direct)
-        projection.prepare()
-        return projection
 
     def _block(self, rows: int) -> _OutputBlock:
         """This thread's memory for outputs, with room for a batch."""
@@ -186,12 +169,6 @@ class Projection:
             [pa.repeat(c, rows) if isinstance(c, pa.Scalar) else c for c in columns],
             schema=self.schema,
         )
-
-
-def _is_finite(column: pa.Array) -> bool:
-    """Whether no item is NaN or infinite; False, too, if their sum is beyond float32."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(tensor_column.to_numpy(column).sum()))
 
 
 def _value(expression: Expression, batch: pa.RecordBatch, values: Mapping[int, Any]) -> Any:
