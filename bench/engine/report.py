@@ -60,8 +60,8 @@ def _show_roofline(part: Roofline, console: Console) -> None:
         console, f"Roofline: GFLOP/s in registers, vectors of {part.vector_width} float32, {fused}"
     )
     made = table("threads", "GFLOP/s", "of one thread's")
-    for index, gflops in enumerate(part.gflops):
-        made.add_row(str(index + 1), f"{gflops:.1f}", f"{gflops / part.gflops[0]:.2f}")
+    for threads, gflops in part.gflops.items():
+        made.add_row(str(threads), f"{gflops:.1f}", f"{gflops / part.gflops[1]:.2f}")
     print_table(console, made)
     show_title(console, "Bandwidth in GB/s, all threads together, arrays of each thread its own")
     made = table("level", "KiB a thread", "threads", *STREAMS)
@@ -247,7 +247,7 @@ def _show_scaling(part: Scaling, console: Console) -> None:
     for label in dict.fromkeys(cell.label for cell in result.benchmarks):
         for samples in _samples(result):
             one = _cell(result, label, samples, 1)
-            for threads in range(1, part.threads + 1):
+            for threads in part.threads:
                 cell = _cell(result, label, samples, threads)
                 speed_up = _quotient(one, cell)
                 made.add_row(

@@ -27,11 +27,11 @@ class Bandwidth:
 
 @dataclass(frozen=True)
 class Roofline:
-    """`gflops[i]` is what i + 1 threads reach together, a multiply-add being two operations."""
+    """`gflops` is what so many threads reach together, a multiply-add being two operations."""
 
     vector_width: int
     fused_multiply_add: bool
-    gflops: tuple[float, ...]
+    gflops: dict[int, float]
     bandwidths: tuple[Bandwidth, ...]
 
 
@@ -39,12 +39,13 @@ def measure(setup: Setup) -> Roofline:
     """Takes a few seconds; each figure is the best of several short runs."""
     levels = _working_sets(len(setup.cpus))
     counts = sorted({1, len(setup.cpus)})
-    gflops, bandwidths = [], []
-    total, done = len(setup.cpus) + len(counts), 0
-    for threads in range(1, len(setup.cpus) + 1):
+    gflops: dict[int, float] = {}
+    bandwidths: list[Bandwidth] = []
+    total, done = len(setup.thread_counts) + len(counts), 0
+    for threads in setup.thread_counts:
         with engine_worker(setup, threads) as worker:
             setup.progress(done, total, f"multiply-adds on {threads} thread(s)")
-            gflops.append(worker.ask("gflops", threads=threads)["value"])
+            gflops[threads] = worker.ask("gflops", threads=threads)["value"]
             done += 1
             if threads in counts:
                 setup.progress(done, total, f"bandwidth of {threads} thread(s)")
@@ -53,7 +54,7 @@ def measure(setup: Setup) -> Roofline:
     return Roofline(
         vector_width=host.vector_width(),
         fused_multiply_add=host.has_fused_multiply_add(),
-        gflops=tuple(gflops),
+        gflops=gflops,
         bandwidths=tuple(bandwidths),
     )
 

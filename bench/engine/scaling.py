@@ -13,16 +13,14 @@ SAMPLES = (1, 32, 512, 2000)
 
 @dataclass(frozen=True)
 class Scaling:
-    """Times of 1 to `threads` threads, each pinned to a CPU, interleaved in one run."""
+    """Times with each number of threads, each pinned to a CPU, interleaved in one run."""
 
-    threads: int
+    threads: tuple[int, ...]
     comparison: Result
 
 
 def measure(setup: Setup) -> Scaling:
     """One worker for each number of threads and configuration."""
-    threads = len(setup.cpus)
-    selections = [
-        columnar(name, count) for name in CONFIGURATIONS for count in range(1, threads + 1)
-    ]
-    return Scaling(threads, setup.compare(selections, SAMPLES, threads))
+    counts = setup.thread_counts
+    selections = [columnar(name, count) for name in CONFIGURATIONS for count in counts]
+    return Scaling(counts, setup.compare(selections, SAMPLES, counts[-1]))

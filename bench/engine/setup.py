@@ -38,6 +38,12 @@ class Setup:
     folder: Path
     progress: Progress
 
+    @property
+    def thread_counts(self) -> tuple[int, ...]:
+        """1, 2, 4 and so on up to the number of CPUs, and that itself."""
+        most = len(self.cpus)
+        return (*(2**power for power in range((most - 1).bit_length())), most)
+
     @cached_property
     def data(self) -> Inputs:
         """The files of workers that need a few images only."""

@@ -99,7 +99,7 @@ def test_what_did_not_run_or_pass_has_no_ratio_or_a_mark() -> None:
 
 def test_speed_up_and_efficiency() -> None:
     part = Scaling(
-        2,
+        (1, 2),
         result_of(
             cell("columnar", "pipeline/auto", 32, 1.0),
             cell("columnar", "pipeline/auto", 32, 0.625, threads=2),

@@ -53,10 +53,18 @@ def text_of(name: str, part: object) -> str:
     return printed(EngineResult(CONTEXT, {name: part}, complete=True))
 
 
+@pytest.mark.parametrize(
+    ("cpus", "counts"),
+    [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (8, (1, 2, 4, 8)), (12, (1, 2, 4, 8, 12))],
+)
+def test_thread_counts(setup: Setup, cpus: int, counts: tuple[int, ...]) -> None:
+    assert replace(setup, cpus=tuple(range(cpus))).thread_counts == counts
+
+
 def test_roofline(setup: Setup) -> None:
     part = roofline.measure(setup)
-    assert len(part.gflops) == len(setup.cpus)
-    assert min(part.gflops) > 0
+    assert tuple(part.gflops) == setup.thread_counts
+    assert min(part.gflops.values()) > 0
     assert {row.threads for row in part.bandwidths} == {1, len(setup.cpus)}
     assert "memory" in {row.level for row in part.bandwidths}
     assert all(min(row.gigabytes_per_second.values()) > 0 for row in part.bandwidths)
@@ -119,8 +127,8 @@ def test_scaling(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "SAMPLES", (1, 33))
     part = scaling.measure(setup)
     found = {(cell.threads, cell.samples, cell.status) for cell in part.comparison.benchmarks}
-    threads = range(1, len(setup.cpus) + 1)
-    assert found == {(count, samples, PASSED) for count in threads for samples in (1, 33)}
+    counts = setup.thread_counts
+    assert found == {(count, samples, PASSED) for count in counts for samples in (1, 33)}
     assert "speed-up" in text_of("threads", part)
 
 
