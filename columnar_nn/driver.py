@@ -44,7 +44,7 @@ class Driver:
         """`row_bytes` holds for each operator the size of a row of its output, 0 if it varies."""
         self._source = cast(SourceOperator, operators[0])
         self._operators = tuple(operators)
-        self._row_bytes = tuple(row_bytes)
+        self._row_bytes = row_bytes
         self._told = [False] * len(operators)
         self._trace = trace
         self._blocked_since = 0
@@ -128,7 +128,9 @@ class Driver:
         end = time.perf_counter_ns()
         stats, operator = self.stats[index], self._operators[index]
         timing: CpuWallTiming = getattr(stats, method)
-        timing.add(end - wall, cpu)
+        timing.count += 1
+        timing.wall_nanos += end - wall
+        timing.cpu_nanos += cpu
         stats.peak_memory_bytes = max(stats.peak_memory_bytes, operator.memory_bytes())
         if self._trace is not None:
             self._trace.operator_call(threading.get_ident(), operator, method, wall, end, result)

@@ -37,12 +37,6 @@ class CpuWallTiming:
     wall_nanos: int = 0
     cpu_nanos: int = 0
 
-    def add(self, wall_nanos: int, cpu_nanos: int) -> None:
-        """Counts one call."""
-        self.count += 1
-        self.wall_nanos += wall_nanos
-        self.cpu_nanos += cpu_nanos
-
     def merge(self, other: CpuWallTiming) -> None:
         """Adds another thread's calls."""
         self.count += other.count

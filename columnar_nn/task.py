@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,6 +62,8 @@ def prepare(
     return Executable(rewrites.apply(plan, threads, fusion, algorithm, without), threads)
 
 
+Parts = list[list[PlanNode]]
+
 SMALL_BATCH_ROWS = 32
 """Rows for each thread up to which a task's only batch is not worth drivers on other threads."""
 
@@ -91,6 +92,8 @@ class Executable:
                 self.projections[node.id] = projection
         self.pool: ThreadPoolExecutor | None = None
         self.team: Team | None = None
+        self.serial_parts = _parts(n for n in self.chain if not isinstance(n, LocalPartitionNode))
+        self.parts = _parts(self.chain)
         if threads > 1:
             self.pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="driver")
             self.team = Team(threads, self.pool)
@@ -134,6 +137,16 @@ class Executable:
         self.close()
 
 
+def _parts(chain: Iterable[PlanNode]) -> Parts:
+    """Nodes, scan first, cut after each LocalPartition: those of each pipeline."""
+    parts: Parts = [[]]
+    for node in chain:
+        parts[-1].append(node)
+        if isinstance(node, LocalPartitionNode):
+            parts.append([])
+    return parts
+
+
 def _projection(node: PlanNode) -> Projection | None:
     if isinstance(node, ProjectNode):
         return Projection(node.names, node.projections)
@@ -170,8 +183,7 @@ class Task:
         self._profile = profile
         self.trace = Trace(self._kernel_labels()) if trace else None
         self._team: Team | None = None  # given to the operators of a serial task
-        self._error: BaseException | None = None
-        self._error_lock = threading.Lock()
+        self._errors: list[BaseException] = []  # of the drivers on other threads, the first first
         self._futures: list[Future[None]] = []
         self._pipelines: list[list[Driver]] = []
         self._exchanges: list[OrderedExchange] = []
@@ -192,18 +204,11 @@ class Task:
         return rows is not None and rows <= SMALL_BATCH_ROWS * executable.threads
 
     def _make_pipelines(self) -> None:
-        """The plan's nodes, scan first, cut after each LocalPartition; drivers of each part."""
+        """Drivers of each part of the plan."""
         executable = self._executable
-        parts: list[list[PlanNode]] = [[]]
+        parts = executable.parts
         if self._is_serial():
-            parts[0] = [n for n in executable.chain if not isinstance(n, LocalPartitionNode)]
-            self._team = executable.team
-            self._pipelines.append([self._driver(parts, 0)])
-            return
-        for node in executable.chain:
-            parts[-1].append(node)
-            if isinstance(node, LocalPartitionNode):
-                parts.append([])
+            parts, self._team = executable.serial_parts, executable.team
         for index in range(len(parts)):
             parallel = index == 0 and len(parts) > 1
             num_drivers = executable.threads if parallel else 1
@@ -212,15 +217,15 @@ class Task:
             if index + 1 < len(parts):
                 self._exchanges.append(OrderedExchange(num_drivers))
             self._pipelines.append([self._driver(parts, index) for _ in range(num_drivers)])
-        if executable.pool is not None:
+        if len(parts) > 1 and executable.pool is not None:
             self._futures = [executable.pool.submit(self._drive, d) for d in self._pipelines[0][1:]]
 
-    def _driver(self, parts: list[list[PlanNode]], index: int) -> Driver:
+    def _driver(self, parts: Parts, index: int) -> Driver:
         operators = self._operators(parts, index)
         row_bytes = [self._executable.row_bytes[o.plan_node_id] for o in operators]
         return Driver(index, operators, row_bytes, self.trace)
 
-    def _operators(self, parts: list[list[PlanNode]], index: int) -> list[Operator]:
+    def _operators(self, parts: Parts, index: int) -> list[Operator]:
         """New operators of part `index`, from its source to its end."""
         out = self._exchanges[index] if index < len(self._exchanges) else None
         nodes_left = parts[index]
@@ -311,8 +316,7 @@ class Task:
                     assert driver.blocked is not None
                     driver.blocked.wait()
         except BaseException as error:
-            with self._error_lock:
-                self._error = self._error or error
+            self._errors.append(error)
             self._source.close()
             for exchange in self._exchanges:
                 exchange.close()
@@ -320,10 +324,8 @@ class Task:
             driver.close()
 
     def _raise_error(self) -> None:
-        with self._error_lock:
-            error, self._error = self._error, None
-        if error is not None:
-            raise error
+        if self._errors:
+            raise self._errors[0]
 
     def close(self) -> None:
         """Stops the drivers and waits for them; the statistics remain."""
