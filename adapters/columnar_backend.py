@@ -193,7 +193,8 @@ class _CountedBatches:
         return batch
 
     def __length_hint__(self) -> int:
-        return len(self._peeked) + length_hint(self._batches, 1)
+        unread = length_hint(self._batches, -1)
+        return NotImplemented if unread < 0 else len(self._peeked) + unread
 
 
 def _regrouped(

@@ -18,16 +18,20 @@ MIN_MORSEL_ROWS = 4
 """Rows below which handing a morsel to another thread costs more than it gains."""
 
 
-def morsel_rows(remaining: int, rows: int, num_drivers: int) -> int:
-    """Rows of the next morsel of a batch of `rows`, of which `remaining` are left.
+def morsel_rows(left: int, rows: int, rows_after: int, num_drivers: int) -> int:
+    """Rows of the next morsel of a batch of `rows`, of which `left` are left.
 
-    With several drivers half of a fair share of what is left (guided self-scheduling), so that
-    all of them come to the end at about the same time.
+    With several drivers at most half of a fair share of what is left of the stream, which has
+    `rows_after` more behind this batch (guided self-scheduling: Polychronopoulos and Kuck, 1987),
+    so that all come to the end at about the same time and seldom take turns before: between
+    kernels a driver needs the interpreter's lock, of which there is one. Morsels of more drivers
+    are larger for the same reason. A batch is cut into about equal parts.
     """
     if num_drivers == 1:
         return MORSEL_ROWS
-    least = min(MIN_MORSEL_ROWS, -(-rows // num_drivers))
-    return min(MORSEL_ROWS, max(least, -(-remaining // (2 * num_drivers))))
+    least = min(max(MIN_MORSEL_ROWS, num_drivers), -(-rows // num_drivers))
+    most = min(MORSEL_ROWS, max(least, -(-(left + rows_after) // (2 * num_drivers))))
+    return -(-left // -(-left // most))
 
 
 class ColumnSelection:
@@ -74,6 +78,7 @@ class SharedSource:
         self._lock = threading.Lock()
         self._batch: pa.RecordBatch | None = None
         self._start = 0
+        self._num_fetched = 0
         self._next_sequence = 0
         self._exhausted = False
 
@@ -88,7 +93,8 @@ class SharedSource:
                     return None
                 self._fetch()
             rows = batch.num_rows
-            step = morsel_rows(rows - self._start, rows, self.num_drivers)
+            rows_after = rows * self._batches_after() if self.num_drivers > 1 else 0
+            step = morsel_rows(rows - self._start, rows, rows_after, self.num_drivers)
             start, self._start = self._start, self._start + step
             is_last = False
             if self._start >= rows:
@@ -104,6 +110,11 @@ class SharedSource:
             self._exhausted = True
         elif batch.num_rows:
             self._batch, self._start = self._columns.apply(batch), 0
+            self._num_fetched += 1
+
+    def _batches_after(self) -> int:
+        """Batches behind the present one, if the stream tells; else as many as there have been."""
+        return operator.length_hint(self._batches, self._num_fetched - 1)
 
     def only_rows(self) -> int | None:
         """Rows of the first batch, if it is known to be the only one; to be called first."""

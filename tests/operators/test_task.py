@@ -17,7 +17,12 @@ from columnar_nn.expressions import argmax
 from columnar_nn.network_expressions import network
 from columnar_nn.operators.aggregation import HashAggregation
 from columnar_nn.operators.local_exchange import OrderedExchange
-from columnar_nn.operators.table_scan import MORSEL_ROWS, morsel_rows
+from columnar_nn.operators.table_scan import (
+    MORSEL_ROWS,
+    ColumnSelection,
+    SharedSource,
+    morsel_rows,
+)
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.plan_text import to_text
 from columnar_nn.task import SMALL_BATCH_ROWS, Executable, prepare
@@ -229,16 +234,48 @@ def test_batches_that_are_kept_do_not_change() -> None:
     assert all(first.equals(second) for first, second in zip(kept, again, strict=True))
 
 
+def morsels(rows: int, batches: int, drivers: int) -> list[int]:
+    """Sizes of the morsels of a stream that tells its length."""
+    pieces = []
+    for after in reversed(range(batches)):
+        left = rows
+        while left:
+            pieces.append(min(left, morsel_rows(left, rows, rows * after, drivers)))
+            left -= pieces[-1]
+    return pieces
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 32, 100, 2000])
-@pytest.mark.parametrize("drivers", [1, 2, 4])
+@pytest.mark.parametrize("drivers", [1, 2, 4, 16])
 def test_morsels_are_bounded_and_shared(rows: int, drivers: int) -> None:
-    pieces, remaining = [], rows
-    while remaining > 0:
-        pieces.append(min(remaining, morsel_rows(remaining, rows, drivers)))
-        remaining -= pieces[-1]
+    pieces = morsels(rows, 1, drivers)
     assert sum(pieces) == rows
     assert max(pieces) <= MORSEL_ROWS
-    assert len(pieces) >= min(rows, drivers)
+    assert len(pieces) > min(rows, drivers) * 3 // 4
+    assert max(pieces[-drivers:]) <= max(4, drivers, -(-rows // drivers))
+
+
+@pytest.mark.parametrize("drivers", [2, 8, 16])
+def test_morsels_of_a_long_stream_are_batches_at_first_and_small_at_last(drivers: int) -> None:
+    pieces = morsels(128, 8 * drivers, drivers)
+    assert pieces[: 4 * drivers] == [128] * (4 * drivers)
+    assert max(pieces[-drivers:]) <= 16
+    assert len(pieces) < 16 * drivers
+
+
+@pytest.mark.parametrize(("tells", "small"), [(True, 0), (False, 12)])
+def test_a_stream_is_expected_to_last_as_it_has_if_it_does_not_tell(
+    tells: bool, small: int
+) -> None:
+    stream = [images(32)] * 64
+    selection = ColumnSelection(stream[0].schema, narrow=False)
+    shared = SharedSource(iter(stream) if tells else (batch for batch in stream), selection)
+    shared.num_drivers = 2
+    pieces = []
+    while (morsel := shared.next_morsel()) is not None:
+        pieces.append(morsel[1].num_rows)
+    assert sum(pieces) == 64 * 32
+    assert pieces.index(32) == small
 
 
 def test_batches_must_have_the_columns_of_the_plan() -> None:
