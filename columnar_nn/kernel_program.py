@@ -16,7 +16,7 @@ from columnar_nn.expressions import Call, FieldReference, topological
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import tensor_shape
-from columnar_nn.kernels import Layout, Program, Team, TeamProgram, is_finite
+from columnar_nn.kernels import Layout, Program, Team, TeamProgram, is_finite, useful_parts
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
@@ -120,7 +120,9 @@ class KernelProgram:
             addresses.append(buffer.address + first * size)
         if team is not None and rows <= self._most_rows:
             if self._team_program is None or self._team_program.team is not team:
-                self._team_program = TeamProgram(self._program, team)
+                self._team_program = TeamProgram(
+                    self._program, team, useful_parts(self._program, team)
+                )
             self._team_program.run_at(addresses, rows, self._order)
             return
         for start in range(0, rows, self._most_rows):

@@ -27,7 +27,7 @@ from columnar_nn.kernels.rearrange import rearrange
 from columnar_nn.kernels.reduce import local_response_normalization, mean
 from columnar_nn.kernels.reorder import concat, reorder
 from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
-from columnar_nn.kernels.team import Team, TeamProgram
+from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
 
 __all__ = [
     "BoundKernel",
@@ -56,4 +56,5 @@ __all__ = [
     "scale_add",
     "softmax",
     "unary",
+    "useful_parts",
 ]

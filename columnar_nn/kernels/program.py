@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import sys
 import threading
@@ -19,6 +18,7 @@ from columnar_nn.kernels.layout import BoundKernel, Layout, address, aligned
 from columnar_nn.kernels.placement import Buffer, Placement, place
 
 Order = Literal["image", "step"]
+RowNumbers = int | np.ndarray
 
 RUNNER = Kernel("runner", "run", num_arguments=1)
 
@@ -36,7 +36,7 @@ class Step:
 class Memory:
     """What a thread keeps between runs in one order: the runner's table, and what it points to."""
 
-    table: ctypes.Array[ctypes.c_int64]
+    table: np.ndarray
     address: int
     rows: int
     keep_alive: tuple[np.ndarray, ...]
@@ -145,13 +145,17 @@ class Program:
         Releases the interpreter's lock.
         """
         memory = self._memory(order, rows)
-        self.set_run(memory, addresses, first, rows)
+        self.set_run(memory.table, addresses, first, rows)
         memory.table[7] = 0 if step_nanoseconds is None else address(step_nanoseconds)
         function(RUNNER)(memory.address)
 
-    def set_run(self, memory: Memory, addresses: Sequence[int], first: int, rows: int) -> None:
-        """Tells a thread's memory to run `rows` rows from row `first` of the arrays on."""
-        table = memory.table
+    def set_run(
+        self, table: np.ndarray, addresses: Sequence[int], first: RowNumbers, rows: RowNumbers
+    ) -> None:
+        """Tells a thread's table to run `rows` rows from row `first` of the arrays on.
+
+        Or several threads' tables, [words, threads], the same rows or each its own.
+        """
         table[1] = rows
         for position, argument, row_bytes in self._outer_places:
             table[position] = addresses[argument] + first * row_bytes
@@ -183,7 +187,7 @@ class Program:
         if arena is None:
             arena = aligned(self.placement.num_bytes * images)
         scratch = aligned(self._kernel_scratch_bytes)
-        table = (ctypes.c_int64 * (HEADER_WORDS + STEP_WORDS * len(self.steps)))()
+        table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
         table[0] = len(self.steps)
         table[2] = order == "step"
         table[3] = address(scratch)
@@ -201,7 +205,7 @@ class Program:
                     table[position] = address(arena) + self.placement.offsets[number] * images
                     table[position + 1] = _image_stride(layout) if order == "step" else 0
         most_rows = rows if order == "step" else sys.maxsize
-        return Memory(table, ctypes.addressof(table), most_rows, (arena, scratch))
+        return Memory(table, address(table), most_rows, (arena, scratch))
 
 
 def _positions(index: int, step: Step) -> list[tuple[int, int]]:

@@ -13,8 +13,8 @@ from columnar_nn.kernels.emit.tables import (
     MEMBER_WORDS,
     MEMBERS,
     RUNNER,
+    SECOND_TABLE,
     SEEN,
-    SIZE,
     TICKET,
 )
 from columnar_nn.kernels.jit import Kernel, function
@@ -29,7 +29,12 @@ To wake a sleeping thread takes about as long as a whole image of a small networ
 of other engines spin for the same reason, by default as long or longer.
 """
 
-POST = Kernel("team", "post", num_arguments=1)
+SHARE_MULTIPLY_ADDS = 2**21
+"""Work of each member when several share an image. They meet after every step: more members with
+less work are slower (plain9 on 16 virtual cores: 4 members 0.26 ms, 16 members 0.38 ms).
+"""
+
+POST = Kernel("team", "post", num_arguments=2)
 LEAD = Kernel("team", "lead", num_arguments=1)
 SERVE = Kernel("team", "serve", num_arguments=3)
 
@@ -38,30 +43,33 @@ class Team:
     """The caller's thread and `size` - 1 helpers, threads of a pool that others use too.
 
     Helpers occupy the pool while they spin; after PATIENCE_NANOSECONDS without work they leave
-    it, and are called back by the next run.
+    it, and are called back by the next run that needs them.
     """
 
     def __init__(self, size: int, pool: ThreadPoolExecutor) -> None:
         self.size = size
         self._pool = pool
-        self._memory = aligned(8 * (MEMBERS + MEMBER_WORDS * size))
-        self._control = self._memory.view(np.int64)
-        self._control[RUNNER] = PROGRAM_RUNNER.address
-        self._control[SIZE] = size
-        self._address = address(self._memory)
+        memory = aligned(8 * (MEMBERS + MEMBER_WORDS * size)).view(np.int64)
+        memory[RUNNER] = PROGRAM_RUNNER.address
+        self._members = memory[MEMBERS:].reshape(size, MEMBER_WORDS)
+        self._address = address(memory)
         self._lock = threading.Lock()
         self._absent = set(range(1, size))
+        self._tables: np.ndarray | None = None  # the members' at present
 
-    def run(self, runs: Sequence[Sequence[Memory]]) -> None:
-        """Runs for each member the tables of up to two memories; one call at a time."""
-        for member, memories in enumerate(runs):
-            first = MEMBERS + MEMBER_WORDS * member + FIRST_TABLE
-            for slot in range(2):
-                given = slot < len(memories)
-                self._control[first + slot] = memories[slot].address if given else 0
+    def run(self, tables: np.ndarray, members: int) -> None:
+        """Runs up to two tables of each of the first members, one call at a time.
+
+        `tables` holds the addresses of theirs [at least so many, 2], int64, 0 for none. It is
+        kept, and must not change.
+        """
+        if tables is not self._tables:
+            self._members[: len(tables), FIRST_TABLE : SECOND_TABLE + 1] = tables
+            self._tables = tables
         with self._lock:
-            function(POST)(self._address)
-            absent, self._absent = self._absent, set()
+            function(POST)(self._address, members)
+            absent = [member for member in self._absent if member < members]
+            self._absent.difference_update(absent)
         for member in absent:
             self._pool.submit(self._serve, member)
         function(LEAD)(self._address)
@@ -71,47 +79,94 @@ class Team:
         while True:
             function(SERVE)(self._address, member, PATIENCE_NANOSECONDS)
             with self._lock:
-                seen = self._control[MEMBERS + MEMBER_WORDS * member + SEEN]
-                if self._control[TICKET] == seen:
+                if self._members[member, TICKET] == self._members[member, SEEN]:
                     self._absent.add(member)
                     return
 
 
-class TeamProgram:
-    """A program with memory for every member of a team."""
+class _Memories:
+    """What members of a team keep between runs in one order, as Memory for one thread.
 
-    def __init__(self, program: Program, team: Team) -> None:
+    `tables` holds their tables, [words, members], `addresses` where these begin.
+    """
+
+    def __init__(self, memories: Sequence[Memory]) -> None:
+        rows = np.stack([memory.table for memory in memories])
+        self.tables = rows.T
+        self.addresses = address(rows) + rows.strides[0] * np.arange(len(rows))
+        self.rows = memories[0].rows
+        self._keep_alive = [memory.keep_alive for memory in memories]
+
+
+def useful_parts(program: Program, team: Team) -> int:
+    """How many members of a team should share an image."""
+    work = sum(step.kernel.multiply_adds for step in program.steps)
+    return max(1, min(team.size, round(work / SHARE_MULTIPLY_ADDS)))
+
+
+class TeamProgram:
+    """A program with memory for every member of a team, of whom `parts` may share an image."""
+
+    def __init__(self, program: Program, team: Team, parts: int) -> None:
         self._program = program
         self.team = team
-        self._own: dict[Order, list[Memory]] = {}
-        self._counter = aligned(64)
+        self._parts = parts
+        counters = aligned(2 * 64).view(np.int64)
+        self._meetings, self._claims = counters[:8], counters[8:]
         arena = aligned(program.placement.num_bytes)
-        self._shared = [program.allocate("image", 1, arena) for _ in range(team.size)]
-        for part, memory in enumerate(self._shared):
-            memory.table[4:7] = [part, team.size, address(self._counter)]
+        self._together = _Memories(
+            [program.allocate("image", 1, arena) for _ in range(self._parts)]
+        )
+        self._together.tables[4] = range(self._parts)
+        self._together.tables[5:7] = [[self._parts], [address(self._meetings)]]
+        self._alone: dict[Order, _Memories] = {}
+        self._tables: dict[tuple[Order | None, bool], np.ndarray] = {}
 
     def run_at(self, addresses: Sequence[int], rows: int, order: Order) -> None:
-        """As Program.run_at: each member takes as many rows as the others by itself.
+        """As Program.run_at: in the order "image" each member takes one row after another.
 
-        Rows that are left over, fewer than members, are taken together: each member does its part
-        of every step, and waits for the others before the next.
+        In the order "step" members get equal shares. Few rows that would be left over are taken
+        together: each member does its part of every step, and waits for the others before the
+        next.
         """
-        size = self.team.size
-        share, left = divmod(rows, size)
-        runs: list[list[Memory]] = [[] for _ in range(size)]
-        if share:
-            for member, memory in enumerate(self._own_memory(order, share)):
-                self._program.set_run(memory, addresses, member * share, share)
-                runs[member].append(memory)
-        if left:
-            for member, memory in enumerate(self._shared):
-                self._program.set_run(memory, addresses, size * share, left)
-                runs[member].append(memory)
-        self.team.run(runs)
+        left = rows % self.team.size
+        together = left if 2 * left <= self._parts else 0
+        alone = rows - together
+        members = min(alone, self.team.size) if alone else self._parts
+        if alone:
+            self._set_alone(addresses, alone, members, order)
+        if together:
+            self._program.set_run(self._together.tables, addresses, alone, together)
+        key = (order if alone else None, together > 0)
+        tables = self._tables.get(key)
+        if tables is None:
+            tables = self._tables[key] = self._make_tables(*key)
+        self.team.run(tables, members)
 
-    def _own_memory(self, order: Order, rows: int) -> list[Memory]:
-        memory = self._own.get(order)
-        if memory is None or memory[0].rows < rows:
-            size = self.team.size
-            memory = self._own[order] = [self._program.allocate(order, rows) for _ in range(size)]
-        return memory
+    def _set_alone(self, addresses: Sequence[int], rows: int, members: int, order: Order) -> None:
+        """Tells the first members to run whole rows."""
+        most = -(-rows // members)
+        memories = self._alone.get(order)
+        if memories is None or memories.rows < most:
+            memories = self._alone[order] = _Memories(
+                [self._program.allocate(order, most) for _ in range(self.team.size)]
+            )
+            self._tables.clear()
+        if order == "image":
+            self._claims[0] = 0
+            memories.tables[8] = address(self._claims)
+            self._program.set_run(memories.tables, addresses, 0, rows)
+        else:
+            ends = np.arange(members + 1) * rows // members
+            tables = memories.tables[:, :members]
+            self._program.set_run(tables, addresses, ends[:-1], np.diff(ends))
+
+    def _make_tables(self, order: Order | None, together: bool) -> np.ndarray:
+        """What Team.run takes: tables of rows taken alone in an order, and of rows together."""
+        members = self._parts if order is None else self.team.size
+        tables = np.zeros((members, 2), np.int64)
+        if order is not None:
+            tables[:, 0] = self._alone[order].addresses
+        if together:
+            tables[: self._parts, 1] = self._together.addresses
+        return tables

@@ -49,7 +49,7 @@ def test_a_team_writes_every_element() -> None:
     program = Program((Step(matrix_product(*MATRICES), (0, 1), 2),), (0, 1), (2,))
     output = np.full((1, 3, 5, 33), np.nan, np.float32)
     with ThreadPoolExecutor(2) as pool:
-        team = TeamProgram(program, Team(3, pool))
+        team = TeamProgram(program, Team(3, pool), 3)
         team.run_at([address(left), address(right), address(output)], 1, "image")
     expected = np.matmul(left.astype(np.float64), right.astype(np.float64))
     assert_close(output, expected.astype(np.float32), rtol=1e-5, atol=1e-6)

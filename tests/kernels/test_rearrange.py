@@ -55,7 +55,7 @@ def test_a_team_writes_every_element() -> None:
     program = Program((Step(kernel, (0,), 1),), (0,), (1,))
     output = np.full((1, 5, 6, 4), np.nan, np.float32)
     with ThreadPoolExecutor(2) as pool:
-        team = TeamProgram(program, Team(3, pool))
+        team = TeamProgram(program, Team(3, pool), 3)
         team.run_at([address(x), address(output)], 1, "image")
     assert_close(output, np.ascontiguousarray(x.transpose(0, 2, 1, 3)), rtol=0, atol=0)
 

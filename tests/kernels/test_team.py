@@ -11,7 +11,17 @@ import pytest
 from kernels.images import normal, stored
 from kernels.test_program import logits_of, pictures, plain9_program
 
-from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, conv2d, team
+from columnar_nn.kernels import (
+    Layout,
+    Program,
+    Step,
+    Team,
+    TeamProgram,
+    conv2d,
+    team,
+    unary,
+    useful_parts,
+)
 from columnar_nn.kernels.layout import address
 
 SIZES = [1, 2, 3]
@@ -25,7 +35,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Team]:
 
 def shared(program: Program, threads: Team, images: np.ndarray, order: str = "image") -> np.ndarray:
     logits = np.full((len(images), 10), np.nan, np.float32)
-    runs = TeamProgram(program, threads)
+    runs = TeamProgram(program, threads, threads.size)
     runs.run_at([address(images), address(logits)], len(images), order)
     return logits
 
@@ -45,12 +55,33 @@ def test_a_team_computes_what_one_thread_does(
 
 def test_batches_of_changing_sizes_one_after_another(threads: Team) -> None:
     program = plain9_program("auto")
-    runs = TeamProgram(program, threads)
+    runs = TeamProgram(program, threads, threads.size)
     for rows in (5, 1, 8, 2, 1, 1, 6):
         images = pictures(rows)
         logits = np.full((rows, 10), np.nan, np.float32)
         runs.run_at([address(images), address(logits)], rows, "step")
         np.testing.assert_allclose(logits, logits_of(program, images), rtol=1e-4, atol=1e-5)
+
+
+def test_only_members_with_work_are_called() -> None:
+    program = plain9_program("auto")
+    with ThreadPoolExecutor(3) as pool:
+        runs = TeamProgram(program, Team(4, pool), 2)
+        for rows in (1, 3, 1, 9, 2, 4, 1, 6, 1):
+            images = pictures(rows)
+            logits = np.full((rows, 10), np.nan, np.float32)
+            runs.run_at([address(images), address(logits)], rows, "image")
+            np.testing.assert_allclose(logits, logits_of(program, images), rtol=1e-4, atol=1e-5)
+
+
+def test_members_who_share_an_image_have_enough_to_do() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        few, many = Team(2, pool), Team(64, pool)
+        small, large = plain9_program("auto"), plain9_program("direct")
+        assert useful_parts(small, few) == useful_parts(large, few) == 2
+        assert 2 < useful_parts(small, many) < useful_parts(large, many) < 64
+        nothing = unary(Layout("planar", (3,)), "relu")
+        assert useful_parts(Program((Step(nothing, (0,), 1),), (0,), (1,)), few) == 1
 
 
 def test_helpers_leave_the_pool_when_idle_and_come_back() -> None:
@@ -105,7 +136,7 @@ def test_a_team_does_all_of_a_convolution(layer: str, parts: int) -> None:
     )
     program.run(rows, [expected])
     with ThreadPoolExecutor(parts) as pool:
-        runs = TeamProgram(program, Team(parts, pool))
+        runs = TeamProgram(program, Team(parts, pool), parts)
         for image in range(2):
             runs.run_at([address(array[image]) for array in (*rows, actual)], 1, "image")
     np.testing.assert_array_equal(actual, expected)

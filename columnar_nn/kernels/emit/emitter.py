@@ -298,6 +298,13 @@ class Emitter:
             function = ir.Function(self.builder.module, kind, name)
         return self.builder.call(function, arguments)
 
+    def pause(self) -> None:
+        """Tells the processor that this thread spins, so that another one on its core may run."""
+        if host.is_x86():
+            self.call("llvm.x86.sse2.pause", ir.VoidType())
+        else:
+            self.call("llvm.aarch64.hint", ir.VoidType(), INT32(1))
+
     def call_kernel(self, kernel: Kernel, *arguments: Value) -> None:
         """Calls another kernel, which must be among the `calls` of the one that is emitted."""
         self.call(kernel.file_name, ir.VoidType(), *(argument.ir for argument in arguments))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from llvmlite import ir
 
@@ -11,7 +13,7 @@ from columnar_nn.kernels.emit.emitter import INT32, WORD, Emitter, Value
 from columnar_nn.kernels.emit.tables import HEADER_WORDS, STEP_WORDS
 from columnar_nn.kernels.jit import NUM_ARGUMENTS
 
-SPINS = 1000
+SPINS = 100
 """Looks at the shared counter before a waiting thread offers its core to others."""
 
 
@@ -26,6 +28,7 @@ def await_counter(e: Emitter, counter: ir.Value, awaited: Value) -> None:
     """Spins until a counter that other threads add to has reached a number; orders memory."""
     spins = e.variable(e.word(0))
     with e.loop_while(lambda: e.of(e.builder.load_atomic(counter, "acquire", 8)) < awaited):
+        e.pause()
         spins.value = spins.value + 1
         if sys.platform != "win32":
             with e.when(spins.value > SPINS):
@@ -39,22 +42,43 @@ def _wait_for_others(e: Emitter, counter: Value, parts: Value) -> None:
     await_counter(e, place, (arrived + parts - 1) // parts * parts)
 
 
+def _claim(e: Emitter, claims: Value, following: Value) -> Value:
+    """The first index that no thread has claimed; the following one if this thread runs all."""
+    row = e.variable(following)
+    with e.when(claims.differs(0)):
+        place = e.builder.inttoptr(claims.ir, WORD.as_pointer())
+        row.value = e.of(e.builder.atomic_rmw("add", place, WORD(1), "seq_cst"))
+    return row.value
+
+
+@contextmanager
+def _loop_of_claims(e: Emitter, claims: Value, count: Value) -> Iterator[Value]:
+    """Runs its body with each index below `count` that this thread claims."""
+    index = e.variable(_claim(e, claims, e.word(0)))
+    with e.loop_while(lambda: index.value < count):
+        yield index.value
+        index.value = _claim(e, claims, index.value + 1)
+
+
 def run(e: Emitter, table: Value) -> None:
     """Runs rows through steps.
 
     Header of the int64 table: steps, rows, step-by-step order (0 or 1), scratch, part, parts,
-    shared counter (0: this thread runs alone), nanoseconds array (0: not timed). Then for each
-    step: kernel, parameters, and address and bytes a row of the first input, the second input
-    and the output.
+    counter that the parts meet at (0: this thread runs steps alone), nanoseconds array (0: not
+    timed), counter of rows that threads have claimed (0: this thread runs all rows; step by step
+    it does so always). Then for each step: kernel, parameters, and address and bytes a row of the
+    first input, the second input and the output.
     """
-    steps, rows, by_step, scratch, part, parts, counter, times = e.load_words(table, HEADER_WORDS)
+    header = e.load_words(table, HEADER_WORDS)
+    steps, rows, by_step, scratch, part, parts, counter, times, claims = header
     stepwise = by_step.differs(0)
     moment = e.builder.alloca(WORD, 2)
     before = e.variable(e.word(0))
     with e.when(times.differs(0)):
         before.value = nanoseconds(e, moment)
     inner = stepwise.select(rows, steps)
-    with e.loop(stepwise.select(steps, rows)) as i, e.loop(inner) as j:
+    outer = stepwise.select(steps, rows)
+    with _loop_of_claims(e, claims, outer) as i, e.loop(inner) as j:
         step = stepwise.select(i, j)
         row = stepwise.select(j, i)
         words = e.load_words(table + step * (8 * STEP_WORDS) + 8 * HEADER_WORDS, STEP_WORDS)

@@ -11,16 +11,16 @@ from columnar_nn.kernels.emit.tables import (
     FIRST_TABLE,
     MEMBER_WORDS,
     MEMBERS,
+    POSTED,
     RUNNER,
     SECOND_TABLE,
     SEEN,
-    SIZE,
     TICKET,
 )
 
 
-def _pointer(e: Emitter, control: Value, word: int) -> ir.Value:
-    return e.builder.inttoptr((control + 8 * word).ir, WORD.as_pointer())
+def _pointer(e: Emitter, address: Value, word: int) -> ir.Value:
+    return e.builder.inttoptr((address + 8 * word).ir, WORD.as_pointer())
 
 
 def _run_tables(e: Emitter, control: Value, member: Value) -> None:
@@ -32,16 +32,18 @@ def _run_tables(e: Emitter, control: Value, member: Value) -> None:
             e.builder.call(runner, [table.ir])
 
 
-def post(e: Emitter, control: Value) -> None:
-    """Publishes the members' tables."""
-    e.builder.atomic_rmw("add", _pointer(e, control, TICKET), WORD(1), "seq_cst")
+def post(e: Emitter, control: Value, members: Value) -> None:
+    """Publishes the tables of the first members; the others are left alone."""
+    with e.loop(members, first=e.word(1)) as number:
+        member = control + (8 * MEMBERS) + number * (8 * MEMBER_WORDS)
+        e.builder.atomic_rmw("add", _pointer(e, member, TICKET), WORD(1), "seq_cst")
+    e.store(control + 8 * POSTED, e.load_word(control, POSTED) + members - 1, 8)
 
 
 def lead(e: Emitter, control: Value) -> None:
-    """Runs the tables of member 0; returns when all others have run theirs."""
+    """Runs the tables of member 0; returns when the others have run what was posted to them."""
     _run_tables(e, control, control + 8 * MEMBERS)
-    posted = e.load_word(control, TICKET) * (e.load_word(control, SIZE) - 1)
-    await_counter(e, _pointer(e, control, FINISHED), posted)
+    await_counter(e, _pointer(e, control, FINISHED), e.load_word(control, POSTED))
 
 
 def serve(e: Emitter, control: Value, member_number: Value, patience: Value) -> None:
@@ -51,7 +53,8 @@ def serve(e: Emitter, control: Value, member_number: Value, patience: Value) -> 
     deadline = e.variable(nanoseconds(e, moment) + patience)
     seen = e.variable(e.load_word(member, SEEN))
     with e.loop_while(lambda: nanoseconds(e, moment) < deadline.value):
-        ticket = e.of(e.builder.load_atomic(_pointer(e, control, TICKET), "acquire", 8))
+        e.pause()
+        ticket = e.of(e.builder.load_atomic(_pointer(e, member, TICKET), "acquire", 8))
         with e.when(ticket.differs(seen.value)):
             seen.value = ticket
             e.store(member + 8 * SEEN, ticket, 8)
