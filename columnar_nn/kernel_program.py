@@ -22,6 +22,7 @@ from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
 from columnar_nn.rewrites.choose_algorithm import choose_algorithm
 from columnar_nn.stats import StepStats
+from columnar_nn.tensor_addresses import TensorAddresses
 
 SCRATCH_BYTES = 256 * 2**20
 """Most memory for a batch's intermediate values; larger batches are computed in parts."""
@@ -47,7 +48,8 @@ class KernelProgram:
         outputs = [
             value if value.layout.kind == "int64" else assembly.planar(value) for value in values
         ]
-        self._columns = tuple((name, value.layout.num_bytes) for name, value in columns.items())
+        self._columns = tuple(columns)
+        self._addresses = TensorAddresses([(name, v.layout) for name, v in columns.items()])
         inputs = [value.buffer for value in columns.values()]
         written = list(dict.fromkeys(v.buffer for v in outputs if v.buffer not in inputs))
         self._program = Program(tuple(assembly.steps), tuple(inputs), tuple(written))
@@ -110,10 +112,8 @@ class KernelProgram:
         rows = batch.num_rows
         if not buffers:
             return
-        addresses = [
-            tensor_column.address(batch.column(name), size) for name, size in self._columns
-        ]
-        if not all(is_finite(addresses[index], rows * items) for index, items in self._checked):
+        addresses = self._addresses.of(batch)
+        if self._checked and not self._are_finite(addresses, rows):
             self._direct.run(batch, buffers, first, step_nanoseconds, team)
             return
         for buffer, size in zip(buffers, self._written_bytes, strict=True):
@@ -128,6 +128,9 @@ class KernelProgram:
         for start in range(0, rows, self._most_rows):
             count = min(rows - start, self._most_rows)
             self._program.run_at(addresses, count, self._order, step_nanoseconds, start)
+
+    def _are_finite(self, addresses: Sequence[int], rows: int) -> bool:
+        return all(is_finite(addresses[index], rows * items) for index, items in self._checked)
 
     def columns(self, buffers: Sequence[pa.Buffer], rows: int) -> list[pa.Array | None]:
         """The roots' columns over the memory of `rows` rows; None for those that are inputs."""
@@ -151,7 +154,7 @@ class KernelProgram:
     def input_column(self, batch: pa.RecordBatch, position: int) -> pa.Array:
         """A root that is an input column in its own shape."""
         index, _, shape = self._results[position]
-        values = tensor_column.to_numpy(batch.column(self._columns[index][0]))
+        values = tensor_column.to_numpy(batch.column(self._columns[index]))
         return tensor_column.from_numpy(values.reshape(batch.num_rows, *(shape or ())))
 
     def memory_bytes(self, rows: int) -> int:

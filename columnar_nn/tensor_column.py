@@ -45,17 +45,8 @@ def _column(buffer: pa.Buffer, rows: int, items: int, types: tuple[Any, Any, Any
     return pa.ExtensionArray.from_storage(data_type, storage)
 
 
-def address(column: pa.FixedShapeTensorArray, row_bytes: int) -> int:
-    """Where a column's first row lies in memory; a row has `row_bytes`.
-
-    Raises InvalidDataError for nulls. The type is the caller's to check.
-    """
-    _refuse_nulls(column)
-    address_of_first_item: int = column.buffers()[-1].address
-    return address_of_first_item + int(column.offset) * row_bytes
-
-
-def _refuse_nulls(column: pa.Array) -> None:
+def refuse_nulls(column: pa.Array) -> None:
+    """Raises InvalidDataError if a column of tensors has nulls."""
     if column.null_count:
         raise InvalidDataError(f"image column has {column.null_count} null(s): drop them first")
 
@@ -67,7 +58,7 @@ def to_numpy(column: pa.Array) -> np.ndarray:
     """
     if not isinstance(column.type, pa.FixedShapeTensorType):
         raise InvalidDataError(f"expected a fixed_shape_tensor column, found {column.type}")
-    _refuse_nulls(column)
+    refuse_nulls(column)
     shape = tuple(column.type.shape)
     if column.type.permutation not in (None, list(range(len(shape)))):
         raise InvalidDataError("fixed_shape_tensor column is permuted: store it row-major")

@@ -65,6 +65,12 @@ class Kernel:
         with _LOCK:
             return _address(self)
 
+    @functools.cached_property
+    def run(self) -> Callable[..., None]:
+        """The function, to call with Python integers; it runs without the interpreter's lock."""
+        words = [ctypes.c_int64] * self.num_arguments
+        return ctypes.CFUNCTYPE(None, *words)(self.address)
+
 
 _LOCK = threading.RLock()
 _ENGINES: list[Any] = []  # an engine owns its machine code: they live as long as the process
@@ -83,13 +89,6 @@ def _address(kernel: Kernel) -> int:
     engine.finalize_object()
     _ENGINES.append(engine)
     return int(engine.get_function_address(kernel.file_name))
-
-
-@functools.cache
-def function(kernel: Kernel) -> Callable[..., None]:
-    """The kernel as a function of Python integers; it runs without the interpreter's lock."""
-    words = [ctypes.c_int64] * kernel.num_arguments
-    return ctypes.CFUNCTYPE(None, *words)(kernel.address)
 
 
 def _target_machine() -> llvm.TargetMachine:

@@ -13,7 +13,7 @@ import numpy as np
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
 from columnar_nn.kernels.emit.tables import HEADER_WORDS, STEP_WORDS
-from columnar_nn.kernels.jit import Kernel, function
+from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, address, aligned
 from columnar_nn.kernels.placement import Buffer, Placement, place
 
@@ -147,7 +147,7 @@ class Program:
         memory = self._memory(order, rows)
         self.set_run(memory.table, addresses, first, rows)
         memory.table[7] = 0 if step_nanoseconds is None else address(step_nanoseconds)
-        function(RUNNER)(memory.address)
+        RUNNER.run(memory.address)
 
     def set_run(
         self, table: np.ndarray, addresses: Sequence[int], first: RowNumbers, rows: RowNumbers

@@ -5,6 +5,7 @@ Nothing here takes times; calls release the interpreter's lock.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from columnar_nn.errors import UsageError
 from columnar_nn.kernels import host
 from columnar_nn.kernels.emit.roofline import ACCUMULATORS, UNROLL
-from columnar_nn.kernels.jit import Kernel, function
+from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import address
 
 STREAMS = {"read": 1, "copy": 2, "triad": 3}
@@ -56,5 +57,6 @@ def stream(name: str, repeats: int, source: np.ndarray, target: np.ndarray) -> N
     _kernel(name, 4)(repeats, steps, address(source), address(target))
 
 
+@functools.cache
 def _kernel(name: str, num_arguments: int) -> Callable[..., None]:
-    return function(Kernel("roofline", name, num_arguments=num_arguments))
+    return Kernel("roofline", name, num_arguments=num_arguments).run

@@ -17,7 +17,7 @@ from columnar_nn.kernels.emit.tables import (
     SEEN,
     TICKET,
 )
-from columnar_nn.kernels.jit import Kernel, function
+from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import address, aligned
 from columnar_nn.kernels.program import RUNNER as PROGRAM_RUNNER
 from columnar_nn.kernels.program import Memory, Order, Program
@@ -67,17 +67,17 @@ class Team:
             self._members[: len(tables), FIRST_TABLE : SECOND_TABLE + 1] = tables
             self._tables = tables
         with self._lock:
-            function(POST)(self._address, members)
+            POST.run(self._address, members)
             absent = [member for member in self._absent if member < members]
             self._absent.difference_update(absent)
         for member in absent:
             self._pool.submit(self._serve, member)
-        function(LEAD)(self._address)
+        LEAD.run(self._address)
 
     def _serve(self, member: int) -> None:
         """A helper's work, until there has been none for a while."""
         while True:
-            function(SERVE)(self._address, member, PATIENCE_NANOSECONDS)
+            SERVE.run(self._address, member, PATIENCE_NANOSECONDS)
             with self._lock:
                 if self._members[member, TICKET] == self._members[member, SEEN]:
                     self._absent.add(member)

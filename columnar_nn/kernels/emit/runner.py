@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from llvmlite import ir
 
-from columnar_nn.kernels.emit.emitter import INT32, WORD, Emitter, Value
+from columnar_nn.kernels.emit.emitter import INT32, WORD, Emitter, Value, Variable
 from columnar_nn.kernels.emit.tables import HEADER_WORDS, STEP_WORDS
 from columnar_nn.kernels.jit import NUM_ARGUMENTS
 
@@ -24,15 +24,20 @@ def nanoseconds(e: Emitter, moment: ir.Value) -> Value:
     return e.load_word(address, 0) * 10**9 + e.load_word(address, 1)
 
 
+def spin(e: Emitter, spins: Variable) -> None:
+    """One turn of a loop that waits for another thread; `spins` counts them."""
+    e.pause()
+    spins.value = spins.value + 1
+    if sys.platform != "win32":
+        with e.when(spins.value > SPINS):
+            e.call("sched_yield", INT32)
+
+
 def await_counter(e: Emitter, counter: ir.Value, awaited: Value) -> None:
     """Spins until a counter that other threads add to has reached a number; orders memory."""
     spins = e.variable(e.word(0))
     with e.loop_while(lambda: e.of(e.builder.load_atomic(counter, "acquire", 8)) < awaited):
-        e.pause()
-        spins.value = spins.value + 1
-        if sys.platform != "win32":
-            with e.when(spins.value > SPINS):
-                e.call("sched_yield", INT32)
+        spin(e, spins)
 
 
 def _wait_for_others(e: Emitter, counter: Value, parts: Value) -> None:

@@ -14,3 +14,6 @@ TICKET, SEEN, FIRST_TABLE, SECOND_TABLE = 0, 1, 2, 3
 """Words of a member: runs posted to it, the last of them that it has begun, and the tables to
 run, 0 for none.
 """
+
+NULL_COUNT, OFFSET, BUFFERS, CHILDREN, RELEASE, ARRAY_WORDS = 1, 2, 5, 6, 8, 10
+"""Words of Arrow's struct ArrowArray, and how many it has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from columnar_nn.kernels.emit.emitter import WORD, Emitter, Value
-from columnar_nn.kernels.emit.runner import await_counter, nanoseconds
+from columnar_nn.kernels.emit.runner import await_counter, nanoseconds, spin
 from columnar_nn.kernels.emit.tables import (
     FINISHED,
     FIRST_TABLE,
@@ -52,12 +52,14 @@ def serve(e: Emitter, control: Value, member_number: Value, patience: Value) -> 
     moment = e.builder.alloca(WORD, 2)
     deadline = e.variable(nanoseconds(e, moment) + patience)
     seen = e.variable(e.load_word(member, SEEN))
+    spins = e.variable(e.word(0))
     with e.loop_while(lambda: nanoseconds(e, moment) < deadline.value):
-        e.pause()
+        spin(e, spins)
         ticket = e.of(e.builder.load_atomic(_pointer(e, member, TICKET), "acquire", 8))
         with e.when(ticket.differs(seen.value)):
             seen.value = ticket
             e.store(member + 8 * SEEN, ticket, 8)
             _run_tables(e, control, member)
             e.builder.atomic_rmw("add", _pointer(e, control, FINISHED), WORD(1), "seq_cst")
+            spins.value = e.word(0)
             deadline.value = nanoseconds(e, moment) + patience
