@@ -51,8 +51,12 @@ class TensorFlowBackend(Backend):
         channels_last = [shape[axis] for axis in self._order]
         signature = [tf.TensorSpec(channels_last, tf.float32)]
         xla = self.settings.configuration == "xla"
+        # without autograph, which writes each function it rewrites into a file that stays in /tmp
         self._function = tf.function(
-            network(self.graph), input_signature=signature, jit_compile=True if xla else None
+            network(self.graph),
+            input_signature=signature,
+            jit_compile=True if xla else None,
+            autograph=False,
         )
         rows = self.settings.batch_size
         self._example = tf.zeros((rows, *(int(size or 1) for size in channels_last[1:])))
@@ -149,7 +153,7 @@ class TensorFlowBackend(Backend):
             return _counted(f"XLA {call.strip()}" for call in [*called, *products])
         context.enable_run_metadata()
         try:  # of a function that is new: only those are reported
-            fresh = tf.function(self._function.python_function)
+            fresh = tf.function(self._function.python_function, autograph=False)
             fresh(self._example)
             metadata = context.export_run_metadata()
         finally:

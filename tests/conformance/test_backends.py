@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,22 @@ def test_a_closed_backend_makes_room_for_another(workers: BackendWorkers, backen
     other = plain("network_plain_other").graph
     outputs = workers.infer(backend, other, case.images, BATCH_SIZE)
     assert_outputs(outputs, expected(other, case.images), case.tolerance)
+
+
+def test_a_backend_leaves_no_files_behind(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY")  # which the tests set, as the backend does
+    workers = BackendWorkers(tmp_path)
+    try:
+        run_or_skip(workers, backend, PLAIN, PLAIN.graph)
+        workers.close_backend(backend)
+    finally:
+        workers.close()
+    assert list(temporary.rglob("*")) == []
 
 
 @pytest.mark.parametrize("threads", [1, 2])
