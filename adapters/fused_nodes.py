@@ -1,6 +1,6 @@
 """Which nodes of a network an engine's operators compute, where it has fused some of them.
 
-ONNX Runtime and TensorFlow name a fused operator after one of its nodes only.
+ONNX Runtime, OpenVINO and TensorFlow name a fused operator after some of its nodes only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from columnar_nn.graph import Graph, Node
 
 PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
-_PRODUCT_WORDS = ("Conv", "Gemm", "MatMul")
+_PRODUCT_WORDS = ("Conv", "Gemm", "MatMul", "FullyConnected")
 
 
 def fused_nodes(graph: Graph, ran: Mapping[str, Collection[str]]) -> dict[str, tuple[str, ...]]:

@@ -16,6 +16,7 @@ BACKENDS = {
     "pytorch": "adapters.pytorch_backend:PyTorchBackend",
     "tensorflow": "adapters.tensorflow_backend:TensorFlowBackend",
     "onnxruntime": "adapters.onnxruntime_backend:OnnxRuntimeBackend",
+    "openvino": "adapters.openvino_backend:OpenVinoBackend",
     "velox": "adapters.velox_backend:VeloxBackend",
 }
 

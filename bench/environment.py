@@ -23,6 +23,7 @@ PACKAGES = (
     "numpy",
     "onnx",
     "onnxruntime",
+    "openvino",
     "pyarrow",
     "pyvelox",
     "tensorflow-cpu",

@@ -21,6 +21,7 @@ from bench.status import UNIMPLEMENTED
 from bench.worker_process import WorkerError
 from columnar_nn import onnx_io
 from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.kernels import cache
 from reference.evaluate import evaluate
 
 
@@ -137,9 +138,12 @@ def test_a_closed_backend_makes_room_for_another(workers: BackendWorkers, backen
 def test_a_backend_leaves_no_files_behind(
     backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    temporary = tmp_path / "temporary"
+    temporary, home = tmp_path / "temporary", tmp_path / "home"
     temporary.mkdir()
+    home.mkdir()
+    monkeypatch.setenv("CNN_BENCH_CACHE_DIR", str(cache.cache_folder()))
     monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY")  # which the tests set, as the backend does
     workers = BackendWorkers(tmp_path)
     try:
@@ -148,6 +152,7 @@ def test_a_backend_leaves_no_files_behind(
     finally:
         workers.close()
     assert list(temporary.rglob("*")) == []
+    assert {path.name for path in home.iterdir()} <= {".keras"}  # Keras keeps its settings
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -23,6 +23,7 @@ ENGINES = {
     "pytorch": ("eager", "torchscript"),
     "tensorflow": ("function",),
     "onnxruntime": ("default",),
+    "openvino": ("float32",),
     "velox": ("winograd",),
     "reference": ("float64",),
 }
@@ -103,6 +104,7 @@ def test_fused_groups_are_those_of_the_engine(result: ProfileResult) -> None:
     assert {first, second} <= nodes_of(result, "columnar:layer/auto")
     assert {first, second} <= nodes_of(result, "columnar:pipeline/auto")
     assert {first, second} <= nodes_of(result, "onnxruntime:default")
+    assert {first, ("block.add", "block.relu2")} <= nodes_of(result, "openvino:float32")
     assert {first, second} <= nodes_of(result, "velox:winograd")
     # Its remapper fuses bias and activation, not the residual sum.
     assert first in nodes_of(result, "tensorflow:function")

@@ -1,0 +1,175 @@
+"""OpenVINO's CPU plugin."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.base import Backend, Configuration, Description, image_array
+from adapters.fused_nodes import fused_nodes
+from adapters.operator_profile import OperatorProfile, merged
+from columnar_nn import onnx_io
+from columnar_nn.errors import MissingPackageError, UnsupportedOperatorError
+from columnar_nn.graph import Node
+
+_PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+_LAYOUTS = {"abcd": "NCHW", "acdb": "NHWC", "aBcd8b": "nChw8c", "aBcd16b": "nChw16c"}
+"""The names of oneDNN's layouts in the terms used here."""
+
+
+class OpenVinoBackend(Backend):
+    """The network as an ONNX model compiled for the CPU, one request at a time."""
+
+    name = "openvino"
+    package = "openvino"
+    extra = "openvino"
+    # plain9 on one thread, ms an image at 1 / 32 / 128 images (Cascade Lake): any number of rows
+    # 0.71 / 0.65 / 0.64, compiled for each number 0.73 / 0.66 / 0.65. On two threads one stream
+    # (the default) 0.65 / 0.58 / 0.58, several (THROUGHPUT) 1.36 / 1.07 / 0.99.
+    configurations: ClassVar[Mapping[str, Configuration]] = {
+        "float32": Configuration("defaults, but float32 throughout", "best"),
+        "default": Configuration(
+            "defaults, which compute in bfloat16 or float16 where the processor can", "variant"
+        ),
+    }
+
+    @classmethod
+    def import_framework(cls) -> None:
+        """Imports it without its telemetry, which gives the user an identity and sends events."""
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+        try:
+            import openvino  # noqa: F401
+        except ImportError:
+            raise MissingPackageError(cls.package, cls.extra) from None
+
+    def _build(self) -> None:
+        refused = [
+            (node.name, node.op_type, why) for node in self.graph.nodes if (why := _refused(node))
+        ]
+        if refused:
+            raise UnsupportedOperatorError(self.name, refused)
+        self._model = self._compile()
+        self._request = self._model.create_infer_request()
+        self._num_runs = 0
+
+    def _compile(self, **options: Any) -> Any:
+        import openvino
+
+        options["INFERENCE_NUM_THREADS"] = self.settings.threads
+        if self.settings.configuration == "float32":
+            options["INFERENCE_PRECISION_HINT"] = "f32"
+        core = openvino.Core()
+        model = core.read_model(onnx_io.to_proto(self.graph).SerializeToString(), b"")
+        return core.compile_model(model, "CPU", options)
+
+    def _to_input(self, batch: pa.RecordBatch) -> Any:
+        return image_array(batch)
+
+    def _compute(self, model_input: Any) -> Any:
+        self._num_runs += 1
+        return self._request.infer({0: model_input}, share_inputs=True)
+
+    def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
+        return list(result.values())
+
+    def start_profiling(self) -> str:
+        """Runs a model compiled with counters from now on."""
+        self._unprofiled = self._request
+        model = self._compile(PERF_COUNT=True)
+        self._nodes = {name: self._node_of(facts) for name, facts in _operators(model).items()}
+        self._request = model.create_infer_request()
+        self._num_runs = 0
+        shape = (self.settings.batch_size, *self.graph.inputs[0].shape[1:])
+        self._compute(np.zeros(shape, np.float32))
+        self._warm_up = self._counters()
+        return "its performance counters"
+
+    def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        calls = self._num_runs - 1
+        profiles = [
+            (self._nodes.get(name, ""), kind, max(seconds - self._warm_up[name, kind], 0.0))
+            for (name, kind), seconds in self._counters().items()
+        ]
+        self._request = self._unprofiled
+        ran: dict[str, list[str]] = {}
+        for node, kind, _ in profiles:
+            if node:
+                ran.setdefault(node, []).append(kind)
+        nodes = fused_nodes(self.graph, ran)
+        return merged(
+            OperatorProfile(nodes.get(node, ()), kind, seconds, calls)
+            for node, kind, seconds in profiles
+        )
+
+    def _counters(self) -> dict[tuple[str, str], float]:
+        """Seconds of all runs so far, by an operator's name and kind; it tells their mean."""
+        return {
+            (info.node_name, f"{info.node_type} {info.exec_type}"): self._num_runs
+            * info.real_time.total_seconds()
+            for info in self._request.profiling_info
+            if info.status == info.Status.EXECUTED
+        }
+
+    def _node_of(self, facts: Mapping[str, str]) -> str:
+        """The first node that an operator computes, known by its name or that of its output."""
+        names = {node.name for node in self.graph.nodes}
+        for name in facts["originalLayersNames"].split(","):
+            if name in names:
+                return name
+            if (producer := self.graph.producer(name)) is not None:
+                return producer.name
+        return ""
+
+    def describe(self) -> Description:
+        import openvino
+
+        operators = _operators(self._model).values()
+        convolutions = [facts for facts in operators if "Convolution" in facts["layerType"]]
+        layouts = dict.fromkeys(facts["outputLayouts"] for facts in convolutions)
+        precision = self._model.get_property("INFERENCE_PRECISION_HINT").to_string()
+        notes = []
+        if self.settings.algorithm != "auto":
+            notes.append(f"its library chooses the algorithm, not {self.settings.algorithm}")
+        return Description(
+            versions={"openvino": openvino.__version__.partition("-")[0]},
+            precision=_PRECISIONS.get(precision, precision),
+            layout=", ".join(_LAYOUTS.get(layout, layout) for layout in layouts) or "NCHW",
+            algorithm=_counted(facts["primitiveType"] for facts in convolutions),
+            threads=self._model.get_property("INFERENCE_NUM_THREADS"),
+            notes=tuple(notes),
+        )
+
+    def close(self) -> None:
+        del self._request, self._model
+
+
+def _refused(node: Node) -> str:
+    """What OpenVINO refuses of a node, or computes otherwise than ONNX says; empty if nothing."""
+    attributes = node.attributes
+    if node.op_type == "LRN" and attributes["size"] % 2 == 0:
+        return "windows of even size"
+    if node.op_type == "Pad" and attributes.get("mode") == "wrap":
+        return "wrap mode"
+    if node.op_type == "AveragePool" and attributes.get("count_include_pad"):
+        return "ceil_mode with padding counted" if attributes.get("ceil_mode") else ""
+    return ""
+
+
+def _operators(model: Any) -> dict[str, dict[str, str]]:
+    """What a compiled model says of each of its operators, by name."""
+    return {
+        operator.get_friendly_name(): {
+            key: value.astype(str) for key, value in operator.get_rt_info().items()
+        }
+        for operator in model.get_runtime_model().get_ordered_ops()
+    }
+
+
+def _counted(kernels: Iterable[str]) -> str:
+    counts = Counter(kernels).items()
+    return ", ".join(f"{kernel} x{count}" for kernel, count in counts) or "no convolution"
