@@ -107,12 +107,15 @@ class OpenVinoBackend(Backend):
         )
 
     def _counters(self) -> dict[tuple[str, str], float]:
-        """Seconds of all runs so far, by an operator's name and kind; it tells their mean."""
+        """Seconds of all runs so far, by an operator's name and kind; it tells their mean.
+
+        Of a node's operators also those that had nothing to do, such as a Reshape in place.
+        """
         return {
             (info.node_name, f"{info.node_type} {info.exec_type}"): self._num_runs
             * info.real_time.total_seconds()
             for info in self._request.profiling_info
-            if info.status == info.Status.EXECUTED
+            if info.status == info.Status.EXECUTED or self._nodes.get(info.node_name)
         }
 
     def _node_of(self, facts: Mapping[str, str]) -> str:
