@@ -31,8 +31,9 @@ class OrderedExchange:
 
     def put(self, sequence: int, batch: pa.RecordBatch) -> None:
         """Adds a batch made of morsel `sequence`."""
+        num_bytes = batch.nbytes
         with self._condition:
-            self._num_bytes += batch.nbytes
+            self._num_bytes += num_bytes
             if sequence > self._head:
                 self._pending.setdefault(sequence, []).append(batch)
                 return
