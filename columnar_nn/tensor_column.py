@@ -46,9 +46,12 @@ def _column(buffer: pa.Buffer, rows: int, items: int, types: tuple[Any, Any, Any
 
 
 def refuse_nulls(column: pa.Array) -> None:
-    """Raises InvalidDataError if a column of tensors has nulls."""
-    if column.null_count:
-        raise InvalidDataError(f"image column has {column.null_count} null(s): drop them first")
+    """Raises InvalidDataError if a column of tensors has nulls, or null numbers in a tensor."""
+    count = column.null_count
+    if not count and column.storage.values.null_count:  # maybe before or behind a slice
+        count = column.storage.flatten().null_count
+    if count:
+        raise InvalidDataError(f"image column has {count} null(s): drop them first")
 
 
 def to_numpy(column: pa.Array) -> np.ndarray:
@@ -65,6 +68,6 @@ def to_numpy(column: pa.Array) -> np.ndarray:
     row_size = math.prod(shape)
     # FixedSizeListArray.values ignores the slice's offset, so that it is applied here.
     storage = column.storage
-    values: np.ndarray = storage.values.to_numpy(zero_copy_only=True)
-    start = storage.offset * row_size
-    return values[start : start + len(column) * row_size].reshape(len(column), *shape)
+    mine = storage.values.slice(storage.offset * row_size, len(column) * row_size)
+    values: np.ndarray = mine.to_numpy(zero_copy_only=True)
+    return values.reshape(len(column), *shape)

@@ -70,6 +70,19 @@ def test_nulls_are_refused_unless_sliced_off() -> None:
     assert first_number(addresses.of(batch.slice(1))[0], "float32") == 6
 
 
+def test_null_numbers_are_refused_unless_sliced_off() -> None:
+    lists = pa.FixedSizeListArray.from_arrays(pa.array([None, *range(11)], pa.float32()), 6)
+    column = pa.ExtensionArray.from_storage(tensor_column.tensor_type("float32", SHAPE), lists)
+    batch = pa.record_batch({"a": column})
+    addresses = TensorAddresses([("a", FLOATS)])
+    with pytest.raises(InvalidDataError, match="1 null"):
+        addresses.of(batch)
+    with pytest.raises(InvalidDataError, match="1 null"):
+        tensor_column.to_numpy(column)
+    assert first_number(addresses.of(batch.slice(1))[0], "float32") == 5
+    assert tensor_column.to_numpy(column.slice(1)).tolist() == [[[5, 6, 7], [8, 9, 10]]]
+
+
 def test_what_a_batch_gives_out_is_given_back() -> None:
     addresses = TensorAddresses([("a", FLOATS)])
     before = pa.total_allocated_bytes()

@@ -23,7 +23,8 @@ def find_tensors(e: Emitter, batch: Value, columns: Value, count: Value, found: 
         start = e.load_word(e.load_word(numbers, BUFFERS), 1)
         skipped = e.load_word(lists, OFFSET) * row_bytes + e.load_word(numbers, OFFSET) * item_bytes
         e.store(found + index * 8 + 8, start + skipped, 8)
-        nulls.value = nulls.value | e.load_word(lists, NULL_COUNT)
+        for array in (lists, numbers):
+            nulls.value = nulls.value | e.load_word(array, NULL_COUNT)
     e.store(found, nulls.value, 8)
     release = ir.FunctionType(ir.VoidType(), [WORD]).as_pointer()
     e.builder.call(e.builder.inttoptr(e.load_word(batch, RELEASE).ir, release), [batch.ir])
