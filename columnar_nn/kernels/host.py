@@ -43,6 +43,11 @@ def is_x86() -> bool:
     return platform.machine().lower() in {"x86_64", "amd64", "i686"}
 
 
+def is_arm() -> bool:
+    """Whether this is a 64-bit ARM processor."""
+    return platform.machine().lower() in {"aarch64", "arm64"}
+
+
 @functools.cache
 def vector_width() -> int:
     """float32 lanes a vector register holds: 16 (AVX-512), 8 (AVX) or 4 (SSE, NEON).

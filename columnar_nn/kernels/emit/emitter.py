@@ -302,7 +302,7 @@ class Emitter:
         """Tells the processor that this thread spins, so that another one on its core may run."""
         if host.is_x86():
             self.call("llvm.x86.sse2.pause", ir.VoidType())
-        else:
+        elif host.is_arm():
             self.call("llvm.aarch64.hint", ir.VoidType(), INT32(1))
 
     def call_kernel(self, kernel: Kernel, *arguments: Value) -> None:
