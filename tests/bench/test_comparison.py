@@ -174,7 +174,7 @@ def test_a_crashed_worker_keeps_its_last_words(zoo: Result) -> None:
 
 
 def test_a_hang_costs_one_timeout_and_not_the_others() -> None:
-    result = compare("FakeBackend:hang", "FakeBackend:fine", timeout=3.0)
+    result = compare("FakeBackend:hang", "FakeBackend:fine", timeout=10.0)
     assert [cell.status for cell in by_label(result)["hang"]] == [TIMEOUT, TIMEOUT]
     assert [cell.status for cell in by_label(result)["fine"]] == [PASSED, PASSED]
 
