@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -167,6 +168,11 @@ class Backend(ABC):
         """Ends what `start_profiling` began; times of all batches since, as the operators ran."""
         raise NotImplementedError
 
+    def _algorithm_notes(self) -> tuple[str, ...]:
+        """What to say of an algorithm asked for, if the engine's library always chooses."""
+        asked = self.settings.algorithm
+        return () if asked == "auto" else (f"its library chooses the algorithm, not {asked}",)
+
     def close(self) -> None:  # noqa: B027 - nothing to release is the common case
         """Releases what must not outlive the backend."""
 
@@ -177,3 +183,9 @@ def image_array(batch: pa.RecordBatch) -> np.ndarray:
     if images.dtype == np.uint8:
         return images.astype(np.float32) / np.float32(255)
     return images
+
+
+def counted(kernels: Iterable[str]) -> str:
+    """Names of convolutions with how often each occurs, e.g. "_FusedConv2D x7"."""
+    counts = Counter(kernels).items()
+    return ", ".join(f"{kernel} x{count}" for kernel, count in counts) or "no convolution"

@@ -5,8 +5,10 @@ ONNX Runtime, OpenVINO and TensorFlow name a fused operator after some of its no
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from adapters.operator_profile import OperatorProfile, merged
 from columnar_nn.graph import Graph, Node
 
 PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
@@ -41,6 +43,20 @@ def fused_nodes(graph: Graph, ran: Mapping[str, Collection[str]]) -> dict[str, t
         name: tuple(node.name for node in graph.nodes if group.get(node.name) == name) or (name,)
         for name in ran
     }
+
+
+def fused(graph: Graph, profiles: Iterable[OperatorProfile]) -> tuple[OperatorProfile, ...]:
+    """Profiles that name one node at most, as they ran: merged, and with all nodes of each."""
+    profiles = list(profiles)
+    ran: dict[str, list[str]] = {}
+    for profile in profiles:
+        for name in profile.nodes:
+            ran.setdefault(name, []).append(profile.operator)
+    nodes = fused_nodes(graph, ran)
+    return merged(
+        replace(profile, nodes=nodes[profile.nodes[0]]) if profile.nodes else profile
+        for profile in profiles
+    )
 
 
 def _followers(graph: Graph, node: Node, group: Mapping[str, str]) -> Iterator[Node]:

@@ -14,8 +14,8 @@ import onnx
 import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, image_array
-from adapters.fused_nodes import fused_nodes
-from adapters.operator_profile import OperatorProfile, merged
+from adapters.fused_nodes import fused
+from adapters.operator_profile import OperatorProfile
 from columnar_nn import onnx_io
 from columnar_nn.errors import MissingPackageError, UnsupportedOperatorError
 
@@ -103,45 +103,36 @@ class OnnxRuntimeBackend(Backend):
         self._session, self._unprofiled = self._unprofiled, None
         self._profile_folder.cleanup()
         warm_up = min(e["ts"] + e["dur"] for e in events if e["name"] == "model_run")
-        kernels = [
-            (self._node_of(e["name"]), e["args"]["op_name"], e["dur"] / 1e6)
-            for e in sorted(events, key=lambda e: e["ts"])
-            if e["cat"] == "Node" and e["name"].endswith(_KERNEL_TIME) and e["ts"] >= warm_up
-        ]
-        ran: dict[str, list[str]] = {}
-        for node, operator, _ in kernels:
-            if node:
-                ran.setdefault(node, []).append(operator)
-        nodes = fused_nodes(self.graph, ran)
-        return merged(
-            OperatorProfile(nodes.get(node, ()), operator, seconds, 1)
-            for node, operator, seconds in kernels
+        return fused(
+            self.graph,
+            (
+                OperatorProfile(self._node_of(e["name"]), e["args"]["op_name"], e["dur"] / 1e6, 1)
+                for e in sorted(events, key=lambda e: e["ts"])
+                if e["cat"] == "Node" and e["name"].endswith(_KERNEL_TIME) and e["ts"] >= warm_up
+            ),
         )
 
-    def _node_of(self, event: str) -> str:
-        """The node that a kernel's event is named after; empty for kernels of no node.
+    def _node_of(self, event: str) -> tuple[str, ...]:
+        """The node that a kernel's event is named after; none for kernels of no node.
 
         Fused operators have the name of one of theirs, those on NCHWc blocks of their output.
         """
         name = event.removesuffix(_KERNEL_TIME)
         tensor = name.removesuffix(_BLOCKED)
         if tensor != name and (producer := self.graph.producer(tensor)):
-            return producer.name
-        return name if any(node.name == name for node in self.graph.nodes) else ""
+            return (producer.name,)
+        return (name,) if any(node.name == name for node in self.graph.nodes) else ()
 
     def describe(self) -> Description:
         import onnxruntime
 
-        notes = []
-        if self.settings.algorithm != "auto":
-            notes.append(f"its library chooses the algorithm, not {self.settings.algorithm}")
         return Description(
             versions={"onnxruntime": onnxruntime.__version__},
             precision="float32",
             layout="NCHW",
             algorithm=self._convolution_algorithm(),
             threads=self._session.get_session_options().intra_op_num_threads,
-            notes=tuple(notes),
+            notes=self._algorithm_notes(),
         )
 
     def _convolution_algorithm(self) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import Backend, Configuration, Description, image_array
-from adapters.fused_nodes import fused_nodes
-from adapters.operator_profile import OperatorProfile, merged
+from adapters.base import Backend, Configuration, Description, counted, image_array
+from adapters.fused_nodes import fused
+from adapters.operator_profile import OperatorProfile
 from columnar_nn import onnx_io
 from columnar_nn.errors import MissingPackageError, UnsupportedOperatorError
 from columnar_nn.graph import Node
@@ -92,19 +91,16 @@ class OpenVinoBackend(Backend):
     def stop_profiling(self) -> tuple[OperatorProfile, ...]:
         calls = self._num_runs - 1
         profiles = [
-            (self._nodes.get(name, ""), kind, max(seconds - self._warm_up[name, kind], 0.0))
+            OperatorProfile(
+                self._nodes.get(name, ()),
+                kind,
+                max(seconds - self._warm_up[name, kind], 0.0),
+                calls,
+            )
             for (name, kind), seconds in self._counters().items()
         ]
         self._request = self._unprofiled
-        ran: dict[str, list[str]] = {}
-        for node, kind, _ in profiles:
-            if node:
-                ran.setdefault(node, []).append(kind)
-        nodes = fused_nodes(self.graph, ran)
-        return merged(
-            OperatorProfile(nodes.get(node, ()), kind, seconds, calls)
-            for node, kind, seconds in profiles
-        )
+        return fused(self.graph, profiles)
 
     def _counters(self) -> dict[tuple[str, str], float]:
         """Seconds of all runs so far, by an operator's name and kind; it tells their mean.
@@ -118,15 +114,15 @@ class OpenVinoBackend(Backend):
             if info.status == info.Status.EXECUTED or self._nodes.get(info.node_name)
         }
 
-    def _node_of(self, facts: Mapping[str, str]) -> str:
+    def _node_of(self, facts: Mapping[str, str]) -> tuple[str, ...]:
         """The first node that an operator computes, known by its name or that of its output."""
         names = {node.name for node in self.graph.nodes}
         for name in facts["originalLayersNames"].split(","):
             if name in names:
-                return name
+                return (name,)
             if (producer := self.graph.producer(name)) is not None:
-                return producer.name
-        return ""
+                return (producer.name,)
+        return ()
 
     def describe(self) -> Description:
         import openvino
@@ -135,16 +131,13 @@ class OpenVinoBackend(Backend):
         convolutions = [facts for facts in operators if "Convolution" in facts["layerType"]]
         layouts = dict.fromkeys(facts["outputLayouts"] for facts in convolutions)
         precision = self._model.get_property("INFERENCE_PRECISION_HINT").to_string()
-        notes = []
-        if self.settings.algorithm != "auto":
-            notes.append(f"its library chooses the algorithm, not {self.settings.algorithm}")
         return Description(
             versions={"openvino": openvino.__version__.partition("-")[0]},
             precision=_PRECISIONS.get(precision, precision),
             layout=", ".join(_LAYOUTS.get(layout, layout) for layout in layouts) or "NCHW",
-            algorithm=_counted(facts["primitiveType"] for facts in convolutions),
+            algorithm=counted(facts["primitiveType"] for facts in convolutions),
             threads=self._model.get_property("INFERENCE_NUM_THREADS"),
-            notes=tuple(notes),
+            notes=self._algorithm_notes(),
         )
 
     def close(self) -> None:
@@ -171,8 +164,3 @@ def _operators(model: Any) -> dict[str, dict[str, str]]:
         }
         for operator in model.get_runtime_model().get_ordered_ops()
     }
-
-
-def _counted(kernels: Iterable[str]) -> str:
-    counts = Counter(kernels).items()
-    return ", ".join(f"{kernel} x{count}" for kernel, count in counts) or "no convolution"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import Backend, Configuration, Description, image_array
-from adapters.fused_nodes import fused_nodes
-from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError, merged
+from adapters.base import Backend, Configuration, Description, counted, image_array
+from adapters.fused_nodes import fused
+from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn.errors import MissingPackageError, UsageError
 
 
@@ -102,19 +101,17 @@ class TensorFlowBackend(Backend):
         found = list(kernels(file))
         self._profile_folder.cleanup()
         names = [node.name for node in self.graph.nodes]
-        ran: dict[str, list[str]] = {}
-        for kernel in found:
-            if kernel.node is not None:
-                ran.setdefault(names[kernel.node], []).append(kernel.operator)
-        nodes = fused_nodes(self.graph, ran)
-        return merged(
-            OperatorProfile(
-                () if kernel.node is None else nodes[names[kernel.node]],
-                kernel.operator,
-                kernel.seconds,
-                1,
-            )
-            for kernel in found
+        return fused(
+            self.graph,
+            (
+                OperatorProfile(
+                    () if kernel.node is None else (names[kernel.node],),
+                    kernel.operator,
+                    kernel.seconds,
+                    1,
+                )
+                for kernel in found
+            ),
         )
 
     def describe(self) -> Description:
@@ -122,19 +119,17 @@ class TensorFlowBackend(Backend):
         from tensorflow.python.util import _pywrap_util_port
 
         one_dnn = _pywrap_util_port.IsMklEnabled()
-        notes = [
+        one_dnn_note = (
             f"oneDNN is {'on' if one_dnn else 'off'}: TensorFlow's choice for this CPU, unless "
             "TF_ENABLE_ONEDNN_OPTS says otherwise"
-        ]
-        if self.settings.algorithm != "auto":
-            notes.append(f"its library chooses the algorithm, not {self.settings.algorithm}")
+        )
         return Description(
             versions={"tensorflow": tf.__version__},
             precision="float32",
             layout="NHWC",
             algorithm=self._convolution_algorithm(),
             threads=tf.config.threading.get_intra_op_parallelism_threads(),
-            notes=tuple(notes),
+            notes=(one_dnn_note, *self._algorithm_notes()),
         )
 
     def _convolution_algorithm(self) -> str:
@@ -150,7 +145,7 @@ class TensorFlowBackend(Backend):
             num_convolutions = sum(node.op_type == "Conv" for node in self.graph.nodes)
             # XLA makes a 1x1 convolution a product of matrices where that is cheaper.
             products = ["matrix product"] * (num_convolutions - len(called))
-            return _counted(f"XLA {call.strip()}" for call in [*called, *products])
+            return counted(f"XLA {call.strip()}" for call in [*called, *products])
         context.enable_run_metadata()
         try:  # of a function that is new: only those are reported
             fresh = tf.function(self._function.python_function, autograph=False)
@@ -164,13 +159,7 @@ class TensorFlowBackend(Backend):
             for partition in function.partition_graphs
         )
         # The same program may be reported more than once.
-        return _counted(next((kernels for kernels in programs if kernels), []))
-
-
-def _counted(names: Iterable[str]) -> str:
-    """The names with how often each occurs, e.g. "_FusedConv2D x7"."""
-    counts = Counter(names)
-    return ", ".join(f"{name} x{count}" for name, count in counts.items()) or "no convolution"
+        return counted(next((kernels for kernels in programs if kernels), []))
 
 
 def _set_threads(threads: int) -> None:

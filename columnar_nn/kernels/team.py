@@ -151,10 +151,11 @@ class TeamProgram:
             memories = self._alone[order] = _Memories(
                 [self._program.allocate(order, most) for _ in range(self.team.size)]
             )
+            if order == "image":
+                memories.tables[8] = address(self._claims)
             self._tables.clear()
         if order == "image":
             self._claims[0] = 0
-            memories.tables[8] = address(self._claims)
             self._program.set_run(memories.tables, addresses, 0, rows)
         else:
             ends = np.arange(members + 1) * rows // members

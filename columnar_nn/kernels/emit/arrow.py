@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
-from columnar_nn.kernels.emit.emitter import WORD, Emitter, Value
+from columnar_nn.kernels.emit.emitter import Emitter, Value
 from columnar_nn.kernels.emit.tables import BUFFERS, CHILDREN, NULL_COUNT, OFFSET, RELEASE
 
 
@@ -26,5 +24,4 @@ def find_tensors(e: Emitter, batch: Value, columns: Value, count: Value, found: 
         for array in (lists, numbers):
             nulls.value = nulls.value | e.load_word(array, NULL_COUNT)
     e.store(found, nulls.value, 8)
-    release = ir.FunctionType(ir.VoidType(), [WORD]).as_pointer()
-    e.builder.call(e.builder.inttoptr(e.load_word(batch, RELEASE).ir, release), [batch.ir])
+    e.call_at(e.load_word(batch, RELEASE), batch)

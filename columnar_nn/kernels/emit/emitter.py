@@ -208,6 +208,15 @@ class Emitter:
         """The first `count` int64 of an array."""
         return [self.load_word(address, index) for index in range(count)]
 
+    def add_atomically(self, address: Value) -> Value:
+        """Adds 1 to an int64 that threads share, and orders memory; what it was before."""
+        place = self._pointer(address, WORD)
+        return self.of(self.builder.atomic_rmw("add", place, WORD(1), "seq_cst"))
+
+    def load_shared(self, address: Value) -> Value:
+        """An int64 that other threads write; what they wrote before it is seen after."""
+        return self.of(self.builder.load_atomic(self._pointer(address, WORD), "acquire", 8))
+
     def copy(self, target: Value, source: Value, num_bytes: Value) -> None:
         """memcpy."""
         self._memory("llvm.memcpy.p0.p0.i64", self._pointer(source, BYTE), target, num_bytes)
@@ -304,6 +313,11 @@ class Emitter:
             self.call("llvm.x86.sse2.pause", ir.VoidType())
         elif host.is_arm():
             self.call("llvm.aarch64.hint", ir.VoidType(), INT32(1))
+
+    def call_at(self, address: Value, *arguments: Value) -> None:
+        """Calls the function of int64 values that lies at an address; it returns nothing."""
+        kind = ir.FunctionType(ir.VoidType(), [WORD] * len(arguments))
+        self.builder.call(self._pointer(address, kind), [argument.ir for argument in arguments])
 
     def call_kernel(self, kernel: Kernel, *arguments: Value) -> None:
         """Calls another kernel, which must be among the `calls` of the one that is emitted."""

@@ -11,7 +11,6 @@ from llvmlite import ir
 
 from columnar_nn.kernels.emit.emitter import INT32, WORD, Emitter, Value, Variable
 from columnar_nn.kernels.emit.tables import HEADER_WORDS, STEP_WORDS
-from columnar_nn.kernels.jit import NUM_ARGUMENTS
 
 SPINS = 100
 """Looks at the shared counter before a waiting thread offers its core to others."""
@@ -33,26 +32,24 @@ def spin(e: Emitter, spins: Variable) -> None:
             e.call("sched_yield", INT32)
 
 
-def await_counter(e: Emitter, counter: ir.Value, awaited: Value) -> None:
+def await_counter(e: Emitter, counter: Value, awaited: Value) -> None:
     """Spins until a counter that other threads add to has reached a number; orders memory."""
     spins = e.variable(e.word(0))
-    with e.loop_while(lambda: e.of(e.builder.load_atomic(counter, "acquire", 8)) < awaited):
+    with e.loop_while(lambda: e.load_shared(counter) < awaited):
         spin(e, spins)
 
 
 def _wait_for_others(e: Emitter, counter: Value, parts: Value) -> None:
     """Returns once all parts have come here as often as this one."""
-    place = e.builder.inttoptr(counter.ir, WORD.as_pointer())
-    arrived = e.of(e.builder.atomic_rmw("add", place, WORD(1), "seq_cst")) + 1
-    await_counter(e, place, (arrived + parts - 1) // parts * parts)
+    arrived = e.add_atomically(counter) + 1
+    await_counter(e, counter, (arrived + parts - 1) // parts * parts)
 
 
 def _claim(e: Emitter, claims: Value, following: Value) -> Value:
     """The first index that no thread has claimed; the following one if this thread runs all."""
     row = e.variable(following)
     with e.when(claims.differs(0)):
-        place = e.builder.inttoptr(claims.ir, WORD.as_pointer())
-        row.value = e.of(e.builder.atomic_rmw("add", place, WORD(1), "seq_cst"))
+        row.value = e.add_atomically(claims)
     return row.value
 
 
@@ -89,11 +86,7 @@ def run(e: Emitter, table: Value) -> None:
         words = e.load_words(table + step * (8 * STEP_WORDS) + 8 * HEADER_WORDS, STEP_WORDS)
         kernel, parameters = words[:2]
         images = [words[slot] + row * words[slot + 1] for slot in (2, 4, 6)]
-        kind = ir.FunctionType(ir.VoidType(), [WORD] * NUM_ARGUMENTS)
-        arguments = (parameters, *images, scratch, part, parts)
-        e.builder.call(
-            e.builder.inttoptr(kernel.ir, kind.as_pointer()), [value.ir for value in arguments]
-        )
+        e.call_at(kernel, parameters, *images, scratch, part, parts)
         with e.when(counter.differs(0)):
             _wait_for_others(e, counter, parts)
         with e.when(times.differs(0) & (stepwise.equals(0) | (j + 1).equals(inner))):
