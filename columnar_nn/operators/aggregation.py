@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from columnar_nn.kernels import Team
 from columnar_nn.operators.base import Operator
 from columnar_nn.plan import Aggregate, AggregationNode
 from columnar_nn.projection import Projection
@@ -36,11 +37,17 @@ class HashAggregation(Operator):
 
     operator_type = "Aggregation"
 
-    def __init__(self, node: AggregationNode, arguments: Projection | None) -> None:
-        """`arguments` computes the keys and the aggregates' arguments; None in step FINAL."""
+    def __init__(
+        self, node: AggregationNode, arguments: Projection | None, team: Team | None = None
+    ) -> None:
+        """`arguments` computes the keys and the aggregates' arguments; None in step FINAL.
+
+        A `team` shares its kernels' work.
+        """
         super().__init__(node.id)
         self._node = node
         self._arguments = arguments
+        self._team = team
         self._collected: list[pa.RecordBatch] = []
         self._num_rows = 0
         self._states: pa.Table | None = None
@@ -53,7 +60,9 @@ class HashAggregation(Operator):
 
     def add_input(self, batch: pa.RecordBatch) -> None:
         """Keeps keys and arguments, and reduces them when there are many."""
-        kept = batch if self._arguments is None else self._arguments.evaluate(batch)
+        kept = batch
+        if self._arguments is not None:
+            kept = self._arguments.evaluate(batch, team=self._team)
         self._collected.append(kept)
         self._num_rows += kept.num_rows
         self._memory_bytes += kept.nbytes

@@ -77,16 +77,17 @@ class Project(BatchByBatch):
 
 
 class Filter(BatchByBatch):
-    """Rows of each batch for which the condition is true."""
+    """Rows of each batch for which the condition is true; a `team` shares its kernels' work."""
 
-    def __init__(self, plan_node_id: str, condition: Projection) -> None:
+    def __init__(self, plan_node_id: str, condition: Projection, team: Team | None = None) -> None:
         super().__init__(plan_node_id)
         self._condition = condition
+        self._team = team
         self._memory_bytes = 0
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         """The rows that pass; None if none does."""
-        keep = self._condition.evaluate(batch).column(0)
+        keep = self._condition.evaluate(batch, team=self._team).column(0)
         passed = keep.true_count
         if passed == batch.num_rows:
             return batch

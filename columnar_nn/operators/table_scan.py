@@ -17,6 +17,9 @@ MORSEL_ROWS = 256
 MIN_MORSEL_ROWS = 4
 """Rows below which handing a morsel to another thread costs more than it gains."""
 
+UNKNOWN_BATCHES = 8
+"""How many batches a stream is taken for that does not tell how many it has."""
+
 
 def morsel_rows(left: int, rows: int, rows_after: int, num_drivers: int) -> int:
     """Rows of the next morsel of a batch of `rows`, of which `left` are left.
@@ -116,14 +119,14 @@ class SharedSource:
         """Batches behind the present one, if the stream tells; else as many as there have been."""
         return operator.length_hint(self._batches, self._num_fetched - 1)
 
-    def only_rows(self) -> int | None:
-        """Rows of the first batch, if it is known to be the only one; to be called first."""
-        if operator.length_hint(self._batches, 2) > 1:
-            return None
-        self._fetch()
-        if not self._ends_here():
-            return None
-        return 0 if self._batch is None else self._batch.num_rows
+    def expected_rows(self) -> int:
+        """Rows of the stream if all batches are as large as the first; to be called first."""
+        while self._batch is None and not self._exhausted:
+            self._fetch()
+        if self._batch is None:
+            return 0
+        rows: int = self._batch.num_rows
+        return rows * (1 + operator.length_hint(self._batches, UNKNOWN_BATCHES - 1))
 
     def _ends_here(self) -> bool:
         return self._exhausted or operator.length_hint(self._batches, 1) == 0

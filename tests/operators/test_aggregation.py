@@ -56,7 +56,6 @@ def in_some_order(rows: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("keys", [[], ["label"], ["label", "name"]], ids=str)
-@pytest.mark.parametrize("threads", [1, 2])
 @quick
 @given(batches=tables())
 def test_groups(threads: int, keys: list[str], batches: tuple[pa.RecordBatch, ...]) -> None:

@@ -37,7 +37,6 @@ def batches(dtype: str = "uint8") -> list[pa.RecordBatch]:
     return floats
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("configuration", ColumnarBackend.configurations)
 def test_a_batch_of_outputs_for_each_batch_of_images(configuration: str, threads: int) -> None:
     engine = backend(configuration, threads)

@@ -1,14 +1,12 @@
 """Limit against slices of a list."""
 
 import pyarrow as pa
-import pytest
 from generated import quick
 from hypothesis import given
 from hypothesis import strategies as st
 from operators.tables import rows_of, run, scan, tables
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @quick
 @given(batches=tables(), count=st.integers(1, 45), offset=st.integers(0, 45))
 def test_gives_the_rows_of_the_slice(

@@ -86,7 +86,6 @@ def test_winograd_leaves_them_to_direct_convolution() -> None:
     np.testing.assert_array_equal(result("Conv", "winograd"), result("Conv", "direct"))
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 def test_a_network_of_winograd_layers(threads: int) -> None:
     graph = plain9(seed=3)
     images = normal(4, 3, 3, 32, 32)

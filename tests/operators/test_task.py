@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from generated import normal
 from operators.networks import column, images, residual_network
 
+from columnar_nn import tensor_column
 from columnar_nn.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
-from columnar_nn.expressions import argmax
+from columnar_nn.expressions import argmax, softmax
+from columnar_nn.kernels import Team
 from columnar_nn.network_expressions import network
 from columnar_nn.operators.aggregation import HashAggregation
 from columnar_nn.operators.local_exchange import OrderedExchange
 from columnar_nn.operators.table_scan import (
     MORSEL_ROWS,
+    UNKNOWN_BATCHES,
     ColumnSelection,
     SharedSource,
     morsel_rows,
 )
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.plan_text import to_text
-from columnar_nn.task import SMALL_BATCH_ROWS, Executable, prepare
+from columnar_nn.task import SHORT_STREAM_ROWS, Executable, prepare
 
 SIZES = (1, 700, 2, 32, 5, 300, 64)
 
@@ -40,8 +45,9 @@ def network_plan(source: Iterator[pa.RecordBatch] | None = None) -> PlanBuilder:
     return PlanBuilder().table_scan(scan).project({"id": "id", "y": network(residual_network())})
 
 
+@pytest.mark.usefixtures("drivers")
 @pytest.mark.parametrize("fusion", ["none", "pipeline"])
-def test_threads_agree_and_keep_the_order(fusion: str) -> None:
+def test_drivers_agree_and_keep_the_order(fusion: str) -> None:
     one = prepare(network_plan().plan(), 1, fusion).run().to_table()
     three = prepare(network_plan().plan(), 3, fusion).run().to_table()
     assert one.column("id").to_pylist() == [i for rows in SIZES for i in range(rows)]
@@ -56,7 +62,6 @@ def test_an_executable_runs_any_number_of_times_over_other_batches() -> None:
             assert table.num_rows == sum(sizes)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 def test_the_whole_query(threads: int) -> None:
     batch = images(500)
     logits = network(residual_network())
@@ -106,6 +111,7 @@ def test_a_plan_may_gather_by_itself() -> None:
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.usefixtures("drivers")
 def test_a_driver_far_ahead_waits_for_the_others_not_for_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -134,7 +140,6 @@ def failing(after: int) -> Iterator[pa.RecordBatch]:
     raise BrokenSourceError
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("after", [0, 1, 30])
 def test_an_error_ends_the_task_and_is_raised_once(threads: int, after: int) -> None:
     executable = prepare(network_plan(failing(after)).plan(), threads)
@@ -145,7 +150,6 @@ def test_an_error_ends_the_task_and_is_raised_once(threads: int, after: int) -> 
     assert executable.run({"0": stream((3,))}).to_table().num_rows == 3
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 def test_stopping_early_stops_the_drivers(threads: int) -> None:
     taken = 0
 
@@ -163,7 +167,6 @@ def test_stopping_early_stops_the_drivers(threads: int) -> None:
     assert executable.run({"0": stream((3,))}).to_table().num_rows == 3
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 def test_a_limit_stops_an_endless_source(threads: int) -> None:
     def endless() -> Iterator[pa.RecordBatch]:
         while True:
@@ -173,7 +176,6 @@ def test_a_limit_stops_an_endless_source(threads: int) -> None:
     assert prepare(plan, threads).run().to_table().num_rows == 100
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 def test_drivers_do_not_run_far_ahead_of_a_slow_consumer(threads: int) -> None:
     given = 0
 
@@ -189,6 +191,7 @@ def test_drivers_do_not_run_far_ahead_of_a_slow_consumer(threads: int) -> None:
     assert given == 200
 
 
+@pytest.mark.usefixtures("drivers")
 def test_memory_does_not_depend_on_the_number_of_images() -> None:
     peaks = []
     for count in (4, 40):
@@ -198,20 +201,58 @@ def test_memory_does_not_depend_on_the_number_of_images() -> None:
     assert peaks[1] < 3 * peaks[0]
 
 
-def pipelines_of(executable: Executable, sizes: tuple[int, ...], profile: bool = False) -> int:
-    """How many pipelines a task over batches of these sizes was cut into."""
-    task = executable.run({"0": [images(rows) for rows in sizes]}, profile)
-    assert task.to_table().num_rows == sum(sizes)
+def pipelines_of(
+    executable: Executable, batches: Iterable[pa.RecordBatch], profile: bool = False
+) -> int:
+    """How many pipelines a task over these batches is cut into."""
+    task = executable.run({"0": batches}, profile)
+    task.to_table()
     return len({operator.pipeline_id for operator in task.stats().operators})
 
 
-def test_only_a_single_small_batch_is_left_to_one_driver() -> None:
+def test_short_streams_are_left_to_one_driver() -> None:
     with prepare(network_plan().plan(), 2) as executable:
-        most = 2 * SMALL_BATCH_ROWS
-        assert [pipelines_of(executable, (rows,)) for rows in (0, 1, most)] == [1, 1, 1]
-        assert pipelines_of(executable, (most + 1,)) == 2
-        assert pipelines_of(executable, (1, 1)) == 2
-        assert pipelines_of(executable, (1,), profile=True) == 2
+        half = SHORT_STREAM_ROWS
+        for sizes in ((), (0,), (1,), (2 * half,), (half, half), (0, half, half)):
+            assert pipelines_of(executable, list(stream(sizes))) == 1
+        for sizes in ((2 * half + 1,), (half, half, half)):
+            assert pipelines_of(executable, list(stream(sizes))) == 2
+        assert pipelines_of(executable, [images(1)], profile=True) == 2
+
+
+def test_a_stream_of_unknown_length_is_long_if_its_first_batch_is_large() -> None:
+    with prepare(network_plan().plan(), 2) as executable:
+        small = 2 * SHORT_STREAM_ROWS // UNKNOWN_BATCHES
+        assert pipelines_of(executable, stream((small, 1, 1))) == 1
+        assert pipelines_of(executable, stream((small + 1,))) == 2
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_threads_of_one_driver_share_kernels_in_every_operator(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    run = Team.run
+
+    def counted(team: Team, *arguments: Any) -> None:
+        runs.append(team.size)
+        run(team, *arguments)
+
+    monkeypatch.setattr(Team, "run", counted)
+    batches = [
+        pa.record_batch({"x": tensor_column.from_numpy(normal(rows, rows, 10))})
+        for rows in (5, 40, 3)
+    ]
+    for plan in (
+        PlanBuilder().values(batches).project({"y": softmax("x")}).plan(),
+        PlanBuilder().values(batches).filter("argmax(x) < 5").plan(),
+        PlanBuilder().values(batches).aggregate([], ["max(argmax(x)) AS most"]).plan(),
+    ):
+        one, several = prepare(plan, 1), prepare(plan, threads)
+        expected = one.run().to_table()
+        runs.clear()
+        assert several.run().to_table().equals(expected)
+        assert runs == [threads] * len(batches)
 
 
 @pytest.mark.parametrize("fusion", ["none", "pipeline"])
