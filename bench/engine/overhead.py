@@ -1,4 +1,7 @@
-"""What the executor adds to its kernels: plan, drivers, Python and Arrow, for each batch."""
+"""What the executor adds to its kernels: plan, drivers, Python and Arrow, for each batch.
+
+Of a run of one batch, which bears the making of operators and drivers, and of one of many.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.engine.setup import Setup
+from bench.engine.setup import PROFILED_IMAGES, Setup
 from bench.engine.worker import engine_worker
 
 CONFIGURATION = "pipeline/auto"
-BATCHES = (1, 32, 128)
+RUNS = ((1, 1), (1, PROFILED_IMAGES), (32, 1), (32, PROFILED_IMAGES // 32), (PROFILED_IMAGES, 1))
+"""Images in a batch, and batches in a run."""
 
 
 @dataclass(frozen=True)
 class Overhead:
-    """Medians in seconds, one thread, of one batch of `images`.
+    """Medians in seconds a batch, one thread, of runs of `batches` batches of `images`.
 
     `end_to_end` is of runs without kernel clocks. `kernels` and `outside` are of runs with them:
     time in kernels, and the rest of that same run.
     """
 
     images: int
+    batches: int
     runs: int
     end_to_end: float
     kernels: float
@@ -35,10 +40,10 @@ class Overhead:
 
 @dataclass(frozen=True)
 class OverheadResult:
-    """One entry for each size of a batch."""
+    """One entry for each kind of run."""
 
     configuration: str
-    batches: tuple[Overhead, ...]
+    runs: tuple[Overhead, ...]
 
 
 def measure(setup: Setup) -> OverheadResult:
@@ -46,12 +51,12 @@ def measure(setup: Setup) -> OverheadResult:
     found = []
     with engine_worker(setup) as worker:
         worker.start(setup, CONFIGURATION)
-        for index, images in enumerate(BATCHES):
-            setup.progress(index, len(BATCHES), f"batches of {images}")
+        for index, (images, batches) in enumerate(RUNS):
+            setup.progress(index, len(RUNS), f"{batches} batch(es) of {images}")
             reply = worker.ask(
                 "profile",
                 images=str(setup.data.images),
-                samples=images,
+                samples=images * batches,
                 batch_size=images,
                 min_seconds=setup.limits.min_time,
             )
@@ -60,10 +65,11 @@ def measure(setup: Setup) -> OverheadResult:
             found.append(
                 Overhead(
                     images=images,
+                    batches=batches,
                     runs=len(kernels),
-                    end_to_end=float(np.median(reply["plain"])),
-                    kernels=float(np.median(kernels)),
-                    outside=float(np.median(outside)),
+                    end_to_end=float(np.median(reply["plain"])) / batches,
+                    kernels=float(np.median(kernels)) / batches,
+                    outside=float(np.median(outside)) / batches,
                 )
             )
     return OverheadResult(CONFIGURATION, tuple(found))

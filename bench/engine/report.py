@@ -182,15 +182,24 @@ def _show_ablation(part: Ablation, console: Console) -> None:
 
 def _show_overhead(part: OverheadResult, console: Console) -> None:
     show_title(console, f"Executor overhead of {part.configuration}, medians in us a batch")
-    made = table("images in a batch", "end to end", "kernels", "outside them", "share", "runs")
-    for batch in part.batches:
+    made = table(
+        "images in a batch",
+        "batches in a run",
+        "end to end",
+        "kernels",
+        "outside them",
+        "share",
+        "runs",
+    )
+    for run in part.runs:
         made.add_row(
-            str(batch.images),
-            f"{batch.end_to_end * 1e6:,.1f}",
-            f"{batch.kernels * 1e6:,.1f}",
-            f"{batch.outside * 1e6:,.1f}",
-            f"{batch.share:.2%}",
-            str(batch.runs),
+            str(run.images),
+            str(run.batches),
+            f"{run.end_to_end * 1e6:,.1f}",
+            f"{run.kernels * 1e6:,.1f}",
+            f"{run.outside * 1e6:,.1f}",
+            f"{run.share:.2%}",
+            str(run.runs),
         )
     print_table(console, made)
     show_note(
@@ -304,7 +313,9 @@ def _show_times(result: Result, console: Console) -> None:
 def _show_reasons(result: Result, console: Console) -> None:
     """Once for each backend why it did not pass, or was not run."""
     if any(cell.predicted_s is not None for cell in result.benchmarks):
-        show_note(console, "not run: a single run would take longer than --budget allows")
+        budget = result.context["settings"]["budget_s"]
+        limit = f"longer than {budget:g} s; --budget allows more"
+        show_note(console, f"not run: a single run would take {limit}")
     troubled = [cell for cell in result.benchmarks if cell.reason and cell.predicted_s is None]
     for label, status, reason in dict.fromkeys((c.label, c.status, c.reason) for c in troubled):
         show_note(console, f"{escape(label)}: {status.lower()}: {escape(reason)}")

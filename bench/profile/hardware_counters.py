@@ -45,7 +45,7 @@ def counting(
     """Counts events of this process's user code, in all its threads, while the block runs.
 
     Yields what gives the counts so far by name; a counter that had to share the hardware is
-    scaled to the whole time. Raises CountersUnavailableError.
+    scaled to the whole time. Both raise CountersUnavailableError.
     """
     files: dict[str, list[int]] = {name: [] for name in events}
     try:
@@ -84,4 +84,8 @@ def _open(name: str, kind: int, configuration: int, thread: int) -> int:
 
 def _read(file: int) -> float:
     value, enabled, running = struct.unpack("=QQQ", os.read(file, 24))
-    return float(value * enabled / running) if running else 0.0
+    if running:
+        return float(value * enabled / running)
+    if enabled:
+        raise CountersUnavailableError("others use the processor's counters all the time")
+    return 0.0  # of a thread that has not run

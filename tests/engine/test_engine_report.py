@@ -45,7 +45,7 @@ def cell(
 def result_of(*cells: Benchmark) -> Result:
     records = dict.fromkeys((c.backend, c.configuration) for c in cells)
     return Result(
-        context={},
+        context={"settings": {"budget_s": 20.0}},
         backends=tuple(BackendRecord(*record, threads=1, status=PASSED) for record in records),
         benchmarks=cells,
     )
@@ -97,7 +97,7 @@ def test_what_did_not_run_or_pass_has_no_ratio_or_a_mark() -> None:
     ]
     assert any(line.startswith("pytorch:eager") and line.endswith("±2%!") for line in lines)
     assert "pytorch:eager: failed: 3 outside" in lines
-    assert "not run: a single run would take longer than --budget allows" in lines
+    assert "not run: a single run would take longer than 20 s; --budget allows more" in lines
     assert not any("60 s" in line for line in lines)
 
 
@@ -139,6 +139,6 @@ def test_layers_show_work_over_time() -> None:
 
 
 def test_overhead_is_a_share_of_its_own_run() -> None:
-    batch = Overhead(32, runs=9, end_to_end=0.0125, kernels=0.0097, outside=0.0003)
-    lines = printed("overhead", OverheadResult("pipeline/auto", (batch,)))
-    assert row(lines, "32") == ["12,500.0", "9,700.0", "300.0", "3.00%", "9"]
+    run = Overhead(32, 4, runs=9, end_to_end=0.0125, kernels=0.0097, outside=0.0003)
+    lines = printed("overhead", OverheadResult("pipeline/auto", (run,)))
+    assert row(lines, "32", "4") == ["12,500.0", "9,700.0", "300.0", "3.00%", "9"]

@@ -105,10 +105,10 @@ def test_ablation(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_overhead(setup: Setup) -> None:
     part = overhead.measure(setup)
-    assert [batch.images for batch in part.batches] == list(overhead.BATCHES)
-    for batch in part.batches:
-        assert min(batch.kernels, batch.outside, batch.end_to_end) > 0
-        assert 0 < batch.share < 1
+    assert [(kind.images, kind.batches) for kind in part.runs] == list(overhead.RUNS)
+    for kind in part.runs:
+        assert min(kind.kernels, kind.outside, kind.end_to_end) > 0
+        assert 0 < kind.share < 1
     text_of("overhead", part)
 
 
@@ -190,7 +190,7 @@ def test_a_part_that_fails_is_reported_and_the_next_one_runs(
     document = json.loads((tmp_path / "result.json").read_text())
     assert document["schema_version"] == run_module.SCHEMA_VERSION
     assert document["failures"] == {"layers": "CRASHED: killed by SIGILL"}
-    assert document["parts"]["overhead"]["batches"][0]["images"] == 1
+    assert document["parts"]["overhead"]["runs"][0]["images"] == 1
 
 
 def test_an_interrupted_run_keeps_the_parts_it_has(

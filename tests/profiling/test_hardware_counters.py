@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+import struct
 import sys
 
 import numpy as np
 import pytest
 
+from bench.profile import hardware_counters
 from bench.profile.hardware_counters import HARDWARE, CountersUnavailableError, counting
 
 PERF_TYPE_SOFTWARE, PAGE_FAULTS = 1, 2
@@ -18,7 +22,8 @@ def test_page_faults_of_touched_memory_are_counted() -> None:
     try:
         with counting({"page_faults": (PERF_TYPE_SOFTWARE, PAGE_FAULTS)}) as read:
             before = read()["page_faults"]
-            np.ones(64 << 20, np.uint8)
+            with mmap.mmap(-1, 64 << 20) as fresh:  # what malloc gives may have been touched
+                fresh[::PAGE_BYTES] = bytes(len(fresh) // PAGE_BYTES)
             after = read()["page_faults"]
     except CountersUnavailableError as error:
         pytest.skip(str(error))
@@ -41,3 +46,28 @@ def test_hardware_counts() -> None:
         pytest.skip(str(error))
     assert set(counts) == set(HARDWARE)
     assert counts["instructions"] > 1000
+
+
+def read_with(monkeypatch: pytest.MonkeyPatch, value: int, enabled: int, running: int) -> float:
+    """What is read of counters that the kernel describes by these numbers, on one thread."""
+
+    def opened(*_: object) -> int:
+        reader, writer = os.pipe()
+        os.write(writer, struct.pack("=QQQ", value, enabled, running))
+        os.close(writer)
+        return reader
+
+    monkeypatch.setattr(hardware_counters, "_open", opened)
+    monkeypatch.setattr(os, "listdir", lambda _: ["1"])
+    with counting({"cycles": (0, 0)}) as read:
+        return read()["cycles"]
+
+
+def test_a_counter_that_shared_the_hardware_is_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_with(monkeypatch, 10, enabled=400, running=100) == 40
+    assert read_with(monkeypatch, 0, enabled=0, running=0) == 0
+
+
+def test_a_counter_that_never_had_its_turn_is_not_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CountersUnavailableError, match="others use"):
+        read_with(monkeypatch, 0, enabled=400, running=0)
