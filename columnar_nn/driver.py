@@ -131,7 +131,7 @@ class Driver:
         timing.count += 1
         timing.wall_nanos += end - wall
         timing.cpu_nanos += cpu
-        stats.peak_memory_bytes = max(stats.peak_memory_bytes, operator.memory_bytes())
+        stats.peak_memory_bytes = max(stats.peak_memory_bytes, operator.memory_bytes)
         if self._trace is not None:
             self._trace.operator_call(threading.get_ident(), operator, method, wall, end, result)
         return result

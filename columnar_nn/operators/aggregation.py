@@ -51,7 +51,6 @@ class HashAggregation(Operator):
         self._collected: list[pa.RecordBatch] = []
         self._num_rows = 0
         self._states: pa.Table | None = None
-        self._memory_bytes = 0
         self._finished = False
 
     def needs_input(self) -> bool:
@@ -65,7 +64,7 @@ class HashAggregation(Operator):
             kept = self._arguments.evaluate(batch, team=self._team)
         self._collected.append(kept)
         self._num_rows += kept.num_rows
-        self._memory_bytes += kept.nbytes
+        self.memory_bytes += kept.nbytes
         if self._num_rows >= REDUCE_ROWS:
             self._reduce()
 
@@ -92,10 +91,6 @@ class HashAggregation(Operator):
         """Once the groups have been given out."""
         return self._finished
 
-    def memory_bytes(self) -> int:
-        """Collected input and the groups' states."""
-        return self._memory_bytes
-
     def _reduce(self) -> None:
         """Folds what was collected into the states."""
         keys = list(self._node.grouping_keys)
@@ -107,7 +102,7 @@ class HashAggregation(Operator):
             self._states = _grouped(merged, keys, self._merging()) if len(parts) > 1 else merged
         self._collected.clear()
         self._num_rows = 0
-        self._memory_bytes = self._states.nbytes if self._states is not None else 0
+        self.memory_bytes = self._states.nbytes if self._states is not None else 0
 
     def _states_of_collected(self, keys: list[str]) -> pa.Table:
         if self._arguments is None:

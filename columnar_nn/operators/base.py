@@ -19,6 +19,8 @@ class Operator(ABC):
 
     def __init__(self, plan_node_id: str) -> None:
         self.plan_node_id = plan_node_id
+        self.memory_bytes = 0
+        """Held now: buffered input, state and scratch memory."""
         self._no_more_input = False
 
     def is_blocked(self) -> bool:
@@ -55,10 +57,6 @@ class Operator(ABC):
     def is_finished(self) -> bool:
         """Whether no more output will ever come; may be True before `no_more_input`, and then
         everything upstream is stopped."""
-
-    def memory_bytes(self) -> int:
-        """Bytes held now: buffered input, state and scratch memory."""
-        return 0
 
     def close(self) -> None:  # noqa: B027 - most operators hold nothing to release
         """Called once when the driver ends, after an error too."""

@@ -67,13 +67,12 @@ class Project(BatchByBatch):
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The projected batch."""
         output = self._projection.evaluate(batch, self.step_nanoseconds, self._team)
-        self.num_rows += batch.num_rows
-        self._most_rows = max(self._most_rows, batch.num_rows)
+        rows = batch.num_rows
+        self.num_rows += rows
+        if rows > self._most_rows:
+            self._most_rows = rows
+            self.memory_bytes = self._projection.memory_bytes(rows)
         return output
-
-    def memory_bytes(self) -> int:
-        """Scratch memory of the kernels, and the largest output of theirs."""
-        return self._projection.memory_bytes(self._most_rows) if self._most_rows else 0
 
 
 class Filter(BatchByBatch):
@@ -83,7 +82,6 @@ class Filter(BatchByBatch):
         super().__init__(plan_node_id)
         self._condition = condition
         self._team = team
-        self._memory_bytes = 0
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         """The rows that pass; None if none does."""
@@ -92,9 +90,5 @@ class Filter(BatchByBatch):
         if passed == batch.num_rows:
             return batch
         output = batch.filter(keep)
-        self._memory_bytes = output.nbytes
+        self.memory_bytes = output.nbytes
         return output if passed else None
-
-    def memory_bytes(self) -> int:
-        """The last output, which is a copy."""
-        return self._memory_bytes

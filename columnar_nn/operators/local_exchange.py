@@ -170,6 +170,7 @@ class LocalExchange(SourceOperator):
 
     def get_output(self) -> pa.RecordBatch | None:
         """The next batch in order."""
+        self.memory_bytes = self.exchange.num_bytes()
         batch = self.exchange.take()
         if batch is not None:
             self.sequence += 1
@@ -178,10 +179,6 @@ class LocalExchange(SourceOperator):
     def is_finished(self) -> bool:
         """Once no more will come."""
         return self.exchange.is_finished()
-
-    def memory_bytes(self) -> int:
-        """Batches waiting in the exchange."""
-        return self.exchange.num_bytes()
 
     def close(self) -> None:
         """Stops the drivers that feed the exchange."""

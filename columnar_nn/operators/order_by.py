@@ -21,7 +21,6 @@ class OrderBy(Operator):
         super().__init__(plan_node_id)
         self._keys = tuple(keys)
         self._batches: list[pa.RecordBatch] = []
-        self._memory_bytes = 0
         self._finished = False
 
     def needs_input(self) -> bool:
@@ -31,7 +30,7 @@ class OrderBy(Operator):
     def add_input(self, batch: pa.RecordBatch) -> None:
         """Keeps the batch."""
         self._batches.append(batch)
-        self._memory_bytes += batch.nbytes
+        self.memory_bytes += batch.nbytes
 
     def get_output(self) -> pa.RecordBatch | None:
         """All rows in one batch, once no more input comes."""
@@ -65,7 +64,3 @@ class OrderBy(Operator):
     def is_finished(self) -> bool:
         """Once the sorted rows have been given out."""
         return self._finished
-
-    def memory_bytes(self) -> int:
-        """Everything collected."""
-        return self._memory_bytes
