@@ -18,9 +18,9 @@ from columnar_nn.plan import PlanNode, nodes
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.plan_text import details, row_type_text
 from columnar_nn.stats import PlanNodeStats, StepStats, TaskStats
-from columnar_nn.task import Executable, Task, prepare
+from columnar_nn.task import Executable, prepare
 
-PROFILING_ROUNDS = 3
+PROFILING_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,17 @@ def analyze(executable: Executable, images: int, trace: Path | None = None) -> A
     for _ in range(PROFILING_ROUNDS):
         task = executable.run()
         task.to_table()
-        plain.append(_cpu_nanos(task))
+        plain.append(task.stats().wall_nanos)
         task = executable.run(profile=True)
         task.to_table()
-        profiled.append((_cpu_nanos(task), task))
-    cpu, best = min(profiled, key=lambda entry: entry[0])
+        profiled.append((task.stats().wall_nanos, task))
+    nanos, best = min(profiled, key=lambda entry: entry[0])
     if trace is not None:
         best = executable.run(trace=True)
         best.to_table()
         assert best.trace is not None
         best.trace.write(trace)
-    return Analysis(best.stats(), measure(), cpu / min(plain) - 1, images)
-
-
-def _cpu_nanos(task: Task) -> int:
-    """CPU time of all operators: unlike wall time it does not count what others take."""
-    return sum(operator.cpu_nanos for operator in task.stats().operators)
+    return Analysis(best.stats(), measure(), nanos / min(plain) - 1, images)
 
 
 def least_nanos(step: StepStats, peak: MachinePeak) -> float:

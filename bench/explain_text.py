@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from bench.explain import Analysis, Rates, rates
+from bench.explain import PROFILING_ROUNDS, Analysis, Rates, rates
 from bench.profile.rows import row_name
 from columnar_nn.plan import nodes
 from columnar_nn.plan_text import to_text
@@ -47,7 +47,8 @@ def _totals(analysis: Analysis) -> Iterator[str]:
         f"whole run of {images_text(analysis.images)}: {nanos_text(stats.wall_nanos)}; over all "
         f"threads {nanos_text(analysis.operator_nanos)} in operators, {kernels} in kernels"
     )
-    yield f"profiling changed CPU time by {analysis.profiling_cost:+.1%}"
+    cost = f"{analysis.profiling_cost:+.1%}"
+    yield f"profiling changed the fastest of {PROFILING_ROUNDS} runs by {cost}"
     yield (
         f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s (multiply-adds), "
         f"{peak.gigabytes_per_second:.1f} GB/s (memory)"

@@ -39,12 +39,18 @@ class Driver:
         pipeline_id: int,
         operators: Sequence[Operator],
         row_bytes: Sequence[int],
+        track_cpu: bool = False,
         trace: Trace | None = None,
     ) -> None:
-        """`row_bytes` holds for each operator the size of a row of its output, 0 if it varies."""
+        """`row_bytes` holds for each operator the size of a row of its output, 0 if it varies.
+
+        CPU time is 0 unless it is tracked, as in Velox (operator_track_cpu_usage): to ask for it is
+        a system call.
+        """
         self._source = cast(SourceOperator, operators[0])
         self._operators = tuple(operators)
         self._row_bytes = row_bytes
+        self._track_cpu = track_cpu
         self._told = [False] * len(operators)
         self._trace = trace
         self._blocked_since = 0
@@ -122,9 +128,11 @@ class Driver:
         self.stats[index].blocked_nanos += time.perf_counter_ns() - self._blocked_since
 
     def _call(self, index: int, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+        wall = time.perf_counter_ns()
+        cpu = time.thread_time_ns() if self._track_cpu else 0
         result = function(*arguments)
-        cpu = time.thread_time_ns() - cpu
+        if self._track_cpu:
+            cpu = time.thread_time_ns() - cpu
         end = time.perf_counter_ns()
         stats, operator = self.stats[index], self._operators[index]
         timing: CpuWallTiming = getattr(stats, method)

@@ -31,7 +31,7 @@ def fixed_row_bytes(schema: pa.Schema) -> int:
 
 @dataclass(slots=True)
 class CpuWallTiming:
-    """Calls of a method, and nanoseconds of wall and CPU time in them."""
+    """Calls of a method, and nanoseconds in them: wall time and, if profiled, CPU time."""
 
     count: int = 0
     wall_nanos: int = 0
@@ -72,7 +72,7 @@ class OperatorStats:
 
     @property
     def cpu_nanos(self) -> int:
-        """CPU time in the operator, summed over drivers."""
+        """CPU time in the operator, summed over drivers; 0 unless the task was profiled."""
         return self.add_input.cpu_nanos + self.get_output.cpu_nanos + self.finish.cpu_nanos
 
     def count_input(self, num_rows: int, num_bytes: int) -> None:

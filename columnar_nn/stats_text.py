@@ -18,18 +18,22 @@ def plan_with_stats(plan: PlanNode, stats: TaskStats) -> str:
 
 
 def stats_line(stats: PlanNodeStats) -> str:
-    """What a node's operators did, in the words and the order of Velox."""
+    """What a node's operators did, in the words and the order of Velox.
+
+    CPU time is left out if it was not measured.
+    """
     timings = (stats.add_input, stats.get_output, stats.finish)
     breakdown = "/".join(nanos_text(timing.cpu_nanos) for timing in timings)
+    cpu_time = [f"Cpu time: {nanos_text(stats.cpu_nanos)}"] if stats.cpu_nanos else []
     parts = [
         f"Input: {_amount(stats.input_rows, stats.input_bytes, stats.input_batches)}",
         f"Output: {_amount(stats.output_rows, stats.output_bytes, stats.output_batches)}",
-        f"Cpu time: {nanos_text(stats.cpu_nanos)}",
+        *cpu_time,
         f"Wall time: {nanos_text(stats.wall_nanos)}",
         f"Blocked wall time: {nanos_text(stats.blocked_nanos)}",
         f"Peak memory: {bytes_text(stats.peak_memory_bytes)}",
         f"Threads: {stats.num_drivers}",
-        f"CPU breakdown: I/O/F ({breakdown})",
+        *([f"CPU breakdown: I/O/F ({breakdown})"] if cpu_time else []),
     ]
     return ", ".join(parts)
 

@@ -127,7 +127,8 @@ class Executable:
     ) -> Task:
         """A task that has not begun; `batches` replaces what scans read, by plan node id.
 
-        With `profile` kernels are timed, with `trace` every call of an operator is recorded too.
+        With `profile` kernels and the operators' CPU time are timed, with `trace` every call of an
+        operator is recorded too.
         """
         return Task(self, batches or {}, profile or trace, trace)
 
@@ -173,7 +174,7 @@ class Task:
 
     The drivers of pipeline 0 run on `threads` threads, one of which is the caller's, while it
     waits for output; the others run on the caller's. A task over a short stream is serial,
-    unless kernels are timed: one driver on the caller's thread runs all operators, and the
+    unless it is profiled: one driver on the caller's thread runs all operators, and the
     threads share the work inside the kernels. An error of any driver ends the task and is raised
     from the iterator, once. Stopping early, or `close`, stops the drivers.
     """
@@ -228,7 +229,7 @@ class Task:
     def _driver(self, parts: Parts, index: int) -> Driver:
         operators = self._operators(parts, index)
         row_bytes = [self._executable.row_bytes[o.plan_node_id] for o in operators]
-        return Driver(index, operators, row_bytes, self.trace)
+        return Driver(index, operators, row_bytes, self._profile, self.trace)
 
     def _operators(self, parts: Parts, index: int) -> list[Operator]:
         """New operators of part `index`, from its source to its end."""

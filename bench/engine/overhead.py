@@ -21,8 +21,8 @@ RUNS = ((1, 1), (1, PROFILED_IMAGES), (32, 1), (32, PROFILED_IMAGES // 32), (PRO
 class Overhead:
     """Medians in seconds a batch, one thread, of runs of `batches` batches of `images`.
 
-    `end_to_end` is of runs without kernel clocks. `kernels` and `outside` are of runs with them:
-    time in kernels, and the rest of that same run.
+    `end_to_end` is of plain runs. `kernels` and `outside` are of profiled ones: time in kernels,
+    and the rest of that same run, which asks for the operators' CPU time too.
     """
 
     images: int

@@ -77,7 +77,8 @@ def test_the_driver_is_the_timer(monkeypatch: pytest.MonkeyPatch) -> None:
             return self.cpu
 
     monkeypatch.setattr(driver_module, "time", Clock())
-    task = prepare(PlanBuilder().values([images(5)]).filter("label < 9").plan()).run()
+    plan = PlanBuilder().values([images(5)]).filter("label < 9").plan()
+    task = prepare(plan).run(profile=True)
     assert len(list(task)) == 1
     for operator in task.stats().operators:
         for timing in (operator.add_input, operator.get_output, operator.finish):
@@ -87,13 +88,16 @@ def test_the_driver_is_the_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (filtered.add_input.count, filtered.finish.count) == (1, 1)
 
 
-def test_kernels_are_timed_only_when_profiling() -> None:
+def test_kernels_and_cpu_are_timed_only_when_profiling() -> None:
     executable = prepare(query())
     for profile in (False, True):
         task = executable.run(profile=profile)
         task.to_table()
         steps = task.stats().steps
         assert all((step.nanoseconds > 0) == profile for step in steps)
+        for operator in task.stats().operators:
+            assert operator.wall_nanos > 0
+            assert (operator.cpu_nanos > 0) == profile
         assert {step.rows for step in steps} == {KEPT}
 
 
@@ -158,6 +162,12 @@ def test_text_in_velox_form() -> None:
         "CPU breakdown: I/O/F (0ns/5ns/0ns)",
         "  -- Values[0][2 rows in 1 vectors] -> id:BIGINT",
     ]
+    limit.get_output.cpu_nanos = 0  # not measured
+    text = plan_with_stats(plan, TaskStats((limit,), (), 0))
+    assert text.splitlines()[1] == (
+        "   Input: 2 rows (0B, 0 batches), Output: 3 rows (0B, 0 batches), Wall time: 10ns, "
+        "Blocked wall time: 2ns, Peak memory: 100B, Threads: 1"
+    )
 
 
 @pytest.mark.parametrize(
