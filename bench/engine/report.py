@@ -204,8 +204,8 @@ def _show_overhead(part: OverheadResult, console: Console) -> None:
     print_table(console, made)
     show_note(
         console,
-        "end to end: of plain runs. The others are of profiled runs, each its own rest, in which the "
-        "profile has a part.",
+        "end to end: of plain runs. The others are of profiled runs, each its own rest, of which "
+        "the\nprofile itself is a part.",
     )
 
 

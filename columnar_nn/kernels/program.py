@@ -12,7 +12,21 @@ from typing import Literal
 import numpy as np
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
-from columnar_nn.kernels.emit.tables import HEADER_WORDS, STEP_WORDS
+from columnar_nn.kernels.emit.tables import (
+    BY_STEP,
+    FIRST_INPUT,
+    HEADER_WORDS,
+    KERNEL,
+    OUTPUT,
+    PARAMETERS,
+    PARTS,
+    ROWS,
+    SCRATCH,
+    SECOND_INPUT,
+    STEP_WORDS,
+    STEPS,
+    TIMES,
+)
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, address, aligned
 from columnar_nn.kernels.placement import Buffer, Placement, place
@@ -146,7 +160,7 @@ class Program:
         """
         memory = self._memory(order, rows)
         self.set_run(memory.table, addresses, first, rows)
-        memory.table[7] = 0 if step_nanoseconds is None else address(step_nanoseconds)
+        memory.table[TIMES] = 0 if step_nanoseconds is None else address(step_nanoseconds)
         RUNNER.run(memory.address)
 
     def set_run(
@@ -156,7 +170,7 @@ class Program:
 
         Or several threads' tables, [words, threads], the same rows or each its own.
         """
-        table[1] = rows
+        table[ROWS] = rows
         for position, argument, row_bytes in self._outer_places:
             table[position] = addresses[argument] + first * row_bytes
 
@@ -188,15 +202,15 @@ class Program:
             arena = aligned(self.placement.num_bytes * images)
         scratch = aligned(self._kernel_scratch_bytes)
         table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
-        table[0] = len(self.steps)
-        table[2] = order == "step"
-        table[3] = address(scratch)
-        table[5] = 1
+        table[STEPS] = len(self.steps)
+        table[BY_STEP] = order == "step"
+        table[SCRATCH] = address(scratch)
+        table[PARTS] = 1
         outside = {*self.inputs, *self.outputs}
         for index, step in enumerate(self.steps):
             entry = HEADER_WORDS + STEP_WORDS * index
-            table[entry] = step.kernel.function.address
-            table[entry + 1] = address(step.kernel.parameters)
+            table[entry + KERNEL] = step.kernel.function.address
+            table[entry + PARAMETERS] = address(step.kernel.parameters)
             for position, number in _positions(index, step):
                 layout = self.layouts[number]
                 if number in outside:
@@ -211,8 +225,8 @@ class Program:
 def _positions(index: int, step: Step) -> list[tuple[int, int]]:
     """(position in the table, buffer number) of a step's inputs and output."""
     entry = HEADER_WORDS + STEP_WORDS * index
-    inputs = [(entry + 2 * slot, number) for slot, number in enumerate(step.inputs, start=1)]
-    return [*inputs, (entry + 6, step.output)]
+    inputs = zip((entry + FIRST_INPUT, entry + SECOND_INPUT), step.inputs, strict=False)
+    return [*inputs, (entry + OUTPUT, step.output)]
 
 
 def _image_stride(layout: Layout) -> int:

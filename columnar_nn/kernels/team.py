@@ -9,9 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from columnar_nn.kernels.emit.tables import (
+    CLAIMS,
     FIRST_TABLE,
+    MEETINGS,
     MEMBER_WORDS,
     MEMBERS,
+    PART,
+    PARTS,
     RUNNER,
     SECOND_TABLE,
     SEEN,
@@ -117,8 +121,9 @@ class TeamProgram:
         self._together = _Memories(
             [program.allocate("image", 1, arena) for _ in range(self._parts)]
         )
-        self._together.tables[4] = range(self._parts)
-        self._together.tables[5:7] = [[self._parts], [address(self._meetings)]]
+        self._together.tables[PART] = range(self._parts)
+        self._together.tables[PARTS] = self._parts
+        self._together.tables[MEETINGS] = address(self._meetings)
         self._alone: dict[Order, _Memories] = {}
         self._tables: dict[tuple[Order | None, bool], np.ndarray] = {}
 
@@ -152,7 +157,7 @@ class TeamProgram:
                 [self._program.allocate(order, most) for _ in range(self.team.size)]
             )
             if order == "image":
-                memories.tables[8] = address(self._claims)
+                memories.tables[CLAIMS] = address(self._claims)
             self._tables.clear()
         if order == "image":
             self._claims[0] = 0

@@ -10,7 +10,15 @@ from contextlib import contextmanager
 from llvmlite import ir
 
 from columnar_nn.kernels.emit.emitter import INT32, WORD, Emitter, Value, Variable
-from columnar_nn.kernels.emit.tables import HEADER_WORDS, STEP_WORDS
+from columnar_nn.kernels.emit.tables import (
+    FIRST_INPUT,
+    HEADER_WORDS,
+    KERNEL,
+    OUTPUT,
+    PARAMETERS,
+    SECOND_INPUT,
+    STEP_WORDS,
+)
 
 SPINS = 100
 """Looks at the shared counter before a waiting thread offers its core to others."""
@@ -84,9 +92,10 @@ def run(e: Emitter, table: Value) -> None:
         step = stepwise.select(i, j)
         row = stepwise.select(j, i)
         words = e.load_words(table + step * (8 * STEP_WORDS) + 8 * HEADER_WORDS, STEP_WORDS)
-        kernel, parameters = words[:2]
-        images = [words[slot] + row * words[slot + 1] for slot in (2, 4, 6)]
-        e.call_at(kernel, parameters, *images, scratch, part, parts)
+        images = [
+            words[slot] + row * words[slot + 1] for slot in (FIRST_INPUT, SECOND_INPUT, OUTPUT)
+        ]
+        e.call_at(words[KERNEL], words[PARAMETERS], *images, scratch, part, parts)
         with e.when(counter.differs(0)):
             _wait_for_others(e, counter, parts)
         with e.when(times.differs(0) & (stepwise.equals(0) | (j + 1).equals(inner))):

@@ -1,8 +1,10 @@
 """Where words lie in the int64 tables that Python fills and the runner and teams read."""
 
-HEADER_WORDS = 9
-STEP_WORDS = 8
-"""Words of a program's table before the first step, and of each step: see runner.run."""
+STEPS, ROWS, BY_STEP, SCRATCH, PART, PARTS, MEETINGS, TIMES, CLAIMS, HEADER_WORDS = range(10)
+"""Words of a program's table before the first step, and how many they are: see runner.run."""
+
+KERNEL, PARAMETERS, FIRST_INPUT, SECOND_INPUT, OUTPUT, STEP_WORDS = 0, 1, 2, 4, 6, 8
+"""Words of each step: of a tensor its address, in the word after it the bytes of a row."""
 
 FINISHED, POSTED, RUNNER, MEMBERS = 0, 8, 9, 16
 """Words of the control block: runs that helpers have finished, runs posted to them, address of the
