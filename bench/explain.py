@@ -25,17 +25,26 @@ PROFILING_ROUNDS = 5
 
 @dataclass(frozen=True)
 class Analysis:
-    """A run's statistics, the machine's measured peak, and by what share profiling was slower."""
+    """A run's statistics, the machine's measured peak, and by what share profiling was slower.
+
+    Of a short stream that is not profiled one driver does all: `plain_drivers`.
+    """
 
     stats: TaskStats
     peak: MachinePeak
     profiling_cost: float
+    plain_drivers: int
     images: int
 
     @property
     def operator_nanos(self) -> int:
         """Wall time of all operators, over all threads: what shares are of."""
         return sum(operator.wall_nanos for operator in self.stats.operators)
+
+
+def num_drivers(stats: TaskStats) -> int:
+    """Drivers of the pipeline that had most."""
+    return max(operator.num_drivers for operator in stats.operators)
 
 
 def random_images(graph: Graph, rows: int) -> np.ndarray:
@@ -68,7 +77,7 @@ def analyze(executable: Executable, images: int, trace: Path | None = None) -> A
     for _ in range(PROFILING_ROUNDS):
         task = executable.run()
         task.to_table()
-        plain.append(task.stats().wall_nanos)
+        plain.append(task.stats())
         task = executable.run(profile=True)
         task.to_table()
         profiled.append((task.stats().wall_nanos, task))
@@ -78,7 +87,8 @@ def analyze(executable: Executable, images: int, trace: Path | None = None) -> A
         best.to_table()
         assert best.trace is not None
         best.trace.write(trace)
-    return Analysis(best.stats(), measure(), nanos / min(plain) - 1, images)
+    cost = nanos / min(stats.wall_nanos for stats in plain) - 1
+    return Analysis(best.stats(), measure(), cost, num_drivers(plain[0]), images)
 
 
 def least_nanos(step: StepStats, peak: MachinePeak) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from bench.explain import PROFILING_ROUNDS, Analysis, Rates, rates
+from bench.explain import PROFILING_ROUNDS, Analysis, Rates, num_drivers, rates
 from bench.profile.rows import row_name
 from columnar_nn.plan import nodes
 from columnar_nn.plan_text import to_text
@@ -48,7 +48,9 @@ def _totals(analysis: Analysis) -> Iterator[str]:
         f"threads {nanos_text(analysis.operator_nanos)} in operators, {kernels} in kernels"
     )
     cost = f"{analysis.profiling_cost:+.1%}"
-    yield f"profiling changed the fastest of {PROFILING_ROUNDS} runs by {cost}"
+    plain, drivers = analysis.plain_drivers, num_drivers(stats)
+    reason = f": {drivers} drivers instead of {plain}" if drivers != plain else ""
+    yield f"profiling changed the fastest of {PROFILING_ROUNDS} runs by {cost}{reason}"
     yield (
         f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s (multiply-adds), "
         f"{peak.gigabytes_per_second:.1f} GB/s (memory)"

@@ -120,6 +120,12 @@ def figures(lines: list[str], name: str) -> list[str]:
     return figure_line(lines, name).split()
 
 
+def test_a_profiled_stream_has_drivers_however_short_it_is() -> None:
+    for threads, reason in ((1, False), (2, True)):
+        text = output("plain9", "--analyze", "--samples", "8", "--threads", str(threads))
+        assert (": 2 drivers instead of 1" in text) == reason
+
+
 def test_analyze_as_text() -> None:
     text = output("plain9", "--analyze", "--samples", "8", "--fusion", "layer")
     assert "Output: 8 rows (320B, 1 batches), Cpu time: " in text
