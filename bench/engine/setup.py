@@ -64,7 +64,7 @@ class Setup:
         )
         comparison = Comparison(options, self.graph, self.dataset, self.progress)
         comparison.run()
-        return comparison.result({"budget_s": self.limits.budget})
+        return comparison.result({"settings": {"budget_s": self.limits.budget}})
 
 
 def columnar(configuration: str, threads: int | None = None) -> Selection:

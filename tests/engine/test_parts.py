@@ -26,7 +26,7 @@ from bench.engine import run as run_module
 from bench.engine.run import EngineResult, parse_parts, run
 from bench.engine.setup import Setup
 from bench.result import save_document
-from bench.status import CRASHED, PASSED, SKIPPED
+from bench.status import CRASHED, NOT_RUN, PASSED, SKIPPED
 from bench.table_style import WIDTH
 from bench.worker_process import WorkerError
 from columnar_nn.errors import UsageError
@@ -150,6 +150,17 @@ def test_peers(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
         "fake_backends.MissingBackend:default": SKIPPED,
     }
     assert "skipped" in text_of("peers", part)
+
+
+def test_a_run_that_would_take_too_long_names_its_limit(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backends = {name: registry.BACKENDS[name] for name in ("columnar", "reference")}
+    monkeypatch.setattr(registry, "BACKENDS", backends)
+    monkeypatch.setattr(peers, "SAMPLES", (1, 512))
+    part = peers.measure(replace(setup, limits=replace(setup.limits, budget=1e-6)))
+    assert {cell.status for cell in part.comparison.benchmarks if cell.samples == 512} == {NOT_RUN}
+    assert "a single run would take longer than 1e-06 s" in text_of("peers", part)
 
 
 def test_cold_start(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
