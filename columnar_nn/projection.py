@@ -92,6 +92,7 @@ class Projection:
         row_bytes = sum(program.output_bytes for program in self.programs)
         self._block_rows = OUTPUT_BLOCK_BYTES // row_bytes if row_bytes else 0
         self._blocks = threading.local()
+        self._memory = (0, 0)  # rows last asked for, and their bytes
         self._scalars: tuple[Call | Cast | Constant, ...] = tuple(
             expression
             for expression in topological(expressions)
@@ -111,7 +112,11 @@ class Projection:
 
     def memory_bytes(self, rows: int) -> int:
         """What kernels hold for a batch of `rows` rows: intermediate values and results."""
-        return sum(program.memory_bytes(rows) for program in self.programs)
+        known_rows, known_bytes = self._memory
+        if known_rows != rows:
+            known_bytes = sum(program.memory_bytes(rows) for program in self.programs)
+            self._memory = (rows, known_bytes)
+        return known_bytes
 
     def evaluate(
         self,
