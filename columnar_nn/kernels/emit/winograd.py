@@ -92,6 +92,12 @@ def multiply(
         panel.value = panel.value + in_blocks * (LANES * 64 * blocks)
 
 
+FEWEST_TILES = 8
+"""For each of several threads, to share the tiles: each then transforms its own only, and finds
+much of its input in its own cache. Fewer tiles do not pay for reading all filters.
+"""
+
+
 class Sizes(NamedTuple):
     """The parameters, in order; filters are [panel][position][channel][16 * blocks]."""
 
@@ -213,8 +219,8 @@ def convolve(
     parts: Value,
     m: int,
 ) -> None:
-    """Output tiles of m x m. Parts share the tiles or, where these would not fill a register tile
-    for each, the filters, which then are read once. The parameters are Sizes.
+    """Output tiles of m x m. Parts share the tiles or, if these are few, the filters, which are
+    then read once. The parameters are Sizes.
 
     Tiles are transformed a block of T at a time and multiplied with a panel of one or two blocks of
     16 filters at a time, position by position: the panel's filters of a position stay in the
@@ -231,7 +237,7 @@ def convolve(
     tiles = sizes.tiles_down * sizes.tiles_across
     blocks = sizes.panel_blocks
     panels = sizes.filter_blocks // blocks
-    by_tiles = (tiles >= parts * host.tile_pixels()) | (panels < parts)
+    by_tiles = (tiles >= parts * FEWEST_TILES) | (panels < parts)
     (start, last), mine = e.share_either(by_tiles, tiles, panels, part, parts)
     first = e.variable(start)
     with e.loop_while(lambda: first.value < last):
