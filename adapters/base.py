@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn import tensor_column
+from columnar_nn.errors import MissingPackageError
 from columnar_nn.graph import Graph
 
 
@@ -108,9 +110,13 @@ class Backend(ABC):
     """The extra of this project that installs it; empty if the core does."""
     configurations: ClassVar[Mapping[str, Configuration]]
 
-    @classmethod  # noqa: B027 - the core has nothing to import
+    @classmethod
     def import_framework(cls) -> None:
         """Imports the engine; raises MissingPackageError when it is not installed."""
+        try:
+            import_module(cls.package)
+        except ImportError:
+            raise MissingPackageError(cls.package, cls.extra) from None
 
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self.graph = graph

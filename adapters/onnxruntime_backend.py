@@ -17,7 +17,7 @@ from adapters.base import Backend, Configuration, Description, image_array
 from adapters.fused_nodes import fused
 from adapters.operator_profile import OperatorProfile
 from columnar_nn import onnx_io
-from columnar_nn.errors import MissingPackageError, UnsupportedOperatorError
+from columnar_nn.errors import UnsupportedOperatorError
 
 _KERNEL_TIME, _BLOCKED = "_kernel_time", "_nchwc"
 
@@ -44,10 +44,7 @@ class OnnxRuntimeBackend(Backend):
         thread of its own while it is measured.
         """
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        try:
-            import onnxruntime  # noqa: F401
-        except ImportError:
-            raise MissingPackageError(cls.package, cls.extra) from None
+        super().import_framework()
 
     def _build(self) -> None:
         even = [

@@ -13,7 +13,7 @@ from adapters.base import Backend, Configuration, Description, counted, image_ar
 from adapters.fused_nodes import fused
 from adapters.operator_profile import OperatorProfile
 from columnar_nn import onnx_io
-from columnar_nn.errors import MissingPackageError, UnsupportedOperatorError
+from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.graph import Node
 
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
@@ -41,10 +41,7 @@ class OpenVinoBackend(Backend):
     def import_framework(cls) -> None:
         """Imports it without its telemetry, which gives the user an identity and sends events."""
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-        try:
-            import openvino  # noqa: F401
-        except ImportError:
-            raise MissingPackageError(cls.package, cls.extra) from None
+        super().import_framework()
 
     def _build(self) -> None:
         refused = [

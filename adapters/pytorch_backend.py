@@ -18,7 +18,6 @@ import pyarrow as pa
 from adapters.base import Backend, Configuration, Description
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn import tensor_column
-from columnar_nn.errors import MissingPackageError
 
 
 class PyTorchBackend(Backend):
@@ -39,10 +38,9 @@ class PyTorchBackend(Backend):
 
     @classmethod
     def import_framework(cls) -> None:
-        try:
-            import torch
-        except ImportError:
-            raise MissingPackageError(cls.package, cls.extra) from None
+        super().import_framework()
+        import torch
+
         if torch.get_num_interop_threads() != 1:  # may be set once a process
             torch.set_num_interop_threads(1)
         # Arrow's buffers are read-only and stay unwritten; torch warns of that once a process.

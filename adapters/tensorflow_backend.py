@@ -14,7 +14,7 @@ import pyarrow as pa
 from adapters.base import Backend, Configuration, Description, counted, image_array
 from adapters.fused_nodes import fused
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
-from columnar_nn.errors import MissingPackageError, UsageError
+from columnar_nn.errors import UsageError
 
 
 class TensorFlowBackend(Backend):
@@ -31,13 +31,6 @@ class TensorFlowBackend(Backend):
         "function": Configuration("tf.function", "default"),
         "xla": Configuration("tf.function compiled by XLA (jit_compile)", "best"),
     }
-
-    @classmethod
-    def import_framework(cls) -> None:
-        try:
-            import tensorflow  # noqa: F401
-        except ImportError:
-            raise MissingPackageError(cls.package, cls.extra) from None
 
     def _build(self) -> None:
         import tensorflow as tf

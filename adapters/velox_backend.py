@@ -18,7 +18,6 @@ from adapters.velox.staged import Staged
 from adapters.velox.statistics import operators, parse
 from adapters.velox.task import Task
 from columnar_nn import tensor_column
-from columnar_nn.errors import MissingPackageError
 
 DEFAULT = "winograd"
 
@@ -32,20 +31,12 @@ class VeloxBackend(Backend):
     """
 
     name: ClassVar[str] = "velox"
-    package: ClassVar[str] = "pyvelox"
+    package: ClassVar[str] = "pyvelox"  # its Arrow is pyarrow's, which is imported by now
     extra: ClassVar[str] = "velox"
     configurations: ClassVar = {
         name: Configuration(kind.description, "default" if name == DEFAULT else "variant")
         for name, kind in KINDS.items()
     }
-
-    @classmethod
-    def import_framework(cls) -> None:
-        """Imports pyvelox, whose Arrow is pyarrow's: this module has imported that already."""
-        try:
-            import pyvelox  # noqa: F401
-        except ImportError:
-            raise MissingPackageError(cls.package, cls.extra) from None
 
     def _build(self) -> None:
         wanted = self.settings.configuration
