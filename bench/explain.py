@@ -80,15 +80,16 @@ def analyze(executable: Executable, images: int, trace: Path | None = None) -> A
         plain.append(task.stats())
         task = executable.run(profile=True)
         task.to_table()
-        profiled.append((task.stats().wall_nanos, task))
-    nanos, best = min(profiled, key=lambda entry: entry[0])
+        profiled.append(task.stats())
+    usual, stats = (min(runs, key=lambda run: run.wall_nanos) for runs in (plain, profiled))
+    cost = stats.wall_nanos / usual.wall_nanos - 1
     if trace is not None:
-        best = executable.run(trace=True)
-        best.to_table()
-        assert best.trace is not None
-        best.trace.write(trace)
-    cost = nanos / min(stats.wall_nanos for stats in plain) - 1
-    return Analysis(best.stats(), measure(), cost, num_drivers(plain[0]), images)
+        task = executable.run(trace=True)
+        task.to_table()
+        assert task.trace is not None
+        task.trace.write(trace)
+        stats = task.stats()
+    return Analysis(stats, measure(), cost, num_drivers(usual), images)
 
 
 def least_nanos(step: StepStats, peak: MachinePeak) -> float:

@@ -62,16 +62,14 @@ class Project(BatchByBatch):
         self._projection = projection
         self._team = team
         self.step_nanoseconds = step_nanoseconds
-        self.num_rows = self._most_rows = 0
+        self.num_rows = 0
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The projected batch."""
         output = self._projection.evaluate(batch, self.step_nanoseconds, self._team)
         rows = batch.num_rows
         self.num_rows += rows
-        if rows > self._most_rows:
-            self._most_rows = rows
-            self.memory_bytes = self._projection.memory_bytes(rows)
+        self.memory_bytes = max(self.memory_bytes, self._projection.memory_bytes(rows))
         return output
 
 

@@ -91,10 +91,9 @@ class SharedSource:
         Empty batches are left out.
         """
         with self._lock:
-            while (batch := self._batch) is None:  # `close` may empty it at any moment
-                if self._exhausted:
-                    return None
-                self._fetch()
+            batch = self._present()
+            if batch is None:
+                return None
             rows = batch.num_rows
             rows_after = rows * self._batches_after() if self.num_drivers > 1 else 0
             step = morsel_rows(rows - self._start, rows, rows_after, self.num_drivers)
@@ -107,13 +106,16 @@ class SharedSource:
             self._next_sequence += 1
         return sequence, batch if step >= rows else batch.slice(start, step), is_last
 
-    def _fetch(self) -> None:
-        batch = next(self._batches, None)
-        if batch is None:
-            self._exhausted = True
-        elif batch.num_rows:
-            self._batch, self._start = self._columns.apply(batch), 0
-            self._num_fetched += 1
+    def _present(self) -> pa.RecordBatch | None:
+        """The batch that morsels are cut from; None at the end."""
+        while (batch := self._batch) is None and not self._exhausted:  # `close` changes both
+            fetched = next(self._batches, None)
+            if fetched is None:
+                self._exhausted = True
+            elif fetched.num_rows:
+                self._batch, self._start = self._columns.apply(fetched), 0
+                self._num_fetched += 1
+        return batch
 
     def _batches_after(self) -> int:
         """Batches behind the present one, if the stream tells; else as many as there have been."""
@@ -121,11 +123,10 @@ class SharedSource:
 
     def expected_rows(self) -> int:
         """Rows of the stream if all batches are as large as the first; to be called first."""
-        while self._batch is None and not self._exhausted:
-            self._fetch()
-        if self._batch is None:
+        batch = self._present()
+        if batch is None:
             return 0
-        rows: int = self._batch.num_rows
+        rows: int = batch.num_rows
         return rows * (1 + operator.length_hint(self._batches, UNKNOWN_BATCHES - 1))
 
     def _ends_here(self) -> bool:
