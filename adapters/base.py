@@ -20,7 +20,7 @@ import pyarrow as pa
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn import tensor_column
 from columnar_nn.errors import MissingPackageError
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from adapters.operator_profile import OperatorProfile, merged
-from columnar_nn.graph import Graph, Node
+from columnar_nn.model.graph import Graph, Node
 
 PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
 _PRODUCT_WORDS = ("Conv", "Gemm", "MatMul", "FullyConnected")

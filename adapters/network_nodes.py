@@ -11,10 +11,10 @@ from functools import reduce
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
-from columnar_nn.graph import Graph, Shape
-from columnar_nn.shape_rules.operands import Operands, normalized_axes
-from columnar_nn.shape_rules.window import Window
-from columnar_nn.shapes import RULES, infer_shapes, operands_of
+from columnar_nn.model.graph import Graph, Shape
+from columnar_nn.model.shape_rules.operands import Operands, normalized_axes
+from columnar_nn.model.shape_rules.window import Window
+from columnar_nn.model.shapes import RULES, infer_shapes, operands_of
 
 
 def network_nodes(

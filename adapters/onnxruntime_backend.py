@@ -16,8 +16,8 @@ import pyarrow as pa
 from adapters.base import Backend, Configuration, Description, image_array
 from adapters.fused_nodes import fused
 from adapters.operator_profile import OperatorProfile
-from columnar_nn import onnx_io
 from columnar_nn.errors import UnsupportedOperatorError
+from columnar_nn.model import onnx_io
 
 _KERNEL_TIME, _BLOCKED = "_kernel_time", "_nchwc"
 

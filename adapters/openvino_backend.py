@@ -12,9 +12,9 @@ import pyarrow as pa
 from adapters.base import Backend, Configuration, Description, counted, image_array
 from adapters.fused_nodes import fused
 from adapters.operator_profile import OperatorProfile
-from columnar_nn import onnx_io
 from columnar_nn.errors import UnsupportedOperatorError
-from columnar_nn.graph import Node
+from columnar_nn.model import onnx_io
+from columnar_nn.model.graph import Node
 
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 _LAYOUTS = {"abcd": "NCHW", "acdb": "NHWC", "aBcd8b": "nChw8c", "aBcd16b": "nChw16c"}

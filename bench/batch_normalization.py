@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from columnar_nn.graph import Graph, Node
+from columnar_nn.model.graph import Graph, Node
 
 EPSILON = 1e-5
 _SUFFIX = ".batch_norm"

@@ -15,7 +15,7 @@ import psutil
 
 from bench import cpus
 from bench.data.dataset import Dataset
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 PACKAGES = (
     "cnn-bench",

@@ -16,7 +16,7 @@ from bench.parity import Accumulator, Parity, Tolerance
 from bench.status import worst
 from columnar_nn import tensor_column
 from columnar_nn.errors import UsageError
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 RELATIVE_ATOL = 5e-5
 """Absolute tolerance as a share of the largest |reference|: ten times the error of Winograd's

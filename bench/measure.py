@@ -22,7 +22,7 @@ from bench.data.dataset import Dataset
 from bench.inputs import Inputs, Truth
 from bench.result import Result
 from bench.worker_process import WorkerError
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 ROUNDS = 5
 """Turns into which a cell's runs are divided."""

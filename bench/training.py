@@ -29,7 +29,7 @@ from bench.batch_normalization import fold_inserted, insert
 from bench.data.dataset import Dataset
 from columnar_nn import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError, MissingPackageError
-from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 if TYPE_CHECKING:
     from torch import Tensor

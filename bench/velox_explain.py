@@ -23,7 +23,7 @@ from bench.worker_process import WorkerProcess
 from bench.worker_session import Session
 from columnar_nn import tensor_column
 from columnar_nn.errors import UsageError
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 from columnar_nn.stats import OperatorStats, TaskStats
 
 MOST_LINES = 8

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from columnar_nn.expressions import argmax, call, column, softmax
-    from columnar_nn.graph import Graph, Node, TensorSpec
-    from columnar_nn.models import resolve as load_network
+    from columnar_nn.model.graph import Graph, Node, TensorSpec
+    from columnar_nn.model.zoo import resolve as load_network
     from columnar_nn.network_expressions import network, network_outputs
     from columnar_nn.plan_builder import PlanBuilder
     from columnar_nn.plan_text import to_text
@@ -53,8 +53,8 @@ _MODULES = {
         "UsageError",
     ),
     "expressions": ("argmax", "call", "column", "softmax"),
-    "graph": ("Graph", "Node", "TensorSpec"),
-    "models": ("load_network",),
+    "model.graph": ("Graph", "Node", "TensorSpec"),
+    "model.zoo": ("load_network",),
     "network_expressions": ("network", "network_outputs"),
     "plan_builder": ("PlanBuilder",),
     "plan_text": ("to_text",),

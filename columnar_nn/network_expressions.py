@@ -12,8 +12,8 @@ from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.expression_rules import along_axes, elementwise, layout, matrix, window
 from columnar_nn.expression_rules.rule import Gap, Rule
 from columnar_nn.expressions import Expression, FieldReference
-from columnar_nn.graph import Graph
-from columnar_nn.shapes import infer_shapes, operands_of
+from columnar_nn.model.graph import Graph
+from columnar_nn.model.shapes import infer_shapes, operands_of
 
 RULES: dict[str, Rule] = {
     **window.RULES,

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, image_array
 from columnar_nn.errors import MissingPackageError, UnsupportedOperatorError
-from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 BEHAVIOURS = (
     "wrong",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from adapters.network_nodes import network_nodes
 from adapters.pytorch.operators import OPERATORS, unsupported_reason
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 NODE = "network_node"
 

@@ -24,9 +24,9 @@ from adapters.network_nodes import (
     padding,
     reduced_axes,
 )
-from columnar_nn.shape_rules.layout import slice_bounds
-from columnar_nn.shape_rules.operands import Operands, fixed
-from columnar_nn.shape_rules.window import Window, conv_window, pool_window
+from columnar_nn.model.shape_rules.layout import slice_bounds
+from columnar_nn.model.shape_rules.operands import Operands, fixed
+from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}

@@ -11,7 +11,7 @@ import tensorflow as tf
 from adapters.network_nodes import network_nodes
 from adapters.tensorflow.operators import OPERATORS, unsupported_reason
 from adapters.tensorflow.tensor import Tensor, channels_last
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 
 def network(graph: Graph) -> Callable[[Any], list[Any]]:

@@ -22,9 +22,9 @@ from adapters.network_nodes import (
     reduced_axes,
 )
 from adapters.tensorflow.tensor import Tensor, aligned, channels_last, transposed
-from columnar_nn.shape_rules.layout import slice_bounds
-from columnar_nn.shape_rules.operands import Operands, fixed
-from columnar_nn.shape_rules.window import Window, conv_window, pool_window
+from columnar_nn.model.shape_rules.layout import slice_bounds
+from columnar_nn.model.shape_rules.operands import Operands, fixed
+from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 
 _CONV = {1: tf.nn.conv1d, 2: tf.nn.conv2d, 3: tf.nn.conv3d}
 _SPATIAL = {"Conv", "MaxPool", "AveragePool"}

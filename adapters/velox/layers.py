@@ -12,10 +12,10 @@ from typing import ClassVar
 import numpy as np
 
 from adapters.network_nodes import network_nodes
-from columnar_nn.graph import Graph, Node, Shape
-from columnar_nn.shape_rules.operands import Operands
-from columnar_nn.shape_rules.window import Window, conv_window, pool_window
-from columnar_nn.shapes import infer_shapes
+from columnar_nn.model.graph import Graph, Node, Shape
+from columnar_nn.model.shape_rules.operands import Operands
+from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
+from columnar_nn.model.shapes import infer_shapes
 
 OPERATORS = {
     "Add",

@@ -30,7 +30,7 @@ from bench.cli.options import (
 )
 from bench.data.dataset import open_dataset
 from bench.measure import Comparison, Options
-from columnar_nn import models
+from columnar_nn.model import zoo
 
 
 def compare(
@@ -79,7 +79,7 @@ def compare(
 
 def _run(options: Options, model: str, data: str, json: Path | None) -> int:
     """Compares, prints and saves; returns the exit status."""
-    graph = models.resolve(model)
+    graph = zoo.resolve(model)
     dataset = open_dataset(data, max(options.samples)).fitted_to(graph)
     settings = _settings(options, model, data)
     context = environment.context(settings, graph, dataset, options.cpus)

@@ -29,7 +29,7 @@ from bench.engine import report
 from bench.engine.run import PARTS, EngineResult, parse_parts, run
 from bench.engine.setup import Setup
 from bench.result import save_document
-from columnar_nn import models
+from columnar_nn.model import zoo
 
 
 def engine(
@@ -65,7 +65,7 @@ def engine(
     chosen = cpus.choose(threads)
     limits = Limits(runs, min_time, budget, timeout)
     seed = random.randrange(2**31) if seed is None else seed
-    graph = models.resolve(model)
+    graph = zoo.resolve(model)
     dataset = open_dataset(data).fitted_to(graph)
     settings = {
         "model": model,

@@ -21,8 +21,8 @@ from bench.cli.options import (
     writable,
 )
 from bench.worker_process import WorkerError
-from columnar_nn import models
 from columnar_nn.errors import UsageError
+from columnar_nn.model import zoo
 
 BACKENDS = ("columnar", "velox")
 FORMATS = ("text", "json")
@@ -81,7 +81,7 @@ def explain(
     """
     chosen = cpus.choose(threads)
     left_out = _rules(without or ())
-    graph = models.resolve(model, left_out)
+    graph = zoo.resolve(model, left_out)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if backend == "velox":
         if fusion is not None or left_out or trace is not None:
@@ -126,7 +126,8 @@ def explain(
 
 def _rules(names: Sequence[str]) -> Sequence[str]:
     """The names, each that of a rewrite rule of graphs or plans; raises UsageError."""
-    from columnar_nn import graph_rewrites, rewrites
+    from columnar_nn import rewrites
+    from columnar_nn.model import rewrites as graph_rewrites
 
     known = (*graph_rewrites.RULES, *rewrites.RULES)
     for name in names:

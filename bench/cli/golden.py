@@ -29,7 +29,7 @@ from bench.golden.bundle import open_bundle
 from bench.golden.engine import EngineOptions, parse_backend
 from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing
-from columnar_nn import models
+from columnar_nn.model import zoo
 
 app = typer.Typer(
     help="Prove that an engine computes what it did, or find the first operator where not.",
@@ -84,7 +84,7 @@ def create(
 ) -> None:
     """Create a bundle with the float64 reference; the same inputs give the same bytes."""
     request = Creation(_portable(model), _portable(data), count, tap_selection.parse(taps))
-    graph = models.resolve(model)
+    graph = zoo.resolve(model)
     dataset = open_dataset(data, count).fitted_to(graph)
     manifest = creation.create(out, graph, dataset, request)
     report.show_creation(manifest, str(out), creation.non_finite_weights(graph), terminal.output())

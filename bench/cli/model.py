@@ -12,9 +12,9 @@ from rich.markup import escape
 
 from bench.cli import terminal
 from bench.table_style import print_table, show_note, table
-from columnar_nn import models
-from columnar_nn.graph import Graph
-from columnar_nn.layer_table import Layer, layers
+from columnar_nn.model import zoo
+from columnar_nn.model.graph import Graph
+from columnar_nn.model.layer_table import Layer, layers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -27,12 +27,12 @@ def commands() -> None:
 @app.command()
 def show(
     model: Annotated[
-        str, typer.Argument(help=f"{', '.join(models.BUILDERS)}, or a path to an .onnx file.")
+        str, typer.Argument(help=f"{', '.join(zoo.BUILDERS)}, or a path to an .onnx file.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a network's layers: type, output shape, window, parameters, multiply-accumulates."""
-    graph = models.resolve(model)
+    graph = zoo.resolve(model)
     found = layers(graph)
     if as_json:
         rows = [dataclasses.asdict(layer) for layer in found]

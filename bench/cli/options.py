@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from columnar_nn import models
 from columnar_nn.errors import UsageError
+from columnar_nn.model import zoo
 
 ALGORITHMS = ("auto", "direct", "winograd")
 
-_MODELS = f"{', '.join(models.BUILDERS)}, or the path of an .onnx file."
+_MODELS = f"{', '.join(zoo.BUILDERS)}, or the path of an .onnx file."
 _NAME = "NAME[:CONFIGURATION]"
 
 

@@ -24,7 +24,7 @@ from bench.profile import measure, report
 from bench.profile.measure import Options
 from bench.profile.rows import layer_rows
 from bench.result import save_document
-from columnar_nn import models
+from columnar_nn.model import zoo
 
 
 def profile(
@@ -62,7 +62,7 @@ def profile(
         timeout=timeout,
         seed=random.randrange(2**31),
     )
-    graph = models.resolve(model)
+    graph = zoo.resolve(model)
     dataset = open_dataset(data, samples).fitted_to(graph)
     settings = {
         "model": model,

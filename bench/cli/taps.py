@@ -21,7 +21,7 @@ from bench.cli.options import (
 from bench.data.dataset import open_dataset
 from bench.golden.engine import EngineOptions, WorkerError, parse_backend
 from bench.profile.taps import write_taps
-from columnar_nn import models
+from columnar_nn.model import zoo
 
 DEFAULT_BACKEND = ["columnar"]
 
@@ -52,7 +52,7 @@ def taps(
     engine that is not installed.
     """
     options = EngineOptions(*parse_backend(*backend), algorithm, threads, batch_size, timeout)
-    graph = models.resolve(model)
+    graph = zoo.resolve(model)
     dataset = open_dataset(data, samples).fitted_to(graph)
     try:
         num_rows = write_taps(out, graph, tensor, dataset.batches(samples, batch_size), options)

@@ -20,7 +20,7 @@ from bench.cli.options import writable
 from bench.data.dataset import open_dataset
 from bench.training import Recipe, evaluate
 from bench.training import train as train_graph
-from columnar_nn import models, onnx_io
+from columnar_nn.model import onnx_io, zoo
 
 _DEFAULT = Recipe()
 
@@ -64,7 +64,7 @@ def train(
         images=images,
         learning_rate=learning_rate,
     )
-    graph = onnx_io.load(model) if model.endswith(".onnx") else models.build(model)
+    graph = onnx_io.load(model) if model.endswith(".onnx") else zoo.build(model)
     test = open_dataset(data)
     training = open_dataset(data, split="train")
     console = Console(stderr=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from bench.data import cifar10, make_photo10, synthetic
 from columnar_nn import tensor_column
 from columnar_nn.errors import InvalidModelError, UsageError
-from columnar_nn.graph import Graph, Shape
+from columnar_nn.model.graph import Graph, Shape
 
 PHOTO10 = Path(__file__).parent / "photo10"
 SYNTHETIC_ROWS = 10_000

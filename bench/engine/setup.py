@@ -14,7 +14,7 @@ from bench.data.dataset import Dataset
 from bench.inputs import Inputs
 from bench.measure import Comparison, Options, Progress
 from bench.result import Result
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 BATCH_SIZE = 128
 """Rows of the largest batch: the size at which the peers are near their best."""

@@ -23,8 +23,8 @@ from bench.golden.engine import Engine, EngineOptions, WorkerError
 from bench.golden.verify import Comparing, Verification, select, verify
 from bench.status import PASSED
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.graph import Graph, Node
-from columnar_nn.shapes import infer_shapes
+from columnar_nn.model.graph import Graph, Node
+from columnar_nn.model.shapes import infer_shapes
 
 OWN, INHERITED, UNKNOWN = "own", "inherited", "unknown"
 

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from bench.golden import manifest as manifests
 from bench.golden.manifest import Manifest
-from columnar_nn import onnx_io, tensor_column
+from columnar_nn import tensor_column
 from columnar_nn.errors import CnnBenchError, InvalidDataError
-from columnar_nn.graph import Graph
+from columnar_nn.model import onnx_io
+from columnar_nn.model.graph import Graph
 
 MANIFEST = "manifest.json"
 EXPECTED_COLUMN = "expected"

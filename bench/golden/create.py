@@ -19,10 +19,11 @@ from bench.golden import tap_selection, tolerance
 from bench.golden.atomic_folder import new_folder
 from bench.golden.bundle import EXPECTED_COLUMN, MANIFEST, entry_of
 from bench.golden.manifest import Creation, DataEntry, Manifest, OperatorEntry, TensorEntry
-from columnar_nn import onnx_io, tensor_column
+from columnar_nn import tensor_column
 from columnar_nn.errors import InvalidDataError, UsageError
-from columnar_nn.graph import Graph, TensorSpec
-from columnar_nn.shapes import infer_shapes
+from columnar_nn.model import onnx_io
+from columnar_nn.model.graph import Graph, TensorSpec
+from columnar_nn.model.shapes import infer_shapes
 from reference.evaluate import evaluate
 
 MODEL_FILE = "model.onnx"

@@ -16,8 +16,8 @@ from bench import cpus
 from bench.golden import tensor_stream
 from bench.worker_process import WorkerError, WorkerProcess
 from columnar_nn.errors import UsageError
-from columnar_nn.graph import Graph
-from columnar_nn.shapes import infer_shapes
+from columnar_nn.model.graph import Graph
+from columnar_nn.model.shapes import infer_shapes
 
 TURN_BYTES = 64 << 20
 """A turn takes as many batches as fit into this with their outputs, and at least one."""

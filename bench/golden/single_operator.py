@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from columnar_nn import tensor_column
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.graph import Graph, Node, Shape, TensorSpec
+from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 
 INPUT = "image"
 """A backend takes one column of images; of several tensors the channels are stacked in it."""

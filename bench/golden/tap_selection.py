@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from columnar_nn.errors import UsageError
-from columnar_nn.graph import Graph, TensorSpec
-from columnar_nn.shapes import infer_shapes
+from columnar_nn.model.graph import Graph, TensorSpec
+from columnar_nn.model.shapes import infer_shapes
 
 ALL = "all"
 OUTPUTS = "outputs"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.golden.manifest import TensorEntry
 from bench.parity import Tolerance
 from columnar_nn.errors import UsageError
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 UNIT = 2.0**-16
 """256 times float32's unit roundoff, 2^-24.

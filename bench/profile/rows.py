@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from adapters.operator_profile import OperatorProfile
 from bench.profile.result import ProfileResult
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 MAX_NAME = 30
 

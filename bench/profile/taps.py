@@ -15,7 +15,7 @@ from bench.golden.engine import Engine, EngineOptions
 from bench.golden.tap_selection import select
 from columnar_nn import tensor_column
 from columnar_nn.errors import UsageError
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 ID = "id"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from columnar_nn.expression_rules.rule import Gap, Rule, call, need_one_tensor
 from columnar_nn.expressions import Expression
-from columnar_nn.shape_rules.operands import Operands, normalized_axes, normalized_axis
+from columnar_nn.model.shape_rules.operands import Operands, normalized_axes, normalized_axis
 
 
 def _reduce_mean(operands: Operands, inputs: list[Expression]) -> Expression:

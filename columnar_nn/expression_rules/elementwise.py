@@ -9,8 +9,8 @@ import numpy as np
 
 from columnar_nn.expression_rules.rule import Gap, Rule, call, need_one_tensor
 from columnar_nn.expressions import Expression
-from columnar_nn.shape_rules.operands import Operands
-from columnar_nn.shapes import RULES as SHAPE_RULES
+from columnar_nn.model.shape_rules.operands import Operands
+from columnar_nn.model.shapes import RULES as SHAPE_RULES
 
 
 def _batch_norm(operands: Operands, inputs: list[Expression]) -> Expression:

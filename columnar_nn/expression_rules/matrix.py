@@ -7,8 +7,8 @@ import numpy as np
 from columnar_nn.expression_rules.elementwise import broadcast
 from columnar_nn.expression_rules.rule import Gap, Rule, call
 from columnar_nn.expressions import Expression, Weight
-from columnar_nn.shape_rules.operands import Operands
-from columnar_nn.shapes import RULES as SHAPE_RULES
+from columnar_nn.model.shape_rules.operands import Operands
+from columnar_nn.model.shapes import RULES as SHAPE_RULES
 
 
 def _gemm(operands: Operands, inputs: list[Expression]) -> Expression:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.expressions import Call, Expression, Weight
-from columnar_nn.shape_rules.operands import Operands
+from columnar_nn.model.shape_rules.operands import Operands
 
 Rule = Callable[[Operands, list[Expression]], Expression]
 """Makes an expression of a node's operands and its computed inputs; raises Gap if none does."""

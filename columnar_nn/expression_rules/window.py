@@ -15,8 +15,8 @@ import numpy as np
 
 from columnar_nn.expression_rules.rule import Gap, Rule, call, need_one_tensor
 from columnar_nn.expressions import Expression
-from columnar_nn.shape_rules.operands import Operands
-from columnar_nn.shape_rules.window import Window, conv_window, pool_window
+from columnar_nn.model.shape_rules.operands import Operands
+from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 
 
 def _row(operands: Operands) -> list[int]:

@@ -4,7 +4,7 @@ To add a vector function:
  1. `kernels/`: a binding function that takes layouts and weights and returns a BoundKernel,
     and its code in `kernels/emit/`; not needed where a kernel exists.
  2. `functions/<name>.py`: a VectorFunction in `FUNCTIONS`: its name, the shape rule (those of
-    `shape_rules/` serve), `assemble` (layouts in and out, the kernel), `operations`.
+    `model/shape_rules/` serve), `assemble` (layouts in and out, the kernel), `operations`.
  3. `functions/registry.py`: the module in `MODULES`.
  4. `expression_rules/`: which ONNX operator it computes, in `RULES`.
  5. `rewrites/`: only if it can be fused with its neighbours.

@@ -9,7 +9,7 @@ from columnar_nn import kernels
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.scale_add import beside_constant, direct_layout, with_any_constant
 from columnar_nn.functions.vector_function import VectorFunction, elements
-from columnar_nn.shape_rules import elementwise
+from columnar_nn.model.shape_rules import elementwise
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call

@@ -9,8 +9,8 @@ from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, row_size, tensor_shape
-from columnar_nn.graph import Shape
-from columnar_nn.shape_rules.operands import Operands
+from columnar_nn.model.graph import Shape
+from columnar_nn.model.shape_rules.operands import Operands
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call

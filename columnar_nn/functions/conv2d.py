@@ -9,7 +9,7 @@ from columnar_nn import kernels
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, row_size, tensor_shape
 from columnar_nn.kernels import Layout
-from columnar_nn.shape_rules import window
+from columnar_nn.model.shape_rules import window
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call

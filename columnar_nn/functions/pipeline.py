@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import DataType, VectorFunction, no_operations
-from columnar_nn.shape_rules import elementwise
+from columnar_nn.model.shape_rules import elementwise
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call

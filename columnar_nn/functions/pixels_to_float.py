@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from columnar_nn import kernels
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
-from columnar_nn.shape_rules import elementwise
+from columnar_nn.model.shape_rules import elementwise
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call

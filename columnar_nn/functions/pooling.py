@@ -14,7 +14,7 @@ from columnar_nn.functions.vector_function import (
     tensor_shape,
 )
 from columnar_nn.kernels import BoundKernel
-from columnar_nn.shape_rules import window
+from columnar_nn.model.shape_rules import window
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call

@@ -12,8 +12,8 @@ from columnar_nn.functions.vector_function import (
     no_operations,
     row_size,
 )
-from columnar_nn.graph import Shape
-from columnar_nn.shape_rules.operands import Operands
+from columnar_nn.model.graph import Shape
+from columnar_nn.model.shape_rules.operands import Operands
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call

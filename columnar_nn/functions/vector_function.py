@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from columnar_nn import tensor_column
 from columnar_nn.errors import InvalidModelError, InvalidPlanError
-from columnar_nn.graph import Node, Shape
-from columnar_nn.shape_rules.operands import Operands
+from columnar_nn.model.graph import Node, Shape
+from columnar_nn.model.shape_rules.operands import Operands
 
 if TYPE_CHECKING:
     from columnar_nn.expressions import Call

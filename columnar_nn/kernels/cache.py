@@ -27,9 +27,6 @@ from columnar_nn.kernels import host
 
 SUFFIX = ".kernel"
 
-OTHER_SOURCES = ("jit.py", "host.py", "toom_cook.py")
-"""Modules beside `emit/` that decide what machine code comes out."""
-
 
 @dataclass(frozen=True)
 class CacheInfo:
@@ -60,10 +57,11 @@ def cache_folder() -> Path:
 def generation() -> str:
     """Hash of everything that changes the machine code of a kernel."""
     digest = hashlib.sha256()
-    for source in sorted((Path(__file__).parent / "emit").glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    package = Path(__file__).parent
+    for source in sorted(package.rglob("*.py")):
+        name = source.relative_to(package).as_posix()
+        digest.update(name.encode() + b"\0" + source.read_bytes() + b"\0")
     for fact in (
-        *((Path(__file__).parent / name).read_text("utf-8") for name in OTHER_SOURCES),
         metadata.version("llvmlite"),
         sys.platform,
         platform.machine(),

@@ -6,7 +6,7 @@ layer     fold_batch_norm, fuse_layers: a convolution or dense layer with its bi
 pipeline  the same kernels, but image by image: pipeline_networks
 
 At every level choose_algorithm then says how each convolution is computed, and gather_drivers
-where several threads meet. Rules of graphs, for every engine, are in `graph_rewrites`.
+where several threads meet. Rules of graphs, for every engine, are in `model.rewrites`.
 """
 
 from __future__ import annotations

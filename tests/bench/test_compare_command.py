@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 import pytest
 
-from columnar_nn import onnx_io
-from columnar_nn.networks.builder import NetworkBuilder
+from columnar_nn.model import onnx_io
+from columnar_nn.model.networks.builder import NetworkBuilder
 
 FAKE = "fake_backends.FakeBackend"
 MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()"]

@@ -17,10 +17,10 @@ import onnx
 from onnx import numpy_helper
 from onnx.backend.test import loader
 
-from columnar_nn import onnx_io
-from columnar_nn.canonical import IMPLICIT, LOWERED
-from columnar_nn.graph import Graph
-from columnar_nn.shapes import RULES
+from columnar_nn.model import onnx_io
+from columnar_nn.model.canonical import IMPLICIT, LOWERED
+from columnar_nn.model.graph import Graph
+from columnar_nn.model.shapes import RULES
 
 OPERATORS = frozenset(RULES) | IMPLICIT | LOWERED
 FOLDERS = ("simple", "pytorch-operator", "pytorch-converted")

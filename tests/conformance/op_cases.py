@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from columnar_nn import models, onnx_io
-from columnar_nn.graph import Graph, Node, TensorSpec
-from columnar_nn.shapes import infer_shapes
+from columnar_nn.model import onnx_io, zoo
+from columnar_nn.model.graph import Graph, Node, TensorSpec
+from columnar_nn.model.shapes import infer_shapes
 
 NUM_IMAGES = 7
 BATCH_SIZE = 3  # so that the last batch is ragged, and has one image
@@ -369,7 +369,7 @@ def plain(name: str) -> Case:
 
 def _plain9() -> Case:
     images = np.random.default_rng(9).integers(0, 256, (NUM_IMAGES, 3, 32, 32), "u1")
-    return Case("plain9", models.build("plain9"), images, SUMS)
+    return Case("plain9", zoo.build("plain9"), images, SUMS)
 
 
 PLAIN = plain("network_plain")

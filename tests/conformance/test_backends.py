@@ -19,9 +19,9 @@ from onnx.reference import ReferenceEvaluator
 from adapters import registry
 from bench.status import UNIMPLEMENTED
 from bench.worker_process import WorkerError
-from columnar_nn import onnx_io
-from columnar_nn.graph import Graph, Node, TensorSpec
 from columnar_nn.kernels import cache
+from columnar_nn.model import onnx_io
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 from reference.evaluate import evaluate
 
 NARROW = {"bfloat16": 0.05, "float16": 0.01}

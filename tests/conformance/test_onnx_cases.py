@@ -13,7 +13,7 @@ from conformance.onnx_cases import Case, all_cases, graph_and_inputs
 from conformance.onnx_gaps import ENGINES, IMPORT
 
 from columnar_nn.errors import CnnBenchError
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 from reference.evaluate import evaluate
 
 Runner = Callable[[Graph, Mapping[str, np.ndarray]], list[np.ndarray]]

@@ -13,7 +13,7 @@ from conformance.opset_cases import CASES, Case
 from generated import normal
 from onnx import TensorProto, helper, numpy_helper
 
-from columnar_nn import onnx_io
+from columnar_nn.model import onnx_io
 from reference.evaluate import evaluate
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from bench.batch_normalization import fold_inserted, insert
-from columnar_nn import models
+from columnar_nn.model import zoo
 from reference.evaluate import evaluate
 
 
 def test_folding_keeps_what_the_network_computes() -> None:
-    graph = models.build("plain9")
+    graph = zoo.build("plain9")
     random = np.random.default_rng(1)
     normalized = insert(graph)
     weights = {
@@ -31,7 +31,7 @@ def test_folding_keeps_what_the_network_computes() -> None:
 
 
 def test_folding_gives_the_nodes_back() -> None:
-    graph = models.build("plain9")
+    graph = zoo.build("plain9")
     normalized = insert(graph)
     assert sum(node.op_type == "BatchNormalization" for node in normalized.nodes) == 7
     folded = fold_inserted(normalized)
@@ -42,5 +42,5 @@ def test_folding_gives_the_nodes_back() -> None:
 
 
 def test_convolutions_without_bias_are_left_alone() -> None:
-    graph = models.build("resnet20")
+    graph = zoo.build("resnet20")
     assert insert(graph).nodes == graph.nodes

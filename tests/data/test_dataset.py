@@ -9,9 +9,10 @@ import pytest
 from cifar10_files import RECORD_BYTES, records, split_files, write_archive, write_folder
 
 from bench.data.dataset import PHOTO10, open_dataset, write_ipc
-from columnar_nn import models, tensor_column
+from columnar_nn import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError, UsageError
-from columnar_nn.graph import Graph, Shape, TensorSpec
+from columnar_nn.model import zoo
+from columnar_nn.model.graph import Graph, Shape, TensorSpec
 
 
 def images(batches: list[pa.RecordBatch]) -> np.ndarray:
@@ -143,7 +144,7 @@ def test_networks_with_channels_last_get_them_last() -> None:
 
 def test_a_network_of_the_data_s_own_size_gets_the_data_itself() -> None:
     dataset = open_dataset("photo10")
-    assert dataset.fitted_to(models.build("plain9")) is dataset
+    assert dataset.fitted_to(zoo.build("plain9")) is dataset
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import pytest
 from cifar10_files import split_files, write_folder
 
 from bench.data.dataset import Dataset, open_dataset
-from columnar_nn import models, onnx_io, tensor_column
+from columnar_nn import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError
-from columnar_nn.graph import Graph
-from columnar_nn.networks.builder import NetworkBuilder
+from columnar_nn.model import onnx_io, zoo
+from columnar_nn.model.graph import Graph
+from columnar_nn.model.networks.builder import NetworkBuilder
 from reference.evaluate import evaluate as evaluate_by_reference
 
 pytest.importorskip("torch", reason="needs the torch extra")
@@ -136,7 +137,7 @@ def test_the_command_writes_a_file_and_tells_its_accuracy(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert f"wrote {out}: accuracy" in done.stdout
     assert "on 40 images of cifar" in done.stdout
-    assert onnx_io.load(out).nodes == models.build("plain9").nodes
+    assert onnx_io.load(out).nodes == zoo.build("plain9").nodes
 
 
 def test_the_command_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 
 def small_graph() -> Graph:

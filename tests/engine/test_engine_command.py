@@ -15,7 +15,7 @@ import pytest
 from engine.small_network import small_graph
 
 from bench.table_style import WIDTH
-from columnar_nn import onnx_io
+from columnar_nn.model import onnx_io
 
 MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()", "engine"]
 ENVIRONMENT = {

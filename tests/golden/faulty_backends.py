@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, image_array
 from columnar_nn.errors import MissingPackageError
-from columnar_nn.graph import Node
+from columnar_nn.model.graph import Node
 from reference.evaluate import evaluate
 
 Tensors = Mapping[str, np.ndarray]

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn import tensor_column
-from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 NUM_IMAGES = 6
 DENSE = ("dense.weight", "dense.bias")

@@ -10,7 +10,7 @@ import numpy as np
 
 from adapters.base import Settings
 from adapters.columnar_backend import ColumnarBackend
-from columnar_nn.graph import Graph, Node
+from columnar_nn.model.graph import Graph, Node
 
 
 class Spoiled(ColumnarBackend):

@@ -13,7 +13,7 @@ from golden.small_network import small_network
 
 from bench.cli.app import main
 from bench.golden.bundle import Bundle
-from columnar_nn import onnx_io
+from columnar_nn.model import onnx_io
 
 WIDTH = 100
 MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()", "golden"]

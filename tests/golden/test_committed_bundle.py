@@ -16,7 +16,7 @@ from bench.golden.engine import EngineOptions, parse_backend
 from bench.golden.manifest import recreate_command
 from bench.golden.verify import Comparing, Verification, verify
 from bench.status import PASSED, SKIPPED
-from columnar_nn import models
+from columnar_nn.model import zoo
 
 ELEMENTWISE = Comparing(checks.parse("elementwise"))
 FOLDER = Path(__file__).parents[2] / "golden" / "plain9-photo10"
@@ -59,7 +59,7 @@ def test_it_is_of_the_shipped_network_and_data(committed: Bundle, tmp_path: Path
     """Fails when weights or images change: then the bundle has to be created again."""
     creation = committed.manifest.creation
     dataset = open_dataset(creation.data, creation.count)
-    create(tmp_path / "again", models.resolve(creation.model), dataset, creation)
+    create(tmp_path / "again", zoo.resolve(creation.model), dataset, creation)
     again = open_bundle(tmp_path / "again")
     ours, new = committed.manifest, again.manifest
     for file in (ours.model_file, ours.data.file):

@@ -13,7 +13,7 @@ from bench.golden.bundle import open_bundle
 from bench.golden.create import create
 from bench.golden.manifest import Creation, Manifest
 from columnar_nn.errors import InvalidDataError, UsageError
-from columnar_nn.models import plain9
+from columnar_nn.model.zoo import plain9
 
 
 def make(folder: Path, count: int = 4, taps: tuple[str, ...] = ("all",)) -> Manifest:

@@ -7,8 +7,8 @@ import pytest
 from golden.small_network import small_network
 
 from bench.golden import tap_selection, tolerance
-from columnar_nn import models
 from columnar_nn.errors import UsageError
+from columnar_nn.model import zoo
 
 
 def test_depth_counts_summing_operators_on_the_longest_path() -> None:
@@ -21,7 +21,7 @@ def test_depth_counts_summing_operators_on_the_longest_path() -> None:
         2,
         3,
     ]
-    assert tolerance.depths(models.plain9())["logits"] == 8
+    assert tolerance.depths(zoo.plain9())["logits"] == 8
 
 
 @pytest.mark.parametrize("largest", [1e-6, 1.0, 350.0])

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.explain import executable_for
-from columnar_nn import models
 from columnar_nn.kernels.placement import Buffer, place
+from columnar_nn.model import zoo
 
 STEPS = 12
 LIFETIMES = st.tuples(st.integers(0, STEPS - 1), st.integers(0, STEPS - 1)).map(sorted)
@@ -63,8 +63,8 @@ LEAST_BYTES = {
 }
 
 
-@pytest.mark.parametrize("model", models.BUILDERS)
+@pytest.mark.parametrize("model", zoo.BUILDERS)
 def test_networks_take_no_more_than_the_layer_that_needs_most(model: str) -> None:
-    (placement,) = executable_for(models.build(model), "pipeline", "auto", 1, 1).placements
+    (placement,) = executable_for(zoo.build(model), "pipeline", "auto", 1, 1).placements
     assert placement.num_bytes == placement.least_bytes == LEAST_BYTES[model]
     assert placement.unshared_bytes > 2 * placement.num_bytes

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from kernels.images import error, normal
 
-from columnar_nn import models
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
 from columnar_nn.kernels import Layout, Program, Step, conv2d, dense, pixels_to_float, unary
+from columnar_nn.model import zoo
 from reference.evaluate import evaluate
 
 
 def plain9_program(algorithm: str) -> Program:
     """plain9 from pixels to logits, with its weights of seed 0."""
-    weights = models.plain9().weights
+    weights = zoo.plain9().weights
     pixels = pixels_to_float(Layout("uint8", (3, 32, 32)))
     steps = [Step(pixels, (0,), 1)]
     for index in range(1, 8):
@@ -48,7 +48,7 @@ def logits_of(program: Program, images: np.ndarray, order: str = "image") -> np.
 @pytest.mark.parametrize(("algorithm", "bound"), [("direct", 1e-5), ("winograd", 5e-5)])
 def test_plain9_within_its_documented_error(algorithm: str, bound: float) -> None:
     images = pictures(8)
-    graph = models.plain9()
+    graph = zoo.plain9()
     scaled = (images / np.float64(255)).astype(np.float32)
     outputs = evaluate(graph.nodes, graph.weights, {"image": scaled}, ["logits"])
     expected = outputs["logits"]

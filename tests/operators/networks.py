@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn import tensor_column
-from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 from reference.evaluate import evaluate
 
 CONV = {"strides": [1, 1], "dilations": [1, 1], "group": 1}

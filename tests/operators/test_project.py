@@ -8,10 +8,11 @@ import pytest
 from closeness import assert_close
 from operators.networks import column, expected, images, residual_network
 
-from columnar_nn import kernel_program, models
+from columnar_nn import kernel_program
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.expressions import Call, argmax, call
-from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.model import zoo
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.network_expressions import network, network_outputs
 from columnar_nn.plan import ProjectNode
 from columnar_nn.plan_builder import PlanBuilder
@@ -63,7 +64,7 @@ def test_intermediate_tensors_come_out_beside_the_logits(fusion: str) -> None:
     ],
 )
 def test_built_in_networks(name: str, shape: tuple[int, ...]) -> None:
-    graph, batch = models.build(name), images(1, shape)
+    graph, batch = zoo.build(name), images(1, shape)
     (output,) = (spec.name for spec in graph.outputs)
     table = executable(graph, batch).run().to_table()
     close(column(table, output), *expected(graph, batch, output))

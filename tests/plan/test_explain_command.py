@@ -13,8 +13,8 @@ import pytest
 from profiling.residual_network import residual_network
 
 from bench import explain_text
-from columnar_nn import models, onnx_io
-from columnar_nn.layer_table import layers
+from columnar_nn.model import onnx_io, zoo
+from columnar_nn.model.layer_table import layers
 
 
 def explain(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -40,7 +40,7 @@ def test_the_plan_and_the_work_of_every_layer() -> None:
 def test_the_peak_activation_memory_of_a_chain_is_that_of_two_neighbours() -> None:
     line = output("plain9").splitlines()[-1]
     sizes = [4 * 3 * 32 * 32]
-    for layer in layers(models.build("plain9")):
+    for layer in layers(zoo.build("plain9")):
         if layer.op_type == "Conv":
             _, channels, height, width = (dimension or 1 for dimension in layer.output_shape)
             sizes.append(4 * -(-channels // 16) * 16 * height * width)
@@ -57,7 +57,7 @@ def test_operations_agree_with_the_layer_table() -> None:
     for kernel in plan["children"][0]["kernels"]:
         name = kernel["operator_name"]
         flops[name] = flops.get(name, 0) + kernel["flops_per_image"]
-    graph = models.build("plain9")
+    graph = zoo.build("plain9")
     for layer in layers(graph):
         if layer.macs:
             elements = 1

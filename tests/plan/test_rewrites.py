@@ -11,8 +11,9 @@ import pytest
 from closeness import assert_close
 from operators.networks import column, expected, images, residual_network
 
-from columnar_nn import graph_rewrites, rewrites
+from columnar_nn import rewrites
 from columnar_nn.expressions import Call, topological
+from columnar_nn.model import rewrites as graph_rewrites
 from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan import ProjectNode
 from columnar_nn.plan_builder import PlanBuilder

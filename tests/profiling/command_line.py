@@ -10,7 +10,7 @@ from pathlib import Path
 import fake_backends
 import numpy as np
 
-from columnar_nn import onnx_io
+from columnar_nn.model import onnx_io
 
 MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()"]
 

@@ -10,7 +10,7 @@ from adapters.operator_profile import OperatorProfile
 from bench.profile.result import EngineProfile, ProfileResult, Run
 from bench.profile.rows import Cell, cell, layer_rows, row_name
 from bench.status import CRASHED, PASSED, SKIPPED
-from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 
 def operators(*groups: str) -> tuple[OperatorProfile, ...]:

@@ -18,9 +18,10 @@ from bench.data.dataset import open_dataset
 from bench.golden import engine as engines
 from bench.golden.engine import EngineOptions, WorkerError, parse_backend
 from bench.profile.taps import write_taps
-from columnar_nn import onnx_io, tensor_column
+from columnar_nn import tensor_column
 from columnar_nn.errors import UsageError
-from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.model import onnx_io
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import prepare

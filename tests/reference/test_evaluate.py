@@ -12,8 +12,8 @@ from closeness import assert_close
 from generated import normal
 from onnx.reference import ReferenceEvaluator
 
-from columnar_nn import models, onnx_io
-from columnar_nn.shapes import RULES
+from columnar_nn.model import onnx_io, zoo
+from columnar_nn.model.shapes import RULES
 from reference.evaluate import evaluate
 from reference.operators import OPERATORS
 
@@ -33,7 +33,7 @@ def test_every_operator_of_the_graph_has_a_reference() -> None:
 
 @pytest.mark.parametrize("name", ["plain9", "resnet20"])
 def test_network_matches_onnx(name: str) -> None:
-    graph = models.build(name)
+    graph = zoo.build(name)
     image = np.random.default_rng(3).random((3, 3, 32, 32), np.float32)
     actual = evaluate(graph.nodes, graph.weights, {"image": image}, ["logits"])["logits"]
     (expected,) = ReferenceEvaluator(onnx_io.to_proto(graph)).run(None, {"image": image})
@@ -41,7 +41,7 @@ def test_network_matches_onnx(name: str) -> None:
 
 
 def test_any_tensor_can_be_asked_for() -> None:
-    graph = models.build("plain9")
+    graph = zoo.build("plain9")
     image = np.random.default_rng(3).random((2, 3, 32, 32), np.float32)
     names = ["image", "relu3", "conv1.bias", "logits"]
     results = evaluate(graph.nodes, graph.weights, {"image": image}, names)

@@ -14,7 +14,7 @@ from adapters.base import Settings, Stopwatch
 from adapters.velox_backend import VeloxBackend
 from columnar_nn import tensor_column
 from columnar_nn.errors import UnsupportedOperatorError
-from columnar_nn.graph import Graph
+from columnar_nn.model.graph import Graph
 
 
 def backend(graph: Graph, configuration: str, batch_size: int, threads: int = 1) -> VeloxBackend:

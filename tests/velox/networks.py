@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from columnar_nn.graph import Graph, Node, TensorSpec
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 
 class Chain:

@@ -11,9 +11,9 @@ from velox.networks import NETWORKS, plain9_narrow
 from adapters.velox.formulation import KINDS
 from adapters.velox.layers import lower
 from adapters.velox.staged import Staged
-from columnar_nn import models
 from columnar_nn.errors import UnsupportedOperatorError
-from columnar_nn.graph import Graph
+from columnar_nn.model import zoo
+from columnar_nn.model.graph import Graph
 from reference.evaluate import evaluate
 
 pytest.importorskip("pyvelox")
@@ -87,7 +87,7 @@ def test_one_plan_refuses_what_it_cannot_say(configuration: str) -> None:
 
 
 def test_networks_with_too_many_weights_are_refused() -> None:
-    graph = models.build("resnet18")
+    graph = zoo.build("resnet18")
     with pytest.raises(UnsupportedOperatorError, match=r"conv1 .*1,000,000 would fit"):
         Staged(lower(graph), transformed=False, threads=1)
 
@@ -104,7 +104,7 @@ def test_cross_join_refuses_a_network_without_convolution() -> None:
 @pytest.mark.parametrize("configuration", KINDS)
 def test_a_network_as_deep_as_plain9(configuration: str) -> None:
     in_one_plan = configuration in CHAINS_ONLY
-    graph = plain9_narrow() if in_one_plan else models.build("plain9")
+    graph = plain9_narrow() if in_one_plan else zoo.build("plain9")
     num_images = 32 if configuration == "winograd" else 2
     images = np.random.default_rng(3).integers(0, 256, (num_images, 3, 32, 32), dtype=np.uint8)
     (result,) = velox_process.call(actions.infer, graph, [images], configuration)

@@ -1,0 +1,1 @@
+"""Networks: ONNX files, the graphs they become, their shapes, and the networks by name."""

@@ -1,0 +1,294 @@
+"""One form for every operator, whichever ONNX version wrote it.
+
+A canonical node has ONNX's current form (opset 21): bounds, axes, pads and shapes are constant
+inputs, not attributes; every attribute is present, with ONNX's default if it was not given;
+auto_pad is resolved into pads. Training-only inputs, outputs and attributes are gone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.model.constants import ONLY_EVALUATED
+from columnar_nn.model.graph import Node, Shape
+from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_axis
+from columnar_nn.model.shape_rules.window import conv_window, pool_window
+from columnar_nn.model.shapes import RULES, operands_of
+
+OPSET = 21
+IMPLICIT = frozenset({"Constant", "ConstantOfShape"})
+"""Operators that become weights at import, so that no backend ever sees them."""
+LOWERED = frozenset({"GlobalMaxPool", "Split", "Sum"})
+"""Operators expressed by supported ones at import: a MaxPool, Slices, Adds."""
+TRAINING = frozenset(
+    {"consumed_inputs", "is_test", "momentum", "ratio", "seed", "spatial", "storage_order"}
+    | {"training_mode", "broadcast"}
+)
+"""Attributes without a meaning in inference, or replaced by broadcasting in later versions."""
+
+
+@dataclass
+class Rewriting:
+    """What a rewriting rule may use: opset of the file, shapes and weights so far.
+
+    `add_weight(name, array)` makes a new constant and returns its name.
+    """
+
+    opset: int
+    shapes: Mapping[str, Shape]
+    weights: Mapping[str, np.ndarray]
+    add_weight: Callable[[str, np.ndarray], str]
+
+    def integers(self, node: Node, what: str, values: Sequence[int]) -> str:
+        """A new int64 constant called after the node and what it is for."""
+        return self.add_weight(f"{node.name}.{what}", np.array(values, np.int64))
+
+
+def unsupported_reason(node: Node, opset: int) -> str | None:
+    """Why a node cannot be imported whatever its shapes are; None if it can."""
+    attributes = node.attributes
+    if node.op_type in IMPLICIT | LOWERED | ONLY_EVALUATED:
+        return None
+    if node.op_type not in RULES:
+        return "not an operator of this project"
+    if len([tensor for tensor in node.outputs if tensor]) > 1:
+        return "its optional outputs are not supported"
+    if attributes.get("training_mode", 0) or (
+        node.op_type == "BatchNormalization" and opset < 7 and not attributes.get("is_test", 0)
+    ):
+        return "training mode is not supported"
+    if node.op_type == "BatchNormalization" and not attributes.get("spatial", 1):
+        return "spatial = 0 is not supported"
+    return None
+
+
+def canonical_nodes(node: Node, rewriting: Rewriting) -> list[Node]:
+    """The node, or the nodes that replace it, in canonical form.
+
+    Raises InvalidModelError when an attribute is missing or makes no sense.
+    """
+    if node.op_type not in LOWERED:
+        node = replace(node, outputs=node.outputs[:1])  # others are absent: see above
+    rule = REWRITES.get(node.op_type)
+    try:
+        return [_explicit(n, rewriting) for n in (rule(node, rewriting) if rule else [node])]
+    except InvalidModelError as error:
+        raise InvalidModelError(f"node {node.name} ({node.op_type}): {error}") from None
+
+
+def _explicit(node: Node, rewriting: Rewriting) -> Node:
+    """The node with every attribute of the current opset present and no other."""
+    known = onnx.defs.get_schema(node.op_type, OPSET).attributes
+    given = {k: v for k, v in node.attributes.items() if k in known and k not in TRAINING}
+    given.pop("auto_pad", None)
+    defaults = {
+        name: onnx.helper.get_attribute_value(schema.default_value)
+        for name, schema in known.items()
+        if schema.default_value.name and name not in TRAINING and name != "auto_pad"
+    }
+    strings = {k: v.decode() for k, v in defaults.items() if isinstance(v, bytes)}
+    attributes: dict[str, Any] = {**defaults, **strings, **given}
+    inputs = list(node.inputs)
+    while inputs and not inputs[-1]:
+        inputs.pop()
+    if node.op_type == "Transpose" and "perm" not in attributes:
+        attributes["perm"] = list(range(len(rewriting.shapes[node.inputs[0]])))[::-1]
+    if node.op_type in ("Conv", "MaxPool", "AveragePool"):
+        operands = operands_of(node, rewriting.shapes, rewriting.weights)
+        attributes.update(_window_attributes(operands))
+    return replace(
+        node,
+        inputs=tuple(inputs),
+        attributes={name: attributes[name] for name in sorted(attributes)},
+    )
+
+
+def _window_attributes(operands: Operands) -> dict[str, Any]:
+    """Explicit geometry of a sliding window, auto_pad resolved."""
+    window = (conv_window if operands.node.op_type == "Conv" else pool_window)(operands)
+    attributes: dict[str, Any] = {
+        "kernel_shape": list(window.kernel_shape),
+        "strides": list(window.strides),
+        "dilations": list(window.dilations),
+        "pads": list(window.pads),
+    }
+    if operands.attribute("auto_pad", "NOTSET") != "NOTSET" and operands.node.op_type != "Conv":
+        attributes["ceil_mode"] = 0  # auto_pad alone decides the output size
+    return attributes
+
+
+def _attribute_to_input(
+    node: Node, rewriting: Rewriting, names: Sequence[str], dtype: Any = np.int64
+) -> list[Node]:
+    """The node with the attributes `names` turned into constant inputs, absent ones skipped."""
+    if not any(name in node.attributes for name in names):
+        return [node]
+    inputs = [node.inputs[0]]
+    for name in names:
+        value = node.attributes.get(name)
+        array = None if value is None else np.array(value, dtype)
+        inputs.append("" if array is None else rewriting.add_weight(f"{node.name}.{name}", array))
+    attributes = {k: v for k, v in node.attributes.items() if k not in names}
+    return [replace(node, inputs=tuple(inputs), attributes=attributes)]
+
+
+def _clip(node: Node, rewriting: Rewriting) -> list[Node]:
+    return _attribute_to_input(node, rewriting, ("min", "max"), np.float32)
+
+
+def _axes(node: Node, rewriting: Rewriting) -> list[Node]:
+    return _attribute_to_input(node, rewriting, ("axes",))
+
+
+def _reshape(node: Node, rewriting: Rewriting) -> list[Node]:
+    return _attribute_to_input(node, rewriting, ("shape",))
+
+
+def _slice(node: Node, rewriting: Rewriting) -> list[Node]:
+    return _attribute_to_input(node, rewriting, ("starts", "ends", "axes"))
+
+
+def _pad(node: Node, rewriting: Rewriting) -> list[Node]:
+    pads = node.attributes.get("pads", node.attributes.get("paddings"))
+    if pads is None:
+        return [node]
+    value = np.float32(node.attributes.get("value", 0.0))
+    inputs = (
+        node.inputs[0],
+        rewriting.integers(node, "pads", pads),
+        rewriting.add_weight(f"{node.name}.value", np.array(value)),
+    )
+    return [
+        replace(node, inputs=inputs, attributes={"mode": node.attributes.get("mode", "constant")})
+    ]
+
+
+def _broadcast(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Before opset 7, `axis` said which dimension of A the first one of B lines up with."""
+    axis = node.attributes.get("axis")
+    node = replace(node, attributes={})
+    if axis is None or rewriting.opset >= 7:
+        return [node]
+    left, right = (len(rewriting.shapes[tensor]) for tensor in node.inputs)
+    return _with_trailing_axes(node, rewriting, left - normalized_axis(axis, left) - right)
+
+
+def _prelu(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Before opset 7 a slope [C] belonged to the channels, not to the last dimension."""
+    data, slope = (rewriting.shapes[tensor] for tensor in node.inputs)
+    if rewriting.opset >= 7 or len(slope) != 1 or slope == (1,):
+        return [node]
+    return _with_trailing_axes(node, rewriting, len(data) - 2)
+
+
+def _with_trailing_axes(node: Node, rewriting: Rewriting, count: int) -> list[Node]:
+    """The node, its second input with `count` dimensions of size 1 behind its own."""
+    if count < 1:
+        return [node]
+    (first, second), aligned = node.inputs, f"{node.outputs[0]}.aligned"
+    rank = len(rewriting.shapes[second])
+    axes = rewriting.integers(node, "axes", range(rank, rank + count))
+    unsqueeze = Node(f"{node.name}.unsqueeze", "Unsqueeze", (second, axes), (aligned,), {})
+    return [unsqueeze, replace(node, inputs=(first, aligned))]
+
+
+def _softmax(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Before opset 13 all dimensions from `axis` (default 1) on were normalised together."""
+    if rewriting.opset >= 13:
+        return [node]
+    shape = rewriting.shapes[node.inputs[0]]
+    axis = normalized_axis(node.attributes.get("axis", 1), len(shape))
+    if all(dimension == 1 for dimension in shape[axis + 1 :]):
+        return [replace(node, attributes={"axis": axis})]
+    if None in shape[axis:]:
+        raise InvalidModelError("softmax over the batch; export with opset 13 or newer")
+    flat, normalized = f"{node.outputs[0]}.flat", f"{node.outputs[0]}.normalized"
+    original = [-1 if dimension is None else dimension for dimension in shape]
+    targets = {"flatten": [*original[:axis], math.prod(original[axis:])], "reshape": original}
+    merged, restored = (rewriting.integers(node, *target) for target in targets.items())
+    return [
+        Node(f"{node.name}.flatten", "Reshape", (node.inputs[0], merged), (flat,), {}),
+        replace(node, inputs=(flat,), outputs=(normalized,), attributes={"axis": -1}),
+        Node(f"{node.name}.reshape", "Reshape", (normalized, restored), node.outputs, {}),
+    ]
+
+
+def _dropout(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Nothing but its first input matters, unless a third one asks for training mode."""
+    training = node.inputs[2] if len(node.inputs) > 2 else ""
+    if training and (training not in rewriting.weights or rewriting.weights[training].any()):
+        raise InvalidModelError("training mode is not supported; export for inference")
+    return [replace(node, inputs=node.inputs[:1])]
+
+
+def _global_max_pool(node: Node, rewriting: Rewriting) -> list[Node]:
+    """GlobalMaxPool as a MaxPool whose window is the whole image."""
+    spatial = rewriting.shapes[node.inputs[0]][2:]
+    sizes = [fixed(size, f"dimension {axis}") for axis, size in enumerate(spatial, start=2)]
+    return [replace(node, op_type="MaxPool", attributes={"kernel_shape": sizes})]
+
+
+def _split(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Split as one Slice for each output."""
+    shape = rewriting.shapes[node.inputs[0]]
+    axis = normalized_axis(node.attributes.get("axis", 0), len(shape))
+    size, count = shape[axis], len(node.outputs)
+    if size is None:
+        raise InvalidModelError("a batch cannot be split")
+    sizes = node.attributes.get("split")
+    if sizes is None and len(node.inputs) > 1 and node.inputs[1]:
+        sizes = operands_of(node, rewriting.shapes, rewriting.weights).integer_input(1, "split")
+    if sizes is None:
+        chunk = -(-size // count)
+        sizes = [min(chunk, size - chunk * index) for index in range(count)]
+    if sum(sizes) != size or min(sizes) < 0 or len(sizes) != count:
+        raise InvalidModelError(f"{size} elements cannot be split into {list(sizes)}")
+    bounds = np.cumsum([0, *sizes])
+    slices = []
+    for index, output in enumerate(node.outputs):
+        part = replace(node, name=f"{node.name}.{index}", op_type="Slice", attributes={})
+        inputs = (
+            node.inputs[0],
+            rewriting.integers(part, "starts", [bounds[index]]),
+            rewriting.integers(part, "ends", [bounds[index + 1]]),
+            rewriting.integers(part, "axes", [axis]),
+        )
+        slices.append(replace(part, inputs=inputs, outputs=(output,)))
+    return slices
+
+
+def _sum(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Sum of several tensors as a chain of Adds."""
+    if len(node.inputs) == 1:
+        return [replace(node, op_type="Identity")]
+    adds, total = [], node.inputs[0]
+    for index, term in enumerate(node.inputs[1:], start=1):
+        last = index == len(node.inputs) - 1
+        result = node.outputs[0] if last else f"{node.outputs[0]}.{index}"
+        name = node.name if last else f"{node.name}.{index}"
+        adds.append(Node(name, "Add", (total, term), (result,), {}))
+        total = result
+    return adds
+
+
+REWRITES: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _broadcast),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
+    **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceMean"), _axes),
+    "Clip": _clip,
+    "Dropout": _dropout,
+    "GlobalMaxPool": _global_max_pool,
+    "PRelu": _prelu,
+    "Pad": _pad,
+    "Reshape": _reshape,
+    "Slice": _slice,
+    "Split": _split,
+    "Sum": _sum,
+}

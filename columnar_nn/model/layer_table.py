@@ -1,0 +1,65 @@
+"""What each layer of a network is and costs: the table by which the study describes its network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from columnar_nn.model.graph import Graph, Node, Shape
+from columnar_nn.model.shapes import infer_shapes
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One node: its output's shape, its sliding window, and its cost for one image.
+
+    `parameters` counts the floating-point weights (tensors, not scalars) that no earlier layer
+    has read, batch-norm statistics included; `macs` multiply-accumulates of convolutions and
+    matrix products. `kernel`, `strides` and `pads` are empty where nothing slides.
+    """
+
+    name: str
+    op_type: str
+    output_shape: Shape
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    pads: tuple[int, ...]
+    parameters: int
+    macs: int
+
+
+def layers(graph: Graph) -> list[Layer]:
+    """The layers of `graph` in its order. Raises as `infer_shapes` does."""
+    shapes = infer_shapes(graph)
+    counted: set[str] = set()
+    table = []
+    for node in graph.nodes:
+        new = set(node.inputs) & set(graph.weights) - counted
+        counted |= new
+        weights = [graph.weights[name] for name in new]
+        slides = "kernel_shape" in node.attributes
+        table.append(
+            Layer(
+                node.name,
+                node.op_type,
+                shapes[node.outputs[0]],
+                tuple(node.attributes["kernel_shape"]) if slides else (),
+                tuple(node.attributes.get("strides", ())) if slides else (),
+                tuple(node.attributes.get("pads", ())) if slides else (),
+                sum(w.size for w in weights if w.dtype.kind == "f" and w.ndim),
+                _macs(node, shapes),
+            )
+        )
+    return table
+
+
+def _macs(node: Node, shapes: dict[str, Shape]) -> int:
+    """Multiply-accumulates for one image; a symbolic batch counts as 1."""
+    if node.op_type not in ("Conv", "Gemm", "MatMul"):
+        return 0
+    num_outputs = math.prod(d or 1 for d in shapes[node.outputs[0]])
+    if node.op_type == "Conv":
+        return num_outputs * math.prod(d or 1 for d in shapes[node.inputs[1]][1:])
+    left = shapes[node.inputs[0]]
+    inner = left[0] if node.attributes.get("transA", 0) else left[-1]
+    return num_outputs * (inner or 1)

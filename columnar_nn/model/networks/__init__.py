@@ -1,0 +1,1 @@
+"""The networks that are built in code, one family a file; `columnar_nn.model.zoo` names them."""

@@ -1,0 +1,135 @@
+"""Shapes of operators that slide a window: convolution and pooling in any number of dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.model.graph import Shape
+from columnar_nn.model.shape_rules.operands import Operands, fixed
+
+
+@dataclass(frozen=True)
+class Window:
+    """Geometry of a sliding window with every default filled in and auto_pad resolved.
+
+    One entry a spatial dimension; `pads` holds all beginnings, then all ends, as in ONNX.
+    """
+
+    kernel_shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+def _images(operands: Operands) -> Shape:
+    shape = operands.shape(0)
+    if len(shape) < 3:
+        raise InvalidModelError(f"input of shape {shape} is not [N, C, spatial...]")
+    return shape
+
+
+def window(operands: Operands, kernel_shape: Sequence[int]) -> Window:
+    """The window of a Conv, MaxPool or AveragePool node over its first input.
+
+    Follows ONNX's formulas: auto_pad SAME_UPPER and SAME_LOWER make ceil(size / stride)
+    outputs, ceil_mode keeps a last window only if it starts before the padding at the end.
+    """
+    images = _images(operands)
+    spatial = [fixed(d, f"dimension {i + 2}") for i, d in enumerate(images[2:])]
+    rank = len(spatial)
+    strides = operands.integers("strides", [1] * rank)
+    dilations = operands.integers("dilations", [1] * rank)
+    pads = operands.integers("pads", [0] * (2 * rank))
+    auto_pad = operands.attribute("auto_pad", "NOTSET")
+    ceil_mode = bool(operands.attribute("ceil_mode", 0))
+    for name, values in (
+        ("kernel_shape", kernel_shape),
+        ("strides", strides),
+        ("dilations", dilations),
+    ):
+        if min(values) < 1:
+            raise InvalidModelError(f"{name} {list(values)} has an entry below 1")
+    if min(pads) < 0:
+        raise InvalidModelError(f"pads {pads} has a negative entry; use Slice to crop")
+    if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        raise InvalidModelError(f"auto_pad {auto_pad!r} is unknown")
+    if auto_pad != "NOTSET" and any(pads):
+        raise InvalidModelError(f"auto_pad {auto_pad} and explicit pads exclude each other")
+
+    output = []
+    for i, size in enumerate(spatial):
+        extent = dilations[i] * (kernel_shape[i] - 1) + 1
+        if auto_pad.startswith("SAME"):
+            count = -(-size // strides[i])
+            total = max((count - 1) * strides[i] + extent - size, 0)
+            small, large = total // 2, total - total // 2
+            upper = auto_pad == "SAME_UPPER"
+            pads[i], pads[i + rank] = (small, large) if upper else (large, small)
+        else:
+            room = size + pads[i] + pads[i + rank] - extent
+            if room < 0:
+                raise InvalidModelError(
+                    f"a window of {extent} does not fit the padded size {room + extent}"
+                )
+            count = room // strides[i] + 1
+            if ceil_mode and auto_pad == "NOTSET":
+                count = -(-room // strides[i]) + 1
+                if (count - 1) * strides[i] >= size + pads[i]:
+                    count -= 1
+        output.append(count)
+    return Window(tuple(kernel_shape), tuple(strides), tuple(dilations), tuple(pads), tuple(output))
+
+
+def conv_window(operands: Operands) -> Window:
+    """The window of a Conv node, whose filters [M, C/group, *kernel] give its size."""
+    filters = [fixed(d, "a dimension of the filters") for d in operands.shape(1)]
+    kernel_shape = operands.integers("kernel_shape", filters[2:])
+    if kernel_shape != filters[2:]:
+        raise InvalidModelError(f"kernel_shape {kernel_shape} differs from filters {filters}")
+    return window(operands, kernel_shape)
+
+
+def pool_window(operands: Operands) -> Window:
+    """The window of a MaxPool or AveragePool node."""
+    if "kernel_shape" not in operands.node.attributes:
+        raise InvalidModelError("kernel_shape is missing")
+    return window(operands, operands.integers("kernel_shape", [1] * len(operands.shape(0)[2:])))
+
+
+def conv(operands: Operands) -> tuple[Shape, ...]:
+    """Conv: X [N, C, spatial...], W [M, C/group, kernel...], optional B [M]."""
+    images, filters = _images(operands), operands.shape(1)
+    group = operands.attribute("group", 1)
+    if len(filters) != len(images):
+        raise InvalidModelError(f"filters {filters} and input {images} differ in rank")
+    channels, num_filters = fixed(images[1], "channels"), fixed(filters[0], "filter count")
+    if group < 1 or channels != filters[1] * group or num_filters % group:
+        raise InvalidModelError(
+            f"{channels} channels do not fit filters {filters} in {group} group(s)"
+        )
+    if operands.present(2) and operands.shape(2) != (num_filters,):
+        raise InvalidModelError(f"bias {operands.shape(2)} must have shape ({num_filters},)")
+    return ((images[0], num_filters, *conv_window(operands).output),)
+
+
+def pool(operands: Operands) -> tuple[Shape, ...]:
+    """MaxPool and AveragePool: X [N, C, spatial...]."""
+    images = _images(operands)
+    return ((*images[:2], *pool_window(operands).output),)
+
+
+def global_pool(operands: Operands) -> tuple[Shape, ...]:
+    """GlobalAveragePool: every spatial dimension becomes 1."""
+    images = _images(operands)
+    return ((*images[:2], *(1 for _ in images[2:])),)
+
+
+RULES = {
+    "Conv": conv,
+    "MaxPool": pool,
+    "AveragePool": pool,
+    "GlobalAveragePool": global_pool,
+}

@@ -1,0 +1,55 @@
+"""The networks by name, and a name or an ONNX path resolved to a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+
+from columnar_nn.errors import UsageError
+from columnar_nn.model import onnx_io
+from columnar_nn.model.graph import Graph
+from columnar_nn.model.networks.mobilenet import mobilenet_v2
+from columnar_nn.model.networks.plain9 import plain9
+from columnar_nn.model.networks.resnet import resnet18, resnet20, resnet50
+from columnar_nn.model.networks.squeezenet import squeezenet
+from columnar_nn.model.symbolic_batch import with_symbolic_batch
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+BUILDERS: dict[str, Callable[[], Graph]] = {
+    "plain9": plain9,
+    "resnet20": resnet20,
+    "resnet18": resnet18,
+    "resnet50": resnet50,
+    "mobilenet_v2": mobilenet_v2,
+    "squeezenet": squeezenet,
+}
+
+
+def build(name: str) -> Graph:
+    """The network called `name` with seeded random weights; raises UsageError if unknown."""
+    if name not in BUILDERS:
+        raise UsageError(
+            f"unknown model {name!r}: choose from {', '.join(BUILDERS)}, "
+            "or give the path of an .onnx file"
+        )
+    return BUILDERS[name]()
+
+
+def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
+    """The graph meant by a user: a path to an .onnx file, or a network's name.
+
+    A file's network is named after the file, exporters' own names being all alike. One made for
+    one batch size is made to take any, where its operators allow it, and read with the rules of
+    `model.rewrites` but those named in `without`. A name takes the trained weights shipped in
+    `weights/<name>.onnx` if there are any, else the seeded random ones. Raises as `onnx_io.load`
+    does, and UsageError for an unknown name.
+    """
+    if name_or_path.endswith(".onnx"):
+        graph = replace(onnx_io.load(name_or_path, without), name=Path(name_or_path).stem)
+        return with_symbolic_batch(graph)
+    shipped = WEIGHTS / f"{name_or_path}.onnx"
+    if name_or_path in BUILDERS and shipped.exists():
+        return onnx_io.load(shipped, without)
+    return build(name_or_path)

@@ -1,1 +1,0 @@
-"""The networks that are built in code, one family a file; `columnar_nn.models` names them."""

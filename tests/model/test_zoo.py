@@ -1,0 +1,126 @@
+"""The networks built in code, and names and paths resolved to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.data.dataset import open_dataset
+from columnar_nn import tensor_column
+from columnar_nn.errors import UsageError
+from columnar_nn.model import onnx_io, zoo
+from columnar_nn.model.graph import Graph
+from columnar_nn.model.layer_table import layers
+from columnar_nn.network_expressions import network_outputs
+from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.task import prepare
+from reference.evaluate import evaluate
+
+# Multiply-accumulates and trainable parameters as published with torchvision's versions of the
+# networks; ours count batch-norm means and variances too, two more a channel.
+PUBLISHED = {
+    "resnet18": (1_814_073_344, 11_689_512),
+    "resnet50": (4_089_184_256, 25_557_032),
+    "mobilenet_v2": (300_774_272, 3_504_872),
+    "squeezenet": (349_151_936, 1_235_496),
+}
+
+
+def statistics(graph: Graph) -> int:
+    """Number of batch-norm means and variances."""
+    norms = (node for node in graph.nodes if node.op_type == "BatchNormalization")
+    return sum(graph.weights[name].size for node in norms for name in node.inputs[3:])
+
+
+def test_plain9_is_the_network_of_the_study() -> None:
+    table = [layer for layer in layers(zoo.build("plain9")) if layer.parameters]
+    assert [layer.op_type for layer in table] == ["Conv"] * 7 + ["Gemm"]
+    assert [layer.parameters for layer in table] == [
+        448, 2320, 4640, 9248, 18496, 36928, 577, 3250]  # fmt: skip
+    assert [layer.output_shape for layer in table] == [
+        (None, 16, 30, 30), (None, 16, 28, 28), (None, 32, 26, 26), (None, 32, 24, 24),
+        (None, 64, 22, 22), (None, 64, 20, 20), (None, 1, 18, 18), (None, 10)]  # fmt: skip
+    assert sum(layer.parameters for layer in table) == 75_907
+    assert sum(layer.macs for layer in table) == 34_475_112
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_sizes(name: str) -> None:
+    graph = zoo.build(name)
+    macs, parameters = PUBLISHED[name]
+    table = layers(graph)
+    assert sum(layer.macs for layer in table) == macs
+    assert sum(layer.parameters for layer in table) == parameters + statistics(graph)
+    assert graph.num_parameters() == parameters + statistics(graph)
+
+
+def test_resnet20_has_the_depth_and_stages_of_the_paper() -> None:
+    graph = zoo.build("resnet20")
+    table = layers(graph)
+    weighted = [layer for layer in table if layer.op_type in ("Conv", "Gemm")]
+    assert len([layer for layer in weighted if "downsample" not in layer.name]) == 20
+    ends = [layer.output_shape for layer in table if layer.name.endswith(".2.relu2")]
+    assert ends == [(None, 16, 32, 32), (None, 32, 16, 16), (None, 64, 8, 8)]
+    assert sum(layer.op_type == "Add" for layer in table) == 9
+
+
+@pytest.mark.parametrize("name", ["plain9", "resnet20", "mobilenet_v2", "squeezenet"])
+def test_random_weights_keep_activations_alive(name: str) -> None:
+    graph = zoo.build(name)
+    (spec,) = graph.inputs
+    coarse = np.random.default_rng(1).random((2, 3, 8, 8), np.float32)
+    factor = spec.shape[2] // 8
+    image = coarse.repeat(factor, axis=2).repeat(factor, axis=3)
+    names = [node.outputs[0] for node in graph.nodes]
+    for tensor, array in evaluate(graph.nodes, graph.weights, {"image": image}, names).items():
+        assert 0.1 < array.std() < 10, tensor
+
+
+@pytest.mark.parametrize("name", zoo.BUILDERS)
+def test_weights_are_float32_and_fixed(name: str) -> None:
+    first, second = zoo.build(name), zoo.build(name)
+    assert {weight.dtype for weight in first.weights.values()} == {np.dtype(np.float32)}
+    assert all(np.array_equal(w, second.weights[key]) for key, w in first.weights.items())
+
+
+def test_a_path_is_loaded_and_freed_from_its_batch(tmp_path: Path) -> None:
+    graph = zoo.build("resnet20")
+    path = tmp_path / "network.onnx"
+    onnx_io.save(graph, path)
+    resolved = zoo.resolve(str(path))
+    assert resolved.nodes == graph.nodes
+    assert resolved.name == "network"
+
+
+def test_a_name_prefers_trained_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    built = zoo.resolve("plain9")
+    assert np.array_equal(
+        built.weights["conv1.weight"], zoo.build("plain9").weights["conv1.weight"]
+    )
+    trained = zoo.plain9(seed=5)
+    onnx_io.save(trained, tmp_path / "plain9.onnx")
+    found = zoo.resolve("plain9")
+    assert np.array_equal(found.weights["conv1.weight"], trained.weights["conv1.weight"])
+
+
+@pytest.mark.parametrize(("name", "accuracy"), [("plain9", 0.75), ("resnet20", 0.95)])
+def test_shipped_weights_tell_the_photographs_apart(name: str, accuracy: float) -> None:
+    graph = zoo.resolve(name)
+    assert graph.nodes == zoo.build(name).nodes
+    assert {key: w.shape for key, w in graph.weights.items()} == {
+        key: w.shape for key, w in zoo.build(name).weights.items()
+    }
+    (images,) = open_dataset("photo10").batches(1000, 1000)
+    plan = PlanBuilder().values([images]).project(network_outputs(graph, "image")).plan()
+    logits = tensor_column.to_numpy(
+        prepare(plan).run().to_table().column("logits").combine_chunks()
+    )
+    assert (logits.argmax(axis=1) == images.column("label").to_numpy()).mean() > accuracy
+
+
+def test_an_unknown_name_lists_what_is_known() -> None:
+    with pytest.raises(UsageError, match=r"unknown model 'vgg': choose from plain9, .*\.onnx file"):
+        zoo.resolve("vgg")
