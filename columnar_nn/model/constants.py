@@ -11,6 +11,7 @@ Values are object arrays of integers and BATCH, or float32 arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,11 +19,28 @@ import onnx
 from columnar_nn.model.graph import Node, Shape
 
 
+def _refusing(what: str) -> Callable[..., Any]:
+    """A method of _Batch that would need its value."""
+
+    def refuse(self: _Batch, *operands: object) -> Any:
+        raise TypeError(f"the batch size is {what}{''.join(f' {other}' for other in operands)}")
+
+    return refuse
+
+
 class _Batch:
-    """The size of the batch, unknown until run time; its arithmetic raises TypeError."""
+    """The size of the batch, unknown until run time; to calculate with it raises TypeError."""
 
     def __repr__(self) -> str:
         return "batch"
+
+    __add__ = __radd__ = _refusing("added to")
+    __mul__ = __rmul__ = _refusing("multiplied by")
+    __sub__, __rsub__ = _refusing("reduced by"), _refusing("subtracted from")
+    __floordiv__ = __truediv__ = __mod__ = _refusing("divided by")
+    __rfloordiv__ = __rtruediv__ = __rmod__ = _refusing("made the divisor of")
+    __neg__ = _refusing("negated")
+    __int__ = __index__ = __float__ = _refusing("used as a number")
 
 
 BATCH = _Batch()

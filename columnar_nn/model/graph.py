@@ -72,6 +72,12 @@ class Graph:
             if spec.name not in known:
                 raise InvalidModelError(f"output {spec.name!r} is made by no node")
 
+    @property
+    def batch(self) -> int | None:
+        """Images of every run of a network that is tied to so many; None if it takes any number."""
+        first = self.inputs[0].shape[:1] if self.inputs else ()
+        return first[0] if first else None
+
     def producer(self, tensor: str) -> Node | None:
         """The node that makes `tensor`, or None for an input or a weight."""
         for node in self.nodes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-from columnar_nn.errors import UsageError
+from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.networks.mobilenet import mobilenet_v2
@@ -40,15 +40,19 @@ def build(name: str) -> Graph:
 def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
     """The graph meant by a user: a path to an .onnx file, or a network's name.
 
-    A file's network is named after the file, exporters' own names being all alike. One made for
-    one batch size is made to take any, where its operators allow it, and read with the rules of
-    `model.rewrites` but those named in `without`. A name takes the trained weights shipped in
-    `weights/<name>.onnx` if there are any, else the seeded random ones. Raises as `onnx_io.load`
-    does, and UsageError for an unknown name.
+    A file's network is named after the file, exporters' own names being all alike, and read with
+    the rules of `model.rewrites` but those named in `without`. One made for one batch size is made
+    to take any if it keeps the images of a batch apart; otherwise `Graph.batch` says the size that
+    it is tied to. A name takes the trained weights shipped in `weights/<name>.onnx` if there are
+    any, else the seeded random ones. Raises as `onnx_io.load` and `with_symbolic_batch` do, and
+    UsageError for an unknown name.
     """
     if name_or_path.endswith(".onnx"):
         graph = replace(onnx_io.load(name_or_path, without), name=Path(name_or_path).stem)
-        return with_symbolic_batch(graph)
+        try:
+            return with_symbolic_batch(graph)
+        except InvalidModelError as error:
+            raise InvalidModelError(f"{name_or_path}: {error}") from None
     shipped = WEIGHTS / f"{name_or_path}.onnx"
     if name_or_path in BUILDERS and shipped.exists():
         return onnx_io.load(shipped, without)

@@ -1,0 +1,297 @@
+"""Which axis of a tensor holds the images of a batch, followed through every operator.
+
+A tensor has its rows along axis k if element i of that axis depends on image i and on no other;
+a weight has none. A rule is given a node, whose shapes have None where the rows are, and the axis
+of each of its inputs, of which one at least has rows. It gives the axis of the output, or raises
+MixedRowsError with the reason why the output has no rows: what the node computes for one image
+depends on the others, or on how many there are, or on its place among them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.model.shape_rules.layout import slice_bounds
+from columnar_nn.model.shape_rules.operands import Operands, normalized_axes, normalized_axis
+from columnar_nn.model.shapes import RULES as SHAPE_RULES
+
+Axis = int | None
+"""Where a tensor has its rows; None for a weight."""
+
+Rule = Callable[[Operands, Sequence[Axis]], int]
+
+
+class MixedRowsError(Exception):
+    """The output of a node does not keep the images of a batch apart; the message says why."""
+
+
+def output_axis(operands: Operands, axes: Sequence[Axis]) -> Axis:
+    """Where a node's output has its rows, given where its inputs have theirs.
+
+    Raises MixedRowsError, and InvalidModelError as the node's shape rule does.
+    """
+    if all(axis is None for axis in axes):
+        return None
+    return RULES[operands.node.op_type](operands, axes)
+
+
+def reshaped_axis(source: Sequence[int], axis: int, target: Sequence[int]) -> int:
+    """Where rows along `axis` of a tensor of shape `source` are once it has the shape `target`.
+
+    All dimensions are known; elements keep their order, so the rows are where as many elements
+    lie before and behind them. Among several dimensions of size 1 that could be a batch of one
+    image it is the one at `axis`, or the first. Raises MixedRowsError.
+    """
+    rows, before = source[axis], math.prod(source[:axis])
+    found = [
+        index
+        for index, size in enumerate(target)
+        if size == rows and math.prod(target[:index]) == before
+    ]
+    if found:
+        return axis if axis in found else found[0]
+    change = f"{tuple(source)} becomes {tuple(target)}"
+    for index, size in enumerate(target):
+        if math.prod(target[:index]) == before and size > rows and size % rows == 0:
+            raise MixedRowsError(f"it multiplies the batch by {size // rows}: {change}")
+    raise MixedRowsError(f"it leaves the batch no dimension of its own: {change}")
+
+
+def _first_alone(operands: Operands, axes: Sequence[Axis]) -> int:
+    """The axis of the first input, where the others are parameters of the operator."""
+    if axes[0] is None or any(axis is not None for axis in axes[1:]):
+        raise MixedRowsError("its parameters depend on the images")
+    return axes[0]
+
+
+def _of_channels(operands: Operands, axes: Sequence[Axis]) -> int:
+    axis = _first_alone(operands, axes)
+    if axis == 1:
+        raise MixedRowsError("it takes axis 1, the batch, for the channels")
+    return axis
+
+
+def _window(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Pooling: the rows may be channels too, for each is pooled by itself."""
+    axis = _first_alone(operands, axes)
+    if axis > 1:
+        raise MixedRowsError(f"its window moves along axis {axis}, the batch")
+    return axis
+
+
+def _conv(operands: Operands, axes: Sequence[Axis]) -> int:
+    axis = _window(operands, axes)
+    if axis == 1:
+        raise MixedRowsError("it sums over axis 1, the batch, as its channels")
+    return axis
+
+
+def _softmax(operands: Operands, axes: Sequence[Axis]) -> int:
+    axis = _first_alone(operands, axes)
+    if normalized_axis(operands.attribute("axis", -1), len(operands.shape(0))) == axis:
+        raise MixedRowsError(f"it works along axis {axis}, the batch")
+    return axis
+
+
+def _reduce(operands: Operands, axes: Sequence[Axis]) -> int:
+    axis, rank = _first_alone(operands, axes), len(operands.shape(0))
+    given = operands.integer_input(1, "axes")
+    if not given and operands.attribute("noop_with_empty_axes", 0):
+        return axis
+    reduced = normalized_axes(given or range(rank), rank)
+    if axis in reduced:
+        raise MixedRowsError(f"it reduces axis {axis}, the batch")
+    return axis if operands.attribute("keepdims", 1) else _without(reduced, axis)
+
+
+def _without(dropped: Sequence[int], axis: int) -> int:
+    """The place of an axis once the axes `dropped`, others, are gone."""
+    return axis - sum(other < axis for other in dropped)
+
+
+def _broadcast(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Element by element after broadcasting, which lines dimensions up from the last one."""
+    rank = max(len(shape) for shape in operands.given_shapes())
+    return _aligned([(operands.shape(i), axis) for i, axis in enumerate(axes)], rank)
+
+
+def _aligned(tensors: Sequence[tuple[Sequence[int | None], Axis]], rank: int) -> int:
+    """The one axis, of `rank` of them, at which tensors that broadcast together have their rows."""
+    places = {rank - len(shape) + axis for shape, axis in tensors if axis is not None}
+    if len(places) > 1:
+        listed = " and ".join(map(str, sorted(places)))
+        raise MixedRowsError(f"it combines tensors with the batch along axes {listed}")
+    (place,) = places
+    for shape, axis in tensors:
+        own = place - (rank - len(shape))
+        if axis is None and own >= 0 and shape[own] != 1:
+            raise MixedRowsError(
+                f"a constant of shape {tuple(shape)} has {shape[own]} rows, one for each image"
+            )
+    return place
+
+
+def _gemm(operands: Operands, axes: Sequence[Axis]) -> int:
+    left, right = (
+        None if axis is None else _outer(axis, int(inner))
+        for axis, inner in zip(
+            axes,
+            (not operands.attribute("transA", 0), bool(operands.attribute("transB", 0))),
+            strict=False,
+        )
+    )
+    if left is not None and right is not None:
+        raise MixedRowsError("it multiplies every image with every other")
+    if left is None and right is None:
+        raise MixedRowsError("it adds images to a constant product, which has rows of its own")
+    terms: list[tuple[Sequence[int | None], Axis]] = [((None, None), 0 if right is None else 1)]
+    if operands.present(2):
+        terms.append((operands.shape(2), axes[2]))
+    return _aligned(terms, 2)
+
+
+def _outer(axis: int, inner: int) -> int:
+    """The axis of a factor's rows, which must not be `inner`, the one that is summed over."""
+    if axis == inner:
+        raise MixedRowsError(f"it sums over axis {axis}, the batch")
+    return axis
+
+
+def _mat_mul(operands: Operands, axes: Sequence[Axis]) -> int:
+    """numpy.matmul: a vector is a matrix of one row or column, leading dimensions broadcast."""
+    shapes = [operands.shape(0), operands.shape(1)]
+    num_leading = max(0, *(len(shape) - 2 for shape in shapes))
+    terms: list[tuple[Sequence[int | None], Axis]] = []
+    places: set[int] = set()
+    for index, (shape, axis) in enumerate(zip(shapes, axes, strict=True)):
+        leading = shape[:-2]
+        if axis is None or axis < len(leading):
+            terms.append((leading, axis))
+        else:
+            inner = len(shape) - 1 if index == 0 or len(shape) == 1 else len(shape) - 2
+            _outer(axis, inner)
+            places.add(num_leading + index)  # the first factor's rows, the second one's columns
+    if any(axis is not None for _, axis in terms):
+        places.add(_aligned(terms, num_leading))
+    if len(places) > 1:
+        raise MixedRowsError("it multiplies every image with every other")
+    (place,) = places
+    vector = len(shapes[0]) == 1
+    return place - 1 if vector and place > num_leading else place
+
+
+def _transpose(operands: Operands, axes: Sequence[Axis]) -> int:
+    rank = len(operands.shape(0))
+    return operands.integers("perm", range(rank)[::-1]).index(_first_alone(operands, axes))
+
+
+def _flatten(operands: Operands, axes: Sequence[Axis]) -> int:
+    rows, shape = _first_alone(operands, axes), operands.shape(0)
+    axis = operands.attribute("axis", 1)
+    split = axis + len(shape) if axis < 0 else axis
+    place = int(rows >= split)
+    if any(d not in (None, 1) for d in (shape[:split], shape[split:])[place]):
+        raise MixedRowsError("it merges the batch with other dimensions")
+    return place
+
+
+def _reshape(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Reshape: as `reshaped_axis`, of a shape in which -1 or 0 stands for the batch."""
+    axis, source = _first_alone(operands, axes), operands.shape(0)
+    (target,) = SHAPE_RULES["Reshape"](operands)
+    place = target.index(None)
+    if _num_elements(target[:place]) != _num_elements(source[:axis]):
+        raise MixedRowsError(
+            f"it moves elements from image to image: {_named(source)} becomes {_named(target)}"
+        )
+    return place
+
+
+def _num_elements(dimensions: Sequence[int | None]) -> int:
+    return math.prod(size or 0 for size in dimensions)
+
+
+def _named(shape: Sequence[int | None]) -> str:
+    return f"({', '.join('batch' if size is None else str(size) for size in shape)})"
+
+
+def _squeeze(operands: Operands, axes: Sequence[Axis]) -> int:
+    axis, shape = _first_alone(operands, axes), operands.shape(0)
+    given = operands.integer_input(1, "axes")
+    if given is None:
+        return _without([i for i, size in enumerate(shape) if size == 1], axis)
+    dropped = normalized_axes(given, len(shape))
+    if axis in dropped:
+        raise MixedRowsError(f"it drops axis {axis}, the batch")
+    return _without(dropped, axis)
+
+
+def _unsqueeze(operands: Operands, axes: Sequence[Axis]) -> int:
+    axis, given = _first_alone(operands, axes), operands.integer_input(1, "axes") or []
+    rank = len(operands.shape(0)) + len(given)
+    added = normalized_axes(given, rank)
+    return [place for place in range(rank) if place not in added][axis]
+
+
+def _concat(operands: Operands, axes: Sequence[Axis]) -> int:
+    shapes = operands.given_shapes()
+    joined = normalized_axis(operands.attribute("axis", 0), len(shapes[0]))
+    places = {axis for axis in axes if axis is not None}
+    if joined in places:
+        raise MixedRowsError(f"it joins along axis {joined}, the batch")
+    if len(places) > 1:
+        raise MixedRowsError("it joins tensors with the batch along different axes")
+    (place,) = places
+    for shape, axis in zip(shapes, axes, strict=True):
+        if axis is None:
+            raise MixedRowsError(f"a constant of {shape[place]} rows beside those of the images")
+    return place
+
+
+def _slice(operands: Operands, axes: Sequence[Axis]) -> int:
+    axis = _first_alone(operands, axes)
+    try:
+        slice_bounds(operands)
+    except InvalidModelError:  # of an axis whose length nobody knows it finds no bounds
+        raise MixedRowsError(f"it cuts axis {axis}, the batch") from None
+    return axis
+
+
+def _pad(operands: Operands, axes: Sequence[Axis]) -> int:
+    axis, rank = _first_alone(operands, axes), len(operands.shape(0))
+    pads = operands.integer_input(1, "pads") or []
+    given = operands.integer_input(3, "axes")
+    padded = normalized_axes(range(rank) if given is None else given, rank)
+    if axis in padded:
+        index = padded.index(axis)
+        if pads[index] or pads[index + len(padded)]:
+            raise MixedRowsError(f"it pads or crops axis {axis}, the batch")
+    return axis
+
+
+_ELEMENTWISE = (
+    *("Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish"),
+    *("Identity", "Dropout", "Clip"),
+)
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_ELEMENTWISE, _first_alone),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "PRelu"), _broadcast),
+    **dict.fromkeys(("BatchNormalization", "LRN"), _of_channels),
+    **dict.fromkeys(("MaxPool", "AveragePool", "GlobalAveragePool"), _window),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
+    "Conv": _conv,
+    "ReduceMean": _reduce,
+    "Gemm": _gemm,
+    "MatMul": _mat_mul,
+    "Transpose": _transpose,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+    "Concat": _concat,
+    "Slice": _slice,
+    "Pad": _pad,
+}
