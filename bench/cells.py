@@ -95,12 +95,16 @@ def too_long(measured: Mapping[int, float], samples: int, budget: float) -> floa
     return predicted if predicted is not None and predicted > budget * doubt else None
 
 
-def rows_to_compare(samples: Sequence[int], limit: int) -> np.ndarray:
+def rows_to_compare(samples: Sequence[int], limit: int, batch: int = 1) -> np.ndarray:
     """Sorted rows, about `limit` of them, on which outputs are compared with the reference.
 
     All rows if they are few enough; else some of every cell, spread evenly and with its first
-    and last rows, where an engine's handling of the last, smaller batch would go wrong.
+    and last rows, where an engine's handling of the last, smaller batch would go wrong. Of a
+    network tied to a `batch` size whole batches, of each cell the first and the last at least.
     """
+    if batch > 1:
+        batches = rows_to_compare([count // batch for count in samples], limit // batch)
+        return (batches[:, np.newaxis] * batch + np.arange(batch)).reshape(-1)
     largest = max(samples)
     if largest <= limit:
         return np.arange(largest)

@@ -1,4 +1,7 @@
-"""The start of a worker's backend, from its process to the result of one image, in timed parts."""
+"""The start of a worker's backend, from its process to the first result, in timed parts.
+
+The first run is of one image, or of as many as a network takes that is tied to a batch size.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def start(
     batch_size: int,
     algorithm: str,
 ) -> dict[str, Any]:
-    """Imports, builds and runs one image, by commands that `ask` sends to a new worker.
+    """Imports, builds and runs a backend once, by commands that `ask` sends to a new worker.
 
     Returns the fields of result.BackendRecord that a start has. Raises as `ask` does.
     """
@@ -31,7 +34,8 @@ def start(
         batch_size=batch_size,
         algorithm=algorithm,
     )
-    first = ask("run", images=str(data.images), samples=1, batch_size=1)
+    rows = data.first_batch
+    first = ask("run", images=str(data.images), samples=rows, batch_size=rows)
     return {
         "process_s": imported["process_seconds"],
         "import_s": imported["seconds"],

@@ -58,7 +58,7 @@ class Contender:
         self._failure = WorkerError(CRASHED, "the worker was not started", fatal=False)
 
     def start(self, data: Inputs) -> None:
-        """Spawns the worker; imports, builds and runs one image, each timed."""
+        """Spawns the worker; imports, builds and runs it once, each timed."""
         self._data = data
         try:
             self._cold_start = self._spawn()
@@ -102,7 +102,8 @@ class Contender:
             return
         expected = cells.predict_seconds(known, cell.samples)
         if expected is None:
-            expected = self._cold_start["first_inference_s"] * cell.samples
+            runs = cell.samples / self._data.first_batch
+            expected = self._cold_start["first_inference_s"] * runs
         outputs = self._folder / "outputs.arrow"
         short = expected < _SHORT_S
         reply = self._attempt(

@@ -29,11 +29,15 @@ _ID_AND_LABEL_BYTES = 9
 
 @dataclass(frozen=True)
 class Inputs:
-    """Paths of the pickled graph and of the images as an Arrow file, and the images' labels."""
+    """Paths of the pickled graph and of the images as an Arrow file, and the images' labels.
+
+    `first_batch` is how many images the network's first run takes: one, if it takes any number.
+    """
 
     graph: Path
     images: Path
     labels: np.ndarray
+    first_batch: int
 
 
 def prepare(
@@ -54,7 +58,8 @@ def prepare(
     inputs_graph.write_bytes(pickle.dumps(graph))
     images = folder / "images.arrow"
     write_ipc(dataset, num_samples, batch_size, images)
-    return Inputs(inputs_graph, images, read(images).column("label").to_numpy())
+    labels = read(images).column("label").to_numpy()
+    return Inputs(inputs_graph, images, labels, graph.batch or 1)
 
 
 def read(path: Path) -> pa.Table:

@@ -128,9 +128,10 @@ class Comparison:
     def _known_outputs(self, folder: Path, data: Inputs, reference: Contender) -> Truth | None:
         images, outputs = folder / "compared.arrow", folder / "reference.arrow"
         try:
-            seconds = reference.outputs_for(data.images, 1, 1, outputs)
-            limit = max(_MIN_REFERENCE_ROWS, int(REFERENCE_BUDGET_S / seconds))
-            rows = cells.rows_to_compare(self._options.samples, limit)
+            first = data.first_batch
+            seconds = reference.outputs_for(data.images, first, first, outputs)
+            limit = max(_MIN_REFERENCE_ROWS, int(REFERENCE_BUDGET_S * first / seconds))
+            rows = cells.rows_to_compare(self._options.samples, limit, self._graph.batch or 1)
             inputs.write_rows(data.images, rows, images, self._options.batch_size)
             reference.outputs_for(images, len(rows), self._options.batch_size, outputs)
         except WorkerError as error:

@@ -37,7 +37,9 @@ def show(result: Result, console: Console) -> None:
         style="dim",
         highlight=False,
     )
-    show_title(console, "Cold start in s, from process start to one image's result; memory in MiB")
+    tied = bool(result.context["settings"].get("batch_note"))
+    first = "the first batch's" if tied else "one image's"
+    show_title(console, f"Cold start in s, from process start to {first} result; memory in MiB")
     print_table(console, _cold_start_table(records))
     _show_parity(result, records, console)
     _show_endings(result, console)
@@ -54,6 +56,8 @@ def _show_heading(result: Result, console: Console) -> None:
         f"{settings['batch_size']}, {_count(settings['threads'], 'thread')}",
         highlight=False,
     )
+    if note := settings.get("batch_note"):
+        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
     for warning in context["warnings"]:
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
 

@@ -27,10 +27,10 @@ class BackendRecord:
     """One backend in one configuration: what it was, what starting it cost, how it ended.
 
     Seconds of a cold start: `process_s` until Python and the harness are up, `import_s`,
-    `build_s` (weights, compilation), `first_inference_s` (one image), and `cold_start_s` from
-    process start to the first result. `peak_rss_bytes` is the largest resident memory of the
-    worker, `start_rss_bytes` that before the engine was imported. `log` is the end of what the
-    worker had printed when it failed.
+    `build_s` (weights, compilation), `first_inference_s` (one image, or the batch of a
+    network tied to its size), and `cold_start_s` from process start to the first result.
+    `peak_rss_bytes` is the largest resident memory of the worker, `start_rss_bytes` that before
+    the engine was imported. `log` is the end of what the worker had printed when it failed.
     """
 
     backend: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import random
 import sys
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import cells, cpus, environment, report, result
+from bench import cells, cpus, environment, fixed_batch, report, result
 from bench.cell_state import Limits
 from bench.cli import terminal
 from bench.cli.app import DEBUG_VARIABLE, EXIT_INTERRUPTED
@@ -80,8 +81,10 @@ def compare(
 def _run(options: Options, model: str, data: str, json: Path | None) -> int:
     """Compares, prints and saves; returns the exit status."""
     graph = zoo.resolve(model)
+    size = fixed_batch.batch_size(graph, options.batch_size, options.samples, "--samples")
+    options = dataclasses.replace(options, batch_size=size)
     dataset = open_dataset(data, max(options.samples)).fitted_to(graph)
-    settings = _settings(options, model, data)
+    settings = _settings(options, model, data) | {"batch_note": fixed_batch.note(graph)}
     context = environment.context(settings, graph, dataset, options.cpus)
     with terminal.progress() as show:
         comparison = Comparison(options, graph, dataset, show)

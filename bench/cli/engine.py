@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bench import cpus, environment
+from bench import cpus, environment, fixed_batch
 from bench.cell_state import Limits
 from bench.cli import terminal
 from bench.cli.app import EXIT_INTERRUPTED
@@ -66,6 +66,7 @@ def engine(
     limits = Limits(runs, min_time, budget, timeout)
     seed = random.randrange(2**31) if seed is None else seed
     graph = zoo.resolve(model)
+    fixed_batch.refuse(graph, "cnn-bench engine")
     dataset = open_dataset(data).fitted_to(graph)
     settings = {
         "model": model,

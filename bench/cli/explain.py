@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bench import cpus
+from bench import cpus, fixed_batch
 from bench.cli.options import (
     AlgorithmOption,
     ModelArgument,
@@ -82,6 +82,10 @@ def explain(
     chosen = cpus.choose(threads)
     left_out = _rules(without or ())
     graph = zoo.resolve(model, left_out)
+    if analyze or trace is not None:
+        fixed_batch.batch_size(graph, samples, [samples], "--samples")
+    if note := fixed_batch.note(graph):
+        print(f"cnn-bench: {note}", file=sys.stderr)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if backend == "velox":
         if fusion is not None or left_out or trace is not None:
@@ -94,7 +98,7 @@ def explain(
             velox_explain.formulation(formulation),
             algorithm,
             chosen,
-            samples if analyze else 1,
+            samples if analyze else graph.batch or 1,
             timeout,
         )
         try:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
+from bench import fixed_batch
 from bench.cli import terminal
 from bench.cli.options import (
     AlgorithmOption,
@@ -30,6 +32,7 @@ from bench.golden.engine import EngineOptions, parse_backend
 from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing
 from columnar_nn.model import zoo
+from columnar_nn.model.graph import Graph
 
 app = typer.Typer(
     help="Prove that an engine computes what it did, or find the first operator where not.",
@@ -87,6 +90,7 @@ def create(
     graph = zoo.resolve(model)
     dataset = open_dataset(data, count).fitted_to(graph)
     manifest = creation.create(out, graph, dataset, request)
+    _show_batches(graph)
     report.show_creation(manifest, str(out), creation.non_finite_weights(graph), terminal.output())
 
 
@@ -122,7 +126,9 @@ def verify(
     """
     comparing = _comparing(taps, rtol, atol, check, fail_fast)
     options = _options(backend, algorithm, threads, batch_size, timeout)
-    outcome = verification.verify(open_bundle(bundle), options, comparing, save)
+    opened = open_bundle(bundle)
+    outcome = verification.verify(opened, options, comparing, save)
+    _show_batches(opened.graph())
     report.show_verification(outcome, terminal.output())
     _write(outcome, json, junit)
     raise typer.Exit(outcome.exit_code())
@@ -166,7 +172,9 @@ def bisect(
     """Feed each operator its golden input alone: its own error beside the inherited one."""
     comparing = _comparing(tap_selection.ALL, rtol, atol, check, fail_fast=False)
     options = _options(backend, algorithm, threads, batch_size, timeout)
-    outcome = bisection.bisect(open_bundle(bundle), options, comparing)
+    opened = open_bundle(bundle)
+    outcome = bisection.bisect(opened, options, comparing)
+    _show_batches(opened.graph())
     report.show_bisection(outcome, terminal.output())
     _write(outcome, json, None)
     raise typer.Exit(outcome.exit_code())
@@ -184,6 +192,12 @@ def _options(
 ) -> EngineOptions:
     name, configuration = parse_backend(*backend)
     return EngineOptions(name, configuration, algorithm, threads, batch_size, timeout)
+
+
+def _show_batches(graph: Graph) -> None:
+    """Says how a network is run that is tied to a batch size; nothing of another."""
+    if note := fixed_batch.note(graph):
+        terminal.output().print(f"[yellow]note:[/] {escape(note)}", highlight=False)
 
 
 def _portable(name_or_path: str) -> str:

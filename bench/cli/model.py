@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from bench import fixed_batch
 from bench.cli import terminal
 from bench.table_style import print_table, show_note, table
 from columnar_nn.model import zoo
@@ -64,6 +65,8 @@ def _show(graph: Graph, found: Sequence[Layer]) -> None:
     made.add_section()
     made.add_row("total", "", "", "", f"{_parameters(found):,}", f"{_macs(found):,}")
     print_table(console, made)
+    if note := fixed_batch.note(graph):
+        show_note(console, note)
     show_note(console, "window: kernel / stride + padding, one figure where all sides are alike")
 
 

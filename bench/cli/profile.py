@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from typing import Annotated
 
 import typer
 
-from bench import cells, cpus, environment
+from bench import cells, cpus, environment, fixed_batch
 from bench.cli import terminal
 from bench.cli.options import (
     AlgorithmOption,
@@ -63,12 +64,15 @@ def profile(
         seed=random.randrange(2**31),
     )
     graph = zoo.resolve(model)
+    size = fixed_batch.batch_size(graph, options.batch_size, [samples], "--samples")
+    options = dataclasses.replace(options, batch_size=size)
     dataset = open_dataset(data, samples).fitted_to(graph)
     settings = {
         "model": model,
         "data": data,
         "backends": [selection.label for selection in options.selections],
         "batch_size": options.batch_size,
+        "batch_note": fixed_batch.note(graph),
         "cpus": list(options.cpus),
         "rounds": rounds,
         "budget_s": budget,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bench import fixed_batch
 from bench.cli.options import (
     AlgorithmOption,
     BatchSizeOption,
@@ -53,10 +54,12 @@ def taps(
     """
     options = EngineOptions(*parse_backend(*backend), algorithm, threads, batch_size, timeout)
     graph = zoo.resolve(model)
+    size = fixed_batch.batch_size(graph, batch_size, [samples], "--samples")
     dataset = open_dataset(data, samples).fitted_to(graph)
     try:
-        num_rows = write_taps(out, graph, tensor, dataset.batches(samples, batch_size), options)
+        num_rows = write_taps(out, graph, tensor, dataset.batches(samples, size), options)
     except WorkerError as error:
         print(f"cnn-bench: {options.label}: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code()) from None
-    print(f"{out}: {num_rows:,} images, from {options.label}")
+    note = fixed_batch.note(graph)
+    print(f"{out}: {num_rows:,} images, from {options.label}{f'; {note}' if note else ''}")

@@ -13,7 +13,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from adapters.base import image_array
-from bench import environment
+from bench import environment, fixed_batch
 from bench.golden import manifest as manifests
 from bench.golden import tap_selection, tolerance
 from bench.golden.atomic_folder import new_folder
@@ -51,9 +51,10 @@ class ImageSource(Protocol):
 def create(destination: Path, graph: Graph, source: ImageSource, creation: Creation) -> Manifest:
     """Writes a bundle of `creation.count` images and the tensors its taps mean to a new folder.
 
-    Raises UsageError if the folder exists or a tap is unknown, InvalidDataError if there are
-    fewer images.
+    Raises UsageError if the folder exists, a tap is unknown or the network is tied to batches
+    that do not make up the count, InvalidDataError if there are fewer images.
     """
+    fixed_batch.batch_size(graph, creation.count, [creation.count], "--count")
     with new_folder(destination) as folder:
         (folder / "tensors").mkdir()
         onnx_io.save(graph, folder / MODEL_FILE)
@@ -96,7 +97,12 @@ def non_finite_weights(graph: Graph) -> list[str]:
 
 
 def rows_per_batch(graph: Graph) -> int:
-    """How many images' tensors, all of them in float32, fit into BATCH_BYTES."""
+    """How many images' tensors, all of them in float32, fit into BATCH_BYTES.
+
+    Of a network tied to a batch size that.
+    """
+    if graph.batch is not None:
+        return graph.batch
     bytes_an_image = sum(
         4 * int(np.prod([size or 1 for size in shape]))
         for name, shape in infer_shapes(graph).items()

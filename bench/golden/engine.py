@@ -27,7 +27,10 @@ __all__ = ["Engine", "EngineOptions", "WorkerError", "parse_backend"]
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """A backend in one configuration, and how it is run; `timeout` in seconds a command."""
+    """A backend in one configuration, and how it is run; `timeout` in seconds a command.
+
+    A network that is tied to a batch size is run in batches of that, not of `batch_size`.
+    """
 
     backend: str
     configuration: str
@@ -72,6 +75,7 @@ class Engine:
         self._cpus = cpus.choose(options.threads)
         self._turns = 0
         self._output_bytes = 0
+        self._batch_size = options.batch_size
         self.seconds = dict.fromkeys(("start", "import", "build", "run"), 0.0)
         working_folder = folder / "worker"
         working_folder.mkdir()
@@ -87,6 +91,7 @@ class Engine:
             self.seconds["start"] += reply["process_seconds"]
             self.seconds["import"] += reply["seconds"]
             self._imported = True
+        self._batch_size = graph.batch or self._options.batch_size
         path = self._folder / "graph.pickle"
         path.write_bytes(pickle.dumps(graph))
         reply = self._ask(
@@ -94,7 +99,7 @@ class Engine:
             graph=str(path),
             configuration=self._options.configuration,
             threads=len(self._cpus),
-            batch_size=self._options.batch_size,
+            batch_size=self._batch_size,
             algorithm=self._options.algorithm,
         )
         self.seconds["build"] += reply["seconds"]
@@ -118,7 +123,7 @@ class Engine:
                 "run",
                 images=str(images),
                 samples=sum(batch.num_rows for batch in turn),
-                batch_size=self._options.batch_size,
+                batch_size=self._batch_size,
                 outputs=str(outputs),
             )
             self.seconds["run"] += sum(reply["times"])

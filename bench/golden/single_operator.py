@@ -53,7 +53,7 @@ def isolate(node: Node, graph: Graph, shapes: Mapping[str, Shape]) -> Graph:
     for name, selection in zip(names, filters, strict=True):
         weights[f"{name}.taken"] = selection
         takers.append(Node(f"{name}.take", "Conv", (INPUT, f"{name}.taken"), (name,), _ONE_BY_ONE))
-    stacked = TensorSpec(INPUT, (None, sum(channels), *parts[0][2:]))
+    stacked = TensorSpec(INPUT, (parts[0][0], sum(channels), *parts[0][2:]))
     return Graph(node.name, (*takers, node), (stacked,), outputs, weights)
 
 

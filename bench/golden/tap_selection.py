@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from columnar_nn.errors import UsageError
-from columnar_nn.model.graph import Graph, TensorSpec
+from columnar_nn.model.graph import Graph, Shape, TensorSpec
 from columnar_nn.model.shapes import infer_shapes
 
 ALL = "all"
@@ -23,12 +23,13 @@ def parse(text: str) -> tuple[str, ...]:
 def select(graph: Graph, words: Sequence[str]) -> tuple[TensorSpec, ...]:
     """The tensors meant by `words`: "all", "outputs" and names, each tensor once.
 
-    Only tensors with one row an image can be tapped. Raises UsageError for other names.
+    Only tensors with one row an image can be tapped; of a network tied to a batch size, those
+    whose first dimension is that. Raises UsageError for other names.
     """
     shapes = infer_shapes(graph)
     outputs = {spec.name for spec in graph.outputs}
     made = [tensor for node in graph.nodes for tensor in node.outputs if tensor]
-    tappable = [name for name in made if _is_row_per_image(shapes[name])]
+    tappable = [name for name in made if _is_row_per_image(shapes[name], graph.batch)]
     wanted: set[str] = set()
     for word in words:
         if word == ALL:
@@ -45,5 +46,5 @@ def select(graph: Graph, words: Sequence[str]) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(name, shapes[name]) for name in tappable if name in wanted)
 
 
-def _is_row_per_image(shape: tuple[int | None, ...]) -> bool:
-    return bool(shape) and shape[0] is None and None not in shape[1:]
+def _is_row_per_image(shape: Shape, batch: int | None) -> bool:
+    return bool(shape) and shape[0] == batch and None not in shape[1:]

@@ -47,6 +47,8 @@ def _show_head(result: ProfileResult, console: Console) -> None:
         f"{escape(machine.get('cpu', machine['architecture']))}",
         highlight=False,
     )
+    if note := settings.get("batch_note"):
+        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
     for warning in context["warnings"]:
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
 

@@ -47,14 +47,14 @@ def layers(graph: Graph) -> list[Layer]:
                 tuple(node.attributes.get("strides", ())) if slides else (),
                 tuple(node.attributes.get("pads", ())) if slides else (),
                 sum(w.size for w in weights if w.dtype.kind == "f" and w.ndim),
-                _macs(node, shapes),
+                _macs(node, shapes) // (graph.batch or 1),
             )
         )
     return table
 
 
 def _macs(node: Node, shapes: dict[str, Shape]) -> int:
-    """Multiply-accumulates for one image; a symbolic batch counts as 1."""
+    """Multiply-accumulates of a batch; a symbolic one counts as one image."""
     if node.op_type not in ("Conv", "Gemm", "MatMul"):
         return 0
     num_outputs = math.prod(d or 1 for d in shapes[node.outputs[0]])
