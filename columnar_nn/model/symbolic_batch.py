@@ -14,6 +14,7 @@ import numpy as np
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.batch_axis import Axis, MixedRowsError, output_axis, reshaped_axis
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
+from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import infer_node, infer_shapes, operands_of
 
 
@@ -34,8 +35,8 @@ def with_symbolic_batch(graph: Graph) -> Graph:
     rows = _Rows(graph)
     if rows.mixing and graph.batch is None:
         raise InvalidModelError(
-            f"{rows.mixing}; export a network that mixes the images of a batch with a fixed batch "
-            "size: it is then run in batches of that size"
+            f"{rows.mixing}, and so mixes images; {FIXED_BATCH}: the network is then run in "
+            "batches of that size"
         )
     _check_outputs(graph, rows)
     if rows.mixing or graph.batch is None:

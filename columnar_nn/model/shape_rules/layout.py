@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Shape
-from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_axes, normalized_axis
+from columnar_nn.model.shape_rules.operands import (
+    FIXED_BATCH,
+    Operands,
+    fixed,
+    normalized_axes,
+    normalized_axis,
+)
 
 
 def _num_elements(dimensions: Sequence[int | None]) -> int:
@@ -33,7 +39,9 @@ def _merged(dimensions: Sequence[int | None]) -> int | None:
     if None not in dimensions:
         return size
     if size != 1:
-        raise InvalidModelError(f"dimensions {tuple(dimensions)} would mix images of a batch")
+        raise InvalidModelError(
+            f"dimensions {tuple(dimensions)} would mix images of a batch; {FIXED_BATCH}"
+        )
     return None
 
 
@@ -59,7 +67,7 @@ def reshape(operands: Operands) -> tuple[Shape, ...]:
     problem = f"{shape} cannot become {target}"
     if -1 in result:
         if batch_left and have != want:
-            raise InvalidModelError(f"{problem} without mixing images of a batch")
+            raise InvalidModelError(f"{problem} without mixing images of a batch; {FIXED_BATCH}")
         if not want or have % want:
             raise InvalidModelError(f"{problem}: the number of elements differs")
         result[result.index(-1)] = None if batch_left else have // want

@@ -5,7 +5,7 @@ from __future__ import annotations
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules.elementwise import broadcast_shape
-from columnar_nn.model.shape_rules.operands import Operands
+from columnar_nn.model.shape_rules.operands import FIXED_BATCH, Operands
 
 
 def gemm(operands: Operands) -> tuple[Shape, ...]:
@@ -17,7 +17,9 @@ def gemm(operands: Operands) -> tuple[Shape, ...]:
         a = a[::-1]
     if operands.attribute("transB", 0):
         b = b[::-1]
-    if a[1] != b[0] or a[1] is None:
+    if a[1] is None and b[0] is None:
+        raise InvalidModelError(f"{a} times {b} sums over the images of a batch; {FIXED_BATCH}")
+    if a[1] != b[0]:
         raise InvalidModelError(f"{a} times {b}: the inner dimensions differ")
     result = (a[0], b[1])
     if operands.present(2) and broadcast_shape([result, operands.shape(2)]) != result:
@@ -32,7 +34,9 @@ def mat_mul(operands: Operands) -> tuple[Shape, ...]:
         raise InvalidModelError("a scalar cannot be multiplied as a matrix")
     rows = a if len(a) > 1 else (1, *a)
     columns = b if len(b) > 1 else (*b, 1)
-    if rows[-1] != columns[-2] or rows[-1] is None:
+    if rows[-1] is None and columns[-2] is None:
+        raise InvalidModelError(f"{a} times {b} sums over the images of a batch; {FIXED_BATCH}")
+    if rows[-1] != columns[-2]:
         raise InvalidModelError(f"{a} times {b}: the inner dimensions differ")
     leading = broadcast_shape([rows[:-2], columns[:-2]])
     return (leading + rows[-2:-1] * (len(a) > 1) + columns[-1:] * (len(b) > 1),)

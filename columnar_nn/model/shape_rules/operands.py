@@ -11,6 +11,9 @@ import numpy as np
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Node, Shape
 
+FIXED_BATCH = "export with a fixed batch size"
+"""What helps a network that needs to know how many images there are, or mixes them."""
+
 
 @dataclass(frozen=True)
 class Operands:
@@ -83,5 +86,7 @@ def normalized_axes(axes: Sequence[int], rank: int) -> list[int]:
 def fixed(dimension: int | None, what: str) -> int:
     """A dimension that must not be the symbolic batch."""
     if dimension is None:
-        raise InvalidModelError(f"{what} is the symbolic batch dimension; it must be fixed")
+        raise InvalidModelError(
+            f"{what} is the symbolic batch dimension, but must be fixed; {FIXED_BATCH}"
+        )
     return dimension

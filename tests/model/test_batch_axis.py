@@ -1,0 +1,121 @@
+"""columnar_nn/model/batch_axis.py: rows through every operator, against ONNX Runtime.
+
+Each network is run as its file says, on different images together and on copies of one image. If
+the images are kept apart it makes no difference; if the import frees the network it must not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from closeness import assert_close
+from model.batch_cases import APART, BY_PLACE, MIXED, MIXED_WHEN_FIXED, TIED
+from model.batched_networks import ANY, original, write
+
+from bench.batch_independence import mixed_row, reference_run
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.model import batch_axis, shapes, zoo
+from columnar_nn.model.symbolic_batch import tie
+
+
+def images(count: int, image: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(7).standard_normal((count, *image)).astype(np.float32) * 2
+
+
+def keeps_apart(path: Path, image: tuple[int, ...], batch: int) -> bool:
+    """Whether the file gives every image the same, whatever its place and the others are."""
+    run, some = original(path), images(batch, image)
+    together = run(some)
+    if len(together) != batch:
+        return False
+    return all(
+        np.allclose(row, alike, rtol=1e-5, atol=1e-5)
+        for row, one in zip(together, some, strict=True)
+        for alike in run(np.stack([one] * batch))
+    )
+
+
+def check_freed(path: Path, image: tuple[int, ...], batch: int) -> None:
+    """The freed network gives each of three images what the file gives a batch of it."""
+    graph = zoo.resolve(str(path))
+    assert graph.batch is None
+    assert tie(graph) == ""
+    assert graph.inputs[0].shape == (None, *image)
+    assert graph.outputs[0].shape[0] is None
+    assert None not in graph.outputs[0].shape[1:]
+    some, run = images(3, image), original(path)
+    outputs = reference_run(graph)(some)[graph.outputs[0].name]
+    assert mixed_row(reference_run(graph), some) is None
+    for output, one in zip(outputs, some, strict=True):
+        for expected in run(np.stack([one] * batch)):
+            assert_close(output, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+@pytest.mark.parametrize("name", APART)
+def test_a_fixed_batch_kept_apart_is_freed(name: str, batch: int, tmp_path: Path) -> None:
+    image, steps = APART[name]
+    path = write(tmp_path / "m.onnx", image, steps, batch)
+    assert keeps_apart(path, image, batch)
+    check_freed(path, image, batch)
+
+
+@pytest.mark.parametrize("name", APART)
+def test_a_free_batch_kept_apart_is_taken(name: str, tmp_path: Path) -> None:
+    image, steps = APART[name]
+    check_freed(write(tmp_path / "m.onnx", image, steps, ANY), image, 3)
+
+
+@pytest.mark.parametrize("batch", [2, 4])
+@pytest.mark.parametrize("name", MIXED | MIXED_WHEN_FIXED)
+def test_a_fixed_batch_that_mixes_stays(name: str, batch: int, tmp_path: Path) -> None:
+    image, steps = (MIXED | MIXED_WHEN_FIXED)[name]
+    path = write(tmp_path / "m.onnx", image, steps, batch)
+    assert not keeps_apart(path, image, batch)
+    graph = zoo.resolve(str(path))
+    assert graph.batch == batch
+    assert "node n" in tie(graph)
+    some = images(batch, image)
+    (output,) = reference_run(graph)(some).values()
+    assert_close(output, original(path)(some), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_a_batch_of_one_that_would_mix_stays(name: str, tmp_path: Path) -> None:
+    image, steps = MIXED[name]
+    graph = zoo.resolve(str(write(tmp_path / "m.onnx", image, steps, 1)))
+    assert graph.batch == 1
+    assert "node n" in tie(graph)
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_a_free_batch_that_mixes_is_refused(name: str, tmp_path: Path) -> None:
+    image, steps = MIXED[name]
+    path = write(tmp_path / "m.onnx", image, steps, ANY)
+    assert not keeps_apart(path, image, 3)
+    with pytest.raises(InvalidModelError, match=r"node n\d.*fixed.*") as caught:
+        zoo.resolve(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", BY_PLACE)
+def test_weights_of_a_row_for_each_image(name: str, tmp_path: Path) -> None:
+    image, steps = BY_PLACE[name]
+    for batch in (2, 4):
+        path = write(tmp_path / "m.onnx", image, steps, batch)
+        assert not keeps_apart(path, image, batch)
+        assert zoo.resolve(str(path)).batch == batch
+    check_freed(write(tmp_path / "m.onnx", image, steps, 1), image, 1)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+@pytest.mark.parametrize("name", TIED)
+def test_what_only_looks_like_the_batch_stays(name: str, batch: int, tmp_path: Path) -> None:
+    image, steps = TIED[name]
+    assert zoo.resolve(str(write(tmp_path / "m.onnx", image, steps, batch))).batch == batch
+
+
+def test_every_operator_has_a_rule() -> None:
+    assert batch_axis.RULES.keys() == shapes.RULES.keys()
