@@ -17,6 +17,7 @@ from torch import nn
 
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
+from columnar_nn.model.symbolic_batch import tie
 from reference.evaluate import evaluate
 
 functional = nn.functional
@@ -90,6 +91,35 @@ class Mobile(nn.Module):
         return self.dense((pixels + weights @ self.values(pixels)).mean(dim=1))
 
 
+class Heads(nn.Module):
+    """A vision transformer's habits: pixels as tokens, attention in two heads, adaptive pooling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
+        self.qkv, self.project = nn.Linear(8, 24), nn.Linear(8, 8)
+        self.dense = nn.Linear(32, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        n, length, width = tokens.shape
+        q, k, v = (
+            part.reshape(n, length, 2, width // 2).transpose(1, 2)
+            for part in self.qkv(tokens).chunk(3, dim=-1)
+        )
+        y = torch.softmax(q @ k.transpose(-2, -1), dim=-1) @ v
+        y = tokens + self.project(y.transpose(1, 2).reshape(n, length, width))
+        y = functional.adaptive_avg_pool2d(y.transpose(1, 2).reshape(n, width, 4, 4), 2)
+        return self.dense(y.view(n, -1))
+
+
+class Mixing(Heads):
+    """The same, but a softmax over the images."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(super().forward(x), dim=0)
+
+
 def check(graph: Graph, images: np.ndarray, expected: np.ndarray) -> None:
     source, names = graph.inputs[0].name, [spec.name for spec in graph.outputs]
     reference = evaluate(graph.nodes, graph.weights, {source: images}, names)[names[0]]
@@ -123,6 +153,33 @@ def test_pytorch(network: type[nn.Module], dynamo: bool, dynamic: bool, tmp_path
     assert graph.outputs[0].shape == (None, 5)
     images = torch.randn(7, 3, SIZE, SIZE)
     check(graph, images.numpy(), module(images).detach().numpy())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("network", [Shuffle, Mobile, Heads])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_pytorch_for_as_many_images(network: type[nn.Module], batch: int, tmp_path: Path) -> None:
+    """Also where the batch is as large as other dimensions."""
+    torch.manual_seed(0)
+    module, path = network().eval(), tmp_path / "exported.onnx"
+    torch.onnx.export(module, (torch.randn(batch, 3, SIZE, SIZE),), path, dynamo=False)
+    images = torch.randn(3, 3, SIZE, SIZE)
+    check(zoo.resolve(str(path)), images.numpy(), module(images).detach().numpy())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("batch", [1, 4])
+def test_pytorch_that_mixes_images(batch: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module, path = Mixing().eval(), tmp_path / "exported.onnx"
+    images = torch.randn(batch, 3, SIZE, SIZE)
+    torch.onnx.export(module, (images,), path, dynamo=False)
+    graph = zoo.resolve(str(path))
+    assert graph.batch == batch
+    assert tie(graph).endswith("(Softmax): it works along axis 0, the batch")
+    inputs, name = {graph.inputs[0].name: images.numpy()}, graph.outputs[0].name
+    outputs = evaluate(graph.nodes, graph.weights, inputs, [name])
+    assert_close(outputs[name], module(images).detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
 KERAS = """
