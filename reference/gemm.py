@@ -17,9 +17,12 @@ def gemm(
     transA: int = 0,
     transB: int = 0,
 ) -> np.ndarray:
-    """ONNX Gemm: alpha * A' B' + beta * C, with A' [M, K], B' [K, N] and C broadcast to [M, N]."""
+    """ONNX Gemm: alpha * A' B' + beta * C, with A' [M, K], B' [K, N] and C broadcast to [M, N].
+
+    With beta = 0 C is not looked at, as in BLAS; with alpha = 0 NaN of A' B' stays NaN.
+    """
     left, right = (a.T if transA else a), (b.T if transB else b)
     result = alpha * np.matmul(left.astype(np.float64), right.astype(np.float64))
-    if c is not None:
+    if c is not None and beta != 0:
         result = result + beta * c.astype(np.float64)
     return rounded(result)

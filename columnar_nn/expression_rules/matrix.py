@@ -20,9 +20,10 @@ def _gemm(operands: Operands, inputs: list[Expression]) -> Expression:
     rows = matrix if operands.attribute("transB", 0) else matrix.T
     scaled = np.ascontiguousarray(_scaled(rows, operands.attribute("alpha", 1.0)))
     result = call(operands, "mat_mul", inputs[:1], {"weight": scaled})
-    if not operands.present(2):
+    beta = operands.attribute("beta", 1.0)
+    if not operands.present(2) or beta == 0:
         return result
-    beta, offset = operands.attribute("beta", 1.0), operands.constants[2]
+    offset = operands.constants[2]
     if offset is None:
         addend = broadcast(operands, 2, inputs[1])
         if beta != 1.0:

@@ -63,9 +63,8 @@ def conv2d(
     `choose_algorithm`.
 
     Error against float64, relative to the largest output: below 1e-5 direct, 5e-5 Winograd on
-    plain9. NaN and infinity: direct spoils the outputs that see the value (with groups that share
-    a block of 16 channels, those of all of them), Winograd the whole tile of up to 6 x 6 that
-    does (and makes NaN of an infinity); neither ever hides one.
+    plain9. NaN and infinity: direct spoils the outputs that see the value, Winograd the whole tile
+    of up to 6 x 6 that does (and makes NaN of an infinity); neither ever hides one.
     """
     choice = choose_algorithm(x, weight.shape, strides, pads, dilations, groups, algorithm)
     convolution = resolve(x, weight, bias, strides, pads, dilations, groups, activation, residual)

@@ -25,13 +25,20 @@ FEW_FILTERS = 3
 
 
 def _kind(convolution: Convolution) -> str:
-    """Which tile computes it: see `compiled.tile.convolve_tile`."""
+    """Which tile computes it: see `emit.direct.convolve_tile`."""
+    filters, group_channels = convolution.weight.shape[:2]
     if convolution.input.kind == "nchw16c":
         if convolution.is_depthwise:
             return "lanes"
-        if convolution.groups == 1 and convolution.weight.shape[0] <= FEW_FILTERS:
+        if convolution.groups == 1 and filters <= FEW_FILTERS:
             return "sum"
-    return "channels"
+    ragged = filters // convolution.groups % LANES or group_channels % _plane_channels(convolution)
+    return "groups" if convolution.groups > 1 and ragged else "channels"
+
+
+def _plane_channels(convolution: Convolution) -> int:
+    """Channels of the input that lie together: 16 in nchw16c, 1 in planar."""
+    return LANES if convolution.input.kind == "nchw16c" else 1
 
 
 def _pack_panels(convolution: Convolution, blocks: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,11 +47,11 @@ def _pack_panels(convolution: Convolution, blocks: int) -> tuple[np.ndarray, np.
     The table holds, for each panel, its first input plane, its number of planes and the byte
     offset of its filters. A plane is 16 channels of nchw16c or one of planar. With groups a
     panel reads only the planes that hold channels of its groups; weights of channels
-    outside a filter's group are zero.
+    outside a filter's group are zero: see `_owned_channels`.
     """
     weight = convolution.weight
     filters, group_channels, height, width = weight.shape
-    per_plane = LANES if convolution.input.kind == "nchw16c" else 1
+    per_plane = _plane_channels(convolution)
     filters_a_group = filters // convolution.groups
     pieces, table, offset = [], [], 0
     lanes = LANES * blocks
@@ -62,6 +69,18 @@ def _pack_panels(convolution: Convolution, blocks: int) -> tuple[np.ndarray, np.
         table.append((first, end - first, offset))
         offset += piece.size * 4
     return packed(np.concatenate(pieces)), np.array(table, np.int64)
+
+
+def _owned_channels(convolution: Convolution, table: np.ndarray) -> np.ndarray:
+    """[panel][2][16]: of each filter's group the first channel and the last plus one, float32.
+
+    They are counted from the first channel of the panel's first plane.
+    """
+    filters, group_channels = convolution.weight.shape[:2]
+    group = np.arange(len(table) * LANES) // (filters // convolution.groups)
+    first = (group * group_channels).reshape(-1, LANES)
+    first = first - table[:, :1] * _plane_channels(convolution)
+    return packed(np.stack([first, first + group_channels], axis=1))
 
 
 def _pack_lanes(convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
@@ -101,9 +120,12 @@ def bind(convolution: Convolution) -> BoundKernel:
     inner = LANES if blocked else 1 if dilation_x > 1 else kernel_width
     planes = source.blocks if blocked else source.shape[0]
     blocks = 1
-    if kind == "channels":
+    owned = np.zeros(0, np.float32)
+    if kind in ("channels", "groups"):
         blocks = tile_blocks(target.blocks) if convolution.groups == 1 else 1
         weights, table = _pack_panels(convolution, blocks)
+        if kind == "groups":
+            owned = _owned_channels(convolution, table)
     else:
         weights, table = _pack_lanes(convolution)
 
@@ -145,7 +167,8 @@ def bind(convolution: Convolution) -> BoundKernel:
         4 if kind == "sum" else total * 64,
         4 if kind == "sum" else 64,
         address(table),
-        address(mask) if kind == "channels" and filters % LANES else 0,
+        address(mask) if kind in ("channels", "groups") and filters % LANES else 0,
+        address(owned),
     ]
     return BoundKernel(
         name=f"conv2d_direct_{kernel_height}x{kernel_width}",
@@ -153,7 +176,7 @@ def bind(convolution: Convolution) -> BoundKernel:
         parameters=np.array(parameters, np.int64),
         input_layouts=(source, target) if convolution.residual else (source,),
         output_layout=target,
-        keep_alive=(weights, bias, bounds, table, mask),
+        keep_alive=(weights, bias, bounds, table, mask, owned),
         scratch_floats=planes * band_height * padded_width * pixel_bytes // 4,
         multiply_adds=weights.size * total,
     )

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
+from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout
+from columnar_nn.kernels.layout import BoundKernel, Layout, address, lane_mask
 
 
 def _output_size(
@@ -50,6 +51,7 @@ def _bind(
     )
     if min(out_height, out_width) < 1:
         raise InvalidModelError(f"a window of {tuple(window)} is larger than {x.shape}")
+    masks = (lane_mask(x),) if channels % LANES else ()
     parameters = [
         x.blocks,
         height,
@@ -64,6 +66,7 @@ def _bind(
         int(padding_counts),
         height + bottom,
         width + right,
+        address(masks[0]) if masks else 0,
     ]
     return BoundKernel(
         name=f"{kind}_pool",
@@ -71,6 +74,7 @@ def _bind(
         parameters=np.array(parameters, np.int64),
         input_layouts=(x,),
         output_layout=Layout("nchw16c", (channels, out_height, out_width)),
+        keep_alive=masks,
     )
 
 

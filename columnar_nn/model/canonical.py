@@ -228,6 +228,12 @@ def _dropout(node: Node, rewriting: Rewriting) -> list[Node]:
     return [replace(node, inputs=node.inputs[:1])]
 
 
+def _gemm(node: Node, rewriting: Rewriting) -> list[Node]:
+    """A C that beta = 0 leaves out altogether, NaN and all, is no input."""
+    ignored = node.attributes.get("beta", 1.0) == 0
+    return [replace(node, inputs=node.inputs[:2]) if ignored else node]
+
+
 def _global_max_pool(node: Node, rewriting: Rewriting) -> list[Node]:
     """GlobalMaxPool as a MaxPool whose window is the whole image."""
     spatial = rewriting.shapes[node.inputs[0]][2:]
@@ -284,6 +290,7 @@ REWRITES: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceMean"), _axes),
     "Clip": _clip,
     "Dropout": _dropout,
+    "Gemm": _gemm,
     "GlobalMaxPool": _global_max_pool,
     "PRelu": _prelu,
     "Pad": _pad,

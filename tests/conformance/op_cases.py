@@ -260,6 +260,10 @@ def _matrices() -> list[Case]:
     plain("Gemm", "image", plain.normal(37, 5), plain.normal(1, 5), alpha=0.5, beta=2.0)
     no_bias("Gemm", "image", no_bias.normal(37, 5))
     scalar("Gemm", "image", scalar.normal(5, 37), _floats(1), transB=1)
+    ignored, scaled = _Network("gemm_ignored_addend", (37,)), _Network("gemm_zero_product", (37,))
+    nothing = np.array([np.nan, np.inf, -np.inf, 1, 0], np.float32)
+    ignored("Gemm", "image", ignored.normal(37, 5), nothing, beta=0.0)
+    scaled("Gemm", "image", scaled.normal(37, 5), scaled.normal(5), alpha=0.0)
     product = _Network("mat_mul", (37,))
     product("MatMul", "image", product.normal(37, 6))
     vector = _Network("mat_mul_vector", (37,))
@@ -271,7 +275,8 @@ def _matrices() -> list[Case]:
     addend = _Network("gemm_computed_addend", (37,))
     features = addend("Gemm", "image", addend.normal(37, 5))
     addend("Gemm", "image", addend.normal(37, 5), addend("Relu", features), beta=0.5)
-    made = (gemm, plain, no_bias, scalar, product, vector, stacked, computed, addend)
+    gemms = (gemm, plain, no_bias, scalar, ignored, scaled, addend)
+    made = (*gemms, product, vector, stacked, computed)
     return [network.case(tolerance=SUMS) for network in made]
 
 

@@ -124,6 +124,36 @@ def test_what_is_not_finite_is_never_hidden(algorithm: str, value: float) -> Non
         assert not spoiled[~tiles].any()
 
 
+@st.composite
+def grouped_cases(draw: st.DrawFn) -> Case:
+    """Groups of few channels, so that several share a block of 16, or straddle two."""
+    groups = draw(st.integers(2, 17))
+    channels = draw(st.integers(1, max(1, 40 // groups)))
+    kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    return Case(
+        channels=groups * channels,
+        filters=groups * draw(st.integers(1, 3)),
+        size=(draw(st.integers(5, 9)), draw(st.integers(5, 20))),
+        kernel=kernel,
+        strides=draw(st.sampled_from(((1, 1), (2, 1), (2, 2)))),
+        pads=draw(st.sampled_from(((0, 0, 0, 0), (1, 1, 1, 1), (0, 2, 1, 0)))),
+        dilations=draw(st.sampled_from(((1, 1), (2, 2), (1, 2)))),
+        groups=groups,
+        activation=draw(st.sampled_from((None, "relu", "relu6"))),
+        residual=draw(st.booleans()),
+        kind=draw(st.sampled_from(("nchw16c", "planar"))),
+    )
+
+
+@generated
+@given(grouped_cases(), st.sampled_from((np.nan, np.inf, -np.inf)), st.integers(0, 2**16))
+def test_a_group_keeps_what_is_not_finite_to_itself(case: Case, value: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    images = normal(seed, 2, case.channels, *case.size)
+    images[(1, *(random.integers(size) for size in images.shape[1:]))] = value
+    check(case, "direct", images)
+
+
 def test_nan_passes_the_fused_activation() -> None:
     image = np.full((1, 3, 4, 4), np.nan, np.float32)
     for activation in ("relu", "relu6"):

@@ -50,6 +50,13 @@ def test_max_pool(window: dict[str, Any]) -> None:
     assert_close(run(max_pool(IMAGE, **window), x), expected, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("pool", [max_pool, average_pool])
+def test_lanes_past_the_last_channel_stay_zero_where_a_window_sees_padding_alone(pool: Any) -> None:
+    kernel = pool(Layout("nchw16c", (5, 1, 2)), (2, 2), pads=(1, 1, 1, 1), dilations=(2, 2))
+    spoiled = run(kernel, normal(1, 2, 5, 1, 2))  # which looks at the lanes
+    assert not np.isfinite(spoiled).any()
+
+
 def test_max_pool_with_dilation() -> None:
     x = normal(1, 2, *IMAGE.shape)
     expected = max_reference.max_pool(x, kernel_shape=(2, 3), dilations=(3, 2))

@@ -20,6 +20,7 @@ from columnar_nn.model.shapes import infer_shapes
 from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import prepare
+from reference.evaluate import evaluate
 
 functional = torch.nn.functional
 CHANNELS, SIZE = 18, 12
@@ -102,6 +103,50 @@ def test_a_network_of_winograd_layers(threads: int) -> None:
         actual, expected = logits(images), logits(finite)
     assert np.isnan(actual[1]).all()
     assert_close(actual[[0, 2]], expected[[0, 2]], rtol=1e-4, atol=1e-4)
+
+
+GROUPS = ((2, 2, 1), (3, 5, 2), (6, 1, 3), (17, 1, 1), (5, 1, 2), (4, 9, 4))
+"""Groups, and channels and filters of each: several in a block of 16, across two, depthwise."""
+
+
+@pytest.mark.parametrize("fusion", ["none", "layer", "pipeline"])
+@pytest.mark.parametrize("algorithm", ["auto", "direct", "winograd"])
+@pytest.mark.parametrize("groups", GROUPS, ids=str)
+def test_groups_keep_them_to_themselves(
+    groups: tuple[int, int, int], algorithm: str, fusion: str
+) -> None:
+    """Those of the image in one group of one row, and those that a bias makes of finite images."""
+    number, channels, filters = groups
+    shape = (number * channels, 8, 9)
+    weights = {
+        "first": normal(5, shape[0], channels, 3, 3),
+        "offset": normal(6, shape[0]),
+        "second": normal(7, number * filters, channels, 3, 3),
+    }
+    grouped = {"strides": [1, 1], "dilations": [1, 1], "pads": [1, 1, 1, 1], "group": number}
+    nodes = (
+        Node("conv1", "Conv", ("image", "first", "offset"), ("a",), grouped),
+        Node("relu1", "Relu", ("a",), ("b",)),
+        Node("conv2", "Conv", ("b", "second"), ("c",), {**grouped, "strides": [2, 2]}),
+        Node("pool", "MaxPool", ("c",), ("d",), {"kernel_shape": [2, 2]}),
+    )
+    spec = TensorSpec("image", (None, *shape))
+    for infinite in (False, True):
+        images = normal(8, 3, *shape)
+        if infinite:
+            weights["offset"][0] = np.inf
+        else:
+            images[1, 0, 3, 4], images[2, -1, 0, 0] = np.nan, -np.inf
+        graph = Graph("groups", nodes, (spec,), (TensorSpec("d", (None,)),), dict(weights))
+        graph = graph.with_outputs([TensorSpec("d", infer_shapes(graph)["d"])])
+        with np.errstate(invalid="ignore"):
+            expected = evaluate(graph.nodes, graph.weights, {"image": images}, ["d"])["d"]
+        assert np.isnan(expected).any()
+        assert np.isfinite(expected).mean() > 0.4
+        plan = PlanBuilder().values([batch_of(images)]).project(network_outputs(graph, "image"))
+        executable = prepare(plan.plan(), fusion=fusion, algorithm=algorithm)
+        actual = column(executable.run().to_table(), "d")
+        assert_close(actual, expected, rtol=1e-5, atol=1e-4)
 
 
 def batch_of(images: np.ndarray) -> pa.RecordBatch:

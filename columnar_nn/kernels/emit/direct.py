@@ -66,6 +66,7 @@ def convolve_tile(
     kind: str,
     displacement: int,
     inner: int,
+    plane_channels: int,
     blocks: int,
     pixels: Value,
     source: Value,
@@ -76,6 +77,7 @@ def convolve_tile(
     target: Value,
     block_bytes: Value,
     bounds: Value,
+    owned: Value,
 ) -> None:
     """output = clamp(bias + sum + residual) for pixels 64 bytes apart in output and residual,
     `displacement` in the input.
@@ -83,7 +85,9 @@ def convolve_tile(
     kind "channels" sums over `inner` consecutive channels in each step and gives `blocks` times
     16 filters, `block_bytes` apart; "lanes" multiplies 16 channels by a weight each (depthwise)
     and gives these channels; "sum" does the same and sums the channels too: one filter, one float
-    of output.
+    of output. "groups" is "channels" where filters of several groups, or channels of others, meet
+    in a block. There a filter's weights of foreign channels are zero, which makes NaN of those
+    that are not finite: a tile with NaN is summed again from each filter's own channels, `owned`.
     """
     low, high = e.load(bounds, FLOAT), e.load(bounds + 4, FLOAT)
     if kind != "sum":
@@ -93,10 +97,18 @@ def convolve_tile(
         row = tile.load_row(e, bias, LANES * blocks) if kind != "sum" else []
         zeros = [e.constant(e.vector, 0.0)] * (LANES // e.width)
         sums = tile.tile_of(e, size, row or zeros)
-        if kind == "channels":
+        if kind in ("channels", "groups"):
             tile.add_channels(e, sums, displacement, inner, source, filters, loops)
         else:
             tile.add_lanes(e, sums, displacement, source, filters, loops)
+        if kind == "groups":
+            with e.when(tile.holds_nan(e, sums), likely=False):
+                for slots in sums:
+                    for slot, value in zip(slots, row, strict=True):
+                        slot.value = value
+                tile.add_own_channels(
+                    e, sums, displacement, inner, plane_channels, source, filters, loops, owned
+                )
         values = tile.values(sums)
         if kind == "sum":
             constant = e.load(bias, FLOAT)
@@ -113,7 +125,7 @@ def _share(
 
     Kind "sum" clears, and "lanes" copies with its band, the planes of several filters.
     """
-    fewest = 8 if kind == "channels" else 0
+    fewest = 8 if kind in ("channels", "groups") else 0
     by_rows = (rows >= parts * fewest) | (panels < parts)
     return e.share_either(by_rows, rows, panels, part, parts)
 
@@ -163,7 +175,8 @@ def convolve(
         bias_block_bytes,
         groups,
         ragged_mask,
-    ) = e.load_words(parameters, 24)
+        owned,
+    ) = e.load_words(parameters, 25)
 
     band = e.variable(source)
     line_bytes = e.variable(in_width * pixel_bytes)
@@ -216,6 +229,7 @@ def convolve(
                         kind,
                         pixel_bytes * stride_x,
                         inner,
+                        pixel_bytes // 4,
                         blocks,
                         taken,
                         here.value,
@@ -226,6 +240,7 @@ def convolve(
                         target + out.value,
                         out_block_bytes,
                         bounds,
+                        owned + panel * (2 * 4 * LANES),
                     )
                     here.value = here.value + taken * (pixel_bytes * stride_x)
                     out.value = out.value + taken * 64

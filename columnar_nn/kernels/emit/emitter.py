@@ -118,7 +118,11 @@ class Value:
 
     def is_nan(self) -> Value:
         """Whether it is no number, lane by lane."""
-        return Value(self.builder, self.builder.fcmp_unordered("uno", self.ir, self.ir))
+        return self.has_nan(self)
+
+    def has_nan(self, other: Value) -> Value:
+        """Whether it or another is no number, lane by lane."""
+        return Value(self.builder, self.builder.fcmp_unordered("uno", self.ir, other.ir))
 
     def select(self, yes: Value | float, no: Value) -> Value:
         """`yes` where this condition holds, `no` elsewhere, lane by lane."""
@@ -270,9 +274,9 @@ class Emitter:
         builder.position_at_end(after)
 
     @contextmanager
-    def when(self, condition: Value) -> Iterator[None]:
-        """Runs its body if the condition holds."""
-        with self.builder.if_then(condition.ir):
+    def when(self, condition: Value, likely: bool | None = None) -> Iterator[None]:
+        """Runs its body if the condition holds, which may be said to be likely or not."""
+        with self.builder.if_then(condition.ir, likely):
             yield
 
     def either(self, condition: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
@@ -344,6 +348,11 @@ class Emitter:
         kind = a.type
         suffix = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32"
         return self.of(self.call(f"llvm.fma.{suffix}", kind, a.ir, b.ir, c.ir))
+
+    def any_lane(self, mask: Value) -> Value:
+        """Whether a condition holds in some lane."""
+        bits = self.builder.bitcast(mask.ir, ir.IntType(mask.type.count))
+        return self.of(bits).differs(0)
 
     def share(self, count: Value, part: Value, parts: Value) -> tuple[Value, Value]:
         """First and end of the items that one of several equal parts of the work owns."""

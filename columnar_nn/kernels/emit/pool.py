@@ -6,6 +6,7 @@ import math
 
 from columnar_nn.kernels.emit.elementwise import maximum
 from columnar_nn.kernels.emit.emitter import BLOCK, FLOAT, Emitter, Value
+from columnar_nn.kernels.emit.tile import clear_lanes
 
 
 def _to_float(e: Emitter, count: Value) -> Value:
@@ -27,7 +28,8 @@ def pool(
 
     Parameters: blocks, input height and width, output height and width, window height and
     width, strides, pads at top and left, dilations, whether padding counts in an average,
-    height and width with the padding after.
+    height and width with the padding after, address of the mask of the last block's lanes past the
+    last channel (0: none). A window in the padding alone would leave -inf or NaN there.
     """
     (
         blocks,
@@ -46,7 +48,8 @@ def pool(
         padding_counts,
         bottom_edge,
         right_edge,
-    ) = e.load_words(parameters, 16)
+        ragged_mask,
+    ) = e.load_words(parameters, 17)
     is_max = kind == "max"
     first, last = e.share(blocks * out_height, part, parts)
     with e.loop(last, first) as row:
@@ -76,6 +79,8 @@ def pool(
                 divisor = padding_counts.differs(0).select(tall * wide, count.value)
                 inverse = e.constant(FLOAT, 1.0) / _to_float(e, divisor)
                 e.store(place, result.value * e.splat(inverse, BLOCK.count))
+        with e.when(ragged_mask.differs(0) & (block + 1).equals(blocks)):
+            clear_lanes(e, target + row * out_width * 64, out_width, ragged_mask)
 
 
 def global_average(

@@ -120,6 +120,57 @@ def add_channels(
     _nest(e, tile, source, e.variable(filters), loops, products)
 
 
+def holds_nan(e: Emitter, tile: Tile) -> Value:
+    """Whether any of the sums is no number."""
+    sums = [value for row in values(tile) for value in row]
+    masks = [a.has_nan(b) for a, b in zip(sums[::2], [*sums[1::2], sums[-1]], strict=False)]
+    found = masks[0]
+    for mask in masks[1:]:
+        found = found | mask
+    return e.any_lane(found)
+
+
+def add_own_channels(
+    e: Emitter,
+    tile: Tile,
+    displacement: int,
+    inner: int,
+    plane_channels: int,
+    source: Value,
+    filters: Value,
+    loops: Loops,
+    owned: Value,
+) -> None:
+    """As add_channels over planes and taps, in its order, for 16 filters of several groups: each
+    lane adds the products of its own group's channels alone.
+
+    `owned` holds each lane's first channel and then each one's last plus one, counted from the
+    first plane's first. A plane has `plane_channels`: with 1, `inner` are taps.
+    """
+    lowest, ends = load_row(e, owned), load_row(e, owned + 4 * LANES)
+    (planes, plane_bytes), (rows, row_bytes), (columns, column_bytes) = loops
+    weights = e.variable(filters)
+    with (
+        e.loop(planes) as plane,
+        e.loop(rows) as row,
+        e.loop(columns) as column,
+        e.loop(e.word(inner)) as index,
+    ):
+        channel = plane * plane_channels
+        if plane_channels > 1:
+            channel = channel + index
+        number = e.splat(e.of(e.builder.sitofp(channel.ir, FLOAT)), e.width)
+        own = [(number >= low) & (number < end) for low, end in zip(lowest, ends, strict=True)]
+        lanes = load_row(e, weights.value)
+        here = source + plane * plane_bytes + row * row_bytes + column * column_bytes + index * 4
+        for pixel, slots in enumerate(tile):
+            value = e.splat(e.load(here + displacement * pixel, FLOAT), e.width)
+            for slot, weight, mine in zip(slots, lanes, own, strict=True):
+                total = slot.value
+                slot.value = mine.select(e.multiply_add(value, weight, total), total)
+        weights.value = weights.value + 4 * LANES
+
+
 def add_lanes(
     e: Emitter, tile: Tile, displacement: int, source: Value, filters: Value, loops: Loops
 ) -> None:
