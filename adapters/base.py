@@ -52,8 +52,9 @@ class Configuration:
 class Description:
     """What a backend really ran, for the report: versions, precision, layout, algorithm, threads.
 
-    `notes` states each way in which it differs from what was asked (a fallback, another
-    precision, another algorithm).
+    `denormals` are "kept", "flushed" to zero, as operands and results, or "flushed in weights":
+    where they are kept, many processors take 100 times as long. `notes` states each way in which
+    it differs from what was asked (a fallback, another precision, another algorithm).
     """
 
     versions: Mapping[str, str]
@@ -61,6 +62,7 @@ class Description:
     layout: str
     algorithm: str
     threads: int
+    denormals: str = "kept"
     notes: tuple[str, ...] = ()
 
 

@@ -1,7 +1,7 @@
 """The columnar engine of this project behind the common interface: one task a stream of batches.
 
 A configuration is "<fusion>/<algorithm>": what is computed in one pass, and how convolutions are
-computed (see columnar_nn.rewrites).
+computed (see columnar_nn.rewrites); or KEEP_DENORMALS, the default but for denormals.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from adapters.base import Backend, Configuration, Description, Settings, Stopwat
 from adapters.operator_profile import OperatorProfile, merged
 from columnar_nn import tensor_column
 from columnar_nn.arrow_source import from_batches
-from columnar_nn.kernels.host import processor_name, vector_width
+from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.model.graph import Graph
 from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan_builder import PlanBuilder
@@ -34,6 +34,7 @@ _ALGORITHMS = {
     "direct": "direct convolution only",
     "winograd": "Winograd convolution wherever it applies",
 }
+DEFAULT, KEEP_DENORMALS = "pipeline/auto", "keep-denormals"
 
 
 def _configurations() -> dict[str, Configuration]:
@@ -48,9 +49,10 @@ def _configurations() -> dict[str, Configuration]:
         ("none", "direct"),
     ):
         name = f"{fusion}/{algorithm}"
-        role = "default" if name == "pipeline/auto" else "variant"
+        role = "default" if name == DEFAULT else "variant"
         found[name] = Configuration(f"{_FUSIONS[fusion]}; {_ALGORITHMS[algorithm]}", role)
-    return found
+    kept = f"as {DEFAULT}, but with denormals as IEEE 754 has them"
+    return {**found, KEEP_DENORMALS: Configuration(kept, "variant")}
 
 
 class ColumnarBackend(Backend):
@@ -62,7 +64,9 @@ class ColumnarBackend(Backend):
     configurations = _configurations()
 
     def __init__(self, graph: Graph, settings: Settings) -> None:
-        self._fusion, _, algorithm = settings.configuration.partition("/")
+        self._keep_denormals = settings.configuration == KEEP_DENORMALS
+        named = DEFAULT if self._keep_denormals else settings.configuration
+        self._fusion, _, algorithm = named.partition("/")
         self._algorithm = settings.algorithm if algorithm == "auto" else algorithm
         self._executables: dict[Any, Executable] = {}
         self._last: tuple[pa.Schema | None, Executable | None] = (None, None)
@@ -85,7 +89,11 @@ class ColumnarBackend(Backend):
             projections = network_outputs(self.graph, "image")
             plan = PlanBuilder().table_scan(source).project(projections).plan()
             self._executables[image_type] = prepare(
-                plan, self.settings.threads, self._fusion, self._algorithm
+                plan,
+                self.settings.threads,
+                self._fusion,
+                self._algorithm,
+                keep_denormals=self._keep_denormals,
             )
         executable = self._executables[image_type]
         self._last = (schema, executable)
@@ -160,6 +168,7 @@ class ColumnarBackend(Backend):
             layout=f"nChw16c, vectors of {vector_width()} float32 ({processor_name()})",
             algorithm=f"{self._algorithm} ({', '.join(layers)})",
             threads=self.settings.threads,
+            denormals="kept" if self._keep_denormals or not can_flush_denormals() else "flushed",
             notes=tuple(notes),
         )
 

@@ -134,6 +134,7 @@ class OpenVinoBackend(Backend):
             layout=", ".join(_LAYOUTS.get(layout, layout) for layout in layouts) or "NCHW",
             algorithm=counted(facts["primitiveType"] for facts in convolutions),
             threads=self._model.get_property("INFERENCE_NUM_THREADS"),
+            denormals="flushed in weights" if precision == "f32" else "flushed",
             notes=self._algorithm_notes(),
         )
 

@@ -122,6 +122,7 @@ class TensorFlowBackend(Backend):
             layout="NHWC",
             algorithm=self._convolution_algorithm(),
             threads=tf.config.threading.get_intra_op_parallelism_threads(),
+            denormals="flushed",
             notes=(one_dnn_note, *self._algorithm_notes()),
         )
 

@@ -230,6 +230,7 @@ class Contender:
             precision=self._description.get("precision", ""),
             layout=self._description.get("layout", ""),
             algorithm=self._description.get("algorithm", ""),
+            denormals=self._description.get("denormals", ""),
             notes=self._notes(),
             log=self._log,
             **self._cold_start,

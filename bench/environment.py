@@ -15,6 +15,7 @@ import psutil
 
 from bench import cpus
 from bench.data.dataset import Dataset
+from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
 
 PACKAGES = (
@@ -54,7 +55,7 @@ def context(
             "rows": dataset.num_rows,
             "fingerprint": dataset.fingerprint,
         },
-        "warnings": warnings(chosen),
+        "warnings": [*warnings(chosen), *filter(None, [denormals_note(graph)])],
     }
 
 

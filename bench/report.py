@@ -282,6 +282,7 @@ def _show_configurations(records: Sequence[BackendRecord], console: Console) -> 
         if not record.description:
             continue  # its adapter could not even be imported
         facts = [record.description, record.precision, record.layout, record.algorithm]
+        facts.append(f"denormals {record.denormals}" if record.denormals else "")
         facts.append(", ".join(f"{name} {version}" for name, version in record.versions.items()))
         console.print(
             f"[bold]{escape(record.label)}[/]: {escape('; '.join(filter(None, facts)))}",

@@ -50,6 +50,7 @@ class BackendRecord:
     precision: str = ""
     layout: str = ""
     algorithm: str = ""
+    denormals: str = ""
     notes: tuple[str, ...] = ()
     log: str = ""
 

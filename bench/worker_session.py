@@ -118,6 +118,7 @@ class Session:
             layout=description.layout,
             algorithm=description.algorithm,
             threads=description.threads,
+            denormals=description.denormals,
             notes=list(description.notes),
         )
 

@@ -40,9 +40,10 @@ class KernelProgram:
     image that holds one is convolved directly.
     """
 
-    def __init__(self, roots: Sequence[Call], order: Order) -> None:
+    def __init__(self, roots: Sequence[Call], order: Order, keep_denormals: bool) -> None:
         self.roots = tuple(roots)
         self._order: Order = order
+        self._keep_denormals = keep_denormals
         assembly = Assembly()
         columns, values = _assemble(assembly, self.roots)
         outputs = [
@@ -52,7 +53,9 @@ class KernelProgram:
         self._addresses = TensorAddresses([(name, v.layout) for name, v in columns.items()])
         inputs = [value.buffer for value in columns.values()]
         written = list(dict.fromkeys(v.buffer for v in outputs if v.buffer not in inputs))
-        self._program = Program(tuple(assembly.steps), tuple(inputs), tuple(written))
+        self._program = Program(
+            tuple(assembly.steps), tuple(inputs), tuple(written), keep_denormals
+        )
         buffers = [*inputs, *written]
         self._results = [
             (buffers.index(value.buffer), value.layout.dtype, tensor_shape(root.type))
@@ -83,7 +86,8 @@ class KernelProgram:
     def _direct(self) -> KernelProgram:
         """The same values from the same steps, all convolutions direct."""
         roots = choose_algorithm("direct")(self.roots)
-        program = KernelProgram([root for root in roots if isinstance(root, Call)], self._order)
+        calls = [root for root in roots if isinstance(root, Call)]
+        program = KernelProgram(calls, self._order, self._keep_denormals)
         program.prepare()
         return program
 

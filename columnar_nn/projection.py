@@ -77,7 +77,12 @@ class Projection:
     Safe to run from several threads at once.
     """
 
-    def __init__(self, names: Sequence[str], expressions: Sequence[Expression]) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        expressions: Sequence[Expression],
+        keep_denormals: bool,
+    ) -> None:
         self.schema = pa.schema(
             [pa.field(n, e.type) for n, e in zip(names, expressions, strict=True)]
         )
@@ -87,7 +92,7 @@ class Projection:
         for root in roots:
             groups["image" if root.function == "pipeline" else "step"].append(root)
         self.programs = tuple(
-            KernelProgram(calls, order) for order, calls in groups.items() if calls
+            KernelProgram(calls, order, keep_denormals) for order, calls in groups.items() if calls
         )
         row_bytes = sum(program.output_bytes for program in self.programs)
         self._block_rows = OUTPUT_BLOCK_BYTES // row_bytes if row_bytes else 0

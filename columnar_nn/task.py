@@ -53,13 +53,15 @@ def prepare(
     fusion: str = "pipeline",
     algorithm: str = "auto",
     without: Collection[str] = (),
+    keep_denormals: bool = False,
 ) -> Executable:
     """The plan rewritten for a fusion level, algorithm and number of threads, and compiled.
 
-    `without` names rewrite rules that are left out (`rewrites.RULES`). Raises UsageError for an
-    unknown fusion level or algorithm.
+    `without` names rewrite rules that are left out (`rewrites.RULES`). Kernels take denormals for
+    zero, unless `keep_denormals`. Raises UsageError for an unknown fusion level or algorithm.
     """
-    return Executable(rewrites.apply(plan, threads, fusion, algorithm, without), threads)
+    rewritten = rewrites.apply(plan, threads, fusion, algorithm, without)
+    return Executable(rewritten, threads, keep_denormals)
 
 
 Parts = list[list[PlanNode]]
@@ -80,7 +82,7 @@ class Executable:
     Threads, and the scratch memory that they keep, live as long as it does.
     """
 
-    def __init__(self, plan: PlanNode, threads: int) -> None:
+    def __init__(self, plan: PlanNode, threads: int, keep_denormals: bool) -> None:
         self.plan = plan
         self.output_type = plan.output_type
         self.chain = tuple(nodes(plan))[::-1]
@@ -92,7 +94,7 @@ class Executable:
         self.threads = threads
         self.projections: dict[str, Projection] = {}
         for node in self.chain:
-            projection = _projection(node)
+            projection = _projection(node, keep_denormals)
             if projection is not None:
                 projection.prepare()
                 self.projections[node.id] = projection
@@ -154,18 +156,19 @@ def _parts(chain: Iterable[PlanNode]) -> Parts:
     return parts
 
 
-def _projection(node: PlanNode) -> Projection | None:
+def _projection(node: PlanNode, keep_denormals: bool) -> Projection | None:
     if isinstance(node, ProjectNode):
-        return Projection(node.names, node.projections)
+        return Projection(node.names, node.projections, keep_denormals)
     if isinstance(node, FilterNode):
-        return Projection(["keep"], [node.filter])
+        return Projection(["keep"], [node.filter], keep_denormals)
     if isinstance(node, AggregationNode) and node.step != "FINAL":
         keys = [
             FieldReference(key, node.source.output_type.field(key).type)
             for key in node.grouping_keys
         ]
         arguments = [a.argument for a in node.aggregates if a.argument is not None]
-        return Projection(aggregation.argument_names(node), [*keys, *arguments])
+        names = aggregation.argument_names(node)
+        return Projection(names, [*keys, *arguments], keep_denormals)
     return None
 
 

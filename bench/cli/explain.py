@@ -23,6 +23,7 @@ from bench.cli.options import (
 from bench.worker_process import WorkerError
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
+from columnar_nn.model.denormals import denormals_note
 
 BACKENDS = ("columnar", "velox")
 FORMATS = ("text", "json")
@@ -86,6 +87,9 @@ def explain(
         fixed_batch.batch_size(graph, samples, [samples], "--samples")
     if note := fixed_batch.note(graph):
         print(f"cnn-bench: {note}", file=sys.stderr)
+    note = denormals_note(graph)
+    if note:
+        print(f"cnn-bench: warning: {note}", file=sys.stderr)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if backend == "velox":
         if fusion is not None or left_out or trace is not None:

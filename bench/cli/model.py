@@ -14,6 +14,7 @@ from bench import fixed_batch
 from bench.cli import terminal
 from bench.table_style import print_table, show_note, table
 from columnar_nn.model import zoo
+from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import Layer, layers
 
@@ -67,6 +68,9 @@ def _show(graph: Graph, found: Sequence[Layer]) -> None:
     print_table(console, made)
     if note := fixed_batch.note(graph):
         show_note(console, note)
+    note = denormals_note(graph)
+    if note:
+        console.print(f"[yellow]warning:[/] {escape(note)}", highlight=False)
     show_note(console, "window: kernel / stride + padding, one figure where all sides are alike")
 
 

@@ -75,6 +75,11 @@ def has_fused_multiply_add() -> bool:
     return not is_x86() or "+fma" in _features() or "+avx512f" in _features()
 
 
+def can_flush_denormals() -> bool:
+    """Whether kernels can take denormals for zero: a thread's control register says so."""
+    return is_x86() or is_arm()
+
+
 @functools.cache
 def tile_pixels() -> int:
     """Most output pixels a microkernel keeps in registers, beside `tile_blocks` of filters.

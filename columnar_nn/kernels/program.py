@@ -15,6 +15,7 @@ from columnar_nn.errors import InvalidDataError, InvalidPlanError
 from columnar_nn.kernels.emit.tables import (
     BY_STEP,
     FIRST_INPUT,
+    FLUSH,
     HEADER_WORDS,
     KERNEL,
     OUTPUT,
@@ -64,12 +65,14 @@ class Program:
     it is read. Raises InvalidPlanError when a step reads a buffer that nothing wrote or whose
     layout is not the kernel's. Immutable and safe to run from several threads at once: each
     has its own scratch memory, kept from run to run. `placement` is where the buffers
-    between the steps of an image lie.
+    between the steps of an image lie. While kernels run, their threads take denormals for zero,
+    unless `keep_denormals`.
     """
 
     steps: tuple[Step, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    keep_denormals: bool = False
     layouts: dict[int, Layout] = field(init=False)
     placement: Placement = field(init=False)
     _threads: threading.local = field(init=False, default_factory=threading.local)
@@ -204,6 +207,7 @@ class Program:
         table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
         table[STEPS] = len(self.steps)
         table[BY_STEP] = order == "step"
+        table[FLUSH] = not self.keep_denormals
         table[SCRATCH] = address(scratch)
         table[PARTS] = 1
         outside = {*self.inputs, *self.outputs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -87,8 +88,15 @@ def test_the_description_says_what_runs() -> None:
     described = backend("layer/direct").describe()
     assert described.algorithm == "direct (conv1: direct_3x3, conv2: direct_3x3)"
     assert (described.precision, described.threads) == ("float32", 1)
-    assert described.notes == ()
+    assert (described.denormals, described.notes) == ("flushed", ())
     asked = backend("pipeline/auto", algorithm="winograd").describe()
     assert asked.algorithm.startswith("winograd (conv1: direct_3x3, conv2: winograd_f")
     contradicted = backend("pipeline/direct", algorithm="winograd").describe()
     assert contradicted.notes == ("the configuration says direct, not winograd",)
+
+
+def test_keep_denormals_is_the_default_otherwise() -> None:
+    default, kept = backend().describe(), backend("keep-denormals").describe()
+    assert kept == dataclasses.replace(default, denormals="kept")
+    asked = backend("keep-denormals", algorithm="direct").describe()
+    assert asked.algorithm == backend(algorithm="direct").describe().algorithm

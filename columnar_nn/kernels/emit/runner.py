@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from llvmlite import ir
 
+from columnar_nn.kernels.emit.denormals import flushing
 from columnar_nn.kernels.emit.emitter import INT32, WORD, Emitter, Value, Variable
 from columnar_nn.kernels.emit.tables import (
     FIRST_INPUT,
@@ -73,14 +74,14 @@ def _loop_of_claims(e: Emitter, claims: Value, count: Value) -> Iterator[Value]:
 def run(e: Emitter, table: Value) -> None:
     """Runs rows through steps.
 
-    Header of the int64 table: steps, rows, step-by-step order (0 or 1), scratch, part, parts,
-    counter that the parts meet at (0: this thread runs steps alone), nanoseconds array (0: not
-    timed), counter of rows that threads have claimed (0: this thread runs all rows; step by step
-    it does so always). Then for each step: kernel, parameters, and address and bytes a row of the
-    first input, the second input and the output.
+    Header of the int64 table: steps, rows, step-by-step order (0 or 1), whether denormals are
+    flushed to zero (0 or 1), scratch, part, parts, counter that the parts meet at (0: this thread
+    runs steps alone), nanoseconds array (0: not timed), counter of rows that threads have claimed
+    (0: this thread runs all rows; step by step it does so always). Then for each step: kernel,
+    parameters, and address and bytes a row of the first input, the second input and the output.
     """
     header = e.load_words(table, HEADER_WORDS)
-    steps, rows, by_step, scratch, part, parts, counter, times, claims = header
+    steps, rows, by_step, flush, scratch, part, parts, counter, times, claims = header
     stepwise = by_step.differs(0)
     moment = e.builder.alloca(WORD, 2)
     before = e.variable(e.word(0))
@@ -88,7 +89,7 @@ def run(e: Emitter, table: Value) -> None:
         before.value = nanoseconds(e, moment)
     inner = stepwise.select(rows, steps)
     outer = stepwise.select(steps, rows)
-    with _loop_of_claims(e, claims, outer) as i, e.loop(inner) as j:
+    with flushing(e, flush), _loop_of_claims(e, claims, outer) as i, e.loop(inner) as j:
         step = stepwise.select(i, j)
         row = stepwise.select(j, i)
         words = e.load_words(table + step * (8 * STEP_WORDS) + 8 * HEADER_WORDS, STEP_WORDS)

@@ -1,6 +1,18 @@
 """Where words lie in the int64 tables that Python fills and the runner and teams read."""
 
-STEPS, ROWS, BY_STEP, SCRATCH, PART, PARTS, MEETINGS, TIMES, CLAIMS, HEADER_WORDS = range(10)
+(
+    STEPS,
+    ROWS,
+    BY_STEP,
+    FLUSH,
+    SCRATCH,
+    PART,
+    PARTS,
+    MEETINGS,
+    TIMES,
+    CLAIMS,
+    HEADER_WORDS,
+) = range(11)
 """Words of a program's table before the first step, and how many they are: see runner.run."""
 
 KERNEL, PARAMETERS, FIRST_INPUT, SECOND_INPUT, OUTPUT, STEP_WORDS = 0, 1, 2, 4, 6, 8
