@@ -1,35 +1,38 @@
-"""`cnn-bench cache`: the compiled kernels kept on disk."""
+"""`cnn-bench cache`: what is kept on disk because it can be made again."""
 
 from __future__ import annotations
 
 import typer
 
-from columnar_nn.kernels import cache
-from columnar_nn.kernels.cache import CacheInfo
+from columnar_nn import cache_root
+from columnar_nn.cache_root import Contents
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()
 def commands() -> None:
-    """Show or clear the cache of compiled kernels."""
+    """Show or clear the cache: compiled kernels, and results of checked imports.
+
+    CNN_BENCH_CACHE_DIR names another folder for all of it.
+    """
 
 
 @app.command()
 def info() -> None:
     """Print where the cache is and what it holds."""
-    found = cache.info()
-    print(f"folder      {found.folder}")
-    print(f"generation  {found.generation} (of {found.generations} stored)")
-    print(f"holds       {_contents(found)}")
+    print(f"{'folder':14} {cache_root.root()}")
+    for contents in cache_root.info():
+        print(f"{contents.kind:14} {_text(contents)}")
 
 
 @app.command()
 def clear() -> None:
-    """Delete every compiled kernel; the next run compiles again."""
-    found = cache.clear()
-    print(f"deleted {_contents(found)} from {found.folder}")
+    """Delete all of it and nothing else; the next run makes again what it needs."""
+    for contents in cache_root.clear():
+        print(f"{'deleted':14} {contents.kind}: {_text(contents)}")
+    print(f"{'folder':14} {cache_root.root()}")
 
 
-def _contents(found: CacheInfo) -> str:
-    return f"{found.kernels:,} kernel(s), {found.num_bytes / 2**20:.1f} MiB"
+def _text(contents: Contents) -> str:
+    return f"{contents.num_files:,} file(s), {contents.num_bytes / 2**20:.1f} MiB"

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.engine.setup import Setup
 from bench.engine.worker import engine_worker
+from columnar_nn import cache_root
 
 CONFIGURATION = "pipeline/auto"
 STARTS = 5
@@ -33,13 +34,13 @@ class ColdStarts:
 
 
 def measure(setup: Setup) -> ColdStarts:
-    """Each start is a process of its own, with a kernel cache of its own or a common one."""
-    common = tempfile.mkdtemp(prefix="kernels-", dir=setup.folder)
+    """Each start is a process of its own, with a cache of its own or a common one."""
+    common = tempfile.mkdtemp(prefix="cache-", dir=setup.folder)
     _start(setup, common)
     found: dict[str, list[dict[str, float]]] = {"empty": [], "warm": []}
     for turn in range(STARTS):
         setup.progress(turn, STARTS, "cold starts")
-        empty = tempfile.mkdtemp(prefix="kernels-", dir=setup.folder)
+        empty = tempfile.mkdtemp(prefix="cache-", dir=setup.folder)
         found["empty"].append(_start(setup, empty))
         found["warm"].append(_start(setup, common))
     return ColdStarts(
@@ -48,6 +49,6 @@ def measure(setup: Setup) -> ColdStarts:
 
 
 def _start(setup: Setup, cache_folder: str) -> dict[str, float]:
-    with engine_worker(setup, variables={"CNN_BENCH_CACHE_DIR": cache_folder}) as worker:
+    with engine_worker(setup, variables={cache_root.VARIABLE: cache_folder}) as worker:
         parts: dict[str, Any] = worker.start(setup, CONFIGURATION)
     return {name: seconds for name, seconds in parts.items() if name.endswith("_s")}

@@ -19,7 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from adapters import registry
 from bench.status import UNIMPLEMENTED
 from bench.worker_process import WorkerError
-from columnar_nn.kernels import cache
+from columnar_nn import cache_root
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from reference.evaluate import evaluate
@@ -145,7 +145,7 @@ def test_a_backend_leaves_no_files_behind(
     temporary, home = tmp_path / "temporary", tmp_path / "home"
     temporary.mkdir()
     home.mkdir()
-    monkeypatch.setenv("CNN_BENCH_CACHE_DIR", str(cache.cache_folder()))
+    monkeypatch.setenv("CNN_BENCH_CACHE_DIR", str(cache_root.root()))
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY")  # which the tests set, as the backend does
