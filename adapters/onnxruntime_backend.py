@@ -15,15 +15,19 @@ import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, image_array
 from adapters.fused_nodes import fused
+from adapters.onnx_runner import OnnxRuntimeRunner
 from adapters.operator_profile import OperatorProfile
-from columnar_nn.errors import UnsupportedOperatorError
+from columnar_nn.errors import UnsupportedNetworkError, UnsupportedOperatorError
 from columnar_nn.model import onnx_io
 
 _KERNEL_TIME, _BLOCKED = "_kernel_time", "_nchwc"
 
 
 class OnnxRuntimeBackend(Backend):
-    """The network as an ONNX model in one session, with every graph optimisation (its default)."""
+    """The network as an ONNX model in one session, with every graph optimisation (its default).
+
+    In the configuration "original" the model is the file that the network was read from.
+    """
 
     name = "onnxruntime"
     package = "onnxruntime"
@@ -33,7 +37,8 @@ class OnnxRuntimeBackend(Backend):
     # arena 1.05 / 1.00 / 1.10; no memory pattern 1.05 / 1.00 / 1.00. One thread: 1.70 / 1.66 /
     # 1.67 against 1.75 / 1.67 / 1.67 with I/O binding.
     configurations: ClassVar[Mapping[str, Configuration]] = {
-        "default": Configuration("defaults, all graph optimisations, no telemetry", "best")
+        "default": Configuration("defaults, all graph optimisations, no telemetry", "best"),
+        "original": Configuration("the model's own file, untouched, with the defaults", "variant"),
     }
 
     @classmethod
@@ -54,10 +59,27 @@ class OnnxRuntimeBackend(Backend):
         ]
         if even:
             raise UnsupportedOperatorError(self.name, even)
-        self._session = self._new_session(self._options())
+        self._use(self._new_session(self._options()))
         self._unprofiled: Any = None
         self._input_name = self.graph.inputs[0].name
         self._output_names = [spec.name for spec in self.graph.outputs]
+        if self._original is not None:
+            self._check_outputs(self._original.outputs)
+
+    def _use(self, session: Any) -> None:
+        """Runs in `session` from now on."""
+        self._session = session
+        original = self.settings.configuration == "original"
+        self._original = OnnxRuntimeRunner(session) if original else None
+
+    def _check_outputs(self, file_outputs: Sequence[str]) -> None:
+        """Raises UnsupportedNetworkError unless the file gives all that the graph does."""
+        other = [name for name in self._output_names if name not in file_outputs]
+        if other:
+            raise UnsupportedNetworkError(
+                f"{self.name}:original gives the outputs of its file only, not "
+                f"{', '.join(other)}: ask {self.name}:default for other tensors"
+            )
 
     def _options(self) -> Any:
         import onnxruntime
@@ -70,18 +92,28 @@ class OnnxRuntimeBackend(Backend):
     def _new_session(self, options: Any) -> Any:
         import onnxruntime
 
-        model = onnx_io.to_proto(self.graph).SerializeToString(deterministic=True)
+        model: str | bytes = self.graph.file
+        if self.settings.configuration != "original":
+            model = onnx_io.to_proto(self.graph).SerializeToString(deterministic=True)
+        elif not model:
+            raise UnsupportedNetworkError(
+                f"{self.graph.name} was made in code, not read from an ONNX file: "
+                f"{self.name}:default runs it"
+            )
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def _to_input(self, batch: pa.RecordBatch) -> Any:
         return image_array(batch)
 
     def _compute(self, model_input: Any) -> Any:
+        if self._original is not None:
+            outputs = self._original.run({self._input_name: model_input})
+            return [outputs[name] for name in self._output_names]
         return self._session.run(self._output_names, {self._input_name: model_input})
 
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
         arrays: Sequence[np.ndarray] = result
-        return arrays
+        return [array.astype(np.float32, copy=False) for array in arrays]
 
     def start_profiling(self) -> str:
         """Runs in a session of its own from now on, warmed up: only a new one can profile."""
@@ -90,14 +122,15 @@ class OnnxRuntimeBackend(Backend):
         options = self._options()
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(self._profile_folder.name) / "profile")
-        self._session = self._new_session(options)
+        self._use(self._new_session(options))
         shape = (self.settings.batch_size, *self.graph.inputs[0].shape[1:])
         self._compute(np.zeros(shape, np.float32))
         return "its profiling file: kernel times"
 
     def stop_profiling(self) -> tuple[OperatorProfile, ...]:
         events = json.loads(Path(self._session.end_profiling()).read_text())
-        self._session, self._unprofiled = self._unprofiled, None
+        self._use(self._unprofiled)
+        self._unprofiled = None
         self._profile_folder.cleanup()
         warm_up = min(e["ts"] + e["dur"] for e in events if e["name"] == "model_run")
         return fused(
@@ -129,8 +162,15 @@ class OnnxRuntimeBackend(Backend):
             layout="NCHW",
             algorithm=self._convolution_algorithm(),
             threads=self._session.get_session_options().intra_op_num_threads,
-            notes=self._algorithm_notes(),
+            notes=(*self._algorithm_notes(), *self._file_notes()),
         )
+
+    def _file_notes(self) -> tuple[str, ...]:
+        """What to say of a file that takes batches of one size."""
+        batch = self._original.batch if self._original is not None else None
+        if batch is None or batch == 1:
+            return () if batch is None else ("runs image by image: the file takes batches of 1",)
+        return (f"the file takes batches of {batch}: the last is filled up with its last image",)
 
     def _convolution_algorithm(self) -> str:
         """How the optimised model convolves, as ONNX Runtime itself writes it down."""
@@ -153,4 +193,4 @@ class OnnxRuntimeBackend(Backend):
         return "MLAS " + ", ".join(parts) if parts else "no convolution"
 
     def close(self) -> None:
-        del self._session
+        del self._session, self._original

@@ -9,10 +9,12 @@ FAILED = "FAILED"
 """The output is outside the tolerance."""
 MISTRUSTED = "MISTRUSTED"
 """The output is NaN, infinite or mostly constant, or there is no reference to compare with."""
+MISREAD = "MISREAD"
+"""The import of the model differs from its file, so that every engine would run another network."""
 SKIPPED = "SKIPPED"
 """The backend's package is not installed."""
 UNIMPLEMENTED = "UNIMPLEMENTED"
-"""The backend lacks an operator of the model."""
+"""The backend lacks an operator of the model, or cannot run such a network at all."""
 CRASHED = "CRASHED"
 """The backend raised an exception, or its process died."""
 TIMEOUT = "TIMEOUT"
@@ -20,7 +22,7 @@ TIMEOUT = "TIMEOUT"
 NOT_RUN = "NOT RUN"
 """The cell would have exceeded its time budget, or the run ended before it."""
 
-UNSUCCESSFUL = (CRASHED, TIMEOUT, FAILED, MISTRUSTED)
+UNSUCCESSFUL = (MISREAD, CRASHED, TIMEOUT, FAILED, MISTRUSTED)
 """What makes a comparison fail as a whole."""
 
 _BY_SEVERITY = (*UNSUCCESSFUL, UNIMPLEMENTED, SKIPPED, PASSED, NOT_RUN)

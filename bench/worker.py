@@ -44,14 +44,14 @@ def main() -> None:
 def _answer(session: Any, command: dict[str, Any]) -> dict[str, Any]:
     from bench import status
     from bench.worker_session import WrongOutputError
-    from columnar_nn.errors import CnnBenchError, MissingPackageError, UnsupportedOperatorError
+    from columnar_nn.errors import CnnBenchError, MissingPackageError, UnsupportedNetworkError
 
     try:
         reply: dict[str, Any] = getattr(session, command.pop("command"))(**command)
         return reply
     except MissingPackageError as error:
         return {"failure": status.SKIPPED, "reason": str(error)}
-    except UnsupportedOperatorError as error:
+    except UnsupportedNetworkError as error:
         return {"failure": status.UNIMPLEMENTED, "reason": str(error)}
     except WrongOutputError as error:
         return {"failure": status.FAILED, "reason": str(error)}

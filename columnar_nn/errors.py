@@ -4,7 +4,8 @@ CnnBenchError                    one line: the cause and the fix; the CLI prints
 ├── InvalidDataError             an image file or a column is not what it should be
 ├── InvalidModelError            a graph or an ONNX file is malformed
 ├── InvalidPlanError             a plan or an expression does not type-check
-├── UnsupportedOperatorError     a backend cannot run some nodes; all of them are listed
+├── UnsupportedNetworkError      a backend cannot run a network as a whole
+│   └── UnsupportedOperatorError a backend cannot run some nodes; all of them are listed
 ├── MissingPackageError          a backend's package is not installed
 └── UsageError                   an option or an argument makes no sense
 """
@@ -12,6 +13,13 @@ CnnBenchError                    one line: the cause and the fix; the CLI prints
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def printable(text: str) -> str:
+    """The text on one line, control characters escaped: a name may come from anyone's file."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class CnnBenchError(Exception):
@@ -30,7 +38,11 @@ class InvalidPlanError(CnnBenchError):
     """A plan node or an expression refers to an unknown field or has the wrong type."""
 
 
-class UnsupportedOperatorError(CnnBenchError):
+class UnsupportedNetworkError(CnnBenchError):
+    """A backend, in the configuration asked for, cannot run a network, whatever its nodes are."""
+
+
+class UnsupportedOperatorError(UnsupportedNetworkError):
     """A backend cannot run some nodes of a graph.
 
     `nodes` holds (node name, operator type, reason) of every one of them, so that a user

@@ -41,8 +41,9 @@ class Node:
 class Graph:
     """A network: nodes in topological order, its inputs and outputs, and its weights.
 
-    `weights` maps a tensor name to its constant array (ONNX initializers). Raises
-    InvalidModelError when a tensor is read before it is made, or made twice.
+    `weights` maps a tensor name to its constant array (ONNX initializers). `file` is the path of
+    the ONNX file that it was read from, empty if it was made in code. Raises InvalidModelError
+    when a tensor is read before it is made, or made twice.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     weights: Mapping[str, np.ndarray]
+    file: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         known = {spec.name for spec in self.inputs} | set(self.weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,10 @@ def load(path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
             f"{path}: truncated or not an ONNX file; download or export it again"
         ) from None
     try:
-        return from_proto(model, path.parent, path.stem, without)
+        graph = from_proto(model, path.parent, path.stem, without)
     except InvalidModelError as error:
         raise InvalidModelError(f"{path}: {error}") from None
+    return replace(graph, file=str(path.absolute()))
 
 
 def from_proto(

@@ -37,6 +37,11 @@ def build(name: str) -> Graph:
     return BUILDERS[name]()
 
 
+def is_file(name_or_path: str) -> bool:
+    """Whether `resolve` takes it for the path of an .onnx file."""
+    return name_or_path.endswith(".onnx")
+
+
 def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
     """The graph meant by a user: a path to an .onnx file, or a network's name.
 
@@ -47,7 +52,7 @@ def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
     any, else the seeded random ones. Raises as `onnx_io.load` and `with_symbolic_batch` do, and
     UsageError for an unknown name.
     """
-    if name_or_path.endswith(".onnx"):
+    if is_file(name_or_path):
         graph = replace(onnx_io.load(name_or_path, without), name=Path(name_or_path).stem)
         try:
             return with_symbolic_batch(graph)

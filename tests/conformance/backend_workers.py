@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 from bench.inputs import outputs_of
 from bench.worker_process import WorkerError, WorkerProcess
 from columnar_nn import tensor_column
+from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
 
 TIMEOUT_S = 240.0
@@ -32,6 +34,10 @@ class BackendWorkers:
     def build(self, engine: str, graph: Graph, batch_size: int, threads: int = 1) -> None:
         """Builds the graph, in place of the one before; raises WorkerError."""
         backend, _, configuration = engine.partition(":")
+        if configuration == "original":
+            file = self._new_path()
+            onnx_io.save(graph, file)
+            graph = replace(graph, file=str(file))
         path = self._new_path()
         path.write_bytes(pickle.dumps(graph))
         self._request(
