@@ -127,7 +127,7 @@ def save_document(document: Mapping[str, Any], path: Path) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w") as file:
-            json.dump(_finite(document), file, indent=2, allow_nan=False)
+            json.dump(finite(document), file, indent=2, allow_nan=False)
             file.write("\n")
         # mkstemp makes the file private; a result is as public as the user's umask says.
         umask = os.umask(0)
@@ -167,12 +167,12 @@ def load(path: Path) -> Result:
         raise InvalidDataError(f"{path} does not follow its schema: {error}") from None
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same tree with every float that JSON cannot say replaced by null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     return value

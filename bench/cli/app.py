@@ -17,13 +17,13 @@ COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
     "engine": ("bench.cli.engine:engine", "Hold the columnar engine against the machine's limits."),
     "data": ("bench.cli.data:app", "Make, inspect and fetch image data."),
-    "model": ("bench.cli.model:app", "Show networks and their layers."),
+    "model": ("bench.cli.model:app", "Show networks and their layers; check how a file is read."),
     "train": ("bench.cli.train:train", "Train a network with PyTorch and write it as ONNX."),
     "golden": ("bench.cli.golden:app", "Prove that an engine still computes what it did."),
     "explain": ("bench.cli.explain:explain", "Print the plan by which an engine runs a network."),
     "profile": ("bench.cli.profile:profile", "Show every layer's time in every engine."),
     "taps": ("bench.cli.taps:taps", "Write the tensors between layers to an Arrow file."),
-    "cache": ("bench.cli.cache:app", "Show or clear the cache of compiled kernels."),
+    "cache": ("bench.cli.cache:app", "Show or clear what is kept on disk: kernels, import checks."),
 }
 """Name of each command: the function or Typer app that is it, and its line of help."""
 

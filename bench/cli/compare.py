@@ -16,11 +16,13 @@ from bench import cells, cpus, environment, fixed_batch, report, result
 from bench.cell_state import Limits
 from bench.cli import terminal
 from bench.cli.app import DEBUG_VARIABLE, EXIT_INTERRUPTED
+from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
     BatchSizeOption,
     DataOption,
     EnginesOption,
+    ImportCheckOption,
     JsonOption,
     MinTimeOption,
     ModelOption,
@@ -30,7 +32,9 @@ from bench.cli.options import (
     TimeoutOption,
 )
 from bench.data.dataset import open_dataset
+from bench.import_check import MISREAD, ImportCheck
 from bench.measure import Comparison, Options
+from bench.result import BackendRecord, Result
 from columnar_nn.model import zoo
 
 
@@ -57,13 +61,14 @@ def compare(
     timeout: TimeoutOption = 180.0,
     algorithm: AlgorithmOption = "auto",
     seed: SeedOption = None,
+    import_check: ImportCheckOption = True,
     json: JsonOption = None,
 ) -> None:
     """Compare engines on the same network, weights and images.
 
     Each engine runs in a process of its own; times are from Arrow batches in to Arrow logits
-    out. Exit status: 0 all outputs agree with the reference, 1 one does not or an engine
-    failed, 2 wrong usage.
+    out. Exit status: 0 all outputs agree with the reference, 1 one does not, an engine failed, or
+    the model's file was misread, 2 wrong usage.
     """
     counts = cells.parse_samples(samples)
     options = Options(
@@ -75,10 +80,10 @@ def compare(
         limits=Limits(runs, min_time, budget, timeout),
         seed=random.randrange(2**31) if seed is None else seed,
     )
-    raise typer.Exit(_run(options, model, data, json))
+    raise typer.Exit(_run(options, model, data, import_check, json))
 
 
-def _run(options: Options, model: str, data: str, json: Path | None) -> int:
+def _run(options: Options, model: str, data: str, import_check: bool, json: Path | None) -> int:
     """Compares, prints and saves; returns the exit status."""
     graph = zoo.resolve(model)
     size = fixed_batch.batch_size(graph, options.batch_size, options.samples, "--samples")
@@ -86,6 +91,12 @@ def _run(options: Options, model: str, data: str, json: Path | None) -> int:
     dataset = open_dataset(data, max(options.samples)).fitted_to(graph)
     settings = _settings(options, model, data) | {"batch_note": fixed_batch.note(graph)}
     context = environment.context(settings, graph, dataset, options.cpus)
+    checked = show_import(model, graph, import_check, options.cpus, options.limits.timeout)
+    context["import_check"] = None if checked is None else checked.document()
+    if checked is not None and checked.verdict == MISREAD:
+        if json is not None:
+            result.save(_misread(options, context, checked), json)
+        return checked.exit_code()
     with terminal.progress() as show:
         comparison = Comparison(options, graph, dataset, show)
         with contextlib.suppress(KeyboardInterrupt):
@@ -102,6 +113,22 @@ def _run(options: Options, model: str, data: str, json: Path | None) -> int:
         print(f"cnn-bench: interrupted before the end{kept}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return outcome.exit_code()
+
+
+def _misread(options: Options, context: dict[str, Any], checked: ImportCheck) -> Result:
+    """The result of a comparison that was not run."""
+    records = tuple(
+        BackendRecord(
+            selection.backend,
+            selection.configuration,
+            len(options.cpus[: selection.threads]),
+            checked.verdict,
+            checked.reason,
+            description=selection.description,
+        )
+        for selection in options.selections
+    )
+    return Result(context, records, ())
 
 
 def _settings(options: Options, model: str, data: str) -> dict[str, Any]:

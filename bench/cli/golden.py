@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from bench import fixed_batch
+from bench import cpus, fixed_batch
 from bench.cli import terminal
+from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
     BatchSizeOption,
     DataOption,
     EngineOption,
+    ImportCheckOption,
     JsonOption,
     ModelOption,
     ThreadsOption,
@@ -31,6 +33,8 @@ from bench.golden.bundle import open_bundle
 from bench.golden.engine import EngineOptions, parse_backend
 from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing
+from bench.import_check import MISREAD
+from bench.import_check import TIMEOUT_S as IMPORT_CHECK_TIMEOUT_S
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 
@@ -84,11 +88,18 @@ def create(
     taps: Annotated[
         str, typer.Option(help='"all", "outputs" or names of tensors, separated by commas.')
     ] = tap_selection.ALL,
+    import_check: ImportCheckOption = True,
 ) -> None:
-    """Create a bundle with the float64 reference; the same inputs give the same bytes."""
+    """Create a bundle with the float64 reference; the same inputs give the same bytes.
+
+    Exit status: 0 created, 1 the model's file was misread, 2 wrong usage.
+    """
     request = Creation(_portable(model), _portable(data), count, tap_selection.parse(taps))
     graph = zoo.resolve(model)
     dataset = open_dataset(data, count).fitted_to(graph)
+    checked = show_import(model, graph, import_check, cpus.choose(None), IMPORT_CHECK_TIMEOUT_S)
+    if checked is not None and checked.verdict == MISREAD:
+        raise typer.Exit(checked.exit_code())
     manifest = creation.create(out, graph, dataset, request)
     _show_batches(graph)
     report.show_creation(manifest, str(out), creation.non_finite_weights(graph), terminal.output())

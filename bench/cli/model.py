@@ -5,14 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from bench import fixed_batch
+from bench import cpus, fixed_batch, import_check
 from bench.cli import terminal
+from bench.cli.options import ThreadsOption, TimeoutOption
+from bench.import_check import ImportCheck
+from bench.result import finite
 from bench.table_style import print_table, show_note, table
+from columnar_nn.errors import UsageError, printable
 from columnar_nn.model import zoo
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
@@ -23,7 +28,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 
 @app.callback()
 def commands() -> None:
-    """Show networks and their layers."""
+    """Show networks and their layers; check how a file is read."""
 
 
 @app.command()
@@ -42,6 +47,51 @@ def show(
         print(json.dumps({"name": graph.name, "layers": rows} | totals, indent=1))
     else:
         _show(graph, found)
+
+
+@app.command("check")
+def check_import(
+    file: Annotated[str, typer.Argument(help="Path of an .onnx file.")],
+    threads: ThreadsOption = None,
+    timeout: TimeoutOption = import_check.TIMEOUT_S,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run a file and what was read of it side by side, and compare their outputs.
+
+    Exit status: 0 equal, or not done, which is said; 1 misread; 2 wrong usage or no such file.
+    """
+    if not zoo.is_file(file):
+        raise UsageError(f"{file!r} is no path of an .onnx file: only files are checked")
+    found = import_check.check(Path(file), zoo.resolve(file), cpus.choose(threads), timeout)
+    if as_json:
+        print(json.dumps(finite(found.document()), indent=1))
+    else:
+        _show_check(found)
+    raise typer.Exit(found.exit_code())
+
+
+def _show_check(found: ImportCheck) -> None:
+    """The verdict, then each output's largest difference."""
+    console = terminal.output()
+    print(found.line(), flush=True)
+    if not found.outputs:
+        return
+    made = table("output", "shape", "max difference", "of tolerance", "depends on images")
+    for output in found.outputs:
+        made.add_row(
+            escape(printable(output.name)),
+            _shape(output.shape),
+            f"{output.difference:.1e}",
+            f"{output.allowed:.1e}",
+            "yes" if output.says_something else "no",
+        )
+    print_table(console, made)
+    show_note(
+        console,
+        f"on {found.images} images, photographs and noise, by {found.runner} {found.version}\n"
+        "max difference: as a share of the output's largest value; of tolerance: in the worst "
+        "column, beyond 1 is misread",
+    )
 
 
 def _show(graph: Graph, found: Sequence[Layer]) -> None:

@@ -103,6 +103,12 @@ TimeoutOption = Annotated[
 SeedOption = Annotated[
     int | None, typer.Option(help="Of the random order of measurements.", show_default="a new one")
 ]
+ImportCheckOption = Annotated[
+    bool,
+    typer.Option(
+        help="Hold what was read of an .onnx file against the file itself, run by ONNX Runtime."
+    ),
+]
 JsonOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write everything as JSON.", callback=writable),

@@ -10,17 +10,20 @@ import typer
 
 from bench import cells, cpus, environment, fixed_batch
 from bench.cli import terminal
+from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
     BatchSizeOption,
     DataOption,
     EnginesOption,
+    ImportCheckOption,
     JsonOption,
     ModelOption,
     OneThreadOption,
     TimeoutOption,
 )
 from bench.data.dataset import open_dataset
+from bench.import_check import MISREAD
 from bench.profile import measure, report
 from bench.profile.measure import Options
 from bench.profile.rows import layer_rows
@@ -44,13 +47,15 @@ def profile(
     ] = 10.0,
     timeout: TimeoutOption = 180.0,
     algorithm: AlgorithmOption = "auto",
+    import_check: ImportCheckOption = True,
     json: JsonOption = None,
 ) -> None:
     """Show the time of every layer in every engine, side by side.
 
     Each engine runs in a process of its own and tells the times by its own profiler; layers are
     matched by the names of their nodes. Without --backend, the columnar engine is shown at each
-    fusion level. Exit status: 0 all was measured, 1 an engine failed, 2 wrong usage.
+    fusion level. Exit status: 0 all was measured, 1 an engine failed or the model's file was
+    misread, 2 wrong usage.
     """
     options = Options(
         selections=cells.select(backend or measure.DEFAULT_BACKENDS),
@@ -81,6 +86,10 @@ def profile(
         "seed": options.seed,
     }
     context = environment.context(settings, graph, dataset, options.cpus)
+    checked = show_import(model, graph, import_check, options.cpus, timeout)
+    context["import_check"] = None if checked is None else checked.document()
+    if checked is not None and checked.verdict == MISREAD:
+        raise typer.Exit(checked.exit_code())
     with terminal.progress() as show:
         result = measure.measure(options, graph, dataset, context, show)
     rows = layer_rows(graph, result)

@@ -1,0 +1,32 @@
+"""What a command that measures says first of a user's ONNX file: whether it was read right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.import_check import MISREAD, NOT_DONE, ImportCheck, check
+from columnar_nn.model import zoo
+from columnar_nn.model.graph import Graph
+
+NOT_WANTED = ImportCheck(NOT_DONE, "--no-import-check")
+
+
+def show_import(
+    model: str, graph: Graph, wanted: bool, cpus: Sequence[int], timeout: float
+) -> ImportCheck | None:
+    """Checks `graph` against the file `model`, if it is one, and prints how that ended.
+
+    None for a network of this project's own. The caller measures nothing if it was misread.
+    """
+    if not zoo.is_file(model):
+        return None
+    found = check(Path(model), graph, cpus, timeout) if wanted else NOT_WANTED
+    line = found.line()
+    if found.verdict == MISREAD:
+        line += (
+            "; nothing is measured, as it would be another network (--no-import-check does so "
+            "all the same)"
+        )
+    print(line, flush=True)
+    return found

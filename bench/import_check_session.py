@@ -1,0 +1,106 @@
+"""What a worker does to check an import: it runs the file, then the import, and compares."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.onnx_runner import OnnxRunner, OnnxRuntimeRunner, ReferenceRunner
+from adapters.onnxruntime_backend import OnnxRuntimeBackend
+from bench.batch_independence import mixed_row
+from bench.import_comparison import difference
+from columnar_nn.model import onnx_io
+from columnar_nn.model.graph import Graph
+
+ONNX_RUNTIME, REFERENCE = "onnxruntime", "onnx.reference"
+
+
+class ImportCheckSession:
+    """One file and its import, run by one of both runners; the methods are commands."""
+
+    def __init__(self, started: float) -> None:
+        """`started` is when the process was started; unused."""
+        self._images: dict[str, np.ndarray] = {}
+        self._file_outputs: dict[str, np.ndarray] = {}
+        self._others: list[dict[str, np.ndarray]] = []
+
+    def load_runner(self, runner: str) -> dict[str, Any]:
+        """Imports what runs both; raises MissingPackageError."""
+        if runner == ONNX_RUNTIME:
+            OnnxRuntimeBackend.import_framework()
+        return {}
+
+    def run_file(self, runner: str, file: str, images: str, threads: int) -> dict[str, Any]:
+        """Runs the file on the arrays in the .npz `images`, by input name, without optimisations.
+
+        Then again with all of them, and with pixels that are off by their last bit, which tells
+        how much of its outputs is rounding. Replies with the runner's `title` and `version`.
+        """
+        with np.load(images) as arrays:
+            self._images = dict(arrays)
+        self._runner, self._threads = runner, threads
+        model = self._open(file)
+        self._file_outputs = model.run(self._images)
+        self._others = [model.run(_nudged(self._images))]
+        # Not every file can be optimised; there is less to judge by then.
+        with contextlib.suppress(Exception):
+            if runner == ONNX_RUNTIME:
+                self._others.append(self._open(file, optimize=True).run(self._images))
+        return {"title": model.title, "version": model.version}
+
+    def run_import(self, graph: str) -> dict[str, Any]:
+        """Runs the pickled graph and compares: `outputs`, and the `mixed` images of a batch.
+
+        `reason` says why there is nothing to compare, if so.
+        """
+        with Path(graph).open("rb") as pickled:
+            network: Graph = pickle.load(pickled)
+        model = self._open(onnx_io.to_proto(network).SerializeToString())
+        outputs = model.run(self._images)
+        if outputs.keys() != self._file_outputs.keys():
+            reason = f"its outputs are {', '.join(outputs)}, the file's "
+            return {"outputs": [], "reason": reason + ", ".join(self._file_outputs)}
+        compared = [
+            asdict(difference(name, array, outputs[name], [other[name] for other in self._others]))
+            for name, array in self._file_outputs.items()
+        ]
+        return {"outputs": compared, "reason": self._mixed(network, model, outputs)}
+
+    def close(self) -> dict[str, Any]:
+        """Nothing outlives the process."""
+        return {}
+
+    def _open(self, model: str | bytes, optimize: bool = False) -> OnnxRunner:
+        if self._runner == REFERENCE:
+            return ReferenceRunner(model)
+        return OnnxRuntimeRunner.open(model, self._threads, optimize)
+
+    def _mixed(self, graph: Graph, model: OnnxRunner, together: Mapping[str, np.ndarray]) -> str:
+        """Which output of a network for any number of images depends on the others, if one does.
+
+        `together` is what it gave for all of them.
+        """
+        if graph.batch is not None or len(self._images) != 1:
+            return ""
+        (name,) = self._images
+
+        def run(images: np.ndarray) -> Mapping[str, np.ndarray]:
+            return model.run({name: images}) if len(images) == 1 else together
+
+        mixed = mixed_row(run, self._images[name])
+        return "" if mixed is None else f"it mixes the images of a batch: {mixed}"
+
+
+def _nudged(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same pixels, each changed by its last bit up or down."""
+    random = np.random.default_rng(1)
+    return {
+        name: array * (1 + random.choice([-1, 1], array.shape) * np.float32(2**-23))
+        for name, array in images.items()
+    }
