@@ -9,7 +9,9 @@ max_ulp         largest distance in float32 units in the last place, element by 
 sqnr_db         signal to quantisation noise, 10 log10(sum reference^2 / sum error^2)
 cosine          cosine of the angle between both tensors as vectors
 top1_agreement  share of rows whose largest element is at the same place
-outside         elements with |output - reference| > atol + rtol |reference| (as numpy.isclose)
+outside         elements with |output - reference| > atol + rtol |reference| (as numpy.isclose),
+                or NaN or infinite in another way than the reference; the others' figures are
+                over the elements finite in both
 min_tolerance   the smallest t that would pass as atol = rtol = t
 """
 
@@ -23,9 +25,13 @@ import numpy as np
 from bench.status import FAILED, MISTRUSTED, PASSED
 
 
+TINY = float(np.finfo(np.float32).tiny)
+"""1.2e-38, the least normal float32: an engine may take less for zero."""
+
+
 @dataclass(frozen=True)
 class Tolerance:
-    """An element passes if |output - reference| <= atol + rtol |reference|."""
+    """An element passes if |output - reference| <= atol + rtol |reference|, or if below TINY."""
 
     atol: float
     rtol: float
@@ -62,7 +68,8 @@ class Accumulator:
         """
         self._tolerance = tolerance
         self._constant_share = constant_share
-        self._rows = self._elements = self._agreeing = self._outside = self._nonfinite = 0
+        self._rows = self._elements = self._agreeing = self._outside = 0
+        self._nonfinite = self._unlike = 0
         self._max_abs = self._max_reference = self._max_ulp = self._min_tolerance = 0.0
         self._sum_error = self._sum_reference = self._sum_output = self._sum_product = 0.0
         self._output_range: tuple[np.ndarray, np.ndarray] | None = None
@@ -90,6 +97,8 @@ class Accumulator:
         self._reference_range = _widen(self._reference_range, expected)
         finite = np.isfinite(got) & np.isfinite(expected)
         self._nonfinite += int(finite.size - np.count_nonzero(finite))
+        unlike = ~finite & (got != expected) & ~(np.isnan(got) & np.isnan(expected))
+        self._unlike += int(np.count_nonzero(unlike))
         self._add_finite(got[finite], expected[finite])
 
     def _add_finite(self, output: np.ndarray, reference: np.ndarray) -> None:
@@ -101,7 +110,7 @@ class Accumulator:
         self._max_reference = max(self._max_reference, float(size.max()))
         self._max_ulp = max(self._max_ulp, _max_ulp(output, reference))
         self._min_tolerance = max(self._min_tolerance, float((error / (1 + size)).max()))
-        allowed = self._tolerance.atol + self._tolerance.rtol * size
+        allowed = np.maximum(self._tolerance.atol + self._tolerance.rtol * size, TINY)
         self._outside += int(np.count_nonzero(error > allowed))
         self._sum_error += float(error @ error)
         self._sum_reference += float(expected @ expected)
@@ -114,8 +123,8 @@ class Accumulator:
             raise ValueError("no rows were compared")
         status, reason = self._verdict()
         norms = math.sqrt(self._sum_output * self._sum_reference)
-        # Figures over the finite elements would make an output with NaN look good.
-        known = self._nonfinite == 0 and not self._mismatch
+        # Figures over the rest would make an output with a NaN of its own look good.
+        known = self._unlike == 0 and not self._mismatch
         return Parity(
             status=status,
             reason=reason,
@@ -127,7 +136,7 @@ class Accumulator:
             sqnr_db=self._sqnr_db() if known else math.nan,
             cosine=self._sum_product / norms if known and norms else math.nan,
             top1_agreement=self._agreeing / self._rows if known else math.nan,
-            outside=self._outside + self._nonfinite,
+            outside=self._outside + self._unlike,
             min_tolerance=self._min_tolerance if known else math.nan,
         )
 

@@ -1,0 +1,337 @@
+"""Whether an engine's output is right, by what float32 itself does.
+
+No tolerance fits every network, so it is measured: a plain float32 evaluation is off from the
+float64 reference by some *noise*, and an engine may be off by at most K times as much in every
+column (class; of an image-shaped output: channel) and in every row (image). docs/verdict.md has
+the rule in full, and the measurements behind its constants.
+
+A NoiseAccumulator takes the reference and the float32 evaluation in batches and gives the Noise
+of one tensor; a Judge takes an engine's output and the reference in batches, and gives the
+Verdict. Neither keeps the tensor: memory is that of one image and of a number a row and column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.parity import TINY, Accumulator, Parity, Tolerance
+from bench.status import FAILED, MISTRUSTED, PASSED
+
+K = 32.0
+"""How many times the noise an error may be. Right engines were measured up to 12, rounding to
+float16 from 390 on."""
+
+RULE = (
+    f"in every column and row the error is at most {K:g} times that of a plain float32 evaluation"
+)
+
+_ULP = float(np.finfo(np.float32).eps)
+"""The last place of a float32, relative to it: what any engine may be off by."""
+
+_SHARE = 0.25
+"""A line whose noise is small by luck is given this share of the median line's."""
+
+_FEW = 8
+"""The noise of fewer elements says little even beside the line's own magnitude."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What float32 does to one tensor [N, C, ...], by column and row; floors are in it.
+
+    columns  [C]  the noise of each column; infinite where float32 itself gives NaN or infinity
+                  and the reference does not
+    rows     [N]  the noise of each row, every element in units of its column's
+    spread   [C]  how far the reference's elements are from their mean over the images, as a root
+                  mean square; of a single image: from the blank image's, 0 without that
+    rms      [C]  the root mean square of the reference
+    telling  [N]  whether the row differs, by more than the tolerance, from that of a blank image
+    """
+
+    columns: np.ndarray
+    rows: np.ndarray
+    spread: np.ndarray
+    rms: np.ndarray
+    telling: np.ndarray
+
+    def of_rows(self, rows: np.ndarray) -> Noise:
+        """The noise of some of the rows; the columns' stays that of all of them."""
+        return Noise(self.columns, self.rows[rows], self.spread, self.rms, self.telling[rows])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How one tensor was judged; `reason` says why it is not PASSED.
+
+    `column_ratio` and `row_ratio` are the largest error over noise of any column and row (NaN
+    without a noise), at `worst_column` and `worst_row`. `silent_columns` vary by less than their
+    tolerance, `silent_rows` are as those of a blank image: they would agree whatever the engine
+    did. `ties` rows have another top-1 than the reference, all of them near-ties unless FAILED.
+    """
+
+    status: str
+    reason: str
+    parity: Parity
+    columns: int
+    silent_columns: int
+    silent_rows: int
+    column_ratio: float
+    row_ratio: float
+    worst_column: int
+    worst_row: int
+    ties: int
+
+
+class NoiseAccumulator:
+    """Measures the noise of one tensor from batches of rows, in order."""
+
+    def __init__(self, blank: np.ndarray | None = None) -> None:
+        """`blank` is the reference's tensor [1, ...] for a blank image; without it rows tell."""
+        self._blank = None if blank is None else _by_column(blank)
+        self._noise: list[np.ndarray] = []
+        self._square: list[np.ndarray] = []
+        self._active: list[np.ndarray] = []
+        self._from_blank: list[np.ndarray] = []
+        self._first: np.ndarray | None = None
+        self._moments = (np.zeros(1), np.zeros(1), np.zeros(1))
+        self._beyond: np.ndarray = np.zeros(1, bool)
+
+    def add(self, reference: np.ndarray, single: np.ndarray) -> None:
+        """Takes the same rows [n, ...] of the reference and of the float32 evaluation."""
+        if not reference.size:
+            return
+        truth, plain = _by_column(reference), _by_column(single)
+        finite = np.isfinite(truth)
+        self._beyond = self._beyond | (~_alike(truth, plain)).any(axis=(0, 2))
+        kept = np.where(finite, truth, 0.0)
+        noise = np.where(finite & np.isfinite(plain), plain, kept) - kept
+        self._noise.append(_sum_squares(noise))
+        self._square.append(_sum_squares(kept))
+        self._active.append(np.count_nonzero(kept, axis=2))
+        if self._first is None:
+            self._first = kept[:1] if self._blank is None else _finite(self._blank)
+        deviation = np.where(finite, truth - self._first, 0.0)
+        self._from_blank.append(_sum_squares(deviation) / max(1, truth.shape[2]))
+        count, total, squares = self._moments
+        self._moments = (
+            count + finite.sum(axis=0),
+            total + deviation.sum(axis=0),
+            squares + np.square(deviation).sum(axis=0),
+        )
+
+    def result(self) -> Noise:
+        """The noise of all rows so far. Raises ValueError before any."""
+        if self._first is None:
+            raise ValueError("no rows were measured")
+        noise, square = np.concatenate(self._noise), np.concatenate(self._square)
+        active, from_blank = np.concatenate(self._active), np.concatenate(self._from_blank)
+        counts = active.sum(axis=0)
+        rms = _root_mean(square.sum(axis=0), counts)
+        columns = _floored(_root_mean(noise.sum(axis=0), counts), rms, counts)
+        columns = np.where(self._beyond, np.inf, np.maximum(columns, TINY))
+        in_row = active.sum(axis=1)
+        rows = _floored(
+            _root_mean((noise / columns**2).sum(axis=1), in_row),
+            _root_mean((square / columns**2).sum(axis=1), in_row),
+            in_row,
+        )
+        unseen = float(np.sqrt(np.mean(np.square(TINY / columns))))
+        telling = (np.sqrt(from_blank) > K * columns).any(axis=1)
+        return Noise(
+            columns=columns,
+            rows=np.maximum(rows, unseen or 1.0),
+            spread=self._spread(),
+            rms=rms,
+            telling=telling if self._blank is not None else np.ones(len(noise), bool),
+        )
+
+    def _spread(self) -> np.ndarray:
+        count, total, squares = self._moments
+        known = np.maximum(count, 1)
+        variance = squares / known
+        if len(self._noise) > 1 or len(self._noise[0]) > 1:
+            variance = variance - np.square(total / known)
+        spread: np.ndarray = np.sqrt(np.maximum(variance, 0.0).mean(axis=1))
+        return spread
+
+
+class Judge:
+    """Judges an engine's rows of one tensor against the reference's, batch by batch."""
+
+    def __init__(self, tolerance: Tolerance, noise: Noise | None, explicit: bool = False) -> None:
+        """`tolerance` is of the whole tensor, `noise` of exactly the rows that will be added.
+
+        With `explicit`, the tolerance is the user's word: nothing else is asked of the output.
+        Without a noise only the tolerance can be, and nothing is known of what varies.
+        """
+        self._tolerance = tolerance
+        self._noise = noise
+        self._explicit = explicit
+        self._figures = Accumulator(tolerance)
+        self._rows = self._unlike = self._elements = self._ties = self._wrong = 0
+        self._square: np.ndarray = np.zeros(1)
+        self._active: np.ndarray = np.zeros(1, np.int64)
+        self._row_ratio, self._worst_row = 0.0, 0
+        self._comparable = True
+
+    def add(self, output: np.ndarray, reference: np.ndarray) -> None:
+        """Takes rows [n, ...] of both; another shape or dtype than the reference's is a failure."""
+        self._comparable &= output.shape == reference.shape and output.dtype == reference.dtype
+        if not self._comparable or not output.size:
+            self._figures.add(output, reference)
+            return
+        got, truth = _by_column(output), _by_column(reference)
+        if self._noise is not None and not self._explicit:
+            # Where float32 itself is not finite, nothing is asked of the output.
+            beyond = np.isinf(self._noise.columns)[:, None] & ~_alike(got, truth)
+            if beyond.any():
+                got = np.where(beyond, truth, got)
+                output = got.reshape(output.shape).astype(output.dtype)
+        self._figures.add(output, reference)
+        alike = _alike(got, truth)
+        self._unlike += int(alike.size - np.count_nonzero(alike))
+        self._elements += alike.size
+        finite = np.isfinite(got) & np.isfinite(truth)
+        error = np.where(finite, got, 0.0) - np.where(finite, truth, 0.0)
+        error[np.abs(error) <= TINY] = 0.0
+        if self._noise is not None:
+            self._add_lines(error, np.where(finite, truth, 0.0), self._noise)
+        if reference.ndim == 2 and reference.shape[1] > 1:
+            self._add_top1(got[:, :, 0], truth[:, :, 0])
+        self._rows += len(truth)
+
+    def _add_lines(self, error: np.ndarray, truth: np.ndarray, noise: Noise) -> None:
+        squares = _sum_squares(error)
+        active = np.count_nonzero(truth, axis=2)
+        self._square = self._square + squares.sum(axis=0)
+        self._active = self._active + active.sum(axis=0)
+        allowed = noise.rows[self._rows : self._rows + len(error)]
+        ratios = _root_mean((squares / noise.columns**2).sum(axis=1), active.sum(axis=1)) / allowed
+        worst = int(ratios.argmax())
+        if ratios[worst] > self._row_ratio:
+            self._row_ratio, self._worst_row = float(ratios[worst]), self._rows + worst
+
+    def _add_top1(self, output: np.ndarray, truth: np.ndarray) -> None:
+        finite = (np.isfinite(output) & np.isfinite(truth)).all(axis=1)
+        output, truth = output[finite], truth[finite]
+        every = np.arange(len(truth))
+        best, chosen = truth.argmax(axis=1), output.argmax(axis=1)
+        margin = truth[every, best] - truth[every, chosen]
+        if self._noise is None or self._explicit:
+            allowed = self._tolerance.atol + self._tolerance.rtol * np.abs(truth)
+        else:
+            allowed = np.broadcast_to(K * self._noise.columns, truth.shape)
+        tie = allowed[every, best] + allowed[every, chosen]
+        self._ties += int(np.count_nonzero(best != chosen))
+        self._wrong += int(np.count_nonzero(margin > tie))
+
+    def verdict(self) -> Verdict:
+        """The verdict on all rows so far. Raises ValueError before any."""
+        parity = self._figures.result()
+        ratios = self._column_ratios()
+        status, reason = self._status(parity, ratios)
+        noise = self._noise
+        return Verdict(
+            status=status,
+            reason=reason,
+            parity=parity,
+            columns=len(ratios),
+            silent_columns=int(np.count_nonzero(self._silent_columns())),
+            silent_rows=0 if noise is None else int(np.count_nonzero(~noise.telling)),
+            column_ratio=float(ratios.max()) if noise is not None else np.nan,
+            row_ratio=self._row_ratio if noise is not None else np.nan,
+            worst_column=int(ratios.argmax()),
+            worst_row=self._worst_row,
+            ties=self._ties,
+        )
+
+    def _column_ratios(self) -> np.ndarray:
+        if self._noise is None:
+            return np.zeros(1)
+        ratios: np.ndarray = _root_mean(self._square, self._active) / self._noise.columns
+        return ratios
+
+    def _silent_columns(self) -> np.ndarray:
+        noise = self._noise
+        if noise is None:
+            return np.zeros(1, bool)
+        allowed = K * noise.columns
+        if self._explicit:
+            allowed = self._tolerance.atol + self._tolerance.rtol * noise.rms
+        return noise.spread <= allowed
+
+    def _status(self, parity: Parity, ratios: np.ndarray) -> tuple[str, str]:
+        if not self._comparable:
+            return FAILED, parity.reason
+        if self._unlike:
+            return FAILED, f"{self._unlike} element(s) are NaN or infinite where they should not be"
+        if parity.outside:
+            return FAILED, f"{parity.outside} of {self._elements} elements outside the tolerance"
+        if self._noise is not None and not self._explicit:
+            worst = int(ratios.argmax())
+            if ratios[worst] > K:
+                return FAILED, f"column {worst} is off by {_times(ratios[worst])}"
+            if self._row_ratio > K:
+                return FAILED, f"row {self._worst_row} is off by {_times(self._row_ratio)}"
+        if self._wrong:
+            return FAILED, f"top-1 of {self._wrong} row(s) differs, and not as a near-tie"
+        if self._silent_columns().all() and self._noise is not None:
+            return MISTRUSTED, "the model says nothing here: no output varies with the images"
+        if self._noise is not None and not self._noise.telling.any():
+            return MISTRUSTED, "the model says nothing here: its outputs are a blank image's"
+        return PASSED, ""
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} times float32's own error, {K:g} are allowed"
+
+
+def _by_column(rows: np.ndarray) -> np.ndarray:
+    """Any tensor [N, C, ...] as float64 [N, C, places]; of one without C there is one column."""
+    columns = rows.shape[1] if rows.ndim > 1 else 1
+    places = int(np.prod(rows.shape[2:]))
+    return rows.reshape(len(rows), columns, places).astype(np.float64)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, 0.0)
+
+
+def _alike(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Where both are finite, both NaN, or both the same infinity."""
+    both = np.isfinite(left) & np.isfinite(right)
+    return both | (np.isnan(left) & np.isnan(right)) | (left == right)
+
+
+def _sum_squares(values: np.ndarray) -> np.ndarray:
+    """Sums [N, C] over the places of [N, C, places]."""
+    sums: np.ndarray = np.einsum("ncp,ncp->nc", values, values)
+    return sums
+
+
+def _root_mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Root mean squares over elements that are not zero: what ReLU cut off has no noise."""
+    means: np.ndarray = np.sqrt(sums / np.maximum(counts, 1))
+    return means
+
+
+def _floored(noise: np.ndarray, rms: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The noise of lines (columns or rows), none smaller than can be told from luck.
+
+    A line's noise is at least one unit in the last place of its magnitude, and a share of the
+    median line's, each relative to its magnitude: lines may be of very different scales. Of a few
+    elements the magnitude itself may be small by luck, or by what ReLU cuts off: there also of
+    the median line's as it is.
+    """
+    alive = rms > 0
+    if not alive.any():
+        return noise
+    relative = float(np.median(noise[alive] / rms[alive]))
+    floor = max(_ULP, _SHARE * relative) * rms
+    usual = _SHARE * float(np.median(noise[alive]))
+    floored: np.ndarray = np.maximum(
+        noise, np.where(counts < _FEW, np.maximum(floor, usual), floor)
+    )
+    return floored
