@@ -16,6 +16,8 @@ from columnar_nn.errors import UnsupportedOperatorError
 from reference.evaluate import OperatorNode, evaluate
 from reference.operators import OPERATORS
 
+_CALCULATIONS: Mapping[str, type[np.floating]] = {"float64": np.float64, "float32": np.float32}
+
 
 class ReferenceBackend(Backend):
     """What every other backend is compared with; float64 products by NumPy's BLAS."""
@@ -24,11 +26,13 @@ class ReferenceBackend(Backend):
     package = "numpy"
     extra = ""
     configurations: ClassVar[Mapping[str, Configuration]] = {
-        "float64": Configuration("NumPy, float64 sums rounded once", "default")
+        "float64": Configuration("NumPy, float64 sums rounded once", "default"),
+        "float32": Configuration("NumPy, float32 sums: what float32 itself does", "variant"),
     }
 
     def _build(self) -> None:
         self._clock: OperatorClock | None = None
+        self._calculation = _CALCULATIONS[self.settings.configuration]
         missing = [
             (node.name, node.op_type, "no such operator in the reference")
             for node in self.graph.nodes
@@ -48,6 +52,7 @@ class ReferenceBackend(Backend):
             {self.graph.inputs[0].name: model_input},
             [spec.name for spec in self.graph.outputs],
             around=self._timed,
+            calculation=self._calculation,
         )
 
     def _timed(self, node: OperatorNode) -> AbstractContextManager[None]:
@@ -73,7 +78,7 @@ class ReferenceBackend(Backend):
                 "numpy": np.__version__,
                 **{str(library["internal_api"]): str(library["version"]) for library in blas},
             },
-            precision="float32 tensors, float64 sums",
+            precision=f"float32 tensors, {self.settings.configuration} sums",
             layout="NCHW",
             algorithm="direct, as a matrix product over patches",
             threads=max((library["num_threads"] for library in blas), default=1),

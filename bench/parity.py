@@ -24,7 +24,6 @@ import numpy as np
 
 from bench.status import FAILED, MISTRUSTED, PASSED
 
-
 TINY = float(np.finfo(np.float32).tiny)
 """1.2e-38, the least normal float32: an engine may take less for zero."""
 

@@ -12,6 +12,7 @@ Verdict. Neither keeps the tensor: memory is that of one image and of a number a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -260,28 +261,37 @@ class Judge:
         allowed = K * noise.columns
         if self._explicit:
             allowed = self._tolerance.atol + self._tolerance.rtol * noise.rms
-        return noise.spread <= allowed
+        silent: np.ndarray = noise.spread <= allowed
+        return silent
 
     def _status(self, parity: Parity, ratios: np.ndarray) -> tuple[str, str]:
+        failure = next(self._failures(parity, ratios), "")
+        if failure:
+            return FAILED, failure
+        if self._noise is None:
+            return PASSED, ""
+        if self._silent_columns().all():
+            return MISTRUSTED, "the model says nothing here: no output varies with the images"
+        if not self._noise.telling.any():
+            return MISTRUSTED, "the model says nothing here: its outputs are a blank image's"
+        return PASSED, ""
+
+    def _failures(self, parity: Parity, ratios: np.ndarray) -> Iterator[str]:
+        """What is wrong, the plainest first."""
         if not self._comparable:
-            return FAILED, parity.reason
+            yield parity.reason
         if self._unlike:
-            return FAILED, f"{self._unlike} element(s) are NaN or infinite where they should not be"
+            yield f"{self._unlike} element(s) are NaN or infinite in another way than the reference"
         if parity.outside:
-            return FAILED, f"{parity.outside} of {self._elements} elements outside the tolerance"
+            yield f"{parity.outside} of {self._elements} elements outside the tolerance"
         if self._noise is not None and not self._explicit:
             worst = int(ratios.argmax())
             if ratios[worst] > K:
-                return FAILED, f"column {worst} is off by {_times(ratios[worst])}"
+                yield f"column {worst} is off by {_times(ratios[worst])}"
             if self._row_ratio > K:
-                return FAILED, f"row {self._worst_row} is off by {_times(self._row_ratio)}"
+                yield f"row {self._worst_row} is off by {_times(self._row_ratio)}"
         if self._wrong:
-            return FAILED, f"top-1 of {self._wrong} row(s) differs, and not as a near-tie"
-        if self._silent_columns().all() and self._noise is not None:
-            return MISTRUSTED, "the model says nothing here: no output varies with the images"
-        if self._noise is not None and not self._noise.telling.any():
-            return MISTRUSTED, "the model says nothing here: its outputs are a blank image's"
-        return PASSED, ""
+            yield f"top-1 of {self._wrong} row(s) differs, and not as a near-tie"
 
 
 def _times(ratio: float) -> str:
@@ -292,7 +302,8 @@ def _by_column(rows: np.ndarray) -> np.ndarray:
     """Any tensor [N, C, ...] as float64 [N, C, places]; of one without C there is one column."""
     columns = rows.shape[1] if rows.ndim > 1 else 1
     places = int(np.prod(rows.shape[2:]))
-    return rows.reshape(len(rows), columns, places).astype(np.float64)
+    wide: np.ndarray = rows.reshape(len(rows), columns, places).astype(np.float64)
+    return wide
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reference.rounding import rounded
+from reference.rounding import rounded, wide
 
 
 def relu(x: np.ndarray) -> np.ndarray:
@@ -14,18 +14,18 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 def leaky_relu(x: np.ndarray, *, alpha: float = 0.01) -> np.ndarray:
     """ONNX LeakyRelu: alpha * x where x < 0."""
-    return rounded(np.where(x < 0, alpha * x.astype(np.float64), x))
+    return rounded(np.where(x < 0, alpha * wide(x), x))
 
 
 def elu(x: np.ndarray, *, alpha: float = 1.0) -> np.ndarray:
     """ONNX Elu: alpha * (exp(x) - 1) where x < 0."""
-    below = np.expm1(np.minimum(x.astype(np.float64), 0))
+    below = np.expm1(np.minimum(wide(x), 0))
     return rounded(np.where(x < 0, alpha * below, x))
 
 
 def prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """ONNX PRelu: slope * x where x < 0; the slope broadcasts to x."""
-    return rounded(np.where(x < 0, slope.astype(np.float64) * x, x))
+    return rounded(np.where(x < 0, wide(slope) * x, x))
 
 
 def clip(
@@ -41,21 +41,21 @@ def clip(
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """ONNX Sigmoid: 1 / (1 + exp(-x)), without overflow on either side."""
-    small = np.exp(-np.abs(x.astype(np.float64)))
+    small = np.exp(-np.abs(wide(x)))
     return rounded(np.where(x < 0, small, 1.0) / (1.0 + small))
 
 
 def hard_sigmoid(x: np.ndarray, *, alpha: float = 0.2, beta: float = 0.5) -> np.ndarray:
     """ONNX HardSigmoid: alpha * x + beta kept within [0, 1]."""
-    return rounded(np.clip(alpha * x.astype(np.float64) + beta, 0.0, 1.0))
+    return rounded(np.clip(alpha * wide(x) + beta, 0.0, 1.0))
 
 
 def hard_swish(x: np.ndarray) -> np.ndarray:
     """ONNX HardSwish: x * clip(x / 6 + 1/2, 0, 1)."""
-    wide = x.astype(np.float64)
-    return rounded(wide * np.clip(wide / 6.0 + 0.5, 0.0, 1.0))
+    values = wide(x)
+    return rounded(values * np.clip(values / 6.0 + 0.5, 0.0, 1.0))
 
 
 def tanh(x: np.ndarray) -> np.ndarray:
     """ONNX Tanh."""
-    return rounded(np.tanh(x.astype(np.float64)))
+    return rounded(np.tanh(wide(x)))

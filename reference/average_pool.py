@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reference.rounding import rounded
+from reference.rounding import calculation_type, rounded
 from reference.windows import axes_of, padded, windows
 
 
@@ -47,4 +47,4 @@ def average_pool(
 def global_average_pool(x: np.ndarray) -> np.ndarray:
     """ONNX GlobalAveragePool: x [N, C, spatial...] -> [N, C, 1, ...]."""
     spatial = tuple(range(2, x.ndim))
-    return rounded(x.mean(axis=spatial, keepdims=True, dtype=np.float64))
+    return rounded(x.mean(axis=spatial, keepdims=True, dtype=calculation_type()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reference.rounding import rounded
+from reference.rounding import rounded, wide
 
 
 def batch_normalization(
@@ -27,7 +27,7 @@ def batch_normalization(
         raise ValueError("batch normalisation is evaluated in inference mode only")
     per_channel = (-1, *(1 for _ in x.shape[2:]))
     scale, bias, mean, variance = (
-        v.astype(np.float64).reshape(per_channel) for v in (scale, bias, mean, variance)
+        wide(v).reshape(per_channel) for v in (scale, bias, mean, variance)
     )
     normalized = (x - mean) / np.sqrt(variance + epsilon)
     return rounded(normalized * scale + bias)

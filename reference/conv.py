@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reference.rounding import wide
 from reference.windows import axes_of, padded, windows
 
 PATCH_BYTES = 64 << 20
@@ -40,7 +41,7 @@ def conv(
     counts = tuple(a.count for a in axes)
     num_images, num_filters = x.shape[0], w.shape[0]
     patch_size, positions = w[0].size, int(np.prod(counts))
-    filters = w.reshape(group, num_filters // group, patch_size).astype(np.float64)
+    filters = wide(w.reshape(group, num_filters // group, patch_size))
     result = np.empty((num_images, num_filters, *counts), np.float32)
     chunk = max(1, PATCH_BYTES // (8 * group * patch_size * positions))
     for start in range(0, num_images, chunk):
@@ -52,6 +53,6 @@ def conv(
         patches = view.transpose(order).reshape(len(images), group, patch_size, positions)
         products = np.matmul(filters, patches).reshape(len(images), num_filters, *counts)
         if b is not None:
-            products += b.astype(np.float64).reshape(-1, *(1 for _ in counts))
+            products += wide(b).reshape(-1, *(1 for _ in counts))
         result[start : start + chunk] = products
     return result

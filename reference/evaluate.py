@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from reference.operators import OPERATORS
+from reference.rounding import calculating_in
 
 
 class OperatorNode(Protocol):
@@ -32,11 +33,13 @@ def evaluate(
     inputs: Mapping[str, np.ndarray],
     outputs: Iterable[str],
     around: Callable[[OperatorNode], AbstractContextManager[None]] = lambda node: nullcontext(),
+    calculation: type[np.floating] = np.float64,
 ) -> dict[str, np.ndarray]:
     """The tensors called `outputs`, computed from `inputs` by `nodes` in their given order.
 
-    Operators have the semantics of ONNX opset 21, accumulate in float64 and round once, to
-    float32; each runs inside the context manager that `around` gives for its node, by which a
+    Operators have the semantics of ONNX opset 21, calculate in float64 and round once, to
+    float32; with float32 as `calculation` they are a plain engine, whose error is what float32
+    itself does. Each runs inside the context manager that `around` gives for its node, by which a
     caller can take its time. A tensor is dropped after its last use. Raises NotImplementedError
     listing every operator that is not in `OPERATORS`.
     """
@@ -52,7 +55,7 @@ def evaluate(
             for name in node.inputs
         ]
         # Infinities and NaNs are data here: they go through as IEEE 754 says.
-        with np.errstate(all="ignore"), around(node):
+        with np.errstate(all="ignore"), calculating_in(calculation), around(node):
             tensors[node.outputs[0]] = OPERATORS[node.op_type](*arguments, **node.attributes)
         del arguments
         for name in set(node.inputs):

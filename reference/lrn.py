@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reference.rounding import rounded
+from reference.rounding import rounded, wide
 
 
 def lrn(
@@ -15,7 +15,7 @@ def lrn(
     The sum of channel c runs over the channels from c - floor((size - 1) / 2) to
     c + ceil((size - 1) / 2) that exist.
     """
-    squares = x.astype(np.float64) ** 2
+    squares = wide(x) ** 2
     channels = x.shape[1]
     sums = np.empty_like(squares)
     for c in range(channels):

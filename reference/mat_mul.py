@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reference.rounding import rounded
+from reference.rounding import rounded, wide
 
 
 def mat_mul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """ONNX MatMul: numpy.matmul in float64."""
-    return rounded(np.matmul(a.astype(np.float64), b.astype(np.float64)))
+    """ONNX MatMul: numpy.matmul."""
+    return rounded(np.matmul(wide(a), wide(b)))

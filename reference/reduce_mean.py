@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reference.rounding import rounded
+from reference.rounding import calculation_type, rounded
 
 
 def reduce_mean(
@@ -18,5 +18,5 @@ def reduce_mean(
     named = () if axes is None else tuple(int(axis) for axis in axes.reshape(-1))
     if not named and noop_with_empty_axes:
         return x
-    mean = np.mean(x, axis=named or None, keepdims=bool(keepdims), dtype=np.float64)
+    mean = np.mean(x, axis=named or None, keepdims=bool(keepdims), dtype=calculation_type())
     return rounded(mean)

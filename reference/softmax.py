@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reference.rounding import rounded
+from reference.rounding import rounded, wide
 
 
 def softmax(x: np.ndarray, *, axis: int = -1) -> np.ndarray:
@@ -21,5 +21,5 @@ def log_softmax(x: np.ndarray, *, axis: int = -1) -> np.ndarray:
 
 def _below_zero(x: np.ndarray, axis: int) -> np.ndarray:
     """x less its maximum, in float64, so that exp cannot overflow."""
-    shifted: np.ndarray = x.astype(np.float64) - x.max(axis=axis, keepdims=True)
+    shifted: np.ndarray = wide(x) - x.max(axis=axis, keepdims=True)
     return shifted

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reference.rounding import wide
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -62,9 +64,9 @@ def axes_of(
 
 
 def padded(x: np.ndarray, axes: Sequence[Axis], value: float) -> np.ndarray:
-    """`x` as float64 with `value` in the padding and beyond it."""
+    """`x`, in the type to calculate in, with `value` in the padding and beyond it."""
     widths = [(0, 0), (0, 0), *((a.before, a.after + a.beyond) for a in axes)]
-    return np.pad(x.astype(np.float64), widths, constant_values=value)
+    return np.pad(wide(x), widths, constant_values=value)
 
 
 def windows(x: np.ndarray, axes: Sequence[Axis]) -> np.ndarray:
