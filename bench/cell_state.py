@@ -9,9 +9,9 @@ import numpy as np
 
 from bench import cells, statistics
 from bench.cells import Selection
-from bench.parity import Parity
 from bench.result import Benchmark
-from bench.status import MISTRUSTED, NOT_RUN
+from bench.status import FAILED, MISTRUSTED, NOT_RUN
+from bench.verdict import Verdict, combined
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class CellState:
     """A cell on its way: times so far, and its end if it has come to one other than success.
 
     `calibrated` is how long a run took when warm, `predicted` how long one would take that is
-    not run for that reason; both in seconds.
+    not run for that reason; both in seconds. `own` is the verdict on its own rows, `checked` that
+    on the images that every configuration runs besides.
     """
 
     samples: int
@@ -45,7 +46,8 @@ class CellState:
     reason: str = ""
     calibrated: float | None = None
     predicted: float | None = None
-    parity: Parity | None = None
+    own: Verdict | None = None
+    checked: Verdict | None = None
     accuracy: float | None = None
 
     def end(self, status: str, reason: str) -> None:
@@ -74,7 +76,7 @@ class CellState:
             predicted_s=self.predicted,
             accuracy=self.accuracy,
             **self._timing(limits),
-            **self._figures(),
+            **({} if self.own is None else figures(self.own)),
         )
 
     def _ending(self) -> tuple[str, str]:
@@ -82,9 +84,14 @@ class CellState:
             return self.status, self.reason
         if not self.times:
             return NOT_RUN, "the comparison ended before it"
-        if self.parity is None:
+        verdicts = [verdict for verdict in (self.own, self.checked) if verdict is not None]
+        if not verdicts:
             return MISTRUSTED, "there is no reference output to compare with"
-        return self.parity.status, self.parity.reason
+        verdict = combined(verdicts)
+        if verdict.status == FAILED and verdict is not self.own:
+            images = f"{verdict.parity.rows} image(s)"
+            return FAILED, f"on the first {images}, run for a check: {verdict.reason}"
+        return verdict.status, verdict.reason
 
     def _timing(self, limits: Limits) -> dict[str, Any]:
         if not self.times:
@@ -111,18 +118,20 @@ class CellState:
             "warning": "; ".join(warnings),
         }
 
-    def _figures(self) -> dict[str, Any]:
-        parity = self.parity
-        if parity is None:
-            return {}
-        return {
-            "max_abs": parity.max_abs,
-            "max_rel": parity.max_rel,
-            "max_ulp": parity.max_ulp,
-            "sqnr_db": parity.sqnr_db,
-            "cosine": parity.cosine,
-            "top1_agreement": parity.top1_agreement,
-            "outside": parity.outside,
-            "min_tolerance": parity.min_tolerance,
-            "parity_rows": parity.rows,
-        }
+
+def figures(verdict: Verdict) -> dict[str, Any]:
+    """The figures of a verdict as Benchmark's fields."""
+    parity = verdict.parity
+    return {
+        "max_abs": parity.max_abs,
+        "max_rel": parity.max_rel,
+        "max_ulp": parity.max_ulp,
+        "sqnr_db": parity.sqnr_db,
+        "cosine": parity.cosine,
+        "top1_agreement": parity.top1_agreement,
+        "outside": parity.outside,
+        "min_tolerance": parity.min_tolerance,
+        "noise_ratio": max(verdict.column_ratio, verdict.row_ratio),
+        "parity_rows": parity.rows,
+        "telling_rows": parity.rows - verdict.silent_rows,
+    }

@@ -95,19 +95,31 @@ def too_long(measured: Mapping[int, float], samples: int, budget: float) -> floa
     return predicted if predicted is not None and predicted > budget * doubt else None
 
 
-def rows_to_compare(samples: Sequence[int], limit: int, batch: int = 1) -> np.ndarray:
+def rows_to_compare(samples: Sequence[int], checked: int, limit: int, batch: int = 1) -> np.ndarray:
     """Sorted rows, about `limit` of them, on which outputs are compared with the reference.
 
-    All rows if they are few enough; else some of every cell, spread evenly and with its first
-    and last rows, where an engine's handling of the last, smaller batch would go wrong. Of a
-    network tied to a `batch` size whole batches, of each cell the first and the last at least.
+    The first `checked` ones, and all others if they are few enough; else some of every cell,
+    spread evenly and with its first and last rows, where an engine's handling of the last,
+    smaller batch would go wrong. Of a network tied to a `batch` size whole batches, of each cell
+    the first and the last at least.
     """
     if batch > 1:
-        batches = rows_to_compare([count // batch for count in samples], limit // batch)
+        counts = [count // batch for count in samples]
+        batches = rows_to_compare(counts, -(-checked // batch), limit // batch)
         return (batches[:, np.newaxis] * batch + np.arange(batch)).reshape(-1)
-    largest = max(samples)
+    first, largest = np.arange(checked), max(samples)
     if largest <= limit:
-        return np.arange(largest)
+        return np.arange(max(largest, checked))
     share = max(2, limit // len(samples))
     chosen = [np.linspace(0, count - 1, min(share, count)).round() for count in samples]
-    return np.unique(np.concatenate(chosen)).astype(np.int64)
+    return np.unique(np.concatenate([first, *chosen])).astype(np.int64)
+
+
+def check_batches(batch_sizes: Sequence[int], images: int) -> tuple[int, int]:
+    """Images and batch size of a run of at least `images`, in batches of a size already run.
+
+    Full ones: another size would be compiled for anew by some engines.
+    """
+    fitting = [size for size in batch_sizes if size <= images]
+    size = max(fitting) if fitting else min(batch_sizes)
+    return -(-images // size) * size, size

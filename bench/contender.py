@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import cells, cold_start, inputs
-from bench.cell_state import CellState, Limits
+from bench.cell_state import CellState, Limits, figures
 from bench.cells import Selection
 from bench.inputs import Inputs, Truth
 from bench.result import BackendRecord, Benchmark
 from bench.status import CRASHED, NOT_RUN, worst
+from bench.verdict import Verdict
 from bench.worker_process import WorkerError, WorkerProcess
 from bench.worker_session import PRIMING_LIMIT_S
 
@@ -53,6 +54,7 @@ class Contender:
         self._restarts = 0
         self._cold_start: dict[str, Any] = {}
         self._description: dict[str, Any] = {}
+        self._checked: Verdict | None = None
         self._peak_rss = 0
         self._log = ""
         self._failure = WorkerError(CRASHED, "the worker was not started", fatal=False)
@@ -121,7 +123,32 @@ class Contender:
         arrays = inputs.outputs_of(outputs)
         cell.accuracy = inputs.accuracy(arrays, self._data.labels)
         if truth is not None:
-            cell.parity = truth.compare(arrays)
+            cell.own = truth.compare(arrays)
+
+    def check(self, truth: Truth | None) -> None:
+        """Runs the first images, whatever the cells' numbers, and judges every cell by them too.
+
+        In batches that have been run, and no more images than half of the timeout allows.
+        """
+        warm = [cell for cell in self.cells if cell.calibrated is not None]
+        failed = any(cell.status not in ("", NOT_RUN) for cell in self.cells)
+        if truth is None or failed or not warm:
+            return
+        largest = max(warm, key=lambda cell: cell.samples)
+        assert largest.calibrated is not None
+        affordable = int(self._limits.timeout / 2 / largest.calibrated * largest.samples)
+        images, batch_size = cells.check_batches(
+            [cell.batch_size for cell in warm], max(1, min(truth.checked, affordable))
+        )
+        outputs = self._folder / "outputs.arrow"
+        try:
+            self.outputs_for(self._data.images, images, batch_size, outputs)
+        except WorkerError as error:
+            self._end_all(error.status, f"on {images} image(s), run for a check: {error.reason}")
+            return
+        self._checked = truth.compare(inputs.outputs_of(outputs))
+        for cell in self.cells:
+            cell.checked = self._checked
 
     def turn(self, cell: CellState, turns_left: int) -> None:
         """Times the cell's share of its runs in one of `turns_left` turns."""
@@ -233,8 +260,15 @@ class Contender:
             denormals=self._description.get("denormals", ""),
             notes=self._notes(),
             log=self._log,
+            checked=self._check_record(),
             **self._cold_start,
         )
+
+    def _check_record(self) -> dict[str, Any]:
+        checked = self._checked
+        if checked is None:
+            return {}
+        return {"status": checked.status, "reason": checked.reason, **figures(checked)}
 
     def benchmarks(self) -> list[Benchmark]:
         """What is known of each cell by now."""

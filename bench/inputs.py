@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import pickle
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from bench.data.dataset import Dataset, write_ipc
-from bench.parity import Accumulator, Parity, Tolerance
-from bench.status import worst
+from bench.parity import Tolerance
+from bench.verdict import DIMMED, Judge, Noise, NoiseAccumulator, Verdict, combined
 from columnar_nn import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
@@ -25,6 +27,14 @@ F(6x6) in float32, a four-hundredth of bfloat16's."""
 RTOL = 1e-4
 
 _ID_AND_LABEL_BYTES = 9
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Tolerances that the user gave, by output."""
+
+    rtol: Mapping[str, float] = field(default_factory=dict)
+    atol: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,49 +77,97 @@ def read(path: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
-def write_rows(source: Path, rows: np.ndarray, path: Path, batch_size: int) -> None:
-    """Copies some rows of an Arrow file into another."""
+def write_compared(source: Path, rows: np.ndarray, path: Path, batch_size: int) -> None:
+    """Copies some rows of an Arrow file into another, and after all of them their dimmed images."""
     table = read(source)
+    image = table.schema.get_field_index("image")
     with pa.ipc.new_file(str(path), table.schema) as writer:
-        for start in range(0, len(rows), batch_size):
-            writer.write_table(table.take(pa.array(rows[start : start + batch_size])))
+        for dimming in (1.0, DIMMED):
+            for start in range(0, len(rows), batch_size):
+                batch = table.take(pa.array(rows[start : start + batch_size])).combine_chunks()
+                pixels = tensor_column.to_numpy(batch.column(image).chunk(0))
+                dimmed = tensor_column.from_numpy((pixels * dimming).astype(pixels.dtype))
+                writer.write_table(batch.set_column(image, table.schema.field(image), dimmed))
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The reference's outputs, by name, for some rows of the images."""
+    """The reference's outputs, by name, for some rows of the images, and what float32 does there.
+
+    The first `checked` images are among the rows: every configuration runs them, whatever its
+    cells. `explicit` are the outputs whose tolerance is the user's.
+    """
 
     rows: np.ndarray
+    checked: int
     outputs: dict[str, np.ndarray]
+    noise: dict[str, Noise]
     tolerances: dict[str, Tolerance]
+    explicit: frozenset[str]
 
     @classmethod
-    def load(cls, rows: np.ndarray, path: Path) -> Truth:
-        """Reads the outputs that the reference wrote for `rows`, and sets the tolerances."""
-        outputs = outputs_of(path)
+    def load(
+        cls,
+        rows: np.ndarray,
+        checked: int,
+        reference: Path,
+        single: Path,
+        overrides: Overrides,
+    ) -> Truth:
+        """Reads what was written for `rows`: the reference's outputs, and those of the float32
+        evaluation, followed by its dimmed images'."""
+        outputs, plain = outputs_of(reference), outputs_of(single)
+        noise = {}
+        for name, array in outputs.items():
+            accumulator = NoiseAccumulator()
+            accumulator.add(array, *np.split(plain[name], 2))
+            noise[name] = accumulator.result()
         return cls(
             rows,
+            checked,
             outputs,
-            {
-                name: Tolerance(RELATIVE_ATOL * _largest_magnitude(array), RTOL)
-                for name, array in outputs.items()
-            },
+            noise,
+            {name: _tolerance(name, array, overrides) for name, array in outputs.items()},
+            frozenset(overrides.rtol) | frozenset(overrides.atol),
         )
 
-    def compare(self, outputs: dict[str, np.ndarray]) -> Parity:
-        """Parity of a cell's outputs on the rows that have a reference.
+    def compare(self, outputs: dict[str, np.ndarray]) -> Verdict:
+        """The verdict on the first images' outputs, by the rows that have a reference."""
+        return combined(self._judge(name, output) for name, output in outputs.items())
 
-        With several outputs in the graph, that of the worst one.
-        """
-        results = []
-        for name, reference in self.outputs.items():
-            accumulator = Accumulator(self.tolerances[name])
-            output = outputs[name]
-            known = self.rows < len(output)
-            accumulator.add(output[self.rows[known]], reference[known])
-            results.append(accumulator.result())
-        status = worst(result.status for result in results)
-        return max((r for r in results if r.status == status), key=lambda result: result.max_rel)
+    def _judge(self, name: str, output: np.ndarray) -> Verdict:
+        known = self.rows < len(output)
+        noise = self.noise[name].of_rows(known)
+        judge = Judge(self.tolerances[name], noise, explicit=name in self.explicit)
+        judge.add(output[self.rows[known]], self.outputs[name][known])
+        return judge.verdict()
+
+    def context(self) -> dict[str, Any]:
+        """What the report says of it: rows, and of each output its tolerance and what tells."""
+        return {
+            "rows": len(self.rows),
+            "checked": self.checked,
+            "tolerances": {
+                name: {
+                    "atol": tolerance.atol,
+                    "rtol": tolerance.rtol,
+                    "explicit": name in self.explicit,
+                }
+                for name, tolerance in self.tolerances.items()
+            },
+            "telling": {name: self._telling(name) for name in self.outputs},
+        }
+
+    def _telling(self, name: str) -> dict[str, int]:
+        """How many of an output's rows and columns depend on the images."""
+        judge = Judge(self.tolerances[name], self.noise[name], explicit=name in self.explicit)
+        judge.add(self.outputs[name], self.outputs[name])
+        verdict = judge.verdict()
+        return {
+            "rows": len(self.rows) - verdict.silent_rows,
+            "columns": verdict.columns - verdict.silent_columns,
+            "of_columns": verdict.columns,
+        }
 
 
 def outputs_of(path: Path) -> dict[str, np.ndarray]:
@@ -131,6 +189,9 @@ def accuracy(outputs: dict[str, np.ndarray], labels: np.ndarray) -> float | None
     return float((logits.argmax(axis=1) == labels[: len(logits)]).mean())
 
 
-def _largest_magnitude(array: np.ndarray) -> float:
-    finite = np.abs(array[np.isfinite(array)])
-    return float(finite.max(initial=0.0))
+def _tolerance(name: str, reference: np.ndarray, overrides: Overrides) -> Tolerance:
+    largest = float(np.abs(reference[np.isfinite(reference)]).max(initial=0.0))
+    return Tolerance(
+        atol=overrides.atol.get(name, RELATIVE_ATOL * largest),
+        rtol=overrides.rtol.get(name, RTOL),
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from bench.cell_state import Limits
 from bench.cells import Selection
 from bench.contender import Contender
 from bench.data.dataset import Dataset
-from bench.inputs import Inputs, Truth
+from bench.inputs import Inputs, Overrides, Truth
 from bench.result import Result
 from bench.worker_process import WorkerError
 from columnar_nn.model.graph import Graph
@@ -30,7 +30,14 @@ ROUNDS = 5
 REFERENCE_BUDGET_S = 5.0
 """Seconds that computing the reference outputs may take; with more images, some are chosen."""
 
-_MIN_REFERENCE_ROWS = 16
+CHECKED_IMAGES = 32
+"""Every configuration runs so many images for a check, whatever its numbers of samples."""
+
+MIN_CHECKED_IMAGES = 4
+"""... and of a large network as many as the budget allows, but at least these."""
+
+_PREPARED_IMAGES = 2 * CHECKED_IMAGES
+"""A check in whole batches may take nearly twice its images."""
 
 Progress = Callable[[int, int, str], None]
 """Told steps done, steps in all, and what comes next."""
@@ -47,6 +54,12 @@ class Options:
     cpus: tuple[int, ...]
     limits: Limits
     seed: int
+    overrides: Overrides = field(default_factory=Overrides)
+
+    @property
+    def images(self) -> int:
+        """How many images are prepared."""
+        return max(*self.samples, _PREPARED_IMAGES)
 
 
 class Comparison:
@@ -70,12 +83,15 @@ class Comparison:
         with tempfile.TemporaryDirectory(prefix="cnn-bench-") as name:
             folder = Path(name)
             self._contenders = [self._contender(s, folder) for s in self._options.selections]
-            reference = self._reference(folder)
+            evaluations = {
+                configuration: self._evaluation(configuration, folder)
+                for configuration in ("float64", "float32")
+            }
             try:
-                self._measure(folder, reference)
+                self._measure(folder, evaluations)
                 self._complete = True
             finally:
-                for contender in (*self._contenders, reference):
+                for contender in (*self._contenders, *evaluations.values()):
                     contender.kill()
 
     def result(self, context: Mapping[str, Any]) -> Result:
@@ -99,45 +115,59 @@ class Comparison:
             folder=folder,
         )
 
-    def _reference(self, folder: Path) -> Contender:
-        """The contender whose outputs are the truth: the reference, measured or not."""
+    def _evaluation(self, configuration: str, folder: Path) -> Contender:
+        """The reference in float64, the truth, or in float32, its noise; measured or not."""
         for contender in self._contenders:
-            if contender.selection.backend == "reference":
+            if contender.selection.label == f"reference:{configuration}":
                 return contender
-        return self._contender(cells.select(["reference"])[0], folder)
+        return self._contender(cells.select([f"reference:{configuration}"])[0], folder)
 
-    def _measure(self, folder: Path, reference: Contender) -> None:
-        samples, batch_size = max(self._options.samples), self._options.batch_size
-        data = inputs.prepare(folder, self._graph, self._dataset, samples, batch_size)
+    def _measure(self, folder: Path, evaluations: Mapping[str, Contender]) -> None:
+        options = self._options
+        data = inputs.prepare(
+            folder, self._graph, self._dataset, options.images, options.batch_size
+        )
         self._step("reference outputs", 0)
-        reference.start(data)
-        self._truth = self._known_outputs(folder, data, reference)
-        if reference not in self._contenders:
-            reference.finish()
+        for evaluation in evaluations.values():
+            evaluation.start(data)
+        self._truth = self._known_outputs(folder, data, evaluations)
+        for evaluation in evaluations.values():
+            if evaluation not in self._contenders:
+                evaluation.finish()
         for contender in self._contenders:
             self._step(f"starting {contender.selection.label}")
-            if contender is not reference:
+            if contender not in evaluations.values():
                 contender.start(data)
             for cell in contender.cells:
                 self._step(f"checking {contender.selection.label} on {cell.samples}")
                 contender.warm_up(cell, self._truth)
+            self._step(f"checking {contender.selection.label}")
+            contender.check(self._truth)
         self._take_turns()
         for contender in self._contenders:
             contender.finish()
 
-    def _known_outputs(self, folder: Path, data: Inputs, reference: Contender) -> Truth | None:
-        images, outputs = folder / "compared.arrow", folder / "reference.arrow"
+    def _known_outputs(
+        self, folder: Path, data: Inputs, evaluations: Mapping[str, Contender]
+    ) -> Truth | None:
+        options = self._options
+        images = folder / "compared.arrow"
+        outputs = {name: folder / f"{name}.arrow" for name in evaluations}
         try:
             first = data.first_batch
-            seconds = reference.outputs_for(data.images, first, first, outputs)
-            limit = max(_MIN_REFERENCE_ROWS, int(REFERENCE_BUDGET_S * first / seconds))
-            rows = cells.rows_to_compare(self._options.samples, limit, self._graph.batch or 1)
-            inputs.write_rows(data.images, rows, images, self._options.batch_size)
-            reference.outputs_for(images, len(rows), self._options.batch_size, outputs)
+            seconds = evaluations["float64"].outputs_for(
+                data.images, first, first, outputs["float64"]
+            )
+            limit = max(MIN_CHECKED_IMAGES, int(REFERENCE_BUDGET_S * first / seconds))
+            checked = -(-min(CHECKED_IMAGES, limit) // first) * first
+            rows = cells.rows_to_compare(options.samples, checked, limit, first)
+            inputs.write_compared(data.images, rows, images, options.batch_size)
+            for name, count in (("float64", len(rows)), ("float32", 2 * len(rows))):
+                evaluations[name].outputs_for(images, count, options.batch_size, outputs[name])
         except WorkerError as error:
             self._reference_failure = error.reason
             return None
-        return Truth.load(rows, outputs)
+        return Truth.load(rows, checked, outputs["float64"], outputs["float32"], options.overrides)
 
     def _take_turns(self) -> None:
         limits = self._options.limits
@@ -152,18 +182,11 @@ class Comparison:
 
     def _step(self, doing: str, done: int = 1) -> None:
         num_cells = len(self._options.samples)
-        total = len(self._contenders) * (1 + num_cells * (1 + ROUNDS))
+        total = len(self._contenders) * (2 + num_cells * (1 + ROUNDS))
         self._progress(self._done, total, doing)
         self._done += done
 
     def _parity_context(self) -> dict[str, Any]:
         if self._truth is None:
             return {"rows": 0, "failure": self._reference_failure}
-        return {
-            "rows": len(self._truth.rows),
-            "failure": "",
-            "tolerances": {
-                name: {"atol": tolerance.atol, "rtol": tolerance.rtol}
-                for name, tolerance in self._truth.tolerances.items()
-            },
-        }
+        return {"failure": "", **self._truth.context()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.text import Text
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
 from bench.table_style import WIDTH, milliseconds, print_table, show_title, table
+from bench.verdict import RULE
 
 _STYLES = {PASSED: "green", NOT_RUN: "dim"} | dict.fromkeys(UNSUCCESSFUL, "bold red")
 _MIB = 2**20
@@ -78,7 +79,7 @@ def _time_text(result: Result, cell: Benchmark) -> str:
     if cell.warning:
         text += "*"
     if cell.status != PASSED:
-        return f"[bold red]{text}![/]"
+        return f"[{_STYLES.get(cell.status, 'yellow')}]{text}![/]"
     return f"[bold green]{text}[/]" if cell == _fastest(result, cell.samples) else text
 
 
@@ -203,23 +204,43 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
         return
     show_title(
         console,
-        f"Outputs against the reference on {_images(parity['rows'])}, each one's worst cell",
+        f"Outputs against the reference on {_images(parity['rows'])}, each one's worst run",
     )
     print_table(console, _parity_table(result, records))
     for name, tolerance in parity["tolerances"].items():
+        rule = (
+            ""
+            if tolerance.get("explicit")
+            else f"{RULE},\nthe top-1 is its but for near-ties, and "
+        )
         console.print(
-            f"{escape(name)} passes if everywhere |output - reference| <= {tolerance['atol']:.2g} "
-            f"+ {tolerance['rtol']:g} |reference|.",
+            f"{escape(name)} passes if {rule}everywhere |output - reference| <= "
+            f"{tolerance['atol']:.2g} + {tolerance['rtol']:g} |reference|.",
             style="dim",
             highlight=False,
         )
+    for name, telling in parity.get("telling", {}).items():
+        console.print(_telling_text(name, parity["rows"], telling), highlight=False)
     console.print(
-        "max rel: max abs over the largest |reference|. min tolerance: the least t that would pass "
-        "as both.\ntop-1: rows with the reference's class. accuracy: rows with the label's, of "
-        "the most images it ran.",
+        "÷noise: the largest error of a column or row over float32's own there. max rel: max abs "
+        "over the\nlargest |reference|. min tolerance: the least t that would pass as both. top-1: "
+        "rows with the\nreference's class. accuracy: rows with the label's, of the most images it "
+        "ran.",
         style="dim",
         highlight=False,
     )
+
+
+def _telling_text(name: str, rows: int, telling: Mapping[str, int]) -> str:
+    """How much of an output depends on the images, and so can tell right from wrong."""
+    columns, of_columns = telling["columns"], telling["of_columns"]
+    text = (
+        f"{escape(name)}: {columns:,} of {_count(of_columns, 'column')} vary with the images, "
+        f"{telling['rows']:,} of {_images(rows)} with their brightness; the rest says nothing."
+    )
+    if columns == of_columns and telling["rows"] == rows:
+        return f"[dim]{text.removesuffix('; the rest says nothing.')}.[/]"
+    return text if columns and telling["rows"] else f"[yellow]{text}[/]"
 
 
 def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
@@ -227,6 +248,7 @@ def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
         "backend:configuration",
         "max abs",
         "max rel",
+        "÷noise",
         "SQNR dB",
         "min tolerance",
         "top-1",
@@ -236,21 +258,22 @@ def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
     for record in records:
         cells = [c for c in result.benchmarks if c.label == record.label and c.parity_rows]
         if not cells:
-            made.add_row(escape(record.label), *["-"] * 6, _status(record.status))
+            made.add_row(escape(record.label), *["-"] * 7, _status(record.status))
             continue
         status = worst(cell.status for cell in cells)
-        cell = max(
-            (cell for cell in cells if cell.status == status),
-            key=lambda cell: (cell.max_rel or 0.0, cell.samples),
-        )
+        runs: list[Mapping[str, Any]] = [vars(cell) for cell in cells if cell.status == status]
+        if record.checked:
+            runs.append(record.checked)
+        run = max(runs, key=lambda run: (run["max_rel"] or 0.0, run["parity_rows"]))
         largest = max(cells, key=lambda cell: cell.samples)
         made.add_row(
             escape(record.label),
-            _figure(cell.max_abs, "{:.1e}"),
-            _figure(cell.max_rel, "{:.1e}"),
-            _figure(cell.sqnr_db, "{:.0f}", "exact" if cell.max_abs == 0 else "-"),
-            _figure(cell.min_tolerance, "{:.1e}"),
-            _figure(cell.top1_agreement, "{:.2%}"),
+            _figure(run["max_abs"], "{:.1e}"),
+            _figure(run["max_rel"], "{:.1e}"),
+            _figure(run["noise_ratio"], "{:,.1f}"),
+            _figure(run["sqnr_db"], "{:.0f}", "exact" if run["max_abs"] == 0 else "-"),
+            _figure(run["min_tolerance"], "{:.1e}"),
+            _figure(run["top1_agreement"], "{:.2%}"),
             _figure(largest.accuracy, "{:.1%}"),
             _status(status),
         )

@@ -2,7 +2,8 @@
 
 Schema history:
 1  context, backends, benchmarks; times in seconds, memory in bytes. A figure that is
-   undefined, or infinite, is null.
+   undefined, or infinite, is null. Fields that came later have a default: noise_ratio,
+   telling_rows, checked.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class BackendRecord:
     network tied to its size), and `cold_start_s` from process start to the first result.
     `peak_rss_bytes` is the largest resident memory of the worker, `start_rss_bytes` that before
     the engine was imported. `log` is the end of what the worker had printed when it failed.
+    `checked` has a Benchmark's parity figures, `status` and `reason` on the first images, which
+    every configuration runs whatever its cells.
     """
 
     backend: str
@@ -53,6 +56,7 @@ class BackendRecord:
     denormals: str = ""
     notes: tuple[str, ...] = ()
     log: str = ""
+    checked: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -66,7 +70,9 @@ class Benchmark:
     `times` are the raw seconds of every timed run, in order; `phases` the median seconds of
     input conversion, compute and output conversion. `ci_low_s` and `ci_high_s` enclose the
     true median with probability `ci_confidence`. Parity figures (bench/parity.py) are over
-    `parity_rows` rows of this very cell's output; `accuracy` is over all its rows.
+    `parity_rows` rows of this very cell's output, of which `telling_rows` differ from those of the
+    dimmed images; `noise_ratio` is the largest error over noise of a column or row
+    (bench/verdict.py); `accuracy` is over all its rows.
     """
 
     backend: str
@@ -93,7 +99,9 @@ class Benchmark:
     top1_agreement: float | None = None
     outside: int | None = None
     min_tolerance: float | None = None
+    noise_ratio: float | None = None
     parity_rows: int = 0
+    telling_rows: int | None = None
     accuracy: float | None = None
 
     @property
@@ -112,9 +120,13 @@ class Result:
     schema_version: int = SCHEMA_VERSION
 
     def exit_code(self) -> int:
-        """0 if nothing that ran failed, else 1; skipped and unimplemented is not a failure."""
+        """0 if nothing that ran failed, else 1, also if there was no reference to compare with.
+
+        Skipped, unimplemented, or a model that says nothing is not a failure.
+        """
         statuses = {r.status for r in self.backends} | {b.status for b in self.benchmarks}
-        return int(not statuses.isdisjoint(UNSUCCESSFUL))
+        unknown = bool(self.context.get("parity", {}).get("failure"))
+        return int(unknown or not statuses.isdisjoint(UNSUCCESSFUL))
 
 
 def save(result: Result, path: Path) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 PASSED = "PASSED"
 FAILED = "FAILED"
-"""The output is outside the tolerance."""
+"""The output is wrong (bench/verdict.py)."""
 MISTRUSTED = "MISTRUSTED"
-"""The output is NaN, infinite or mostly constant, or there is no reference to compare with."""
+"""The output is as it should be, but the model says nothing on these images: any engine's would
+be. Or there is no reference to compare with, which the result as a whole does not forgive."""
 MISREAD = "MISREAD"
 """The import of the model differs from its file, so that every engine would run another network."""
 SKIPPED = "SKIPPED"
@@ -22,10 +23,10 @@ TIMEOUT = "TIMEOUT"
 NOT_RUN = "NOT RUN"
 """The cell would have exceeded its time budget, or the run ended before it."""
 
-UNSUCCESSFUL = (MISREAD, CRASHED, TIMEOUT, FAILED, MISTRUSTED)
+UNSUCCESSFUL = (MISREAD, CRASHED, TIMEOUT, FAILED)
 """What makes a comparison fail as a whole."""
 
-_BY_SEVERITY = (*UNSUCCESSFUL, UNIMPLEMENTED, SKIPPED, PASSED, NOT_RUN)
+_BY_SEVERITY = (*UNSUCCESSFUL, MISTRUSTED, UNIMPLEMENTED, SKIPPED, PASSED, NOT_RUN)
 
 
 def worst(statuses: Iterable[str]) -> str:

@@ -7,12 +7,13 @@ the rule in full, and the measurements behind its constants.
 
 A NoiseAccumulator takes the reference and the float32 evaluation in batches and gives the Noise
 of one tensor; a Judge takes an engine's output and the reference in batches, and gives the
-Verdict. Neither keeps the tensor: memory is that of one image and of a number a row and column.
+Verdict. Neither keeps the tensor: memory is that of a batch and some numbers
+a row and column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,10 @@ float16 from 390 on."""
 RULE = (
     f"in every column and row the error is at most {K:g} times that of a plain float32 evaluation"
 )
+
+DIMMED = 0.875
+"""An image that gives the same output with this share of its brightness says nothing: ReLU cut off
+all of it, or softmax is saturated. A blank image would not tell: its output may differ."""
 
 _ULP = float(np.finfo(np.float32).eps)
 """The last place of a float32, relative to it: what any engine may be off by."""
@@ -46,9 +51,9 @@ class Noise:
                   and the reference does not
     rows     [N]  the noise of each row, every element in units of its column's
     spread   [C]  how far the reference's elements are from their mean over the images, as a root
-                  mean square; of a single image: from the blank image's, 0 without that
+                  mean square; of a single image: from the dimmed one's
     rms      [C]  the root mean square of the reference
-    telling  [N]  whether the row differs, by more than the tolerance, from that of a blank image
+    telling  [N]  whether the row differs, by more than the tolerance, from the dimmed image's
     """
 
     columns: np.ndarray
@@ -68,7 +73,7 @@ class Verdict:
 
     `column_ratio` and `row_ratio` are the largest error over noise of any column and row (NaN
     without a noise), at `worst_column` and `worst_row`. `silent_columns` vary by less than their
-    tolerance, `silent_rows` are as those of a blank image: they would agree whatever the engine
+    tolerance, `silent_rows` are as if the image were dimmed: they would agree whatever the engine
     did. `ties` rows have another top-1 than the reference, all of them near-ties unless FAILED.
     """
 
@@ -88,19 +93,20 @@ class Verdict:
 class NoiseAccumulator:
     """Measures the noise of one tensor from batches of rows, in order."""
 
-    def __init__(self, blank: np.ndarray | None = None) -> None:
-        """`blank` is the reference's tensor [1, ...] for a blank image; without it rows tell."""
-        self._blank = None if blank is None else _by_column(blank)
+    def __init__(self) -> None:
         self._noise: list[np.ndarray] = []
         self._square: list[np.ndarray] = []
         self._active: list[np.ndarray] = []
-        self._from_blank: list[np.ndarray] = []
+        self._change: list[np.ndarray] = []
         self._first: np.ndarray | None = None
         self._moments = (np.zeros(1), np.zeros(1), np.zeros(1))
         self._beyond: np.ndarray = np.zeros(1, bool)
 
-    def add(self, reference: np.ndarray, single: np.ndarray) -> None:
-        """Takes the same rows [n, ...] of the reference and of the float32 evaluation."""
+    def add(self, reference: np.ndarray, single: np.ndarray, dimmed: np.ndarray) -> None:
+        """Takes the same rows [n, ...] of the reference and of the float32 evaluation.
+
+        `dimmed` is the tensor, by either, of the same images with DIMMED of their brightness.
+        """
         if not reference.size:
             return
         truth, plain = _by_column(reference), _by_column(single)
@@ -111,10 +117,11 @@ class NoiseAccumulator:
         self._noise.append(_sum_squares(noise))
         self._square.append(_sum_squares(kept))
         self._active.append(np.count_nonzero(kept, axis=2))
+        change = kept - _finite(_by_column(dimmed))
+        self._change.append(_sum_squares(change) / max(1, truth.shape[2]))
         if self._first is None:
-            self._first = kept[:1] if self._blank is None else _finite(self._blank)
+            self._first = kept[:1]
         deviation = np.where(finite, truth - self._first, 0.0)
-        self._from_blank.append(_sum_squares(deviation) / max(1, truth.shape[2]))
         count, total, squares = self._moments
         self._moments = (
             count + finite.sum(axis=0),
@@ -127,7 +134,7 @@ class NoiseAccumulator:
         if self._first is None:
             raise ValueError("no rows were measured")
         noise, square = np.concatenate(self._noise), np.concatenate(self._square)
-        active, from_blank = np.concatenate(self._active), np.concatenate(self._from_blank)
+        active, change = np.concatenate(self._active), np.concatenate(self._change)
         counts = active.sum(axis=0)
         rms = _root_mean(square.sum(axis=0), counts)
         columns = _floored(_root_mean(noise.sum(axis=0), counts), rms, counts)
@@ -139,21 +146,18 @@ class NoiseAccumulator:
             in_row,
         )
         unseen = float(np.sqrt(np.mean(np.square(TINY / columns))))
-        telling = (np.sqrt(from_blank) > K * columns).any(axis=1)
         return Noise(
             columns=columns,
             rows=np.maximum(rows, unseen or 1.0),
-            spread=self._spread(),
+            spread=self._spread() if len(change) > 1 else np.sqrt(change[0]),
             rms=rms,
-            telling=telling if self._blank is not None else np.ones(len(noise), bool),
+            telling=(np.sqrt(change) > K * columns).any(axis=1),
         )
 
     def _spread(self) -> np.ndarray:
         count, total, squares = self._moments
         known = np.maximum(count, 1)
-        variance = squares / known
-        if len(self._noise) > 1 or len(self._noise[0]) > 1:
-            variance = variance - np.square(total / known)
+        variance = squares / known - np.square(total / known)
         spread: np.ndarray = np.sqrt(np.maximum(variance, 0.0).mean(axis=1))
         return spread
 
@@ -273,7 +277,7 @@ class Judge:
         if self._silent_columns().all():
             return MISTRUSTED, "the model says nothing here: no output varies with the images"
         if not self._noise.telling.any():
-            return MISTRUSTED, "the model says nothing here: its outputs are a blank image's"
+            return MISTRUSTED, "the model says nothing here: dimmed, the images give the same"
         return PASSED, ""
 
     def _failures(self, parity: Parity, ratios: np.ndarray) -> Iterator[str]:
@@ -292,6 +296,20 @@ class Judge:
                 yield f"row {self._worst_row} is off by {_times(self._row_ratio)}"
         if self._wrong:
             yield f"top-1 of {self._wrong} row(s) differs, and not as a near-tie"
+
+
+def combined(verdicts: Iterable[Verdict]) -> Verdict:
+    """The one that stands for all, of an engine's several outputs or runs.
+
+    One that FAILED, if any did; else one that PASSED: that another says nothing is no harm. Of
+    several the one with the largest errors.
+    """
+    order = (FAILED, PASSED, MISTRUSTED)
+    return min(verdicts, key=lambda verdict: (order.index(verdict.status), -_size(verdict)))
+
+
+def _size(verdict: Verdict) -> float:
+    return float(np.nan_to_num(verdict.parity.max_rel))
 
 
 def _times(ratio: float) -> str:
@@ -313,7 +331,8 @@ def _finite(values: np.ndarray) -> np.ndarray:
 def _alike(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Where both are finite, both NaN, or both the same infinity."""
     both = np.isfinite(left) & np.isfinite(right)
-    return both | (np.isnan(left) & np.isnan(right)) | (left == right)
+    alike: np.ndarray = both | (np.isnan(left) & np.isnan(right)) | (left == right)
+    return alike
 
 
 def _sum_squares(values: np.ndarray) -> np.ndarray:

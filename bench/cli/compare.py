@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import random
 import sys
@@ -19,6 +18,7 @@ from bench.cli.app import DEBUG_VARIABLE, EXIT_INTERRUPTED
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
+    AtolOption,
     BatchSizeOption,
     DataOption,
     EnginesOption,
@@ -26,16 +26,20 @@ from bench.cli.options import (
     JsonOption,
     MinTimeOption,
     ModelOption,
+    RtolOption,
     RunsOption,
     SeedOption,
     ThreadsOption,
     TimeoutOption,
 )
 from bench.data.dataset import open_dataset
+from bench.golden import tolerance
 from bench.import_check import MISREAD, ImportCheck
+from bench.inputs import Overrides
 from bench.measure import Comparison, Options
 from bench.result import BackendRecord, Result
 from columnar_nn.model import zoo
+from columnar_nn.model.graph import Graph
 
 
 def compare(
@@ -60,6 +64,8 @@ def compare(
     ] = 2.0,
     timeout: TimeoutOption = 180.0,
     algorithm: AlgorithmOption = "auto",
+    rtol: RtolOption = None,
+    atol: AtolOption = None,
     seed: SeedOption = None,
     import_check: ImportCheckOption = True,
     json: JsonOption = None,
@@ -70,25 +76,31 @@ def compare(
     out. Exit status: 0 all outputs agree with the reference, 1 one does not, an engine failed, or
     the model's file was misread, 2 wrong usage.
     """
+    graph = zoo.resolve(model)
     counts = cells.parse_samples(samples)
+    size = fixed_batch.batch_size(graph, min(batch_size, max(counts)), counts, "--samples")
+    outputs = [spec.name for spec in graph.outputs]
     options = Options(
         selections=cells.select(backend or ()),
         samples=counts,
-        batch_size=min(batch_size, max(counts)),
+        batch_size=size,
         algorithm=algorithm,
         cpus=cpus.choose(threads),
         limits=Limits(runs, min_time, budget, timeout),
         seed=random.randrange(2**31) if seed is None else seed,
+        overrides=Overrides(
+            rtol=tolerance.parse_overrides("--rtol", rtol or (), outputs),
+            atol=tolerance.parse_overrides("--atol", atol or (), outputs),
+        ),
     )
-    raise typer.Exit(_run(options, model, data, import_check, json))
+    raise typer.Exit(_run(options, graph, model, data, import_check, json))
 
 
-def _run(options: Options, model: str, data: str, import_check: bool, json: Path | None) -> int:
+def _run(
+    options: Options, graph: Graph, model: str, data: str, import_check: bool, json: Path | None
+) -> int:
     """Compares, prints and saves; returns the exit status."""
-    graph = zoo.resolve(model)
-    size = fixed_batch.batch_size(graph, options.batch_size, options.samples, "--samples")
-    options = dataclasses.replace(options, batch_size=size)
-    dataset = open_dataset(data, max(options.samples)).fitted_to(graph)
+    dataset = open_dataset(data, options.images).fitted_to(graph)
     settings = _settings(options, model, data) | {"batch_note": fixed_batch.note(graph)}
     context = environment.context(settings, graph, dataset, options.cpus)
     checked = show_import(model, graph, import_check, options.cpus, options.limits.timeout)
@@ -146,4 +158,6 @@ def _settings(options: Options, model: str, data: str) -> dict[str, Any]:
         "timeout_s": options.limits.timeout,
         "algorithm": options.algorithm,
         "seed": options.seed,
+        "rtol": dict(options.overrides.rtol),
+        "atol": dict(options.overrides.atol),
     }

@@ -13,12 +13,14 @@ from bench.cli import terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
+    AtolOption,
     BatchSizeOption,
     DataOption,
     EngineOption,
     ImportCheckOption,
     JsonOption,
     ModelOption,
+    RtolOption,
     ThreadsOption,
     TimeoutOption,
     writable,
@@ -51,18 +53,6 @@ TapsOption = Annotated[
     typer.Option(
         help='"all", "outputs" or names of tensors, separated by commas. An engine asked for '
         "inner tensors computes them at operator boundaries; outputs leaves its fusion alone."
-    ),
-]
-RtolOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="[TENSOR:]VALUE", help="Replaces the bundle's relative tolerance; repeatable."
-    ),
-]
-AtolOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="[TENSOR:]VALUE", help="Replaces the bundle's absolute tolerance; repeatable."
     ),
 ]
 CheckOption = Annotated[

@@ -109,6 +109,14 @@ ImportCheckOption = Annotated[
         help="Hold what was read of an .onnx file against the file itself, run by ONNX Runtime."
     ),
 ]
+RtolOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[TENSOR:]VALUE", help="Replaces the relative tolerance; repeatable."),
+]
+AtolOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[TENSOR:]VALUE", help="Replaces the absolute tolerance; repeatable."),
+]
 JsonOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write everything as JSON.", callback=writable),
