@@ -359,7 +359,7 @@ def _floored(noise: np.ndarray, rms: np.ndarray, counts: np.ndarray) -> np.ndarr
     if not alive.any():
         return noise
     relative = float(np.median(noise[alive] / rms[alive]))
-    floor = max(_ULP, _SHARE * relative) * rms
+    floor = _SHARE * max(_ULP, relative) * rms
     usual = _SHARE * float(np.median(noise[alive]))
     floored: np.ndarray = np.maximum(
         noise, np.where(counts < _FEW, np.maximum(floor, usual), floor)
