@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from reference.mat_mul import product
 from reference.rounding import rounded, wide
 
 
@@ -22,7 +23,7 @@ def gemm(
     With beta = 0 C is not looked at, as in BLAS; with alpha = 0 NaN of A' B' stays NaN.
     """
     left, right = (a.T if transA else a), (b.T if transB else b)
-    result = alpha * np.matmul(wide(left), wide(right))
+    result = alpha * product(wide(left), wide(right))
     if c is not None and beta != 0:
         result = result + beta * wide(c)
     return rounded(result)
