@@ -133,7 +133,7 @@ class Truth:
 
     def compare(self, outputs: dict[str, np.ndarray]) -> Verdict:
         """The verdict on the first images' outputs, by the rows that have a reference."""
-        return combined(self._judge(name, output) for name, output in outputs.items())
+        return combined(self._judge(name, outputs[name]) for name in self.outputs)
 
     def _judge(self, name: str, output: np.ndarray) -> Verdict:
         known = self.rows < len(output)

@@ -208,14 +208,11 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
     )
     print_table(console, _parity_table(result, records))
     for name, tolerance in parity["tolerances"].items():
-        rule = (
-            ""
-            if tolerance.get("explicit")
-            else f"{RULE},\nthe top-1 is its but for near-ties, and "
-        )
+        whole = f"everywhere |output - reference| <= {tolerance['atol']:.2g} + "
+        whole += f"{tolerance['rtol']:g} |reference|"
+        rule = f"{RULE}, {whole}, and its top-1 is the reference's but for near-ties"
         console.print(
-            f"{escape(name)} passes if {rule}everywhere |output - reference| <= "
-            f"{tolerance['atol']:.2g} + {tolerance['rtol']:g} |reference|.",
+            f"{escape(name)} passes if {whole if tolerance.get('explicit') else rule}.",
             style="dim",
             highlight=False,
         )
@@ -223,9 +220,8 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
         console.print(_telling_text(name, parity["rows"], telling), highlight=False)
     console.print(
         "÷noise: the largest error of a column or row over float32's own there. max rel: max abs "
-        "over the\nlargest |reference|. min tolerance: the least t that would pass as both. top-1: "
-        "rows with the\nreference's class. accuracy: rows with the label's, of the most images it "
-        "ran.",
+        "over the\nlargest |reference|. min tol: the least t that would pass as both. top-1: rows "
+        "with the reference's\nclass. accuracy: rows with the label's, of the most images it ran.",
         style="dim",
         highlight=False,
     )
@@ -250,7 +246,7 @@ def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
         "max rel",
         "÷noise",
         "SQNR dB",
-        "min tolerance",
+        "min tol",
         "top-1",
         "accuracy",
         "status",

@@ -21,7 +21,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if calculation_type() is np.float64 or min(a.ndim, b.ndim) < 2:
         result: np.ndarray = np.matmul(a, b)
         return result
-    sums = a[..., :, :1] * b[..., :1, :]
+    sums: np.ndarray = a[..., :, :1] * b[..., :1, :]
     for k in range(1, a.shape[-1]):
         sums += a[..., :, k : k + 1] * b[..., k : k + 1, :]
     return sums

@@ -76,13 +76,19 @@ def test_a_cell_is_too_long_by_a_line_at_once_and_by_a_point_only_clearly() -> N
     assert cells.too_long({1: 0.1, 10: 0.25}, 100, 1.0) == pytest.approx(1.75)
 
 
-@given(st.lists(st.integers(1, 3000), min_size=1, max_size=5, unique=True), st.integers(16, 4000))
-def test_rows_to_compare_reach_both_ends_of_every_cell(samples: list[int], limit: int) -> None:
-    rows = cells.rows_to_compare(samples, limit)
+@given(
+    st.lists(st.integers(1, 3000), min_size=1, max_size=5, unique=True),
+    st.integers(4, 32),
+    st.integers(32, 4000),
+)
+def test_rows_to_compare_reach_both_ends_of_every_cell(
+    samples: list[int], checked: int, limit: int
+) -> None:
+    rows = cells.rows_to_compare(samples, checked, limit)
     assert (np.diff(rows) > 0).all()
-    assert rows[-1] == max(samples) - 1
-    assert {0, *(count - 1 for count in samples)} <= set(rows.tolist())
-    assert len(rows) <= max(limit, 2 * len(samples))
+    assert rows[-1] == max(*samples, checked) - 1
+    assert {*range(checked), *(count - 1 for count in samples)} <= set(rows.tolist())
+    assert len(rows) <= checked + max(limit, 2 * len(samples))
 
 
 @given(
@@ -102,7 +108,22 @@ def test_rows_of_a_tied_network_are_whole_batches(
 
 
 def test_few_rows_are_all_compared() -> None:
-    assert cells.rows_to_compare([1, 10], 16).tolist() == list(range(10))
+    assert cells.rows_to_compare([1, 10], 8, 16).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("batch_sizes", "images", "expected"),
+    [
+        ([1], 32, (32, 1)),
+        ([1, 10, 100, 128], 32, (40, 10)),
+        ([128], 32, (128, 128)),
+        ([1, 10], 4, (4, 1)),
+    ],
+)
+def test_a_check_takes_full_batches_that_were_run(
+    batch_sizes: list[int], images: int, expected: tuple[int, int]
+) -> None:
+    assert cells.check_batches(batch_sizes, images) == expected
 
 
 def test_cpus_follow_the_affinity_and_refuse_more_threads() -> None:

@@ -27,6 +27,7 @@ from bench.status import (
     UNIMPLEMENTED,
 )
 from columnar_nn import tensor_column
+from columnar_nn.model.graph import Graph
 
 NUM_IMAGES = 8
 
@@ -62,7 +63,9 @@ def _random_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.inputs.write_ipc", write_random_images)
 
 
-def compare(*backends: str, progress: Any = None, **changes: Any) -> Result:
+def compare(
+    *backends: str, progress: Any = None, graph: Graph | None = None, **changes: Any
+) -> Result:
     limits = Limits(
         runs=changes.pop("runs", 2),
         min_time=0.0,
@@ -82,7 +85,7 @@ def compare(*backends: str, progress: Any = None, **changes: Any) -> Result:
     steps: list[tuple[int, int, str]] = []
     comparison = Comparison(
         options,
-        fake_backends.tiny_graph(),
+        graph or fake_backends.tiny_graph(),
         RandomImages(),  # type: ignore[arg-type]
         progress or (lambda *step: steps.append(step)),
     )
@@ -119,8 +122,8 @@ def zoo() -> Result:
         ("fine", [PASSED, PASSED]),
         ("garbage", [PASSED, PASSED]),
         ("wrong", [FAILED, FAILED]),
-        ("nan", [MISTRUSTED, MISTRUSTED]),
-        ("constant", [MISTRUSTED, MISTRUSTED]),
+        ("nan", [FAILED, FAILED]),
+        ("constant", [FAILED, FAILED]),
         ("raise", [CRASHED, CRASHED]),
         ("abort", [CRASHED, CRASHED]),
         ("abort_on_many", [PASSED, CRASHED]),
@@ -139,6 +142,35 @@ def test_each_backend_ends_as_it_should_and_none_ends_the_others(
     assert record.status == statuses[-1]
     assert zoo.complete
     assert zoo.exit_code() == 1
+
+
+def test_one_image_asked_for_is_not_all_that_is_judged() -> None:
+    result = compare("FakeBackend:wrong_but_for_the_first", "FakeBackend:fine", samples=(1,))
+    (wrong,), (fine,) = by_label(result).values()
+    assert wrong.status == FAILED
+    assert wrong.max_rel is not None
+    assert wrong.max_rel < 1e-6
+    assert wrong.reason.startswith("on the first 32 image(s), run for a check: ")
+    assert fine.status == PASSED
+    records = {record.configuration: record for record in result.backends}
+    assert records["wrong_but_for_the_first"].checked["status"] == FAILED
+    assert records["fine"].checked["parity_rows"] == measure.CHECKED_IMAGES
+    assert result.context["parity"]["telling"] == {
+        "logits": {"rows": 32, "columns": 10, "of_columns": 10}
+    }
+
+
+def test_a_model_that_says_nothing_is_no_failure_of_an_engine() -> None:
+    dead = fake_backends.tiny_graph()
+    dead = dataclasses.replace(dead, weights={"weight": np.zeros((10, 3072), np.float32)})
+    result = compare("FakeBackend:fine", "FakeBackend:constant", graph=dead)
+    statuses = {name: [cell.status for cell in found] for name, found in by_label(result).items()}
+    assert statuses == {"fine": [MISTRUSTED] * 2, "constant": [FAILED] * 2}
+    assert {cell.reason for cell in by_label(result)["fine"]} == {
+        "the model says nothing here: no output varies with the images"
+    }
+    assert result.context["parity"]["telling"]["logits"]["columns"] == 0
+    assert compare("FakeBackend:fine", graph=dead).exit_code() == 0
 
 
 def test_a_passed_cell_has_its_figures(zoo: Result) -> None:
@@ -205,9 +237,10 @@ def test_without_a_reference_nothing_is_trusted(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         measure.cells,
         "select",
-        lambda names: reference if names == ["reference"] else select(names),
+        lambda names: reference if names == ["reference:float64"] else select(names),
     )
     result = compare("FakeBackend:fine")
+    assert result.exit_code() == 1
     assert [cell.status for cell in result.benchmarks] == [MISTRUSTED, MISTRUSTED]
     assert result.context["parity"] == {"rows": 0, "failure": "ValueError: on purpose"}
 

@@ -11,8 +11,8 @@ import pytest
 
 from bench import inputs
 from bench.data.dataset import open_dataset
-from bench.inputs import Truth
-from bench.status import FAILED, PASSED
+from bench.inputs import Overrides, Truth
+from bench.status import FAILED, MISTRUSTED, PASSED
 from columnar_nn import tensor_column
 from columnar_nn.errors import UsageError
 
@@ -23,14 +23,16 @@ def write(path: Path, batch_size: int, **columns: np.ndarray) -> None:
         writer.write_table(table, max_chunksize=batch_size)
 
 
-def test_rows_are_copied_in_batches_of_at_most_so_many(tmp_path: Path) -> None:
-    images = np.arange(20 * 12, dtype=np.float32).reshape(20, 3, 2, 2)
+def test_rows_are_copied_in_batches_and_then_dimmed(tmp_path: Path) -> None:
+    images = np.arange(20 * 12, dtype=np.uint8).reshape(20, 3, 2, 2)
     write(tmp_path / "all", 7, image=images)
     rows = np.array([0, 6, 7, 13, 19])
-    inputs.write_rows(tmp_path / "all", rows, tmp_path / "some", 2)
+    inputs.write_compared(tmp_path / "all", rows, tmp_path / "some", 2)
     copied = inputs.read(tmp_path / "some")
-    assert [batch.num_rows for batch in copied.to_batches()] == [2, 2, 1]
-    np.testing.assert_array_equal(inputs.outputs_of(tmp_path / "some")["image"], images[rows])
+    assert [batch.num_rows for batch in copied.to_batches()] == [2, 2, 1] * 2
+    both = inputs.outputs_of(tmp_path / "some")["image"]
+    np.testing.assert_array_equal(both[:5], images[rows])
+    np.testing.assert_array_equal(both[5:], images[rows].astype(np.float64) * 7 // 8)
 
 
 def test_more_images_than_the_disk_holds_are_refused_at_once(tmp_path: Path) -> None:
@@ -40,17 +42,26 @@ def test_more_images_than_the_disk_holds_are_refused_at_once(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def truth(tmp_path: Path, **outputs: np.ndarray) -> Truth:
+def truth(tmp_path: Path, overrides: Overrides | None = None, **outputs: np.ndarray) -> Truth:
+    """The truth of three rows of outputs that float32 gets right to a few last places."""
     rows = np.array([0, 2, 5])
-    write(tmp_path / "reference", 2, **{name: array[rows] for name, array in outputs.items()})
-    return Truth.load(rows, tmp_path / "reference")
+    known = {name: array[rows] for name, array in outputs.items()}
+    plain = {
+        name: np.concatenate([array * np.float32(1 + 3e-7), array * np.float32(0.9)])
+        for name, array in known.items()
+    }
+    write(tmp_path / "reference", 2, **known)
+    write(tmp_path / "single", 2, **plain)
+    return Truth.load(
+        rows, 1, tmp_path / "reference", tmp_path / "single", overrides or Overrides()
+    )
 
 
 def test_only_the_rows_of_a_cell_that_have_a_reference_count(tmp_path: Path) -> None:
     logits = np.random.default_rng(0).standard_normal((6, 10)).astype(np.float32)
     known = truth(tmp_path, logits=logits)
-    assert known.compare({"logits": logits}).rows == 3
-    assert known.compare({"logits": logits[:5]}).rows == 2
+    assert known.compare({"logits": logits}).parity.rows == 3
+    assert known.compare({"logits": logits[:5]}).parity.rows == 2
     spoilt = logits.copy()
     spoilt[4] += 1  # has no reference
     assert known.compare({"logits": spoilt}).status == PASSED
@@ -69,6 +80,19 @@ def test_the_tolerance_follows_the_size_of_the_reference(tmp_path: Path) -> None
         assert known.compare({"logits": scaled + noise}).status == PASSED
         # What a bfloat16 engine would leave.
         assert known.compare({"logits": scaled + 2e4 * noise}).status == FAILED
+
+
+def test_a_tolerance_of_the_user_is_all_that_is_asked(tmp_path: Path) -> None:
+    logits = np.random.default_rng(0).standard_normal((6, 10)).astype(np.float32)
+    rough = logits + np.float32(1e-3)
+    assert truth(tmp_path, logits=logits).compare({"logits": rough}).status == FAILED
+    loose = truth(tmp_path, Overrides(atol={"logits": 2e-3}), logits=logits)
+    assert loose.compare({"logits": rough}).status == PASSED
+    assert loose.compare({"logits": rough + np.float32(2e-3)}).status == FAILED
+    assert loose.context()["tolerances"]["logits"] == {"atol": 2e-3, "rtol": 1e-4, "explicit": True}
+    # With a tolerance larger than all that varies, the outputs tell nothing.
+    looser = truth(tmp_path, Overrides(atol={"logits": 10.0}), logits=logits)
+    assert looser.compare({"logits": rough}).status == MISTRUSTED
 
 
 def test_of_several_outputs_the_worst_counts(tmp_path: Path) -> None:

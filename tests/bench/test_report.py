@@ -12,6 +12,7 @@ from rich.console import Console
 from bench import report
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
+from bench.verdict import RULE
 
 SAMPLES = (1, 10, 1000)
 
@@ -47,7 +48,8 @@ def context(samples: tuple[int, ...] = SAMPLES) -> dict[str, Any]:
         "parity": {
             "rows": 1000,
             "failure": "",
-            "tolerances": {"logits": {"atol": 2.5e-4, "rtol": 1e-4}},
+            "tolerances": {"logits": {"atol": 2.5e-4, "rtol": 1e-4, "explicit": False}},
+            "telling": {"logits": {"rows": 980, "columns": 10, "of_columns": 10}},
         },
     }
 
@@ -73,6 +75,7 @@ def cell(backend: str, configuration: str, samples: int, per_image: float) -> Be
         sqnr_db=110.0,
         top1_agreement=1.0,
         min_tolerance=3e-6,
+        noise_ratio=2.5,
         parity_rows=samples,
         accuracy=0.75,
     )
@@ -144,10 +147,12 @@ def test_figures_are_where_they_belong() -> None:
         *("350", "300"),
     ]
     assert row(text, "SQNR", "columnar")[1:] == [
-        *("1.0e-05", "2.0e-06", "110", "3.0e-06"),
+        *("1.0e-05", "2.0e-06", "2.5", "110", "3.0e-06"),
         *("100.00%", "75.0%", "PASSED"),
     ]
     assert "<= 0.00025 + 0.0001 |reference|" in text
+    assert RULE in " ".join(text.split())
+    assert "10 of 10 columns vary with the images, 980 of 1,000 images" in text
     assert "bfloat16 inside" in text
     assert "load average 3.0" in text
 
@@ -169,6 +174,33 @@ def test_the_verdict_by_fastest_runs_is_of_these() -> None:
     )
     text = shown(dataclasses.replace(outcome, benchmarks=slow_once))
     assert "columnar:pipeline is 4.00 (8.00) times as fast as onnxruntime:default" in text
+
+
+def test_the_check_counts_where_it_is_worse() -> None:
+    outcome = result(FOUR)
+    checked = {
+        "max_abs": 5e-5,
+        "max_rel": 9e-6,
+        "noise_ratio": 12.0,
+        "sqnr_db": 90.0,
+        "min_tolerance": 8e-6,
+        "top1_agreement": 1.0,
+        "parity_rows": 32,
+    }
+    first, *rest = outcome.backends
+    records = (dataclasses.replace(first, checked=checked), *rest)
+    text = shown(dataclasses.replace(outcome, backends=records))
+    assert row(text, "SQNR", "columnar")[1:4] == ["5.0e-05", "9.0e-06", "12.0"]
+
+
+def test_a_tolerance_of_the_user_stands_alone() -> None:
+    outcome = result(FOUR)
+    parity = outcome.context["parity"] | {
+        "tolerances": {"logits": {"atol": 0.1, "rtol": 0.0, "explicit": True}}
+    }
+    text = shown(dataclasses.replace(outcome, context={**outcome.context, "parity": parity}))
+    assert "logits passes if everywhere |output - reference| <= 0.1 + 0 |reference|." in text
+    assert RULE not in " ".join(text.split())
 
 
 def test_a_wrong_output_wins_nothing() -> None:

@@ -106,13 +106,29 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         (UNIMPLEMENTED, 0),
         (NOT_RUN, 0),
         (FAILED, 1),
-        (MISTRUSTED, 1),
+        (MISTRUSTED, 0),
         (CRASHED, 1),
         (TIMEOUT, 1),
     ],
 )
 def test_exit_code(status: str, code: int) -> None:
     assert example(status).exit_code() == code
+
+
+def test_no_reference_is_no_success() -> None:
+    parity = {"rows": 0, "failure": "CRASHED"}
+    assert dataclasses.replace(example(MISTRUSTED), context={"parity": parity}).exit_code() == 1
+
+
+def test_a_result_of_before_the_later_fields_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    result.save(example(), path)
+    document = json.loads(path.read_text())
+    for later in ("noise_ratio", "telling_rows"):
+        del document["benchmarks"][0][later]
+    del document["backends"][0]["checked"]
+    path.write_text(json.dumps(document))
+    assert result.load(path) == example()
 
 
 def test_worst_status() -> None:
