@@ -53,7 +53,7 @@ class Noise:
     spread   [C]  how far the reference's elements are from their mean over the images, as a root
                   mean square; of a single image: from the dimmed one's
     rms      [C]  the root mean square of the reference
-    telling  [N]  whether the row differs, by more than the tolerance, from the dimmed image's
+    telling  [N]  whether the row differs from the dimmed image's by more than is allowed of a row
     """
 
     columns: np.ndarray
@@ -118,7 +118,7 @@ class NoiseAccumulator:
         self._square.append(_sum_squares(kept))
         self._active.append(np.count_nonzero(kept, axis=2))
         change = kept - _finite(_by_column(dimmed))
-        self._change.append(_sum_squares(change) / max(1, truth.shape[2]))
+        self._change.append(_sum_squares(change))
         if self._first is None:
             self._first = kept[:1]
         deviation = np.where(finite, truth - self._first, 0.0)
@@ -146,12 +146,14 @@ class NoiseAccumulator:
             in_row,
         )
         unseen = float(np.sqrt(np.mean(np.square(TINY / columns))))
+        rows = np.maximum(rows, unseen or 1.0)
+        changed = _root_mean((change / columns**2).sum(axis=1), in_row)
         return Noise(
             columns=columns,
-            rows=np.maximum(rows, unseen or 1.0),
-            spread=self._spread() if len(change) > 1 else np.sqrt(change[0]),
+            rows=rows,
+            spread=self._spread() if len(rows) > 1 else _root_mean(change[0], counts),
             rms=rms,
-            telling=(np.sqrt(change) > K * columns).any(axis=1),
+            telling=changed > K * rows,
         )
 
     def _spread(self) -> np.ndarray:
