@@ -65,6 +65,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         (["compare", "--json", "/"], "--json /: this is a folder; name a file in it"),
         (["compare", "--backend", "columnar:nope"], "columnar has no configuration 'nope'"),
         (["compare", "--timeout", "nan"], "--timeout"),
+        (["compare", "--rtol", "some"], "--rtol 'some': expected [name:]value such as 1e-4"),
+        (["compare", "--atol", "nope:1"], "--atol 'nope:1': no tensor 'nope'; it has logits"),
         (["train", "--out", "/"], "--out /: this is a folder; name a file in it"),
         (["explain", "plain9", "--analyze", "--samples", "1" + 15 * "0"], "not enough memory"),
     ],
@@ -148,6 +150,16 @@ def test_a_wrong_output_is_exit_status_1(inputs: list[str]) -> None:
     )
     assert done.returncode == 1
     assert f"{FAKE}:wrong: FAILED" in done.stdout
+
+
+def test_a_tolerance_replaces_the_rule(inputs: list[str]) -> None:
+    options = ["--samples", "1", "--runs", "1", "--min-time", "0", "--backend", f"{FAKE}:wrong"]
+    done = cnn_bench("compare", *inputs, *options, "--atol", "logits:1e4", "--rtol", "0")
+    assert done.returncode == 0
+    assert "logits passes if everywhere |output - reference| <= 1e+04 + 0 |reference|." in (
+        done.stdout
+    )
+    assert f"{FAKE}:wrong: MISTRUSTED the model says nothing here" in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

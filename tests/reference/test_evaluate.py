@@ -80,3 +80,18 @@ def test_infinities_pass_through_without_a_warning() -> None:
     results = evaluate(steps, {}, inputs, ["y", "w"])
     assert_close(results["y"], np.array([np.nan, 0], np.float32), rtol=0, atol=0)
     assert_close(results["w"], np.array([np.inf, np.inf], np.float32), rtol=0, atol=0)
+
+
+def test_float32_is_calculated_in_when_asked_for() -> None:
+    """Each sum as float32 adds it, one product after another; outside it, float64 again."""
+    random = np.random.default_rng(3)
+    a, b = random.standard_normal((2, 40, 40)).astype(np.float32)
+    node = Step("product", "MatMul", ("a", "b"), ("c",))
+    single = evaluate([node], {}, {"a": a, "b": b}, ["c"], calculation=np.float32)["c"]
+    sums = np.zeros((40, 40), np.float32)
+    for k in range(40):
+        sums += np.outer(a[:, k], b[k])
+    np.testing.assert_array_equal(single, sums)
+    exact = (a.astype(np.float64) @ b.astype(np.float64)).astype(np.float32)
+    np.testing.assert_array_equal(evaluate([node], {}, {"a": a, "b": b}, ["c"])["c"], exact)
+    assert (single != exact).any()
