@@ -258,7 +258,7 @@ def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
             continue
         status = worst(cell.status for cell in cells)
         runs: list[Mapping[str, Any]] = [vars(cell) for cell in cells if cell.status == status]
-        if record.checked:
+        if record.checked.get("status") == status:
             runs.append(record.checked)
         run = max(runs, key=lambda run: (run["max_rel"] or 0.0, run["parity_rows"]))
         largest = max(cells, key=lambda cell: cell.samples)

@@ -179,6 +179,7 @@ def test_the_verdict_by_fastest_runs_is_of_these() -> None:
 def test_the_check_counts_where_it_is_worse() -> None:
     outcome = result(FOUR)
     checked = {
+        "status": PASSED,
         "max_abs": 5e-5,
         "max_rel": 9e-6,
         "noise_ratio": 12.0,
