@@ -99,12 +99,12 @@ def test_rows_to_compare_reach_both_ends_of_every_cell(
 def test_rows_of_a_tied_network_are_whole_batches(
     batches: list[int], limit: int, size: int
 ) -> None:
-    rows = cells.rows_to_compare([count * size for count in batches], limit, size)
+    rows = cells.rows_to_compare([count * size for count in batches], 32, limit, size)
     groups = rows.reshape(-1, size)
     assert (groups[:, 0] % size == 0).all()
     assert (np.diff(groups, axis=1) == 1).all()
     assert {0, *((count - 1) * size for count in batches)} <= set(groups[:, 0].tolist())
-    assert len(rows) <= max(limit, 2 * len(batches) * size)
+    assert len(rows) <= max(limit, 2 * len(batches) * size) + 32 + size
 
 
 def test_few_rows_are_all_compared() -> None:
