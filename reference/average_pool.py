@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from reference.rounding import calculation_type, rounded
+from reference.rounding import rounded, wide
+from reference.sums import total
 from reference.windows import axes_of, padded, windows
 
 
@@ -40,11 +42,11 @@ def average_pool(
     counted = np.pad(np.ones((1, 1, *x.shape[2:])), around, constant_values=count_include_pad)
     counted = np.pad(counted, beyond)
     in_window = tuple(range(2 + len(axes), 2 + 2 * len(axes)))
-    sums = windows(padded(x, axes, 0.0), axes).sum(axis=in_window)
+    sums = total(windows(padded(x, axes, 0.0), axes), in_window)
     return rounded(sums / windows(counted, axes).sum(axis=in_window))
 
 
 def global_average_pool(x: np.ndarray) -> np.ndarray:
     """ONNX GlobalAveragePool: x [N, C, spatial...] -> [N, C, 1, ...]."""
     spatial = tuple(range(2, x.ndim))
-    return rounded(x.mean(axis=spatial, keepdims=True, dtype=calculation_type()))
+    return rounded(total(wide(x), spatial, keepdims=True) / math.prod(x.shape[2:]))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from reference.mat_mul import product
 from reference.rounding import rounded, wide
+from reference.sums import product
 
 
 def gemm(

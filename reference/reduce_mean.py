@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from reference.rounding import calculation_type, rounded
+from reference.rounding import rounded, wide
+from reference.sums import total
 
 
 def reduce_mean(
@@ -18,5 +21,6 @@ def reduce_mean(
     named = () if axes is None else tuple(int(axis) for axis in axes.reshape(-1))
     if not named and noop_with_empty_axes:
         return x
-    mean = np.mean(x, axis=named or None, keepdims=bool(keepdims), dtype=calculation_type())
-    return rounded(mean)
+    axes_taken = named or tuple(range(x.ndim))
+    count = math.prod(x.shape[axis] for axis in axes_taken)
+    return rounded(total(wide(x), axes_taken, keepdims=bool(keepdims)) / count)
