@@ -16,7 +16,7 @@ from columnar_nn.expressions import Call, FieldReference, topological
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import tensor_shape
-from columnar_nn.kernels import Layout, Program, Team, TeamProgram, is_finite, useful_parts
+from columnar_nn.kernels import Layout, Program, Team, TeamProgram, useful_parts
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
@@ -36,8 +36,8 @@ class KernelProgram:
     `order` says whether each image goes through all kernels, or all images through each. An
     expression that several roots share is computed once. Safe to run from several threads.
 
-    Winograd's algorithm would spread NaN and infinity over a whole tile: a batch with a float
-    image that holds one is convolved directly.
+    Winograd's algorithm would spread NaN and infinity over a whole tile, and make some of values
+    near the largest float32: a batch where it meets one, in any layer, is convolved directly.
     """
 
     def __init__(self, roots: Sequence[Call], order: Order, keep_denormals: bool) -> None:
@@ -60,12 +60,6 @@ class KernelProgram:
         self._results = [
             (buffers.index(value.buffer), value.layout.dtype, tensor_shape(root.type))
             for root, value in zip(self.roots, outputs, strict=True)
-        ]
-        spreads = any(step.kernel.name.startswith("conv2d_winograd") for step in assembly.steps)
-        self._checked = [
-            (index, value.layout.num_items)
-            for index, value in enumerate(columns.values())
-            if spreads and value.layout.kind == "planar"
         ]
         self._written_bytes = [self._program.layouts[buffer].num_bytes for buffer in written]
         self.output_bytes = sum(self._written_bytes)
@@ -117,24 +111,35 @@ class KernelProgram:
         if not buffers:
             return
         addresses = self._addresses.of(batch)
-        if self._checked and not self._are_finite(addresses, rows):
-            self._direct.run(batch, buffers, first, step_nanoseconds, team)
-            return
         for buffer, size in zip(buffers, self._written_bytes, strict=True):
             addresses.append(buffer.address + first * size)
+        if not self._run_at(addresses, rows, step_nanoseconds, team):
+            self._direct.run(batch, buffers, first, step_nanoseconds, team)
+
+    def _run_at(
+        self,
+        addresses: Sequence[int],
+        rows: int,
+        step_nanoseconds: np.ndarray | None,
+        team: Team | None,
+    ) -> bool:
+        """As Program.run_at, in parts that fit into memory."""
         if team is not None and rows <= self._most_rows:
             if self._team_program is None or self._team_program.team is not team:
                 self._team_program = TeamProgram(
                     self._program, team, useful_parts(self._program, team)
                 )
-            self._team_program.run_at(addresses, rows, self._order)
-            return
-        for start in range(0, rows, self._most_rows):
-            count = min(rows - start, self._most_rows)
-            self._program.run_at(addresses, count, self._order, step_nanoseconds, start)
-
-    def _are_finite(self, addresses: Sequence[int], rows: int) -> bool:
-        return all(is_finite(addresses[index], rows * items) for index, items in self._checked)
+            return self._team_program.run_at(addresses, rows, self._order)
+        return all(
+            self._program.run_at(
+                addresses,
+                min(rows - start, self._most_rows),
+                self._order,
+                step_nanoseconds,
+                start,
+            )
+            for start in range(0, rows, self._most_rows)
+        )
 
     def columns(self, buffers: Sequence[pa.Buffer], rows: int) -> list[pa.Array | None]:
         """The roots' columns over the memory of `rows` rows; None for those that are inputs."""
@@ -214,4 +219,5 @@ def _step_stats(assembly: Assembly) -> Iterator[StepStats]:
             input_bytes=sum(layout.num_bytes for layout in kernel.input_layouts),
             weight_bytes=kernel.weight_bytes,
             output_bytes=kernel.output_layout.num_bytes,
+            error_bound=kernel.error_bound,
         )

@@ -18,7 +18,6 @@ A kernel is compiled when its program first runs, or taken from the cache (`cach
 from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
 from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
-from columnar_nn.kernels.finite import is_finite
 from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.matrix import matrix_product
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
@@ -44,7 +43,6 @@ __all__ = [
     "conv2d",
     "dense",
     "global_average_pool",
-    "is_finite",
     "local_response_normalization",
     "log_softmax",
     "matrix_product",

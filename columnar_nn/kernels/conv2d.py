@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from columnar_nn.errors import UsageError
-from columnar_nn.kernels import cost, direct, winograd
+from columnar_nn.kernels import accuracy, cost, direct, winograd
 from columnar_nn.kernels.convolution import resolve
 from columnar_nn.kernels.layout import BoundKernel, Layout
 
-ALGORITHMS = ("auto", "direct", "winograd", *(f"winograd_f{m}" for m in cost.TILE_SIZES))
+WINOGRAD = {cost.winograd_name(m): m for m in cost.TILE_SIZES}
+"""Tile size of each of Winograd's algorithms."""
+
+ALGORITHMS = ("auto", "direct", "winograd", *WINOGRAD)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The algorithm chosen, and the predicted cost of each that applies."""
+
+    algorithm: str
+    costs: dict[str, int]
 
 
 def choose_algorithm(
@@ -22,24 +34,29 @@ def choose_algorithm(
     dilations: Sequence[int] = (1, 1),
     groups: int = 1,
     algorithm: str = "auto",
-) -> cost.Choice:
+) -> Choice:
     """What `conv2d` does with `algorithm`, and the predicted costs of all that apply.
 
-    "auto" takes the cheapest of all, "winograd" the cheapest of Winograd's, "direct" is direct.
-    Where Winograd's algorithm does not apply, every choice is direct.
+    "auto" takes the cheapest of direct convolution and the tiles that `accuracy` admits,
+    "winograd" the cheapest of Winograd's, however large its error, "direct" is direct. Where
+    Winograd's algorithm does not apply, every choice is direct.
     """
     weight = np.broadcast_to(np.float32(0), tuple(weight_shape))
     convolution = resolve(x, weight, None, strides, pads, dilations, groups, None, False)
-    choice = cost.choose(convolution)
+    costs = cost.predict(convolution)
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
-    candidates = {
-        name: price
-        for name, price in choice.costs.items()
-        if algorithm == "auto" or name.startswith(algorithm)
-    }
-    chosen = min(candidates, key=candidates.__getitem__) if candidates else cost.DIRECT
-    return cost.Choice(chosen, choice.costs)
+    channels = x.shape[0]
+    if algorithm == "auto":
+        candidates = [
+            name
+            for name in costs
+            if name == cost.DIRECT or accuracy.admits(WINOGRAD[name], channels)
+        ]
+    else:
+        candidates = [name for name in costs if name.startswith(algorithm)]
+    chosen = min(candidates, key=costs.__getitem__, default=cost.DIRECT)
+    return Choice(chosen, costs)
 
 
 def conv2d(
@@ -62,12 +79,13 @@ def conv2d(
     "direct", "winograd", or "winograd_f2", "winograd_f4", "winograd_f5" or "winograd_f6": see
     `choose_algorithm`.
 
-    Error against float64, relative to the largest output: below 1e-5 direct, 5e-5 Winograd on
-    plain9. NaN and infinity: direct spoils the outputs that see the value, Winograd the whole tile
-    of up to 6 x 6 that does (and makes NaN of an infinity); neither ever hides one.
+    Error against float64: at most the kernel's `error_bound`. NaN and infinity: direct spoils the
+    outputs that see the value, Winograd the whole tile of up to 6 x 6 that does (and makes NaN of
+    an infinity), also where finite values overflow in its transforms. Neither ever hides one: of
+    Winograd's, Program.run tells.
     """
     choice = choose_algorithm(x, weight.shape, strides, pads, dilations, groups, algorithm)
     convolution = resolve(x, weight, bias, strides, pads, dilations, groups, activation, residual)
-    if choice.algorithm == cost.DIRECT:
-        return direct.bind(convolution)
-    return winograd.bind(convolution, int(choice.algorithm.removeprefix("winograd_f")))
+    m = WINOGRAD.get(choice.algorithm)
+    kernel = direct.bind(convolution) if m is None else winograd.bind(convolution, m)
+    return replace(kernel, error_bound=accuracy.bound(convolution.weight, m))

@@ -1,4 +1,4 @@
-"""The stated rule that chooses a convolution's algorithm: the lowest predicted cost.
+"""Predicted cost of a convolution's algorithms: the cheapest that `accuracy` admits is chosen.
 
 Cost is counted in multiply-adds at the microkernel's own speed, so that it does not depend on
 the processor's clock or width:
@@ -12,12 +12,10 @@ A tile that reaches past the edge costs as much as a whole one: that raggedness 
 F(6x6) lose to F(5x5) on an output of 20 x 20. Weights are read for every image, so that many
 channels and few pixels make a smaller tile, or direct convolution, win. Prices are measured with
 AVX2, at 8 multiply-adds a cycle. Over the 3x3 layers of plain9, resnet20 and resnet18 the choice
-takes 1.5 % more time than the best with AVX2 and 1.1 % with AVX-512.
+of the cheapest takes 1.5 % more time than the best with AVX2 and 1.1 % with AVX-512.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES, vector_width
@@ -46,12 +44,9 @@ and hide less of the wait.
 """
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The algorithm of the lowest cost, and the predicted cost of each that applies."""
-
-    algorithm: str
-    costs: dict[str, int]
+def winograd_name(m: int) -> str:
+    """Name of F(m x m, 3 x 3) among the algorithms."""
+    return f"winograd_f{m}"
 
 
 def winograd_applies(convolution: Convolution) -> bool:
@@ -93,10 +88,10 @@ def _direct_cost(convolution: Convolution) -> int:
     return weights * height * width + _traffic_cost(weights)
 
 
-def choose(convolution: Convolution) -> Choice:
-    """Predicts the cost of every algorithm that applies; the first of the cheapest wins."""
+def predict(convolution: Convolution) -> dict[str, int]:
+    """Cost of every algorithm that applies, direct convolution's first."""
     costs = {DIRECT: _direct_cost(convolution)}
     if winograd_applies(convolution):
         for m in TILE_SIZES:
-            costs[f"winograd_f{m}"] = _winograd_cost(convolution, m)
-    return Choice(min(costs, key=costs.__getitem__), costs)
+            costs[winograd_name(m)] = _winograd_cost(convolution, m)
+    return costs

@@ -76,7 +76,8 @@ class BoundKernel:
     `parameters` (int64) holds sizes and the addresses of arrays that `keep_alive` owns.
     `scratch_floats` is what a thread needs while it runs, `multiply_adds` those really executed
     for an image (fewer than the operator's with Winograd, more with padded channels),
-    `weight_bytes` the packed weights read for an image.
+    `weight_bytes` the packed weights read for an image. `error_bound` is a convolution's
+    `accuracy.bound`.
     """
 
     name: str
@@ -87,6 +88,7 @@ class BoundKernel:
     keep_alive: tuple[np.ndarray, ...] = ()
     scratch_floats: int = 0
     multiply_adds: int = 0
+    error_bound: float = 0.0
 
     @property
     def weight_bytes(self) -> int:

@@ -24,6 +24,7 @@ from columnar_nn.kernels.emit.tables import (
     ROWS,
     SCRATCH,
     SECOND_INPUT,
+    SPOILED_BYTES,
     STEP_WORDS,
     STEPS,
     TIMES,
@@ -49,12 +50,23 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """What a thread keeps between runs in one order: the runner's table, and what it points to."""
+    """What a thread keeps between runs in one order: the runner's table, and what it points to.
+
+    `spoiled` is the word that Winograd's convolutions set: see SPOILED_BYTES.
+    """
 
     table: np.ndarray
     address: int
     rows: int
+    spoiled: np.ndarray
     keep_alive: tuple[np.ndarray, ...]
+
+    def is_spoiled(self) -> bool:
+        """Whether a run gave Winograd's algorithm what it cannot compute; forgets it."""
+        spoiled = bool(self.spoiled[0])
+        if spoiled:
+            self.spoiled[0] = 0
+        return spoiled
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +138,11 @@ class Program:
         output_arrays: Sequence[np.ndarray],
         order: Order = "image",
         step_nanoseconds: np.ndarray | None = None,
-    ) -> None:
+    ) -> bool:
         """Computes `output_arrays` from `input_arrays`, each [rows, ...] and C-contiguous.
 
-        See run_at for the order and the times. Raises InvalidDataError when an array does not fit.
+        See run_at for the order, the times and the result. Raises InvalidDataError when an array
+        does not fit.
         """
         rows = len(output_arrays[0])
         arrays = (*input_arrays, *output_arrays)
@@ -144,7 +157,7 @@ class Program:
                     f"buffer {number} is {array.dtype} {array.shape}: pass a C-contiguous "
                     f"{layout.dtype} array of {rows} rows of {layout.num_items} items ({layout})"
                 )
-        self.run_at([address(array) for array in arrays], rows, order, step_nanoseconds)
+        return self.run_at([address(array) for array in arrays], rows, order, step_nanoseconds)
 
     def run_at(
         self,
@@ -153,8 +166,12 @@ class Program:
         order: Order = "image",
         step_nanoseconds: np.ndarray | None = None,
         first: int = 0,
-    ) -> None:
+    ) -> bool:
         """Computes `rows` rows from row `first` on; `addresses` of the inputs, then the outputs.
+
+        False if a convolution by Winograd's algorithm met NaN, infinity, or values so large that its
+        transforms may have made some: then outputs are spoiled that need not be, and an activation
+        may have hidden that. They are to be computed directly.
 
         order "image" takes each row through all steps, with intermediate buffers of one image
         that stay in the core's cache; "step" takes all rows through a step before the next.
@@ -165,6 +182,7 @@ class Program:
         self.set_run(memory.table, addresses, first, rows)
         memory.table[TIMES] = 0 if step_nanoseconds is None else address(step_nanoseconds)
         RUNNER.run(memory.address)
+        return not memory.is_spoiled()
 
     def set_run(
         self, table: np.ndarray, addresses: Sequence[int], first: RowNumbers, rows: RowNumbers
@@ -203,12 +221,12 @@ class Program:
         images = rows if order == "step" else 1
         if arena is None:
             arena = aligned(self.placement.num_bytes * images)
-        scratch = aligned(self._kernel_scratch_bytes)
+        scratch = aligned(SPOILED_BYTES + self._kernel_scratch_bytes)
         table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
         table[STEPS] = len(self.steps)
         table[BY_STEP] = order == "step"
         table[FLUSH] = not self.keep_denormals
-        table[SCRATCH] = address(scratch)
+        table[SCRATCH] = address(scratch) + SPOILED_BYTES
         table[PARTS] = 1
         outside = {*self.inputs, *self.outputs}
         for index, step in enumerate(self.steps):
@@ -223,7 +241,8 @@ class Program:
                     table[position] = address(arena) + self.placement.offsets[number] * images
                     table[position + 1] = _image_stride(layout) if order == "step" else 0
         most_rows = rows if order == "step" else sys.maxsize
-        return Memory(table, address(table), most_rows, (arena, scratch))
+        spoiled = scratch[:8].view(np.int64)
+        return Memory(table, address(table), most_rows, spoiled, (arena, scratch))
 
 
 def _positions(index: int, step: Step) -> list[tuple[int, int]]:

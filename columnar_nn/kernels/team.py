@@ -99,7 +99,11 @@ class _Memories:
         self.tables = rows.T
         self.addresses = address(rows) + rows.strides[0] * np.arange(len(rows))
         self.rows = memories[0].rows
-        self._keep_alive = [memory.keep_alive for memory in memories]
+        self._memories = memories
+
+    def is_spoiled(self) -> bool:
+        """As Memory.is_spoiled, of any member."""
+        return any([memory.is_spoiled() for memory in self._memories])  # a list: each forgets
 
 
 def useful_parts(program: Program, team: Team) -> int:
@@ -127,7 +131,7 @@ class TeamProgram:
         self._alone: dict[Order, _Memories] = {}
         self._tables: dict[tuple[Order | None, bool], np.ndarray] = {}
 
-    def run_at(self, addresses: Sequence[int], rows: int, order: Order) -> None:
+    def run_at(self, addresses: Sequence[int], rows: int, order: Order) -> bool:
         """As Program.run_at: in the order "image" each member takes one row after another.
 
         In the order "step" members get equal shares. Few rows that would be left over are taken
@@ -147,6 +151,10 @@ class TeamProgram:
         if tables is None:
             tables = self._tables[key] = self._make_tables(*key)
         self.team.run(tables, members)
+        spoiled = self._alone[order].is_spoiled() if alone else False
+        if together:
+            spoiled |= self._together.is_spoiled()
+        return not spoiled
 
     def _set_alone(self, addresses: Sequence[int], rows: int, members: int, order: Order) -> None:
         """Tells the first members to run whole rows."""

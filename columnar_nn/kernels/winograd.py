@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from columnar_nn.kernels import host
+from columnar_nn.kernels.accuracy import largest_pixel
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
@@ -26,7 +27,8 @@ def pack_filters(weight: np.ndarray, m: int, tile_blocks: int) -> np.ndarray:
     lanes, in_blocks = LANES * tile_blocks, -(-channels // LANES)
     n = m + 2
     padded = np.zeros((-(-filters // lanes) * lanes, in_blocks * LANES, n * n), np.float32)
-    padded[:filters, :channels] = transformed.reshape(filters, channels, n * n)
+    with np.errstate(over="ignore"):  # then `largest_pixel` admits no image
+        padded[:filters, :channels] = transformed.reshape(filters, channels, n * n)
     return packed(padded.reshape(-1, lanes, in_blocks * LANES, n * n).transpose(0, 3, 2, 1))
 
 
@@ -82,6 +84,7 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
         product_lines * 64,
         *map(address, (weights, bias, bounds)),
         address(mask) if filters % LANES else 0,
+        int(np.float32(largest_pixel(convolution.weight, m)).view(np.int32)),
     ]
     positions = (m + 2) ** 2
     lines = 2 + position_lines + product_lines

@@ -15,6 +15,11 @@
 ) = range(11)
 """Words of a program's table before the first step, and how many they are: see runner.run."""
 
+SPOILED_BYTES = 64
+"""How far before a thread's scratch memory a word lies that Winograd's convolutions set to 1 where
+an input is not finite or so large that their transforms might overflow.
+"""
+
 KERNEL, PARAMETERS, FIRST_INPUT, SECOND_INPUT, OUTPUT, STEP_WORDS = 0, 1, 2, 4, 6, 8
 """Words of each step: of a tensor its address, in the word after it the bytes of a row."""
 

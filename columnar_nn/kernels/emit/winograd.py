@@ -4,13 +4,17 @@ at a time.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from llvmlite import ir
+
 from columnar_nn.kernels import host
 from columnar_nn.kernels.emit import tile
-from columnar_nn.kernels.emit.emitter import BLOCK, FLOAT, Emitter, Value
+from columnar_nn.kernels.emit.emitter import BLOCK, FLOAT, INT32, WORD, Emitter, Value, Variable
+from columnar_nn.kernels.emit.tables import SPOILED_BYTES
 from columnar_nn.kernels.emit.winograd_transforms import input_transform, output_transform
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.winograd import multiplications
@@ -119,6 +123,43 @@ class Sizes(NamedTuple):
     bias: Value
     bounds: Value
     ragged_mask: Value
+    most_bits: Value
+
+
+MAGNITUDE = 0x7FFFFFFF
+"""Bits of a float32 but its sign: as integers they are in the order of magnitudes, NaN the most."""
+
+CHECKED_FLOATS = 64
+"""Floats that a step of `report_large` takes, a whole number of pixels."""
+
+
+def report_large(
+    e: Emitter, source: Value, first: Value, end: Value, most_bits: Value, report: Value
+) -> None:
+    """Writes 1 to the word at `report` if, of the pixels of 16 floats from `first` to `end`, one
+    has a greater magnitude than a float32 of the bits `most_bits`, or is NaN.
+    """
+    kind = ir.VectorType(INT32, e.width)
+    magnitude = e.of(ir.Constant(kind, [MAGNITUDE] * e.width))
+    zero = e.of(ir.Constant(kind, [0] * e.width))
+    slots = [e.variable(zero) for _ in range(0, CHECKED_FLOATS, e.width)]
+
+    def look(address: Value, some: Sequence[Variable]) -> None:
+        for index, slot in enumerate(some):
+            bits = e.load(address + 4 * e.width * index, kind) & magnitude
+            slot.value = e.greatest(slot.value, bits)
+
+    a_step = CHECKED_FLOATS // LANES
+    steps = (end - first) // a_step
+    start = source + first * 64
+    with e.loop(steps) as step:
+        look(start + step * (4 * CHECKED_FLOATS), slots)
+    with e.loop(end, first + steps * a_step) as pixel:
+        look(source + pixel * 64, slots[: LANES // e.width])
+    greatest = functools.reduce(e.greatest, [slot.value for slot in slots])
+    bits = functools.reduce(e.greatest, [greatest.lane(index) for index in range(e.width)])
+    with e.when(e.of(e.builder.sext(bits.ir, WORD)) > most_bits):
+        e.store(report, e.word(1), 8)
 
 
 @contextmanager
@@ -220,7 +261,8 @@ def convolve(
     m: int,
 ) -> None:
     """Output tiles of m x m. Parts share the tiles or, if these are few, the filters, which are
-    then read once. The parameters are Sizes.
+    then read once. The parameters are Sizes. Where an input is not finite, or so large that what
+    follows might overflow, that is reported to the word SPOILED_BYTES before scratch.
 
     Tiles are transformed a block of T at a time and multiplied with a panel of one or two blocks of
     16 filters at a time, position by position: the panel's filters of a position stay in the
@@ -239,6 +281,10 @@ def convolve(
     panels = sizes.filter_blocks // blocks
     by_tiles = (tiles >= parts * FEWEST_TILES) | (panels < parts)
     (start, last), mine = e.share_either(by_tiles, tiles, panels, part, parts)
+    pixels = sizes.in_blocks * sizes.in_height * sizes.in_width
+    report_large(
+        e, source, *e.share(pixels, part, parts), sizes.most_bits, scratch - SPOILED_BYTES
+    )
     first = e.variable(start)
     with e.loop_while(lambda: first.value < last):
         count = e.least(sizes.block_tiles, last - first.value)

@@ -9,7 +9,6 @@ with AVX2, where they hold a row or two of the result, and no faster for F(6x6) 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -52,33 +51,11 @@ def _opposites(
     return _plus(e, common, lead, difference), _plus(e, common, -lead, difference)
 
 
-def _divided(row: Sequence[Fraction], root: Fraction) -> list[Fraction]:
-    """Coefficients, lowest first, of a polynomial over (x - root)."""
-    quotient = [row[-1]]
-    for coefficient in reversed(row[1:-1]):
-        quotient.insert(0, coefficient + root * quotient[0])
-    return quotient
-
-
 def _input_rows(e: Emitter, matrices: Transform, values: Sequence[Value]) -> list[Value]:
-    """B^T times a column of n vectors.
-
-    A row holds the coefficients of the product of (x - point) over the other points. Where a
-    point other than zero stands alone, its factor is applied once for all other rows, which then
-    are as sparse as those of opposite points are.
-    """
-    rows: dict[int, Value] = {}
-    inputs: Sequence[Sequence[Fraction]] = matrices.inputs
-    for k in matrices.alone[:-1]:
-        root = matrices.outputs[1][k]  # the point itself
-        if root:
-            rows[k] = _sum(e, inputs[k], values)
-            values = [_plus(e, b, -root, a) for a, b in itertools.pairwise(values)]
-            inputs = [_divided(row, root) for row in inputs]
-    for k in set(matrices.alone) - set(rows):
-        rows[k] = _sum(e, inputs[k], values)
+    """B^T times a column of n vectors: opposite points share their even and odd parts."""
+    rows = {k: _sum(e, matrices.inputs[k], values) for k in matrices.alone}
     for p, q in matrices.pairs:
-        rows[p], rows[q] = _opposites(e, inputs[p], inputs[q], values)
+        rows[p], rows[q] = _opposites(e, matrices.inputs[p], matrices.inputs[q], values)
     return [rows[k] for k in range(matrices.n)]
 
 
@@ -89,12 +66,12 @@ def _output_rows(e: Emitter, matrices: Transform, values: Sequence[Value]) -> li
     rows = []
     for power, factors in enumerate(matrices.outputs):
         total: Value | None = None
-        for pair in matrices.pairs:
-            joined = differences if power % 2 else sums
-            total = _plus(e, total, factors[pair[0]], joined[pair])
         for k in matrices.alone:
             if factors[k]:
                 total = _plus(e, total, factors[k], values[k])
+        for pair in matrices.pairs:
+            joined = differences if power % 2 else sums
+            total = _plus(e, total, factors[pair[0]], joined[pair])
         assert total is not None
         rows.append(total)
     return rows
