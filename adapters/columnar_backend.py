@@ -30,9 +30,9 @@ _FUSIONS = {
     "none": "each vector function a pass over the batch, as in Velox's ML extension",
 }
 _ALGORITHMS = {
-    "auto": "the cheapest convolution algorithm a layer",
+    "auto": "a layer's cheapest convolution algorithm of those accurate enough",
     "direct": "direct convolution only",
-    "winograd": "Winograd convolution wherever it applies",
+    "winograd": "Winograd convolution wherever it applies, however inaccurate",
 }
 DEFAULT, KEEP_DENORMALS = "pipeline/auto", "keep-denormals"
 
@@ -153,20 +153,29 @@ class ColumnarBackend(Backend):
     def describe(self) -> Description:
         """Kernels chosen a layer, vector width and layout."""
         executable = next(iter(self._executables.values()))
-        layers = [
-            f"{step.label.partition('+')[0]}: {step.kernel.removeprefix('conv2d_')}"
+        layers = {
+            step.label.partition("+")[0]: step.kernel.removeprefix("conv2d_")
             for step in executable.steps
             if step.kernel.startswith("conv2d")
-        ]
+        }
         asked = self.settings.algorithm
         notes = []
         if asked not in ("auto", self._algorithm):
             notes.append(f"the configuration says {self._algorithm}, not {asked}")
+        tiled = [step for step in executable.steps if "winograd" in step.kernel]
+        if tiled:
+            worst = max(tiled, key=lambda step: step.error_bound)
+            notes.append(
+                "at worst, rounding in Winograd's algorithm changes an output of a layer by "
+                f"{worst.error_bound:.1e} of the largest pixel that its tile sees "
+                f"({worst.label.partition('+')[0]}); a batch in which it might overflow is convolved "
+                "directly"
+            )
         return Description(
             versions={name: version(name) for name in ("llvmlite", "pyarrow", "numpy")},
             precision="float32",
             layout=f"nChw16c, vectors of {vector_width()} float32 ({processor_name()})",
-            algorithm=f"{self._algorithm} ({', '.join(layers)})",
+            algorithm=f"{self._algorithm} ({', '.join(map(': '.join, layers.items()))})",
             threads=self.settings.threads,
             denormals="kept" if self._keep_denormals or not can_flush_denormals() else "flushed",
             notes=tuple(notes),

@@ -217,6 +217,7 @@ def _kernels(steps: Sequence[StepStats], analysis: Analysis | None) -> Iterator[
             "weight_bytes": step.weight_bytes,
             "output_bytes_per_image": step.output_bytes,
             "arithmetic_intensity": step.intensity,
+            "error_bound": step.error_bound,
         }
         if analysis is not None:
             row |= _rates(analysis, [step], step.nanoseconds)

@@ -57,8 +57,13 @@ def _totals(analysis: Analysis) -> Iterator[str]:
     )
 
 
-_COLUMNS = ("step", "kernel", "output", "MFLOP", "kB in", "weights", "out", "FLOP/B")
+_COLUMNS = ("step", "kernel", "output", "MFLOP", "kB in", "weights", "out", "FLOP/B", "error")
 _LONGEST_NAME = 24
+_ERROR_NOTE = (
+    "error: most that rounding can change an output by, as a share of the largest pixel that it",
+    "depends on: with direct convolution those it sees, with Winograd all that its tile of outputs",
+    "sees. Where pixels are so large that Winograd might overflow, the batch is convolved directly.",
+)
 
 
 def _names(step: StepStats) -> tuple[str, str]:
@@ -79,6 +84,7 @@ def _work(executable: Executable, steps: Sequence[StepStats]) -> str:
                 f"{step.weight_bytes / 1e3:.1f}",
                 f"{step.output_bytes / 1e3:.1f}",
                 f"{step.intensity:.1f}",
+                f"{step.error_bound:.1e}" if step.error_bound else "",
             )
             for step in steps
         ],
@@ -88,8 +94,9 @@ def _work(executable: Executable, steps: Sequence[StepStats]) -> str:
     placed = sum(placement.num_bytes for placement in placements) / 1e3
     least = sum(placement.least_bytes for placement in placements) / 1e3
     unshared = sum(placement.unshared_bytes for placement in placements) / 1e3
+    notes = "\n".join(_ERROR_NOTE) if any(step.error_bound for step in steps) else ""
     return (
-        f"{work}\n\npeak activation memory of an image: {placed:.1f} kB; least possible "
+        f"{work}\n{notes}\n\npeak activation memory of an image: {placed:.1f} kB; least possible "
         f"{least:.1f} kB; none shared {unshared:.1f} kB"
     )
 

@@ -162,12 +162,13 @@ def test_nan_passes_the_fused_activation() -> None:
 
 
 def test_the_rule_weighs_products_against_ragged_tiles() -> None:
-    def chosen(channels: int, filters: int, size: int) -> str:
+    def chosen(channels: int, filters: int, size: int, algorithm: str = "auto") -> str:
         layout = Layout("nchw16c", (channels, size, size))
-        return choose_algorithm(layout, (filters, channels, 3, 3)).algorithm
+        shape = (filters, channels, 3, 3)
+        return choose_algorithm(layout, shape, algorithm=algorithm).algorithm
 
-    assert chosen(32, 32, 26) == "winograd_f6"  # 24 x 24 outputs: 4 x 4 whole tiles of 6 x 6
-    assert chosen(32, 32, 22) == "winograd_f5"  # 20 x 20 outputs: 4 x 4 whole tiles of 5 x 5
+    assert chosen(32, 32, 26, "winograd") == "winograd_f6"  # 24 x 24: 4 x 4 whole tiles of 6 x 6
+    assert chosen(32, 32, 22, "winograd") == "winograd_f5"  # 20 x 20: 4 x 4 whole tiles of 5 x 5
     assert chosen(64, 1, 20) == "direct"  # one filter leaves nothing to share a transform among
     layout = Layout("nchw16c", (64, 20, 20))
     for strides, groups in (((2, 2), 1), ((1, 1), 4)):
@@ -188,6 +189,15 @@ def test_the_rule_takes_smaller_tiles_where_weights_are_read_from_beyond_the_cac
         return tile**2
 
     assert weights(512, 7) < weights(64, 56)
+
+
+def test_auto_takes_no_tile_that_is_not_accurate_enough() -> None:
+    def chosen(channels: int, algorithm: str) -> str:
+        layout = Layout("nchw16c", (channels, 26, 26))
+        return choose_algorithm(layout, (32, channels, 3, 3), algorithm=algorithm).algorithm
+
+    assert (chosen(32, "winograd"), chosen(32, "auto")) == ("winograd_f6", "winograd_f4")
+    assert (chosen(13, "winograd"), chosen(13, "auto")) == ("winograd_f6", "winograd_f2")
 
 
 def test_wrong_arguments_are_named() -> None:

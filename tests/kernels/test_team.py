@@ -53,6 +53,24 @@ def test_a_team_computes_what_one_thread_does(
     )
 
 
+@pytest.mark.parametrize("order", ["image", "step"])
+@pytest.mark.parametrize("spoiled", [0, 3, 6])
+def test_any_member_tells_of_what_winograd_cannot_compute(
+    threads: Team, order: str, spoiled: int
+) -> None:
+    layout = Layout("nchw16c", (16, 12, 12))
+    kernel = conv2d(layout, normal(1, 16, 16, 3, 3), algorithm="winograd_f4")
+    program = Program((Step(kernel, (0,), 1),), (0,), (1,))
+    images = stored(normal(2, 7, 16, 12, 12), layout)
+    beyond = images.copy()
+    beyond[spoiled, 5] = np.inf
+    output = np.empty((7, kernel.output_layout.num_items), np.float32)
+    runs = TeamProgram(program, threads, threads.size)
+    for given in (images, beyond, images):
+        told = runs.run_at([address(given), address(output)], 7, order)
+        assert told == (given is images)
+
+
 def test_batches_of_changing_sizes_one_after_another(threads: Team) -> None:
     program = plain9_program("auto")
     runs = TeamProgram(program, threads, threads.size)

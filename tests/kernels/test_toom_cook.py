@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from columnar_nn.kernels.toom_cook import TAPS, transform
@@ -25,3 +26,9 @@ def test_transforms_are_exact(m: int) -> None:
     pairs = zip(times(matrices.filters, taps), times(matrices.inputs, inputs), strict=True)
     outputs = times(matrices.outputs, [a * b for a, b in pairs])
     assert outputs == [sum(inputs[i + k] * taps[k] for k in range(TAPS)) for i in range(m)]
+
+
+@pytest.mark.parametrize("m", [2, 4, 5, 6])
+def test_the_transforms_of_images_are_exact_in_float32(m: int) -> None:
+    for row in (*transform(m).inputs, *transform(m).outputs):
+        assert all(Fraction(float(np.float32(float(element)))) == element for element in row)

@@ -91,6 +91,9 @@ def test_the_description_says_what_runs() -> None:
     assert (described.denormals, described.notes) == ("flushed", ())
     asked = backend("pipeline/auto", algorithm="winograd").describe()
     assert asked.algorithm.startswith("winograd (conv1: direct_3x3, conv2: winograd_f")
+    (note,) = asked.notes
+    assert note.startswith("at worst, rounding in Winograd's algorithm changes an output")
+    assert "(conv2)" in note
     contradicted = backend("pipeline/direct", algorithm="winograd").describe()
     assert contradicted.notes == ("the configuration says direct, not winograd",)
 

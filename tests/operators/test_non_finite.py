@@ -1,4 +1,4 @@
-"""NaN and infinity in a float image go where PyTorch lets them go."""
+"""NaN and infinity go where PyTorch lets them go, and nothing overflows that need not."""
 
 from __future__ import annotations
 
@@ -85,6 +85,58 @@ def test_they_go_where_pytorch_lets_them(op_type: str, algorithm: str) -> None:
 
 def test_winograd_leaves_them_to_direct_convolution() -> None:
     np.testing.assert_array_equal(result("Conv", "winograd"), result("Conv", "direct"))
+
+
+CONV = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+
+
+def convolutions(*filters: np.ndarray) -> Graph:
+    """Convolutions, each rectified, one after the other."""
+    nodes, tensor = [], "image"
+    for index in range(len(filters)):
+        convolution = Node(f"conv{index}", "Conv", (tensor, f"w{index}"), (f"c{index}",), CONV)
+        nodes += [convolution, Node(f"relu{index}", "Relu", (f"c{index}",), (f"r{index}",))]
+        tensor = f"r{index}"
+    image = TensorSpec("image", (None, filters[0].shape[1], SIZE, SIZE))
+    weights = {f"w{index}": array for index, array in enumerate(filters)}
+    output = TensorSpec(tensor, (None, len(filters[-1]), SIZE, SIZE))
+    return Graph("chain", tuple(nodes), (image,), (output,), weights)
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+def test_what_is_finite_does_not_overflow_in_a_layer(algorithm: str, threads: int) -> None:
+    first = normal(2, 32, CHANNELS, 3, 3)
+    second = normal(3, 32, 32, 3, 3) * np.float32(1e-8)
+    large = normal(1, 5, CHANNELS, SIZE, SIZE)
+    large[3] *= np.float32(3e36)  # the first layer's outputs: up to about 1e38
+    graph = convolutions(first, second)
+    rows = torch.tensor(large).double()
+    for filters in (first, second):
+        rows = functional.conv2d(rows, torch.tensor(filters).double(), padding=1).relu()
+    expected = rows.numpy().astype(np.float32)
+    plan = PlanBuilder().values([batch_of(large)]).project(network_outputs(graph, "image")).plan()
+    with prepare(plan, threads, algorithm=algorithm) as executable:
+        assert sum("winograd" in step.kernel for step in executable.steps) == 2
+        for _ in range(2):
+            actual = column(executable.run().to_table(), graph.outputs[0].name)
+            assert np.isfinite(actual).all()
+            for row in (0, 3):
+                scale = float(expected[row].max())
+                assert_close(actual[row], expected[row], rtol=1e-5, atol=2e-5 * scale)
+
+
+def test_an_overflow_between_layers_is_not_hidden() -> None:
+    first = normal(2, 32, CHANNELS, 3, 3) * np.float32(3e37)  # its outputs: infinite, both signs
+    graph = convolutions(first, normal(3, 32, 32, 3, 3))
+    batch = batch_of(normal(1, 1, CHANNELS, SIZE, SIZE))
+    plan = PlanBuilder().values([batch]).project(network_outputs(graph, "image")).plan()
+    results = [
+        column(prepare(plan, algorithm=algorithm).run().to_table(), graph.outputs[0].name)
+        for algorithm in ("auto", "winograd", "direct")
+    ]
+    assert not np.isfinite(results[0]).all()
+    np.testing.assert_array_equal(results[0], results[2])
+    np.testing.assert_array_equal(results[1], results[2])
 
 
 def test_a_network_of_winograd_layers(threads: int) -> None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from profiling.residual_network import residual_network
 
@@ -32,8 +33,9 @@ def test_the_plan_and_the_work_of_every_layer() -> None:
     lines = output("plain9").splitlines()
     assert lines[0].startswith("-- Project[1][expressions: (logits:ARRAY<REAL>, pipeline(dense_")
     assert lines[1] == "  -- TableScan[0][table: arrow_table] -> image:ARRAY<TINYINT>"
-    steps = [line.split()[0] for line in lines[4:-2]]
+    steps = [line.split()[0] for line in lines[4:13]]
     assert steps == ["pixels_to_float", *(f"conv{i}+relu{i}" for i in range(1, 8)), "dense"]
+    assert lines[13].startswith("error: most that rounding can change an output by")
     assert "us" not in lines[3]
 
 
@@ -64,6 +66,23 @@ def test_operations_agree_with_the_layer_table() -> None:
             for dimension in layer.output_shape[1:]:
                 elements *= dimension or 1
             assert flops[layer.name] == 2 * layer.macs + elements  # and its bias
+
+
+def test_the_bound_of_the_rounding_error_of_every_convolution() -> None:
+    graph = zoo.resolve("plain9")
+    for algorithm in ("direct", "auto"):
+        plan = json.loads(output("plain9", "--algorithm", algorithm, "--format", "json"))
+        for kernel in plan["children"][0]["kernels"]:
+            name, bound = kernel["operator_name"].partition("+")[0], kernel["error_bound"]
+            if not name.startswith("conv"):
+                assert bound == 0
+                continue
+            weight = graph.weights[f"{name}.weight"]
+            direct = np.abs(weight).sum(axis=(1, 2, 3)).max() * weight[0].size * 2.0**-24
+            if "winograd" in kernel["operator_type"]:
+                assert bound > 2 * direct
+            else:
+                assert bound == pytest.approx(direct, rel=0.05)  # besides the last rounding
 
 
 @pytest.mark.parametrize("threads", [1, 2])
