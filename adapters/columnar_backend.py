@@ -168,8 +168,8 @@ class ColumnarBackend(Backend):
             notes.append(
                 "at worst, rounding in Winograd's algorithm changes an output of a layer by "
                 f"{worst.error_bound:.1e} of the largest pixel that its tile sees "
-                f"({worst.label.partition('+')[0]}); a batch in which it might overflow is convolved "
-                "directly"
+                f"({worst.label.partition('+')[0]}); a batch in which it might overflow is "
+                "convolved directly"
             )
         return Description(
             versions={name: version(name) for name in ("llvmlite", "pyarrow", "numpy")},

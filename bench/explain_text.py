@@ -62,7 +62,7 @@ _LONGEST_NAME = 24
 _ERROR_NOTE = (
     "error: most that rounding can change an output by, as a share of the largest pixel that it",
     "depends on: with direct convolution those it sees, with Winograd all that its tile of outputs",
-    "sees. Where pixels are so large that Winograd might overflow, the batch is convolved directly.",
+    "sees. Where pixels are so large that Winograd might overflow, a batch is convolved directly.",
 )
 
 

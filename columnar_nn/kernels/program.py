@@ -169,9 +169,9 @@ class Program:
     ) -> bool:
         """Computes `rows` rows from row `first` on; `addresses` of the inputs, then the outputs.
 
-        False if a convolution by Winograd's algorithm met NaN, infinity, or values so large that its
-        transforms may have made some: then outputs are spoiled that need not be, and an activation
-        may have hidden that. They are to be computed directly.
+        False if a convolution by Winograd's algorithm met NaN, infinity, or values so large that
+        its transforms may have made some: then outputs are spoiled that need not be, and an
+        activation may have hidden that. They are to be computed directly.
 
         order "image" takes each row through all steps, with intermediate buffers of one image
         that stay in the core's cache; "step" takes all rows through a step before the next.

@@ -103,7 +103,7 @@ class _Memories:
 
     def is_spoiled(self) -> bool:
         """As Memory.is_spoiled, of any member."""
-        return any([memory.is_spoiled() for memory in self._memories])  # a list: each forgets
+        return sum(memory.is_spoiled() for memory in self._memories) > 0  # all are to forget
 
 
 def useful_parts(program: Program, team: Team) -> int:

@@ -53,7 +53,10 @@ def check(graph: Graph, count: int) -> list[str]:
             continue
         with torch.no_grad():
             truth = exact(torch.tensor(images).double())[0].numpy()
-        for measure in (lambda error: np.sqrt((error**2).mean()), lambda error: np.abs(error).max()):
+        for measure in (
+            lambda error: np.sqrt((error**2).mean()),
+            lambda error: np.abs(error).max(),
+        ):
             assert measure(auto - truth) <= FACTOR * measure(direct - truth)
     return kernels
 

@@ -282,9 +282,7 @@ def convolve(
     by_tiles = (tiles >= parts * FEWEST_TILES) | (panels < parts)
     (start, last), mine = e.share_either(by_tiles, tiles, panels, part, parts)
     pixels = sizes.in_blocks * sizes.in_height * sizes.in_width
-    report_large(
-        e, source, *e.share(pixels, part, parts), sizes.most_bits, scratch - SPOILED_BYTES
-    )
+    report_large(e, source, *e.share(pixels, part, parts), sizes.most_bits, scratch - SPOILED_BYTES)
     first = e.variable(start)
     with e.loop_while(lambda: first.value < last):
         count = e.least(sizes.block_tiles, last - first.value)
