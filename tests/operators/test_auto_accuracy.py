@@ -41,6 +41,14 @@ def outputs(graph: Graph, images: np.ndarray, algorithm: str) -> tuple[np.ndarra
         return column(table, graph.outputs[0].name), [step.kernel for step in executable.steps]
 
 
+def root_mean_square(error: np.ndarray) -> float:
+    return float(np.sqrt((error**2).mean()))
+
+
+def largest(error: np.ndarray) -> float:
+    return float(np.abs(error).max())
+
+
 def check(graph: Graph, count: int) -> list[str]:
     """Fails unless auto is accurate, on images of either kind; the kernels that it took."""
     shape = tuple(size for size in graph.inputs[0].shape[1:] if size is not None)
@@ -53,10 +61,7 @@ def check(graph: Graph, count: int) -> list[str]:
             continue
         with torch.no_grad():
             truth = exact(torch.tensor(images).double())[0].numpy()
-        for measure in (
-            lambda error: np.sqrt((error**2).mean()),
-            lambda error: np.abs(error).max(),
-        ):
+        for measure in (root_mean_square, largest):
             assert measure(auto - truth) <= FACTOR * measure(direct - truth)
     return kernels
 
