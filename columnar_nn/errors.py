@@ -14,6 +14,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+MAX_LENGTH = 480
+"""Characters of an error about a file, in which names may be of any length."""
+
+
+def printable(text: str) -> str:
+    """The text on one line, control characters escaped: a name may come from anyone's file."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's error."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _shortened(text: str) -> str:
+    """The beginning and the end of a text that is longer than MAX_LENGTH."""
+    text = printable(text)
+    if len(text) <= MAX_LENGTH:
+        return text
+    end = MAX_LENGTH // 3
+    return f"{text[: MAX_LENGTH - end - 5]} ... {text[-end:]}"
+
 
 def printable(text: str) -> str:
     """The text on one line, control characters escaped: a name may come from anyone's file."""
@@ -23,7 +47,13 @@ def printable(text: str) -> str:
 
 
 class CnnBenchError(Exception):
-    """Root of the tree: its message is one line that names the cause and the fix."""
+    """Root of the tree: its message is one line that names the cause and the fix.
+
+    Control characters in it are escaped.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class InvalidDataError(CnnBenchError):
@@ -32,6 +62,9 @@ class InvalidDataError(CnnBenchError):
 
 class InvalidModelError(CnnBenchError):
     """A graph breaks a rule of its format: a dangling tensor, a wrong shape, a cycle."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_shortened(message))
 
 
 class InvalidPlanError(CnnBenchError):
@@ -46,14 +79,26 @@ class UnsupportedOperatorError(UnsupportedNetworkError):
     """A backend cannot run some nodes of a graph.
 
     `nodes` holds (node name, operator type, reason) of every one of them, so that a user
-    learns all of the gaps at once.
+    learns all of the gaps at once. Where they are too many for a line, those of one operator
+    are told by the first of them. `file` is the model's path, if it came from a file.
     """
 
-    def __init__(self, backend: str, nodes: Sequence[tuple[str, str, str]]) -> None:
+    def __init__(self, backend: str, nodes: Sequence[tuple[str, str, str]], file: str = "") -> None:
         self.backend = backend
         self.nodes = tuple(nodes)
-        listed = "; ".join(f"{name} ({op_type}): {reason}" for name, op_type, reason in nodes)
-        super().__init__(f"{backend} cannot run {len(nodes)} node(s): {listed}")
+        heading = f"{file}{': ' if file else ''}{backend} cannot run {len(nodes)} node(s)"
+        entries = [f"{name} ({op_type}): {reason}" for name, op_type, reason in nodes]
+        message = f"{heading}: {'; '.join(entries)}"
+        if len(message) > MAX_LENGTH:
+            alike: dict[tuple[str, str], list[str]] = {}
+            for name, op_type, reason in nodes:
+                alike.setdefault((op_type, reason), []).append(name)
+            entries = [
+                f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''} ({kind}): {reason}"
+                for (kind, reason), names in alike.items()
+            ]
+            message = f"{heading}: {'; '.join(entries)}"
+        super().__init__(_shortened(message))
 
 
 class MissingPackageError(CnnBenchError):

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import onnx
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.constants import ONLY_EVALUATED
 from columnar_nn.model.graph import Node, Shape
 from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_axis
 from columnar_nn.model.shape_rules.window import conv_window, pool_window
@@ -25,6 +25,8 @@ from columnar_nn.model.shapes import RULES, operands_of
 OPSET = 21
 IMPLICIT = frozenset({"Constant", "ConstantOfShape"})
 """Operators that become weights at import, so that no backend ever sees them."""
+IDENTITIES = ("Identity", "Dropout")
+"""Operators that only rename a tensor."""
 LOWERED = frozenset({"GlobalMaxPool", "Split", "Sum"})
 """Operators expressed by supported ones at import: a MaxPool, Slices, Adds."""
 TRAINING = frozenset(
@@ -36,37 +38,53 @@ TRAINING = frozenset(
 
 @dataclass
 class Rewriting:
-    """What a rewriting rule may use: opset of the file, shapes and weights so far.
+    """What a rewriting rule may use: the node's opset, shapes and constants so far.
 
-    `add_weight(name, array)` makes a new constant and returns its name.
+    `add_weight(name, array)` makes a new constant and returns its name; `new_tensor(name)` and
+    `new_node(name)` give names that are not taken.
     """
 
     opset: int
     shapes: Mapping[str, Shape]
     weights: Mapping[str, np.ndarray]
     add_weight: Callable[[str, np.ndarray], str]
+    new_tensor: Callable[[str], str]
+    new_node: Callable[[str], str]
 
     def integers(self, node: Node, what: str, values: Sequence[int]) -> str:
         """A new int64 constant called after the node and what it is for."""
         return self.add_weight(f"{node.name}.{what}", np.array(values, np.int64))
 
 
-def unsupported_reason(node: Node, opset: int) -> str | None:
-    """Why a node cannot be imported whatever its shapes are; None if it can."""
-    attributes = node.attributes
-    if node.op_type in IMPLICIT | LOWERED | ONLY_EVALUATED:
-        return None
-    if node.op_type not in RULES:
-        return "not an operator of this project"
-    if len([tensor for tensor in node.outputs if tensor]) > 1:
+def unsupported_reason(
+    op_type: str, outputs: Sequence[str], attributes: Mapping[str, Any], opset: int
+) -> str | None:
+    """Why a node cannot run whatever its shapes are; None if it can."""
+    if op_type not in RULES:
+        return None if op_type in LOWERED else "not an operator of this project"
+    if any(outputs[1:]):
         return "its optional outputs are not supported"
-    if attributes.get("training_mode", 0) or (
-        node.op_type == "BatchNormalization" and opset < 7 and not attributes.get("is_test", 0)
-    ):
+    batch_norm = op_type == "BatchNormalization"
+    old = batch_norm and opset < 7 and not attributes.get("is_test", 0)
+    if old or attributes.get("training_mode", 0):
         return "training mode is not supported"
-    if node.op_type == "BatchNormalization" and not attributes.get("spatial", 1):
+    if batch_norm and not attributes.get("spatial", 1):
         return "spatial = 0 is not supported"
-    return None
+    newer = sorted(attributes.keys() - attribute_defaults(op_type)[0]) if opset > OPSET else []
+    return f"attribute {newer[0]} is newer than opset {OPSET}" if newer else None
+
+
+@cache
+def attribute_defaults(op_type: str) -> tuple[frozenset[str], Mapping[str, Any]]:
+    """The attributes of an operator of the current opset, and those that have a default."""
+    known = onnx.defs.get_schema(op_type, OPSET).attributes
+    defaults = {
+        name: onnx.helper.get_attribute_value(schema.default_value)
+        for name, schema in known.items()
+        if schema.default_value.name and name not in TRAINING and name != "auto_pad"
+    }
+    strings = {k: v.decode() for k, v in defaults.items() if isinstance(v, bytes)}
+    return frozenset(known), {**defaults, **strings}
 
 
 def canonical_nodes(node: Node, rewriting: Rewriting) -> list[Node]:
@@ -75,7 +93,7 @@ def canonical_nodes(node: Node, rewriting: Rewriting) -> list[Node]:
     Raises InvalidModelError when an attribute is missing or makes no sense.
     """
     if node.op_type not in LOWERED:
-        node = replace(node, outputs=node.outputs[:1])  # others are absent: see above
+        node = replace(node, outputs=node.outputs[:1])  # nothing reads the others: see above
     rule = REWRITES.get(node.op_type)
     try:
         return [_explicit(n, rewriting) for n in (rule(node, rewriting) if rule else [node])]
@@ -85,16 +103,10 @@ def canonical_nodes(node: Node, rewriting: Rewriting) -> list[Node]:
 
 def _explicit(node: Node, rewriting: Rewriting) -> Node:
     """The node with every attribute of the current opset present and no other."""
-    known = onnx.defs.get_schema(node.op_type, OPSET).attributes
+    known, defaults = attribute_defaults(node.op_type)
     given = {k: v for k, v in node.attributes.items() if k in known and k not in TRAINING}
     given.pop("auto_pad", None)
-    defaults = {
-        name: onnx.helper.get_attribute_value(schema.default_value)
-        for name, schema in known.items()
-        if schema.default_value.name and name not in TRAINING and name != "auto_pad"
-    }
-    strings = {k: v.decode() for k, v in defaults.items() if isinstance(v, bytes)}
-    attributes: dict[str, Any] = {**defaults, **strings, **given}
+    attributes: dict[str, Any] = {**defaults, **given}
     inputs = list(node.inputs)
     while inputs and not inputs[-1]:
         inputs.pop()
@@ -140,6 +152,10 @@ def _attribute_to_input(
 
 
 def _clip(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Before opset 11 a bound that is not given is the largest float32, which cuts infinities."""
+    if rewriting.opset < 11:
+        largest = float(np.finfo(np.float32).max)
+        node = replace(node, attributes={"min": -largest, "max": largest, **node.attributes})
     return _attribute_to_input(node, rewriting, ("min", "max"), np.float32)
 
 
@@ -192,10 +208,11 @@ def _with_trailing_axes(node: Node, rewriting: Rewriting, count: int) -> list[No
     """The node, its second input with `count` dimensions of size 1 behind its own."""
     if count < 1:
         return [node]
-    (first, second), aligned = node.inputs, f"{node.outputs[0]}.aligned"
+    (first, second), aligned = node.inputs, rewriting.new_tensor(f"{node.outputs[0]}.aligned")
     rank = len(rewriting.shapes[second])
     axes = rewriting.integers(node, "axes", range(rank, rank + count))
-    unsqueeze = Node(f"{node.name}.unsqueeze", "Unsqueeze", (second, axes), (aligned,), {})
+    name = rewriting.new_node(f"{node.name}.unsqueeze")
+    unsqueeze = Node(name, "Unsqueeze", (second, axes), (aligned,), {})
     return [unsqueeze, replace(node, inputs=(first, aligned))]
 
 
@@ -209,14 +226,17 @@ def _softmax(node: Node, rewriting: Rewriting) -> list[Node]:
         return [replace(node, attributes={"axis": axis})]
     if None in shape[axis:]:
         raise InvalidModelError("softmax over the batch; export with opset 13 or newer")
-    flat, normalized = f"{node.outputs[0]}.flat", f"{node.outputs[0]}.normalized"
+    flat, normalized = (
+        rewriting.new_tensor(f"{node.outputs[0]}.{what}") for what in ("flat", "normalized")
+    )
     original = [-1 if dimension is None else dimension for dimension in shape]
     targets = {"flatten": [*original[:axis], math.prod(original[axis:])], "reshape": original}
     merged, restored = (rewriting.integers(node, *target) for target in targets.items())
+    before, after = (rewriting.new_node(f"{node.name}.{what}") for what in targets)
     return [
-        Node(f"{node.name}.flatten", "Reshape", (node.inputs[0], merged), (flat,), {}),
+        Node(before, "Reshape", (node.inputs[0], merged), (flat,), {}),
         replace(node, inputs=(flat,), outputs=(normalized,), attributes={"axis": -1}),
-        Node(f"{node.name}.reshape", "Reshape", (normalized, restored), node.outputs, {}),
+        Node(after, "Reshape", (normalized, restored), node.outputs, {}),
     ]
 
 
@@ -259,7 +279,10 @@ def _split(node: Node, rewriting: Rewriting) -> list[Node]:
     bounds = np.cumsum([0, *sizes])
     slices = []
     for index, output in enumerate(node.outputs):
-        part = replace(node, name=f"{node.name}.{index}", op_type="Slice", attributes={})
+        if not output:
+            continue
+        name = rewriting.new_node(f"{node.name}.{index}")
+        part = replace(node, name=name, op_type="Slice", attributes={})
         inputs = (
             node.inputs[0],
             rewriting.integers(part, "starts", [bounds[index]]),
@@ -276,9 +299,10 @@ def _sum(node: Node, rewriting: Rewriting) -> list[Node]:
         return [replace(node, op_type="Identity")]
     adds, total = [], node.inputs[0]
     for index, term in enumerate(node.inputs[1:], start=1):
-        last = index == len(node.inputs) - 1
-        result = node.outputs[0] if last else f"{node.outputs[0]}.{index}"
-        name = node.name if last else f"{node.name}.{index}"
+        result, name = node.outputs[0], node.name
+        if index < len(node.inputs) - 1:
+            result = rewriting.new_tensor(f"{node.outputs[0]}.{index}")
+            name = rewriting.new_node(f"{node.name}.{index}")
         adds.append(Node(name, "Add", (total, term), (result,), {}))
         total = result
     return adds

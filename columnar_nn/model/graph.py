@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,14 +83,23 @@ class Graph:
 
     def producer(self, tensor: str) -> Node | None:
         """The node that makes `tensor`, or None for an input or a weight."""
-        for node in self.nodes:
-            if tensor in node.outputs:
-                return node
-        return None
+        return self._producers.get(tensor)
 
     def consumers(self, tensor: str) -> tuple[Node, ...]:
         """The nodes that read `tensor`, in topological order."""
-        return tuple(node for node in self.nodes if tensor in node.inputs)
+        return tuple(self._consumers.get(tensor, ()))
+
+    @cached_property
+    def _producers(self) -> Mapping[str, Node]:
+        return {tensor: node for node in self.nodes for tensor in node.outputs if tensor}
+
+    @cached_property
+    def _consumers(self) -> Mapping[str, Sequence[Node]]:
+        readers: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for tensor in dict.fromkeys(node.inputs):
+                readers.setdefault(tensor, []).append(node)
+        return readers
 
     def num_parameters(self) -> int:
         """Number of elements of floating-point weights; a scalar, such as a bound, is none."""

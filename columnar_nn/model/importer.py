@@ -1,148 +1,350 @@
-"""The nodes of an ONNX file turned, one after the other, into a graph in canonical form."""
+"""The fourth step of the import: each node in canonical form, or the constant that it makes.
+
+Nodes are taken in the file's order. What cannot be imported is left in the graph as it is, and
+judged in the last step, once it is known whether an output needs it.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import onnx
 
-from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
-from columnar_nn.model.canonical import IMPLICIT, Rewriting, canonical_nodes
-from columnar_nn.model.constants import (
-    EVALUATED,
-    ONLY_EVALUATED,
-    evaluate,
-    holds_batch,
-    reshape_target,
-    shape_value,
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.model import fold
+from columnar_nn.model.canonical import (
+    IDENTITIES,
+    LOWERED,
+    OPSET,
+    Rewriting,
+    canonical_nodes,
+    unsupported_reason,
 )
-from columnar_nn.model.graph import Node, Shape
-from columnar_nn.model.shapes import infer_node
+from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
+from columnar_nn.model.inline_functions import Inliner
+from columnar_nn.model.node_check import check_constants, check_node
+from columnar_nn.model.onnx_file import FileNode, Stored
+from columnar_nn.model.prune import needed_nodes, without_unread_outputs
+from columnar_nn.model.shapes import RULES, infer_node
+from columnar_nn.model.stored_tensors import StoredTensors
+
+MAX_ELEMENTS = 2**28
+"""Of one tensor of one image: 1 GiB. Larger ones are mistakes, and no engine could hold them."""
 
 
 class GraphImporter:
-    """Nodes, weights and shapes collected while the nodes of a file are added in its order.
+    """Nodes, constants and shapes collected while the nodes of a file are imported.
 
-    `nodes` holds what is left to run, in canonical form; `weights` the file's constants and
-    the integers that its nodes make; `shapes` those of all tensors so far.
+    `nodes` holds what is left to run, in canonical form, and what cannot be imported, as it is;
+    `gaps` and `errors` say why, by name of the node. `constants` holds every value that is
+    known, `computed` the names of those among them that a node still makes; `shapes` those of
+    all tensors so far.
     """
 
-    def __init__(self, opset: int) -> None:
-        self.opset = opset
+    def __init__(self, stored: StoredTensors, inliner: Inliner, fold_constants: bool) -> None:
         self.nodes: list[Node] = []
-        self.weights: dict[str, np.ndarray] = {}
+        self.gaps: dict[str, str] = {}
+        self.errors: dict[str, InvalidModelError] = {}
+        self.constants: dict[str, np.ndarray] = {}
+        self.computed: set[str] = set()
         self.shapes: dict[str, Shape] = {}
         self.batch_sizes: dict[str, np.ndarray] = {}
         """Integers computed by nodes of which at least one is the size of the batch."""
+        self._unknown: set[str] = set()
+        """What nodes that cannot be imported make, and what is computed from it."""
+        self._unknown_sizes: set[str] = set()
+        """Those of the unknown tensors that are only computed from sizes of such tensors."""
+        self._stored = stored
+        self._inliner = inliner
+        self._fold_constants = fold_constants
+        self._special: dict[str, Callable[[FileNode], Sequence[FileNode] | None]] = {
+            "Cast": self._cast,
+            "CastLike": self._cast,
+            "Constant": self._constant,
+            "ConstantOfShape": self._constant_of_shape,
+            "If": self._if,
+            "Shape": self._shape,
+            "Size": self._shape,
+        }
+
+    def add_stored(self, name: str, stored: Stored) -> None:
+        """A constant of the file."""
+        self._add_constant(name, self._stored.array(stored, name))
+
+    def add_inputs(self, inputs: Sequence[TensorSpec]) -> None:
+        """The inputs of the network."""
+        for spec in inputs:
+            if self._is_made(spec.name):
+                raise InvalidModelError(f"two inputs are called {spec.name!r}")
+            self.shapes[spec.name] = spec.shape
 
     def add_weight(self, name: str, array: np.ndarray) -> str:
-        """Stores a constant under `name`, or a longer name if that is taken; returns it."""
-        while name in self.shapes:
-            name += "_"
-        self.weights[name] = array
-        self.shapes[name] = array.shape
+        """A new constant, called `name` or, if that is taken, by a longer name; returns it."""
+        name = self._inliner.tensors.fresh(name)
+        self._add_constant(name, array)
         return name
 
-    def add(self, node: Node) -> None:
-        """Adds one node of the file, in canonical form, or the constant that it makes.
+    def run(self, nodes: Sequence[FileNode]) -> None:
+        """Imports nodes; raises InvalidModelError for edges that make no graph."""
+        pending = list(reversed(nodes))
+        while pending:
+            node = pending.pop()
+            self._check_edges(node)
+            try:
+                pending.extend(reversed(self._import(node) or ()))
+            except fold.DependsOnBatchError as error:
+                self._leave(node, error=f"the batch size is {error}: export with a fixed one")
+            except InvalidModelError as error:
+                self._leave(node, error=str(error))
 
-        Raises InvalidModelError or UnsupportedOperatorError, naming the node.
+    def graph(
+        self, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[str], prunes: bool
+    ) -> Graph:
+        """The graph so far, with the constants that it reads, or all that there are.
+
+        What could not be imported is still in it. Raises InvalidModelError for an output that
+        nothing makes, or whose value is the size of the batch.
         """
-        if node.op_type in IMPLICIT:
-            self.add_weight(node.outputs[0], self._constant(node))
-            return
-        if self._is_known(node):
-            self._add_known_value(node)
-            return
-        if self._casts_to_its_own_type(node):
-            node = replace(node, op_type="Identity", attributes={})
-        if node.op_type in ONLY_EVALUATED:
-            reason = "supported only where it computes a constant"
-            raise UnsupportedOperatorError("the ONNX importer", [(node.name, node.op_type, reason)])
-        rewriting = Rewriting(self.opset, self.shapes, self.weights, self.add_weight)
-        for canonical in canonical_nodes(self._without_batch_size(node), rewriting):
-            shape = infer_node(canonical, self.shapes, self.weights)
-            self.nodes.append(canonical)
-            self.shapes.update(zip(canonical.outputs, shape, strict=True))
+        for tensor in outputs:
+            if not self._is_made(tensor):
+                raise InvalidModelError(f"output {tensor!r} is made by no node")
+            if tensor in self.batch_sizes:
+                raise InvalidModelError(
+                    f"output {tensor!r} holds the size of the batch, nothing of the images: take "
+                    "it out of the model's outputs"
+                )
+        read = {tensor for node in self.nodes for tensor in node.inputs}.union(outputs)
+        weights = {}
+        for tensor, array in self.constants.items():
+            if tensor not in self.computed and (tensor in read or not prunes):
+                if 0 in array.strides and array.size > 1:  # of ConstantOfShape: see there
+                    self._stored.budget.take(array.nbytes, f"tensor {tensor!r}")
+                weights[tensor] = np.ascontiguousarray(array).reshape(array.shape)
+        specs = [
+            TensorSpec(
+                tensor,
+                self.shapes.get(tensor, ()),
+                str(self.constants[tensor].dtype) if tensor in self.constants else "float32",
+            )
+            for tensor in outputs
+        ]
+        return Graph(name, tuple(self.nodes), tuple(inputs), tuple(specs), weights)
 
-    def _casts_to_its_own_type(self, node: Node) -> bool:
-        """Whether a node casts to float32 what is float32, as all run-time tensors are."""
-        to_float = node.op_type == "Cast" and node.attributes["to"] == onnx.TensorProto.FLOAT
-        weight = self.weights.get(node.inputs[0]) if to_float else None
-        return to_float and (weight is None or weight.dtype == np.float32)
+    def _import(self, node: FileNode) -> Sequence[FileNode] | None:
+        """Imports a node; returns the nodes that take its place, if it is an If."""
+        reason = self._gap(node)
+        if reason:
+            self._leave(node, gap=reason)
+            return None
+        if self._unknown.intersection(node.reads()):
+            self._leave(node, gap=self._gap_of_unknown(node))
+            return None
+        check_node(node)
+        if node.op_type in self._special:
+            return self._special[node.op_type](node)
+        plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
+        plain = replace(plain, attributes=self._with_arrays(node))
+        if node.op_type in RULES or node.op_type in LOWERED:
+            names = (self._inliner.tensors.fresh, self._inliner.nodes.fresh)
+            rewriting = Rewriting(node.opset, self.shapes, self.constants, self.add_weight, *names)
+            for canonical in canonical_nodes(plain, rewriting):
+                self._place(canonical)
+        elif self._all_known(plain):
+            self._fold(plain, node.opset)
+        else:
+            self._leave(node, gap=self._not_ours(node))
+        return None
+
+    def _gap(self, node: FileNode) -> str | None:
+        """Why a node cannot be imported, whatever it reads."""
+        if node.domain:
+            return f"operator of another domain, {node.domain}"
+        if node.subgraphs and node.op_type != "If":
+            return "control flow is not supported"
+        if node.op_type in self._special or node.op_type in fold.FOLDED - RULES.keys():
+            return None
+        return unsupported_reason(node.op_type, node.outputs, node.attributes, node.opset)
+
+    def _not_ours(self, node: FileNode) -> str:
+        if node.op_type in ("Cast", "CastLike", "Gather"):
+            return "supported only where it computes a constant"
+        return "not an operator of this project"
+
+    def _gap_of_unknown(self, node: FileNode) -> str | None:
+        """Why a node that reads an unknown tensor cannot be imported; None if it might be."""
+        unknown = self._unknown.intersection(node.reads())
+        if node.op_type in ("Shape", "Size") or (
+            node.op_type in fold.FOLDED | {"ConstantOfShape"} and unknown <= self._unknown_sizes
+        ):
+            self._unknown_sizes.update(filter(None, node.outputs))
+            return None
+        if node.op_type == "If" or node.op_type in RULES or node.op_type in LOWERED:
+            return None
+        return self._not_ours(node)
+
+    def _leave(self, node: FileNode | Node, gap: str | None = None, error: str = "") -> None:
+        """Keeps a node that cannot be imported, for the judge."""
+        reads = node.reads() if isinstance(node, FileNode) else node.inputs
+        self.nodes.append(Node(node.name, node.op_type, tuple(reads), node.outputs))
+        self._unknown.update(filter(None, node.outputs))
+        if gap:
+            self.gaps[node.name] = gap
+        elif error:
+            at = f"node {node.name} ({node.op_type})"
+            error = error if error.startswith(at) else f"{at}: {error}"
+            self.errors[node.name] = InvalidModelError(error)
+
+    def _is_made(self, tensor: str) -> bool:
+        return tensor in self.shapes or tensor in self._unknown
+
+    def _check_edges(self, node: FileNode) -> None:
+        at = f"node {node.name} ({node.op_type})"
+        for tensor in node.reads():
+            if not self._is_made(tensor):
+                raise InvalidModelError(
+                    f"{at} reads {tensor!r}, which nothing before it makes: check the model's "
+                    "edges and order"
+                )
+        made: set[str] = set()
+        for tensor in filter(None, node.outputs):
+            if tensor in made or self._is_made(tensor):
+                raise InvalidModelError(
+                    f"{at} makes {tensor!r} a second time: every tensor needs a name of its own"
+                )
+            made.add(tensor)
+
+    def _add_constant(self, name: str, array: np.ndarray) -> None:
+        if array.dtype == object:
+            self.batch_sizes[name] = array
+        else:
+            self.constants[name] = array
+        self.shapes[name] = array.shape
 
     def _value(self, tensor: str) -> np.ndarray | None:
-        """What is known of a tensor: its integers (some may be BATCH) or weights, else None."""
-        weight = self.weights.get(tensor)
-        if weight is None:
-            return self.batch_sizes.get(tensor)
-        return weight.astype(object) if weight.dtype.kind == "i" else weight
+        """What is known of a tensor: its value (some integers may be BATCH), else None."""
+        value = self.constants.get(tensor)
+        return self.batch_sizes.get(tensor) if value is None else value
 
-    def _is_known(self, node: Node) -> bool:
-        """Whether a node's value must be worked out now: integers, or no engine has the node.
+    def _all_known(self, node: Node | FileNode) -> bool:
+        given = [tensor for tensor in node.inputs if tensor]
+        computes = node.op_type in fold.FOLDED or node.op_type in IDENTITIES
+        return computes and all(self._value(tensor) is not None for tensor in given)
 
-        Weights made of weights are left to `model.rewrites`.
-        """
-        if node.op_type == "Shape":
-            return True
-        values = [self._value(tensor) for tensor in node.inputs if tensor]
-        if node.op_type not in EVALUATED or any(value is None for value in values):
-            return False
-        makes_weight = values[0] is not None and values[0].dtype == np.float32
-        return node.op_type in ONLY_EVALUATED or not makes_weight
+    def _fold(self, node: Node, opset: int) -> None:
+        """Stores the value of a node that computes constants from constants."""
+        values = [self._value(tensor) for tensor in node.inputs]
+        results = fold.evaluate(node, opset, values, self._stored.budget)
+        for tensor, value in zip(node.outputs, results, strict=False):
+            if tensor:
+                self._add_constant(tensor, value)
 
-    def _add_known_value(self, node: Node) -> None:
-        """Stores the value of a node that computes a shape or a weight."""
-        try:
-            if node.op_type == "Shape":
-                value = shape_value(node, self.shapes[node.inputs[0]])
-            else:
-                value = evaluate(node, [self._value(tensor) for tensor in node.inputs])
-        except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
-            raise InvalidModelError(
-                f"node {node.name} ({node.op_type}): cannot be worked out without knowing the "
-                f"batch size: {error}; export with a fixed batch size"
-            ) from None
-        if holds_batch(value):
-            self.batch_sizes[node.outputs[0]] = value
-            self.shapes[node.outputs[0]] = value.shape
-        else:
-            integers = value.dtype == object or value.dtype.kind == "i"
-            dtype = np.int64 if integers else value.dtype
-            array = np.array(value, dtype, order="C")
-            self.add_weight(node.outputs[0], array)
+    def _place(self, node: Node) -> None:
+        """Adds a canonical node to those that run, or folds it."""
+        if self._all_known(node):
+            self._fold(node, OPSET)
+            folded = self.constants.get(node.outputs[0])
+            if not self._fold_constants and folded is not None and folded.dtype == np.float32:
+                self.nodes.append(node)
+                self.computed.update(node.outputs)
+            return
+        if self.batch_sizes.keys() & set(node.inputs):
+            node = self._without_batch_size(node)
+        check_constants(node, OPSET, self.constants)
+        shapes = infer_node(node, self.shapes, self.constants)
+        for shape in shapes:
+            if math.prod(d for d in shape[1:] if d is not None) > MAX_ELEMENTS:
+                raise InvalidModelError(
+                    f"makes {shape}, more than {MAX_ELEMENTS:,} elements of an image"
+                )
+        self.nodes.append(node)
+        self.shapes.update(zip(node.outputs, shapes, strict=True))
 
     def _without_batch_size(self, node: Node) -> Node:
         """The node with the batch size in a Reshape's target expressed by 0 or -1."""
-        if not self.batch_sizes.keys() & set(node.inputs):
-            return node
-        try:
-            if node.op_type != "Reshape":
-                raise ValueError("only Reshape may use it")
-            data, target = node.inputs
-            value = reshape_target(self.batch_sizes[target], self.shapes[data])
-        except ValueError as error:
-            raise InvalidModelError(
-                f"node {node.name} ({node.op_type}) uses the size of the batch: {error}; export "
-                "with a fixed batch size"
-            ) from None
+        if node.op_type != "Reshape" or node.inputs[0] in self.batch_sizes:
+            raise fold.DependsOnBatchError(f"given to {node.op_type}")
+        data, target = node.inputs
+        value = fold.reshape_target(self.batch_sizes[target], self.shapes[data])
         inputs = (data, self.add_weight(f"{node.name}.shape", value))
         return replace(node, inputs=inputs, attributes={"allowzero": 0})
 
-    def _constant(self, node: Node) -> np.ndarray:
-        """Value of a Constant or ConstantOfShape node."""
-        if node.op_type == "ConstantOfShape":
-            shape = self.weights.get(node.inputs[0])
-            if shape is None:
-                raise InvalidModelError(
-                    f"node {node.name} (ConstantOfShape): the shape must be a constant"
-                )
-            value = node.attributes.get("value", np.zeros(1, np.float32))
-            return np.full(tuple(shape), value.reshape(-1)[0], value.dtype)
-        if len(node.attributes) != 1 or next(iter(node.attributes)) == "sparse_value":
-            raise InvalidModelError(f"node {node.name} (Constant): needs one dense value")
+    def _with_arrays(self, node: FileNode) -> dict[str, object]:
+        """The attributes of a node, tensors among them as arrays."""
+        return {
+            name: self._stored.array(value, f"{node.name}.{name}")
+            if isinstance(value, Stored)
+            else value
+            for name, value in node.attributes.items()
+        }
+
+    def _cast(self, node: FileNode) -> None:
+        """Cast of a constant, or of what is float32, as all run-time tensors are, to float32."""
+        plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
+        if self._all_known(node):
+            self._fold(plain, node.opset)
+            return
+        if node.op_type == "Cast":
+            to_float = node.attributes["to"] == onnx.TensorProto.FLOAT
+        else:
+            like = self._value(node.inputs[1])
+            to_float = like is None or like.dtype == np.float32
+        if to_float and self._value(node.inputs[0]) is None:
+            self._place(Node(node.name, "Identity", node.inputs[:1], node.outputs, {}))
+        else:
+            self._leave(node, gap=self._not_ours(node))
+
+    def _shape(self, node: FileNode) -> None:
+        """Shape and Size, known but for the batch."""
+        shape = self.shapes[node.inputs[0]]
+        plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
+        value = fold.size_value(shape) if node.op_type == "Size" else fold.shape_value(plain, shape)
+        self._add_constant(node.outputs[0], value)
+
+    def _constant(self, node: FileNode) -> None:
+        if len(node.attributes) != 1:
+            raise InvalidModelError("needs one value")
         kind, value = next(iter(node.attributes.items()))
-        if kind == "value":
-            return np.asarray(value)
-        return np.array(value, np.float32 if kind.startswith("value_float") else np.int64)
+        if isinstance(value, Stored):
+            array = self._stored.array(value, node.outputs[0])
+        elif kind in ("value_float", "value_floats"):
+            array = np.array(value, np.float32)
+        elif kind in ("value_int", "value_ints"):
+            array = np.array(value, np.int64)
+        else:
+            raise InvalidModelError("its value is no number")
+        self._add_constant(node.outputs[0], array)
+
+    def _constant_of_shape(self, node: FileNode) -> None:
+        """One value and a shape, which take no memory until they are used."""
+        shape = self._value(node.inputs[0])
+        if shape is None:
+            raise InvalidModelError("the shape must be a constant")
+        if shape.dtype == object:
+            raise fold.DependsOnBatchError("given to ConstantOfShape")
+        value = self._with_arrays(node).get("value", np.zeros(1, np.float32))
+        assert isinstance(value, np.ndarray)
+        try:
+            array = np.broadcast_to(value.reshape(()), tuple(int(d) for d in shape.reshape(-1)))
+        except ValueError as error:
+            raise InvalidModelError(f"{shape.reshape(-1)[:8].tolist()}: {error}") from None
+        self._add_constant(node.outputs[0], array)
+
+    def _if(self, node: FileNode) -> Sequence[FileNode] | None:
+        """The branch that a constant condition takes."""
+        condition = self._value(node.inputs[0])
+        if condition is None or condition.dtype == object or condition.size != 1:
+            self._leave(node, gap="its condition is not constant")
+            return None
+        branch = node.attributes["then_branch" if condition.reshape(-1)[0] else "else_branch"]
+        nodes, stored = self._inliner.branch(node, branch)
+        outputs = [tensor for tensor in node.outputs if tensor]
+        nodes = self._inliner.flat(nodes)
+        nodes = without_unread_outputs(needed_nodes(nodes, outputs), outputs)
+        read = {tensor for n in nodes for tensor in n.reads()}
+        for name, new_name in stored.items():
+            if new_name in read:
+                self.add_stored(new_name, branch.stored[name])
+        return nodes

@@ -1,11 +1,12 @@
-"""Rewrites of graphs, applied as a model is imported, so that every engine runs the same nodes.
+"""Rewrites that apply as a model is imported, so that every engine runs the same nodes.
 
 fold_constants     a node that computes a weight from weights becomes that weight
 drop_identities    what reads an Identity or a Dropout reads its input instead
 drop_dead_nodes    nodes and weights that no output needs go
 
-Each takes a graph and gives one with the same outputs. Constant integers, such as the shapes
-that exporters compute, are no matter of these rules: the importer needs them in any case.
+Each leaves the outputs as they are. The first is a matter of `model.importer`, which works the
+values out in any case. Constant integers, such as the shapes that exporters compute, are no matter
+of these rules: they never stay nodes.
 """
 
 from __future__ import annotations
@@ -13,29 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-import numpy as np
-
-from columnar_nn.model.constants import EVALUATED, evaluate
+from columnar_nn.model.canonical import IDENTITIES
 from columnar_nn.model.graph import Graph, Node
 
 Rule = Callable[[Graph], Graph]
 """Gives a graph with the same outputs."""
 
-IDENTITIES = ("Identity", "Dropout")
-
-
-def fold_constants(graph: Graph) -> Graph:
-    """The graph with the values of nodes whose inputs are all weights, worked out in float32."""
-    weights, nodes = dict(graph.weights), []
-    for node in graph.nodes:
-        known = node.op_type in EVALUATED and all(t in weights for t in node.inputs if t)
-        if known and weights[node.inputs[0]].dtype == np.float32:
-            with np.errstate(all="ignore"):
-                value = evaluate(node, [weights.get(tensor) for tensor in node.inputs])
-            weights[node.outputs[0]] = np.array(value, np.float32, order="C")
-        else:
-            nodes.append(node)
-    return replace(graph, nodes=tuple(nodes), weights=weights)
+FOLD_CONSTANTS = "fold_constants"
+DROP_DEAD_NODES = "drop_dead_nodes"
 
 
 def drop_identities(graph: Graph) -> Graph:
@@ -57,17 +43,19 @@ def drop_dead_nodes(graph: Graph) -> Graph:
     return graph.with_outputs(graph.outputs)
 
 
-RULES: dict[str, Rule] = {
-    "fold_constants": fold_constants,
+GRAPH_RULES: dict[str, Rule] = {
     "drop_identities": drop_identities,
-    "drop_dead_nodes": drop_dead_nodes,
+    DROP_DEAD_NODES: drop_dead_nodes,
 }
-"""The rules by name, in the order in which they are applied."""
+"""The rules that rewrite a graph, by name, in the order in which they are applied."""
+
+RULES = (FOLD_CONSTANTS, *GRAPH_RULES)
+"""The names of all rules."""
 
 
 def apply(graph: Graph, without: Collection[str] = ()) -> Graph:
-    """The graph rewritten by all rules but those named in `without`."""
-    for name, rule in RULES.items():
+    """The graph rewritten by all rules of graphs but those named in `without`."""
+    for name, rule in GRAPH_RULES.items():
         if name not in without:
             graph = rule(graph)
     return graph

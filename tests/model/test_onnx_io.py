@@ -112,7 +112,7 @@ def test_every_unsupported_node_is_listed_at_once(tmp_path: Path) -> None:
         helper.make_node("Erf", ["x"], ["a"], name="first"),
         helper.make_node("Relu", ["a"], ["b"], name="fine"),
         helper.make_node("MaxPool", ["b"], ["c", "indices"], name="second", kernel_shape=[2, 2]),
-        helper.make_node("Gelu", ["c"], ["y"], name="third", domain="com.microsoft"),
+        helper.make_node("Gelu", ["c", "indices"], ["y"], name="third", domain="com.microsoft"),
     ]
     with pytest.raises(UnsupportedOperatorError) as raised:
         onnx_io.load(written(tmp_path / "m.onnx", nodes))
@@ -182,7 +182,7 @@ def test_operands_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         (value("x", "batch", 3, "height", 4), "dimension 2 of input 'x' is symbolic"),
         (value("x", 1, 3, 4, 4, dtype=TensorProto.FLOAT16), "not float32"),
         (value("x", 1, 3, 4, 4, dtype=TensorProto.UINT8), "not float32"),
-        (helper.make_tensor_value_info("x", TensorProto.FLOAT, None), "'shape' .* is required"),
+        (helper.make_tensor_value_info("x", TensorProto.FLOAT, None), "no name or no shape"),
     ],
 )
 def test_inputs_that_are_not_fixed_images_are_refused(

@@ -82,7 +82,9 @@ def test_a_rule_left_out_leaves_its_nodes_and_the_same_outputs(rule: str, stays:
     assert_close(output(loaded()), expected, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("rule", graph_rewrites.RULES.values(), ids=graph_rewrites.RULES)
+@pytest.mark.parametrize(
+    "rule", graph_rewrites.GRAPH_RULES.values(), ids=graph_rewrites.GRAPH_RULES
+)
 def test_a_rule_applied_again_changes_nothing(rule: graph_rewrites.Rule) -> None:
     once = rule(loaded(without=tuple(graph_rewrites.RULES)))
     again = rule(once)

@@ -40,7 +40,7 @@ def test_all_are_named_in_one_line(command: list[str], tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "cnn-bench: error: the ONNX importer cannot run 3 node(s): "
+        f"cnn-bench: error: {path}: the ONNX importer cannot run 3 node(s): "
         "first (Erf): not an operator of this project; "
         "second (Gelu): operator of another domain, com.microsoft; "
         "third (Resize): not an operator of this project\n"

@@ -1,0 +1,63 @@
+"""The last step of the import: what no engine could run is refused, all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
+from columnar_nn.model.graph import Graph
+
+WEIGHT_DTYPES = ("float32", "int64", "int32", "bool")
+
+
+def judge_nodes(
+    graph: Graph, gaps: Mapping[str, str], errors: Mapping[str, InvalidModelError]
+) -> None:
+    """Raises for nodes of a graph that could not be imported.
+
+    `gaps` says by name of the node why none of its kind can run: UnsupportedOperatorError lists
+    them all. `errors` says what is wrong with a node: the first is raised.
+    """
+    missing = [(n.name, n.op_type, gaps[n.name]) for n in graph.nodes if n.name in gaps]
+    if missing:
+        raise UnsupportedOperatorError("the ONNX importer", missing)
+    for node in graph.nodes:
+        if node.name in errors:
+            raise errors[node.name]
+
+
+def judge_weights(graph: Graph) -> None:
+    """Raises InvalidModelError for a weight that no engine could hold."""
+    for name, weight in graph.weights.items():
+        if str(weight.dtype) not in WEIGHT_DTYPES:
+            raise InvalidModelError(
+                f"weight {name!r} is {weight.dtype}; only float32 networks run here: export in "
+                "float32"
+            )
+
+
+def judge_rows(graph: Graph) -> None:
+    """Raises InvalidModelError unless the network gives rows for images.
+
+    Its inputs and its outputs must have the batch as their first dimension.
+    """
+    if not graph.inputs:
+        raise InvalidModelError("the network has no input: it computes nothing from an image")
+    batches = {spec.shape[0] if spec.shape else 1 for spec in graph.inputs}
+    inputs = {spec.name for spec in graph.inputs}
+    for spec in graph.outputs:
+        if spec.name in graph.weights:
+            raise InvalidModelError(
+                f"output {spec.name!r} is a constant, the same for all images: take it out of the "
+                "model's outputs"
+            )
+        if spec.name in inputs:
+            raise InvalidModelError(
+                f"output {spec.name!r} is the network's input itself: take it out of the model's "
+                "outputs"
+            )
+        if not spec.shape or spec.shape[0] not in batches:
+            raise InvalidModelError(
+                f"output {spec.name!r} has shape {spec.shape}, whose first dimension is not the "
+                "batch (None): it has no row for each image"
+            )
