@@ -191,7 +191,8 @@ def resolve(roots: Sequence[Expression], schema: pa.Schema) -> list[Expression]:
     """The expressions with types, checked against the columns of `schema`.
 
     Where Velox converts implicitly (integers to a wider type, REAL to DOUBLE) a Cast is put in;
-    uint8 tensors given to a vector function become float32 by `pixels_to_float`. Raises
+    uint8 tensors given to a vector function become float32 by `pixels_to_float`, which leaves
+    columns of other types as they are. Raises
     InvalidPlanError naming an unknown field or function, or the types that do not fit.
     """
     pixels: dict[int, Expression] = {}
@@ -211,9 +212,10 @@ def resolve(roots: Sequence[Expression], schema: pa.Schema) -> list[Expression]:
             return Cast(inputs[0], expression.type)
         if not isinstance(expression, Call):
             return expression
+        if expression.function == "pixels_to_float":
+            return as_floats(*inputs)
         if expression.is_vector_function:
-            if expression.function != "pixels_to_float":
-                inputs = tuple(as_floats(source) for source in inputs)
+            inputs = tuple(as_floats(source) for source in inputs)
             return _typed_vector_call(
                 expression.function, inputs, expression.attributes, expression.nodes
             )

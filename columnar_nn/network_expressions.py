@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.expression_rules import along_axes, elementwise, layout, matrix, window
 from columnar_nn.expression_rules.rule import Gap, Rule
-from columnar_nn.expressions import Expression, FieldReference
+from columnar_nn.expressions import Expression, FieldReference, call
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.shapes import infer_shapes, operands_of
 
@@ -36,8 +36,9 @@ def network_outputs(
     """Each output of the graph, by name, as an expression over columns of the batch.
 
     `columns` is the column that the graph's only input is read from, or a column for each input
-    by name. Raises UnsupportedOperatorError listing every node that vector functions cannot
-    say, and InvalidModelError for an input without a column.
+    by name; pixels become float32 pixel / 255 before anything reads them. Raises
+    UnsupportedOperatorError listing every node that vector functions cannot say, and
+    InvalidModelError for an input without a column.
     """
     if isinstance(columns, str):
         if len(graph.inputs) != 1:
@@ -48,7 +49,7 @@ def network_outputs(
     for spec in graph.inputs:
         if spec.name not in columns:
             raise InvalidModelError(f"no column is named for the network's input {spec.name}")
-        values[spec.name] = FieldReference(columns[spec.name])
+        values[spec.name] = call("pixels_to_float", columns[spec.name])
     shapes = infer_shapes(graph)
     gaps = []
     for node in graph.nodes:

@@ -8,7 +8,7 @@ auto_pad is resolved into pads. Training-only inputs, outputs and attributes are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -87,16 +87,18 @@ def attribute_defaults(op_type: str) -> tuple[frozenset[str], Mapping[str, Any]]
     return frozenset(known), {**defaults, **strings}
 
 
-def canonical_nodes(node: Node, rewriting: Rewriting) -> list[Node]:
+def canonical_nodes(node: Node, rewriting: Rewriting) -> Iterator[Node]:
     """The node, or the nodes that replace it, in canonical form.
 
-    Raises InvalidModelError when an attribute is missing or makes no sense.
+    The shapes of what one of them makes must be known before the next is asked for. Raises
+    InvalidModelError when an attribute is missing or makes no sense.
     """
     if node.op_type not in LOWERED:
         node = replace(node, outputs=node.outputs[:1])  # nothing reads the others: see above
     rule = REWRITES.get(node.op_type)
     try:
-        return [_explicit(n, rewriting) for n in (rule(node, rewriting) if rule else [node])]
+        for canonical in rule(node, rewriting) if rule else [node]:
+            yield _explicit(canonical, rewriting)
     except InvalidModelError as error:
         raise InvalidModelError(f"node {node.name} ({node.op_type}): {error}") from None
 
@@ -159,6 +161,37 @@ def _clip(node: Node, rewriting: Rewriting) -> list[Node]:
     return _attribute_to_input(node, rewriting, ("min", "max"), np.float32)
 
 
+def _conv(node: Node, rewriting: Rewriting) -> list[Node]:
+    """What auto_pad crops is left out by a Slice, so that no pad is negative."""
+    window = conv_window(operands_of(node, rewriting.shapes, rewriting.weights))
+    rank = len(window.output)
+    cropped = [axis for axis in range(rank) if min(window.pads[axis], window.pads[axis + rank]) < 0]
+    if not cropped:
+        return [node]
+    size = rewriting.shapes[node.inputs[0]]
+    starts = [-window.pads[axis] for axis in cropped]
+    ends = [fixed(size[axis + 2], "an axis") + window.pads[axis + rank] for axis in cropped]
+    tensor = rewriting.new_tensor(f"{node.outputs[0]}.cropped")
+    inputs = (
+        node.inputs[0],
+        rewriting.integers(node, "starts", starts),
+        rewriting.integers(node, "ends", ends),
+        rewriting.integers(node, "axes", [axis + 2 for axis in cropped]),
+    )
+    pads = [max(pad, 0) for pad in window.pads]
+    attributes = {**node.attributes, "auto_pad": "NOTSET", "pads": pads}
+    return [
+        Node(rewriting.new_node(f"{node.name}.crop"), "Slice", inputs, (tensor,), {}),
+        replace(node, inputs=(tensor, *node.inputs[1:]), attributes=attributes),
+    ]
+
+
+def _gemm(node: Node, rewriting: Rewriting) -> list[Node]:
+    """A C that is multiplied by 0 is not read, whatever it holds."""
+    used = node.attributes.get("beta", 1.0) != 0.0
+    return [node if used else replace(node, inputs=node.inputs[:2])]
+
+
 def _axes(node: Node, rewriting: Rewriting) -> list[Node]:
     return _attribute_to_input(node, rewriting, ("axes",))
 
@@ -187,7 +220,20 @@ def _pad(node: Node, rewriting: Rewriting) -> list[Node]:
 
 
 def _broadcast(node: Node, rewriting: Rewriting) -> list[Node]:
-    """Before opset 7, `axis` said which dimension of A the first one of B lines up with."""
+    """Before opset 7, `axis` said which dimension of A the first one of B lines up with.
+
+    A constant may not have more dimensions than the tensor it is combined with: the batch would
+    no longer be the first.
+    """
+    constants = [tensor for tensor in node.inputs if tensor in rewriting.weights]
+    if len(constants) == 1:
+        (other,) = {*node.inputs} - {*constants}
+        constant, shape = rewriting.shapes[constants[0]], rewriting.shapes[other]
+        if len(constant) > len(shape):
+            raise InvalidModelError(
+                f"a constant of shape {constant} has more dimensions than {shape}, and would put "
+                "the batch elsewhere; export it with as many"
+            )
     axis = node.attributes.get("axis")
     node = replace(node, attributes={})
     if axis is None or rewriting.opset >= 7:
@@ -313,6 +359,7 @@ REWRITES: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
     **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceMean"), _axes),
     "Clip": _clip,
+    "Conv": _conv,
     "Dropout": _dropout,
     "Gemm": _gemm,
     "GlobalMaxPool": _global_max_pool,

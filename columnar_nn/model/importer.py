@@ -101,12 +101,17 @@ class GraphImporter:
                 self._leave(node, error=str(error))
 
     def graph(
-        self, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[str], prunes: bool
+        self,
+        name: str,
+        nodes: Sequence[Node],
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[str],
+        prunes: bool,
     ) -> Graph:
-        """The graph so far, with the constants that it reads, or all that there are.
+        """The graph of those of the nodes that run, with the constants that it reads, or all.
 
-        What could not be imported is still in it. Raises InvalidModelError for an output that
-        nothing makes, or whose value is the size of the batch.
+        Raises InvalidModelError for an output that nothing makes, or whose value is the size of
+        the batch.
         """
         for tensor in outputs:
             if not self._is_made(tensor):
@@ -116,22 +121,19 @@ class GraphImporter:
                     f"output {tensor!r} holds the size of the batch, nothing of the images: take "
                     "it out of the model's outputs"
                 )
-        read = {tensor for node in self.nodes for tensor in node.inputs}.union(outputs)
+        read = {tensor for node in nodes for tensor in node.inputs}.union(outputs)
         weights = {}
         for tensor, array in self.constants.items():
             if tensor not in self.computed and (tensor in read or not prunes):
                 if 0 in array.strides and array.size > 1:  # of ConstantOfShape: see there
                     self._stored.budget.take(array.nbytes, f"tensor {tensor!r}")
                 weights[tensor] = np.ascontiguousarray(array).reshape(array.shape)
-        specs = [
-            TensorSpec(
-                tensor,
-                self.shapes.get(tensor, ()),
-                str(self.constants[tensor].dtype) if tensor in self.constants else "float32",
-            )
-            for tensor in outputs
-        ]
-        return Graph(name, tuple(self.nodes), tuple(inputs), tuple(specs), weights)
+        specs = []
+        for tensor in outputs:
+            constant = self.constants.get(tensor)
+            dtype = "float32" if constant is None else str(constant.dtype)
+            specs.append(TensorSpec(tensor, self.shapes[tensor], dtype))
+        return Graph(name, tuple(nodes), tuple(inputs), tuple(specs), weights)
 
     def _import(self, node: FileNode) -> Sequence[FileNode] | None:
         """Imports a node; returns the nodes that take its place, if it is an If."""

@@ -1,7 +1,9 @@
 """Local functions replaced by their bodies: the second step of the import.
 
-A body keeps the opset that the function names. An attribute that a call leaves out has the
-default that the function gives it. The branch of an If is put in the place of the If likewise.
+ONNX asks that the operators of a body mean the same in the opset that the function names and in
+the file's. Where they do not, ONNX Runtime reads the file's, and so does this, unless the node is
+only valid in the function's own. An attribute that a call leaves out has the default that the
+function gives it. The branch of an If is put in the place of the If likewise.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.names import FreshNames
+from columnar_nn.model.node_check import check_node
 from columnar_nn.model.onnx_file import (
     AttributeReference,
     FileFunction,
@@ -22,7 +25,7 @@ from columnar_nn.model.onnx_file import (
     check_opset,
 )
 
-MAX_NODES = 200_000
+MAX_NODES = 50_000
 """Nodes that calls may become: functions that call each other twice grow without end."""
 
 
@@ -33,6 +36,7 @@ class Inliner:
         self.tensors = tensors
         self.nodes = nodes
         self._functions = file.functions
+        self._opset = file.opset
         self._made = 0
         _check_calls(file)
 
@@ -77,7 +81,10 @@ class Inliner:
                     names[tensor] = self.tensors.fresh(tensor)
         attributes = {**function.defaults, **call.attributes}
         outer = set(function.inputs)
-        return self._copies(call, function.nodes, function.outputs, names, attributes, outer)
+        nodes = self._copies(call, function.nodes, function.outputs, names, attributes, outer)
+        if function.opset == self._opset:
+            return nodes
+        return [_in_opset(node, self._opset) for node in nodes]
 
     def _copies(
         self,
@@ -159,6 +166,23 @@ def _renamed_graph(
         outputs=tuple(map(outside, graph.outputs)),
         nodes=tuple(_renamed(node, outside, attributes) for node in graph.nodes),
     )
+
+
+def _in_opset(node: FileNode, opset: int) -> FileNode:
+    """The node, and those of its subgraphs, read in another opset where they are valid in it."""
+    values = {
+        key: replace(value, nodes=tuple(_in_opset(inner, opset) for inner in value.nodes))
+        if isinstance(value, FileGraph)
+        else value
+        for key, value in node.attributes.items()
+    }
+    node = replace(node, attributes=values)
+    moved = replace(node, opset=opset)
+    try:
+        check_node(moved)
+    except InvalidModelError:
+        return node
+    return moved
 
 
 def _size(nodes: Sequence[FileNode]) -> int:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
-from columnar_nn.model.graph import Graph
+from columnar_nn.model.graph import Graph, Node
 
 WEIGHT_DTYPES = ("float32", "int64", "int32", "bool")
 
 
 def judge_nodes(
-    graph: Graph, gaps: Mapping[str, str], errors: Mapping[str, InvalidModelError]
+    nodes: Sequence[Node], gaps: Mapping[str, str], errors: Mapping[str, InvalidModelError]
 ) -> None:
-    """Raises for nodes of a graph that could not be imported.
+    """Raises for nodes that could not be imported.
 
     `gaps` says by name of the node why none of its kind can run: UnsupportedOperatorError lists
     them all. `errors` says what is wrong with a node: the first is raised.
     """
-    missing = [(n.name, n.op_type, gaps[n.name]) for n in graph.nodes if n.name in gaps]
+    missing = [(n.name, n.op_type, gaps[n.name]) for n in nodes if n.name in gaps]
     if missing:
         raise UnsupportedOperatorError("the ONNX importer", missing)
-    for node in graph.nodes:
+    for node in nodes:
         if node.name in errors:
             raise errors[node.name]
 

@@ -108,11 +108,12 @@ def _imported(
     importer.add_inputs(inputs)
     importer.run(nodes)
 
-    made = importer.graph(graph.name or name, inputs, outputs, prunes)
-    judge_nodes(made.with_outputs(made.outputs) if prunes else made, importer.gaps, importer.errors)
-    made = graph_rewrites.apply(made, without)
-    judge_weights(made)
-    return made
+    left = needed_nodes(importer.nodes, outputs) if prunes else importer.nodes
+    judge_nodes(left, importer.gaps, importer.errors)
+    imported = importer.graph(graph.name or name, left, inputs, outputs, prunes)
+    imported = graph_rewrites.apply(imported, without)
+    judge_weights(imported)
+    return imported
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol, TypeVar
 
 from columnar_nn.model.onnx_file import FileNode
 
 
-def needed_nodes(nodes: Sequence[FileNode], outputs: Iterable[str]) -> list[FileNode]:
+class ReadingNode(Protocol):
+    """A node that names the tensors which it makes and needs."""
+
+    @property
+    def outputs(self) -> Sequence[str]: ...
+    def reads(self) -> Iterable[str]: ...
+
+
+N = TypeVar("N", bound=ReadingNode)
+
+
+def needed_nodes(nodes: Sequence[N], outputs: Iterable[str]) -> list[N]:
     """The nodes that the tensors called `outputs` need, in their order."""
     needed = set(outputs)
-    kept: list[FileNode] = []
+    kept: list[N] = []
     for node in reversed(nodes):
         if needed.intersection(node.outputs):
             kept.append(node)

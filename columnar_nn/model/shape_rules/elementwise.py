@@ -30,8 +30,16 @@ def unary(operands: Operands) -> tuple[Shape, ...]:
 
 
 def broadcasting(operands: Operands) -> tuple[Shape, ...]:
-    """Add, Sub, Mul, Div: the broadcast shape of both inputs."""
-    return (broadcast_shape([operands.shape(0), operands.shape(1)]),)
+    """Add, Sub, Mul, Div: the broadcast shape of both inputs, the batch where it was."""
+    shapes = (operands.shape(0), operands.shape(1))
+    result = broadcast_shape(shapes)
+    if None in result and not any(
+        None in s and s.index(None) == result.index(None) for s in shapes
+    ):
+        raise InvalidModelError(
+            f"{shapes[0]} and {shapes[1]} give {result}: the batch would move to another dimension"
+        )
+    return (result,)
 
 
 def prelu(operands: Operands) -> tuple[Shape, ...]:

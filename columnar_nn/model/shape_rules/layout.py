@@ -141,7 +141,7 @@ def pad(operands: Operands) -> tuple[Shape, ...]:
             size = fixed(shape[axis], f"axis {axis}")
             if mode == "reflect" and max(begin, end) >= size:
                 raise InvalidModelError(f"reflecting {max(begin, end)} of {size} elements")
-            if size + begin + end < 0:
+            if min(begin, 0) + min(end, 0) + size < 0:
                 raise InvalidModelError(f"pads {pads} crop more than there is of {shape}")
             result[axis] = size + begin + end
     return (tuple(result),)

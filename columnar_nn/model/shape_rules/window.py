@@ -14,7 +14,8 @@ from columnar_nn.model.shape_rules.operands import Operands, fixed
 class Window:
     """Geometry of a sliding window with every default filled in and auto_pad resolved.
 
-    One entry a spatial dimension; `pads` holds all beginnings, then all ends, as in ONNX.
+    One entry a spatial dimension; `pads` holds all beginnings, then all ends, as in ONNX. They
+    are negative, so that they crop, where auto_pad leaves pixels over between the windows.
     """
 
     kernel_shape: tuple[int, ...]
@@ -31,11 +32,25 @@ def _images(operands: Operands) -> Shape:
     return shape
 
 
+def _same_pads(total: int, auto_pad: str) -> tuple[int, int]:
+    """The padding of an axis at its beginning and its end; both are negative where it crops.
+
+    What is cropped at the beginning is what ONNX Runtime 1.32 crops there.
+    """
+    upper = auto_pad == "SAME_UPPER"
+    if total < 0:
+        begin = -max((-total - (1 if upper else 2)) // 2, 0)
+        return begin, total - begin
+    small = total // 2
+    return (small, total - small) if upper else (total - small, small)
+
+
 def window(operands: Operands, kernel_shape: Sequence[int]) -> Window:
     """The window of a Conv, MaxPool or AveragePool node over its first input.
 
     Follows ONNX's formulas: auto_pad SAME_UPPER and SAME_LOWER make ceil(size / stride)
-    outputs, ceil_mode keeps a last window only if it starts before the padding at the end.
+    outputs, ceil_mode keeps a last window only if it starts before the padding at the end. A
+    stride that is larger than the window can leave pixels over, which ONNX Runtime crops.
     """
     images = _images(operands)
     spatial = [fixed(d, f"dimension {i + 2}") for i, d in enumerate(images[2:])]
@@ -64,10 +79,7 @@ def window(operands: Operands, kernel_shape: Sequence[int]) -> Window:
         extent = dilations[i] * (kernel_shape[i] - 1) + 1
         if auto_pad.startswith("SAME"):
             count = -(-size // strides[i])
-            total = max((count - 1) * strides[i] + extent - size, 0)
-            small, large = total // 2, total - total // 2
-            upper = auto_pad == "SAME_UPPER"
-            pads[i], pads[i + rank] = (small, large) if upper else (large, small)
+            pads[i], pads[i + rank] = _same_pads((count - 1) * strides[i] + extent - size, auto_pad)
         else:
             room = size + pads[i] + pads[i + rank] - extent
             if room < 0:
@@ -96,7 +108,13 @@ def pool_window(operands: Operands) -> Window:
     """The window of a MaxPool or AveragePool node."""
     if "kernel_shape" not in operands.node.attributes:
         raise InvalidModelError("kernel_shape is missing")
-    return window(operands, operands.integers("kernel_shape", [1] * len(operands.shape(0)[2:])))
+    found = window(operands, operands.integers("kernel_shape", [1] * len(operands.shape(0)[2:])))
+    if min(found.pads) < 0:
+        raise InvalidModelError(
+            f"auto_pad with strides {list(found.strides)} larger than the window leaves pixels "
+            "over, which runtimes refuse; export with explicit pads"
+        )
+    return found
 
 
 def conv(operands: Operands) -> tuple[Shape, ...]:
