@@ -44,17 +44,11 @@ def judge_rows(graph: Graph) -> None:
     if not graph.inputs:
         raise InvalidModelError("the network has no input: it computes nothing from an image")
     batches = {spec.shape[0] if spec.shape else 1 for spec in graph.inputs}
-    inputs = {spec.name for spec in graph.inputs}
     for spec in graph.outputs:
         if spec.name in graph.weights:
             raise InvalidModelError(
                 f"output {spec.name!r} is a constant, the same for all images: take it out of the "
                 "model's outputs"
-            )
-        if spec.name in inputs:
-            raise InvalidModelError(
-                f"output {spec.name!r} is the network's input itself: take it out of the model's "
-                "outputs"
             )
         if not spec.shape or spec.shape[0] not in batches:
             raise InvalidModelError(

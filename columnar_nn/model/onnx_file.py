@@ -1,7 +1,7 @@
 """What an ONNX file says, as plain values: the first step of the import.
 
-Names are decoded and nodes know the opset that they are written in; the values of tensors stay
-as they are stored until they are needed.
+Names are decoded, control characters in them escaped, and nodes know the opset that they are
+written in; the values of tensors stay as they are stored until they are needed.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def read(model: onnx.ModelProto) -> OnnxFile:
         opset = _opset(model.opset_import, 1)
         check_opset(opset)
         return OnnxFile(
-            _graph(model.graph, opset),
+            _printable(_graph(model.graph, opset)),
             tuple(model.graph.input),
             {(_domain(f.domain), f.name, f.overload): _function(f, opset) for f in model.functions},
             opset,
@@ -137,13 +137,10 @@ def read(model: onnx.ModelProto) -> OnnxFile:
 
 def with_unique_names(nodes: Sequence[FileNode], names: FreshNames) -> list[FileNode]:
     """The nodes; one whose name another bears before it gets its place in the file behind it."""
-    for name in {node.name for node in nodes}:
-        names.fresh(name)
-    seen: set[str] = set()
+    first = {name: names.fresh(name) for name in dict.fromkeys(node.name for node in nodes)}
     result = []
     for index, node in enumerate(nodes):
-        name = names.fresh(f"{node.name}_{index}") if node.name in seen else node.name
-        seen.add(node.name)
+        name = first.pop(node.name, "") or names.fresh(f"{node.name}_{index}")
         result.append(replace(node, name=name))
     return result
 
@@ -194,6 +191,31 @@ def _graph(proto: onnx.GraphProto, opset: int) -> FileGraph:
         tuple(_node(node, index, opset) for index, node in enumerate(proto.node)),
         stored,
     )
+
+
+def _printable(graph: FileGraph) -> FileGraph:
+    """The graph with names that can be printed, each still unlike all others."""
+    names = dict.fromkeys(graph.names())
+    if all(map(str.isprintable, names)):
+        return graph
+    fresh = FreshNames(name for name in names if name.isprintable())
+    return _renamed(graph, {n: fresh.fresh(n) for n in names if not n.isprintable()})
+
+
+def _renamed(graph: FileGraph, names: Mapping[str, str]) -> FileGraph:
+    def of(tensors: Iterable[str]) -> tuple[str, ...]:
+        return tuple(names.get(tensor, tensor) for tensor in tensors)
+
+    nodes = []
+    for node in graph.nodes:
+        values = {
+            key: _renamed(value, names) if isinstance(value, FileGraph) else value
+            for key, value in node.attributes.items()
+        }
+        edges = (of(node.inputs), of(node.outputs))
+        nodes.append(replace(node, inputs=edges[0], outputs=edges[1], attributes=values))
+    stored = dict(zip(of(graph.stored), graph.stored.values(), strict=True))
+    return FileGraph(graph.name, of(graph.inputs), of(graph.outputs), tuple(nodes), stored)
 
 
 def _node(proto: onnx.NodeProto, index: int, opset: int) -> FileNode:

@@ -25,7 +25,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper
 
-from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError, UsageError
+from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError, UsageError, printable
 from columnar_nn.model import onnx_file
 from columnar_nn.model import rewrites as graph_rewrites
 from columnar_nn.model.canonical import OPSET
@@ -104,13 +104,17 @@ def _imported(
     for tensor, value in graph.stored.items():
         if tensor in read or not prunes:
             importer.add_stored(tensor, value)
-    inputs = [_input_spec(value) for value in file.inputs if value.name not in graph.stored]
+    inputs = [
+        _input_spec(tensor, value)
+        for tensor, value in zip(graph.inputs, file.inputs, strict=True)
+        if tensor not in graph.stored
+    ]
     importer.add_inputs(inputs)
     importer.run(nodes)
 
     left = needed_nodes(importer.nodes, outputs) if prunes else importer.nodes
     judge_nodes(left, importer.gaps, importer.errors)
-    imported = importer.graph(graph.name or name, left, inputs, outputs, prunes)
+    imported = importer.graph(printable(graph.name or name), left, inputs, outputs, prunes)
     imported = graph_rewrites.apply(imported, without)
     judge_weights(imported)
     return imported
@@ -141,14 +145,14 @@ def to_proto(graph: Graph) -> onnx.ModelProto:
     return model
 
 
-def _input_spec(value: onnx.ValueInfoProto) -> TensorSpec:
+def _input_spec(name: str, value: onnx.ValueInfoProto) -> TensorSpec:
     """Name, shape and dtype of a network input; only the first dimension may be symbolic."""
     tensor = value.type.tensor_type
     if tensor.elem_type != onnx.TensorProto.FLOAT:
-        raise InvalidModelError(f"input {value.name!r} is not float32: export in float32")
-    if not value.name or not tensor.HasField("shape"):
+        raise InvalidModelError(f"input {name!r} is not float32: export in float32")
+    if not name or not tensor.HasField("shape"):
         raise InvalidModelError(
-            f"input {value.name!r} has no name or no shape: export with a fixed image size"
+            f"input {name!r} has no name or no shape: export with a fixed image size"
         )
     shape: list[int | None] = []
     for index, dimension in enumerate(tensor.shape.dim):
@@ -158,17 +162,17 @@ def _input_spec(value: onnx.ValueInfoProto) -> TensorSpec:
             shape.append(None)
         else:
             raise InvalidModelError(
-                f"dimension {index} of input {value.name!r} is symbolic; only the first (the "
+                f"dimension {index} of input {name!r} is symbolic; only the first (the "
                 "batch) may be: export with a fixed image size"
             )
     if any(d is not None and d < 0 for d in shape) or (
         math.prod(d for d in shape[1:] if d is not None) > MAX_ELEMENTS
     ):
         raise InvalidModelError(
-            f"input {value.name!r} of shape {tuple(shape)} is no image that memory holds: export "
+            f"input {name!r} of shape {tuple(shape)} is no image that memory holds: export "
             "with a fixed image size"
         )
-    return TensorSpec(value.name, tuple(shape))
+    return TensorSpec(name, tuple(shape))
 
 
 def _node_proto(node: Node) -> onnx.NodeProto:

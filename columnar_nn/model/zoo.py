@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-from columnar_nn.errors import InvalidModelError, UsageError
+from columnar_nn.errors import InvalidModelError, UsageError, printable
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.networks.mobilenet import mobilenet_v2
@@ -53,7 +53,8 @@ def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
     UsageError for an unknown name.
     """
     if is_file(name_or_path):
-        graph = replace(onnx_io.load(name_or_path, without), name=Path(name_or_path).stem)
+        name = printable(Path(name_or_path).stem)
+        graph = replace(onnx_io.load(name_or_path, without), name=name)
         try:
             return with_symbolic_batch(graph)
         except InvalidModelError as error:
