@@ -154,11 +154,18 @@ def _attribute_to_input(
 
 
 def _clip(node: Node, rewriting: Rewriting) -> list[Node]:
-    """Before opset 11 a bound that is not given is the largest float32, which cuts infinities."""
-    if rewriting.opset < 11:
-        largest = float(np.finfo(np.float32).max)
-        node = replace(node, attributes={"min": -largest, "max": largest, **node.attributes})
-    return _attribute_to_input(node, rewriting, ("min", "max"), np.float32)
+    """A bound that is not given is the largest float32, which cuts infinities."""
+    (node,) = _attribute_to_input(node, rewriting, ("min", "max"), np.float32)
+    data = rewriting.weights.get(node.inputs[0])
+    if data is not None and data.dtype != np.float32:
+        return [node]
+    largest = np.finfo(np.float32).max
+    inputs = [*node.inputs, "", ""][:3]
+    for index, name, bound in ((1, "min", -largest), (2, "max", largest)):
+        inputs[index] = inputs[index] or rewriting.add_weight(
+            f"{node.name}.{name}", np.array(bound, np.float32)
+        )
+    return [replace(node, inputs=tuple(inputs))]
 
 
 def _conv(node: Node, rewriting: Rewriting) -> list[Node]:

@@ -53,5 +53,5 @@ def judge_rows(graph: Graph) -> None:
         if not spec.shape or spec.shape[0] not in batches:
             raise InvalidModelError(
                 f"output {spec.name!r} has shape {spec.shape}, whose first dimension is not the "
-                "batch (None): it has no row for each image"
+                "batch: it has no row for each image"
             )

@@ -32,12 +32,17 @@ def needed_nodes(nodes: Sequence[N], outputs: Iterable[str]) -> list[N]:
 
 
 def without_unread_outputs(nodes: Sequence[FileNode], outputs: Iterable[str]) -> list[FileNode]:
-    """The nodes, optional outputs that nothing reads (a Dropout's mask) blanked out."""
+    """The nodes, optional outputs that nothing reads (a Dropout's mask) blanked out.
+
+    Those of a BatchNormalization before opset 14 stay, by which it was told to train.
+    """
     read = set(outputs)
     for node in nodes:
         read.update(node.reads())
 
     def read_or_first(node: FileNode) -> tuple[str, ...]:
+        if node.op_type == "BatchNormalization" and node.opset < 14:
+            return node.outputs
         return (*node.outputs[:1], *(t if t in read else "" for t in node.outputs[1:]))
 
     return [replace(node, outputs=read_or_first(node)) for node in nodes]
