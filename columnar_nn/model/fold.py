@@ -174,6 +174,8 @@ def _evaluate(
         kind: Any = _schema(node.op_type, opset).attributes[name].type
         proto.attribute.append(helper.make_attribute(name, value, attr_type=kind.value))
     what = f"node {node.name} ({node.op_type})"
+    if node.op_type in ("Div", "Mod") and given["i1"].dtype.kind in "iu" and 0 in given["i1"]:
+        raise InvalidModelError(f"{what}: divides by zero")
     try:
         types = _result_types(proto, opset, given)
     except shape_inference.InferenceError as error:

@@ -55,8 +55,8 @@ class GraphImporter:
         """Integers computed by nodes of which at least one is the size of the batch."""
         self._unknown: set[str] = set()
         """What nodes that cannot be imported make, and what is computed from it."""
-        self._unknown_sizes: set[str] = set()
-        """Those of the unknown tensors that are only computed from sizes of such tensors."""
+        self._perhaps_constant: set[str] = set()
+        """Those of the unknown tensors that might be constants: sizes, and where errors are."""
         self._stored = stored
         self._inliner = inliner
         self._fold_constants = fold_constants
@@ -179,9 +179,9 @@ class GraphImporter:
         """Why a node that reads an unknown tensor cannot be imported; None if it might be."""
         unknown = self._unknown.intersection(node.reads())
         if node.op_type in ("Shape", "Size") or (
-            node.op_type in fold.FOLDED | {"ConstantOfShape"} and unknown <= self._unknown_sizes
+            node.op_type in fold.FOLDED | {"ConstantOfShape"} and unknown <= self._perhaps_constant
         ):
-            self._unknown_sizes.update(filter(None, node.outputs))
+            self._perhaps_constant.update(filter(None, node.outputs))
             return None
         if node.op_type == "If" or node.op_type in RULES or node.op_type in LOWERED:
             return None
@@ -195,6 +195,7 @@ class GraphImporter:
         if gap:
             self.gaps[node.name] = gap
         elif error:
+            self._perhaps_constant.update(filter(None, node.outputs))
             at = f"node {node.name} ({node.op_type})"
             error = error if error.startswith(at) else f"{at}: {error}"
             self.errors[node.name] = InvalidModelError(error)

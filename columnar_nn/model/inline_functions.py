@@ -8,7 +8,7 @@ function gives it. The branch of an If is put in the place of the If likewise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -24,6 +24,9 @@ from columnar_nn.model.onnx_file import (
     OnnxFile,
     check_opset,
 )
+
+MAX_NAME = 200
+"""Characters of the name of a node that was inlined, which begins with those of its calls."""
 
 MAX_NODES = 50_000
 """Nodes that calls may become: functions that call each other twice grow without end."""
@@ -117,7 +120,7 @@ class Inliner:
             )
         copies = [
             replace(
-                _renamed(node, lambda tensor: names.get(tensor, tensor), attributes),
+                self._renamed(node, names, attributes),
                 name=self.nodes.fresh(f"{call.name}.{node.name}"[:MAX_NAME]),
             )
             for node in body
@@ -128,44 +131,43 @@ class Inliner:
             copies.append(FileNode(name, "Identity", "", "", call.opset, (source,), (output,), {}))
         return copies
 
+    def _renamed(
+        self, node: FileNode, names: Mapping[str, str], attributes: Mapping[str, Any]
+    ) -> FileNode:
+        """The node with other names of its tensors, and the attributes that it refers to."""
+        values = {}
+        for key, value in node.attributes.items():
+            if isinstance(value, AttributeReference):
+                if value.name in attributes:
+                    values[key] = attributes[value.name]
+            elif isinstance(value, FileGraph):
+                values[key] = self._renamed_graph(value, names, attributes)
+            else:
+                values[key] = value
+        return replace(
+            node,
+            inputs=_named(node.inputs, names),
+            outputs=_named(node.outputs, names),
+            attributes=values,
+        )
 
-MAX_NAME = 200
-"""Characters of the name of a node that was inlined, which begins with those of its calls."""
+    def _renamed_graph(
+        self, graph: FileGraph, names: Mapping[str, str], attributes: Mapping[str, Any]
+    ) -> FileGraph:
+        """A subgraph; what is its own gets new names, lest it hides a tensor of outside."""
+        own = {tensor: self.tensors.fresh(tensor) for tensor in sorted(graph.made()) if tensor}
+        names = {**names, **own}
+        return FileGraph(
+            graph.name,
+            _named(graph.inputs, names),
+            _named(graph.outputs, names),
+            tuple(self._renamed(node, names, attributes) for node in graph.nodes),
+            {own[tensor]: value for tensor, value in graph.stored.items()},
+        )
 
 
-def _renamed(node: FileNode, name: Callable[[str], str], attributes: Mapping[str, Any]) -> FileNode:
-    """The node with other names of its tensors, and the values of the attributes it refers to."""
-    values = {}
-    for key, value in node.attributes.items():
-        if isinstance(value, AttributeReference):
-            if value.name in attributes:
-                values[key] = attributes[value.name]
-        elif isinstance(value, FileGraph):
-            values[key] = _renamed_graph(value, name, attributes)
-        else:
-            values[key] = value
-    return replace(
-        node,
-        inputs=tuple(map(name, node.inputs)),
-        outputs=tuple(map(name, node.outputs)),
-        attributes=values,
-    )
-
-
-def _renamed_graph(
-    graph: FileGraph, name: Callable[[str], str], attributes: Mapping[str, Any]
-) -> FileGraph:
-    """A subgraph; what is its own keeps its name, for new names are like no other in the file."""
-    own = graph.made()
-
-    def outside(tensor: str) -> str:
-        return tensor if tensor in own else name(tensor)
-
-    return replace(
-        graph,
-        outputs=tuple(map(outside, graph.outputs)),
-        nodes=tuple(_renamed(node, outside, attributes) for node in graph.nodes),
-    )
+def _named(tensors: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(names.get(tensor, tensor) for tensor in tensors)
 
 
 def _in_opset(node: FileNode, opset: int) -> FileNode:

@@ -43,7 +43,12 @@ def judge_rows(graph: Graph) -> None:
     """
     if not graph.inputs:
         raise InvalidModelError("the network has no input: it computes nothing from an image")
-    batches = {spec.shape[0] if spec.shape else 1 for spec in graph.inputs}
+    for spec in graph.inputs:
+        if 0 in spec.shape or not spec.shape:
+            raise InvalidModelError(
+                f"input {spec.name!r} of shape {spec.shape} is no image: export with a fixed size"
+            )
+    batches = {spec.shape[0] for spec in graph.inputs}
     for spec in graph.outputs:
         if spec.name in graph.weights:
             raise InvalidModelError(

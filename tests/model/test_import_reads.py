@@ -95,6 +95,27 @@ def _functions() -> Mapping[str, onnx.ModelProto]:
             functions=[function("F", [node("Tanh", "a", "t"), node("Sigmoid", "t", "b")])],
             **local,
         ),
+        "names used in a branch of the function and outside": model(
+            [node("Relu", "x", "t"), constant("u", True), call("F", "u t", "y")],
+            functions=[
+                function(
+                    "F",
+                    [
+                        node(
+                            "If",
+                            "on",
+                            "b",
+                            then_branch=branch(
+                                [node("Tanh", "a", "t"), node("Mul", "t a", "u")], "u"
+                            ),
+                            else_branch=branch([node("Relu", "a", "u")], "u"),
+                        )
+                    ],
+                    "on a",
+                )
+            ],
+            **local,
+        ),
         "an operator that changed between the function's opset and the file's": model(
             [call("F", "x", "y")],
             functions=[function("F", [node("Softmax", "a", "b", axis=1)], opset=11)],

@@ -82,8 +82,8 @@ def along_axis(operands: Operands) -> tuple[Shape, ...]:
 def lrn(operands: Operands) -> tuple[Shape, ...]:
     """LRN: X [N, C, ...] with a window of `size` channels."""
     shape = operands.shape(0)
-    if len(shape) < 2 or operands.attribute("size", 0) < 1:
-        raise InvalidModelError(f"needs channels and size >= 1, found input {shape}")
+    if len(shape) < 2 or not 1 <= operands.attribute("size", 0) < 2**31:
+        raise InvalidModelError(f"needs channels and a size from 1 to 2^31, found input {shape}")
     return (shape,)
 
 

@@ -9,6 +9,9 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules.operands import Operands, fixed
 
+MAX_ENTRY = 2**31
+"""Of a window's sizes, strides and pads: engines count in 32 or 64 bits."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -67,6 +70,8 @@ def window(operands: Operands, kernel_shape: Sequence[int]) -> Window:
     ):
         if min(values) < 1:
             raise InvalidModelError(f"{name} {list(values)} has an entry below 1")
+    if max(*kernel_shape, *strides, *dilations, *pads) >= MAX_ENTRY:
+        raise InvalidModelError(f"its window has an entry of {MAX_ENTRY:,} or more")
     if min(pads) < 0:
         raise InvalidModelError(f"pads {pads} has a negative entry; use Slice to crop")
     if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
@@ -124,7 +129,7 @@ def conv(operands: Operands) -> tuple[Shape, ...]:
     if len(filters) != len(images):
         raise InvalidModelError(f"filters {filters} and input {images} differ in rank")
     channels, num_filters = fixed(images[1], "channels"), fixed(filters[0], "filter count")
-    if group < 1 or channels != filters[1] * group or num_filters % group:
+    if num_filters < 1 or group < 1 or channels != filters[1] * group or num_filters % group:
         raise InvalidModelError(
             f"{channels} channels do not fit filters {filters} in {group} group(s)"
         )
