@@ -25,7 +25,7 @@ from columnar_nn.model.onnx_file import (
     check_opset,
 )
 
-MAX_NAME = 200
+MAX_NAME = 80
 """Characters of the name of a node that was inlined, which begins with those of its calls."""
 
 MAX_NODES = 50_000
