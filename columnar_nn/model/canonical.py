@@ -193,12 +193,6 @@ def _conv(node: Node, rewriting: Rewriting) -> list[Node]:
     ]
 
 
-def _gemm(node: Node, rewriting: Rewriting) -> list[Node]:
-    """A C that is multiplied by 0 is not read, whatever it holds."""
-    used = node.attributes.get("beta", 1.0) != 0.0
-    return [node if used else replace(node, inputs=node.inputs[:2])]
-
-
 def _axes(node: Node, rewriting: Rewriting) -> list[Node]:
     return _attribute_to_input(node, rewriting, ("axes",))
 

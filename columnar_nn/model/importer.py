@@ -28,6 +28,7 @@ from columnar_nn.model.inline_functions import Inliner
 from columnar_nn.model.node_check import check_constants, check_node
 from columnar_nn.model.onnx_file import FileNode, Stored
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
+from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import RULES, infer_node
 from columnar_nn.model.stored_tensors import StoredTensors
 
@@ -96,7 +97,7 @@ class GraphImporter:
             try:
                 pending.extend(reversed(self._import(node) or ()))
             except fold.DependsOnBatchError as error:
-                self._leave(node, error=f"the batch size is {error}: export with a fixed one")
+                self._leave(node, error=f"the batch size is {error}; {FIXED_BATCH}")
             except InvalidModelError as error:
                 self._leave(node, error=str(error))
 

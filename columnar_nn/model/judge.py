@@ -36,10 +36,10 @@ def judge_weights(graph: Graph) -> None:
             )
 
 
-def judge_rows(graph: Graph) -> None:
-    """Raises InvalidModelError unless the network gives rows for images.
+def judge_inputs(graph: Graph) -> None:
+    """Raises InvalidModelError unless the network computes from images.
 
-    Its inputs and its outputs must have the batch as their first dimension.
+    What its outputs must be is said by `model.symbolic_batch`.
     """
     if not graph.inputs:
         raise InvalidModelError("the network has no input: it computes nothing from an image")
@@ -47,16 +47,4 @@ def judge_rows(graph: Graph) -> None:
         if 0 in spec.shape or not spec.shape:
             raise InvalidModelError(
                 f"input {spec.name!r} of shape {spec.shape} is no image: export with a fixed size"
-            )
-    batches = {spec.shape[0] for spec in graph.inputs}
-    for spec in graph.outputs:
-        if spec.name in graph.weights:
-            raise InvalidModelError(
-                f"output {spec.name!r} is a constant, the same for all images: take it out of the "
-                "model's outputs"
-            )
-        if not spec.shape or spec.shape[0] not in batches:
-            raise InvalidModelError(
-                f"output {spec.name!r} has shape {spec.shape}, whose first dimension is not the "
-                "batch: it has no row for each image"
             )

@@ -32,7 +32,7 @@ from columnar_nn.model.canonical import OPSET
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 from columnar_nn.model.importer import MAX_ELEMENTS, GraphImporter
 from columnar_nn.model.inline_functions import Inliner
-from columnar_nn.model.judge import judge_nodes, judge_rows, judge_weights
+from columnar_nn.model.judge import judge_inputs, judge_nodes, judge_weights
 from columnar_nn.model.names import FreshNames
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
 from columnar_nn.model.shapes import infer_shapes
@@ -46,9 +46,8 @@ def load(path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
 
     Constants become weights, unnamed nodes get names, and the graph is rewritten by the rules of
     `model.rewrites` that are not named in `without`. Raises UsageError if there is no such
-    file, InvalidModelError if it is not a valid network of float32 tensors that gives rows for
-    images, or refers to data outside its own folder, and UnsupportedOperatorError naming every
-    node it cannot represent.
+    file, InvalidModelError if it is not a valid network of float32 images, or refers to data
+    outside its own folder, and UnsupportedOperatorError naming every node it cannot represent.
     """
     path = Path(path)
     try:
@@ -65,7 +64,7 @@ def load(path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
     stored = StoredTensors(path.parent, len(content), path)
     try:
         graph = _imported(model, stored, path.stem, without)
-        judge_rows(graph)
+        judge_inputs(graph)
     except InvalidModelError as error:
         raise InvalidModelError(f"{path}: {error}") from None
     except UnsupportedOperatorError as error:
@@ -78,8 +77,8 @@ def from_proto(
 ) -> Graph:
     """The graph of an ONNX model whose external data, if any, lies in `folder`.
 
-    Raises as `load` does, but the outputs need not be rows for images. The model is called
-    `name` if it does not name itself.
+    Raises as `load` does, but it need not compute from images. The model is called `name` if it
+    does not name itself.
     """
     return _imported(model, StoredTensors(folder, model.ByteSize()), name, without)
 

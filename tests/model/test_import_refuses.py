@@ -24,7 +24,7 @@ from model.onnx_models import (
 from onnx import TensorProto, helper
 
 from columnar_nn.errors import CnnBenchError, InvalidModelError, UnsupportedOperatorError
-from columnar_nn.model import onnx_io
+from columnar_nn.model import onnx_io, zoo
 
 RELU = node("Relu", "x", "y")
 ESCAPES = "\x1b[2J\x1b[31mred\r\n\t\x07\u202e"
@@ -35,7 +35,7 @@ def refusal(made: onnx.ModelProto, folder: Path) -> CnnBenchError:
     path = folder / "m.onnx"
     path.write_bytes(made.SerializeToString())
     with pytest.raises(CnnBenchError) as raised:
-        onnx_io.load(path)
+        zoo.resolve(str(path))
     message = str(raised.value)
     assert message.startswith(f"{path}: ")
     assert message.isprintable()
@@ -81,16 +81,16 @@ def _outputs() -> Mapping[str, tuple[onnx.ModelProto, str]]:
     shape, size = node("Shape", "x", "s"), node("Size", "x", "s")
     last = [shape, node("Gather", "s three", "n"), RELU]
     return {
-        "a weight": (model([CONV], {"w": FILTERS}, "c w"), "output 'w' is a constant"),
+        "a weight": (model([CONV], {"w": FILTERS}, "c w"), "output 'w' does not depend"),
         "a constant": (
             model([constant("k", np.ones(3, np.float32)), RELU], outputs="y k"),
-            "'k' is a constant",
+            "'k' does not depend",
         ),
         "the shape": (model([shape, RELU], outputs="y s"), "'s' holds the size of the batch"),
         "the size": (model([size, RELU], outputs="y s"), "batch size is multiplied"),
         "a size": (
             model(last, {"three": _integers(3)}, "y n"),
-            "'n' is a constant",
+            "'n' does not depend",
         ),
         "no batch first": (
             model([node("Transpose", "x", "y", perm=[1, 0, 2, 3])]),
