@@ -39,13 +39,6 @@ def _shortened(text: str) -> str:
     return f"{text[: MAX_LENGTH - end - 5]} ... {text[-end:]}"
 
 
-def printable(text: str) -> str:
-    """The text on one line, control characters escaped: a name may come from anyone's file."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 class CnnBenchError(Exception):
     """Root of the tree: its message is one line that names the cause and the fix.
 
