@@ -16,6 +16,8 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from columnar_nn.errors import printable
+
 _ORT_DTYPES = {
     "float": "float32",
     "double": "float64",
@@ -65,6 +67,7 @@ class OnnxRunner(ABC):
     def run(self, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs by name, in the file's order, of images [rows, ...] by input name.
 
+        Control characters in the outputs' names are escaped, as in imported networks.
         A file with a batch size of its own is run as often as that takes; the last batch is
         filled up with its last image, and what that gives is cut off. An input under no name of
         the file's is its input at the same place; one that is given nothing gets zeros.
@@ -110,7 +113,7 @@ class OnnxRuntimeRunner(OnnxRunner):
             ModelInput(spec.name, _free(spec.shape), _ORT_DTYPES[spec.type[len("tensor(") : -1]])
             for spec in session.get_inputs()
         )
-        self.outputs = tuple(spec.name for spec in session.get_outputs())
+        self.outputs = tuple(printable(spec.name) for spec in session.get_outputs())
 
     @classmethod
     def open(cls, model: str | bytes, threads: int, optimize: bool) -> OnnxRuntimeRunner:
@@ -148,7 +151,7 @@ class ReferenceRunner(OnnxRunner):
             for value in proto.graph.input
             if value.name not in weights
         )
-        self.outputs = tuple(value.name for value in proto.graph.output)
+        self.outputs = tuple(printable(value.name) for value in proto.graph.output)
 
     def _run(self, feeds: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
         return [np.asarray(array) for array in self._evaluator.run(None, dict(feeds))]
