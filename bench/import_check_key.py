@@ -32,10 +32,11 @@ def key(file: Path) -> str:
     digest.update(hashlib.sha256(content).digest())
     for location in sorted(set(_locations(onnx.load_model_from_string(content)))):
         digest.update(location.encode() + b"\0")
-        data = file.parent / location
-        if data.is_file():  # one that no output needs may be missing, or be anything
-            for block in _blocks(data):
-                digest.update(block)
+        for folder in dict.fromkeys((file.parent, file.resolve().parent)):
+            data = folder / location
+            if data.is_file():  # one that no output needs may be missing, or be anything
+                for block in _blocks(data):
+                    digest.update(block)
     return digest.hexdigest()
 
 

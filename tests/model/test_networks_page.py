@@ -46,5 +46,5 @@ def test_a_network_of_one_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "mine (330 parameters) on synthetic at 1x28x28 (32 images)" in done.stdout
+    assert "mine (330 parameters) on synthetic at 1x28x28 (64 images)" in done.stdout
     assert done.stdout.count("PASSED") == len(engines) // 2
