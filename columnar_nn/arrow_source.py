@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn.errors import InvalidDataError
+from columnar_nn.errors import InvalidDataError, UsageError
 
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 PARQUET_ROWS = 256
@@ -52,8 +52,22 @@ def open_source(source: Any) -> ArrowSource:
 def from_batches(
     schema: pa.Schema, batches: Iterable[pa.RecordBatch], name: str = "arrow_table"
 ) -> ArrowSource:
-    """A source over batches in memory, or made on the fly by an iterator (then read once)."""
-    return ArrowSource(name, schema, lambda columns: iter(batches))
+    """A source over batches in memory, or made on the fly by an iterator.
+
+    Such a one can be read once: UsageError is raised when it is asked for its batches again.
+    """
+    unread = True
+
+    def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        nonlocal unread
+        stream = iter(batches)
+        if stream is batches:
+            if not unread:
+                raise UsageError(f"{name} can be read once: scan it again, or a table instead")
+            unread = False
+        return stream
+
+    return ArrowSource(name, schema, read)
 
 
 def _open_file(path: Path) -> ArrowSource:
@@ -74,7 +88,7 @@ def _open_parquet(path: Path) -> ArrowSource:
     try:
         schema = parquet.read_schema(path)
     except pa.ArrowInvalid as error:
-        raise InvalidDataError(f"{path} is not a Parquet file: {_line(error)}") from None
+        raise InvalidDataError(f"{path} is not a Parquet file: {first_line(error)}") from None
 
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with parquet.ParquetFile(path) as file:
@@ -102,7 +116,7 @@ def _open_ipc(path: Path) -> ArrowSource:
             opened = pa.ipc.open_file(memory) if is_file else pa.ipc.open_stream(memory)
             schema = opened.schema
     except (pa.ArrowInvalid, OSError) as error:
-        raise InvalidDataError(f"{path} is not an Arrow IPC file: {_line(error)}") from None
+        raise InvalidDataError(f"{path} is not an Arrow IPC file: {first_line(error)}") from None
 
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         memory = pa.memory_map(str(path))
@@ -116,5 +130,6 @@ def _open_ipc(path: Path) -> ArrowSource:
     return ArrowSource("hive_table", schema, read)
 
 
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def first_line(error: Exception) -> str:
+    """What Arrow says is wrong, without what it adds below."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

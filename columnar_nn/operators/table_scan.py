@@ -5,11 +5,13 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow as pa
 
+from columnar_nn.arrow_source import first_line
 from columnar_nn.errors import InvalidDataError
-from columnar_nn.operators.base import SourceOperator
+from columnar_nn.operators.base import WAIT_SECONDS, SourceOperator
 
 MORSEL_ROWS = 256
 """Most rows of a morsel: the memory of a run depends on it, not on the size of batches."""
@@ -19,6 +21,9 @@ MIN_MORSEL_ROWS = 4
 
 UNKNOWN_BATCHES = 8
 """How many batches a stream is taken for that does not tell how many it has."""
+
+
+_END = object()
 
 
 def morsel_rows(left: int, rows: int, rows_after: int, num_drivers: int) -> int:
@@ -60,8 +65,13 @@ class ColumnSelection:
 
     def _accept(self, schema: pa.Schema) -> None:
         for field in self._schema:
-            if field.name not in schema.names:
+            count = schema.names.count(field.name)
+            if count == 0:
                 raise InvalidDataError(f"a batch lacks column {field.name}: it has {schema.names}")
+            if count > 1:
+                raise InvalidDataError(
+                    f"a batch has {count} columns {field.name}: rename or drop all but one"
+                )
             if schema.field(field.name).type != field.type:
                 raise InvalidDataError(
                     f"column {field.name} of a batch is {schema.field(field.name).type}; the plan "
@@ -72,7 +82,11 @@ class ColumnSelection:
 
 
 class SharedSource:
-    """Morsels of a stream of batches, each given to one of `num_drivers` and numbered in order."""
+    """Morsels of a stream of batches, each given to one of `num_drivers` and numbered in order.
+
+    Each batch is looked at when it comes: InvalidDataError where it is none, lacks a column, or
+    its buffers are shorter than its rows need.
+    """
 
     def __init__(self, batches: Iterator[pa.RecordBatch], columns: ColumnSelection) -> None:
         self.num_drivers = 1
@@ -84,13 +98,17 @@ class SharedSource:
         self._num_fetched = 0
         self._next_sequence = 0
         self._exhausted = False
+        self._closed = False
 
     def next_morsel(self) -> tuple[int, pa.RecordBatch, bool] | None:
         """Its number, its rows and whether it is known to be the last; None at the end.
 
         Empty batches are left out.
         """
-        with self._lock:
+        while not self._lock.acquire(timeout=WAIT_SECONDS):
+            if self._closed:
+                return None
+        try:
             batch = self._present()
             if batch is None:
                 return None
@@ -104,18 +122,20 @@ class SharedSource:
                 is_last = self._ends_here()
             sequence = self._next_sequence
             self._next_sequence += 1
+        finally:
+            self._lock.release()
         return sequence, batch if step >= rows else batch.slice(start, step), is_last
 
     def _present(self) -> pa.RecordBatch | None:
         """The batch that morsels are cut from; None at the end."""
-        while (batch := self._batch) is None and not self._exhausted:  # `close` changes both
-            fetched = next(self._batches, None)
-            if fetched is None:
+        while (batch := self._batch) is None and not self._exhausted:
+            fetched = next(self._batches, _END)
+            if fetched is _END or self._closed:
                 self._exhausted = True
-            elif fetched.num_rows:
+            elif _num_rows(fetched):
                 self._batch, self._start = self._columns.apply(fetched), 0
                 self._num_fetched += 1
-        return batch
+        return None if self._closed else batch
 
     def _batches_after(self) -> int:
         """Batches behind the present one, if the stream tells; else as many as there have been."""
@@ -133,12 +153,26 @@ class SharedSource:
         return self._exhausted or operator.length_hint(self._batches, 1) == 0
 
     def close(self) -> None:
-        """Ends the stream early."""
-        self._exhausted, self._batch = True, None
+        """Ends the stream early: no driver is given any more of it."""
+        self._closed = self._exhausted = True
+
+
+def _num_rows(fetched: Any) -> int:
+    """Rows of what a stream gave; raises InvalidDataError unless it is a sound batch."""
+    if not isinstance(fetched, pa.RecordBatch):
+        raise InvalidDataError(
+            f"a source of batches gave {type(fetched).__name__}: it must give pyarrow RecordBatches"
+        )
+    try:
+        fetched.validate()
+    except pa.ArrowException as error:
+        raise InvalidDataError(f"a batch is damaged: {first_line(error)}") from None
+    rows: int = fetched.num_rows
+    return rows
 
 
 class Source(SourceOperator):
-    """One driver's end of a shared source; `drained` is passed on with the morsel's number."""
+    """One driver's end of a shared source."""
 
     def __init__(
         self,
@@ -147,35 +181,23 @@ class Source(SourceOperator):
         shared: SharedSource,
         on_drained: Callable[[int], None] | None,
     ) -> None:
-        super().__init__(plan_node_id)
+        super().__init__(plan_node_id, on_drained)
         self.operator_type = operator_type
         self._shared = shared
-        self._on_drained = on_drained
-        self._is_drained = True
         self._finished = False
 
     def get_output(self) -> pa.RecordBatch | None:
         """The next morsel, None at the end."""
+        self.is_fetching = True
         morsel = self._shared.next_morsel()
+        self.is_fetching = False
         if morsel is None:
             self._finished = True
             return None
-        self.sequence, batch, self._finished = morsel
-        self._is_drained = False
+        sequence, batch, self._finished = morsel
+        self.begin(sequence)
         return batch
 
     def is_finished(self) -> bool:
         """Once the source has been found empty, or is known to be."""
         return self._finished
-
-    def drained(self) -> bool:
-        """Reports the morsel as done, once."""
-        if self._is_drained or self._on_drained is None:
-            return False
-        self._is_drained = True
-        self._on_drained(self.sequence)
-        return True
-
-    def close(self) -> None:
-        """Reports the last morsel as done."""
-        self.drained()
