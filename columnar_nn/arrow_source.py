@@ -14,6 +14,9 @@ from columnar_nn.errors import InvalidDataError, UsageError
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 PARQUET_ROWS = 256
 
+_DAMAGE = (pa.ArrowException, OSError, ValueError)
+"""What pyarrow raises when a file is not as it should be; ValueError: a name that is not UTF-8."""
+
 
 @dataclass(frozen=True)
 class ArrowSource:
@@ -29,7 +32,8 @@ def open_source(source: Any) -> ArrowSource:
 
     Paths are Parquet (.parquet) or Arrow IPC files or streams (.arrow, .feather, .ipc), read
     lazily; IPC files are memory-mapped. A reader can be read once. Raises InvalidDataError for
-    anything else, and for files that are not what their name says.
+    anything else, and for files that are not what their name says; reading raises it for a file
+    that is damaged, each of whose batches is validated in full.
     """
     if isinstance(source, ArrowSource):
         return source
@@ -70,6 +74,15 @@ def from_batches(
     return ArrowSource(name, schema, read)
 
 
+def decoded(schema: pa.Schema) -> pa.Schema:
+    """The schema that operators see: dictionaries are an encoding, not a type, as in Velox."""
+    fields = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in schema
+    ]
+    return pa.schema(fields)
+
+
 def _open_file(path: Path) -> ArrowSource:
     if not path.is_file():
         raise InvalidDataError(f"no such file: {path}; check the path")
@@ -87,7 +100,7 @@ def _open_parquet(path: Path) -> ArrowSource:
 
     try:
         schema = parquet.read_schema(path)
-    except pa.ArrowInvalid as error:
+    except _DAMAGE as error:
         raise InvalidDataError(f"{path} is not a Parquet file: {first_line(error)}") from None
 
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -99,7 +112,7 @@ def _open_parquet(path: Path) -> ArrowSource:
                     names=list(columns),
                 )
 
-    return ArrowSource("hive_table", schema, read)
+    return _checked(path, schema, read)
 
 
 def _as_type(column: pa.Array, data_type: Any) -> pa.Array:
@@ -115,19 +128,36 @@ def _open_ipc(path: Path) -> ArrowSource:
             memory.seek(0)
             opened = pa.ipc.open_file(memory) if is_file else pa.ipc.open_stream(memory)
             schema = opened.schema
-    except (pa.ArrowInvalid, OSError) as error:
+    except _DAMAGE as error:
         raise InvalidDataError(f"{path} is not an Arrow IPC file: {first_line(error)}") from None
 
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         memory = pa.memory_map(str(path))
         if not is_file:
-            yield from pa.ipc.open_stream(memory)
+            for batch in pa.ipc.open_stream(memory):
+                yield batch.select(columns)
             return
         file = pa.ipc.open_file(memory)
         for index in range(file.num_record_batches):
-            yield file.get_batch(index)
+            yield file.get_batch(index).select(columns)
 
-    return ArrowSource("hive_table", schema, read)
+    return _checked(path, schema, read)
+
+
+def _checked(
+    path: Path, schema: pa.Schema, read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+) -> ArrowSource:
+    """A source over a file, which may hold anything."""
+
+    def read_checked(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in read(columns):
+                batch.validate(full=True)
+                yield batch
+        except _DAMAGE as error:
+            raise InvalidDataError(f"{path} is damaged: {first_line(error)}") from None
+
+    return ArrowSource("hive_table", schema, read_checked)
 
 
 def first_line(error: Exception) -> str:

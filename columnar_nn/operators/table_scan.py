@@ -46,7 +46,8 @@ class ColumnSelection:
     """The columns that a scan gives, taken out of batches that may have others beside them.
 
     Not `narrow`, it leaves the others in place, for an operator that asks for columns by name.
-    A schema is checked once, when it is first seen: batches of a stream share theirs.
+    Dictionaries are decoded. A schema is checked once, when it is first seen: batches of a stream
+    share theirs.
     """
 
     def __init__(self, schema: pa.Schema, narrow: bool) -> None:
@@ -54,6 +55,7 @@ class ColumnSelection:
         self._narrow = narrow
         self._accepted = schema
         self._names: list[str] | None = None
+        self._encoded: list[str] = []
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The wanted columns of a batch; raises InvalidDataError if one is not as planned."""
@@ -61,9 +63,13 @@ class ColumnSelection:
         if schema is not self._accepted and schema != self._accepted:
             self._accept(schema)
         self._accepted = schema
+        for name in self._encoded:
+            index = schema.get_field_index(name)
+            batch = batch.set_column(index, name, batch.column(index).dictionary_decode())
         return batch if self._names is None else batch.select(self._names)
 
     def _accept(self, schema: pa.Schema) -> None:
+        encoded = []
         for field in self._schema:
             count = schema.names.count(field.name)
             if count == 0:
@@ -72,13 +78,18 @@ class ColumnSelection:
                 raise InvalidDataError(
                     f"a batch has {count} columns {field.name}: rename or drop all but one"
                 )
-            if schema.field(field.name).type != field.type:
+            data_type = schema.field(field.name).type
+            if pa.types.is_dictionary(data_type):
+                encoded.append(field.name)
+                data_type = data_type.value_type
+            if data_type != field.type:
                 raise InvalidDataError(
-                    f"column {field.name} of a batch is {schema.field(field.name).type}; the plan "
-                    f"was made for {field.type}"
+                    f"column {field.name} of a batch is {data_type}; the plan was made for "
+                    f"{field.type}"
                 )
         others = schema.names != self._schema.names
         self._names = self._schema.names if others and self._narrow else None
+        self._encoded = encoded
 
 
 class SharedSource:
