@@ -100,6 +100,7 @@ def _open_parquet(path: Path) -> ArrowSource:
 
     try:
         schema = parquet.read_schema(path)
+        _ = schema.names  # UnicodeDecodeError
     except _DAMAGE as error:
         raise InvalidDataError(f"{path} is not a Parquet file: {first_line(error)}") from None
 
@@ -128,6 +129,7 @@ def _open_ipc(path: Path) -> ArrowSource:
             memory.seek(0)
             opened = pa.ipc.open_file(memory) if is_file else pa.ipc.open_stream(memory)
             schema = opened.schema
+            _ = schema.names  # UnicodeDecodeError
     except _DAMAGE as error:
         raise InvalidDataError(f"{path} is not an Arrow IPC file: {first_line(error)}") from None
 
