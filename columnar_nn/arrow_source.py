@@ -75,12 +75,11 @@ def from_batches(
 
 
 def decoded(schema: pa.Schema) -> pa.Schema:
-    """The schema that operators see: dictionaries are an encoding, not a type, as in Velox."""
-    fields = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in schema
-    ]
-    return pa.schema(fields)
+    """The schema that operators see: names and types. As in Velox, a dictionary is no type of its
+    own but an encoding, and any column may hold nulls.
+    """
+    types = [t.value_type if pa.types.is_dictionary(t) else t for t in schema.types]
+    return pa.schema(list(zip(schema.names, types, strict=True)))
 
 
 def _open_file(path: Path) -> ArrowSource:

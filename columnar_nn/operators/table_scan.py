@@ -54,8 +54,7 @@ class ColumnSelection:
         self._schema = schema
         self._narrow = narrow
         self._accepted = schema
-        self._names: list[str] | None = None
-        self._encoded: list[str] = []
+        self._is_made_anew = False
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The wanted columns of a batch; raises InvalidDataError if one is not as planned."""
@@ -63,13 +62,13 @@ class ColumnSelection:
         if schema is not self._accepted and schema != self._accepted:
             self._accept(schema)
         self._accepted = schema
-        for name in self._encoded:
-            index = schema.get_field_index(name)
-            batch = batch.set_column(index, name, batch.column(index).dictionary_decode())
-        return batch if self._names is None else batch.select(self._names)
+        if not self._is_made_anew:
+            return batch
+        columns = [_plain(batch.column(name)) for name in self._schema.names]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def _accept(self, schema: pa.Schema) -> None:
-        encoded = []
+        is_encoded = False
         for field in self._schema:
             count = schema.names.count(field.name)
             if count == 0:
@@ -80,16 +79,19 @@ class ColumnSelection:
                 )
             data_type = schema.field(field.name).type
             if pa.types.is_dictionary(data_type):
-                encoded.append(field.name)
+                is_encoded = True
                 data_type = data_type.value_type
             if data_type != field.type:
                 raise InvalidDataError(
                     f"column {field.name} of a batch is {data_type}; the plan was made for "
                     f"{field.type}"
                 )
-        others = schema.names != self._schema.names
-        self._names = self._schema.names if others and self._narrow else None
-        self._encoded = encoded
+        # others beside them, another order, or columns that are said to have no nulls
+        self._is_made_anew = is_encoded or (self._narrow and schema != self._schema)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 class SharedSource:

@@ -227,6 +227,24 @@ def test_dictionaries_are_an_encoding(query: str, given: str, tmp_path: Path) ->
         assert rows(PlanBuilder().table_scan(path)) == right
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("query", QUERIES)
+def test_columns_that_are_said_to_have_no_nulls(query: str, threads: int) -> None:
+    fields = [pa.field("label", pa.uint8(), False, {"made": "up"}), pa.field("name", pa.string())]
+    sure = pa.RecordBatch.from_arrays([LABELS.fill_null(7), NAMES], schema=pa.schema(fields))
+    usual = pa.record_batch({"label": LABELS.fill_null(7), "name": NAMES})
+    results = [
+        prepare(QUERIES[query](builder).plan(), threads).run(profile=True).to_table()
+        for builder in (
+            PlanBuilder().values([usual]),
+            PlanBuilder().values([sure]),
+            PlanBuilder().table_scan(sure),
+        )
+    ]
+    assert results[0].equals(results[1])
+    assert results[0].equals(results[2])
+
+
 def too_short(buffer: bytes) -> pa.RecordBatch:
     values = pa.Array.from_buffers(pa.uint8(), 5 * ROW, [None, pa.py_buffer(buffer)])
     storage = pa.Array.from_buffers(STORAGE, 5, [None], children=[values])
@@ -291,6 +309,18 @@ def test_an_ipc_file_whose_tensors_are_too_short(tmp_path: Path) -> None:
     path.write_bytes(content.replace(five, (50_000_000).to_bytes(8, "little")))
     with pytest.raises(InvalidDataError, match=r"is damaged: "):
         logits(path)
+
+
+@pytest.mark.parametrize("form", [as_ipc_file, as_ipc_stream])
+def test_a_name_that_is_not_utf_8(
+    form: Callable[[pa.RecordBatch, Path], object], tmp_path: Path
+) -> None:
+    path = Path(str(form(BATCH, tmp_path)))
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content.replace(b"label", b"lab\xffl"))
+    with pytest.raises(InvalidDataError, match="is not an Arrow IPC file: 'utf-8' codec"):
+        PlanBuilder().table_scan(path)
 
 
 def duplicated() -> pa.RecordBatch:
