@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, Settings, Stopwatch
 from adapters.operator_profile import OperatorProfile, merged
-from columnar_nn import tensor_column
+from columnar_nn import cache_root, tensor_column
 from columnar_nn.arrow_source import from_batches
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.model.graph import Graph
@@ -178,7 +178,7 @@ class ColumnarBackend(Backend):
             algorithm=f"{self._algorithm} ({', '.join(map(': '.join, layers.items()))})",
             threads=self.settings.threads,
             denormals="kept" if self._keep_denormals or not can_flush_denormals() else "flushed",
-            notes=tuple(notes),
+            notes=(*notes, *cache_root.warnings()),
         )
 
     def close(self) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn.errors import InvalidDataError
+from columnar_nn.errors import InvalidDataError, UsageError
 
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 PARQUET_ROWS = 256
+
+_DAMAGE = (pa.ArrowException, OSError, ValueError)
+"""What pyarrow raises when a file is not as it should be; ValueError: a name that is not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ def open_source(source: Any) -> ArrowSource:
 
     Paths are Parquet (.parquet) or Arrow IPC files or streams (.arrow, .feather, .ipc), read
     lazily; IPC files are memory-mapped. A reader can be read once. Raises InvalidDataError for
-    anything else, and for files that are not what their name says.
+    anything else, and for files that are not what their name says; reading raises it for a file
+    that is damaged, each of whose batches is validated in full.
     """
     if isinstance(source, ArrowSource):
         return source
@@ -52,8 +56,30 @@ def open_source(source: Any) -> ArrowSource:
 def from_batches(
     schema: pa.Schema, batches: Iterable[pa.RecordBatch], name: str = "arrow_table"
 ) -> ArrowSource:
-    """A source over batches in memory, or made on the fly by an iterator (then read once)."""
-    return ArrowSource(name, schema, lambda columns: iter(batches))
+    """A source over batches in memory, or made on the fly by an iterator.
+
+    Such a one can be read once: UsageError is raised when it is asked for its batches again.
+    """
+    unread = True
+
+    def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        nonlocal unread
+        stream = iter(batches)
+        if stream is batches:
+            if not unread:
+                raise UsageError(f"{name} can be read once: scan it again, or a table instead")
+            unread = False
+        return stream
+
+    return ArrowSource(name, schema, read)
+
+
+def decoded(schema: pa.Schema) -> pa.Schema:
+    """The schema that operators see: names and types. As in Velox, a dictionary is no type of its
+    own but an encoding, and any column may hold nulls.
+    """
+    types = [t.value_type if pa.types.is_dictionary(t) else t for t in schema.types]
+    return pa.schema(list(zip(schema.names, types, strict=True)))
 
 
 def _open_file(path: Path) -> ArrowSource:
@@ -73,8 +99,9 @@ def _open_parquet(path: Path) -> ArrowSource:
 
     try:
         schema = parquet.read_schema(path)
-    except pa.ArrowInvalid as error:
-        raise InvalidDataError(f"{path} is not a Parquet file: {_line(error)}") from None
+        _ = schema.names  # UnicodeDecodeError
+    except _DAMAGE as error:
+        raise InvalidDataError(f"{path} is not a Parquet file: {first_line(error)}") from None
 
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with parquet.ParquetFile(path) as file:
@@ -85,7 +112,7 @@ def _open_parquet(path: Path) -> ArrowSource:
                     names=list(columns),
                 )
 
-    return ArrowSource("hive_table", schema, read)
+    return _checked(path, schema, read)
 
 
 def _as_type(column: pa.Array, data_type: Any) -> pa.Array:
@@ -101,20 +128,39 @@ def _open_ipc(path: Path) -> ArrowSource:
             memory.seek(0)
             opened = pa.ipc.open_file(memory) if is_file else pa.ipc.open_stream(memory)
             schema = opened.schema
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InvalidDataError(f"{path} is not an Arrow IPC file: {_line(error)}") from None
+            _ = schema.names  # UnicodeDecodeError
+    except _DAMAGE as error:
+        raise InvalidDataError(f"{path} is not an Arrow IPC file: {first_line(error)}") from None
 
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         memory = pa.memory_map(str(path))
         if not is_file:
-            yield from pa.ipc.open_stream(memory)
+            for batch in pa.ipc.open_stream(memory):
+                yield batch.select(columns)
             return
         file = pa.ipc.open_file(memory)
         for index in range(file.num_record_batches):
-            yield file.get_batch(index)
+            yield file.get_batch(index).select(columns)
 
-    return ArrowSource("hive_table", schema, read)
+    return _checked(path, schema, read)
 
 
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def _checked(
+    path: Path, schema: pa.Schema, read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+) -> ArrowSource:
+    """A source over a file, which may hold anything."""
+
+    def read_checked(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in read(columns):
+                batch.validate(full=True)
+                yield batch
+        except _DAMAGE as error:
+            raise InvalidDataError(f"{path} is damaged: {first_line(error)}") from None
+
+    return ArrowSource("hive_table", schema, read_checked)
+
+
+def first_line(error: Exception) -> str:
+    """What Arrow says is wrong, without what it adds below."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,12 +1,14 @@
 """The one folder of what can be made again: a sub-folder for each kind, files written whole.
 
 `$CNN_BENCH_CACHE_DIR` names the root, else it is `cnn-bench` in the user's cache folder. Anything
-else that lies there is never touched: `clear` deletes by each kind's own pattern only.
+else that lies there is never touched: `clear` deletes by each kind's own pattern only. Nothing is
+read or written where somebody else may have put it (columnar_nn/ownership.py); that is said once.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -14,11 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-VARIABLE = "CNN_BENCH_CACHE_DIR"
-"""This environment variable names another root."""
+from columnar_nn import ownership, variables
+from columnar_nn.errors import UsageError
+from columnar_nn.ownership import UntrustedError
 
-KINDS = {"kernels": "*/*.kernel", "import-checks": "*.import-check"}
-"""Sub-folder of each kind, and the pattern of its files in there."""
+KINDS = {"kernels": "*/*.kernel", "import-checks": "*.import-check", "keys": "*.key"}
+"""Sub-folder of each kind, and the pattern of its files in there. Keys are for the user alone."""
 
 _UNFINISHED = ".part"
 
@@ -33,45 +36,83 @@ class Contents:
 
 
 def root() -> Path:
-    """The folder of all kinds; it may not exist yet."""
-    chosen = os.environ.get(VARIABLE)
-    if chosen:
-        return Path(chosen)
+    """The folder of all kinds, absolute; it may not exist yet.
+
+    Raises UsageError where the environment names none and the user has no home.
+    """
+    chosen = variables.cache_dir()
+    return chosen if chosen is not None else (_user_cache() / "cnn-bench").absolute()
+
+
+def _user_cache() -> Path:
+    given = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
+    if sys.platform != "darwin" and given and Path(given).is_absolute():
+        return Path(given)
+    try:
+        home = Path.home()
+    except RuntimeError:
+        raise UsageError(f"there is no home folder: set HOME or {variables.CACHE_DIR}") from None
     if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "cnn-bench"
+        return home / "Library" / "Caches"
+    return home / "AppData" / "Local" if sys.platform == "win32" else home / ".cache"
 
 
 def read(kind: str, name: str) -> bytes | None:
-    """The stored file `name`, a path below the kind's folder; None if there is none."""
+    """The stored file `name`, a path below the kind's folder; None if there is none to trust."""
     try:
-        return (root() / kind / name).read_bytes()
+        top = root()
+        forbidden = ownership.OPEN if kind == "keys" else ownership.WRITABLE
+        return ownership.read(top / kind / name, top, forbidden)
     except OSError:
+        return None
+    except UntrustedError as error:
+        _say(f"not used: {error}")
         return None
 
 
-def write(kind: str, name: str, content: bytes) -> None:
+def write(kind: str, name: str, content: bytes, replace: bool = True) -> None:
     """Stores a file for later processes; silently does not where the disk refuses.
 
-    It is written beside its place and renamed into it, so that no process reads half of one.
+    It is written beside its place and put there as a whole, so that no process reads half of one.
+    Without `replace`, what is there already stays.
     """
-    path = root() / kind / name
+    top = root()
+    path = top / kind / name
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        top.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (top, *reversed(path.relative_to(top).parents[:-1])):
+            (top / folder).mkdir(mode=0o700, exist_ok=True)
+        try:
+            ownership.check_folders(path.parent, top)
+        except UntrustedError as error:
+            _say(f"not used: {error}")
+            return
         descriptor, temporary = tempfile.mkstemp(
             dir=path.parent, prefix=path.name, suffix=_UNFINISHED
         )
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
-            Path(temporary).replace(path)
-        except OSError:
+            if replace:
+                Path(temporary).replace(path)
+            else:
+                os.link(temporary, path)
+        finally:
             Path(temporary).unlink(missing_ok=True)
-            raise
+
+
+_said: dict[str, None] = {}
+
+
+def _say(line: str) -> None:
+    if line not in _said:
+        _said[line] = None
+        logging.getLogger("columnar_nn").warning("cnn-bench: cache %s", line)
+
+
+def warnings() -> tuple[str, ...]:
+    """What has been said of the cache in this process: folders and files that were not used."""
+    return tuple(f"cache {line}" for line in _said)
 
 
 def info() -> tuple[Contents, ...]:

@@ -47,7 +47,7 @@ class Driver:
         CPU time is 0 unless it is tracked, as in Velox (operator_track_cpu_usage): to ask for it is
         a system call.
         """
-        self._source = cast(SourceOperator, operators[0])
+        self.source = cast(SourceOperator, operators[0])
         self._operators = tuple(operators)
         self._row_bytes = row_bytes
         self._track_cpu = track_cpu
@@ -82,7 +82,7 @@ class Driver:
                 self._unblock(index)
             following = self._operators[index + 1] if index < last else None
             wanted = following is None or following.needs_input()
-            if index == 0 and (moved or not wanted or self._source.drained()):
+            if index == 0 and (moved or not wanted or self.source.drained()):
                 return Progress.MOVED
             if wanted and operator.is_finished():
                 if following is None:

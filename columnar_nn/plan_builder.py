@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from columnar_nn import sql
-from columnar_nn.arrow_source import open_source
+from columnar_nn.arrow_source import decoded, open_source
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions import (
     Call,
@@ -72,16 +72,20 @@ class PlanBuilder:
         """Batches of one schema, held by the plan."""
         if not batches:
             raise InvalidPlanError("values() needs at least one batch, for its schema")
+        for batch in batches:
+            if not isinstance(batch, pa.RecordBatch):
+                raise InvalidPlanError(f"values() needs RecordBatches, not {type(batch).__name__}")
         schema = batches[0].schema
         if any(batch.schema != schema for batch in batches):
             raise InvalidPlanError("values() needs batches of one schema")
-        return self._leaf(ValuesNode(self._id(), tuple(batches), schema))
+        return self._leaf(ValuesNode(self._id(), tuple(batches), decoded(schema)))
 
     def table_scan(self, source: Any, columns: Sequence[str] | None = None) -> PlanBuilder:
         """All or some `columns` of an Arrow source: see `arrow_source.open_source`."""
         table = open_source(source)
-        names = table.schema.names if columns is None else columns
-        output = pa.schema([pa.field(n, field_type(table.schema, n)) for n in names])
+        schema = decoded(table.schema)
+        names = schema.names if columns is None else columns
+        output = pa.schema([pa.field(n, field_type(schema, n)) for n in names])
         return self._leaf(TableScanNode(self._id(), table, output))
 
     def filter(self, condition: str | Expression) -> PlanBuilder:
@@ -127,6 +131,9 @@ class PlanBuilder:
             self._aggregate(text, f"a{index}", schema) for index, text in enumerate(aggregates)
         ]
         output = pa.schema([*fields, *(pa.field(a.name, a.type) for a in resolved)])
+        for name in output.names:
+            if output.names.count(name) > 1:
+                raise InvalidPlanError(f"aggregate() would give two columns {name}: rename one")
         self._plan = AggregationNode(
             self._id(), "SINGLE", tuple(grouping_keys), tuple(resolved), source, output
         )

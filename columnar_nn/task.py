@@ -9,37 +9,30 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import weakref
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from columnar_nn import rewrites
+from columnar_nn import pipelines, rewrites
 from columnar_nn.driver import Driver, Progress
-from columnar_nn.expressions import FieldReference
-from columnar_nn.kernels import Team
+from columnar_nn.errors import UsageError
+from columnar_nn.kernels import Team, Threads
 from columnar_nn.kernels.placement import Placement
-from columnar_nn.operators import aggregation
-from columnar_nn.operators.aggregation import HashAggregation
 from columnar_nn.operators.base import Operator
-from columnar_nn.operators.filter_project import Filter, Project
-from columnar_nn.operators.limit import Limit
 from columnar_nn.operators.local_exchange import LocalExchange, LocalPartition, OrderedExchange
-from columnar_nn.operators.order_by import OrderBy
 from columnar_nn.operators.table_scan import ColumnSelection, SharedSource, Source
+from columnar_nn.pipelines import Parts
 from columnar_nn.plan import (
     AggregationNode,
-    FilterNode,
-    LimitNode,
     LocalPartitionNode,
-    OrderByNode,
     PlanNode,
     ProjectNode,
-    TableScanNode,
-    ValuesNode,
     nodes,
 )
 from columnar_nn.projection import Projection
@@ -58,13 +51,14 @@ def prepare(
     """The plan rewritten for a fusion level, algorithm and number of threads, and compiled.
 
     `without` names rewrite rules that are left out (`rewrites.RULES`). Kernels take denormals for
-    zero, unless `keep_denormals`. Raises UsageError for an unknown fusion level or algorithm.
+    zero, unless `keep_denormals`. Raises UsageError for an unknown fusion level or algorithm, and
+    for less than one thread.
     """
+    if threads < 1:
+        raise UsageError(f"cannot run on {threads} threads: 1 or more")
     rewritten = rewrites.apply(plan, threads, fusion, algorithm, without)
     return Executable(rewritten, threads, keep_denormals)
 
-
-Parts = list[list[PlanNode]]
 
 SHORT_STREAM_ROWS = 256
 """Rows for each thread up to which a stream is not worth drivers on other threads.
@@ -76,10 +70,19 @@ on 4, 1.04 on 2; 8,000 images 0.97, 0.98, 0.93, and 2,000 on 2 threads 0.96.
 """
 
 
-class Executable:
-    """A plan as it will run, its kernels bound and loaded; runs any number of times, one by one.
+SOURCE_SECONDS = 1.0
+"""How long a task that ends waits for a driver that its source keeps waiting."""
 
-    Threads, and the scratch memory that they keep, live as long as it does.
+
+class Executable:
+    """A plan as it will run, its kernels bound and loaded.
+
+    It runs any number of tasks, one at a time, from any thread: threads that work at the same time
+    have an executable each. UsageError is raised from a task that begins while another is not yet
+    read to its end, and by any use after `close` or in the child of a fork. A task is over when its
+    iterator is at its end, has raised an error, is closed or dropped.
+
+    Threads, and the scratch memory that they keep, live as long as the executable does.
     """
 
     def __init__(self, plan: PlanNode, threads: int, keep_denormals: bool) -> None:
@@ -94,17 +97,23 @@ class Executable:
         self.threads = threads
         self.projections: dict[str, Projection] = {}
         for node in self.chain:
-            projection = _projection(node, keep_denormals)
+            projection = pipelines.projection(node, keep_denormals)
             if projection is not None:
                 projection.prepare()
                 self.projections[node.id] = projection
-        self.pool: ThreadPoolExecutor | None = None
-        self.team: Team | None = None
-        self.serial_parts = _parts(n for n in self.chain if not isinstance(n, LocalPartitionNode))
-        self.parts = _parts(self.chain)
-        if threads > 1:
-            self.pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="driver")
-            self.team = Team(threads, self.pool)
+        self.serial_parts = pipelines.parts(
+            n for n in self.chain if not isinstance(n, LocalPartitionNode)
+        )
+        self.parts = pipelines.parts(self.chain)
+        self._lock = threading.RLock()  # a finalizer may end a task while another begins
+        self._running: Task | None = None
+        self._closed = False
+        self.driver_ended = threading.Condition()
+        self._make_threads()
+
+    def _make_threads(self) -> None:
+        self.pool = Threads(self.threads - 1)
+        self.team = Team(self.threads, self.pool) if self.threads > 1 else None
 
     @property
     def steps(self) -> tuple[StepStats, ...]:
@@ -132,12 +141,50 @@ class Executable:
         With `profile` kernels and the operators' CPU time are timed, with `trace` every call of an
         operator is recorded too.
         """
+        self._refuse_if_over()
         return Task(self, batches or {}, profile or trace, trace)
 
+    def _refuse_if_over(self) -> None:
+        if not self.pool.exist:
+            raise UsageError("a forked process cannot use its parent's executable: prepare its own")
+        if self._closed:
+            raise UsageError("this executable has been closed: prepare another")
+
+    def begin(self, task: Task) -> None:
+        """Gives the threads to a task until it ends; raises UsageError if they are not free."""
+        self._refuse_if_over()
+        with self._lock:
+            self._refuse_if_over()
+            if self._running is not None:
+                raise UsageError(
+                    "this executable runs another task: read that to its end or close it first; "
+                    "threads that work at the same time need an executable each"
+                )
+            self._running = task
+
+    def end(self, task: Task, left_behind: bool) -> None:
+        """Takes the threads back; `left_behind` says that drivers still occupy some of them."""
+        with self._lock:
+            if self._running is not task:
+                return
+            if left_behind:
+                self.pool.stop()
+                self._make_threads()
+            self._running = None
+            if self._closed:
+                self.pool.stop()
+
     def close(self) -> None:
-        """Ends the threads; further runs are an error."""
-        if self.pool is not None:
-            self.pool.shutdown()
+        """Ends the threads, once a task that runs has ended; that is closed."""
+        self._closed = True
+        if not self.pool.exist:
+            return
+        with self._lock:
+            running = self._running
+            if running is None:
+                self.pool.stop()
+        if running is not None:
+            running.close()
 
     def __enter__(self) -> Executable:
         return self
@@ -146,40 +193,20 @@ class Executable:
         self.close()
 
 
-def _parts(chain: Iterable[PlanNode]) -> Parts:
-    """Nodes, scan first, cut after each LocalPartition: those of each pipeline."""
-    parts: Parts = [[]]
-    for node in chain:
-        parts[-1].append(node)
-        if isinstance(node, LocalPartitionNode):
-            parts.append([])
-    return parts
-
-
-def _projection(node: PlanNode, keep_denormals: bool) -> Projection | None:
-    if isinstance(node, ProjectNode):
-        return Projection(node.names, node.projections, keep_denormals)
-    if isinstance(node, FilterNode):
-        return Projection(["keep"], [node.filter], keep_denormals)
-    if isinstance(node, AggregationNode) and node.step != "FINAL":
-        keys = [
-            FieldReference(key, node.source.output_type.field(key).type)
-            for key in node.grouping_keys
-        ]
-        arguments = [a.argument for a in node.aggregates if a.argument is not None]
-        names = aggregation.argument_names(node)
-        return Projection(names, [*keys, *arguments], keep_denormals)
-    return None
-
-
 class Task:
-    """One run of an executable: iterate over it for the batches of output, in order.
+    """One run of an executable: iterate over it, once, for the batches of output, in order.
 
     The drivers of pipeline 0 run on `threads` threads, one of which is the caller's, while it
     waits for output; the others run on the caller's. A task over a short stream is serial,
     unless it is profiled: one driver on the caller's thread runs all operators, and the
     threads share the work inside the kernels. An error of any driver ends the task and is raised
-    from the iterator, once. Stopping early, or `close`, stops the drivers.
+    from the iterator, once.
+
+    The task ends with its iterator. To stop early, close or drop that, or `close` the task or its
+    executable: then the iterator raises UsageError where it would have gone on. The end waits
+    for the kernels that run, but leaves a driver behind that its source keeps waiting for more
+    than SOURCE_SECONDS: it ends when the source gives something. An interrupt does the same.
+    A second iterator is a UsageError, as is one that is read on in the child of a fork.
     """
 
     def __init__(
@@ -194,11 +221,15 @@ class Task:
         self.trace = Trace(self._kernel_labels()) if trace else None
         self._team: Team | None = None  # given to the operators of a serial task
         self._errors: list[BaseException] = []  # of the drivers on other threads, the first first
-        self._futures: list[Future[None]] = []
+        self._iterator: weakref.ref[Generator[pa.RecordBatch, None, None]] | None = None
+        self._closed = False
+        self._left: set[Driver] = set()  # drivers on other threads that have not ended
         self._pipelines: list[list[Driver]] = []
         self._exchanges: list[OrderedExchange] = []
         self._started_ns = self._ended_ns = 0
-        self._source = SharedSource(_stream(executable.chain[0], batches), executable.scan_columns)
+        self._source = SharedSource(
+            pipelines.stream(executable.chain[0], batches), executable.scan_columns
+        )
 
     def _kernel_labels(self) -> dict[str, tuple[tuple[str, str], ...]]:
         return {
@@ -226,8 +257,12 @@ class Task:
             if index + 1 < len(parts):
                 self._exchanges.append(OrderedExchange(num_drivers))
             self._pipelines.append([self._driver(parts, index) for _ in range(num_drivers)])
-        if len(parts) > 1 and executable.pool is not None:
-            self._futures = [executable.pool.submit(self._drive, d) for d in self._pipelines[0][1:]]
+        others = self._pipelines[0][1:]
+        executable.pool.start(len(others))
+        for driver in others:
+            _on_threads.add(self)
+            self._left.add(driver)
+            executable.pool.submit(self._drive, driver)
 
     def _driver(self, parts: Parts, index: int) -> Driver:
         operators = self._operators(parts, index)
@@ -237,49 +272,53 @@ class Task:
     def _operators(self, parts: Parts, index: int) -> list[Operator]:
         """New operators of part `index`, from its source to its end."""
         out = self._exchanges[index] if index < len(self._exchanges) else None
+        on_drained = out.done if out else None
         nodes_left = parts[index]
         first: Source | LocalExchange
         if index == 0:
             scan, *nodes_left = nodes_left
-            first = Source(scan.id, scan.name, self._source, out.done if out else None)
+            first = Source(scan.id, scan.name, self._source, on_drained)
         else:
-            first = LocalExchange(parts[index - 1][-1].id, self._exchanges[index - 1])
+            source = self._exchanges[index - 1]
+            first = LocalExchange(parts[index - 1][-1].id, source, on_drained)
         operators: list[Operator] = [first]
         for node in nodes_left:
             if isinstance(node, LocalPartitionNode):
                 assert out is not None
                 operators.append(LocalPartition(node.id, out, first))
             else:
-                operators.append(self._operator(node))
+                projection = self._executable.projections.get(node.id)
+                operators.append(pipelines.operator(node, projection, self._profile, self._team))
         return operators
 
-    def _operator(self, node: PlanNode) -> Operator:
-        projection = self._executable.projections.get(node.id)
-        if isinstance(node, FilterNode):
-            assert projection is not None
-            return Filter(node.id, projection, self._team)
-        if isinstance(node, ProjectNode):
-            assert projection is not None
-            times = np.zeros(len(projection.steps), np.int64) if self._profile else None
-            return Project(node.id, projection, times, self._team)
-        if isinstance(node, AggregationNode):
-            return HashAggregation(node, projection, self._team)
-        if isinstance(node, LimitNode):
-            return Limit(node.id, node.offset, node.count)
-        assert isinstance(node, OrderByNode)
-        return OrderBy(node.id, node.keys)
-
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        self._started_ns = time.perf_counter_ns()
+        if self._iterator is not None or self._closed:
+            raise UsageError("a task is read once: ask the executable for another with run()")
+        iterator = self._batches()
+        self._iterator = weakref.ref(iterator)
+        return iterator
+
+    def _batches(self) -> Generator[pa.RecordBatch, None, None]:
         try:
+            self._executable.begin(self)
+            self._started_ns = time.perf_counter_ns()
             self._make_pipelines()
             final = self._pipelines[-1][0]
             while self._run(len(self._pipelines) - 1, final) is Progress.OUTPUT:
+                self._refuse_if_closed()
                 assert final.output is not None
                 yield final.output
+                self._refuse_if_closed()
+            self._refuse_if_closed()
             self._raise_error()
         finally:
-            self.close()
+            self._end()
+
+    def _refuse_if_closed(self) -> None:
+        if not self._executable.pool.exist:
+            raise UsageError("a forked process cannot go on with its parent's task: prepare a plan")
+        if self._closed:
+            raise UsageError("this task has been closed, or its executable, before its end")
 
     def to_table(self) -> pa.Table:
         """All of the output."""
@@ -313,9 +352,8 @@ class Task:
                 if index > 0:
                     self._help(index - 1, driver)
                 else:
-                    # not for output: an aggregation gives none before all drivers have gone on
-                    assert driver.blocked is not None
-                    driver.blocked.wait()
+                    # an aggregation gives no output before all drivers have gone on
+                    self._exchanges[0].wait_for_room_or_output(driver.source.sequence)
 
     def _drive(self, driver: Driver) -> None:
         """A thread's work: its driver, to the end."""
@@ -326,29 +364,63 @@ class Task:
                     driver.blocked.wait()
         except BaseException as error:
             self._errors.append(error)
-            self._source.close()
-            for exchange in self._exchanges:
-                exchange.close()
+            self._stop()
         finally:
             driver.close()
+            ended = self._executable.driver_ended
+            with ended:
+                self._left.discard(driver)
+                ended.notify_all()
 
     def _raise_error(self) -> None:
         if self._errors:
             raise self._errors[0]
 
     def close(self) -> None:
-        """Stops the drivers and waits for them; the statistics remain."""
-        if self._ended_ns:
-            return
+        """Stops the drivers and waits for them; the statistics remain.
+
+        While another thread waits for the iterator, or the source calls this, it does not wait.
+        """
+        self._closed = True
+        iterator: Any = self._iterator() if self._iterator is not None else None
+        if iterator is None or not iterator.gi_running:
+            self._end()
+        elif self._executable.pool.exist:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Tells all drivers that nobody wants any more."""
         self._source.close()
         for exchange in self._exchanges:
             exchange.close()
-        for future in self._futures:
-            future.result()
-        for drivers in self._pipelines:
-            for driver in drivers:
-                driver.close()
-        self._ended_ns = time.perf_counter_ns()
+
+    def _end(self) -> None:
+        """Ends the drivers, and gives the threads back, once."""
+        if self._ended_ns or not self._executable.pool.exist:
+            return
+        try:
+            self._stop_drivers()
+        finally:
+            _on_threads.discard(self)
+            for drivers in self._pipelines:
+                for driver in drivers:
+                    if driver not in self._left:
+                        driver.close()
+            self._ended_ns = time.perf_counter_ns()
+            self._executable.end(self, left_behind=bool(self._left))
+
+    def _stop_drivers(self) -> None:
+        """Stops those on other threads, and waits for all that can end by themselves."""
+        self._stop()
+        if not self._left:
+            return
+        ended, patience_ends = self._executable.driver_ended, time.monotonic() + SOURCE_SECONDS
+        with ended:
+            while self._left:
+                fetching = all(driver.source.is_fetching for driver in self._left)
+                if fetching and time.monotonic() > patience_ends:
+                    return
+                ended.wait(SOURCE_SECONDS / 10)
 
     def stats(self) -> TaskStats:
         """What the operators have done so far, merged over drivers."""
@@ -359,39 +431,17 @@ class Task:
         )
         end = self._ended_ns or time.perf_counter_ns()
         wall = end - self._started_ns if self._started_ns else 0
-        return TaskStats(operators, self._step_stats(), wall)
-
-    def _step_stats(self) -> tuple[StepStats, ...]:
-        result = []
-        projects = [
-            operator
-            for drivers in self._pipelines
-            for driver in drivers
-            for operator in driver.operators
-            if isinstance(operator, Project)
-        ]
-        for node_id, projection in self._executable.projections.items():
-            mine = [operator for operator in projects if operator.plan_node_id == node_id]
-            rows = sum(operator.num_rows for operator in mine)
-            for index, step in enumerate(projection.steps):
-                times = [
-                    int(operator.step_nanoseconds[index])
-                    for operator in mine
-                    if operator.step_nanoseconds is not None
-                ]
-                result.append(
-                    replace(step, plan_node_id=node_id, nanoseconds=sum(times), rows=rows)
-                )
-        return tuple(result)
+        running = [o for drivers in self._pipelines for d in drivers for o in d.operators]
+        steps = pipelines.step_stats(self._executable.projections, running)
+        return TaskStats(operators, steps, wall)
 
 
-def _stream(
-    scan: PlanNode, batches: Mapping[str, Iterable[pa.RecordBatch]]
-) -> Iterator[pa.RecordBatch]:
-    """What the scan reads."""
-    if scan.id in batches:
-        return iter(batches[scan.id])
-    if isinstance(scan, ValuesNode):
-        return iter(scan.values)
-    assert isinstance(scan, TableScanNode)
-    return scan.table.read(scan.output_type.names)
+_on_threads: set[Task] = set()
+"""Tasks with drivers on other threads."""
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Ends the drivers before the interpreter does, which frees what their kernels use."""
+    for task in list(_on_threads):
+        task.close()

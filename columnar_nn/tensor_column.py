@@ -54,6 +54,23 @@ def refuse_nulls(column: pa.Array) -> None:
         raise InvalidDataError(f"image column has {count} null(s): drop them first")
 
 
+def refuse_other_orders(data_type: Any, name: str) -> None:
+    """Raises InvalidDataError unless the tensors of a type lie row-major, channels first.
+
+    `permutation` says that the axes of a tensor are stored in another order than they are meant;
+    `dim_names` are checked where they name an image's axes, in any order.
+    """
+    shape, permutation = list(data_type.shape), data_type.permutation
+    if permutation not in (None, list(range(len(shape)))):
+        raise InvalidDataError(
+            f"{name} holds permuted tensors (permutation {permutation} of shape {shape}): "
+            "store them row-major, without a permutation"
+        )
+    names = [str(axis).upper() for axis in data_type.dim_names or ()]
+    if names != ["C", "H", "W"] and sorted(names) == ["C", "H", "W"]:
+        raise InvalidDataError(f"{name} holds {'x'.join(names)} images: store them as CxHxW")
+
+
 def to_numpy(column: pa.Array) -> np.ndarray:
     """View of a fixed_shape_tensor column as an array [rows, *shape], zero copy.
 
@@ -62,9 +79,8 @@ def to_numpy(column: pa.Array) -> np.ndarray:
     if not isinstance(column.type, pa.FixedShapeTensorType):
         raise InvalidDataError(f"expected a fixed_shape_tensor column, found {column.type}")
     refuse_nulls(column)
+    refuse_other_orders(column.type, "a column")
     shape = tuple(column.type.shape)
-    if column.type.permutation not in (None, list(range(len(shape)))):
-        raise InvalidDataError("fixed_shape_tensor column is permuted: store it row-major")
     row_size = math.prod(shape)
     # FixedSizeListArray.values ignores the slice's offset, so that it is applied here.
     storage = column.storage

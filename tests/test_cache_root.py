@@ -11,7 +11,7 @@ from bench.cli.cache import app
 from columnar_nn import cache_root
 from columnar_nn.cache_root import Contents
 
-FILES = {"kernels": "1a2b/relu.kernel", "import-checks": "3c4d.import-check"}
+FILES = {"kernels": "1a2b/relu.kernel", "import-checks": "3c4d.import-check", "keys": "a.key"}
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +62,11 @@ def test_an_interrupted_write_is_cleared_but_not_counted(root: Path) -> None:
     assert list(root.iterdir()) == []
 
 
-def test_a_root_that_cannot_be_written_costs_only_time(root: Path) -> None:
+def test_a_root_that_cannot_be_written_costs_only_time(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root.write_text("not a folder")
+    monkeypatch.setenv("CNN_BENCH_CACHE_DIR", str(root / "below"))
     cache_root.write("kernels", FILES["kernels"], b"content")
     assert cache_root.read("kernels", FILES["kernels"]) is None
     assert not any(contents.num_files for contents in cache_root.clear())

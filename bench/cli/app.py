@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from columnar_nn import variables
 from columnar_nn.errors import CnnBenchError
 
 COMMANDS = {
@@ -27,9 +28,6 @@ COMMANDS = {
 }
 """Name of each command: the function or Typer app that is it, and its line of help."""
 
-DEBUG_VARIABLE = "CNN_BENCH_DEBUG"
-"""Set to anything, this environment variable asks for tracebacks, as --debug does."""
-
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
 _PASS_THROUGH = {
@@ -42,12 +40,13 @@ _PASS_THROUGH = {
 def main() -> None:
     """Runs the command line and exits: 0 all passed, 1 a comparison failed, 2 wrong usage."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1 or bool(os.environ.get(DEBUG_VARIABLE))
+    debug = len(arguments) < len(sys.argv) - 1 or variables.debug()
     if debug:
-        os.environ[DEBUG_VARIABLE] = "1"
+        os.environ[variables.DEBUG] = "1"
     # A killed command ends its workers and keeps its results as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        variables.settle()
         status = _application()(arguments, prog_name="cnn-bench", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(_complain("interrupted", EXIT_INTERRUPTED))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from bench import cells, cpus, environment, fixed_batch, report, result
 from bench.cell_state import Limits
 from bench.cli import terminal
-from bench.cli.app import DEBUG_VARIABLE, EXIT_INTERRUPTED
+from bench.cli.app import EXIT_INTERRUPTED
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
@@ -38,6 +37,7 @@ from bench.import_check import MISREAD, ImportCheck
 from bench.inputs import Overrides
 from bench.measure import Comparison, Options
 from bench.result import BackendRecord, Result
+from columnar_nn import variables
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 
@@ -118,7 +118,7 @@ def _run(
         result.save(outcome, json)
     report.show(outcome, terminal.output())
     for record in outcome.backends:
-        if record.log and os.environ.get(DEBUG_VARIABLE):
+        if record.log and variables.debug():
             print(f"--- the end of what {record.label} printed\n{record.log}", file=sys.stderr)
     if not outcome.complete:
         kept = f"; what was measured is in {json}" if json else ""

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.engine.setup import Setup
 from bench.engine.worker import engine_worker
-from columnar_nn import cache_root
+from columnar_nn import variables
 
 CONFIGURATION = "pipeline/auto"
 STARTS = 5
@@ -49,6 +49,6 @@ def measure(setup: Setup) -> ColdStarts:
 
 
 def _start(setup: Setup, cache_folder: str) -> dict[str, float]:
-    with engine_worker(setup, variables={cache_root.VARIABLE: cache_folder}) as worker:
+    with engine_worker(setup, variables={variables.CACHE_DIR: cache_folder}) as worker:
         parts: dict[str, Any] = worker.start(setup, CONFIGURATION)
     return {name: seconds for name, seconds in parts.items() if name.endswith("_s")}

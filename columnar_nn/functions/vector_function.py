@@ -57,7 +57,10 @@ class VectorFunction:
     result: str = "float32"
 
     def result_type(self, call: Call) -> DataType:
-        """Arrow type of the result; raises InvalidPlanError if the operands do not fit."""
+        """Arrow type of the result; raises InvalidPlanError if the operands do not fit.
+
+        Raises InvalidDataError for a column of tensors that do not lie row-major.
+        """
         shapes: list[Shape] = []
         constants: list[np.ndarray | None] = []
         for operand in call.inputs:
@@ -71,6 +74,7 @@ class VectorFunction:
                 raise InvalidPlanError(
                     f"{self.name} needs a tensor column, not {operand.type}: {call.label}"
                 )
+            tensor_column.refuse_other_orders(operand.type, getattr(operand, "name", call.label))
             shapes.append((None, *shape))
         node = Node(call.label, self.name, ("",) * len(shapes), ("",), call.attributes)
         try:

@@ -27,6 +27,7 @@ from columnar_nn.kernels.reduce import local_response_normalization, mean
 from columnar_nn.kernels.reorder import concat, reorder
 from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
 from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
+from columnar_nn.kernels.threads import Threads
 
 __all__ = [
     "BoundKernel",
@@ -35,6 +36,7 @@ __all__ = [
     "Step",
     "Team",
     "TeamProgram",
+    "Threads",
     "argmax",
     "average_pool",
     "binary",

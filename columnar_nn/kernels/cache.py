@@ -3,14 +3,18 @@
 They lie in the sub-folder `kernels` of the cache (columnar_nn/cache_root.py). In it each generation
 of kernels has a folder of its own, named by a hash of everything that changes the machine code: the
 sources of this package, the llvmlite version, the processor's name and features, and the vector
-width. A file carries a digest, so that a damaged one is compiled again rather than run.
+width. What they hold is run: a file carries a code that only the user's own key makes, which lies
+beside them, so that one that is damaged, or was written by somebody else or for another kernel, is
+compiled again.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import hmac
 import platform
+import secrets
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +23,7 @@ from columnar_nn import cache_root
 from columnar_nn.kernels import host
 
 _KIND, _SUFFIX = "kernels", ".kernel"
+_KEY, _KEY_BYTES, _CODE_BYTES = "kernels.key", 32, 32
 
 
 @functools.cache
@@ -42,15 +47,37 @@ def generation() -> str:
 
 
 def read(kernel: str) -> bytes | None:
-    """The stored object code of `kernel` in this generation; None if absent or damaged."""
-    stored = cache_root.read(_KIND, f"{generation()}/{kernel}{_SUFFIX}")
-    if stored is None:
+    """The stored object code of `kernel` in this generation; None if there is none to trust."""
+    stored = cache_root.read(_KIND, _name(kernel))
+    key = _key() if stored is not None else None
+    if stored is None or key is None:
         return None
-    digest, payload = stored[:32], stored[32:]
-    return payload if hashlib.sha256(payload).digest() == digest else None
+    code, payload = stored[:_CODE_BYTES], stored[_CODE_BYTES:]
+    return payload if hmac.compare_digest(_code(key, kernel, payload), code) else None
 
 
 def write(kernel: str, payload: bytes) -> None:
     """Stores object code for later processes; silently does not where the disk refuses."""
-    content = hashlib.sha256(payload).digest() + payload
-    cache_root.write(_KIND, f"{generation()}/{kernel}{_SUFFIX}", content)
+    key = _key()
+    if key is not None:
+        cache_root.write(_KIND, _name(kernel), _code(key, kernel, payload) + payload)
+
+
+def _name(kernel: str) -> str:
+    return f"{generation()}/{kernel}{_SUFFIX}"
+
+
+def _code(key: bytes, kernel: str, payload: bytes) -> bytes:
+    """Message authentication code (RFC 2104) of a kernel's name and object code."""
+    return hmac.digest(key, _name(kernel).encode() + b"\0" + payload, "sha256")
+
+
+def _key() -> bytes | None:
+    """The user's key, made when first asked for; None where none can be kept."""
+    for _ in range(2):
+        key = cache_root.read("keys", _KEY)
+        if key is not None and len(key) == _KEY_BYTES:
+            return key
+        fresh = secrets.token_bytes(_KEY_BYTES)
+        cache_root.write("keys", _KEY, fresh, replace=key is not None)
+    return None

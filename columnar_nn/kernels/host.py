@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 
 import llvmlite.binding as llvm
 
-from columnar_nn.errors import UsageError
+from columnar_nn import variables
 
 LANES = 16
 """Channels in a block of the nchw16c layout, whatever the vector width is."""
-
-WIDTHS = (4, 8, 16)
 
 
 @functools.cache
@@ -22,13 +19,13 @@ def processor_name() -> str:
 
     CNN_BENCH_PROCESSOR overrides it, for tests ("x86-64" has neither AVX nor FMA).
     """
-    return os.environ.get("CNN_BENCH_PROCESSOR") or llvm.get_host_cpu_name()
+    return variables.processor() or llvm.get_host_cpu_name()
 
 
 @functools.cache
 def processor_features() -> str:
     """LLVM's feature string that kernels are compiled for; empty for a processor by name."""
-    if os.environ.get("CNN_BENCH_PROCESSOR"):
+    if variables.processor():
         return ""
     return str(llvm.get_host_cpu_features().flatten())
 
@@ -55,11 +52,9 @@ def vector_width() -> int:
     CNN_BENCH_VECTOR_WIDTH overrides it, for tests: LLVM legalises any width, correctly if
     slowly. Raises UsageError when the override is not 4, 8 or 16.
     """
-    chosen = os.environ.get("CNN_BENCH_VECTOR_WIDTH")
+    chosen = variables.vector_width()
     if chosen:
-        if chosen not in map(str, WIDTHS):
-            raise UsageError(f"CNN_BENCH_VECTOR_WIDTH is {chosen!r}: set it to 4, 8 or 16")
-        return int(chosen)
+        return chosen
     if "+avx512f" in _features():
         return 16
     return 8 if "+avx" in _features() else 4

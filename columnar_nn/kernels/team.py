@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from columnar_nn.kernels.emit.tables import (
     CLAIMS,
+    FINISHED,
     FIRST_TABLE,
     MEETINGS,
     MEMBER_WORDS,
     MEMBERS,
     PART,
     PARTS,
+    POSTED,
     RUNNER,
     SECOND_TABLE,
     SEEN,
@@ -25,6 +26,7 @@ from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import address, aligned
 from columnar_nn.kernels.program import RUNNER as PROGRAM_RUNNER
 from columnar_nn.kernels.program import Memory, Order, Program
+from columnar_nn.kernels.threads import Threads
 
 PATIENCE_NANOSECONDS = 1_000_000
 """How long a helper spins for more work before it gives its core back.
@@ -44,46 +46,65 @@ SERVE = Kernel("team", "serve", num_arguments=3)
 
 
 class Team:
-    """The caller's thread and `size` - 1 helpers, threads of a pool that others use too.
+    """The caller's thread and `size` - 1 helpers, on threads that others use too.
 
-    Helpers occupy the pool while they spin; after PATIENCE_NANOSECONDS without work they leave
-    it, and are called back by the next run that needs them.
+    Helpers occupy their threads while they spin; after PATIENCE_NANOSECONDS without work they
+    leave, and are called back by the next run that needs them.
     """
 
-    def __init__(self, size: int, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, size: int, pool: Threads) -> None:
         self.size = size
         self._pool = pool
         memory = aligned(8 * (MEMBERS + MEMBER_WORDS * size)).view(np.int64)
         memory[RUNNER] = PROGRAM_RUNNER.address
+        self._memory = memory
         self._members = memory[MEMBERS:].reshape(size, MEMBER_WORDS)
         self._address = address(memory)
         self._lock = threading.Lock()
-        self._absent = set(range(1, size))
+        self._absent = set(range(1, size))  # not called since they left
+        self._present: set[int] = set()
         self._tables: np.ndarray | None = None  # the members' at present
 
     def run(self, tables: np.ndarray, members: int) -> None:
         """Runs up to two tables of each of the first members, one call at a time.
 
         `tables` holds the addresses of theirs [at least so many, 2], int64, 0 for none. It is
-        kept, and must not change.
+        kept, and must not change. An interrupt is raised once all have run what was posted:
+        they wait for each other, and what they work on may be gone once this returns.
         """
         if tables is not self._tables:
             self._members[: len(tables), FIRST_TABLE : SECOND_TABLE + 1] = tables
             self._tables = tables
-        with self._lock:
-            POST.run(self._address, members)
-            absent = [member for member in self._absent if member < members]
-            self._absent.difference_update(absent)
-        for member in absent:
-            self._pool.submit(self._serve, member)
+        self._pool.start(members - 1)
+        try:
+            with self._lock:
+                POST.run(self._address, members)
+                self._call(members)
+        except BaseException:
+            if self._memory[FINISHED] < self._memory[POSTED]:
+                with self._lock:
+                    self._call(members)
+                LEAD.run(self._address)
+            raise
         LEAD.run(self._address)
+
+    def _call(self, members: int) -> None:
+        """Calls those of the first members who are absent; may be interrupted and begun again."""
+        for member in [member for member in self._absent if member < members]:
+            self._pool.submit(self._serve, member)
+            self._absent.discard(member)
 
     def _serve(self, member: int) -> None:
         """A helper's work, until there has been none for a while."""
+        with self._lock:
+            if member in self._present:  # called twice
+                return
+            self._present.add(member)
         while True:
             SERVE.run(self._address, member, PATIENCE_NANOSECONDS)
             with self._lock:
                 if self._members[member, TICKET] == self._members[member, SEEN]:
+                    self._present.discard(member)
                     self._absent.add(member)
                     return
 

@@ -7,8 +7,14 @@ when the next one needs input, and does all of the timing and counting.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import pyarrow as pa
+
+WAIT_SECONDS = 1.0
+"""How long one driver waits for another at a time: where a system does not let a signal end a wait,
+it is answered between two.
+"""
 
 
 class Operator(ABC):
@@ -69,7 +75,20 @@ class SourceOperator(Operator):
     of the source; -1 before the first.
     """
 
-    sequence = -1
+    is_fetching = False
+    """Whether it waits for something outside of the task, which may take for ever."""
+
+    def __init__(self, plan_node_id: str, on_drained: Callable[[int], None] | None) -> None:
+        """`on_drained` is told each number, when everything made of its batch has left."""
+        super().__init__(plan_node_id)
+        self.sequence = -1
+        self._on_drained = on_drained
+        self._is_drained = True
+
+    def begin(self, sequence: int) -> None:
+        """Notes the number of the batch that is given out now."""
+        self.sequence = sequence
+        self._is_drained = False
 
     def needs_input(self) -> bool:
         """Never."""
@@ -80,8 +99,16 @@ class SourceOperator(Operator):
         raise AssertionError(f"{self.operator_type} has no input")
 
     def drained(self) -> bool:
-        """Told that everything made of the last batch has left the pipeline.
+        """Told that everything made of the last batch has left the pipeline; reports it, once.
 
         Returns whether that was news to anybody.
         """
-        return False
+        if self._is_drained or self._on_drained is None:
+            return False
+        self._is_drained = True
+        self._on_drained(self.sequence)
+        return True
+
+    def close(self) -> None:
+        """Reports the last batch as done."""
+        self.drained()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 import pyarrow as pa
 
-from columnar_nn.operators.base import Operator, SourceOperator
+from columnar_nn.operators.base import WAIT_SECONDS, Operator, SourceOperator
 
 
 class OrderedExchange:
     """A bounded queue between the drivers of one pipeline and the driver of the next.
 
     Batches carry the number of the morsel they were made of and leave in that order. A driver
-    more than `window` morsels ahead of the oldest unfinished one is blocked, which bounds the
-    memory whatever the number of rows.
+    more than `window` morsels ahead of the oldest one that is unfinished, or not yet taken, is
+    blocked, which bounds the memory whatever the number of rows.
     """
 
     def __init__(self, num_producers: int) -> None:
@@ -25,7 +26,7 @@ class OrderedExchange:
         self._pending: dict[int, list[pa.RecordBatch]] = {}
         self._done: set[int] = set()
         self._head = 0
-        self._ready: deque[pa.RecordBatch] = deque()
+        self._ready: deque[tuple[int, pa.RecordBatch]] = deque()
         self._num_bytes = 0
         self._closed = False
 
@@ -37,7 +38,7 @@ class OrderedExchange:
             if sequence > self._head:
                 self._pending.setdefault(sequence, []).append(batch)
                 return
-            self._ready.append(batch)
+            self._ready.append((sequence, batch))
             self._condition.notify_all()
 
     def done(self, sequence: int) -> None:
@@ -47,7 +48,7 @@ class OrderedExchange:
             while self._head in self._done:
                 self._done.remove(self._head)
                 self._head += 1
-                self._ready.extend(self._pending.pop(self._head, ()))
+                self._make_ready(self._head)
             self._condition.notify_all()
 
     def producer_finished(self) -> None:
@@ -56,16 +57,20 @@ class OrderedExchange:
             self._producers -= 1
             if self._producers == 0:
                 for sequence in sorted(self._pending):
-                    self._ready.extend(self._pending.pop(sequence))
+                    self._make_ready(sequence)
             self._condition.notify_all()
+
+    def _make_ready(self, sequence: int) -> None:
+        self._ready.extend((sequence, batch) for batch in self._pending.pop(sequence, ()))
 
     def take(self) -> pa.RecordBatch | None:
         """The next batch in order; None if it is not there yet or there are no more."""
         with self._condition:
             if not self._ready:
                 return None
-            batch = self._ready.popleft()
+            _, batch = self._ready.popleft()
             self._num_bytes -= batch.nbytes
+            self._condition.notify_all()
             return batch
 
     def is_empty(self) -> bool:
@@ -78,7 +83,9 @@ class OrderedExchange:
 
     def is_full(self, sequence: int) -> bool:
         """Whether the driver that works on morsel `sequence` must wait."""
-        return not self._closed and sequence >= self._head + self.window
+        with self._condition:
+            oldest = min(self._head, self._ready[0][0]) if self._ready else self._head
+            return not self._closed and sequence >= oldest + self.window
 
     def is_closed(self) -> bool:
         """Whether the consumer has had enough."""
@@ -90,13 +97,20 @@ class OrderedExchange:
 
     def wait_for_output(self) -> None:
         """Returns once there is a batch to take, or never will be."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._ready or self.is_finished())
+        self._wait_for(lambda: bool(self._ready) or self.is_finished())
 
     def wait_for_room(self, sequence: int) -> None:
         """Returns once the driver that works on morsel `sequence` may go on."""
+        self._wait_for(lambda: not self.is_full(sequence))
+
+    def wait_for_room_or_output(self, sequence: int) -> None:
+        """As both, whichever comes first: for the thread that takes the output too."""
+        self._wait_for(lambda: bool(self._ready) or not self.is_full(sequence))
+
+    def _wait_for(self, predicate: Callable[[], bool]) -> None:
         with self._condition:
-            self._condition.wait_for(lambda: not self.is_full(sequence))
+            while not self._condition.wait_for(predicate, WAIT_SECONDS):
+                pass
 
     def close(self) -> None:
         """Frees all who wait; nothing comes out any more."""
@@ -156,8 +170,13 @@ class LocalExchange(SourceOperator):
 
     operator_type = "LocalExchange"
 
-    def __init__(self, plan_node_id: str, exchange: OrderedExchange) -> None:
-        super().__init__(plan_node_id)
+    def __init__(
+        self,
+        plan_node_id: str,
+        exchange: OrderedExchange,
+        on_drained: Callable[[int], None] | None,
+    ) -> None:
+        super().__init__(plan_node_id, on_drained)
         self.exchange = exchange
 
     def is_blocked(self) -> bool:
@@ -173,7 +192,7 @@ class LocalExchange(SourceOperator):
         self.memory_bytes = self.exchange.num_bytes()
         batch = self.exchange.take()
         if batch is not None:
-            self.sequence += 1
+            self.begin(self.sequence + 1)
         return batch
 
     def is_finished(self) -> bool:
@@ -181,5 +200,6 @@ class LocalExchange(SourceOperator):
         return self.exchange.is_finished()
 
     def close(self) -> None:
-        """Stops the drivers that feed the exchange."""
+        """Reports the last batch as done, and stops the drivers that feed the exchange."""
+        super().close()
         self.exchange.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow as pa
 
+from columnar_nn.arrow_source import first_line
 from columnar_nn.errors import InvalidDataError
-from columnar_nn.operators.base import SourceOperator
+from columnar_nn.operators.base import WAIT_SECONDS, SourceOperator
 
 MORSEL_ROWS = 256
 """Most rows of a morsel: the memory of a run depends on it, not on the size of batches."""
@@ -19,6 +21,9 @@ MIN_MORSEL_ROWS = 4
 
 UNKNOWN_BATCHES = 8
 """How many batches a stream is taken for that does not tell how many it has."""
+
+
+_END = object()
 
 
 def morsel_rows(left: int, rows: int, rows_after: int, num_drivers: int) -> int:
@@ -41,14 +46,15 @@ class ColumnSelection:
     """The columns that a scan gives, taken out of batches that may have others beside them.
 
     Not `narrow`, it leaves the others in place, for an operator that asks for columns by name.
-    A schema is checked once, when it is first seen: batches of a stream share theirs.
+    Dictionaries are decoded. A schema is checked once, when it is first seen: batches of a stream
+    share theirs.
     """
 
     def __init__(self, schema: pa.Schema, narrow: bool) -> None:
         self._schema = schema
         self._narrow = narrow
         self._accepted = schema
-        self._names: list[str] | None = None
+        self._is_made_anew = False
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The wanted columns of a batch; raises InvalidDataError if one is not as planned."""
@@ -56,23 +62,44 @@ class ColumnSelection:
         if schema is not self._accepted and schema != self._accepted:
             self._accept(schema)
         self._accepted = schema
-        return batch if self._names is None else batch.select(self._names)
+        if not self._is_made_anew:
+            return batch
+        columns = [_plain(batch.column(name)) for name in self._schema.names]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def _accept(self, schema: pa.Schema) -> None:
+        is_encoded = False
         for field in self._schema:
-            if field.name not in schema.names:
+            count = schema.names.count(field.name)
+            if count == 0:
                 raise InvalidDataError(f"a batch lacks column {field.name}: it has {schema.names}")
-            if schema.field(field.name).type != field.type:
+            if count > 1:
                 raise InvalidDataError(
-                    f"column {field.name} of a batch is {schema.field(field.name).type}; the plan "
-                    f"was made for {field.type}"
+                    f"a batch has {count} columns {field.name}: rename or drop all but one"
                 )
-        others = schema.names != self._schema.names
-        self._names = self._schema.names if others and self._narrow else None
+            data_type = schema.field(field.name).type
+            if pa.types.is_dictionary(data_type):
+                is_encoded = True
+                data_type = data_type.value_type
+            if data_type != field.type:
+                raise InvalidDataError(
+                    f"column {field.name} of a batch is {data_type}; the plan was made for "
+                    f"{field.type}"
+                )
+        # others beside them, another order, or columns that are said to have no nulls
+        self._is_made_anew = is_encoded or (self._narrow and schema != self._schema)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 class SharedSource:
-    """Morsels of a stream of batches, each given to one of `num_drivers` and numbered in order."""
+    """Morsels of a stream of batches, each given to one of `num_drivers` and numbered in order.
+
+    Each batch is looked at when it comes: InvalidDataError where it is none, lacks a column, or
+    its buffers are shorter than its rows need.
+    """
 
     def __init__(self, batches: Iterator[pa.RecordBatch], columns: ColumnSelection) -> None:
         self.num_drivers = 1
@@ -84,13 +111,17 @@ class SharedSource:
         self._num_fetched = 0
         self._next_sequence = 0
         self._exhausted = False
+        self._closed = False
 
     def next_morsel(self) -> tuple[int, pa.RecordBatch, bool] | None:
         """Its number, its rows and whether it is known to be the last; None at the end.
 
         Empty batches are left out.
         """
-        with self._lock:
+        while not self._lock.acquire(timeout=WAIT_SECONDS):
+            if self._closed:
+                return None
+        try:
             batch = self._present()
             if batch is None:
                 return None
@@ -104,18 +135,20 @@ class SharedSource:
                 is_last = self._ends_here()
             sequence = self._next_sequence
             self._next_sequence += 1
+        finally:
+            self._lock.release()
         return sequence, batch if step >= rows else batch.slice(start, step), is_last
 
     def _present(self) -> pa.RecordBatch | None:
         """The batch that morsels are cut from; None at the end."""
-        while (batch := self._batch) is None and not self._exhausted:  # `close` changes both
-            fetched = next(self._batches, None)
-            if fetched is None:
+        while (batch := self._batch) is None and not self._exhausted:
+            fetched = next(self._batches, _END)
+            if fetched is _END or self._closed:
                 self._exhausted = True
-            elif fetched.num_rows:
+            elif _num_rows(fetched):
                 self._batch, self._start = self._columns.apply(fetched), 0
                 self._num_fetched += 1
-        return batch
+        return None if self._closed else batch
 
     def _batches_after(self) -> int:
         """Batches behind the present one, if the stream tells; else as many as there have been."""
@@ -133,12 +166,26 @@ class SharedSource:
         return self._exhausted or operator.length_hint(self._batches, 1) == 0
 
     def close(self) -> None:
-        """Ends the stream early."""
-        self._exhausted, self._batch = True, None
+        """Ends the stream early: no driver is given any more of it."""
+        self._closed = self._exhausted = True
+
+
+def _num_rows(fetched: Any) -> int:
+    """Rows of what a stream gave; raises InvalidDataError unless it is a sound batch."""
+    if not isinstance(fetched, pa.RecordBatch):
+        raise InvalidDataError(
+            f"a source of batches gave {type(fetched).__name__}: it must give pyarrow RecordBatches"
+        )
+    try:
+        fetched.validate()
+    except pa.ArrowException as error:
+        raise InvalidDataError(f"a batch is damaged: {first_line(error)}") from None
+    rows: int = fetched.num_rows
+    return rows
 
 
 class Source(SourceOperator):
-    """One driver's end of a shared source; `drained` is passed on with the morsel's number."""
+    """One driver's end of a shared source."""
 
     def __init__(
         self,
@@ -147,35 +194,23 @@ class Source(SourceOperator):
         shared: SharedSource,
         on_drained: Callable[[int], None] | None,
     ) -> None:
-        super().__init__(plan_node_id)
+        super().__init__(plan_node_id, on_drained)
         self.operator_type = operator_type
         self._shared = shared
-        self._on_drained = on_drained
-        self._is_drained = True
         self._finished = False
 
     def get_output(self) -> pa.RecordBatch | None:
         """The next morsel, None at the end."""
+        self.is_fetching = True
         morsel = self._shared.next_morsel()
+        self.is_fetching = False
         if morsel is None:
             self._finished = True
             return None
-        self.sequence, batch, self._finished = morsel
-        self._is_drained = False
+        sequence, batch, self._finished = morsel
+        self.begin(sequence)
         return batch
 
     def is_finished(self) -> bool:
         """Once the source has been found empty, or is known to be."""
         return self._finished
-
-    def drained(self) -> bool:
-        """Reports the morsel as done, once."""
-        if self._is_drained or self._on_drained is None:
-            return False
-        self._is_drained = True
-        self._on_drained(self.sequence)
-        return True
-
-    def close(self) -> None:
-        """Reports the last morsel as done."""
-        self.drained()

@@ -172,9 +172,9 @@ def test_cold_start(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
             parts = sum(seconds for name, seconds in start.items() if name != "cold_start_s")
             assert 0 < parts <= start["cold_start_s"]
     # Every cache folder, of its own or common, was filled by the start that found it empty.
-    folders = list(setup.folder.glob("kernels-*"))
+    folders = list(setup.folder.glob("cache-*"))
     assert len(folders) == 2
-    assert all(list(folder.glob("*/*.kernel")) for folder in folders)
+    assert all(list(folder.glob("kernels/*/*.kernel")) for folder in folders)
     text_of("coldstart", part)
 
 

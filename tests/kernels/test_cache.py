@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from columnar_nn import cache_root
 from columnar_nn.kernels import cache
 from columnar_nn.kernels.jit import Kernel, compile_kernel
 from columnar_nn.kernels.winograd import multiplications
@@ -33,7 +37,7 @@ print(len(compiled), cache.generation())
 """
 
 
-def _start(folder: Path, **environment: str) -> subprocess.Popen[str]:
+def _start(folder: Path, stderr: int | None = None, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         env={
@@ -43,6 +47,7 @@ def _start(folder: Path, **environment: str) -> subprocess.Popen[str]:
             **environment,
         },
         stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -80,10 +85,158 @@ def test_a_damaged_file_is_compiled_again(tmp_path: Path) -> None:
     assert _finish(_start(tmp_path))[0] == 0
 
 
+def _sign(payload: bytes) -> bytes:
+    """A digest that anybody can make."""
+    return hashlib.sha256(payload).digest() + payload
+
+
+def _of_another_key(payload: bytes) -> bytes:
+    return hmac.digest(bytes(32), payload, "sha256") + payload
+
+
+FORGERIES: dict[str, Callable[[bytes], bytes]] = {
+    "digest of damaged code": lambda stored: _sign(stored[32:32] + b"\0" * len(stored[32:])),
+    "digest of other code": lambda stored: _sign(stored[32:]),
+    "another key": lambda stored: _of_another_key(stored[32:]),
+    "empty": lambda stored: b"",
+    "code only": lambda stored: stored[:32],
+    "cut": lambda stored: stored[:-1],
+    "longer": lambda stored: stored + b"\0",
+}
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a kernel that was written."""
+    monkeypatch.setenv("CNN_BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache_root, "_said", {})
+    cache.write("some-kernel", b"object code")
+    (file,) = tmp_path.rglob("*.kernel")
+    return file
+
+
+@pytest.mark.parametrize("kind", FORGERIES)
+def test_only_what_the_users_key_signed_is_run(stored: Path, kind: str) -> None:
+    assert cache.read("some-kernel") == b"object code"
+    stored.write_bytes(FORGERIES[kind](stored.read_bytes()))
+    assert cache.read("some-kernel") is None
+    cache.write("some-kernel", b"object code")
+    assert cache.read("some-kernel") == b"object code"
+
+
+def test_a_kernel_under_another_name_is_not_run(stored: Path) -> None:
+    stored.rename(stored.with_name("other-kernel.kernel"))
+    assert cache.read("other-kernel") is None
+
+
+def test_forged_files_do_not_crash(tmp_path: Path) -> None:
+    assert _finish(_start(tmp_path))[0] == NEEDED
+    for file in tmp_path.rglob("*.kernel"):
+        file.write_bytes(_sign(b"\x7fELF" + bytes(1000)))
+    assert _finish(_start(tmp_path))[0] == NEEDED
+
+
+@pytest.mark.parametrize("content", [None, b"", b"short", bytes(33)])
+def test_a_key_that_is_lost_or_damaged_is_made_anew(stored: Path, content: bytes | None) -> None:
+    (key,) = stored.parents[2].rglob("*.key")
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.unlink()
+    if content is not None:
+        key.write_bytes(content)
+        key.chmod(0o600)
+    assert cache.read("some-kernel") is None
+    cache.write("some-kernel", b"object code")
+    assert cache.read("some-kernel") == b"object code"
+
+
+def _others_write(path: Path) -> None:
+    path.chmod(path.stat().st_mode | 0o022)
+
+
+def _group_writes(path: Path) -> None:
+    path.chmod(path.stat().st_mode | 0o020)
+
+
+def _another_owner(path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a file away")
+    os.chown(path, 4711, 4711)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="ownership is POSIX's")
+@pytest.mark.parametrize("spoil", [_others_write, _group_writes, _another_owner])
+@pytest.mark.parametrize("what", ["root", "kind", "generation", "kernel", "keys", "key"])
+def test_what_others_may_have_written_is_not_used(
+    stored: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None], what: str
+) -> None:
+    root = stored.parents[2]
+    paths = {
+        "root": root,
+        "kind": stored.parent.parent,
+        "generation": stored.parent,
+        "kernel": stored,
+        "keys": root / "keys",
+        "key": root / "keys" / "kernels.key",
+    }
+    spoil(paths[what])
+    before = stored.read_bytes()
+    for _ in range(3):
+        assert cache.read("some-kernel") is None
+    (said,) = caplog.messages
+    assert said.startswith(f"cnn-bench: cache not used: {paths[what]} ")
+    assert "\n" not in said
+    assert cache_root.warnings() == (said.removeprefix("cnn-bench: "),)
+    cache.write("some-kernel", b"other code")
+    written = what == "kernel"  # which is replaced by one of the user's own
+    assert (cache.read("some-kernel") == b"other code") is written
+    assert (stored.read_bytes() == before) is not written
+
+
+def test_a_key_that_others_can_read_is_not_used(stored: Path) -> None:
+    (stored.parents[2] / "keys" / "kernels.key").chmod(0o644)
+    assert cache.read("some-kernel") is None
+    assert "chmod go-rwx" in cache_root.warnings()[0]
+
+
+def test_a_fifo_is_no_kernel(stored: Path) -> None:
+    stored.unlink()
+    os.mkfifo(stored)
+    assert cache.read("some-kernel") is None
+
+
+def test_others_can_neither_read_nor_write_what_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CNN_BENCH_CACHE_DIR", str(tmp_path / "new" / "cache"))
+    mask = os.umask(0)
+    try:
+        cache.write("some-kernel", b"object code")
+    finally:
+        os.umask(mask)
+    made = [tmp_path / "new" / "cache", *(tmp_path / "new" / "cache").rglob("*")]
+    assert len(made) == 6
+    assert all(path.stat().st_mode & 0o077 == 0 for path in made)
+    assert cache.read("some-kernel") == b"object code"
+
+
+def test_a_process_that_trusts_no_folder_compiles_and_says_so(tmp_path: Path) -> None:
+    assert _finish(_start(tmp_path))[0] == NEEDED
+    tmp_path.chmod(0o777)
+    process = _start(tmp_path, stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=120)
+    assert int(output.split()[0]) == NEEDED
+    assert (
+        errors
+        == f"cnn-bench: cache not used: {tmp_path} is open to others: chmod go-w, or delete it\n"
+    )
+    tmp_path.chmod(0o700)
+    assert _finish(_start(tmp_path))[0] == 0
+
+
 def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    assert _finish(_start(blocked))[0] == NEEDED
+    assert _finish(_start(blocked / "below"))[0] == NEEDED
 
 
 def test_what_was_written_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from closeness import assert_close
@@ -13,7 +11,7 @@ from hypothesis import strategies as st
 from kernels.images import error, normal, run
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, matrix_product
+from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, Threads, matrix_product
 from columnar_nn.kernels.layout import address
 
 MATRICES = (Layout("planar", (3, 5, 7)), Layout("planar", (3, 7, 33)))
@@ -48,9 +46,8 @@ def test_a_team_writes_every_element() -> None:
     left, right = (normal(seed, 1, *x.shape) for seed, x in enumerate(MATRICES))
     program = Program((Step(matrix_product(*MATRICES), (0, 1), 2),), (0, 1), (2,))
     output = np.full((1, 3, 5, 33), np.nan, np.float32)
-    with ThreadPoolExecutor(2) as pool:
-        team = TeamProgram(program, Team(3, pool), 3)
-        team.run_at([address(left), address(right), address(output)], 1, "image")
+    team = TeamProgram(program, Team(3, Threads(2)), 3)
+    team.run_at([address(left), address(right), address(output)], 1, "image")
     expected = np.matmul(left.astype(np.float64), right.astype(np.float64))
     assert_close(output, expected.astype(np.float32), rtol=1e-5, atol=1e-6)
 

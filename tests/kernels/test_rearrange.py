@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from closeness import assert_close
@@ -13,7 +11,7 @@ from hypothesis import strategies as st
 from kernels.images import normal, run, stored
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, concat, rearrange
+from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, Threads, concat, rearrange
 from columnar_nn.kernels.layout import address
 
 
@@ -54,9 +52,8 @@ def test_a_team_writes_every_element() -> None:
     kernel = rearrange(layout, [np.arange(5), np.arange(6), np.arange(4)], (1, 0, 2))
     program = Program((Step(kernel, (0,), 1),), (0,), (1,))
     output = np.full((1, 5, 6, 4), np.nan, np.float32)
-    with ThreadPoolExecutor(2) as pool:
-        team = TeamProgram(program, Team(3, pool), 3)
-        team.run_at([address(x), address(output)], 1, "image")
+    team = TeamProgram(program, Team(3, Threads(2)), 3)
+    team.run_at([address(x), address(output)], 1, "image")
     assert_close(output, np.ascontiguousarray(x.transpose(0, 2, 1, 3)), rtol=0, atol=0)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from columnar_nn.kernels import (
     Step,
     Team,
     TeamProgram,
+    Threads,
     conv2d,
     team,
     unary,
@@ -28,9 +29,8 @@ SIZES = [1, 2, 3]
 
 
 @pytest.fixture(params=SIZES)
-def threads(request: pytest.FixtureRequest) -> Iterator[Team]:
-    with ThreadPoolExecutor(4) as pool:
-        yield Team(request.param, pool)
+def threads(request: pytest.FixtureRequest) -> Team:
+    return Team(request.param, Threads(4))
 
 
 def shared(program: Program, threads: Team, images: np.ndarray, order: str = "image") -> np.ndarray:
@@ -83,47 +83,77 @@ def test_batches_of_changing_sizes_one_after_another(threads: Team) -> None:
 
 def test_only_members_with_work_are_called() -> None:
     program = plain9_program("auto")
-    with ThreadPoolExecutor(3) as pool:
-        runs = TeamProgram(program, Team(4, pool), 2)
-        for rows in (1, 3, 1, 9, 2, 4, 1, 6, 1):
-            images = pictures(rows)
-            logits = np.full((rows, 10), np.nan, np.float32)
-            runs.run_at([address(images), address(logits)], rows, "image")
-            np.testing.assert_allclose(logits, logits_of(program, images), rtol=1e-4, atol=1e-5)
+    pool = Threads(3)
+    runs = TeamProgram(program, Team(4, pool), 2)
+    for rows in (1, 3, 1, 9, 2, 4, 1, 6, 1):
+        images = pictures(rows)
+        logits = np.full((rows, 10), np.nan, np.float32)
+        runs.run_at([address(images), address(logits)], rows, "image")
+        np.testing.assert_allclose(logits, logits_of(program, images), rtol=1e-4, atol=1e-5)
 
 
 def test_members_who_share_an_image_have_enough_to_do() -> None:
-    with ThreadPoolExecutor(1) as pool:
-        few, many = Team(2, pool), Team(64, pool)
-        small, large = plain9_program("auto"), plain9_program("direct")
-        assert useful_parts(small, few) == useful_parts(large, few) == 2
-        assert 2 < useful_parts(small, many) < useful_parts(large, many) < 64
-        nothing = unary(Layout("planar", (3,)), "relu")
-        assert useful_parts(Program((Step(nothing, (0,), 1),), (0,), (1,)), few) == 1
+    pool = Threads(1)
+    few, many = Team(2, pool), Team(64, pool)
+    small, large = plain9_program("auto"), plain9_program("direct")
+    assert useful_parts(small, few) == useful_parts(large, few) == 2
+    assert 2 < useful_parts(small, many) < useful_parts(large, many) < 64
+    nothing = unary(Layout("planar", (3,)), "relu")
+    assert useful_parts(Program((Step(nothing, (0,), 1),), (0,), (1,)), few) == 1
 
 
 def test_helpers_leave_the_pool_when_idle_and_come_back() -> None:
     program, images = plain9_program("auto"), pictures(1)
     expected = logits_of(program, images)
-    with ThreadPoolExecutor(1) as pool:
-        threads = Team(2, pool)
-        for _ in range(3):
-            np.testing.assert_allclose(
-                shared(program, threads, images), expected, rtol=1e-4, atol=1e-5
-            )
-            assert pool.submit(lambda: "free").result(timeout=10) == "free"
+    pool = Threads(1)
+    threads = Team(2, pool)
+    for _ in range(3):
+        np.testing.assert_allclose(shared(program, threads, images), expected, rtol=1e-4, atol=1e-5)
+        free = threading.Event()
+        pool.submit(free.set)
+        assert free.wait(timeout=10)
 
 
 def test_runs_with_pauses_around_the_helpers_patience() -> None:
     program, images = plain9_program("auto"), pictures(1)
     expected = logits_of(program, images)
-    with ThreadPoolExecutor(2) as pool:
-        threads = Team(3, pool)
-        for step in range(40):
-            np.testing.assert_allclose(
-                shared(program, threads, images), expected, rtol=1e-4, atol=1e-5
-            )
-            time.sleep(team.PATIENCE_NANOSECONDS / 1e9 * step / 20)
+    pool = Threads(2)
+    threads = Team(3, pool)
+    for step in range(40):
+        np.testing.assert_allclose(shared(program, threads, images), expected, rtol=1e-4, atol=1e-5)
+        time.sleep(team.PATIENCE_NANOSECONDS / 1e9 * step / 20)
+
+
+class InterruptedThreads(Threads):
+    """Threads of which a submission is interrupted, before it is done or after."""
+
+    when = ""
+
+    def submit(self, *arguments: Any) -> None:
+        when, self.when = self.when, ""
+        if when == "before":
+            raise KeyboardInterrupt
+        super().submit(*arguments)
+        if when == "after":
+            raise KeyboardInterrupt
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("rows", [1, 7])
+def test_an_interrupt_leaves_no_helper_waiting(when: str, rows: int) -> None:
+    """Whether the members share one image, in step with each other, or take several."""
+    program, images = plain9_program("auto"), pictures(rows)
+    expected = logits_of(program, images)
+    pool = InterruptedThreads(2)
+    helped = Team(3, pool)
+    for _ in range(10):
+        pool.when = when
+        with pytest.raises(KeyboardInterrupt):
+            shared(program, helped, images)
+        np.testing.assert_allclose(shared(program, helped, images), expected, rtol=1e-4, atol=1e-5)
+        while len(helped._absent) < 2:  # helpers must be called again
+            time.sleep(team.PATIENCE_NANOSECONDS / 1e9)
 
 
 TEAM_LAYERS = {
@@ -153,8 +183,8 @@ def test_a_team_does_all_of_a_convolution(layer: str, parts: int) -> None:
         np.full((2, kernel.output_layout.num_items), np.nan, "f4") for _ in range(2)
     )
     program.run(rows, [expected])
-    with ThreadPoolExecutor(parts) as pool:
-        runs = TeamProgram(program, Team(parts, pool), parts)
-        for image in range(2):
-            runs.run_at([address(array[image]) for array in (*rows, actual)], 1, "image")
+    pool = Threads(parts)
+    runs = TeamProgram(program, Team(parts, pool), parts)
+    for image in range(2):
+        runs.run_at([address(array[image]) for array in (*rows, actual)], 1, "image")
     np.testing.assert_array_equal(actual, expected)

@@ -119,7 +119,9 @@ def test_a_driver_far_ahead_waits_for_the_others_not_for_output(
     add_input, slept = HashAggregation.add_input, threading.Event()
 
     def slow_at_first(aggregation: HashAggregation, batch: pa.RecordBatch) -> None:
-        if threading.current_thread() is not threading.main_thread() and not slept.is_set():
+        if threading.current_thread() is threading.main_thread():
+            slept.wait(timeout=10)
+        elif not slept.is_set():
             slept.set()
             time.sleep(0.5)
         add_input(aggregation, batch)
