@@ -8,6 +8,7 @@ To add an operator: a function here, its line in OPERATORS, the same in adapters
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from adapters.network_nodes import (
     pad_widths,
     padding,
     reduced_axes,
+    strides_to_one_column,
 )
 from adapters.tensorflow.tensor import Tensor, aligned, channels_last, transposed
 from columnar_nn.model.shape_rules.layout import slice_bounds
@@ -43,6 +45,10 @@ def conv(node: Operands, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tenso
     rank = len(window.output)
     group, channels = node.attribute("group", 1), fixed(node.shape(0)[1], "channels")
     images = _padded(x.with_channels_last(), padding(window, node.shape(0)[2:]), 0.0)
+    if strides_to_one_column(node, window):
+        seen = (window.kernel_shape[-1] - 1) * window.dilations[-1] + 1
+        images = images[..., :seen, :]
+        window = replace(window, strides=(*window.strides[:-1], 1))
     if rank == 2 and group == channels and group > 1 and len(set(window.strides)) == 1:
         result = _depthwise(images, w, window, channels)
     else:
@@ -93,17 +99,19 @@ def _pool(node: Operands, x: Tensor, kind: str, outside: float) -> Tensor:
     """The largest or mean element of each window, `outside` being in the padding."""
     window = pool_window(node)
     images = _padded(x.with_channels_last(), padding(window, node.shape(0)[2:]), outside)
-    dilated = max(window.dilations) > 1
-    # TensorFlow has no windows that are both dilated and strided: stride afterwards.
+    # TensorFlow has no windows that are both dilated and strided, nor any with gaps between
+    # them: stride afterwards.
+    gaps = any(s > k for s, k in zip(window.strides, window.kernel_shape, strict=True))
+    afterwards = gaps or max(window.dilations) > 1
     result = tf.nn.pool(
         images,
         window.kernel_shape,
         kind,
-        strides=None if dilated else window.strides,
+        strides=None if afterwards else window.strides,
         padding="VALID",
-        dilations=window.dilations if dilated else None,
+        dilations=window.dilations if afterwards else None,
     )
-    if dilated:
+    if afterwards:
         places = zip(window.output, window.strides, strict=True)
         steps = [slice(0, (count - 1) * stride + 1, stride) for count, stride in places]
         result = result[(slice(None), *steps)]
