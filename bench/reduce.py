@@ -24,7 +24,9 @@ def reduce(model: onnx.ModelProto, fails: Fails, most_calls: int = MOST_CALLS) -
     be run, and must not raise.
     """
     trials = _Trials(fails, most_calls, len(_sources(model)))
-    if model.functions and (inlined := trials.first([inliner.inline_local_functions(model)])):
+    if model.functions and (
+        inlined := trials.first([_part(inliner.inline_local_functions(model))])
+    ):
         model = inlined
     smaller: onnx.ModelProto | None = model
     while smaller is not None:
@@ -32,6 +34,7 @@ def reduce(model: onnx.ModelProto, fails: Fails, most_calls: int = MOST_CALLS) -
         smaller = (
             _with_earlier_output(model, trials)
             or _with_later_input(model, trials)
+            or trials.first(_with_stored_constants(model))
             or trials.first(_without_a_node(model))
             or trials.first(_with_plainer_nodes(model))
             or trials.first(_with_smaller_images(model))
@@ -98,6 +101,20 @@ def _with_later_input(model: onnx.ModelProto, trials: _Trials) -> onnx.ModelProt
                 yield candidate
 
     return trials.first(candidates())
+
+
+def _with_stored_constants(model: onnx.ModelProto) -> Iterator[onnx.ModelProto]:
+    """The model with the tensors of its Constant nodes as initialisers."""
+    candidate = _copy(model)
+    nodes = candidate.graph.node
+    stored = [n for n in nodes if n.op_type == "Constant" and n.attribute[0].name == "value"]
+    for node in stored:
+        tensor = candidate.graph.initializer.add()
+        tensor.CopyFrom(node.attribute[0].t)
+        tensor.name = node.output[0]
+    if stored:
+        _replace(nodes, [node for node in nodes if node not in stored])
+        yield candidate
 
 
 def _without_a_node(model: onnx.ModelProto) -> Iterator[onnx.ModelProto]:

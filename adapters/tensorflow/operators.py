@@ -37,6 +37,9 @@ def unsupported_reason(operands: Operands) -> str | None:
     spatial_rank = len(operands.shape(0)) - 2
     if operands.node.op_type in _SPATIAL and spatial_rank not in _CONV:
         return f"{spatial_rank} spatial dimensions; TensorFlow has 1 to 3"
+    volume = operands.node.op_type == "Conv" and spatial_rank == 3
+    if volume and len(set(conv_window(operands).dilations)) > 1:
+        return "unequal dilations in 3 dimensions; TensorFlow takes one for another"
     return None
 
 
@@ -49,11 +52,16 @@ def conv(node: Operands, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tenso
         seen = (window.kernel_shape[-1] - 1) * window.dilations[-1] + 1
         images = images[..., :seen, :]
         window = replace(window, strides=(*window.strides[:-1], 1))
-    if rank == 2 and group == channels and group > 1 and len(set(window.strides)) == 1:
-        result = _depthwise(images, w, window, channels)
+    depthwise = rank == 2 and group == channels and group > 1 and len(set(window.strides)) == 1
+    # TensorFlow takes both strides and dilations only in convolutions of one or two dimensions,
+    # and gives wrong outputs without a word in others: stride afterwards.
+    afterwards = (rank == 3 or depthwise) and max(window.dilations) > 1 < max(window.strides)
+    at_once = replace(window, strides=(1,) * rank) if afterwards else window
+    if depthwise:
+        result = _depthwise(images, w, at_once, channels)
     else:
         filters = transposed(w.in_onnx_order(), [*range(2, 2 + rank), 1, 0])
-        strides, dilations = [1, *window.strides, 1], [1, *window.dilations, 1]
+        strides, dilations = [1, *at_once.strides, 1], [1, *window.dilations, 1]
         # TensorFlow fuses a grouped convolution with what follows and then cannot run it.
         parts = [
             _CONV[rank](part, part_filters, strides, "VALID", dilations=dilations)
@@ -64,7 +72,15 @@ def conv(node: Operands, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tenso
             )
         ]
         result = tf.concat(parts, axis=-1) if group > 1 else parts[0]
+    result = _strided(result, window) if afterwards else result
     return channels_last(result if b is None else tf.nn.bias_add(result, b.value))
+
+
+def _strided(result: Any, window: Window) -> Any:
+    """Of the outputs of a window without strides those that it has with them."""
+    places = zip(window.output, window.strides, strict=True)
+    steps = [slice(0, (count - 1) * stride + 1, stride) for count, stride in places]
+    return result[(slice(None), *steps)]
 
 
 def _depthwise(images: Any, w: Tensor, window: Window, channels: int) -> Any:
@@ -111,10 +127,7 @@ def _pool(node: Operands, x: Tensor, kind: str, outside: float) -> Tensor:
         padding="VALID",
         dilations=window.dilations if afterwards else None,
     )
-    if afterwards:
-        places = zip(window.output, window.strides, strict=True)
-        steps = [slice(0, (count - 1) * stride + 1, stride) for count, stride in places]
-        result = result[(slice(None), *steps)]
+    result = _strided(result, window) if afterwards else result
     return channels_last(result)
 
 

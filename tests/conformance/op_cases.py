@@ -135,6 +135,7 @@ def _scalar(value: float) -> np.ndarray:
 
 
 def _convolutions() -> list[Case]:
+    spread = {"dilations": [2, 2], "strides": [2, 2]}
     return [
         _conv("3x3", (3, 9, 11), (16, 3, 3, 3)),
         _conv("3x3_wide", (33, 12, 12), (40, 33, 3, 3)),
@@ -154,6 +155,7 @@ def _convolutions() -> list[Case]:
         _conv("depthwise", (18, 8, 8), (18, 1, 3, 3), group=18, pads=[1, 1, 1, 1]),
         _conv("depthwise_stride", (8, 9, 9), (16, 1, 3, 3), group=8, strides=[2, 2]),
         _conv("depthwise_dilation", (8, 9, 9), (8, 1, 3, 3), group=8, dilations=[2, 2]),
+        _conv("depthwise_dilation_stride", (4, 9, 9), (4, 1, 3, 3), group=4, **spread),
         _conv("depthwise_unequal_strides", (4, 9, 9), (4, 1, 3, 3), group=4, strides=[1, 2]),
         _conv("same_upper", (3, 8, 7), (4, 3, 4, 4), auto_pad="SAME_UPPER", strides=[2, 2]),
         _conv("same_lower", (3, 8, 7), (4, 3, 4, 4), auto_pad="SAME_LOWER"),
@@ -169,6 +171,10 @@ def _convolutions() -> list[Case]:
             pads=[0, 1, 0, 2],
         ),
         _conv("3d", (2, 5, 6, 7), (3, 2, 2, 3, 3), pads=[0, 1, 1, 1, 1, 0]),
+        _conv(
+            "dilation_stride_3d", (2, 5, 6, 7), (3, 2, 2, 2, 3), dilations=[2] * 3, strides=[2] * 3
+        ),
+        _conv("unequal_dilations_3d", (2, 5, 6, 7), (3, 2, 2, 3, 3), dilations=[3, 2, 1]),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Random inputs for as long as one likes: `python -m fuzz TARGET [SEED [MINUTES]]` (`make fuzz`).
+"""Random inputs for as long as one likes: `python -m fuzz TARGET SEED MINUTES` (`make fuzz`).
 
 A target is a module with `check(seed, folder)`, which draws an input from the seed and returns
 what is wrong in one line, or nothing, leaving in the folder what shows it. To add one: the module
@@ -8,7 +8,7 @@ one that crashes or hangs is named, too.
 
 from __future__ import annotations
 
-import contextlib
+import argparse
 import importlib
 import os
 import shutil
@@ -76,7 +76,8 @@ def _next_wrong(check: Check, seed: int, end: float, folder: Path) -> tuple[int,
 def _check_batch(check: Check, seed: int, end: float, folder: Path, pipe: int) -> None:
     """The child: never returns. The alarm's default action ends it where it hangs."""
     try:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
         for index in range(BATCH):
             signal.alarm(TIMEOUT_S)
             try:
@@ -91,18 +92,20 @@ def _check_batch(check: Check, seed: int, end: float, folder: Path, pipe: int) -
         os._exit(0)
 
 
-def main(arguments: list[str]) -> int:
-    """1 if something is wrong, 2 for wrong usage, else 0."""
-    target, seed, minutes = [*arguments, *("graphs", "0", "1")[len(arguments) :]][:3]
-    if target not in TARGETS or not seed.isdigit():
-        print(f"usage: make fuzz TARGET={'|'.join(TARGETS)} SEED=0 MINUTES=1", file=sys.stderr)
-        return 2
-    check: Check = importlib.import_module(f"fuzz.{target}").check
-    findings = Path("fuzz-findings") / target
-    with contextlib.suppress(KeyboardInterrupt):
-        return 1 if fuzz(check, int(seed), 60 * float(minutes), findings) else 0
-    return 130
+def main(arguments: list[str] | None = None) -> int:
+    """1 if something is wrong, else 0."""
+    parser = argparse.ArgumentParser(prog="fuzz", description="Random inputs, for some minutes.")
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("minutes", type=float)
+    asked = parser.parse_args(arguments)
+    check: Check = importlib.import_module(f"fuzz.{asked.target}").check
+    findings = Path("fuzz-findings") / asked.target
+    try:
+        return 1 if fuzz(check, asked.seed, 60 * asked.minutes, findings) else 0
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""What an ONNX file itself gives, by a runtime that this project has no hand in, and how exactly."""
+"""What an ONNX file itself gives, by a runtime that is not of this project, and how exactly."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ class File:
             return results
 
         for array, exact in zip(run(0.0), truth.values(), strict=True):
-            np.testing.assert_allclose(array, exact, rtol=1e-3, atol=1e-3)  # or it is not this file
+            # or it is not the same network
+            np.testing.assert_allclose(array, exact, rtol=1e-3, atol=1e-3)
         squares = {name: np.zeros(_num_columns(array)) for name, array in truth.items()}
         for _ in range(NUM_PERTURBATIONS):
             for (name, exact), array in zip(truth.items(), run(PERTURBATION), strict=True):

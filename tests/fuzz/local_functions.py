@@ -30,9 +30,9 @@ def with_function(model: onnx.ModelProto, random: np.random.Generator) -> onnx.M
     body = [onnx.NodeProto.FromString(node.SerializeToString()) for node in inside]
     call = helper.make_node("Part", inputs, outputs, "part", domain=DOMAIN)
     function = helper.make_function(DOMAIN, "Part", inputs, outputs, body, list(model.opset_import))
-    scalars = [(n, a) for n in function.node for a in n.attribute if a.type in _SCALARS]
+    scalars = [a for node in function.node for a in node.attribute if a.type in _SCALARS]
     if scalars:
-        node, attribute = scalars[random.integers(len(scalars))]
+        attribute = scalars[random.integers(len(scalars))]
         given = AttributeProto.FromString(attribute.SerializeToString())
         given.name = "parameter"
         (function.attribute_proto if random.random() < 0.5 else call.attribute).append(given)

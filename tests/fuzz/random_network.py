@@ -90,25 +90,49 @@ class Writer:
         return f"{self._num_names}{self.choice(['', '', '.1', '_', '.shape', '/x'])}"
 
     def constant(self, array: np.ndarray) -> str:
-        """A weight or a list of integers: stored, made by a node, or by several."""
+        """A weight or a list of integers: stored, made by a node, or computed by nodes."""
         name = self.name()
         tensor = numpy_helper.from_array(array, name)
-        kind = self.random.random()
-        if kind < 0.6:
+        if self.chance(0.6):
             self.initializers.append(tensor)
-        elif kind < 0.7 and self.opset >= 9 and array.size and (array == array.flat[0]).all():
-            shape = self.constant(np.array(array.shape, np.int64))
-            value = numpy_helper.from_array(array.reshape(-1)[:1])
-            self.nodes.append(helper.make_node("ConstantOfShape", [shape], [name], value=value))
-        elif kind < 0.75 and array.dtype == np.float32:
-            wide = self.constant(array.astype(np.float64))
-            self.nodes.append(helper.make_node("Cast", [wide], [name], to=TensorProto.FLOAT))
-            tensor = numpy_helper.from_array(array, name)
+        elif array.size and self.chance(0.3):
+            op_type, inputs, attributes = self._computed(array)
+            self.nodes.append(helper.make_node(op_type, inputs, [name], **attributes))
         else:
-            self.nodes.append(helper.make_node("Constant", [], [name], value=tensor))
+            self.nodes.append(helper.make_node("Constant", [], [name], **self._value(tensor)))
         self._types[name] = helper.make_tensor_type_proto(tensor.data_type, array.shape)
         self.values[name] = tensor
         return name
+
+    def _value(self, tensor: onnx.TensorProto) -> dict[str, Any]:
+        """The attribute of a Constant node."""
+        kind = {TensorProto.INT64: "int", TensorProto.FLOAT: "float"}.get(tensor.data_type)
+        listable = kind and len(tensor.dims) <= 1 and 0 not in tensor.dims
+        if not listable or self.opset < 12 or self.chance(0.5):
+            return {"value": tensor}
+        value = numpy_helper.to_array(tensor).tolist()
+        return {f"value_{kind}s" if tensor.dims else f"value_{kind}": value}
+
+    def _computed(self, array: np.ndarray) -> tuple[str, list[str], dict[str, Any]]:
+        """A node that computes a constant, which has elements, from others, exactly."""
+        kinds = ["Identity", "Reshape", "Transpose"]
+        if (array == array.flat[0]).all() and self.opset >= 9:
+            kinds += ["ConstantOfShape"] * 3
+        if array.dtype == np.float32:
+            kinds += ["Cast", "Mul"] + ["Relu"] * bool((array >= 0).all())
+        kind = self.choice(kinds)
+        if kind == "Reshape":
+            return kind, [self.constant(array.reshape(-1)), self.ints(array.shape)], {}
+        if kind == "Transpose":
+            return kind, [self.constant(array.T)], {}
+        if kind == "ConstantOfShape":
+            value = numpy_helper.from_array(array.reshape(-1)[:1])
+            return kind, [self.ints(array.shape)], {"value": value}
+        if kind == "Cast":
+            return kind, [self.constant(array.astype(np.float64))], {"to": TensorProto.FLOAT}
+        if kind == "Mul":
+            return kind, [self.constant(array / 2), self.constant(np.array(2, np.float32))], {}
+        return kind, [self.constant(array)], {}
 
     def ints(self, values: Sequence[int]) -> str:
         return self.constant(np.array(values, np.int64))
@@ -234,7 +258,8 @@ def _pool(w: Writer, x: str, op_type: str, dilation_opset: int, **more: Any) -> 
 
 
 def max_pool(w: Writer, x: str) -> str:
-    return _pool(w, x, "MaxPool", 10)
+    outputs = 1 + (w.opset >= 8 and w.chance(0.2))  # the indices, which nothing reads
+    return _pool(w, x, "MaxPool", 10, outputs=outputs)
 
 
 def average_pool(w: Writer, x: str) -> str:
@@ -276,9 +301,11 @@ def clip(w: Writer, x: str) -> str:
     low, high = sorted(np.float32(w.random.uniform(-1.5, 2.0, 2)))
     present = w.choice([(True, True), (True, False), (False, True), (False, False)])
     if w.opset < 11:
-        bounds = {"min": float(low), "max": float(high)}
-        return w.node("Clip", x, **{k: v for (k, v), p in zip(bounds.items(), present) if p})
-    inputs = [w.constant(np.array(v)) if p else "" for v, p in zip((low, high), present)]
+        attributes = {"min": float(low), "max": float(high)}
+        given = zip(attributes.items(), present, strict=True)
+        return w.node("Clip", x, **{name: value for (name, value), is_given in given if is_given})
+    bounds = zip((low, high), present, strict=True)
+    inputs = [w.constant(np.array(value)) if is_given else "" for value, is_given in bounds]
     while inputs and not inputs[-1]:
         inputs.pop()
     return w.node("Clip", x, *inputs)
@@ -335,9 +362,10 @@ def quotient(w: Writer, x: str) -> str:
 
 
 def dropout(w: Writer, x: str) -> str:
+    outputs = 1 + (w.opset >= 10 and w.chance(0.3))  # the mask, which nothing reads
     if w.opset >= 12:
-        return w.node("Dropout", x, w.constant(np.array(0.3, np.float32)))
-    return w.node("Dropout", x, ratio=0.3)
+        return w.node("Dropout", x, w.constant(np.array(0.3, np.float32)), outputs=outputs)
+    return w.node("Dropout", x, ratio=0.3, outputs=outputs)
 
 
 def cast(w: Writer, x: str) -> str:
