@@ -225,7 +225,9 @@ def _values(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    return onnx.ModelProto.FromString(model.SerializeToString())
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def _replace(field: object, entries: Sequence[Message]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +77,27 @@ class File:
 
 
 def difference(
-    actual: np.ndarray, truth: np.ndarray, tolerance: np.ndarray, rows: np.ndarray
+    outputs: Mapping[str, np.ndarray],
+    truth: Mapping[str, np.ndarray],
+    tolerances: Mapping[str, np.ndarray],
+    rows: np.ndarray,
 ) -> str:
-    """How `actual` differs from the truth in some rows; nothing if it is within the tolerance.
+    """How outputs differ from the truth in the chosen rows; nothing if within the tolerances.
 
     What is not finite must be the same.
     """
+    if list(outputs) != list(truth):
+        return f"outputs are {list(outputs)}, not {list(truth)}"
+    wrong = (
+        (name, _difference(array, truth[name], tolerances[name], rows))
+        for name, array in outputs.items()
+    )
+    return next((f"{name} {why}" for name, why in wrong if why), "")
+
+
+def _difference(
+    actual: np.ndarray, truth: np.ndarray, tolerance: np.ndarray, rows: np.ndarray
+) -> str:
     if actual.shape != truth.shape or actual.dtype != truth.dtype:
         return f"is {actual.dtype} {actual.shape}, not {truth.dtype} {truth.shape}"
     with np.errstate(all="ignore"):

@@ -22,6 +22,7 @@ MOST_NODES = 8
 MOST_ELEMENTS = 4096
 """Of one image in any tensor."""
 MOST_IMAGES = 17
+MOST_PRODUCTS = 2
 _DRAWS = 30
 """How often a network is given another node in place of one that did not fit."""
 
@@ -61,6 +62,7 @@ class Writer:
     _types: dict[str, onnx.TypeProto] = field(default_factory=dict)
     values: dict[str, onnx.TensorProto] = field(default_factory=dict)
     _num_names: int = 0
+    _num_products: int = 0
 
     def integer(self, low: int, high: int) -> int:
         """Between `low` and `high`, both included."""
@@ -183,6 +185,12 @@ class Writer:
         rank = len(self.shapes[x])
         axis = self.integer(1, rank - 1)
         return axis - rank if self.chance(0.3) and self.opset >= 11 else axis
+
+    def multiply(self) -> None:
+        """Allows few products of computed tensors: many reach infinity, by one path or another."""
+        self._num_products += 1
+        if self._num_products > MOST_PRODUCTS:
+            raise DoesNotFitError("too many products")
 
     def other(self, x: str) -> str:
         """A tensor of the same shape, or the tensor itself."""
@@ -347,6 +355,8 @@ def arithmetic(w: Writer, x: str) -> str:
 def residual(w: Writer, x: str) -> str:
     """Two computed tensors, of one shape or of shapes that broadcast."""
     op_type = w.choice(["Add", "Add", "Sub", "Mul"])
+    if op_type == "Mul":
+        w.multiply()
     if len(w.shapes[x]) > 2 and w.chance(0.3):
         return w.node(op_type, x, w.node("GlobalAveragePool", x))
     return w.node(op_type, x, w.other(x))
@@ -391,6 +401,7 @@ def gemm(w: Writer, x: str) -> str:
 def mat_mul(w: Writer, x: str) -> str:
     shape = w.shapes[x]
     if len(shape) > 2 and w.chance(0.3):
+        w.multiply()
         perm = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
         return w.node("MatMul", x, w.node("Transpose", w.other(x), perm=perm))
     return w.node("MatMul", x, w.constant(w.normal(shape[-1], w.integer(1, 9))))
