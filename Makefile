@@ -1,6 +1,6 @@
 # The README's two commands are `make compare` and `make test`; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help compare test quick lint format clean
+.PHONY: help compare test quick fuzz lint format clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -27,6 +27,12 @@ test: $(VENV)/installed ## Run every test
 
 quick: $(VENV)/installed ## Run the tests that take less than ten seconds each
 	$(BIN)/python -m pytest -m "not slow"
+
+TARGET ?= graphs
+SEED ?= 1000
+MINUTES ?= 5
+fuzz: $(VENV)/installed ## Check random inputs: make fuzz TARGET=graphs SEED=1000 MINUTES=5
+	PYTHONPATH=.:tests $(BIN)/python -m fuzz $(TARGET) $(SEED) $(MINUTES)
 
 lint: $(VENV)/installed ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check .

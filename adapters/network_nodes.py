@@ -79,6 +79,15 @@ def padding(window: Window, spatial: Shape) -> list[tuple[int, int]]:
     ]
 
 
+def strides_to_one_column(operands: Operands, window: Window) -> bool:
+    """Whether a convolution of one channel has a single column of output and a stride to it.
+
+    oneDNN 3, in TensorFlow 2.21 and OpenVINO 2026.4, computes other outputs then; without the
+    stride, on no more columns than the window sees, it computes these.
+    """
+    return operands.shape(0)[1] == 1 and window.output[-1] == 1 and window.strides[-1] > 1
+
+
 def average_divisors(window: Window, spatial: Shape, include_pad: bool) -> np.ndarray:
     """How many elements each window of an AveragePool counts: float32, of the output's shape.
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, counted, image_array
 from adapters.fused_nodes import fused
+from adapters.openvino.network import network
 from adapters.operator_profile import OperatorProfile
 from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.model import onnx_io
-from columnar_nn.model.graph import Node
 
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 _LAYOUTS = {"abcd": "NCHW", "acdb": "NHWC", "aBcd8b": "nChw8c", "aBcd16b": "nChw16c"}
@@ -44,11 +44,7 @@ class OpenVinoBackend(Backend):
         super().import_framework()
 
     def _build(self) -> None:
-        refused = [
-            (node.name, node.op_type, why) for node in self.graph.nodes if (why := _refused(node))
-        ]
-        if refused:
-            raise UnsupportedOperatorError(self.name, refused)
+        self._network = network(self.graph)
         self._model = self._compile()
         self._request = self._model.create_infer_request()
         self._num_runs = 0
@@ -60,8 +56,15 @@ class OpenVinoBackend(Backend):
         if self.settings.configuration == "float32":
             options["INFERENCE_PRECISION_HINT"] = "f32"
         core = openvino.Core()
-        model = core.read_model(onnx_io.to_proto(self.graph).SerializeToString(), b"")
-        return core.compile_model(model, "CPU", options)
+        model = core.read_model(onnx_io.to_proto(self._network).SerializeToString(), b"")
+        try:
+            return core.compile_model(model, "CPU", options)
+        except RuntimeError as error:  # such as "Check 'data.size() == OC' failed"
+            says = [line for line in str(error).splitlines() if not line.startswith("Exception")]
+            reason = f"it does not compile: {' '.join(says[:2])}"
+            raise UnsupportedOperatorError(
+                self.name, [(self.graph.name, "the whole network", reason)]
+            ) from None
 
     def _to_input(self, batch: pa.RecordBatch) -> Any:
         return image_array(batch)
@@ -140,18 +143,6 @@ class OpenVinoBackend(Backend):
 
     def close(self) -> None:
         del self._request, self._model
-
-
-def _refused(node: Node) -> str:
-    """What OpenVINO refuses of a node, or computes otherwise than ONNX says; empty if nothing."""
-    attributes = node.attributes
-    if node.op_type == "LRN" and attributes["size"] % 2 == 0:
-        return "windows of even size"
-    if node.op_type == "Pad" and attributes.get("mode") == "wrap":
-        return "wrap mode"
-    if node.op_type == "AveragePool" and attributes.get("count_include_pad"):
-        return "ceil_mode with padding counted" if attributes.get("ceil_mode") else ""
-    return ""
 
 
 def _operators(model: Any) -> dict[str, dict[str, str]]:

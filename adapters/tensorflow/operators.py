@@ -8,6 +8,7 @@ To add an operator: a function here, its line in OPERATORS, the same in adapters
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from adapters.network_nodes import (
     pad_widths,
     padding,
     reduced_axes,
+    strides_to_one_column,
 )
 from adapters.tensorflow.tensor import Tensor, aligned, channels_last, transposed
 from columnar_nn.model.shape_rules.layout import slice_bounds
@@ -35,6 +37,9 @@ def unsupported_reason(operands: Operands) -> str | None:
     spatial_rank = len(operands.shape(0)) - 2
     if operands.node.op_type in _SPATIAL and spatial_rank not in _CONV:
         return f"{spatial_rank} spatial dimensions; TensorFlow has 1 to 3"
+    volume = operands.node.op_type == "Conv" and spatial_rank == 3
+    if volume and len(set(conv_window(operands).dilations)) > 1:
+        return "unequal dilations in 3 dimensions; TensorFlow takes one for another"
     return None
 
 
@@ -43,11 +48,20 @@ def conv(node: Operands, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tenso
     rank = len(window.output)
     group, channels = node.attribute("group", 1), fixed(node.shape(0)[1], "channels")
     images = _padded(x.with_channels_last(), padding(window, node.shape(0)[2:]), 0.0)
-    if rank == 2 and group == channels and group > 1 and len(set(window.strides)) == 1:
-        result = _depthwise(images, w, window, channels)
+    if strides_to_one_column(node, window):
+        seen = (window.kernel_shape[-1] - 1) * window.dilations[-1] + 1
+        images = images[..., :seen, :]
+        window = replace(window, strides=(*window.strides[:-1], 1))
+    depthwise = rank == 2 and group == channels and group > 1 and len(set(window.strides)) == 1
+    # TensorFlow takes both strides and dilations only in convolutions of one or two dimensions,
+    # and gives wrong outputs without a word in others: stride afterwards.
+    afterwards = (rank == 3 or depthwise) and max(window.dilations) > 1 < max(window.strides)
+    at_once = replace(window, strides=(1,) * rank) if afterwards else window
+    if depthwise:
+        result = _depthwise(images, w, at_once, channels)
     else:
         filters = transposed(w.in_onnx_order(), [*range(2, 2 + rank), 1, 0])
-        strides, dilations = [1, *window.strides, 1], [1, *window.dilations, 1]
+        strides, dilations = [1, *at_once.strides, 1], [1, *window.dilations, 1]
         # TensorFlow fuses a grouped convolution with what follows and then cannot run it.
         parts = [
             _CONV[rank](part, part_filters, strides, "VALID", dilations=dilations)
@@ -58,7 +72,15 @@ def conv(node: Operands, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tenso
             )
         ]
         result = tf.concat(parts, axis=-1) if group > 1 else parts[0]
+    result = _strided(result, window) if afterwards else result
     return channels_last(result if b is None else tf.nn.bias_add(result, b.value))
+
+
+def _strided(result: Any, window: Window) -> Any:
+    """Of the outputs of a window without strides those that it has with them."""
+    places = zip(window.output, window.strides, strict=True)
+    steps = [slice(0, (count - 1) * stride + 1, stride) for count, stride in places]
+    return result[(slice(None), *steps)]
 
 
 def _depthwise(images: Any, w: Tensor, window: Window, channels: int) -> Any:
@@ -93,20 +115,19 @@ def _pool(node: Operands, x: Tensor, kind: str, outside: float) -> Tensor:
     """The largest or mean element of each window, `outside` being in the padding."""
     window = pool_window(node)
     images = _padded(x.with_channels_last(), padding(window, node.shape(0)[2:]), outside)
-    dilated = max(window.dilations) > 1
-    # TensorFlow has no windows that are both dilated and strided: stride afterwards.
+    # TensorFlow has no windows that are both dilated and strided, nor any with gaps between
+    # them: stride afterwards.
+    gaps = any(s > k for s, k in zip(window.strides, window.kernel_shape, strict=True))
+    afterwards = gaps or max(window.dilations) > 1
     result = tf.nn.pool(
         images,
         window.kernel_shape,
         kind,
-        strides=None if dilated else window.strides,
+        strides=None if afterwards else window.strides,
         padding="VALID",
-        dilations=window.dilations if dilated else None,
+        dilations=window.dilations if afterwards else None,
     )
-    if dilated:
-        places = zip(window.output, window.strides, strict=True)
-        steps = [slice(0, (count - 1) * stride + 1, stride) for count, stride in places]
-        result = result[(slice(None), *steps)]
+    result = _strided(result, window) if afterwards else result
     return channels_last(result)
 
 

@@ -16,7 +16,12 @@ from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import prepare
 
 
-def run_columnar(graph: Graph, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+def run_columnar(
+    graph: Graph,
+    inputs: Mapping[str, np.ndarray],
+    fusion: str = "layer",
+    algorithm: str = "direct",
+) -> list[np.ndarray]:
     """The graph's outputs, in their order; each input is a column, the first axis its rows.
 
     Raises InvalidDataError for inputs that are no columns of one batch.
@@ -29,7 +34,7 @@ def run_columnar(graph: Graph, inputs: Mapping[str, np.ndarray]) -> list[np.ndar
     outputs = network_outputs(graph, {name: name for name in inputs})
     source = from_batches(batch.schema, [batch])
     plan = PlanBuilder().table_scan(source).project(outputs).plan()
-    executable = prepare(plan, 1, "layer", "direct")
+    executable = prepare(plan, 1, fusion, algorithm)
     try:
         batches = list(executable.run({"0": iter([batch])}))
     finally:

@@ -135,6 +135,7 @@ def _scalar(value: float) -> np.ndarray:
 
 
 def _convolutions() -> list[Case]:
+    spread = {"dilations": [2, 2], "strides": [2, 2]}
     return [
         _conv("3x3", (3, 9, 11), (16, 3, 3, 3)),
         _conv("3x3_wide", (33, 12, 12), (40, 33, 3, 3)),
@@ -154,13 +155,26 @@ def _convolutions() -> list[Case]:
         _conv("depthwise", (18, 8, 8), (18, 1, 3, 3), group=18, pads=[1, 1, 1, 1]),
         _conv("depthwise_stride", (8, 9, 9), (16, 1, 3, 3), group=8, strides=[2, 2]),
         _conv("depthwise_dilation", (8, 9, 9), (8, 1, 3, 3), group=8, dilations=[2, 2]),
+        _conv("depthwise_dilation_stride", (4, 9, 9), (4, 1, 3, 3), group=4, **spread),
         _conv("depthwise_unequal_strides", (4, 9, 9), (4, 1, 3, 3), group=4, strides=[1, 2]),
         _conv("same_upper", (3, 8, 7), (4, 3, 4, 4), auto_pad="SAME_UPPER", strides=[2, 2]),
         _conv("same_lower", (3, 8, 7), (4, 3, 4, 4), auto_pad="SAME_LOWER"),
         _conv("valid", (3, 8, 7), (4, 3, 3, 3), auto_pad="VALID", strides=[2, 2]),
         _conv("1d", (3, 20), (5, 3, 4), strides=[2], pads=[1, 2]),
         _conv("1d_groups", (6, 20), (4, 3, 3), group=2),
+        _conv("one_channel_to_a_column", (1, 6, 4), (4, 1, 2, 3), strides=[1, 2]),
+        _conv(
+            "one_channel_to_a_column_pads",
+            (1, 5, 3),
+            (4, 1, 2, 4),
+            strides=[1, 3],
+            pads=[0, 1, 0, 2],
+        ),
         _conv("3d", (2, 5, 6, 7), (3, 2, 2, 3, 3), pads=[0, 1, 1, 1, 1, 0]),
+        _conv(
+            "dilation_stride_3d", (2, 5, 6, 7), (3, 2, 2, 2, 3), dilations=[2] * 3, strides=[2] * 3
+        ),
+        _conv("unequal_dilations_3d", (2, 5, 6, 7), (3, 2, 2, 3, 3), dilations=[3, 2, 1]),
     ]
 
 
@@ -172,6 +186,14 @@ def _pools() -> list[Case]:
         "overlapping": {"kernel_shape": [3, 2]},
         "asymmetric_pads": {"kernel_shape": [3, 3], "strides": [2, 1], "pads": [0, 1, 2, 0]},
         "ceil_mode": {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+        "ceil_mode_pads": {
+            "kernel_shape": [3, 3],
+            "strides": [2, 3],
+            "pads": [1, 0, 1, 1],
+            "ceil_mode": 1,
+        },
+        # the last window would start in the padding
+        "ceil_mode_gaps": {"kernel_shape": [1, 1], "strides": [2, 3], "ceil_mode": 1},
         "dilation": {"kernel_shape": [2, 3], "dilations": [3, 2]},
         "dilation_stride": {"kernel_shape": [2, 2], "dilations": [2, 2], "strides": [2, 3]},
         "same_upper": {"kernel_shape": [2, 2], "strides": [2, 2], "auto_pad": "SAME_UPPER"},
@@ -189,6 +211,7 @@ def _pools() -> list[Case]:
             "pads": [1, 1, 1, 1],
             "count_include_pad": 1,
         },
+        "ceil_mode_gaps": {"kernel_shape": [1, 2], "strides": [2, 4], "ceil_mode": 1},
         "dilation": {"kernel_shape": [2, 3], "dilations": [3, 2]},
     }
     signal = {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}
@@ -218,6 +241,7 @@ def _elementwise() -> list[Case]:
         _operator("prelu_channels", "PRelu", image, FEW, channels),
         _operator("prelu_scalar", "PRelu", image, FEW, _floats(1)),
         _operator("prelu_last_axis", "PRelu", image, FEW, _floats(6)),
+        _operator("prelu_last_axis_like_channels", "PRelu", (5, 4, 5), FEW, _floats(5)),
         _operator("clip", "Clip", image, EXACT, _scalar(-0.5), _scalar(0.75)),
         _operator("clip_below", "Clip", image, EXACT, _scalar(-0.5)),
         _operator("clip_above", "Clip", image, EXACT, None, _scalar(0.5)),
@@ -272,11 +296,13 @@ def _matrices() -> list[Case]:
     stacked("MatMul", "image", stacked.normal(6, 5))
     computed = _Network("mat_mul_of_two", (3, 4, 6))
     computed("MatMul", "image", computed("Transpose", "image", perm=[0, 1, 3, 2]))
+    channels = _Network("mat_mul_add_channels", (3, 4, 6))
+    channels("Add", channels("MatMul", "image", channels.normal(6, 5)), _floats(3, 1, 1))
     addend = _Network("gemm_computed_addend", (37,))
     features = addend("Gemm", "image", addend.normal(37, 5))
     addend("Gemm", "image", addend.normal(37, 5), addend("Relu", features), beta=0.5)
     gemms = (gemm, plain, no_bias, scalar, ignored, scaled, addend)
-    made = (*gemms, product, vector, stacked, computed)
+    made = (*gemms, product, vector, stacked, computed, channels)
     return [network.case(tolerance=SUMS) for network in made]
 
 
@@ -290,9 +316,12 @@ def _layouts() -> list[Case]:
         return _operator(f"slice_{name}", "Slice", image, EXACT, *(_ints(*o) for o in operands))
 
     spatial, channels = _ints(2, 3), _ints(1)
+    gate = _Network("reduce_mean_1d_mul_channels", (5, 7))
+    gate("Mul", gate("ReduceMean", "image", _ints(2)), _floats(5, 1))
     concat = _Network("concat_last_axis", image)
     concat("Concat", "image", concat("Relu", "image"), axis=3)
     return [
+        gate.case(tolerance=FEW),
         concat.case(tolerance=EXACT),
         _operator("flatten", "Flatten", image, EXACT),
         _operator("reshape", "Reshape", image, EXACT, _ints(0, 3, -1, 5)),

@@ -13,6 +13,7 @@ import pytest
 import torch
 from closeness import assert_close
 from conformance.columnar_runner import run_columnar
+from model.exported_networks import NETWORKS, Heads, Mixing, Mobile, Residual, Shuffle
 from torch import nn
 
 from columnar_nn.model import zoo
@@ -20,104 +21,17 @@ from columnar_nn.model.graph import Graph
 from columnar_nn.model.symbolic_batch import tie
 from reference.evaluate import evaluate
 
-functional = nn.functional
 SIZE = 16
 
 
-class Residual(nn.Module):
-    """A block with a projected shortcut, batch norm, pooling in ceil mode and dropout."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(8)
-        self.second = nn.Conv2d(8, 8, 3, padding="same", dilation=2)
-        self.shortcut = nn.Conv2d(3, 8, 1, stride=2)
-        self.dense = nn.Linear(8, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = functional.relu(self.norm(self.first(x)))
-        y = functional.leaky_relu(self.second(y) + self.shortcut(x), 0.1)
-        y = functional.max_pool2d(y, 3, stride=2, ceil_mode=True)
-        y = functional.avg_pool2d(y, 2, padding=1, count_include_pad=False)
-        y = functional.dropout(functional.adaptive_avg_pool2d(y, 1), 0.5, self.training)
-        return functional.softmax(self.dense(torch.flatten(y, 1)), dim=1)
-
-
-class Shuffle(nn.Module):
-    """ShuffleNet's habits: chunk, concatenate, shuffle channels, depthwise, hard swish."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1)
-        self.depthwise = nn.Conv2d(8, 8, 3, groups=8, padding=1)
-        self.norm = nn.BatchNorm2d(8)
-        self.slope = nn.PReLU(8)
-        self.dense = nn.Linear(8, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        left, right = functional.relu6(self.first(x)).chunk(2, dim=1)
-        y = torch.cat([right, torch.sigmoid(left) * 2 - 0.5], dim=1)
-        n, c, h, w = y.shape
-        y = y.view(n, 2, c // 2, h, w).transpose(1, 2).contiguous().view(n, c, h, w)
-        y = self.slope(functional.hardswish(self.norm(self.depthwise(y))))
-        y = functional.pad(y[:, :, 1:, ::2], (1, 0, 2, 1), value=0.5)
-        return functional.log_softmax(
-            self.dense(torch.tanh(y).mean(dim=(2, 3)).view(x.size(0), -1)), dim=1
-        )
-
-
-class Mobile(nn.Module):
-    """MobileNetV3's habits, squeeze-and-excitation above all, and attention over the pixels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.expand = nn.Conv2d(3, 24, 1, bias=False)
-        self.norm = nn.BatchNorm2d(24)
-        self.depthwise = nn.Conv2d(24, 24, 5, stride=2, padding=2, groups=24)
-        self.squeeze = nn.Conv2d(24, 8, 1)
-        self.excite = nn.Conv2d(8, 24, 1)
-        self.project = nn.Conv2d(24, 16, 1)
-        self.keys, self.values = nn.Linear(16, 4), nn.Linear(16, 16)
-        self.dense = nn.Linear(16, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.depthwise(functional.hardswish(self.norm(self.expand(x))))
-        gate = functional.silu(self.squeeze(functional.adaptive_avg_pool2d(y, 1)))
-        y = self.project(functional.hardsigmoid(self.excite(gate)) * y)
-        pixels = y.flatten(2).transpose(1, 2)
-        keys = self.keys(pixels)
-        weights = torch.softmax(keys @ keys.transpose(1, 2) / 2.0, dim=-1)
-        return self.dense((pixels + weights @ self.values(pixels)).mean(dim=1))
-
-
-class Heads(nn.Module):
-    """A vision transformer's habits: pixels as tokens, attention in two heads, adaptive pooling."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, 8, 4, stride=4)
-        self.qkv, self.project = nn.Linear(8, 24), nn.Linear(8, 8)
-        self.dense = nn.Linear(32, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        tokens = self.patches(x).flatten(2).transpose(1, 2)
-        n, length, width = tokens.shape
-        q, k, v = (
-            part.reshape(n, length, 2, width // 2).transpose(1, 2)
-            for part in self.qkv(tokens).chunk(3, dim=-1)
-        )
-        y = torch.softmax(q @ k.transpose(-2, -1), dim=-1) @ v
-        y = tokens + self.project(y.transpose(1, 2).reshape(n, length, width))
-        y = functional.adaptive_avg_pool2d(y.transpose(1, 2).reshape(n, width, 4, 4), 2)
-        return self.dense(y.view(n, -1))
-
-
-class Mixing(Heads):
-    """The same, but a softmax over the images."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.softmax(super().forward(x), dim=0)
+EXPORTS = [
+    pytest.param(network, dynamo, dynamic, id=f"{network.__name__}-{exporter}-{batch}")
+    for network in NETWORKS
+    for dynamo, exporter in ((False, "torchscript"), (True, "dynamo"))
+    for dynamic, batch in ((False, "fixed batch"), (True, "any batch"))
+    if dynamo == dynamic or network in (Residual, Shuffle, Mobile)
+]
+"""Every network by both exporters, some for one number of images as well as for any."""
 
 
 def check(graph: Graph, images: np.ndarray, expected: np.ndarray) -> None:
@@ -129,9 +43,7 @@ def check(graph: Graph, images: np.ndarray, expected: np.ndarray) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # the exporters warn about themselves
-@pytest.mark.parametrize("network", [Residual, Shuffle, Mobile])
-@pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
-@pytest.mark.parametrize("dynamic", [False, True], ids=["fixed batch", "any batch"])
+@pytest.mark.parametrize(("network", "dynamo", "dynamic"), EXPORTS)
 def test_pytorch(network: type[nn.Module], dynamo: bool, dynamic: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = network()
