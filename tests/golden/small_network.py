@@ -70,14 +70,17 @@ class RandomImages:
     def __init__(self, available: int = 1_000_000) -> None:
         self._available = available
 
-    def batches(self, num_samples: int, batch_size: int) -> Iterator[pa.RecordBatch]:
-        random = np.random.default_rng(3)
-        for start in range(0, min(num_samples, self._available), batch_size):
-            rows = min(batch_size, min(num_samples, self._available) - start)
+    def batches(
+        self, num_samples: int, batch_size: int, start: int = 0
+    ) -> Iterator[pa.RecordBatch]:
+        random = np.random.default_rng(3 + start)
+        end = start + min(num_samples, self._available)
+        for first in range(start, end, batch_size):
+            rows = min(batch_size, end - first)
             images = random.integers(0, 256, (rows, 3, 8, 8), np.uint8)
             yield pa.RecordBatch.from_arrays(
                 [
-                    pa.array(np.arange(start, start + rows)),
+                    pa.array(np.arange(first, first + rows)),
                     pa.array(np.arange(rows) % 5, pa.uint8()),
                     tensor_column.from_numpy(images),
                 ],

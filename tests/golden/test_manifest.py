@@ -26,7 +26,7 @@ def test_round_trip(bundle: Bundle) -> None:
 
 
 def test_newer_version_asks_for_an_upgrade(bundle: Bundle) -> None:
-    newer = document(bundle) | {"format_version": 2, "something": "else"}
+    newer = document(bundle) | {"format_version": 3, "something": "else"}
     assert "upgrade cnn-bench" in refusal(newer)
 
 
@@ -36,7 +36,7 @@ def test_older_version_says_how_to_create_it_again(bundle: Bundle) -> None:
         "format_version": 0,
         "creation": {"model": "my net.onnx", "data": "photo10", "count": 3, "taps": ["all"]},
     }
-    command = "cnn-bench golden create --model 'my net.onnx' --data photo10 --count 3 --taps all"
+    command = "cnn-bench golden create --model 'my net.onnx' --data photo10 --start 0 --count 3"
     assert command in refusal(older)
     del older["creation"]
     assert "cnn-bench golden create --model MODEL" in refusal(older)
@@ -79,6 +79,9 @@ def test_every_field_is_needed_and_no_other_is_known(bundle: Bundle) -> None:
         (("tensors", 0, "operator"), "relu1"),
         (("tensors", 0, "name"), "relu1"),
         (("tensors", 0, "file"), "tensors/001-relu1.arrows"),
+        (("noise_file",), ""),
+        (("noise_file",), "inputs.arrows"),
+        (("creation", "start"), -1),
         (("data", "dtype"), "object"),
         (("data", "shape"), [3, 8, 0]),
         (("files", "model.onnx", "bytes"), -1),
