@@ -48,8 +48,8 @@ def show_creation(
     if silent:
         _print(
             console,
-            f"[yellow]{silent:,} of {_images(manifest.rows)} say nothing[/]: dimmed, they give the "
-            "same outputs; choose others with --start",
+            f"[yellow]{silent:,} of {_images(manifest.rows)}, dimmed, would give the same outputs "
+            "and so say nothing:[/] choose others with --start",
         )
 
 
@@ -67,7 +67,7 @@ def show_verification(verification: Verification, console: Console) -> None:
     count = Counter(result.status for result in verification.results)
     summary = f"{count[PASSED]} of {len(verification.results)} tensors passed"
     if count[MISTRUSTED]:
-        summary += f", {count[MISTRUSTED]} say nothing"
+        summary += f", {count[MISTRUSTED]} say{'s' if count[MISTRUSTED] == 1 else ''} nothing"
     reason = f"; {escape(verification.reason)}" if verification.reason else ""
     _print(console, f"{_status(verification.status)}: {summary}{reason}")
 
@@ -179,7 +179,7 @@ def _show_rule(verification: Verification, console: Console) -> None:
         named = escape(_listed(own)) if len(own) < len(verification.results) else "every tensor"
         exception = f"; of {named}, by --rtol and --atol: {manifests.ELEMENTWISE_RULE}"
     if verification.results:
-        _print(console, f"[dim]rule: {verification.rule}{exception}[/]")
+        console.print(f"[dim]rule: {verification.rule}{exception}[/]", highlight=False)
 
 
 def _show_silence(verification: Verification, console: Console) -> None:
@@ -196,7 +196,7 @@ def _show_silence(verification: Verification, console: Console) -> None:
         counts = [f"{name} {count:,}" for name, count in rows.items() if count]
         parts.append(f"images in {_listed(counts)} of {verification.rows:,}")
     if parts:
-        _print(console, f"what says nothing: {escape('; '.join(parts))}")
+        console.print(f"what says nothing: {escape('; '.join(parts))}", highlight=False)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -14,6 +14,9 @@ from columnar_nn import tensor_column
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 NUM_IMAGES = 6
+LARGE_CLASS = 3
+SMALL_CHANNEL = 2
+"""Of the mixed network."""
 DENSE = ("dense.weight", "dense.bias")
 
 
@@ -60,6 +63,16 @@ def small_network() -> Graph:
         (TensorSpec("logits", (None, 5)),),
         weights,
     )
+
+
+def mixed_network() -> Graph:
+    """The small network with one class 3e5 times larger, and one channel 200 times smaller."""
+    graph = small_network()
+    for name in DENSE:
+        graph.weights[name][LARGE_CLASS] *= 3e5
+    for name in ("conv2.weight", "conv2.bias"):
+        graph.weights[name][SMALL_CHANNEL] *= 0.005
+    return graph
 
 
 class RandomImages:

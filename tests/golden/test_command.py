@@ -46,6 +46,7 @@ def test_create_then_verify(tmp_path: Path) -> None:
         "data": "synthetic",
         "count": 1,
         "taps": ["conv1", "outputs"],
+        "start": 0,
     }
     verified = golden("verify", folder, "--backend", backend("Correct"))
     assert verified.returncode == 0, verified.stdout + verified.stderr
