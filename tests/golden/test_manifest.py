@@ -1,6 +1,8 @@
 """The manifest is read strictly: versions, missing and wrong fields, and what to do."""
 
 import json
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,28 @@ def refusal(parsed: Any) -> str:
 
 def test_round_trip(bundle: Bundle) -> None:
     assert manifests.loads(manifests.dumps(bundle.manifest)) == bundle.manifest
+
+
+def documented_fields() -> dict[str, str]:
+    """The table of the manifest in the documentation: names of fields, and what is said of them."""
+    text = (Path(__file__).parents[2] / "docs" / "golden.md").read_text(encoding="utf-8")
+    table = text.split("manifest.json, format version ")[1].split("\n\n")[1]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    return {name: content for names, content in rows for name in names.split(", ")}
+
+
+def test_every_field_is_documented(bundle: Bundle) -> None:
+    documented = documented_fields()
+    assert set(documented) == set(document(bundle))
+    assert documented["format_version"].endswith(f", {manifests.FORMAT_VERSION}")
+    for record, name in (
+        (manifests.Creation, "creation"),
+        (manifests.DataEntry, "data"),
+        (manifests.OperatorEntry, "operators"),
+        (manifests.TensorEntry, "tensors"),
+    ):
+        for field in fields(record):
+            assert field.name in documented[name], f"{name}: {field.name}"
 
 
 def test_newer_version_asks_for_an_upgrade(bundle: Bundle) -> None:
