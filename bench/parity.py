@@ -1,4 +1,4 @@
-"""How far an engine's output is from the reference, and whether that can be believed.
+"""How far an engine's output is from the reference, in figures (verdicts: bench/verdict.py).
 
 An Accumulator takes batches, so that outputs larger than memory can be compared. Figures:
 
@@ -22,8 +22,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.status import FAILED, MISTRUSTED, PASSED
-
 TINY = float(np.finfo(np.float32).tiny)
 """1.2e-38, the least normal float32: an engine may take less for zero."""
 
@@ -38,13 +36,12 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Parity:
-    """Figures and verdict of one comparison; `reason` says why it is not PASSED.
+    """Figures of one comparison; `mismatch` says why there are none: another shape or dtype.
 
     Figures are NaN where they are undefined; sqnr_db of identical tensors is infinite.
     """
 
-    status: str
-    reason: str
+    mismatch: str
     rows: int
     elements: int
     max_abs: float
@@ -60,19 +57,11 @@ class Parity:
 class Accumulator:
     """Compares batches of rows, in order, against the reference's batches."""
 
-    def __init__(self, tolerance: Tolerance, constant_share: float = 0.5) -> None:
-        """`constant_share`: from which share of constant places on a tensor proves nothing.
-
-        Half for logits; after a ReLU half of the places may well be zero in every image.
-        """
+    def __init__(self, tolerance: Tolerance) -> None:
         self._tolerance = tolerance
-        self._constant_share = constant_share
-        self._rows = self._elements = self._agreeing = self._outside = 0
-        self._nonfinite = self._unlike = 0
+        self._rows = self._elements = self._agreeing = self._outside = self._unlike = 0
         self._max_abs = self._max_reference = self._max_ulp = self._min_tolerance = 0.0
         self._sum_error = self._sum_reference = self._sum_output = self._sum_product = 0.0
-        self._output_range: tuple[np.ndarray, np.ndarray] | None = None
-        self._reference_range: tuple[np.ndarray, np.ndarray] | None = None
         self._mismatch = ""
 
     def add(self, output: np.ndarray, reference: np.ndarray) -> None:
@@ -92,10 +81,7 @@ class Accumulator:
         self._rows += rows
         self._elements += got.size
         self._agreeing += int((got.argmax(axis=1) == expected.argmax(axis=1)).sum())
-        self._output_range = _widen(self._output_range, got)
-        self._reference_range = _widen(self._reference_range, expected)
         finite = np.isfinite(got) & np.isfinite(expected)
-        self._nonfinite += int(finite.size - np.count_nonzero(finite))
         unlike = ~finite & (got != expected) & ~(np.isnan(got) & np.isnan(expected))
         self._unlike += int(np.count_nonzero(unlike))
         self._add_finite(got[finite], expected[finite])
@@ -120,13 +106,11 @@ class Accumulator:
         """The comparison so far. Raises ValueError before any row was compared."""
         if not self._elements and not self._mismatch:
             raise ValueError("no rows were compared")
-        status, reason = self._verdict()
         norms = math.sqrt(self._sum_output * self._sum_reference)
         # Figures over the rest would make an output with a NaN of its own look good.
         known = self._unlike == 0 and not self._mismatch
         return Parity(
-            status=status,
-            reason=reason,
+            mismatch=self._mismatch,
             rows=self._rows,
             elements=self._elements,
             max_abs=self._max_abs if known else math.nan,
@@ -139,23 +123,6 @@ class Accumulator:
             min_tolerance=self._min_tolerance if known else math.nan,
         )
 
-    def _verdict(self) -> tuple[str, str]:
-        if self._mismatch:
-            return FAILED, self._mismatch
-        if self._nonfinite:
-            return MISTRUSTED, f"{self._nonfinite} element(s) are NaN or infinite"
-        for name, extremes in (
-            ("reference", self._reference_range),
-            ("output", self._output_range),
-        ):
-            if extremes is None:
-                continue
-            if _mostly_constant(*extremes, self._rows, self._constant_share):
-                return MISTRUSTED, f"most of the {name} is the same for every image"
-        if self._outside:
-            return FAILED, f"{self._outside} of {self._elements} elements outside the tolerance"
-        return PASSED, ""
-
     def _sqnr_db(self) -> float:
         if not self._sum_error:
             return math.inf
@@ -166,26 +133,6 @@ def _ratio(value: float, base: float) -> float:
     if base:
         return value / base
     return 0.0 if value == 0 else math.inf
-
-
-def _widen(
-    extremes: tuple[np.ndarray, np.ndarray] | None, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    low, high = rows.min(axis=0), rows.max(axis=0)
-    if extremes is None:
-        return low, high
-    return np.minimum(extremes[0], low), np.maximum(extremes[1], high)
-
-
-def _mostly_constant(low: np.ndarray, high: np.ndarray, rows: int, share: float) -> bool:
-    """Whether over `share` of the places in a row hold one value in all rows.
-
-    Such an output does not depend on the image, and would agree whatever the engine did. Of a
-    single row only a constant one can be told.
-    """
-    if rows == 1:
-        return low.size > 1 and bool((low == low[0]).all())
-    return int(np.count_nonzero(low == high)) > share * low.size
 
 
 def _max_ulp(output: np.ndarray, reference: np.ndarray) -> float:

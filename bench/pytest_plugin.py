@@ -52,7 +52,7 @@ def assert_matches_golden(
     from bench.golden.bundle import Bundle, open_bundle
     from bench.golden.comparison import compare
     from bench.golden.verify import Comparing, Verification, select
-    from bench.status import PASSED, worst
+    from bench.status import worst
 
     if not isinstance(bundle, Bundle):
         bundle = open_bundle(bundle)
@@ -61,7 +61,8 @@ def assert_matches_golden(
     tensors = select(bundle, comparing)
     arrays = {name: np.asarray(array) for name, array in outputs.items()}
     expected = bundle.expected([tensor.name for tensor in tensors])
-    results = compare(tensors, comparing.check, expected, [arrays])
+    noises = bundle.noises()
+    results = compare(tensors, comparing.check, expected, [arrays], noises=noises)
     verification = Verification(
         subject="outputs",
         expected=str(bundle.folder),
@@ -70,6 +71,7 @@ def assert_matches_golden(
         reason="",
         results=results,
         rows=bundle.manifest.rows,
+        rule=comparing.rule(bundle.manifest.format_version),
     )
-    if verification.status != PASSED:
+    if verification.exit_code():
         pytest.fail(report.plain_text(verification), pytrace=False)

@@ -13,6 +13,8 @@ a row and column.
 
 from __future__ import annotations
 
+import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -38,6 +40,9 @@ _ULP = float(np.finfo(np.float32).eps)
 
 _SHARE = 0.25
 """A line whose noise is small by luck is given this share of the median line's."""
+
+_SPOOL_BYTES = 4 << 20
+"""What a NoiseAccumulator keeps of all rows and columns lies in a file when it is larger."""
 
 _FEW = 8
 """The noise of fewer elements says little even beside the line's own magnitude."""
@@ -75,6 +80,8 @@ class Verdict:
     without a noise), at `worst_column` and `worst_row`. `silent_columns` vary by less than their
     tolerance, `silent_rows` are as if the image were dimmed: they would agree whatever the engine
     did. `ties` rows have another top-1 than the reference, all of them near-ties unless FAILED.
+    `unlike` elements are NaN or infinite in another way than the reference. `silence` says why
+    the model says nothing here, whatever the status; it is empty if it says something.
     """
 
     status: str
@@ -88,16 +95,20 @@ class Verdict:
     worst_column: int
     worst_row: int
     ties: int
+    unlike: int
+    silence: str
 
 
 class NoiseAccumulator:
     """Measures the noise of one tensor from batches of rows, in order."""
 
     def __init__(self) -> None:
-        self._noise: list[np.ndarray] = []
-        self._square: list[np.ndarray] = []
-        self._active: list[np.ndarray] = []
-        self._change: list[np.ndarray] = []
+        # Of each batch the sums over each row's columns, stacked: [4, n, C]. Rows are measured in
+        # units of the columns' noise, which is known at the end.
+        self._lines = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115
+        weakref.finalize(self, self._lines.close)
+        self._batches = 0
+        self._sums: np.ndarray = np.zeros((4, 1))
         self._first: np.ndarray | None = None
         self._moments = (np.zeros(1), np.zeros(1), np.zeros(1))
         self._beyond: np.ndarray = np.zeros(1, bool)
@@ -114,11 +125,12 @@ class NoiseAccumulator:
         self._beyond = self._beyond | (~_alike(truth, plain)).any(axis=(0, 2))
         kept = np.where(finite, truth, 0.0)
         noise = np.where(finite & np.isfinite(plain), plain, kept) - kept
-        self._noise.append(_sum_squares(noise))
-        self._square.append(_sum_squares(kept))
-        self._active.append(np.count_nonzero(kept, axis=2))
         change = kept - _finite(_by_column(dimmed))
-        self._change.append(_sum_squares(change))
+        active = np.count_nonzero(kept, axis=2).astype(np.float64)
+        lines = np.stack([_sum_squares(noise), _sum_squares(kept), _sum_squares(change), active])
+        self._sums = self._sums + lines.sum(axis=1)
+        np.lib.format.write_array(self._lines, lines, allow_pickle=False)
+        self._batches += 1
         if self._first is None:
             self._first = kept[:1]
         deviation = np.where(finite, truth - self._first, 0.0)
@@ -133,28 +145,28 @@ class NoiseAccumulator:
         """The noise of all rows so far. Raises ValueError before any."""
         if self._first is None:
             raise ValueError("no rows were measured")
-        noise, square = np.concatenate(self._noise), np.concatenate(self._square)
-        active, change = np.concatenate(self._active), np.concatenate(self._change)
-        counts = active.sum(axis=0)
-        rms = _root_mean(square.sum(axis=0), counts)
-        columns = _floored(_root_mean(noise.sum(axis=0), counts), rms, counts)
+        noise, square, change, counts = self._sums
+        rms = _root_mean(square, counts)
+        columns = _floored(_root_mean(noise, counts), rms, counts)
         columns = np.where(self._beyond, np.inf, np.maximum(columns, TINY))
-        in_row = active.sum(axis=1)
-        rows = _floored(
-            _root_mean((noise / columns**2).sum(axis=1), in_row),
-            _root_mean((square / columns**2).sum(axis=1), in_row),
-            in_row,
-        )
+        in_columns = np.concatenate([_in_columns(lines, columns) for lines in self._kept()], axis=1)
+        *by_row, in_row = in_columns
+        noise_of_rows, square_of_rows, changed = (_root_mean(sums, in_row) for sums in by_row)
+        rows = _floored(noise_of_rows, square_of_rows, in_row)
         unseen = float(np.sqrt(np.mean(np.square(TINY / columns))))
         rows = np.maximum(rows, unseen or 1.0)
-        changed = _root_mean((change / columns**2).sum(axis=1), in_row)
         return Noise(
             columns=columns,
             rows=rows,
-            spread=self._spread() if len(rows) > 1 else _root_mean(change[0], counts),
+            spread=self._spread() if len(rows) > 1 else _root_mean(change, counts),
             rms=rms,
             telling=changed > K * rows,
         )
+
+    def _kept(self) -> Iterator[np.ndarray]:
+        self._lines.seek(0)
+        for _ in range(self._batches):
+            yield np.lib.format.read_array(self._lines, allow_pickle=False)
 
     def _spread(self) -> np.ndarray:
         count, total, squares = self._moments
@@ -234,15 +246,34 @@ class Judge:
         self._ties += int(np.count_nonzero(best != chosen))
         self._wrong += int(np.count_nonzero(margin > tie))
 
+    @property
+    def unlike(self) -> int:
+        """How many elements so far are NaN or infinite in another way than the reference's."""
+        return self._unlike
+
+    @property
+    def outside(self) -> int:
+        """How many elements so far are outside the tolerance of the whole tensor."""
+        return self._figures.result().outside if self._elements else 0
+
+    @property
+    def failing(self) -> bool:
+        """Whether the output is known to be wrong by now; columns are known at the end only."""
+        known = self._noise is not None and not self._explicit
+        too_far = known and self._row_ratio > K
+        return bool(not self._comparable or self.outside or too_far or self._wrong)
+
     def verdict(self) -> Verdict:
         """The verdict on all rows so far. Raises ValueError before any."""
         parity = self._figures.result()
         ratios = self._column_ratios()
-        status, reason = self._status(parity, ratios)
         noise = self._noise
+        silence = "" if noise is None else self._silence(noise)
+        reason = next(self._failures(parity, ratios), "")
+        status = FAILED if reason else MISTRUSTED if silence else PASSED
         return Verdict(
             status=status,
-            reason=reason,
+            reason=reason or silence,
             parity=parity,
             columns=len(ratios),
             silent_columns=int(np.count_nonzero(self._silent_columns())),
@@ -252,6 +283,8 @@ class Judge:
             worst_column=int(ratios.argmax()),
             worst_row=self._worst_row,
             ties=self._ties,
+            unlike=self._unlike,
+            silence=silence,
         )
 
     def _column_ratios(self) -> np.ndarray:
@@ -270,22 +303,19 @@ class Judge:
         silent: np.ndarray = noise.spread <= allowed
         return silent
 
-    def _status(self, parity: Parity, ratios: np.ndarray) -> tuple[str, str]:
-        failure = next(self._failures(parity, ratios), "")
-        if failure:
-            return FAILED, failure
-        if self._noise is None:
-            return PASSED, ""
+    def _silence(self, noise: Noise) -> str:
         if self._silent_columns().all():
-            return MISTRUSTED, "the model says nothing here: no output varies with the images"
-        if not self._noise.telling.any():
-            return MISTRUSTED, "the model says nothing here: dimmed, the images give the same"
-        return PASSED, ""
+            if self._explicit:
+                return "no output varies with the images by more than the given tolerance"
+            return "the model says nothing here: no output varies with the images"
+        if not noise.telling.any():
+            return "the model says nothing here: dimmed, the images give the same"
+        return ""
 
     def _failures(self, parity: Parity, ratios: np.ndarray) -> Iterator[str]:
         """What is wrong, the plainest first."""
         if not self._comparable:
-            yield parity.reason
+            yield parity.mismatch
         if self._unlike:
             yield f"{self._unlike} element(s) are NaN or infinite in another way than the reference"
         if parity.outside:
@@ -316,6 +346,13 @@ def _size(verdict: Verdict) -> float:
 
 def _times(ratio: float) -> str:
     return f"{ratio:,.0f} times float32's own error, {K:g} are allowed"
+
+
+def _in_columns(lines: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Sums [4, n, C] as sums [4, n]: squares in units of the columns, and the last as it is."""
+    squares = (lines[:3] / columns**2).sum(axis=2)
+    sums: np.ndarray = np.concatenate([squares, lines[3:].sum(axis=2)])
+    return sums
 
 
 def _by_column(rows: np.ndarray) -> np.ndarray:

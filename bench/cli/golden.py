@@ -74,7 +74,8 @@ def create(
     out: Annotated[Path, typer.Argument(help="The new bundle's folder; must not exist.")],
     model: ModelOption = "plain9",
     data: DataOption = "photo10",
-    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 2,
+    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 16,
+    start: Annotated[int, typer.Option(min=0, help="Number of the first image.")] = 0,
     taps: Annotated[
         str, typer.Option(help='"all", "outputs" or names of tensors, separated by commas.')
     ] = tap_selection.ALL,
@@ -84,15 +85,15 @@ def create(
 
     Exit status: 0 created, 1 the model's file was misread, 2 wrong usage.
     """
-    request = Creation(_portable(model), _portable(data), count, tap_selection.parse(taps))
+    request = Creation(_portable(model), _portable(data), count, tap_selection.parse(taps), start)
     graph = zoo.resolve(model)
-    dataset = open_dataset(data, count).fitted_to(graph)
+    dataset = open_dataset(data, start + count).fitted_to(graph)
     checked = show_import(model, graph, import_check, cpus.choose(None), IMPORT_CHECK_TIMEOUT_S)
     if checked is not None and checked.verdict == MISREAD:
         raise typer.Exit(checked.exit_code())
-    manifest = creation.create(out, graph, dataset, request)
+    created = creation.create(out, graph, dataset, request)
     _show_batches(graph)
-    report.show_creation(manifest, str(out), creation.non_finite_weights(graph), terminal.output())
+    report.show_creation(created, str(out), creation.non_finite_weights(graph), terminal.output())
 
 
 @app.command()
@@ -122,8 +123,8 @@ def verify(
 ) -> None:
     """Run an engine on a bundle's images and compare each tensor, in graph order.
 
-    Exit status: 0 every tensor passed, 1 one did not or the engine failed, 2 wrong usage, a
-    refused bundle, or an engine that is not installed.
+    Exit status: 0 no tensor is wrong, 1 one is or the engine failed, 2 wrong usage, a refused
+    bundle, or an engine that is not installed.
     """
     comparing = _comparing(taps, rtol, atol, check, fail_fast)
     options = _options(backend, algorithm, threads, batch_size, timeout)

@@ -112,15 +112,14 @@ def class_names(path: str | Path) -> tuple[str, ...]:
 
 
 def to_batches(
-    blocks: Iterable[np.ndarray], batch_size: int, limit: int | None = None
+    blocks: Iterable[np.ndarray], batch_size: int, limit: int | None = None, first_id: int = 0
 ) -> Iterator[pa.RecordBatch]:
-    """Blocks of records cut anew into batches of SCHEMA; ids count from 0.
+    """Blocks of records cut anew into batches of SCHEMA; ids count from `first_id`.
 
     Reads no further block once it has `limit` rows.
     """
     if batch_size < 1:
         raise UsageError(f"batch size {batch_size}: give at least 1")
-    first_id = 0
     pending: list[np.ndarray] = []
     num_pending = 0
     for block in _limited(blocks, limit):

@@ -67,13 +67,16 @@ class Dataset:
         """Size of the records in CIFAR-10's binary form."""
         return self.num_rows * cifar10.RECORD_BYTES
 
-    def batches(self, num_samples: int, batch_size: int) -> Iterator[pa.RecordBatch]:
-        """`num_samples` rows of `schema` in batches of `batch_size`, the last smaller.
+    def batches(
+        self, num_samples: int, batch_size: int, start: int = 0
+    ) -> Iterator[pa.RecordBatch]:
+        """`num_samples` rows of `schema`, from `start` on, in batches of `batch_size` or fewer.
 
         After the last row of the set comes its first one again, while ids go on counting: the row
         with id i is row i modulo `num_rows` of the set. One batch is held at a time.
         """
-        batches = cifar10.to_batches(self._cycle(), batch_size, num_samples)
+        blocks = _from_row(self._cycle(), start % self.num_rows)
+        batches = cifar10.to_batches(blocks, batch_size, num_samples, first_id=start)
         return batches if self.image_shape == cifar10.IMAGE_SHAPE else map(self._resized, batches)
 
     def _resized(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -132,6 +135,12 @@ def write_ipc(dataset: Dataset, num_samples: int, batch_size: int, path: str | P
     with pa.ipc.new_file(str(path), dataset.schema) as writer:
         for batch in dataset.batches(num_samples, batch_size):
             writer.write_batch(batch)
+
+
+def _from_row(blocks: Iterator[np.ndarray], start: int) -> Iterator[np.ndarray]:
+    for block in blocks:
+        yield block[start:]
+        start = max(0, start - len(block))
 
 
 def _shape_text(shape: Shape) -> str:

@@ -7,7 +7,7 @@ input and g the golden tensor: y - g = (a - g) + (y - a), its own error plus the
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,8 @@ from bench.golden.bundle import Bundle
 from bench.golden.comparison import Tensor, TensorResult, aligned, compare
 from bench.golden.engine import Engine, EngineOptions, WorkerError
 from bench.golden.verify import Comparing, Verification, select, verify
-from bench.status import PASSED
+from bench.status import FAILED
+from bench.verdict import Noise
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Graph, Node
 from columnar_nn.model.shapes import infer_shapes
@@ -66,12 +67,12 @@ class Bisection:
         return tuple(error for error in self.operators if error.source == OWN)
 
     def exit_code(self) -> int:
-        """0 if the network passed, and every operator that could be run alone, one at least.
+        """0 if the network is right, and every operator that could be run alone, one at least.
 
         Otherwise as the verification, or 1.
         """
         alone = [error.own for error in self.operators if error.own is not None]
-        passed = bool(alone) and all(own.status == PASSED for own in alone)
+        passed = bool(alone) and all(own.status != FAILED for own in alone)
         return self.verification.exit_code() or int(not passed)
 
 
@@ -79,9 +80,11 @@ def bisect(bundle: Bundle, options: EngineOptions, comparing: Comparing) -> Bise
     """Verifies the backend, then runs every operator alone on its golden input.
 
     An operator is a network of its own, built with the same settings; fused groups come
-    apart, as they do whenever inner tensors are asked for.
+    apart, as they do whenever inner tensors are asked for. It is judged like the network: by
+    the tensor's noise, of which its own is a part.
     """
     graph = bundle.graph()
+    noises = bundle.noises()
     with tempfile.TemporaryDirectory(prefix="cnn-bench-golden-") as name:
         folder = Path(name)
         whole_file = folder / "whole.arrows"
@@ -105,6 +108,7 @@ def bisect(bundle: Bundle, options: EngineOptions, comparing: Comparing) -> Bise
                         bundle=bundle,
                         tensor=tensor,
                         comparing=comparing,
+                        noises=noises,
                         file=alone_file,
                     )
                     if results:
@@ -130,12 +134,13 @@ def _run_alone(
     bundle: Bundle,
     tensor: Tensor,
     comparing: Comparing,
+    noises: Mapping[str, Noise],
     file: Path,
 ) -> TensorResult:
     engine.build(alone)
     with closing(tensor_stream.save(file, engine.infer(images))) as outputs:
         expected = bundle.expected([tensor.name])
-        (result,) = compare([tensor], comparing.check, expected, outputs)
+        (result,) = compare([tensor], comparing.check, expected, outputs, noises=noises)
     return result
 
 

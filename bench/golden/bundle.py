@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from bench.golden import manifest as manifests
+from bench.golden import noise_file
 from bench.golden.manifest import Manifest
+from bench.verdict import Noise
 from columnar_nn import tensor_column
 from columnar_nn.errors import CnnBenchError, InvalidDataError
 from columnar_nn.model import onnx_io
@@ -55,6 +57,13 @@ class Bundle:
         for batches in zip(*streams, strict=True):
             columns = (batch.column(EXPECTED_COLUMN) for batch in batches)
             yield dict(zip(names, map(tensor_column.to_numpy, columns), strict=True))
+
+    def noises(self) -> dict[str, Noise]:
+        """The noise of each expected tensor by name; none of a bundle of version 1."""
+        if not self.manifest.noise_file:
+            return {}
+        columns = {entry.name: (*entry.shape, 1)[0] for entry in self.manifest.tensors}
+        return noise_file.read(self.folder / self.manifest.noise_file, columns, self.manifest.rows)
 
     def _stream(
         self, file: str, column: str, column_type: pa.FixedShapeTensorType

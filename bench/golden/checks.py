@@ -61,9 +61,10 @@ class Statistic:
         self._expected = _Magnitudes()
 
     def add(self, output: np.ndarray, expected: np.ndarray) -> None:
-        """Takes batches of equal shape."""
-        wide = expected.astype(np.float64)
-        self._error.add(np.abs(output.astype(np.float64) - wide))
+        """Takes batches of equal shape; only elements that are finite in both count."""
+        finite = np.isfinite(output) & np.isfinite(expected)
+        wide = expected[finite].astype(np.float64)
+        self._error.add(np.abs(output[finite].astype(np.float64) - wide))
         self._expected.add(np.abs(wide))
 
     def verdict(self, tolerance: Tolerance) -> str:
@@ -96,12 +97,12 @@ class _Magnitudes:
         self._bins += np.bincount(bins, minlength=self._bins.size)
 
     def mean(self) -> float:
-        return self._sum / self._count
+        return self._sum / max(1, self._count)
 
     def quantile(self, quantile: float, round_up: bool) -> float:
         """The value of rank ceil(quantile * count), at least the first."""
         rank = max(1, int(np.ceil(quantile * self._count)))
-        if rank == self._count:
+        if rank >= self._count:
             return self._max
         chosen = int(np.searchsorted(np.cumsum(self._bins), rank)) + int(round_up)
         edge = np.array([chosen << (32 - _KEPT_BITS)], np.uint32).view(np.float32)[0]

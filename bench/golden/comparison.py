@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bench.golden.checks import ELEMENTWISE, Check, Statistic
-from bench.parity import Accumulator, Parity, Tolerance
+from bench.parity import TINY, Parity, Tolerance
 from bench.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
-
-MOSTLY = 0.99
-"""A tensor with more zeros, or with more places the same for every image, proves nothing.
-
-Not half, as for logits: after ReLU half of a tensor is zero by rights.
-"""
+from bench.verdict import Judge, Noise, Verdict
 
 MAX_WORST = 5
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What is known of a compared tensor before it is; `shape` is that of one image's."""
+    """What is known of a compared tensor before it is; `shape` is that of one image's.
+
+    `explicit` says that the user gave its tolerance, which is then all that is asked of it.
+    """
 
     name: str
     operator: str
@@ -30,6 +28,7 @@ class Tensor:
     shape: tuple[int, ...]
     is_output: bool
     tolerance: Tolerance
+    explicit: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,7 @@ class WorstElement:
 class TensorResult:
     """Figures and verdict on one tensor.
 
-    `diverges` says that the output itself is wrong: outside the tolerance, missing, of another
-    shape, or not finite where the expected element is. `parity` is None if nothing could be
+    `diverges` says that the output itself is wrong. `verdict` is None if nothing could be
     compared; `worst` holds the elements farthest outside, relative to what is allowed.
     """
 
@@ -55,8 +53,13 @@ class TensorResult:
     status: str
     reason: str
     diverges: bool
-    parity: Parity | None
+    verdict: Verdict | None
     worst: tuple[WorstElement, ...] = ()
+
+    @property
+    def parity(self) -> Parity | None:
+        """The figures; None if nothing could be compared."""
+        return self.verdict.parity if self.verdict is not None else None
 
 
 def compare(
@@ -64,14 +67,17 @@ def compare(
     check: Check,
     expected: Iterable[Mapping[str, np.ndarray]],
     outputs: Iterable[Mapping[str, np.ndarray]],
+    *,
+    noises: Mapping[str, Noise],
     fail_fast: bool = False,
 ) -> tuple[TensorResult, ...]:
     """Compares batches of tensors, each [rows, ...] by name, in the order of `tensors`.
 
-    The batches of both sides need not be equally large. With `fail_fast`, stops at the first
-    batch with an element outside its tolerance; tensors after the first such one are NOT RUN.
+    The batches of both sides need not be equally large. `noises` are of exactly these rows; a
+    tensor without one is judged by its tolerance alone. With `fail_fast`, stops at the first
+    batch that is wrong; tensors after the first such one are NOT RUN.
     """
-    comparisons = [_Comparison(tensor, check) for tensor in tensors]
+    comparisons = [_Comparison(tensor, check, noises.get(tensor.name)) for tensor in tensors]
     for wanted, got in aligned(expected, outputs):
         for comparison in comparisons:
             name = comparison.tensor.name
@@ -130,14 +136,12 @@ def _cut(batch: Mapping[str, np.ndarray], start: int, end: int | None) -> dict[s
 class _Comparison:
     """One tensor on its way through the batches."""
 
-    def __init__(self, tensor: Tensor, check: Check) -> None:
+    def __init__(self, tensor: Tensor, check: Check, noise: Noise | None) -> None:
         self.tensor = tensor
-        self._check = check
-        self._accumulator = Accumulator(tensor.tolerance, constant_share=MOSTLY)
+        self._judge = Judge(tensor.tolerance, noise, tensor.explicit)
         self._statistic = None if check.kind == ELEMENTWISE else Statistic(check)
         self._problem = ""
-        self._rows = self._elements = self._zeros = self._output_zeros = 0
-        self._outside = self._spoiled = 0
+        self._rows = self._outside = 0
         self._worst: list[tuple[float, WorstElement]] = []
 
     def add(self, output: np.ndarray | None, expected: np.ndarray | None) -> None:
@@ -145,13 +149,12 @@ class _Comparison:
         self._problem = self._problem or _problem(output, expected, self._rows)
         if self._problem or output is None or expected is None:
             return
-        self._accumulator.add(output, expected)
+        self._judge.add(output, expected)
         if self._statistic is not None:
             self._statistic.add(output, expected)
-        self._elements += expected.size
-        self._zeros += expected.size - int(np.count_nonzero(expected))
-        self._output_zeros += output.size - int(np.count_nonzero(output))
-        self._add_worst(output, expected)
+        if self._judge.outside > self._outside:
+            self._outside = self._judge.outside
+            self._add_worst(output, expected)
         self._rows += len(expected)
 
     def _add_worst(self, output: np.ndarray, expected: np.ndarray) -> None:
@@ -159,17 +162,10 @@ class _Comparison:
         tolerance = self.tensor.tolerance
         with np.errstate(invalid="ignore"):
             error = np.abs(got - wanted)
-            allowed = tolerance.atol + tolerance.rtol * np.abs(wanted)
+            allowed = np.maximum(tolerance.atol + tolerance.rtol * np.abs(wanted), TINY)
             outside = ~(error <= allowed) & ~(np.isnan(got) & np.isnan(wanted)) & (got != wanted)
-        count = int(np.count_nonzero(outside))
-        if not count:
-            return
-        self._outside += count
-        self._spoiled += int(np.count_nonzero(~np.isfinite(got) & np.isfinite(wanted)))
         flat = np.flatnonzero(outside)
-        excess = np.nan_to_num(
-            error.flat[flat] / np.maximum(allowed.flat[flat], 1e-300), nan=np.inf
-        )
+        excess = np.nan_to_num(error.flat[flat] / allowed.flat[flat], nan=np.inf)
         for place in np.argsort(-excess, kind="stable")[:MAX_WORST]:
             index = tuple(int(i) for i in np.unravel_index(flat[place], wanted.shape))
             element = WorstElement(
@@ -183,26 +179,21 @@ class _Comparison:
 
     def diverges(self) -> bool:
         """Whether the output is known to be wrong by now, before statistics over all of it."""
-        outside = self._outside if self._statistic is None else self._spoiled
-        return bool(self._problem or outside)
+        wrong = self._judge.failing if self._statistic is None else self._judge.unlike
+        return bool(self._problem or wrong)
 
     def result(self) -> TensorResult:
         worst = tuple(element for _, element in self._worst)
         problem = self._problem or ("" if self._rows else "there are no rows to compare")
         if problem:
             return TensorResult(self.tensor, FAILED, problem, True, None, worst)
-        parity = self._accumulator.result()
-        status, reason = parity.status, parity.reason
-        if status != MISTRUSTED:
-            if self._statistic is not None:
-                reason = self._statistic.verdict(self.tensor.tolerance)
-                status = FAILED if reason else PASSED
-            for which, zeros in (("expected", self._zeros), ("output", self._output_zeros)):
-                if status == PASSED and zeros > MOSTLY * self._elements:
-                    share = zeros / self._elements
-                    status, reason = MISTRUSTED, f"{share:.2%} of the {which} tensor is zero"
-        diverges = status == FAILED or self.diverges()
-        return TensorResult(self.tensor, status, reason, diverges, parity, worst)
+        verdict = self._judge.verdict()
+        if self._statistic is not None and not verdict.unlike:
+            reason = self._statistic.verdict(self.tensor.tolerance)
+            status = FAILED if reason else MISTRUSTED if verdict.silence else PASSED
+            verdict = replace(verdict, status=status, reason=reason or verdict.silence)
+        wrong = verdict.status == FAILED
+        return TensorResult(self.tensor, verdict.status, verdict.reason, wrong, verdict, worst)
 
 
 def _problem(output: np.ndarray | None, expected: np.ndarray | None, rows: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,10 +16,11 @@ from threadpoolctl import threadpool_limits
 from adapters.base import image_array
 from bench import environment, fixed_batch
 from bench.golden import manifest as manifests
-from bench.golden import tap_selection, tolerance
+from bench.golden import noise_file, tap_selection, tolerance
 from bench.golden.atomic_folder import new_folder
 from bench.golden.bundle import EXPECTED_COLUMN, MANIFEST, entry_of
 from bench.golden.manifest import Creation, DataEntry, Manifest, OperatorEntry, TensorEntry
+from bench.verdict import DIMMED, NoiseAccumulator
 from columnar_nn import tensor_column
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.model import onnx_io
@@ -28,6 +30,7 @@ from reference.evaluate import evaluate
 
 MODEL_FILE = "model.onnx"
 IMAGES_FILE = "inputs.arrows"
+NOISE_FILE = "noise.arrows"
 BATCH_BYTES = 64 << 20
 """The rows of a batch are so many that all tensors of the network fit into this, once."""
 
@@ -40,19 +43,32 @@ MAKERS = ("cnn-bench", "numpy", "onnx", "pyarrow")
 class ImageSource(Protocol):
     """Where images come from: bench.data.dataset.Dataset is one.
 
-    `batches` yields RecordBatches of `batch_size` rows with an `image` column, the last smaller.
+    `batches` yields RecordBatches of `batch_size` rows with an `image` column, the last smaller,
+    from row number `start` on.
     """
 
     @property
     def fingerprint(self) -> str: ...
-    def batches(self, num_samples: int, batch_size: int) -> Iterable[pa.RecordBatch]: ...
+    def batches(
+        self, num_samples: int, batch_size: int, start: int
+    ) -> Iterable[pa.RecordBatch]: ...
 
 
-def create(destination: Path, graph: Graph, source: ImageSource, creation: Creation) -> Manifest:
+@dataclass(frozen=True)
+class Created:
+    """A new bundle's manifest; of its `rows` images `telling` say something (bench/verdict.py)."""
+
+    manifest: Manifest
+    telling: int
+
+
+def create(destination: Path, graph: Graph, source: ImageSource, creation: Creation) -> Created:
     """Writes a bundle of `creation.count` images and the tensors its taps mean to a new folder.
 
-    Raises UsageError if the folder exists, a tap is unknown or the network is tied to batches
-    that do not make up the count, InvalidDataError if there are fewer images.
+    Beside the float64 reference, every tensor is evaluated in float32, which is its noise, of the
+    images and of dimmed ones. Raises UsageError if the folder exists, a tap is unknown or the
+    network is tied to batches that do not make up the count, InvalidDataError if there are fewer
+    images.
     """
     fixed_batch.batch_size(graph, creation.count, [creation.count], "--count")
     with new_folder(destination) as folder:
@@ -64,17 +80,21 @@ def create(destination: Path, graph: Graph, source: ImageSource, creation: Creat
         rows = rows_per_batch(graph)
         streams, data = _write_tensors(folder, graph, taps, source, creation=creation, rows=rows)
         entries = tuple(_entry(graph, *pair) for pair in zip(taps, streams, strict=True))
-        files = [MODEL_FILE, IMAGES_FILE, *(stream.file for stream in streams)]
+        measured = zip(taps, streams, strict=True)
+        noises = {spec.name: stream.noise.result() for spec, stream in measured}
+        noise_file.write(folder / NOISE_FILE, noises)
+        files = [MODEL_FILE, IMAGES_FILE, NOISE_FILE, *(stream.file for stream in streams)]
         manifest = Manifest(
             format=manifests.FORMAT,
             format_version=manifests.FORMAT_VERSION,
             model_name=graph.name,
             model_file=MODEL_FILE,
             creation=creation,
-            rule=manifests.RULE,
+            rule=manifests.RULES[manifests.FORMAT_VERSION],
             rows=creation.count,
             rows_per_batch=rows,
             data=data,
+            noise_file=NOISE_FILE,
             tensors=entries,
             operators=tuple(
                 OperatorEntry(node.name, node.op_type, node.inputs, node.outputs)
@@ -88,7 +108,9 @@ def create(destination: Path, graph: Graph, source: ImageSource, creation: Creat
             files={file: entry_of(folder / file) for file in files},
         )
         (folder / MANIFEST).write_text(manifests.dumps(manifest), encoding="utf-8")
-    return manifest
+    outputs = [entry.name for entry in entries if entry.is_output] or [entries[-1].name]
+    telling = np.any([noises[name].telling for name in outputs], axis=0)
+    return Created(manifest, int(np.count_nonzero(telling)))
 
 
 def non_finite_weights(graph: Graph) -> list[str]:
@@ -119,10 +141,13 @@ class _TensorStream:
         self.shape = tuple(shape)
         self.largest = 0.0
         self.non_finite = 0
+        self.noise = NoiseAccumulator()
         self._schema = pa.schema([(EXPECTED_COLUMN, tensor_column.tensor_type("float32", shape))])
         self._writer = pa.ipc.new_stream(str(folder / file), self._schema)
 
-    def write(self, array: np.ndarray) -> None:
+    def write(self, array: np.ndarray, single: np.ndarray, dimmed: np.ndarray) -> None:
+        """Writes rows of the reference, and measures their noise (see NoiseAccumulator.add)."""
+        self.noise.add(array, single, dimmed)
         finite = np.isfinite(array)
         self.largest = max(self.largest, float(np.abs(array).max(where=finite, initial=0.0)))
         self.non_finite += int(finite.size - np.count_nonzero(finite))
@@ -156,16 +181,25 @@ def _write_tensors(
         stack.enter_context(threadpool_limits(1))
         images: pa.RecordBatchStreamWriter | None = None
         written = 0
-        for batch in source.batches(creation.count, rows):
+        for batch in source.batches(creation.count, rows, creation.start):
             if images is None:
                 images = stack.enter_context(
                     pa.ipc.new_stream(str(folder / IMAGES_FILE), batch.schema)
                 )
             images.write_batch(batch)
             written += batch.num_rows
-            expected = evaluate(pruned.nodes, pruned.weights, _inputs(graph, batch), names)
+            inputs = _inputs(graph, batch)
+            dimmed = {name: images * np.float32(DIMMED) for name, images in inputs.items()}
+            evaluations = [
+                evaluate(pruned.nodes, pruned.weights, images, names, calculation=precision)
+                for images, precision in (
+                    (inputs, np.float64),
+                    (inputs, np.float32),
+                    (dimmed, np.float32),
+                )
+            ]
             for stream, name in zip(streams, names, strict=True):
-                stream.write(expected[name])
+                stream.write(*(evaluation[name] for evaluation in evaluations))
         if images is None or written != creation.count:
             raise InvalidDataError(
                 f"{creation.data} gave {written} images, {creation.count} were asked for"

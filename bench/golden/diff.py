@@ -62,7 +62,8 @@ class Side:
         for name, array in self._first().items():
             usual = tolerance.default(largest[name], depth=1)
             allowed = Tolerance(atol.get(name, usual.atol), rtol.get(name, usual.rtol))
-            tensors.append(Tensor(name, "", "", array.shape[1:], True, allowed))
+            explicit = name in rtol or name in atol
+            tensors.append(Tensor(name, "", "", array.shape[1:], True, allowed, explicit))
         return tuple(tensors)
 
     def _first(self) -> dict[str, np.ndarray]:
@@ -82,10 +83,10 @@ def open_side(path: Path) -> Side:
 
 
 def diff(left: Side, right: Side, comparing: Comparing) -> Verification:
-    """Compares the tensors of `right` with those of `left`, whose tolerances count.
+    """Compares the tensors of `right` with those of `left`, whose tolerances and noise count.
 
-    A file on the left takes the tolerances of a bundle on the right. A tensor that one side
-    lacks is FAILED.
+    A file on the left takes those of a bundle on the right; of two files tolerances alone are
+    known. A tensor that one side lacks is FAILED.
     """
     known = right if left.bundle is None and right.bundle is not None else left
     tensors = {tensor.name: tensor for tensor in known.tensors(comparing)}
@@ -94,7 +95,12 @@ def diff(left: Side, right: Side, comparing: Comparing) -> Verification:
     everything = (*tensors.values(), *missing)
     names = [tensor.name for tensor in everything]
     results = compare(
-        everything, comparing.check, left.batches(names), right.batches(names), comparing.fail_fast
+        everything,
+        comparing.check,
+        left.batches(names),
+        right.batches(names),
+        noises=known.bundle.noises() if known.bundle is not None else {},
+        fail_fast=comparing.fail_fast,
     )
     return Verification(
         subject=str(right.path),
@@ -104,6 +110,7 @@ def diff(left: Side, right: Side, comparing: Comparing) -> Verification:
         reason="; ".join(differences(left, right)),
         results=results,
         rows=left.rows(),
+        rule=comparing.rule(known.bundle.manifest.format_version if known.bundle else 1),
     )
 
 

@@ -2,7 +2,9 @@
 
 Format history:
 1  model.onnx, inputs.arrows and one Arrow IPC stream for each expected tensor, every file with
-   its size and SHA-256. docs/golden.md describes each field.
+   its size and SHA-256.
+2  the noise of each tensor in noise.arrows, by which it is judged; the first image's number.
+   docs/golden.md describes each field.
 """
 
 from __future__ import annotations
@@ -15,12 +17,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
+from bench import verdict
 from columnar_nn.errors import InvalidDataError
 
 FORMAT = "cnn-bench golden bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 OLDEST_READABLE_VERSION = 1
-RULE = "|output - expected| <= atol + rtol * |expected|"
+ELEMENTWISE_RULE = "|output - expected| <= atol + rtol * |expected|"
+RULES = {
+    1: ELEMENTWISE_RULE,
+    2: f"{verdict.RULE}, everywhere {ELEMENTWISE_RULE}, and top-1 is as expected but for near-ties",
+}
+"""By which rule the tensors of each format version are judged."""
+
 MAX_BYTES = 16 << 20
 """A larger manifest is no manifest."""
 
@@ -35,12 +44,16 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Creation:
-    """What `golden create` was asked for: enough to create the bundle again."""
+    """What `golden create` was asked for: enough to create the bundle again.
+
+    `start` is the number of the first image in the data, 0 in version 1.
+    """
 
     model: str
     data: str
     count: int
     taps: tuple[str, ...]
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,10 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything about a bundle but the numbers; tensors and operators in graph order."""
+    """Everything about a bundle but the numbers; tensors and operators in graph order.
+
+    `noise_file` is empty in version 1.
+    """
 
     format: str
     format_version: int
@@ -99,6 +115,7 @@ class Manifest:
     rows: int
     rows_per_batch: int
     data: DataEntry
+    noise_file: str
     tensors: tuple[TensorEntry, ...]
     operators: tuple[OperatorEntry, ...]
     versions: Mapping[str, str]
@@ -142,6 +159,8 @@ def loads(text: str) -> Manifest:
             f"made in format version {version}, this cnn-bench reads {OLDEST_READABLE_VERSION} "
             f"and later: create it again with {recreate_command(document.get('creation'))}"
         )
+    if version == 1:
+        document = _from_version_1(document)
     manifest: Manifest = _parse(Manifest, document, "manifest.json")
     _check(manifest)
     return manifest
@@ -154,11 +173,20 @@ def recreate_command(creation: Any) -> str:
     options = {
         "model": known.get("model", "MODEL"),
         "data": known.get("data", "DATA"),
+        "start": known.get("start", 0),
         "count": known.get("count", "COUNT"),
         "taps": ",".join(map(str, taps)) if isinstance(taps, list) else "all",
     }
     words = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in options.items())
     return f"cnn-bench golden create {words} OUT/"
+
+
+def _from_version_1(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the fields that version 2 brought, which may not be there before."""
+    creation = document.get("creation")
+    if not isinstance(creation, dict) or "start" in creation or "noise_file" in document:
+        raise InvalidDataError("manifest.json: not the fields of version 1; create it again")
+    return {**document, "noise_file": "", "creation": {**creation, "start": 0}}
 
 
 def _parse(kind: Any, value: Any, where: str) -> Any:
@@ -181,17 +209,21 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         return float(value)
     if origin is None and type(value) is kind:
         return value
-    raise InvalidDataError(f"{where}: {value!r:.40} is not what format version 1 has there")
+    raise InvalidDataError(f"{where}: {value!r:.40} is not what a manifest has there")
 
 
 def _check(manifest: Manifest) -> None:
     """Refuses a manifest whose fields contradict each other or point outside the bundle."""
-    _require(manifest.rule == RULE, f"rule is not {RULE!r}")
+    rule = RULES[manifest.format_version]
+    _require(manifest.rule == rule, f"rule is not {rule!r}")
     _require(manifest.rows > 0 and manifest.rows_per_batch > 0, "rows must be positive")
     _require(bool(manifest.tensors), "no expected tensors")
     names = [tensor.name for tensor in manifest.tensors]
     _require(len(set(names)) == len(names), "an expected tensor is listed twice")
+    _require(manifest.creation.start >= 0, "start must not be negative")
     used = [manifest.model_file, manifest.data.file, *(t.file for t in manifest.tensors)]
+    if manifest.format_version > 1:
+        used.append(manifest.noise_file)
     _require(len(set(used)) == len(used), "a file is used twice")
     _require(set(used) == set(manifest.files), "files and their uses do not agree")
     for path, entry in manifest.files.items():

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 from xml.etree import ElementTree
 
 from bench.golden.bisect import Bisection
 from bench.golden.comparison import TensorResult
 from bench.golden.verify import Verification
-from bench.status import NOT_RUN, PASSED
+from bench.status import MISTRUSTED, NOT_RUN, PASSED
 
 SCHEMA_VERSION = 1
 
@@ -62,8 +62,8 @@ _OUTCOME_TAGS = ("failure", "error", "skipped")
 
 def _case(verification: Verification, result: TensorResult) -> ElementTree.Element:
     case = _element("testcase", name=result.tensor.name, classname=_class_name(verification))
-    if result.status == NOT_RUN:
-        case.append(_element("skipped", message=result.reason))
+    if result.status in (NOT_RUN, MISTRUSTED):
+        case.append(_element("skipped", message=f"{result.status}: {result.reason}"))
     elif result.status != PASSED:
         lines = [f"operator {result.tensor.operator} ({result.tensor.op_type})", result.reason]
         lines += [
@@ -94,9 +94,19 @@ def _name(result: TensorResult | None) -> str | None:
     return None if result is None else result.tensor.operator
 
 
+def _result(result: TensorResult) -> dict[str, Any]:
+    """The verdict's fields are the result's: status and reason stand there once."""
+    own = {field.name: getattr(result, field.name) for field in fields(result)}
+    verdict = own.pop("verdict")
+    judged = _fields(verdict) if verdict is not None else {"parity": None}
+    return {**judged, **_fields(own)}
+
+
 def _fields(value: Any) -> Any:
+    if isinstance(value, TensorResult):
+        return _result(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return _fields(asdict(value))
+        return {field.name: _fields(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {key: _fields(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.golden import manifest as manifests
 from bench.golden.bisect import INHERITED, OWN, Bisection, OperatorError
 from bench.golden.comparison import TensorResult
-from bench.golden.manifest import Manifest
+from bench.golden.create import Created
 from bench.golden.verify import Verification
 from bench.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 
 WIDTH = 100
 _NAME_WIDTH = 12
 _OPERATOR_WIDTH = 8
+_MAX_NAMES = 6
 _UNKNOWN = "-"
 
 
 def show_creation(
-    manifest: Manifest, folder: str, spoiled_weights: Sequence[str], console: Console
+    created: Created, folder: str, spoiled_weights: Sequence[str], console: Console
 ) -> None:
-    """One line about a new bundle, and a warning if weights hold NaN or infinity."""
+    """Lines about a new bundle, and a warning if weights hold NaN or infinity."""
+    manifest = created.manifest
     if spoiled_weights:
         names = escape(", ".join(spoiled_weights))
         _print(
             console,
-            f"[yellow]warning:[/] weights with NaN or infinity: {names}; what comes of them is "
-            "MISTRUSTED, never PASSED",
+            f"[yellow]warning:[/] weights with NaN or infinity: {names}; where they make tensors "
+            "so, nothing else can be told",
         )
     size = sum(entry.bytes for entry in manifest.files.values())
     _print(
@@ -40,6 +44,13 @@ def show_creation(
         f"{size / 1e6:,.2f} MB, model {manifest.files[manifest.model_file].sha256[:12]}, "
         f"images {manifest.files[manifest.data.file].sha256[:12]}",
     )
+    silent = manifest.rows - created.telling
+    if silent:
+        _print(
+            console,
+            f"[yellow]{silent:,} of {_images(manifest.rows)}, dimmed, would give the same outputs "
+            "and so say nothing:[/] choose others with --start",
+        )
 
 
 def show_verification(verification: Verification, console: Console) -> None:
@@ -48,11 +59,15 @@ def show_verification(verification: Verification, console: Console) -> None:
     if verification.results:
         console.print(_tensor_table(verification.results))
     _show_reasons(verification.results, console)
+    _show_rule(verification, console)
+    _show_silence(verification, console)
     _show_first_diverging(verification, console)
     _show_top1(verification.results, console)
     _show_engine(verification, console)
-    passed = sum(result.status == PASSED for result in verification.results)
-    summary = f"{passed} of {len(verification.results)} tensors passed"
+    count = Counter(result.status for result in verification.results)
+    summary = f"{count[PASSED]} of {len(verification.results)} tensors passed"
+    if count[MISTRUSTED]:
+        summary += f", {count[MISTRUSTED]} say{'s' if count[MISTRUSTED] == 1 else ''} nothing"
     reason = f"; {escape(verification.reason)}" if verification.reason else ""
     _print(console, f"{_status(verification.status)}: {summary}{reason}")
 
@@ -98,16 +113,16 @@ def _heading(verification: Verification) -> str:
 def _tensor_table(results: Sequence[TensorResult]) -> Table:
     table = _table(
         ["tensor", "operator", "shape"],
-        ["max abs", "max rel", "max ulp", "SQNR dB", "cosine", "outside", "min tol", "status"],
+        ["max abs", "max rel", "÷noise", "SQNR dB", "cosine", "outside", "min tol", "status"],
     )
     for result in results:
         tensor, parity = result.tensor, result.parity
         figures = [_UNKNOWN] * 7
-        if parity is not None:
+        if result.verdict is not None and parity is not None:
             figures = [
                 _number(parity.max_abs),
                 _number(parity.max_rel),
-                _count(parity.max_ulp),
+                _ratio(max(result.verdict.column_ratio, result.verdict.row_ratio)),
                 _decibel(parity.sqnr_db),
                 _cosine(parity.cosine),
                 _count(parity.outside),
@@ -151,9 +166,42 @@ def _bisection_table(operators: Sequence[OperatorError]) -> Table:
 def _show_reasons(results: Iterable[TensorResult], console: Console) -> None:
     """Why tensors did not pass, unless the column "outside" has said it already."""
     for result in results:
-        counted = result.parity is not None and result.reason == result.parity.reason
+        counted = result.reason.endswith("outside the tolerance")
         if result.status == MISTRUSTED or (result.status == FAILED and not counted):
             _print(console, f"  {escape(result.tensor.name)}: {escape(result.reason)}")
+
+
+def _show_rule(verification: Verification, console: Console) -> None:
+    """The rule in one sentence, and the tensors that are judged by the user's own tolerance."""
+    own = [result.tensor.name for result in verification.results if result.tensor.explicit]
+    exception = ""
+    if own:
+        named = escape(_listed(own)) if len(own) < len(verification.results) else "every tensor"
+        exception = f"; of {named}, by --rtol and --atol: {manifests.ELEMENTWISE_RULE}"
+    if verification.results:
+        console.print(f"[dim]rule: {verification.rule}{exception}[/]", highlight=False)
+
+
+def _show_silence(verification: Verification, console: Console) -> None:
+    """How many columns and images would agree whatever the engine did."""
+    verdicts = [(r.tensor.name, r.verdict) for r in verification.results if r.verdict is not None]
+    columns = {name: verdict.silent_columns for name, verdict in verdicts}
+    rows = {name: verdict.silent_rows for name, verdict in verdicts}
+    parts = []
+    if any(columns.values()):
+        of_columns = sum(verdict.columns for _, verdict in verdicts)
+        counts = [f"{name} {count:,}" for name, count in columns.items() if count]
+        parts.append(f"{sum(columns.values()):,} of {of_columns:,} columns ({_listed(counts)})")
+    if any(rows.values()):
+        counts = [f"{name} {count:,}" for name, count in rows.items() if count]
+        parts.append(f"images in {_listed(counts)} of {verification.rows:,}")
+    if parts:
+        console.print(f"what says nothing: {escape('; '.join(parts))}", highlight=False)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MAX_NAMES])
+    return f"{shown} and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else shown
 
 
 def _show_first_diverging(verification: Verification, console: Console) -> None:
@@ -228,7 +276,7 @@ def _table(left: Sequence[str], right: Sequence[str]) -> Table:
 
 
 def _status(status: str) -> str:
-    style = {PASSED: "green", NOT_RUN: "dim"}.get(status, "bold red")
+    style = {PASSED: "green", NOT_RUN: "dim", MISTRUSTED: "yellow"}.get(status, "bold red")
     return f"[{style}]{status}[/]"
 
 
@@ -242,6 +290,12 @@ def _count(value: float) -> str:
     if math.isnan(value):
         return _UNKNOWN
     return f"{value:.0f}" if value < 100_000 else f"{value:.0e}"
+
+
+def _ratio(value: float) -> str:
+    if math.isnan(value):
+        return _UNKNOWN
+    return f"{value:.1f}" if value < 1000 else f"{value:.0e}"
 
 
 def _decibel(value: float) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from bench.golden.manifest import TensorEntry
 from bench.parity import Tolerance
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
@@ -66,15 +65,3 @@ def parse_overrides(option: str, texts: Sequence[str], names: Iterable[str]) -> 
         else:
             general = dict.fromkeys(known, value)
     return general | special
-
-
-def of_entries(
-    entries: Iterable[TensorEntry], rtol: Mapping[str, float], atol: Mapping[str, float]
-) -> dict[str, Tolerance]:
-    """The bundle's own tolerances with some replaced, by tensor."""
-    return {
-        entry.name: Tolerance(
-            atol=atol.get(entry.name, entry.atol), rtol=rtol.get(entry.name, entry.rtol)
-        )
-        for entry in entries
-    }

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.golden import manifest as manifests
 from bench.golden import tap_selection, tensor_stream, tolerance
 from bench.golden.bundle import Bundle
-from bench.golden.checks import Check
+from bench.golden.checks import ELEMENTWISE, Check
 from bench.golden.comparison import Tensor, TensorResult, compare, first_diverging
 from bench.golden.engine import Engine, EngineOptions, WorkerError
 from bench.golden.manifest import TensorEntry
-from bench.status import PASSED, SKIPPED, worst
+from bench.parity import Tolerance
+from bench.status import MISTRUSTED, PASSED, SKIPPED, worst
 from columnar_nn.errors import UsageError
 
 
@@ -30,6 +32,13 @@ class Comparing:
     atol: Sequence[str] = ()
     fail_fast: bool = False
 
+    def rule(self, version: int) -> str:
+        """The rule in one sentence, of tensors whose tolerances are those of a bundle."""
+        if self.check.kind == ELEMENTWISE:
+            return manifests.RULES[version]
+        name = self.check.name
+        return f"the {name} of |output - expected| <= atol + rtol * the {name} of |expected|"
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -38,6 +47,7 @@ class Verification:
     `fingerprint` is the bundle's, empty without one. `status` is the worst of the tensors', or
     how the backend failed, with `reason`. `seconds` has what the backend's worker measured
     (start, import, build, run) and the whole (total), `description` what the backend says it ran.
+    `rule` is the sentence by which tensors pass whose tolerance the user did not give.
     """
 
     subject: str
@@ -47,6 +57,7 @@ class Verification:
     reason: str
     results: tuple[TensorResult, ...]
     rows: int
+    rule: str
     seconds: Mapping[str, float] = field(default_factory=dict)
     description: Mapping[str, Any] = field(default_factory=dict)
 
@@ -56,8 +67,8 @@ class Verification:
         return first_diverging(self.results)
 
     def exit_code(self) -> int:
-        """0 if every tensor passed, 2 if the engine is not installed, else 1."""
-        return {PASSED: 0, SKIPPED: 2}.get(self.status, 1)
+        """0 if no tensor is wrong, 2 if the engine is not installed, else 1."""
+        return {PASSED: 0, MISTRUSTED: 0, SKIPPED: 2}.get(self.status, 1)
 
 
 def verify(
@@ -71,6 +82,7 @@ def verify(
     start = time.monotonic()
     tensors = select(bundle, comparing)
     names = [tensor.name for tensor in tensors]
+    noises = bundle.noises()
     graph = bundle.graph()
     tapped = graph.with_outputs(tap_selection.select(graph, names))
     results: tuple[TensorResult, ...] = ()
@@ -87,7 +99,12 @@ def verify(
                 with closing(outputs):
                     expected = bundle.expected(names)
                     results = compare(
-                        tensors, comparing.check, expected, outputs, comparing.fail_fast
+                        tensors,
+                        comparing.check,
+                        expected,
+                        outputs,
+                        noises=noises,
+                        fail_fast=comparing.fail_fast,
                     )
                 description = engine.describe()
         except WorkerError as error:
@@ -100,6 +117,7 @@ def verify(
         reason=reason,
         results=results,
         rows=bundle.manifest.rows,
+        rule=comparing.rule(bundle.manifest.format_version),
         seconds={**engine.seconds, "total": time.monotonic() - start},
         description=description,
     )
@@ -121,14 +139,21 @@ def select(bundle: Bundle, comparing: Comparing) -> tuple[Tensor, ...]:
             f"it has {', '.join(sorted(known))}"
         )
     names = [entry.name for entry in entries]
-    tolerances = tolerance.of_entries(
-        chosen,
-        tolerance.parse_overrides("--rtol", comparing.rtol, names),
-        tolerance.parse_overrides("--atol", comparing.atol, names),
-    )
+    rtol = tolerance.parse_overrides("--rtol", comparing.rtol, names)
+    atol = tolerance.parse_overrides("--atol", comparing.atol, names)
     return tuple(
-        Tensor(e.name, e.operator, e.op_type, e.shape, e.is_output, tolerances[e.name])
-        for e in chosen
+        Tensor(
+            name=entry.name,
+            operator=entry.operator,
+            op_type=entry.op_type,
+            shape=entry.shape,
+            is_output=entry.is_output,
+            tolerance=Tolerance(
+                atol=atol.get(entry.name, entry.atol), rtol=rtol.get(entry.name, entry.rtol)
+            ),
+            explicit=entry.name in rtol or entry.name in atol,
+        )
+        for entry in chosen
     )
 
 

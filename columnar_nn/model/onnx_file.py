@@ -19,6 +19,8 @@ from columnar_nn.model.names import FreshNames
 Stored = onnx.TensorProto | onnx.SparseTensorProto
 """The value of a tensor as a file stores it; `model.stored_tensors` reads it."""
 
+_NOT_UTF_8 = "not a valid ONNX model: a name in it is not UTF-8"
+
 
 @dataclass(frozen=True)
 class AttributeReference:
@@ -132,7 +134,7 @@ def read(model: onnx.ModelProto) -> OnnxFile:
             opset,
         )
     except UnicodeDecodeError:
-        raise InvalidModelError("not a valid ONNX model: a name in it is not UTF-8") from None
+        raise InvalidModelError(_NOT_UTF_8) from None
 
 
 def with_unique_names(nodes: Sequence[FileNode], names: FreshNames) -> list[FileNode]:
@@ -167,8 +169,8 @@ def _domain(domain: str) -> str:
 def _function(proto: onnx.FunctionProto, opset: int) -> FileFunction:
     opset = _opset(proto.opset_import, opset)
     return FileFunction(
-        tuple(proto.input),
-        tuple(proto.output),
+        _texts(proto.input),
+        _texts(proto.output),
         tuple(_node(node, index, opset) for index, node in enumerate(proto.node)),
         {a.name: _attribute(a, opset) for a in proto.attribute_proto},
         opset,
@@ -184,10 +186,11 @@ def _graph(proto: onnx.GraphProto, opset: int) -> FileGraph:
         if name in stored:
             raise InvalidModelError(f"weight {name!r} is stored twice: give each its own name")
         stored[name] = value
+    _texts((proto.name, *stored))
     return FileGraph(
         proto.name,
-        tuple(value.name for value in proto.input),
-        tuple(value.name for value in proto.output),
+        _texts(value.name for value in proto.input),
+        _texts(value.name for value in proto.output),
         tuple(_node(node, index, opset) for index, node in enumerate(proto.node)),
         stored,
     )
@@ -219,16 +222,25 @@ def _renamed(graph: FileGraph, names: Mapping[str, str]) -> FileGraph:
 
 
 def _node(proto: onnx.NodeProto, index: int, opset: int) -> FileNode:
+    _texts((proto.name, proto.op_type, proto.domain, proto.overload))
     return FileNode(
         proto.name or f"{proto.op_type.lower()}_{index}",
         proto.op_type,
         _domain(proto.domain),
         proto.overload,
         opset,
-        tuple(proto.input),
-        tuple(proto.output),
-        {a.name: _attribute(a, opset) for a in proto.attribute},
+        _texts(proto.input),
+        _texts(proto.output),
+        {_texts((a.name,))[0]: _attribute(a, opset) for a in proto.attribute},
     )
+
+
+def _texts(strings: Iterable[str]) -> tuple[str, ...]:
+    """The strings, which protobuf gives out as bytes, or raises an error, if they are not UTF-8."""
+    texts = tuple(strings)
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidModelError(_NOT_UTF_8)
+    return texts
 
 
 def _attribute(proto: onnx.AttributeProto, opset: int) -> Any:

@@ -78,7 +78,7 @@ def test_the_numbers_that_do_are_named(model: Path, samples: list[int], fix: str
         ["profile", "--samples", "6", "--model"],
         ["taps", "--samples", "6", "--tensor", "all", "--out", "unwritten", "--model"],
         ["explain", "--samples", "6", "--analyze"],
-        ["golden", "create", "unwritten", "--model"],
+        ["golden", "create", "unwritten", "--count", "6", "--model"],
         ["engine", "--model"],
     ],
     ids=lambda arguments: arguments[0],

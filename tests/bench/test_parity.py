@@ -1,4 +1,4 @@
-"""Every figure against its definition in NumPy, and errors planted to see the verdict."""
+"""Every figure against its definition in NumPy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.parity import Accumulator, Parity, Tolerance
-from bench.status import FAILED, MISTRUSTED, PASSED
 
 TOLERANCE = Tolerance(atol=1e-4, rtol=1e-3)
 
@@ -50,16 +49,15 @@ def test_figures_are_their_definitions(noise: float, batch: int) -> None:
         output.astype(np.float64), reference.astype(np.float64), atol=1e-4, rtol=1e-3
     )
     assert result.outside == np.count_nonzero(~close)
-    assert result.status == (PASSED if close.all() else FAILED)
 
 
 def test_minimum_tolerance_passes_and_nothing_below_it_does() -> None:
     output, reference = random_pair(1e-2)
     least = compare(output, reference).min_tolerance
-    for factor, status in ((1 + 1e-9, PASSED), (1 - 1e-9, FAILED)):
+    for factor, outside in ((1 + 1e-9, False), (1 - 1e-9, True)):
         accumulator = Accumulator(Tolerance(least * factor, least * factor))
         accumulator.add(output, reference)
-        assert accumulator.result().status == status
+        assert (accumulator.result().outside > 0) == outside
 
 
 @given(st.integers(1, 1000), st.booleans())
@@ -79,19 +77,15 @@ def test_ulp_counts_float32_neighbours(steps: int, across_zero: bool) -> None:
 def test_identical_outputs() -> None:
     _, reference = random_pair(0)
     result = compare(reference, reference)
-    assert result.status == PASSED
     assert (result.max_abs, result.max_ulp, result.outside) == (0, 0, 0)
     assert result.sqnr_db == math.inf
 
 
 @pytest.mark.parametrize("row", [0, 39])
-def test_one_element_outside_fails_wherever_it_is(row: int) -> None:
+def test_one_element_outside_is_counted_wherever_it_is(row: int) -> None:
     output, reference = random_pair(0)
     output[row, 4] += 0.01
-    result = compare(output, reference, batch=16)
-    assert result.status == FAILED
-    assert result.outside == 1
-    assert result.reason == "1 of 400 elements outside the tolerance"
+    assert compare(output, reference, batch=16).outside == 1
 
 
 def test_swapped_classes_are_seen_in_top1() -> None:
@@ -101,34 +95,15 @@ def test_swapped_classes_are_seen_in_top1() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", ["output", "reference", "both"])
-def test_values_that_are_not_finite_are_never_passed(value: float, where: str) -> None:
+def test_values_that_are_not_finite_are_outside_unless_alike(value: float, where: str) -> None:
     output, reference = random_pair(0)
     if where != "reference":
         output[3, 3] = value
     if where != "output":
         reference[3, 3] = value
     result = compare(output, reference)
-    assert result.status == MISTRUSTED
-    assert "1 element(s) are NaN or infinite" in result.reason
+    assert result.outside == (0 if where == "both" else 1)
     assert math.isnan(result.max_abs) == (where != "both"), "errors over the rest look good"
-
-
-def test_output_that_ignores_the_image_is_not_believed() -> None:
-    """Dead ReLUs leave the last layer's bias, the same in every row, in engine and reference."""
-    bias = np.arange(10, dtype=np.float32)
-    dead = np.tile(bias, (20, 1))
-    assert compare(dead, dead).status == MISTRUSTED
-    assert "same for every image" in compare(dead, dead).reason
-    half_dead = dead.copy()
-    half_dead[:, :5] = random_pair(0, 20)[1][:, :5]
-    assert compare(half_dead, half_dead).status == PASSED
-
-
-def test_single_rows() -> None:
-    _, reference = random_pair(0, 1)
-    assert compare(reference, reference).status == PASSED
-    ones = np.ones((1, 10), np.float32)
-    assert compare(ones, ones).status == MISTRUSTED
 
 
 @pytest.mark.parametrize(
@@ -139,12 +114,12 @@ def test_single_rows() -> None:
         (np.zeros((4, 10), np.float64), "dtype float64, reference float32"),
     ],
 )
-def test_other_shapes_and_types_fail(output: np.ndarray, reason: str) -> None:
+def test_other_shapes_and_types_have_no_figures(output: np.ndarray, reason: str) -> None:
     accumulator = Accumulator(TOLERANCE)
     accumulator.add(output, random_pair(0, 4)[1])
     result = accumulator.result()
-    assert result.status == FAILED
-    assert result.reason == reason
+    assert result.mismatch == reason
+    assert math.isnan(result.max_abs)
 
 
 def test_nothing_compared_is_no_result() -> None:

@@ -73,6 +73,17 @@ def test_fewer_samples_than_rows_are_the_first_ones() -> None:
     assert list(dataset.batches(0, 16)) == []
 
 
+@pytest.mark.parametrize("start", [1, 300, 999, 2300])
+def test_rows_from_a_later_one_on_are_the_same(start: int) -> None:
+    dataset = open_dataset("photo10")
+    (later,) = dataset.batches(40, 40, start)
+    (all_rows,) = dataset.batches(start + 40, start + 40)
+    assert later.equals(all_rows.slice(start, 40))
+    pieces = list(dataset.batches(40, 16, start))
+    assert [batch.num_rows for batch in pieces] == [16, 16, 8]
+    assert np.array_equal(images(pieces), images([later]))
+
+
 def test_arrow_file_maps_back_to_the_same_batches(tmp_path: Path) -> None:
     dataset = open_dataset("synthetic", 50)
     write_ipc(dataset, 120, 32, tmp_path / "images.arrow")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from golden.small_network import NUM_IMAGES, RandomImages, small_network
+from golden.small_network import NUM_IMAGES, RandomImages, mixed_network, small_network
 
 from bench.golden.bundle import Bundle, open_bundle
 from bench.golden.create import create
@@ -19,6 +19,15 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Every tensor of the small network for a few images."""
     folder = tmp_path_factory.mktemp("golden") / "small"
     create(folder, small_network(), RandomImages(), Creation("small", "seed", NUM_IMAGES, ("all",)))
+    return open_bundle(folder)
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The mixed network's outputs and one inner tensor for a thousand images."""
+    folder = tmp_path_factory.mktemp("golden") / "mixed"
+    creation = Creation("mixed", "seed", 1000, ("conv2", "outputs"))
+    create(folder, mixed_network(), RandomImages(), creation)
     return open_bundle(folder)
 
 

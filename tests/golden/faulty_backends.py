@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from golden.small_network import LARGE_CLASS, SMALL_CHANNEL
 
 from adapters.base import Backend, Configuration, Description, image_array
 from columnar_nn.errors import MissingPackageError
@@ -140,6 +141,59 @@ class NotANumber(Correct):
     def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
         result = self.correct(node, tensors)
         result[0, 3, 1, 2] = np.nan
+        return result
+
+
+class RolledClasses(Correct):
+    faulty = "dense"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        return np.roll(self.correct(node, tensors), 1, axis=1)
+
+
+class ReversedRows(Correct):
+    faulty = "dense"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        return np.ascontiguousarray(self.correct(node, tensors)[::-1])
+
+
+class ShuffledSmallClasses(Correct):
+    """All classes but the large one of the mixed network are another image's."""
+
+    faulty = "dense"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        result = self.correct(node, tensors)
+        small = np.arange(result.shape[1]) != LARGE_CLASS
+        result[:, small] = np.roll(result[:, small], 1, axis=0)
+        return result
+
+
+class OneWrongRow(Correct):
+    """The small classes of one image, in the first batch, are another's."""
+
+    faulty = "dense"
+    _spoiled = False
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        result = self.correct(node, tensors)
+        if not self._spoiled:
+            small = np.arange(result.shape[1]) != LARGE_CLASS
+            result[7, small] = result[8, small]
+        self._spoiled = True
+        return result
+
+
+class Float16Channel(Correct):
+    """The small channel of the mixed network."""
+
+    faulty = "conv2"
+
+    def spoiled(self, node: Node, tensors: Tensors) -> np.ndarray:
+        result = self.correct(node, tensors)
+        channel = result[:, SMALL_CHANNEL]
+        result[:, SMALL_CHANNEL] = channel.astype(np.float16).astype(np.float32)
         return result
 
 

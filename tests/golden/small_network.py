@@ -14,6 +14,9 @@ from columnar_nn import tensor_column
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 NUM_IMAGES = 6
+LARGE_CLASS = 3
+SMALL_CHANNEL = 2
+"""Of the mixed network."""
 DENSE = ("dense.weight", "dense.bias")
 
 
@@ -62,6 +65,16 @@ def small_network() -> Graph:
     )
 
 
+def mixed_network() -> Graph:
+    """The small network with one class 3e5 times larger, and one channel 200 times smaller."""
+    graph = small_network()
+    for name in DENSE:
+        graph.weights[name][LARGE_CLASS] *= 3e5
+    for name in ("conv2.weight", "conv2.bias"):
+        graph.weights[name][SMALL_CHANNEL] *= 0.005
+    return graph
+
+
 class RandomImages:
     """Images of 3x8x8 from a seed: what `create` needs of a data set."""
 
@@ -70,14 +83,17 @@ class RandomImages:
     def __init__(self, available: int = 1_000_000) -> None:
         self._available = available
 
-    def batches(self, num_samples: int, batch_size: int) -> Iterator[pa.RecordBatch]:
-        random = np.random.default_rng(3)
-        for start in range(0, min(num_samples, self._available), batch_size):
-            rows = min(batch_size, min(num_samples, self._available) - start)
+    def batches(
+        self, num_samples: int, batch_size: int, start: int = 0
+    ) -> Iterator[pa.RecordBatch]:
+        random = np.random.default_rng(3 + start)
+        end = start + min(num_samples, self._available)
+        for first in range(start, end, batch_size):
+            rows = min(batch_size, end - first)
             images = random.integers(0, 256, (rows, 3, 8, 8), np.uint8)
             yield pa.RecordBatch.from_arrays(
                 [
-                    pa.array(np.arange(start, start + rows)),
+                    pa.array(np.arange(first, first + rows)),
                     pa.array(np.arange(rows) % 5, pa.uint8()),
                     tensor_column.from_numpy(images),
                 ],

@@ -57,6 +57,7 @@ def read_everything(folder: Path) -> None:
     bundle = open_bundle(folder)
     bundle.graph()
     list(bundle.images())
+    bundle.noises()
     list(bundle.expected([entry.name for entry in bundle.manifest.tensors]))
 
 
@@ -74,7 +75,7 @@ def test_contents_are_the_references(bundle: Bundle) -> None:
     assert bundle.graph().nodes[3].op_type == "Conv"
 
 
-@pytest.mark.parametrize("file", ["model.onnx", "inputs.arrows", TENSOR])
+@pytest.mark.parametrize("file", ["model.onnx", "inputs.arrows", "noise.arrows", TENSOR])
 def test_altered_byte_is_refused(damaged: Path, file: str) -> None:
     content = bytearray((damaged / file).read_bytes())
     content[len(content) // 2] ^= 1
@@ -82,7 +83,7 @@ def test_altered_byte_is_refused(damaged: Path, file: str) -> None:
     assert f"{file} does not have the SHA-256" in refusal(damaged)
 
 
-@pytest.mark.parametrize("file", ["model.onnx", "inputs.arrows", TENSOR])
+@pytest.mark.parametrize("file", ["model.onnx", "inputs.arrows", "noise.arrows", TENSOR])
 def test_truncated_file_is_refused(damaged: Path, file: str) -> None:
     content = (damaged / file).read_bytes()
     (damaged / file).write_bytes(content[:-8])
@@ -165,7 +166,7 @@ def test_pickle_instead_of_a_tensor_is_never_loaded(damaged: Path, tmp_path: Pat
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from(["model.onnx", "inputs.arrows", TENSOR]),
+    st.sampled_from(["model.onnx", "inputs.arrows", "noise.arrows", TENSOR]),
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=6),
 )
 def test_whatever_a_forger_writes_is_read_or_refused(

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -37,7 +38,8 @@ def backend(name: str) -> str:
 
 def test_create_then_verify(tmp_path: Path) -> None:
     folder = tmp_path / "plain9"
-    made = golden("create", folder, "--data", "synthetic", "--count", 1, "--taps", "conv1,outputs")
+    options = ["--data", "synthetic", "--start", 3, "--count", 1, "--taps", "conv1,outputs"]
+    made = golden("create", folder, *options)
     assert made.returncode == 0, made.stderr
     assert "2 tensors of 1 image" in made.stdout
     creation = json.loads((folder / "manifest.json").read_text())["creation"]
@@ -46,6 +48,7 @@ def test_create_then_verify(tmp_path: Path) -> None:
         "data": "synthetic",
         "count": 1,
         "taps": ["conv1", "outputs"],
+        "start": 3,
     }
     verified = golden("verify", folder, "--backend", backend("Correct"))
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -53,6 +56,20 @@ def test_create_then_verify(tmp_path: Path) -> None:
     again = golden("create", folder, "--data", "synthetic")
     assert again.returncode == 2
     assert "exists already" in again.stderr
+
+
+def test_images_that_say_nothing_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """plain9 is blind to the first image of photo10, and not to the next."""
+    for start, warned in (("0", True), ("1", False)):
+        options = ["--start", start, "--count", "1", "--taps", "outputs"]
+        line = ["golden", "create", str(tmp_path / start), *options]
+        monkeypatch.setattr(sys, "argv", ["cnn-bench", *line])
+        with suppress(SystemExit):
+            main()
+        printed = " ".join(capsys.readouterr().out.split())
+        assert ("1 of 1 image, dimmed, would give the same outputs" in printed) == warned
 
 
 def test_model_files_are_stored_without_their_folder(tmp_path: Path) -> None:

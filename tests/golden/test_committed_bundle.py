@@ -3,11 +3,13 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from adapters import registry
+from adapters.base import image_array
 from bench.data.dataset import open_dataset
-from bench.golden import checks
+from bench.golden import checks, tap_selection
 from bench.golden.bisect import bisect
 from bench.golden.bundle import Bundle, open_bundle
 from bench.golden.create import create
@@ -17,10 +19,12 @@ from bench.golden.manifest import recreate_command
 from bench.golden.verify import Comparing, Verification, verify
 from bench.status import PASSED, SKIPPED
 from columnar_nn.model import zoo
+from reference.evaluate import evaluate
 
 ELEMENTWISE = Comparing(checks.parse("elementwise"))
 FOLDER = Path(__file__).parents[2] / "golden" / "plain9-photo10"
-MAX_BYTES = 2_500_000
+MAX_BYTES = 20_000_000
+NUM_IMAGES = 16
 ALGORITHMS = ("auto", "direct", "winograd")
 SLOW_TO_START = ("tensorflow", "velox")
 SPOILED = {"SwappedFilters": "conv4", "DroppedBias": "conv3", "Float16Filters": "conv2"}
@@ -53,12 +57,29 @@ def test_it_is_small_and_has_every_tensor(committed: Bundle) -> None:
     assert len(committed.manifest.tensors) == len(committed.manifest.operators) == 16
     assert committed.manifest.creation.model == "plain9"
     assert committed.manifest.creation.data == "photo10"
+    assert committed.manifest.rows == NUM_IMAGES
+
+
+def test_its_images_are_the_first_in_a_row_that_all_say_something(committed: Bundle) -> None:
+    """In the last layer but one an image is either dead or tells; every other run has one."""
+    noises = committed.noises()
+    assert all(noise.telling.all() for noise in noises.values())
+    graph = committed.graph()
+    graph = graph.with_outputs(tap_selection.select(graph, ("relu7",)))
+    start = committed.manifest.creation.start
+    (images,) = open_dataset("photo10").batches(start + NUM_IMAGES, start + NUM_IMAGES)
+    inputs = {graph.inputs[0].name: image_array(images)}
+    (dead,) = np.nonzero(
+        ~evaluate(graph.nodes, graph.weights, inputs, ["relu7"])["relu7"].any((1, 2, 3))
+    )
+    assert dead.max() == start - 1
+    assert np.diff(dead, prepend=-1).max() <= NUM_IMAGES
 
 
 def test_it_is_of_the_shipped_network_and_data(committed: Bundle, tmp_path: Path) -> None:
     """Fails when weights or images change: then the bundle has to be created again."""
     creation = committed.manifest.creation
-    dataset = open_dataset(creation.data, creation.count)
+    dataset = open_dataset(creation.data)
     create(tmp_path / "again", zoo.resolve(creation.model), dataset, creation)
     again = open_bundle(tmp_path / "again")
     ours, new = committed.manifest, again.manifest

@@ -1,6 +1,8 @@
 """The manifest is read strictly: versions, missing and wrong fields, and what to do."""
 
 import json
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +27,30 @@ def test_round_trip(bundle: Bundle) -> None:
     assert manifests.loads(manifests.dumps(bundle.manifest)) == bundle.manifest
 
 
+def documented_fields() -> dict[str, str]:
+    """The table of the manifest in the documentation: names of fields, and what is said of them."""
+    text = (Path(__file__).parents[2] / "docs" / "golden.md").read_text(encoding="utf-8")
+    table = text.split("manifest.json, format version ")[1].split("\n\n")[1]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    return {name: content for names, content in rows for name in names.split(", ")}
+
+
+def test_every_field_is_documented(bundle: Bundle) -> None:
+    documented = documented_fields()
+    assert set(documented) == set(document(bundle))
+    assert documented["format_version"].endswith(f", {manifests.FORMAT_VERSION}")
+    for record, name in (
+        (manifests.Creation, "creation"),
+        (manifests.DataEntry, "data"),
+        (manifests.OperatorEntry, "operators"),
+        (manifests.TensorEntry, "tensors"),
+    ):
+        for field in fields(record):
+            assert field.name in documented[name], f"{name}: {field.name}"
+
+
 def test_newer_version_asks_for_an_upgrade(bundle: Bundle) -> None:
-    newer = document(bundle) | {"format_version": 2, "something": "else"}
+    newer = document(bundle) | {"format_version": 3, "something": "else"}
     assert "upgrade cnn-bench" in refusal(newer)
 
 
@@ -36,7 +60,7 @@ def test_older_version_says_how_to_create_it_again(bundle: Bundle) -> None:
         "format_version": 0,
         "creation": {"model": "my net.onnx", "data": "photo10", "count": 3, "taps": ["all"]},
     }
-    command = "cnn-bench golden create --model 'my net.onnx' --data photo10 --count 3 --taps all"
+    command = "cnn-bench golden create --model 'my net.onnx' --data photo10 --start 0 --count 3"
     assert command in refusal(older)
     del older["creation"]
     assert "cnn-bench golden create --model MODEL" in refusal(older)
@@ -79,6 +103,9 @@ def test_every_field_is_needed_and_no_other_is_known(bundle: Bundle) -> None:
         (("tensors", 0, "operator"), "relu1"),
         (("tensors", 0, "name"), "relu1"),
         (("tensors", 0, "file"), "tensors/001-relu1.arrows"),
+        (("noise_file",), ""),
+        (("noise_file",), "inputs.arrows"),
+        (("creation", "start"), -1),
         (("data", "dtype"), "object"),
         (("data", "shape"), [3, 8, 0]),
         (("files", "model.onnx", "bytes"), -1),

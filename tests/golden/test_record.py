@@ -10,6 +10,7 @@ from golden.conftest import engine_options
 from bench.golden import checks, record, report
 from bench.golden.bisect import bisect
 from bench.golden.bundle import Bundle
+from bench.golden.manifest import FORMAT_VERSION, RULES
 from bench.golden.verify import Comparing, verify
 
 ELEMENTWISE = Comparing(checks.parse("elementwise"))
@@ -26,6 +27,9 @@ def test_json_of_a_verification(bundle: Bundle) -> None:
     by_name = {entry["tensor"]["name"]: entry for entry in document["results"]}
     assert by_name["conv1"]["parity"]["max_abs"] == 0.0
     assert by_name["conv1"]["parity"]["sqnr_db"] is None  # infinite: both are equal
+    assert by_name["conv1"]["column_ratio"] == by_name["conv1"]["silent_columns"] == 0
+    assert by_name["relu2"]["unlike"] == 2
+    assert document["rule"] == RULES[FORMAT_VERSION]
     assert by_name["relu2"]["worst"][0]["index"] == [0, 3, 1, 2]
     assert by_name["relu2"]["worst"][0]["output"] is None  # NaN
     assert set(document["seconds"]) == {"start", "import", "build", "run", "total"}
@@ -57,6 +61,14 @@ def test_junit_counts_failures_and_skipped(bundle: Bundle) -> None:
     assert failure.tag == "failure"
     assert "operator conv2 (Conv)" in (failure.text or "")
     assert [child.tag for child in cases["logits"]] == ["skipped"]
+
+
+def test_junit_of_what_says_nothing_is_skipped(bundle: Bundle) -> None:
+    comparing = Comparing(checks.parse("elementwise"), atol=("conv1:100",))
+    verification = verify(bundle, engine_options("Correct"), comparing)
+    (suite,) = ElementTree.fromstring(record.to_junit(verification))
+    assert (suite.attrib["skipped"], suite.attrib["failures"]) == ("1", "0")
+    assert suite[0][0].attrib["message"].startswith("MISTRUSTED: ")
 
 
 def test_junit_of_a_crash_is_an_error(bundle: Bundle) -> None:

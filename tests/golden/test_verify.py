@@ -7,7 +7,7 @@ import pytest
 from golden.conftest import engine_options
 from golden.small_network import NUM_IMAGES, RandomImages, small_network
 
-from bench.golden import checks, engine, tensor_stream
+from bench.golden import checks, engine, report, tensor_stream
 from bench.golden.bisect import bisect
 from bench.golden.bundle import Bundle, open_bundle
 from bench.golden.create import create
@@ -66,8 +66,45 @@ def test_tolerances_can_be_replaced(bundle: Bundle) -> None:
     assert {result.status for result in strict.results} == {"FAILED"}
     one = verify(bundle, options, comparing(rtol=("relu2:0",), atol=("relu2:0",)))
     assert [r.tensor.name for r in one.results if r.status == "FAILED"] == ["relu2"]
+
+
+def test_tolerance_that_allows_anything_is_said(bundle: Bundle) -> None:
     loose = verify(bundle, engine_options("SwappedChannels"), comparing(atol=("10",)))
-    assert loose.status == "PASSED"
+    assert {result.status for result in loose.results} == {"MISTRUSTED"}
+    assert "by more than the given tolerance" in loose.results[0].reason
+    assert loose.exit_code() == 0
+
+
+def test_model_that_says_nothing_is_no_failure(tmp_path: Path) -> None:
+    graph = small_network()
+    graph.weights["dense.weight"][:] = 0
+    creation = Creation("dead", "seed", 4, ("all",))
+    assert create(tmp_path / "dead", graph, RandomImages(), creation).telling == 0
+    dead = open_bundle(tmp_path / "dead")
+    for backend in ("Correct", "OneUlpNoise"):
+        right = verify(dead, engine_options(backend), ELEMENTWISE)
+        assert [result.status for result in right.results] == ["PASSED"] * 7 + ["MISTRUSTED"]
+        assert right.exit_code() == 0
+        text = report.plain_text(right)
+        assert "logits: the model says nothing here" in text
+        assert "7 of 8 tensors passed, 1 says nothing" in text
+    assert bisect(dead, engine_options("Correct"), ELEMENTWISE).exit_code() == 0
+    wrong = verify(dead, engine_options("RolledClasses"), ELEMENTWISE)
+    assert (wrong.results[-1].status, wrong.exit_code()) == ("FAILED", 1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_where_the_truth_is_not_finite_the_rest_is_judged(tmp_path: Path, value: float) -> None:
+    graph = small_network()
+    graph.weights["conv2.bias"][0] = value
+    create(tmp_path / "odd", graph, RandomImages(), Creation("odd", "seed", 4, ("all",)))
+    odd = open_bundle(tmp_path / "odd")
+    right = verify(odd, engine_options("Correct"), ELEMENTWISE)
+    assert [result.status for result in right.results] == ["PASSED"] * 7 + ["MISTRUSTED"]
+    assert right.exit_code() == 0
+    first = verify(odd, engine_options("SwappedChannels"), ELEMENTWISE).first_diverging
+    assert first is not None
+    assert (first.tensor.operator, first.status) == ("conv2", "FAILED")
 
 
 def test_fail_fast_leaves_later_tensors_out(bundle: Bundle) -> None:

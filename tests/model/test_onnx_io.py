@@ -138,6 +138,22 @@ def test_garbage_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
         onnx_io.load(path)
 
 
+@pytest.mark.parametrize("name", ["a node", "an edge", "a weight", "Relu", "an axis"])
+def test_a_name_that_is_not_utf_8_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["an edge"], name="a node"),
+        helper.make_node("Add", ["an edge", "a weight"], ["y"], **{"an axis": 1}),
+    ]
+    weight = numpy_helper.from_array(np.ones(1, np.float32), "a weight")
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3, 4, 4]) for n in "xy"]
+    graph = helper.make_graph(nodes, "graph", values[:1], values[1:], [weight])
+    content = helper.make_model(graph).SerializeToString()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content.replace(name.encode(), b"\xff" * len(name)))
+    with pytest.raises(InvalidModelError, match="not UTF-8"):
+        onnx_io.load(path)
+
+
 def test_a_damaged_byte_raises_nothing_but_our_errors(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3], name="conv"),
