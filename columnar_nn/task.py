@@ -69,7 +69,6 @@ of 128, how many times as fast one driver is as many: 512 images 1.9 on 16 threa
 on 4, 1.04 on 2; 8,000 images 0.97, 0.98, 0.93, and 2,000 on 2 threads 0.96.
 """
 
-
 SOURCE_SECONDS = 1.0
 """How long a task that ends waits for a driver that its source keeps waiting."""
 
@@ -145,14 +144,14 @@ class Executable:
         return Task(self, batches or {}, profile or trace, trace)
 
     def _refuse_if_over(self) -> None:
-        if not self.pool.exist:
+        if self.pool.forked:
             raise UsageError("a forked process cannot use its parent's executable: prepare its own")
         if self._closed:
             raise UsageError("this executable has been closed: prepare another")
 
     def begin(self, task: Task) -> None:
         """Gives the threads to a task until it ends; raises UsageError if they are not free."""
-        self._refuse_if_over()
+        self._refuse_if_over()  # after a fork the lock may be held by a thread that is no more
         with self._lock:
             self._refuse_if_over()
             if self._running is not None:
@@ -163,7 +162,7 @@ class Executable:
             self._running = task
 
     def end(self, task: Task, left_behind: bool) -> None:
-        """Takes the threads back; `left_behind` says that drivers still occupy some of them."""
+        """Takes the threads back; `left_behind` says that drivers still occupy some."""
         with self._lock:
             if self._running is not task:
                 return
@@ -177,7 +176,7 @@ class Executable:
     def close(self) -> None:
         """Ends the threads, once a task that runs has ended; that is closed."""
         self._closed = True
-        if not self.pool.exist:
+        if self.pool.forked:
             return
         with self._lock:
             running = self._running
@@ -258,9 +257,10 @@ class Task:
                 self._exchanges.append(OrderedExchange(num_drivers))
             self._pipelines.append([self._driver(parts, index) for _ in range(num_drivers)])
         others = self._pipelines[0][1:]
-        executable.pool.start(len(others))
-        for driver in others:
+        if others:
+            executable.pool.start(len(others))
             _on_threads.add(self)
+        for driver in others:
             self._left.add(driver)
             executable.pool.submit(self._drive, driver)
 
@@ -299,23 +299,26 @@ class Task:
         return iterator
 
     def _batches(self) -> Generator[pa.RecordBatch, None, None]:
+        pool = self._executable.pool
         try:
             self._executable.begin(self)
             self._started_ns = time.perf_counter_ns()
             self._make_pipelines()
             final = self._pipelines[-1][0]
             while self._run(len(self._pipelines) - 1, final) is Progress.OUTPUT:
-                self._refuse_if_closed()
+                if self._closed:
+                    break
                 assert final.output is not None
                 yield final.output
-                self._refuse_if_closed()
+                if self._closed or pool.forked:
+                    break
             self._refuse_if_closed()
             self._raise_error()
         finally:
             self._end()
 
     def _refuse_if_closed(self) -> None:
-        if not self._executable.pool.exist:
+        if self._executable.pool.forked:
             raise UsageError("a forked process cannot go on with its parent's task: prepare a plan")
         if self._closed:
             raise UsageError("this task has been closed, or its executable, before its end")
@@ -382,10 +385,10 @@ class Task:
         While another thread waits for the iterator, or the source calls this, it does not wait.
         """
         self._closed = True
-        iterator: Any = self._iterator() if self._iterator is not None else None
+        iterator: Any = self._iterator and self._iterator()
         if iterator is None or not iterator.gi_running:
             self._end()
-        elif self._executable.pool.exist:
+        elif not self._executable.pool.forked:
             self._stop()
 
     def _stop(self) -> None:
@@ -396,7 +399,7 @@ class Task:
 
     def _end(self) -> None:
         """Ends the drivers, and gives the threads back, once."""
-        if self._ended_ns or not self._executable.pool.exist:
+        if self._ended_ns or self._executable.pool.forked:
             return
         try:
             self._stop_drivers()
@@ -407,7 +410,7 @@ class Task:
                     if driver not in self._left:
                         driver.close()
             self._ended_ns = time.perf_counter_ns()
-            self._executable.end(self, left_behind=bool(self._left))
+            self._executable.end(self, bool(self._left))
 
     def _stop_drivers(self) -> None:
         """Stops those on other threads, and waits for all that can end by themselves."""
@@ -425,9 +428,7 @@ class Task:
     def stats(self) -> TaskStats:
         """What the operators have done so far, merged over drivers."""
         operators = tuple(
-            operator
-            for drivers in self._pipelines
-            for operator in merged(driver.stats for driver in drivers)
+            o for drivers in self._pipelines for o in merged(driver.stats for driver in drivers)
         )
         end = self._ended_ns or time.perf_counter_ns()
         wall = end - self._started_ns if self._started_ns else 0

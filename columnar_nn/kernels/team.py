@@ -75,7 +75,9 @@ class Team:
         if tables is not self._tables:
             self._members[: len(tables), FIRST_TABLE : SECOND_TABLE + 1] = tables
             self._tables = tables
-        self._pool.start(members - 1)
+        pool = self._pool
+        if pool.started < members - 1 or pool.forked:
+            pool.start(members - 1)
         try:
             with self._lock:
                 POST.run(self._address, members)
