@@ -2,8 +2,9 @@
 
 Started by bench/worker_process.py, which sets the environment. Each command and each reply is
 one JSON line on a socket that nothing else knows of, so that whatever a framework prints
-cannot corrupt them. A command names a method of the session, a worker_session.Session; the
-reply is what the method returns, or {"failure": ..., "reason": ...}.
+cannot corrupt them; a reply carries its command's number, so that nothing else is taken for
+one. A command names a method of the session, a worker_session.Session; the reply is what the
+method returns, or {"failure": ..., "reason": ...}.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ import traceback
 from importlib import import_module
 from typing import Any
 
+from bench import status
+
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Serves commands until the socket closes; never returns."""
     start = json.loads(sys.argv[1])
+    leader = os.getpid()
     try:
+        os.set_inheritable(start["socket"], False)
         _die_with_parent()
         if start["cpus"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, start["cpus"])
@@ -33,7 +38,10 @@ def main() -> None:
         session = getattr(import_module(module), name)(started=start["started"])
         with socket.socket(fileno=start["socket"]).makefile("rwb") as lines:
             for line in lines:
-                lines.write(json.dumps(_answer(session, json.loads(line))).encode() + b"\n")
+                reply = _answer(session, json.loads(line))
+                if os.getpid() != leader:
+                    _leave(0)  # a copy that the backend forked: the commands are not its own
+                lines.write(reply)
                 lines.flush()
     except BaseException:
         traceback.print_exc()
@@ -41,26 +49,31 @@ def main() -> None:
     _leave(0)
 
 
-def _answer(session: Any, command: dict[str, Any]) -> dict[str, Any]:
-    from bench import status
+def _answer(session: Any, command: dict[str, Any]) -> bytes:
     from bench.worker_session import WrongOutputError
     from columnar_nn.errors import CnnBenchError, MissingPackageError, UnsupportedNetworkError
 
+    number = command.pop("number")
     try:
         reply: dict[str, Any] = getattr(session, command.pop("command"))(**command)
-        return reply
+        return _line(number, reply)  # may raise: a backend describes itself in words of its own
     except MissingPackageError as error:
-        return {"failure": status.SKIPPED, "reason": str(error)}
+        failure, reason = status.SKIPPED, str(error)
     except UnsupportedNetworkError as error:
-        return {"failure": status.UNIMPLEMENTED, "reason": str(error)}
+        failure, reason = status.UNIMPLEMENTED, str(error)
     except WrongOutputError as error:
-        return {"failure": status.FAILED, "reason": str(error)}
+        failure, reason = status.FAILED, str(error)
     except CnnBenchError as error:
-        return {"failure": status.CRASHED, "reason": str(error)}
+        failure, reason = status.CRASHED, str(error)
     except Exception as error:
         traceback.print_exc()
         first_line = (str(error).strip().splitlines() or [""])[0]
-        return {"failure": status.CRASHED, "reason": f"{type(error).__name__}: {first_line}"}
+        failure, reason = status.CRASHED, f"{type(error).__name__}: {first_line[:500]}"
+    return _line(number, {"failure": failure, "reason": reason})
+
+
+def _line(number: int, reply: dict[str, Any]) -> bytes:
+    return json.dumps({"number": number, **reply}).encode() + b"\n"
 
 
 def _die_with_parent() -> None:
@@ -69,11 +82,11 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _leave(status: int) -> None:
+def _leave(exit_status: int) -> None:
     """Ends without exit handlers: some engines abort in theirs, their work long done."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)
+    os._exit(exit_status)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from bench.status import CRASHED, SKIPPED, TIMEOUT
+from columnar_nn.errors import printable
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -43,6 +44,14 @@ SESSION = "bench.worker_session:Session"
 _CLOSE_TIMEOUT_S = 5.0
 _LOG_TAIL_BYTES = 8192
 
+_LOOK_S = 0.25
+"""How often a waiting parent looks whether the process still lives: a child that it left behind
+may hold the connection open."""
+
+_REPLY_LIMIT_BYTES = 64 << 20
+_LOG_LIMIT_BYTES = 1 << 30
+"""What a worker may answer and print; the largest plans and profiles are below a megabyte."""
+
 
 class WorkerError(Exception):
     """A command failed: `status` is the cell's status, the message its one-line reason.
@@ -52,9 +61,9 @@ class WorkerError(Exception):
 
     def __init__(self, status: str, reason: str, fatal: bool) -> None:
         self.status = status
-        self.reason = reason
+        self.reason = printable(" ".join(reason.split()))
         self.fatal = fatal
-        super().__init__(f"{status}: {reason}")
+        super().__init__(f"{status}: {self.reason}")
 
     def exit_code(self) -> int:
         """Of a command that needs this worker: 2 if its engine is not installed, else 1."""
@@ -75,7 +84,7 @@ class WorkerProcess:
     """One worker process, in a session and process group of its own.
 
     `folder` must be an existing empty folder: the worker's working directory and log.
-    `variables` are added to its environment.
+    `variables` are added to its environment. Raises WorkerError if no process can be started.
     """
 
     def __init__(
@@ -85,52 +94,108 @@ class WorkerProcess:
         session: str = SESSION,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        self._log = folder / "output.log"
-        ours, theirs = socket.socketpair()
-        with theirs, self._log.open("wb") as log:
-            start = {
-                "socket": theirs.fileno(),
-                "cpus": list(cpus),
-                "session": session,
-                "started": time.monotonic(),
-            }
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", json.dumps(start)],
-                cwd=folder,
-                env=environment(len(cpus)) | dict(variables or {}),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        self._socket = ours
-        self._received = b""
+        self._received = bytearray()
+        self._commands = 0
+        self._ending: WorkerError | None = None
+        self._last_words = ""
+        with contextlib.ExitStack() as opened:
+            try:
+                self._log = opened.enter_context((folder / "output.log").open("w+b"))
+                self._socket, theirs = map(opened.enter_context, socket.socketpair())
+                start = {
+                    "socket": theirs.fileno(),
+                    "cpus": list(cpus),
+                    "session": session,
+                    "started": time.monotonic(),
+                }
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "bench.worker", json.dumps(start)],
+                    cwd=folder,
+                    env=environment(len(cpus)) | dict(variables or {}),
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._log,
+                    stderr=self._log,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise WorkerError(
+                    CRASHED, f"its process could not be started: {error}", fatal=True
+                ) from None
+            theirs.close()
+            opened.pop_all()
+
+    @property
+    def pid(self) -> int:
+        """Number of the process, which is also that of its group."""
+        return self._process.pid
 
     def request(self, command: str, timeout: float, **arguments: Any) -> dict[str, Any]:
-        """Sends one command and returns its reply; raises WorkerError if there is none in time."""
+        """Sends one command and returns its reply; raises WorkerError if there is none in time.
+
+        Of a worker that has ended every request fails as the one did at which it ended.
+        """
+        if self._ending is not None:
+            raise WorkerError(self._ending.status, self._ending.reason, fatal=True)
         deadline = time.monotonic() + timeout
-        line = json.dumps({"command": command, **arguments}).encode() + b"\n"
+        self._commands += 1
+        line = json.dumps({"number": self._commands, "command": command, **arguments})
         try:
             self._socket.settimeout(timeout)
-            self._socket.sendall(line)
-            while b"\n" not in self._received:
-                self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-                chunk = self._socket.recv(1 << 16)
-                if not chunk:
-                    raise self._crash()
-                self._received += chunk
+            self._socket.sendall(line.encode() + b"\n")
+            reply = self._reply(self._receive_line(deadline))
         except TimeoutError:
-            self.kill()
-            raise WorkerError(
-                TIMEOUT, f"no answer to {command} within {timeout:g} s", fatal=True
-            ) from None
-        except (BrokenPipeError, ConnectionResetError):
+            reason = f"no answer to {command} within {timeout:g} s"
+            if self._state() == psutil.STATUS_STOPPED:
+                reason += ", stopped by a signal"
+            raise self._end(TIMEOUT, reason) from None
+        except OSError:
             raise self._crash() from None
-        reply_line, _, self._received = self._received.partition(b"\n")
-        reply: dict[str, Any] = json.loads(reply_line)
         if "failure" in reply:
             raise WorkerError(reply["failure"], reply["reason"], fatal=False)
+        return reply
+
+    def _receive_line(self, deadline: float) -> bytes:
+        """What the worker writes up to a newline; raises OSError once it writes no more."""
+        searched = 0
+        while (end := self._received.find(b"\n", searched)) < 0:
+            searched = len(self._received)
+            if searched > _REPLY_LIMIT_BYTES:
+                raise self._end(CRASHED, f"answered with over {_REPLY_LIMIT_BYTES >> 20} MiB")
+            self._received += self._receive(deadline)
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        return line
+
+    def _receive(self, deadline: float) -> bytes:
+        gone = False
+        while True:
+            if os.fstat(self._log.fileno()).st_size > _LOG_LIMIT_BYTES:
+                raise self._end(CRASHED, f"printed over {_LOG_LIMIT_BYTES >> 30} GiB")
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError
+            self._socket.settimeout(min(remaining, _LOOK_S))
+            try:
+                chunk = self._socket.recv(1 << 16)
+            except TimeoutError:
+                if gone:
+                    raise ConnectionResetError from None
+                gone = self._state() is None
+                continue
+            if not chunk:
+                raise ConnectionResetError
+            return chunk
+
+    def _reply(self, line: bytes) -> dict[str, Any]:
+        """The reply to the latest command; anything else on the connection is not the worker's."""
+        try:
+            reply = json.loads(line)
+        except (ValueError, RecursionError):
+            reply = None
+        if not isinstance(reply, dict) or reply.pop("number", None) != self._commands:
+            text = line[:60].decode(errors="replace")
+            raise self._end(CRASHED, f"wrote to the connection of its answers: {text!r}")
         return reply
 
     def request_then_pause(self, command: str, timeout: float, **arguments: Any) -> dict[str, Any]:
@@ -158,35 +223,59 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Ends the process group at once; harmless if it has ended already."""
-        self._socket.close()
-        self._signal_group(signal.SIGKILL)
-        self._process.wait()
+        if self._ending is None:
+            self._end(CRASHED, "it was ended before this command")
 
     def log_tail(self) -> str:
         """The end of what the worker printed."""
-        with self._log.open("rb") as log:
-            log.seek(max(0, self._log.stat().st_size - _LOG_TAIL_BYTES))
-            return log.read().decode(errors="replace")
+        if self._log.closed:
+            return self._last_words
+        descriptor = self._log.fileno()
+        start = max(0, os.fstat(descriptor).st_size - _LOG_TAIL_BYTES)
+        return os.pread(descriptor, _LOG_TAIL_BYTES, start).decode(errors="replace")
+
+    def _state(self) -> str | None:
+        """What the process does, as psutil has it; None once it has ended."""
+        try:
+            state: str = psutil.Process(self._process.pid).status()
+        except psutil.NoSuchProcess:
+            return None
+        return None if state in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) else state
 
     def _crash(self) -> WorkerError:
-        """The reason why the process has gone: its signal or exit status, and its last words."""
+        """The reason why the worker answers no more: its signal or exit status, its last words."""
         deadline = time.monotonic() + _CLOSE_TIMEOUT_S
-        while psutil.Process(self._process.pid).status() != psutil.STATUS_ZOMBIE:
-            if time.monotonic() > deadline:
-                break
+        while (alive := self._state() is not None) and time.monotonic() < deadline:
             time.sleep(0.01)
-        self.kill()
+        if alive:
+            return self._end(CRASHED, "closed the connection of its answers")
+        self._reap()
         status = self._process.returncode
         if status < 0:
-            reason = f"killed by {signal.Signals(-status).name}"
+            reason = f"killed by {_signal_name(-status)}"
             if -status == signal.SIGKILL:
                 reason += " (out of memory?)"
         else:
             reason = f"ended with exit status {status}"
-        last_words = [line.strip() for line in self.log_tail().splitlines() if line.strip()]
-        if last_words:
-            reason += f": {last_words[-1][:200]}"
-        return WorkerError(CRASHED, reason, fatal=True)
+        words = [line.strip() for line in self.log_tail().splitlines() if line.strip()]
+        if words:
+            reason += f": {words[-1][:200]}"
+        return self._end(CRASHED, reason)
+
+    def _end(self, status: str, reason: str) -> WorkerError:
+        """Ends the process group and remembers why, which it returns."""
+        self._reap()
+        self._socket.close()
+        self._last_words = self.log_tail()
+        self._log.close()
+        self._ending = WorkerError(status, reason, fatal=True)
+        return self._ending
+
+    def _reap(self) -> None:
+        self._signal_group(signal.SIGKILL)
+        # A process in a system call that cannot be interrupted may outlive its kill for a while.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_CLOSE_TIMEOUT_S)
 
     def _signal_group(self, number: signal.Signals) -> None:
         # Once the leader is reaped its group number may be anyone's.
@@ -207,3 +296,11 @@ class WorkerProcess:
             self.close()
         else:
             self.kill()
+
+
+def _signal_name(number: int) -> str:
+    """SIGSEGV, or "signal 40" of those without a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
