@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bench import cells, statistics
 from bench.cells import Selection
+from bench.disturbance import DISTURBED_SHARE, taken_share
 from bench.result import Benchmark
 from bench.status import FAILED, MISTRUSTED, NOT_RUN
+from bench.turn import Turn
 from bench.verdict import Verdict, combined
 
 
@@ -31,7 +33,7 @@ class Limits:
 
 @dataclass
 class CellState:
-    """A cell on its way: times so far, and its end if it has come to one other than success.
+    """A cell on its way: its turns so far, and its end if it has come to one besides success.
 
     `calibrated` is how long a run took when warm, `predicted` how long one would take that is
     not run for that reason; both in seconds. `own` is the verdict on its own rows, `checked` that
@@ -40,8 +42,7 @@ class CellState:
 
     samples: int
     batch_size: int
-    times: list[float] = field(default_factory=list)
-    phases: list[dict[str, float]] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
     status: str = ""
     reason: str = ""
     calibrated: float | None = None
@@ -49,6 +50,11 @@ class CellState:
     own: Verdict | None = None
     checked: Verdict | None = None
     accuracy: float | None = None
+
+    @property
+    def times(self) -> list[float]:
+        """Seconds of every timed run, in order."""
+        return [seconds for turn in self.turns for seconds in turn.times]
 
     def end(self, status: str, reason: str) -> None:
         """Ends the cell unless it has ended before."""
@@ -94,28 +100,45 @@ class CellState:
         return verdict.status, verdict.reason
 
     def _timing(self, limits: Limits) -> dict[str, Any]:
-        if not self.times:
+        times = self.times
+        if not times:
             return {}
-        estimate = statistics.estimate_median(self.times)
+        phases = [run for turn in self.turns for run in turn.phases]
+        estimate = statistics.estimate_median(times)
+        share = taken_share(turn.disturbance for turn in self.turns)
         warnings = []
-        if statistics.spread(self.times) > statistics.STABLE_SPREAD:
+        if share is not None and share > DISTURBED_SHARE:
+            warnings.append(
+                f"disturbed: others took over {DISTURBED_SHARE:.0%} of the time, so that its "
+                "median is compared with no other"
+            )
+        if statistics.spread(times) > statistics.STABLE_SPREAD:
             warnings.append(
                 f"unstable: half of the times differ by over {statistics.STABLE_SPREAD:.0%}"
             )
-        if len(self.times) < limits.runs:
-            warnings.append(f"{len(self.times)} runs instead of {limits.runs}")
+        if len(times) < limits.runs:
+            warnings.append(f"{len(times)} runs instead of {limits.runs}")
         return {
-            "times": tuple(self.times),
-            "phases": {
-                name: float(np.median([run[name] for run in self.phases]))
-                for name in self.phases[0]
-            },
+            "times": tuple(times),
+            "phases": {name: float(np.median([run[name] for run in phases])) for name in phases[0]},
             "median_s": estimate.median,
             "ci_low_s": estimate.low,
             "ci_high_s": estimate.high,
             "ci_confidence": estimate.confidence,
             "images_per_second": self.samples / estimate.median,
             "warning": "; ".join(warnings),
+            "taken_share": share,
+            "undisturbed_s": min(
+                (s for turn in self.turns for s in turn.undisturbed()), default=None
+            ),
+            "turns": tuple(
+                {
+                    "runs": len(turn.times),
+                    "switches": tuple(turn.switches),
+                    "disturbance": turn.disturbance and asdict(turn.disturbance),
+                }
+                for turn in self.turns
+            ),
         }
 
 

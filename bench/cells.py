@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -93,6 +94,15 @@ def too_long(measured: Mapping[int, float], samples: int, budget: float) -> floa
     predicted = predict_seconds(measured, samples)
     doubt = 1.0 if sum(count < samples for count in measured) > 1 else _DOUBT
     return predicted if predicted is not None and predicted > budget * doubt else None
+
+
+def budget_for(predicted: float) -> float:
+    """A budget, in seconds, within which a run of `predicted` seconds is sure to be done.
+
+    Half as much again, in round figures: the next run takes another time.
+    """
+    step = 10.0 ** (math.floor(math.log10(predicted * 1.5)) - 1)
+    return round(math.ceil(predicted * 1.5 / step) * step, 9)
 
 
 def rows_to_compare(samples: Sequence[int], checked: int, limit: int, batch: int = 1) -> np.ndarray:

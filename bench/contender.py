@@ -11,9 +11,11 @@ from typing import Any
 from bench import cells, cold_start, inputs
 from bench.cell_state import CellState, Limits, figures
 from bench.cells import Selection
+from bench.disturbance import Snapshot
 from bench.inputs import Inputs, Truth
 from bench.result import BackendRecord, Benchmark
 from bench.status import CRASHED, NOT_RUN, worst
+from bench.turn import Turn
 from bench.verdict import Verdict
 from bench.worker_process import WorkerError, WorkerProcess
 from bench.worker_session import PRIMING_LIMIT_S
@@ -58,6 +60,7 @@ class Contender:
         self._peak_rss = 0
         self._log = ""
         self._failure = WorkerError(CRASHED, "the worker was not started", fatal=False)
+        self._ending: WorkerError | None = None
 
     def start(self, data: Inputs) -> None:
         """Spawns the worker; imports, builds and runs it once, each timed."""
@@ -150,33 +153,43 @@ class Contender:
         for cell in self.cells:
             cell.checked = self._checked
 
-    def turn(self, cell: CellState, turns_left: int) -> None:
-        """Times the cell's share of its runs in one of `turns_left` turns."""
+    def turn(self, cell: CellState, turns_left: int) -> Turn | None:
+        """Times the cell's share of its runs in one of `turns_left` turns; None if that fails."""
         assert cell.calibrated is not None, "a cell is warmed up before its first turn"
+        assert self._worker is not None, "a worker that ended has no cell left to time"
         done, total = len(cell.times), sum(cell.times)
         runs = math.ceil((self._limits.runs - done) / turns_left)
         affordable = max(
             cells.MIN_RUNS - done, int((self._limits.budget - total) / cell.calibrated)
         )
+        worker = self._worker
+        before = Snapshot.take(worker.pid, self._cpus)
         reply = self._attempt(
             cell,
             min_runs=max(1, min(runs, affordable)),
             min_seconds=(self._limits.min_time - total) / turns_left,
             prime=cell.calibrated < PRIMING_LIMIT_S,
         )
-        if reply is not None:
-            cell.times += reply["times"]
-            cell.phases += reply["phases"]
+        if reply is None:
+            return None
+        after = Snapshot.take(worker.pid, self._cpus)
+        disturbance = before.until(after) if before and after else None
+        turn = Turn(reply["times"], reply["phases"], reply["switches"], disturbance)
+        cell.turns.append(turn)
+        return turn
 
     def finish(self) -> None:
-        """Asks once more what was run, now that every batch size has been seen, and ends it."""
+        """Asks once more what was run, now that every batch size has been seen, and ends it.
+
+        A backend that fails only now keeps its cells: they were measured and checked.
+        """
         if self._worker is not None:
             try:
                 self._description = self._ask("describe")
+                self._ask("close")
             except WorkerError as error:
-                self._end_all(error.status, error.reason)
-            self._worker.close()
-            self._worker = None
+                self._ending = error
+            self.kill()
 
     def kill(self) -> None:
         """Ends the worker at once, whatever it is doing."""
@@ -205,6 +218,8 @@ class Contender:
 
     def _revive(self, error: WorkerError) -> None:
         self.kill()
+        if all(cell.finished(self._limits) for cell in self.cells):
+            return
         if self._restarts == _MAX_RESTARTS:
             self._end_all(error.status, error.reason)
             return
@@ -241,10 +256,14 @@ class Contender:
         return notes
 
     def record(self) -> BackendRecord:
-        """The backend as it was run; its status is the worst of its cells'."""
-        benchmarks = self.benchmarks()
-        status = worst(benchmark.status for benchmark in benchmarks)
-        reason = next(b.reason for b in benchmarks if b.status == status)
+        """The backend as it was run; its status is the worst of its cells' and its own end's."""
+        endings = [(benchmark.status, benchmark.reason) for benchmark in self.benchmarks()]
+        if self._ending is not None:
+            endings.append((self._ending.status, self._ending.reason))
+        status = worst(status for status, _ in endings)
+        reason = next(reason for known, reason in endings if known == status)
+        if status == NOT_RUN:
+            reason = self._budget_advice() or reason
         return BackendRecord(
             backend=self.selection.backend,
             configuration=self.selection.configuration,
@@ -263,6 +282,14 @@ class Contender:
             checked=self._check_record(),
             **self._cold_start,
         )
+
+    def _budget_advice(self) -> str:
+        """Which budget would run the cell of fewest images, if that is why none was run."""
+        predicted = self.cells[0].predicted
+        if predicted is None:
+            return ""
+        images, budget = self.cells[0].samples, cells.budget_for(predicted)
+        return f"--budget {budget:g} would run it on {images:,} image(s)"
 
     def _check_record(self) -> dict[str, Any]:
         checked = self._checked

@@ -45,7 +45,11 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """What to compare, and how long to measure."""
+    """What to compare, and how long to measure.
+
+    `named` has the names by which the user chose the selections, if so; `strict` says that a
+    disturbed cell is a failure.
+    """
 
     selections: tuple[Selection, ...]
     samples: tuple[int, ...]
@@ -55,6 +59,8 @@ class Options:
     limits: Limits
     seed: int
     overrides: Overrides = field(default_factory=Overrides)
+    named: tuple[str, ...] = ()
+    strict: bool = False
 
     @property
     def images(self) -> int:

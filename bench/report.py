@@ -114,22 +114,39 @@ def _show_verdicts(result: Result, console: Console) -> None:
     for samples in result.context["settings"]["samples"]:
         ours = _best(result, samples, lambda cell: cell.backend == "columnar")
         peer = _best(result, samples, lambda cell: cell.backend not in ("columnar", "reference"))
-        if ours is None or peer is None or ours.median_s is None or peer.median_s is None:
-            continue
-        median, fastest = peer.median_s / ours.median_s, min(peer.times) / min(ours.times)
-        verdict = (
-            f"[green]{median:.2f} ({fastest:.2f}) times as fast as[/]"
-            if median >= 1
-            else f"[red]{1 / median:.2f} ({1 / fastest:.2f}) times slower than[/]"
-        )
-        lines.append(
-            f"{_images(samples):>14}: {escape(ours.label)} is {verdict} {escape(peer.label)}"
-        )
+        if ours is not None and peer is not None:
+            lines.append(f"{_images(samples):>14}: {_verdict_text(ours, peer)}")
     if lines:
         show_title(
             console, "The columnar engine and its fastest peer, by medians (by fastest runs)"
         )
         console.print("\n".join(lines), highlight=False)
+
+
+def _verdict_text(ours: Benchmark, peer: Benchmark) -> str:
+    """How two cells compare; by their medians only if neither was disturbed."""
+    labels = escape(ours.label), escape(peer.label)
+    taken = " and ".join(
+        f"{cell.taken_share:.0%} of the time of {escape(cell.label)}"
+        for cell in (ours, peer)
+        if cell.disturbed
+    )
+    withheld = f"; [yellow]medians withheld: others took {taken}[/]" if taken else ""
+    if ours.fastest_s is None or peer.fastest_s is None:
+        return f"{labels[0]} and {labels[1]}{withheld}, and left no run undisturbed"
+    fastest = peer.fastest_s / ours.fastest_s
+    if withheld:
+        ratio = f"({fastest:.2f}) times as fast as"
+        return f"{labels[0]} is {ratio} {labels[1]}{withheld}"
+    assert ours.median_s is not None
+    assert peer.median_s is not None
+    median = peer.median_s / ours.median_s
+    verdict = (
+        f"[green]{median:.2f} ({fastest:.2f}) times as fast as[/]"
+        if median >= 1
+        else f"[red]{1 / median:.2f} ({1 / fastest:.2f}) times slower than[/]"
+    )
+    return f"{labels[0]} is {verdict} {labels[1]}"
 
 
 def _throughput_table(result: Result, records: Sequence[BackendRecord]) -> Table:
@@ -277,7 +294,10 @@ def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
 
 
 def _show_endings(result: Result, console: Console) -> None:
-    """Why something did not pass, once for all the cells of a backend that share the reason."""
+    """Why something did not pass, once for all the cells of a backend that share the reason.
+
+    Then how a backend itself ended, if not as one of its cells.
+    """
     for record in result.backends:
         cells = [cell for cell in result.benchmarks if cell.label == record.label]
         troubled = [cell for cell in cells if cell.reason and cell.predicted_s is None]
@@ -285,6 +305,9 @@ def _show_endings(result: Result, console: Console) -> None:
             alike = [cell for cell in troubled if (cell.status, cell.reason) == (status, reason)]
             where = record.label if alike == cells else _places(alike)
             console.print(f"{escape(where)}: {_status(status)} {escape(reason)}", highlight=False)
+        if record.reason and record.reason not in {cell.reason for cell in troubled}:
+            ending = f"{_status(record.status)} {escape(record.reason)}"
+            console.print(f"{escape(record.label)}: {ending}", highlight=False)
 
 
 def _places(cells: Iterable[Benchmark]) -> str:
@@ -365,17 +388,26 @@ def _fastest(result: Result, samples: int) -> Benchmark | None:
 
 
 def _best(result: Result, samples: int, condition: Callable[[Benchmark], bool]) -> Benchmark | None:
-    """The fastest cell of so many samples whose output passed."""
+    """The fastest cell of so many samples whose output passed.
+
+    By medians, but a disturbed one's says less than its fastest run.
+    """
     cells: Iterable[Any] = (
         cell
         for cell in result.benchmarks
         if cell.samples == samples and cell.median_s and cell.status == PASSED and condition(cell)
     )
-    return min(cells, key=lambda cell: cell.median_s, default=None)
+    return min(
+        cells,
+        key=lambda cell: cell.fastest_s or min(cell.times) if cell.disturbed else cell.median_s,
+        default=None,
+    )
 
 
 def _ratio(cell: Benchmark, other: Benchmark | None) -> str:
     if other is None or other.median_s is None or cell.median_s is None:
+        return "-"
+    if cell.disturbed or other.disturbed:
         return "-"
     return f"{cell.median_s / other.median_s:,.2f}"
 

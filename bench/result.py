@@ -3,7 +3,7 @@
 Schema history:
 1  context, backends, benchmarks; times in seconds, memory in bytes. A figure that is
    undefined, or infinite, is null. Fields that came later have a default: noise_ratio,
-   telling_rows, checked.
+   telling_rows, checked, taken_share, undisturbed_s, turns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.status import UNSUCCESSFUL
+from bench.disturbance import DISTURBED_SHARE
+from bench.status import NOT_RUN, UNSUCCESSFUL
 from columnar_nn.errors import InvalidDataError
 
 SCHEMA_VERSION = 1
@@ -72,7 +73,10 @@ class Benchmark:
     true median with probability `ci_confidence`. Parity figures (bench/parity.py) are over
     `parity_rows` rows of this very cell's output, of which `telling_rows` differ from those of the
     dimmed images; `noise_ratio` is the largest error over noise of a column or row
-    (bench/verdict.py); `accuracy` is over all its rows.
+    (bench/verdict.py); `accuracy` is over all its rows. `taken_share` is what others took of its
+    wall time, None if unknown; `undisturbed_s` its fastest run that was not disturbed; `turns`
+    has of each turn the number of `runs`, their `switches` (bench/turn.py) and the `disturbance`
+    (bench/disturbance.py).
     """
 
     backend: str
@@ -103,6 +107,19 @@ class Benchmark:
     parity_rows: int = 0
     telling_rows: int | None = None
     accuracy: float | None = None
+    taken_share: float | None = None
+    undisturbed_s: float | None = None
+    turns: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether others took so much of its time that its median says little."""
+        return self.taken_share is not None and self.taken_share > DISTURBED_SHARE
+
+    @property
+    def fastest_s(self) -> float | None:
+        """Its fastest run; of a disturbed cell the fastest that was not disturbed, if any."""
+        return self.undisturbed_s if self.disturbed else min(self.times, default=None)
 
     @property
     def label(self) -> str:
@@ -122,8 +139,17 @@ class Result:
     def exit_code(self) -> int:
         """0 if nothing that ran failed, else 1, also if there was no reference to compare with.
 
-        Skipped, unimplemented, or a model that says nothing is not a failure.
+        Also 1 if nothing was run of a backend that the user named, or, of a strict comparison,
+        if a cell was disturbed. Skipped, unimplemented, or a model that says nothing is not a
+        failure.
         """
+        settings = self.context.get("settings", {})
+        for name in settings.get("named", ()):
+            meant = [r.status for r in self.backends if name in (r.backend, r.label)]
+            if meant and set(meant) == {NOT_RUN}:
+                return 1
+        if settings.get("strict") and any(cell.disturbed for cell in self.benchmarks):
+            return 1
         statuses = {r.status for r in self.backends} | {b.status for b in self.benchmarks}
         unknown = bool(self.context.get("parity", {}).get("failure"))
         return int(unknown or not statuses.isdisjoint(UNSUCCESSFUL))
@@ -170,7 +196,13 @@ def load(path: Path) -> Result:
                 for record in document["backends"]
             ),
             benchmarks=tuple(
-                Benchmark(**{**record, "times": tuple(record["times"])})
+                Benchmark(
+                    **{
+                        **record,
+                        "times": tuple(record["times"]),
+                        "turns": tuple(record.get("turns", ())),
+                    }
+                )
                 for record in document["benchmarks"]
             ),
             complete=document["complete"],

@@ -9,6 +9,7 @@ method returns, or {"failure": ..., "reason": ...}.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -37,12 +38,12 @@ def main() -> None:
         module, _, name = start["session"].partition(":")
         session = getattr(import_module(module), name)(started=start["started"])
         with socket.socket(fileno=start["socket"]).makefile("rwb") as lines:
-            for line in lines:
+            # A copy of itself that the backend forked ends here: the commands are not its own.
+            while os.getpid() == leader and (line := lines.readline()):
                 reply = _answer(session, json.loads(line))
-                if os.getpid() != leader:
-                    _leave(0)  # a copy that the backend forked: the commands are not its own
-                lines.write(reply)
-                lines.flush()
+                if os.getpid() == leader:
+                    lines.write(reply)
+                    lines.flush()
     except BaseException:
         traceback.print_exc()
         _leave(1)
@@ -84,8 +85,9 @@ def _die_with_parent() -> None:
 
 def _leave(exit_status: int) -> None:
     """Ends without exit handlers: some engines abort in theirs, their work long done."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # closed by whatever ran here
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(exit_status)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import pickle
 import resource
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from adapters import registry
 from adapters.base import Backend, Settings, Stopwatch
+from bench.turn import Turn
 from columnar_nn.errors import InvalidDataError
 
 PRIMING_LIMIT_S = 0.1
@@ -27,14 +27,6 @@ _MAX_RUNS_PER_TURN = 1000
 
 class WrongOutputError(Exception):
     """What a backend gave is not the graph's outputs: other names, types or numbers of rows."""
-
-
-@dataclasses.dataclass
-class Turn:
-    """Times of the runs of one turn, in seconds: in all, and of each phase by name."""
-
-    times: list[float]
-    phases: list[dict[str, float]]
 
 
 class Session:
@@ -89,8 +81,8 @@ class Session:
     ) -> dict[str, Any]:
         """Runs the first `samples` rows of the Arrow file `images` in batches of `batch_size`.
 
-        Replies with `times` and `phases` (seconds, one entry a run) and `since_start`, the
-        seconds from process start to the end. With `outputs`, the last run's results are
+        Replies with `times`, `phases` and `switches` as turn.Turn has them, and `since_start`,
+        the seconds from process start to the end. With `outputs`, the last run's results are
         written there as an Arrow file, after the clock has stopped.
         """
         batches = self._batches(images, samples, batch_size)
@@ -107,7 +99,9 @@ class Session:
             with pa.ipc.new_file(outputs, collected[0].schema) as writer:
                 for batch in collected:
                     writer.write_batch(batch)
-        return self._reply(times=turn.times, phases=turn.phases, since_start=since_start)
+        return self._reply(
+            times=turn.times, phases=turn.phases, switches=turn.switches, since_start=since_start
+        )
 
     def describe(self) -> dict[str, Any]:
         """What the backend says it really ran, as adapters.base.Description."""
@@ -166,26 +160,35 @@ def take_turn(
 
     The garbage collector runs before the first run and not during any.
     """
-    turn = Turn([], [])
+    times: list[float] = []
+    phases: list[dict[str, float]] = []
+    switches: list[int] = []
     if prime:
         infer(Stopwatch())
     gc.collect()
     gc.disable()
     try:
         total = 0.0
-        while len(turn.times) < min_runs or total < min_seconds:
+        while len(times) < min_runs or total < min_seconds:
             stopwatch = Stopwatch()
+            switched = _involuntary_switches()
             start = clock()
             infer(stopwatch)
             seconds = clock() - start
-            turn.times.append(seconds)
-            turn.phases.append(dict(stopwatch.seconds))
+            switches.append(_involuntary_switches() - switched)
+            times.append(seconds)
+            phases.append(dict(stopwatch.seconds))
             total += seconds
-            if len(turn.times) >= max(min_runs, _MAX_RUNS_PER_TURN):
+            if len(times) >= max(min_runs, _MAX_RUNS_PER_TURN):
                 break
     finally:
         gc.enable()
-    return turn
+    return Turn(times, phases, switches)
+
+
+def _involuntary_switches() -> int:
+    """How often threads of this process have had to leave their CPUs so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def _peak_rss_bytes() -> int:

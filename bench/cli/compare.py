@@ -68,13 +68,17 @@ def compare(
     atol: AtolOption = None,
     seed: SeedOption = None,
     import_check: ImportCheckOption = True,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit with 1 if other processes disturbed a measurement."),
+    ] = False,
     json: JsonOption = None,
 ) -> None:
     """Compare engines on the same network, weights and images.
 
     Each engine runs in a process of its own; times are from Arrow batches in to Arrow logits
-    out. Exit status: 0 all outputs agree with the reference, 1 one does not, an engine failed, or
-    the model's file was misread, 2 wrong usage.
+    out. Exit status: 0 all outputs agree with the reference, 1 one does not, an engine failed,
+    nothing of one that was named was run, or the model's file was misread, 2 wrong usage.
     """
     graph = zoo.resolve(model)
     counts = cells.parse_samples(samples)
@@ -88,6 +92,8 @@ def compare(
         cpus=cpus.choose(threads),
         limits=Limits(runs, min_time, budget, timeout),
         seed=random.randrange(2**31) if seed is None else seed,
+        named=tuple(backend or ()),
+        strict=strict,
         overrides=Overrides(
             rtol=tolerance.parse_overrides("--rtol", rtol or (), outputs),
             atol=tolerance.parse_overrides("--atol", atol or (), outputs),
@@ -158,6 +164,8 @@ def _settings(options: Options, model: str, data: str) -> dict[str, Any]:
         "timeout_s": options.limits.timeout,
         "algorithm": options.algorithm,
         "seed": options.seed,
+        "named": list(options.named),
+        "strict": options.strict,
         "rtol": dict(options.overrides.rtol),
         "atol": dict(options.overrides.atol),
     }

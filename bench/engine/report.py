@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+from bench.disturbance import DISTURBED_SHARE
 from bench.engine.ablation import Ablation
 from bench.engine.batch_sizes import BatchSizes
 from bench.engine.cold_start import ColdStarts
@@ -312,7 +313,12 @@ def _show_times(result: Result, console: Console) -> None:
 
 
 def _show_reasons(result: Result, console: Console) -> None:
-    """Once for each backend why it did not pass, or was not run."""
+    """Once for each backend why it did not pass, was not run, or is compared with no other."""
+    if any(cell.disturbed for cell in result.benchmarks):
+        show_note(
+            console,
+            f"* others took over {DISTURBED_SHARE:.0%} of the time: no ratio of its median (-)",
+        )
     if any(cell.predicted_s is not None for cell in result.benchmarks):
         budget = result.context["settings"]["budget_s"]
         limit = f"longer than {budget:g} s; --budget allows more"
@@ -340,15 +346,17 @@ def _per_image(cell: Benchmark) -> str:
         return f"[dim]{cell.status.lower()}[/]"
     half = max(cell.ci_high_s - cell.median_s, cell.median_s - cell.ci_low_s) / cell.median_s
     text = f"{milliseconds(cell.median_s / cell.samples)} ±{half:.0%}"
+    text += "*" if cell.disturbed else ""
     return text if cell.status == PASSED else f"[bold red]{text}![/]"
 
 
 def _median(cell: Benchmark) -> float | None:
-    return cell.median_s
+    """Of a disturbed cell None: it is compared with no other."""
+    return None if cell.disturbed else cell.median_s
 
 
 def _fastest(cell: Benchmark) -> float | None:
-    return min(cell.times, default=None)
+    return cell.fastest_s
 
 
 def _quotient(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import fake_backends
 import numpy as np
 import psutil
-import pyarrow as pa
 import pytest
+from random_images import NUM_IMAGES, RandomImages, write_random_images
 
 from bench import cells, cpus, measure
 from bench.cell_state import Limits
@@ -26,36 +25,7 @@ from bench.status import (
     TIMEOUT,
     UNIMPLEMENTED,
 )
-from columnar_nn import tensor_column
 from columnar_nn.model.graph import Graph
-
-NUM_IMAGES = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class RandomImages:
-    """A data set of random images whose labels the tiny graph gets right for even rows only."""
-
-    name: str = "random"
-    num_rows: int = NUM_IMAGES
-    fingerprint: str = "none"
-    image_shape: tuple[int, int, int] = (3, 32, 32)
-
-
-def write_random_images(_: RandomImages, num_samples: int, batch_size: int, path: Path) -> None:
-    pixels = np.random.default_rng(4).integers(0, 256, (num_samples, 3, 32, 32), np.uint8)
-    weight = fake_backends.tiny_graph().weights["weight"]
-    labels = (pixels.reshape(num_samples, -1) / 255.0 @ weight.T).argmax(axis=1)
-    labels[1::2] = (labels[1::2] + 1) % 10
-    table = pa.table(
-        {
-            "id": np.arange(num_samples),
-            "label": labels.astype(np.uint8),
-            "image": tensor_column.from_numpy(pixels),
-        }
-    )
-    with pa.ipc.new_file(str(path), table.schema) as writer:
-        writer.write_table(table, max_chunksize=batch_size)
 
 
 @pytest.fixture(autouse=True)

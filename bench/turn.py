@@ -1,0 +1,29 @@
+"""One turn of a cell: some timed runs in a row, and what others took of their time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.disturbance import DISTURBED_SHARE, Disturbance, taken_share
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Seconds of each run of one turn, in all and of each phase by name, in order.
+
+    `switches` has how often a thread of the engine had to leave its CPU in each run. The
+    `disturbance` is that of the turn as a whole; None where it is not known.
+    """
+
+    times: Sequence[float]
+    phases: Sequence[dict[str, float]]
+    switches: Sequence[int]
+    disturbance: Disturbance | None = None
+
+    def undisturbed(self) -> list[float]:
+        """Times of the runs that were not disturbed: all of a quiet turn, else those in which
+        no thread had to leave its CPU."""
+        if (taken_share([self.disturbance]) or 0.0) <= DISTURBED_SHARE:
+            return list(self.times)
+        return [s for s, count in zip(self.times, self.switches, strict=True) if not count]

@@ -1,0 +1,211 @@
+"""Every state of a worker and every way to die in it: that backend's end, and nobody else's."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dying_backends
+import fake_backends
+import psutil
+import pytest
+from dying_backends import DEATHS, PAUSED, STATES
+from random_images import RandomImages, write_random_images
+
+from adapters import registry
+from bench import cells, contender, cpus
+from bench.cell_state import Limits
+from bench.contender import Contender
+from bench.measure import Comparison, Options
+from bench.result import BackendRecord, Benchmark, Result
+from bench.status import CRASHED, PASSED, SKIPPED, TIMEOUT, UNIMPLEMENTED
+from bench.worker_process import WorkerProcess
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="the deaths are written for Linux"),
+]
+
+PATIENCE_S = 120.0
+SHORT_S = 1.0
+
+ENDINGS = {
+    "sigkill": (CRASHED, r"killed by SIGKILL \(out of memory\?\)"),
+    "sigsegv": (CRASHED, "killed by SIGSEGV"),
+    "sigstop": (TIMEOUT, r"no answer to \w+ within 1 s, stopped by a signal"),
+    "memory": (CRASHED, "(ended with exit status 1: .*)?MemoryError: Unable to allocate 1.00 GiB"),
+    "hang": (TIMEOUT, r"no answer to \w+ within 1 s"),
+    "printed": (PASSED, ""),
+    "answered": (CRASHED, "wrote to the connection of its answers: .*times"),
+    "closed": (CRASHED, "ended with exit status 1"),
+    "exit": (CRASHED, "ended with exit status 3"),
+    "fork": (CRASHED, "ended with exit status 0"),
+    "copy": (PASSED, ""),
+}
+"""Status and reason, as a regular expression, of each death; the same in every state."""
+
+CASES = {
+    **{f"{state}/{death}": ENDINGS[death] for state in STATES for death in DEATHS},
+    "paused/sigkill": ENDINGS["sigkill"],
+    "paused/sigsegv": ENDINGS["sigsegv"],
+    "paused/sigstop": (PASSED, ""),  # it is stopped as it is, and goes on when its turn comes
+}
+
+
+def selection(case: str) -> str:
+    state, _, death = case.partition("/")
+    name = dying_backends.importing_class(death) if state == "importing" else "DyingBackend"
+    return f"dying_backends.{name}:{case}"
+
+
+def comparison_of(names: list[str], min_time: float, graph: Any, progress: Any) -> Comparison:
+    options = Options(
+        selections=cells.select(names),
+        samples=(1,),
+        batch_size=3,
+        algorithm="auto",
+        cpus=cpus.choose(1),
+        limits=Limits(runs=2, min_time=min_time, budget=60.0, timeout=PATIENCE_S),
+        seed=7,
+    )
+    return Comparison(options, graph, RandomImages(), progress)  # type: ignore[arg-type]
+
+
+def by_configuration(result: Result) -> dict[str, tuple[BackendRecord, Benchmark]]:
+    return {
+        record.configuration: (record, cell)
+        for record, cell in zip(result.backends, result.benchmarks, strict=True)
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _random_images() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.inputs.write_ipc", write_random_images)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dying")
+
+
+@pytest.fixture(scope="module")
+def deaths(folder: Path) -> Result:
+    """All of them in one comparison, between two backends that do as they should."""
+    spawned: list[str] = []
+    spawn = Contender._spawn
+
+    def watched_spawn(self: Contender) -> dict[str, Any]:
+        spawned.append(self.selection.configuration)
+        return spawn(self)
+
+    def worker(folder: Path, numbers: tuple[int, ...]) -> WorkerProcess:
+        state, _, death = spawned[-1].partition("/")
+        if state != "starting":
+            return WorkerProcess(folder, numbers)
+        variables = {dying_backends.START_VARIABLE: death}
+        return WorkerProcess(folder, numbers, "dying_backends:DyingSession", variables)
+
+    def progress(done: int, total: int, doing: str) -> None:
+        contenders = {c.selection.configuration: c for c in comparison._contenders}
+        name = doing.removeprefix("starting ").partition(":")[2]
+        before_turns = not (folder / dying_backends.TIMING).exists()
+        if doing.startswith("starting ") and name.partition("/")[0] in STATES[:3]:
+            shorten(contenders[name])
+        if doing.startswith("timing ") and before_turns:
+            (folder / dying_backends.TIMING).touch()
+            for contender in contenders.values():
+                shorten(contender)
+            for case in PAUSED:
+                stopped = contenders[case]._worker
+                assert stopped is not None
+                number = getattr(signal, case.partition("/")[2].upper())
+                os.kill(stopped.pid, number)
+
+    def shorten(contender: Contender) -> None:
+        """Only those that hang wait for it: a busy machine may need longer for the others."""
+        if CASES.get(contender.selection.configuration, ("",))[0] == TIMEOUT:
+            contender._limits = dataclasses.replace(contender._limits, timeout=SHORT_S)
+
+    names = ["fake_backends.FakeBackend:fine", *map(selection, CASES)]
+    names.append("fake_backends.FakeBackend:garbage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(dying_backends.FOLDER_VARIABLE, str(folder))
+        patch.setattr(Contender, "_spawn", watched_spawn)
+        patch.setattr(contender, "WorkerProcess", worker)
+        comparison = comparison_of(names, 0.0, fake_backends.tiny_graph(), progress)
+        comparison.run()
+    return comparison.result({})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_death_gives_the_backend_its_status_and_reason(deaths: Result, case: str) -> None:
+    record, cell = by_configuration(deaths)[case]
+    status, reason = CASES[case]
+    assert (record.status, bool(record.reason)) == (status, status != PASSED)
+    assert re.match(reason, record.reason)
+    assert "\n" not in record.reason
+    # What was measured before the end is kept.
+    was_measured = status == PASSED or case.partition("/")[0] in ("describing", "stopping")
+    assert cell.status == (PASSED if was_measured else status)
+    assert len(cell.times) == (2 if was_measured else 0)
+
+
+def test_no_death_is_anybody_elses(deaths: Result) -> None:
+    for name in ("fine", "garbage"):
+        record, cell = by_configuration(deaths)[name]
+        assert (record.status, cell.status, len(cell.times)) == (PASSED, PASSED, 2)
+    assert deaths.complete
+    assert deaths.exit_code() == 1
+
+
+def test_nothing_outlives_the_comparison(deaths: Result, folder: Path) -> None:
+    children = [int(path.name.partition("-")[2]) for path in folder.glob("child-*")]
+    assert len(children) == len(STATES)
+    running = [n for n in children if psutil.pid_exists(n)]
+    assert all(psutil.Process(n).status() == psutil.STATUS_ZOMBIE for n in running)
+    assert not psutil.Process().children(recursive=True)
+
+
+@pytest.fixture(scope="module")
+def killed_while_measuring() -> Result:
+    """Every real backend, each killed in its first turn."""
+    killers = []
+
+    def progress(done: int, total: int, doing: str) -> None:
+        label = doing.removeprefix("timing ").partition(" on ")[0]
+        for each in comparison._contenders:
+            worker = each._worker
+            doomed = each.selection.backend in registry.BACKENDS and worker is not None
+            if doing.startswith("timing ") and each.selection.label == label and doomed:
+                assert worker is not None
+                killers.append(threading.Timer(0.1, os.kill, (worker.pid, signal.SIGKILL)))
+                killers[-1].start()
+
+    names = [cells.select([name])[0].label for name in registry.BACKENDS]
+    names.append("fake_backends.FakeBackend:fine")
+    comparison = comparison_of(names, 2.0, fake_backends.tiny_graph(), progress)
+    comparison.run()
+    for killer in killers:
+        killer.join()
+    return comparison.result({})
+
+
+@pytest.mark.parametrize("name", registry.BACKENDS)
+def test_a_real_backend_killed_while_measuring(killed_while_measuring: Result, name: str) -> None:
+    record = next(r for r in killed_while_measuring.backends if r.backend == name)
+    if record.status == SKIPPED:
+        pytest.skip(record.reason)
+    assert record.status in (CRASHED, UNIMPLEMENTED)
+    assert record.status == UNIMPLEMENTED or record.reason.startswith("killed by SIGKILL")
+    fine = killed_while_measuring.benchmarks[-1]
+    assert (fine.status, len(fine.times) >= 2) == (PASSED, True)
+    assert killed_while_measuring.exit_code() == 1
