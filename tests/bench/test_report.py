@@ -176,6 +176,59 @@ def test_the_verdict_by_fastest_runs_is_of_these() -> None:
     assert "columnar:pipeline is 4.00 (8.00) times as fast as onnxruntime:default" in text
 
 
+def disturbed(outcome: Result, backend: str, fastest: float | None) -> Result:
+    """The same, but others took 45% of the backend's time; its fastest undisturbed run of 1."""
+    return dataclasses.replace(
+        outcome,
+        benchmarks=tuple(
+            dataclasses.replace(
+                c,
+                taken_share=0.45,
+                undisturbed_s=fastest and fastest * c.samples,
+                warning="disturbed: on purpose",
+            )
+            if c.backend == backend
+            else c
+            for c in outcome.benchmarks
+        ),
+    )
+
+
+def test_a_disturbed_cell_is_marked_and_compared_by_its_fastest_runs_alone() -> None:
+    text = shown(disturbed(result(FOUR), "onnxruntime", 0.0006))
+    assert row(text, "1,000 images", "onnxruntime")[-1] == "±16*"
+    assert "* disturbed: on purpose: onnxruntime:default on 1, 10, 1,000" in text
+    line = "columnar:pipeline is (3.00) times as fast as onnxruntime:default; medians withheld: "
+    assert line + "others took 45% of the time of onnxruntime:default" in " ".join(text.split())
+    assert row(text, "÷fastest", "onnxruntime")[-2:] == ["-", "-"]
+    assert row(text, "÷fastest", "pytorch:eager")[-2:] == ["10.00", "2.00"]
+
+
+def test_a_disturbed_peer_does_not_hide_behind_a_slower_one() -> None:
+    text = shown(disturbed(result(FOUR), "onnxruntime", 0.0009))
+    assert "columnar:pipeline is (4.50) times as fast as onnxruntime:default" in text
+    text = shown(disturbed(result(FOUR), "onnxruntime", 0.0011))
+    assert "columnar:pipeline is 5.00 (5.00) times as fast as pytorch:torchscript" in text
+
+
+def test_without_an_undisturbed_run_there_is_no_ratio() -> None:
+    text = " ".join(shown(disturbed(result(FOUR), "columnar", None)).split())
+    assert "times as fast" not in text
+    line = "columnar:pipeline and onnxruntime:default; medians withheld: others took 45% of the "
+    assert line + "time of columnar:pipeline, and left no run undisturbed" in text
+    assert row(shown(disturbed(result(FOUR), "columnar", None)), "÷fastest", "pytorch:eager")[
+        -2:
+    ] == ["-", "2.00"]
+
+
+def test_how_a_backend_itself_ended_is_said() -> None:
+    outcome = result(FOUR)
+    first, *rest = outcome.backends
+    records = (dataclasses.replace(first, status=CRASHED, reason="killed by SIGKILL"), *rest)
+    text = shown(dataclasses.replace(outcome, backends=records))
+    assert "columnar:pipeline: CRASHED killed by SIGKILL" in text
+
+
 def test_the_check_counts_where_it_is_worse() -> None:
     outcome = result(FOUR)
     checked = {

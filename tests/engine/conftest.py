@@ -13,6 +13,12 @@ from bench.data.dataset import open_dataset
 from bench.engine.setup import Setup
 
 
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing counts as disturbed, so that every ratio is printed however busy the machine is."""
+    monkeypatch.setattr("bench.contender.Snapshot.take", lambda pid, cpus: None)
+
+
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
     """Up to two threads; nothing is timed for longer than it must."""
