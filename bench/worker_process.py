@@ -171,7 +171,7 @@ class WorkerProcess:
         gone = False
         while True:
             if os.fstat(self._log.fileno()).st_size > _LOG_LIMIT_BYTES:
-                raise self._end(CRASHED, f"printed over {_LOG_LIMIT_BYTES >> 30} GiB")
+                raise self._end(CRASHED, f"printed over {_LOG_LIMIT_BYTES >> 20:,} MiB")
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError

@@ -8,6 +8,7 @@ session (`DyingSession`).
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import signal
@@ -138,3 +139,31 @@ class DyingSession(Session):
     def __init__(self, started: float) -> None:
         super().__init__(started)
         DEATHS[os.environ[START_VARIABLE]]()
+
+
+class StrayAnswers:
+    """A session whose answers, and whatever else comes on their connection, are not in order."""
+
+    def __init__(self, started: float) -> None:
+        start = json.loads(sys.argv[1])
+        self.connection = start["socket"]
+
+    def write(self, text: str, times: int = 1) -> dict[str, Any]:
+        for _ in range(times):
+            os.write(self.connection, text.encode("latin-1"))
+        return {}
+
+    def answer(self) -> dict[str, Any]:
+        return {"path": Path("JSON cannot say this")}
+
+    def fail(self) -> dict[str, Any]:
+        raise ValueError("\x1b[2J" + "x" * 10_000)
+
+    def disconnect(self) -> dict[str, Any]:
+        os.closerange(3, 4096)
+        time.sleep(3600)
+        return {}
+
+    def talk(self) -> dict[str, Any]:
+        while True:
+            os.write(1, b"x" * (1 << 20))

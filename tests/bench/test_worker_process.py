@@ -23,6 +23,7 @@ from bench.worker_process import WorkerError, WorkerProcess
 from columnar_nn import tensor_column
 
 TIMEOUT_S = 60.0
+STRAY = "dying_backends:StrayAnswers"
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +166,90 @@ def test_paused_worker_uses_no_cpu_and_resumes(harness: Harness) -> None:
     assert harness.process.status() == psutil.STATUS_STOPPED
     harness.worker.resume()
     assert harness.run()["times"]
+
+
+@pytest.mark.parametrize(
+    ("text", "times", "reason"),
+    [
+        ("no JSON\n", 1, "wrote to the connection of its answers: 'no JSON'"),
+        ("\xff\x00\n", 1, "wrote to the connection of its answers: "),
+        ("[]\n", 1, "wrote to the connection of its answers: '[]'"),
+        ("\n", 1, "wrote to the connection of its answers: ''"),
+        ('{"seconds": 0}\n', 1, "wrote to the connection of its answers: '{\"seconds\": 0}'"),
+        ('{"number": 2, "seconds": 0}\n', 1, "wrote to the connection of its answers: "),
+        ("[" * 1_000_000 + "\n", 1, "wrote to the connection of its answers: '[[["),
+        ("x" * (1 << 20), 1 << 20, "answered with over 64 MiB"),
+    ],
+)
+def test_what_is_no_answer_is_never_taken_for_one(
+    tmp_path: Path, text: str, times: int, reason: str
+) -> None:
+    with WorkerProcess(tmp_path, [], STRAY) as worker:
+        with pytest.raises(WorkerError) as error:
+            worker.request("write", TIMEOUT_S, text=text, times=times)
+        assert (error.value.status, error.value.fatal) == (CRASHED, True)
+        assert error.value.reason.startswith(reason)
+        assert len(error.value.reason) < 200
+
+
+def test_every_request_after_the_end_fails_as_the_one_at_which_it_came(tmp_path: Path) -> None:
+    worker = WorkerProcess(tmp_path, [], STRAY)
+    for _ in range(2):
+        with pytest.raises(WorkerError, match="wrote to the connection") as error:
+            worker.request("write", TIMEOUT_S, text="{}\n")
+        assert error.value.fatal
+    with pytest.raises(WorkerError, match="wrote to the connection"):
+        worker.request_then_pause("write", TIMEOUT_S, text="")
+    worker.close()
+    worker.kill()
+
+
+def test_a_worker_that_was_killed_says_so(tmp_path: Path) -> None:
+    worker = WorkerProcess(tmp_path, [])
+    worker.kill()
+    with pytest.raises(WorkerError, match="it was ended before this command"):
+        worker.request("describe", TIMEOUT_S)
+
+
+@pytest.mark.parametrize("command", ["answer", "fail"])
+def test_an_answer_that_cannot_be_given_is_an_error_of_one_line(
+    tmp_path: Path, command: str
+) -> None:
+    with WorkerProcess(tmp_path, [], STRAY) as worker:
+        for _ in range(2):
+            with pytest.raises(WorkerError) as error:
+                worker.request(command, TIMEOUT_S)
+            assert (error.value.status, error.value.fatal) == (CRASHED, False)
+            assert error.value.reason.isprintable()
+            assert len(error.value.reason) < 600
+
+
+def test_a_worker_that_closes_its_connection_and_lives_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.worker_process._CLOSE_TIMEOUT_S", 0.5)
+    worker = WorkerProcess(tmp_path, [], STRAY)
+    with pytest.raises(WorkerError, match="closed the connection of its answers"):
+        worker.request("disconnect", TIMEOUT_S)
+    assert not psutil.pid_exists(worker.pid)
+
+
+def test_a_worker_that_prints_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.worker_process._LOG_LIMIT_BYTES", 64 << 20)
+    worker = WorkerProcess(tmp_path, [], STRAY)
+    with pytest.raises(WorkerError, match="printed over 64 MiB"):
+        worker.request("talk", TIMEOUT_S)
+    assert worker.log_tail().endswith("xxx")
+
+
+def test_a_process_that_cannot_be_started_is_an_error_of_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(WorkerError, match=r"could not be started: .*No such file"):
+        WorkerProcess(tmp_path / "missing", [])
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    with pytest.raises(WorkerError, match=r"could not be started: .*no-python"):
+        WorkerProcess(tmp_path, [])
 
 
 def test_close_ends_the_process(harness: Harness) -> None:
