@@ -89,12 +89,12 @@ def test_a_killed_worker_is_a_reason_and_exit_status_1(
 
 
 @pytest.mark.parametrize("doomed", [1, 2, 3])
-def test_an_import_check_whose_worker_is_killed_is_not_done(
+def test_an_import_check_whose_worker_is_killed_goes_on_with_the_next_runner(
     folder: Path, doomed: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     kill_at(monkeypatch, doomed)
     code = run(["model", "check", str(folder / "small.onnx"), "--threads", "1"])
     output, errors = capfd.readouterr()
-    assert (code, errors) == (0, ""), "not done is said, and is no verdict"
+    assert (code, errors) == (0, "")
     assert "Traceback" not in output
-    assert output.count("\n") >= 1
+    assert "by onnx.reference" in output, "the next runner takes its place"
