@@ -54,7 +54,7 @@ def axes_of(
         else:
             last_start = size + before + after - span
             count = last_start // stride + 1
-            if ceil_mode and auto_pad != "VALID":
+            if ceil_mode:
                 count = -(-last_start // stride) + 1
                 if (count - 1) * stride >= size + before:  # it starts in the padding after
                     count -= 1

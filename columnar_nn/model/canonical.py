@@ -133,7 +133,8 @@ def _window_attributes(operands: Operands) -> dict[str, Any]:
         "dilations": list(window.dilations),
         "pads": list(window.pads),
     }
-    if operands.attribute("auto_pad", "NOTSET") != "NOTSET" and operands.node.op_type != "Conv":
+    same = operands.attribute("auto_pad", "NOTSET").startswith("SAME")
+    if same and operands.node.op_type != "Conv":
         attributes["ceil_mode"] = 0  # auto_pad alone decides the output size
     return attributes
 

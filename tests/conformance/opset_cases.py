@@ -67,6 +67,13 @@ def _windows() -> Iterator[Case]:
     yield from _cases(largest, (10, 12), dilations=[2, 3], ceil_mode=1, **window)
     yield from _cases(largest, (8, 12), auto_pad="SAME_LOWER", **square)
     yield from _cases(largest, (12,), auto_pad="VALID", **square)
+    yield from _cases(
+        largest, (10, 12), auto_pad="VALID", kernel_shape=[2, 1], strides=[2, 3], ceil_mode=1
+    )
+    yield from _cases(
+        average, (11, 19), auto_pad="VALID", kernel_shape=[2, 1], strides=[2, 3], ceil_mode=1
+    )
+    yield from _cases(largest, (12,), auto_pad="SAME_UPPER", ceil_mode=1, **square)
     yield from _cases(largest, (12,), shape=(3, 5, 6, 7), **volume)
     yield from _cases(largest, (12,), shape=(3, 9), kernel_shape=[2], strides=[2], ceil_mode=1)
     for shape in ((3, 9), IMAGE, (3, 5, 6, 7)):

@@ -59,6 +59,7 @@ def test_a_light_network_gives_what_its_file_gives(path: Path, tmp_path: Path) -
     images = np.random.default_rng(1).standard_normal((2, 3, 224, 224), np.float32)
     source = graph.inputs[0].name
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    file.unlink()  # up to 200 MB
     one_by_one = [session.run(None, {source: image[np.newaxis]}) for image in images]
     outputs = run_columnar(graph, {source: images}, algorithm="auto")
     for output, *expected in zip(outputs, *one_by_one, strict=True):

@@ -53,7 +53,8 @@ def window(operands: Operands, kernel_shape: Sequence[int]) -> Window:
 
     Follows ONNX's formulas: auto_pad SAME_UPPER and SAME_LOWER make ceil(size / stride)
     outputs, ceil_mode keeps a last window only if it starts before the padding at the end. A
-    stride that is larger than the window can leave pixels over, which ONNX Runtime crops.
+    stride that is larger than the window can leave pixels over, which ONNX Runtime crops; VALID
+    keeps ceil_mode there and in ONNX's shape inference, though not in the operator's text.
     """
     images = _images(operands)
     spatial = [fixed(d, f"dimension {i + 2}") for i, d in enumerate(images[2:])]
@@ -92,7 +93,7 @@ def window(operands: Operands, kernel_shape: Sequence[int]) -> Window:
                     f"a window of {extent} does not fit the padded size {room + extent}"
                 )
             count = room // strides[i] + 1
-            if ceil_mode and auto_pad == "NOTSET":
+            if ceil_mode:
                 count = -(-room // strides[i]) + 1
                 if (count - 1) * strides[i] >= size + pads[i]:
                     count -= 1
