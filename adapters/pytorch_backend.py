@@ -148,8 +148,9 @@ class PyTorchBackend(Backend):
 def _torchscript(module: Any, example: Any) -> tuple[Any, list[str]]:
     """The module traced, its weights frozen into it and its operators fused; and what was left out.
 
-    PyTorch up to 2.13 at least runs all of its fused clamps with the bounds of the first one, so
-    that a network with several bounds keeps its operators as they are.
+    PyTorch up to 2.13 at least runs all of its fused clamps with the bounds of the first one, and
+    fails in dilated max pools after a convolution, so that a network with several bounds or such
+    a pool keeps its operators as they are.
     """
     import torch
 
@@ -164,11 +165,19 @@ def _torchscript(module: Any, example: Any) -> tuple[Any, list[str]]:
             for kind in ("prim::MKLDNNClamp", "prim::MKLDNNClamp_")
             for clamp in optimized.graph.findAllNodes(kind)
         ]
-        if len({(clamp.f("min_val"), clamp.f("max_val")) for clamp in clamps}) <= 1:
+        bounds = {(clamp.f("min_val"), clamp.f("max_val")) for clamp in clamps}
+        pools = optimized.graph.findAllNodes("aten::max_pool2d")
+        spread = [max(list(pool.inputs())[4].toIValue()) > 1 for pool in pools]
+        faults = {
+            "confuses the bounds of clamps": len(bounds) > 1,
+            "cannot run dilated max pools": any(spread),
+        }
+        found = [fault for fault, is_there in faults.items() if is_there]
+        if not found:
             return optimized, []
         # The optimisation has changed the frozen module that it was given.
         return torch.jit.freeze(traced), [
-            "frozen, but without optimize_for_inference, which confuses the bounds of clamps"
+            f"frozen, but without optimize_for_inference, which {' and '.join(found)}"
         ]
 
 

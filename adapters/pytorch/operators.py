@@ -63,7 +63,7 @@ def max_pool(node: Operands, x: Tensor) -> Tensor:
     window = pool_window(node)
     x, pads = _symmetric(x, window, padding(window, node.shape(0)[2:]), float("-inf"))
     pool = _MAX_POOL[len(pads)]
-    return pool(x, window.kernel_shape, window.strides, pads, window.dilations)
+    return pool(x, window.kernel_shape, window.strides, pads, spread(window))
 
 
 def average_pool(node: Operands, x: Tensor) -> Tensor:
@@ -93,7 +93,11 @@ def batch_normalization(
     node: Operands, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
     epsilon = node.attribute("epsilon", 1e-5)
-    return F.batch_norm(x, mean, variance, scale, bias, training=False, eps=epsilon)
+    # Freezing folds it into a Linear before it even if something else reads that (PyTorch 2.13).
+    features = len(node.shape(0)) == 2
+    images = x.unsqueeze(2) if features else x
+    made = F.batch_norm(images, mean, variance, scale, bias, training=False, eps=epsilon)
+    return made.squeeze(2) if features else made
 
 
 def lrn(node: Operands, x: Tensor) -> Tensor:
@@ -233,6 +237,12 @@ def slice_(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
 def reduce_mean(node: Operands, x: Tensor, axes: Tensor | None = None) -> Tensor:
     reduced = reduced_axes(node)
     return x.mean(reduced, keepdim=bool(node.attribute("keepdims", 1))) if reduced else x
+
+
+def spread(window: Window) -> list[int]:
+    """The window's dilations, 1 along dimensions in which it has one element."""
+    pairs = zip(window.dilations, window.kernel_shape, strict=True)
+    return [dilation if kernel > 1 else 1 for dilation, kernel in pairs]
 
 
 def _padded(x: Tensor, widths: Sequence[tuple[int, int]], value: float) -> Tensor:

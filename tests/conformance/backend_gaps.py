@@ -34,7 +34,9 @@ VELOX = {
     **dict.fromkeys(("hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR),
     **dict.fromkeys(("lrn*", "*_last_axis", "sub_*", "mul_*", "div_*"), NO_OPERATOR),
     **dict.fromkeys(("reshape", "*squeeze", "transpose*", "pad_*", "slice_*"), NO_OPERATOR),
-    **dict.fromkeys(("reduce_mean_*", "network_branches", "network_mobile"), NO_OPERATOR),
+    **dict.fromkeys(
+        ("reduce_mean_*", "network_branches", "network_mobile", "network_joined"), NO_OPERATOR
+    ),
     **dict.fromkeys(("cross_join:network_residual", "nested_lambda:network_residual"), ONE_PLAN),
 }
 

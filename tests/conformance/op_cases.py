@@ -391,6 +391,18 @@ def _mobile() -> Case:
     return network.case(tolerance=SUMS)
 
 
+def _joined() -> Case:
+    """A dilated pool after a convolution; a dense layer read by its normalisation and beside it."""
+    network = _Network("network_joined", (3, 9, 9))
+    x = network.conv("image", 3, 8, 3)
+    x = network("MaxPool", x, kernel_shape=[2, 2], dilations=[2, 3], strides=[2, 1])
+    weights, bias = network.normal(6, 96), network.normal(6)
+    features = network("Gemm", network("Flatten", x), weights, bias, transB=1)
+    statistics = (_floats(6), _floats(6), _floats(6), np.abs(_floats(6)))
+    network("Concat", network("BatchNormalization", features, *statistics), features, axis=1)
+    return network.case(tolerance=SUMS)
+
+
 def plain(name: str) -> Case:
     """Convolutions and ReLUs, then a dense layer, as plain9 in small; weights depend on `name`."""
     network = _Network(name, (3, 12, 12))
@@ -407,7 +419,7 @@ def _plain9() -> Case:
 
 
 PLAIN = plain("network_plain")
-NETWORKS = [PLAIN, _residual(), _branches(), _mobile()]
+NETWORKS = [PLAIN, _residual(), _branches(), _mobile(), _joined()]
 """These run in every configuration of a backend, the others in its default one."""
 CASES = [
     *NETWORKS,

@@ -16,6 +16,7 @@ from reference.evaluate import evaluate
 
 FUSIONS = ("none", "layer", "pipeline")
 ALGORITHMS = ("auto", "direct", "winograd")
+HUGE = 1e36
 WINOGRAD = 8.0
 """How many times less exact than the others an engine may be that may choose Winograd."""
 
@@ -61,6 +62,9 @@ def problem(drawn: Sample, folder: Path, fusion: str, algorithm: str) -> str:
     scale = 1.0 if algorithm == "direct" else WINOGRAD
     allowed = {name: scale * tolerance for name, tolerance in tolerances.items()}
     engine = dict(zip(names, results, strict=True))
-    if why := difference(engine, reference, allowed, np.ones(len(pixels), bool)):
+    # Sums near the end of float32 overflow in one order and not in another.
+    far = [np.isfinite(array) & (np.abs(array) > HUGE) for array in reference.values()]
+    near = ~np.logical_or.reduce([f.reshape(len(pixels), -1).any(axis=1) for f in far])
+    if why := difference(engine, reference, allowed, near):
         return f"columnar {fusion}/{algorithm} differs from the reference: {why}"
     return ""
