@@ -200,8 +200,8 @@ class Comparison:
                     self._turn(contender, cell, turns_left)
 
     def _turn(self, contender: Contender, cell: CellState, turns_left: int) -> None:
-        start, done = time.monotonic(), len(cell.times)
-        contender.turn(cell, turns_left)
+        start = time.monotonic()
+        turn = contender.turn(cell, turns_left)
         self._record(
             "turn",
             {
@@ -212,10 +212,9 @@ class Comparison:
                 "round": ROUNDS - turns_left,
                 "order": self._turns,
                 "start_s": start - self._turns_started,
-                "times": cell.times[done:],
-                "phases": cell.phases[done:],
                 "status": cell.status,
                 "reason": cell.reason,
+                **({} if turn is None else asdict(turn)),
             },
         )
         self._turns += 1
