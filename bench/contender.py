@@ -299,6 +299,8 @@ class Contender:
 
     def benchmarks(self) -> list[Benchmark]:
         """What is known of each cell by now."""
-        return [
-            cell.benchmark(self.selection, len(self._cpus), self._limits) for cell in self.cells
-        ]
+        return [self.benchmark(cell) for cell in self.cells]
+
+    def benchmark(self, cell: CellState) -> Benchmark:
+        """What is known of one of its cells by now."""
+        return cell.benchmark(self.selection, len(self._cpus), self._limits)

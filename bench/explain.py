@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from bench.machine_peak import MachinePeak, measure
+from bench.output_file import OutputFile
 from columnar_nn import tensor_column
 from columnar_nn.model.graph import Graph
 from columnar_nn.network_expressions import network_outputs
@@ -67,7 +67,7 @@ def executable_for(
     return prepare(plan, threads, fusion, algorithm, without)
 
 
-def analyze(executable: Executable, images: int, trace: Path | None = None) -> Analysis:
+def analyze(executable: Executable, images: int, trace: OutputFile | None = None) -> Analysis:
     """Runs it with profiling and, to tell what profiling costs, as often without.
 
     With `trace`, a last run is written there as a timeline, and the statistics are of that run.
@@ -87,7 +87,8 @@ def analyze(executable: Executable, images: int, trace: Path | None = None) -> A
         task = executable.run(trace=True)
         task.to_table()
         assert task.trace is not None
-        task.trace.write(trace)
+        with trace.new_file() as file:
+            task.trace.write(file)
         stats = task.stats()
     return Analysis(stats, measure(), cost, num_drivers(usual), images)
 

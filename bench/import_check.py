@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from bench import import_check_key, status
 from bench.data.dataset import open_dataset, resize
 from bench.import_check_session import ONNX_RUNTIME, REFERENCE
 from bench.import_comparison import OutputDifference
+from bench.temporary import temporary_folder
 from bench.worker_process import WorkerError, WorkerProcess
 from columnar_nn import cache_root, tensor_column
 from columnar_nn.errors import printable
@@ -108,8 +108,8 @@ def check(file: Path, graph: Graph, cpus: Sequence[int], timeout: float) -> Impo
     stored = cache_root.read(_KIND, name)
     if stored is not None and (remembered := _loaded(stored)) is not None:
         return replace(remembered, remembered=True)
-    with tempfile.TemporaryDirectory(prefix="cnn-bench-") as folder:
-        worker = _Checking(file, graph, cpus, timeout, Path(folder))
+    with temporary_folder() as folder:
+        worker = _Checking(file, graph, cpus, timeout, folder)
         found = worker.by(ONNX_RUNTIME)
         if found.verdict == NOT_DONE and (obstacle := _reference_obstacle(file, graph)):
             found = replace(found, reason=f"{found.reason}; {obstacle}")

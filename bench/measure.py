@@ -8,19 +8,20 @@ are stopped.
 from __future__ import annotations
 
 import random
-import tempfile
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench import cells, inputs
-from bench.cell_state import Limits
+from bench.cell_state import CellState, Limits
 from bench.cells import Selection
 from bench.contender import Contender
 from bench.data.dataset import Dataset
 from bench.inputs import Inputs, Overrides, Truth
 from bench.result import Result
+from bench.temporary import temporary_folder
 from bench.worker_process import WorkerError
 from columnar_nn.model.graph import Graph
 
@@ -41,6 +42,9 @@ _PREPARED_IMAGES = 2 * CHECKED_IMAGES
 
 Progress = Callable[[int, int, str], None]
 """Told steps done, steps in all, and what comes next."""
+
+Record = Callable[[str, Mapping[str, Any]], None]
+"""Told what was measured as soon as it was: a table of bench/journal.py, and the fields."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,18 @@ class Comparison:
     """One comparison in progress; `result` can be asked at any time, also after Ctrl-C."""
 
     def __init__(
-        self, options: Options, graph: Graph, dataset: Dataset, progress: Progress
+        self,
+        options: Options,
+        graph: Graph,
+        dataset: Dataset,
+        progress: Progress,
+        record: Record = lambda table, fields: None,
     ) -> None:
         self._options = options
         self._graph = graph
         self._dataset = dataset
         self._progress = progress
+        self._record = record
         self._contenders: list[Contender] = []
         self._reference_failure = ""
         self._truth: Truth | None = None
@@ -86,8 +96,7 @@ class Comparison:
 
     def run(self) -> None:
         """Does all of it. Whatever ends it, KeyboardInterrupt too, no worker is left behind."""
-        with tempfile.TemporaryDirectory(prefix="cnn-bench-") as name:
-            folder = Path(name)
+        with temporary_folder() as folder:
             self._contenders = [self._contender(s, folder) for s in self._options.selections]
             evaluations = {
                 configuration: self._evaluation(configuration, folder)
@@ -144,11 +153,14 @@ class Comparison:
             self._step(f"starting {contender.selection.label}")
             if contender not in evaluations.values():
                 contender.start(data)
+            self._record("backend", asdict(contender.record()))
             for cell in contender.cells:
                 self._step(f"checking {contender.selection.label} on {cell.samples}")
                 contender.warm_up(cell, self._truth)
+                self._record("cell", asdict(contender.benchmark(cell)))
             self._step(f"checking {contender.selection.label}")
             contender.check(self._truth)
+            self._record("backend", asdict(contender.record()))
         self._take_turns()
         for contender in self._contenders:
             contender.finish()
@@ -178,13 +190,34 @@ class Comparison:
     def _take_turns(self) -> None:
         limits = self._options.limits
         shuffler = random.Random(self._options.seed)
+        self._turns, self._turns_started = 0, time.monotonic()
         for turns_left in range(ROUNDS, 0, -1):
             pending = [(c, cell) for c in self._contenders for cell in c.cells]
             shuffler.shuffle(pending)
             for contender, cell in pending:
                 self._step(f"timing {contender.selection.label} on {cell.samples}")
                 if not cell.finished(limits):
-                    contender.turn(cell, turns_left)
+                    self._turn(contender, cell, turns_left)
+
+    def _turn(self, contender: Contender, cell: CellState, turns_left: int) -> None:
+        start = time.monotonic()
+        turn = contender.turn(cell, turns_left)
+        self._record(
+            "turn",
+            {
+                "backend": contender.selection.backend,
+                "configuration": contender.selection.configuration,
+                "samples": cell.samples,
+                "batch_size": cell.batch_size,
+                "round": ROUNDS - turns_left,
+                "order": self._turns,
+                "start_s": start - self._turns_started,
+                "status": cell.status,
+                "reason": cell.reason,
+                **({} if turn is None else asdict(turn)),
+            },
+        )
+        self._turns += 1
 
     def _step(self, doing: str, done: int = 1) -> None:
         num_cells = len(self._options.samples)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -136,6 +134,10 @@ class Result:
     complete: bool = True
     schema_version: int = SCHEMA_VERSION
 
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"schema_version": self.schema_version} | asdict(self)
+
     def exit_code(self) -> int:
         """0 if nothing that ran failed, else 1, also if there was no reference to compare with.
 
@@ -155,26 +157,9 @@ class Result:
         return int(unknown or not statuses.isdisjoint(UNSUCCESSFUL))
 
 
-def save(result: Result, path: Path) -> None:
-    """Writes the JSON file whole or not at all."""
-    save_document({"schema_version": result.schema_version} | asdict(result), path)
-
-
-def save_document(document: Mapping[str, Any], path: Path) -> None:
-    """Writes any JSON document whole or not at all; what JSON cannot say becomes null."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(finite(document), file, indent=2, allow_nan=False)
-            file.write("\n")
-        # mkstemp makes the file private; a result is as public as the user's umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+def to_json(document: Mapping[str, Any]) -> bytes:
+    """Any JSON document as a file holds it; what JSON cannot say becomes null."""
+    return (json.dumps(finite(document), indent=2, allow_nan=False) + "\n").encode()
 
 
 def load(path: Path) -> Result:

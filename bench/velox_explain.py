@@ -6,11 +6,9 @@ Velox runs in a worker process, as in a comparison, since it may take its proces
 from __future__ import annotations
 
 import pickle
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +17,7 @@ from adapters import registry
 from adapters.base import Stopwatch
 from adapters.velox.statistics import NODE, NodeStats, operators, parse
 from bench import explain, explain_text
+from bench.temporary import temporary_folder
 from bench.worker_process import WorkerProcess
 from bench.worker_session import Session
 from columnar_nn import tensor_column
@@ -107,8 +106,7 @@ def formulation(name: str | None) -> str:
 
 def run(graph: Graph, settings: Settings) -> Run:
     """Runs the network on random images. Raises bench.worker_process.WorkerError."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         path = folder / "graph.pickle"
         path.write_bytes(pickle.dumps(graph))
         session = f"{__name__}:{VeloxSession.__name__}"

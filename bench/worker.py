@@ -10,10 +10,8 @@ method returns, or {"failure": ..., "reason": ...}.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
-import signal
 import socket
 import sys
 import traceback
@@ -21,8 +19,7 @@ from importlib import import_module
 from typing import Any
 
 from bench import status
-
-_PR_SET_PDEATHSIG = 1
+from bench.worker_guard import die_with_parent
 
 
 def main() -> None:
@@ -31,7 +28,7 @@ def main() -> None:
     leader = os.getpid()
     try:
         os.set_inheritable(start["socket"], False)
-        _die_with_parent()
+        die_with_parent(start["parent"])
         if start["cpus"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, start["cpus"])
         # Imported here: NumPy and Arrow size their thread pools by the CPUs they find.
@@ -75,12 +72,6 @@ def _answer(session: Any, command: dict[str, Any]) -> bytes:
 
 def _line(number: int, reply: dict[str, Any]) -> bytes:
     return json.dumps({"number": number, **reply}).encode() + b"\n"
-
-
-def _die_with_parent() -> None:
-    """On Linux, has the kernel kill this process when its parent dies, however it dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _leave(exit_status: int) -> None:

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,9 +71,15 @@ class WorkerError(Exception):
         return 2 if self.status == SKIPPED else 1
 
 
-def environment(threads: int) -> dict[str, str]:
-    """Environment of a worker: this process's, with thread counts set and logging quiet."""
-    variables = dict(os.environ) | _FIXED_VARIABLES
+def environment(threads: int, folder: Path) -> dict[str, str]:
+    """Environment of a worker: this process's, with thread counts set and logging quiet.
+
+    Temporary files go into `folder`, which is deleted with all that a killed engine leaves.
+    """
+    variables = dict(os.environ) | _FIXED_VARIABLES | {"TMPDIR": str(folder)}
+    # What PyTorch has compiled is kept for later runs, as it does by itself.
+    kept = os.path.join(tempfile.gettempdir(), f"torchinductor_uid_{os.getuid()}")
+    variables.setdefault("TORCHINDUCTOR_CACHE_DIR", kept)
     variables |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
     # The worker starts in an empty folder, so that no file of the user's shadows a module;
     # relative entries of the path would be lost there.
@@ -104,6 +111,7 @@ class WorkerProcess:
                 self._socket, theirs = map(opened.enter_context, socket.socketpair())
                 start = {
                     "socket": theirs.fileno(),
+                    "parent": os.getpid(),
                     "cpus": list(cpus),
                     "session": session,
                     "started": time.monotonic(),
@@ -111,7 +119,7 @@ class WorkerProcess:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "bench.worker", json.dumps(start)],
                     cwd=folder,
-                    env=environment(len(cpus)) | dict(variables or {}),
+                    env=environment(len(cpus), folder) | dict(variables or {}),
                     stdin=subprocess.DEVNULL,
                     stdout=self._log,
                     stderr=self._log,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from importlib import import_module, metadata
@@ -11,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import signals, streams
+from bench.cli.signals import EXIT_INTERRUPTED
 from columnar_nn import variables
 from columnar_nn.errors import CnnBenchError
 
@@ -28,7 +29,7 @@ COMMANDS = {
 }
 """Name of each command: the function or Typer app that is it, and its line of help."""
 
-EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
+EXIT_USAGE = 2
 
 _PASS_THROUGH = {
     "allow_extra_args": True,
@@ -43,25 +44,30 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1 or variables.debug()
     if debug:
         os.environ[variables.DEBUG] = "1"
-    # A killed command ends its workers and keeps its results as an interrupted one does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signals.install()
+    streams.install()
+    status = _status(arguments, debug)
+    if failure := streams.failure():
+        unshown = _complain(f"error: cannot write to standard output: {failure}", EXIT_USAGE)
+        status = status or unshown
+    sys.exit(status)
+
+
+def _status(arguments: list[str], debug: bool) -> int:
+    """Runs the command; its exit status."""
     try:
         variables.settle()
         status = _application()(arguments, prog_name="cnn-bench", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_complain("interrupted", EXIT_INTERRUPTED))
-    except BrokenPipeError:
-        # The reader, `head` perhaps, has what it wanted; a second error on flushing is moot.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return _complain("interrupted", EXIT_INTERRUPTED)
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help asked for
             print(error, file=sys.stderr)
-            sys.exit(EXIT_USAGE)
+            return EXIT_USAGE
         if debug:
             traceback.print_exc()
-        sys.exit(_complain(f"error: {_line(error)}", EXIT_USAGE))
-    sys.exit(status if isinstance(status, int) else 0)
+        return _complain(f"error: {_line(error)}", EXIT_USAGE)
+    return status if isinstance(status, int) else 0
 
 
 def _line(error: Exception) -> str:

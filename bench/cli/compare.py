@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bench import cells, cpus, environment, fixed_batch, report, result
+from bench import cells, cpus, environment, fixed_batch, report
 from bench.cell_state import Limits
-from bench.cli import terminal
-from bench.cli.app import EXIT_INTERRUPTED
+from bench.cli import signals, streams, terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
@@ -31,12 +28,16 @@ from bench.cli.options import (
     ThreadsOption,
     TimeoutOption,
 )
+from bench.cli.saving import keep, save
+from bench.cli.signals import EXIT_INTERRUPTED
 from bench.data.dataset import open_dataset
 from bench.golden import tolerance
 from bench.import_check import MISREAD, ImportCheck
 from bench.inputs import Overrides
+from bench.journal import Journal
 from bench.measure import Comparison, Options
-from bench.result import BackendRecord, Result
+from bench.output_file import OutputFile
+from bench.result import BackendRecord, Result, to_json
 from columnar_nn import variables
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
@@ -103,34 +104,69 @@ def compare(
 
 
 def _run(
-    options: Options, graph: Graph, model: str, data: str, import_check: bool, json: Path | None
+    options: Options,
+    graph: Graph,
+    model: str,
+    data: str,
+    import_check: bool,
+    json: OutputFile | None,
 ) -> int:
     """Compares, prints and saves; returns the exit status."""
     dataset = open_dataset(data, options.images).fitted_to(graph)
     settings = _settings(options, model, data) | {"batch_note": fixed_batch.note(graph)}
     context = environment.context(settings, graph, dataset, options.cpus)
-    checked = show_import(model, graph, import_check, options.cpus, options.limits.timeout)
+    checked = show_import(
+        model, graph, import_check, options.cpus, options.limits.timeout, terminal.stream(json)
+    )
     context["import_check"] = None if checked is None else checked.document()
     if checked is not None and checked.verdict == MISREAD:
-        if json is not None:
-            result.save(_misread(options, context, checked), json)
-        return checked.exit_code()
-    with terminal.progress() as show:
-        comparison = Comparison(options, graph, dataset, show)
-        with contextlib.suppress(KeyboardInterrupt):
-            comparison.run()
-    outcome = comparison.result(context)
-    if json is not None:
-        result.save(outcome, json)
-    report.show(outcome, terminal.output())
+        unsaved = save(json, to_json(_misread(options, context, checked).document()))
+        return unsaved or checked.exit_code()
+    journal = Journal(json, context)
+    with signals.last_words(journal.notice):
+        try:
+            with terminal.progress() as show:
+                comparison = Comparison(options, graph, dataset, show, journal.append)
+                try:
+                    comparison.run()
+                except KeyboardInterrupt:
+                    pass
+                except Exception:
+                    outcome = comparison.result(context)
+                    if any(benchmark.times for benchmark in outcome.benchmarks):
+                        _finish(outcome, json, journal)
+                    raise
+            return _finish(comparison.result(context), json, journal)
+        except (Exception, KeyboardInterrupt):
+            _say(journal.notice())
+            raise
+
+
+def _finish(outcome: Result, json: OutputFile | None, journal: Journal) -> int:
+    """Prints, then saves, so that one can fail without the other; returns the exit status."""
+    report.show(outcome, terminal.output(json))
+    content = to_json(outcome.document())
+    unsaved = save(json, content)
+    unshown = streams.failure() if json is None else ""
+    if unshown:
+        _say(f"cannot show the tables: {unshown}; {keep(content)}")
+    if unsaved or unshown:
+        _say(journal.notice())
+    else:
+        journal.remove()
     for record in outcome.backends:
         if record.log and variables.debug():
             print(f"--- the end of what {record.label} printed\n{record.log}", file=sys.stderr)
     if not outcome.complete:
-        kept = f"; what was measured is in {json}" if json else ""
-        print(f"cnn-bench: interrupted before the end{kept}", file=sys.stderr)
+        kept = f"; what was measured is in {json}" if json and not unsaved else ""
+        _say(f"interrupted before the end{kept}")
         return EXIT_INTERRUPTED
-    return outcome.exit_code()
+    return unsaved or outcome.exit_code()
+
+
+def _say(line: str) -> None:
+    if line:
+        print(f"cnn-bench: {line}", file=sys.stderr)
 
 
 def _misread(options: Options, context: dict[str, Any], checked: ImportCheck) -> Result:

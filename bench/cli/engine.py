@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +12,6 @@ import typer
 from bench import cpus, environment, fixed_batch
 from bench.cell_state import Limits
 from bench.cli import terminal
-from bench.cli.app import EXIT_INTERRUPTED
 from bench.cli.options import (
     DataOption,
     JsonOption,
@@ -24,11 +21,15 @@ from bench.cli.options import (
     SeedOption,
     TimeoutOption,
 )
+from bench.cli.saving import save
+from bench.cli.signals import EXIT_INTERRUPTED
 from bench.data.dataset import open_dataset
 from bench.engine import report
 from bench.engine.run import PARTS, EngineResult, parse_parts, run
 from bench.engine.setup import Setup
-from bench.result import save_document
+from bench.output_file import OutputFile
+from bench.result import to_json
+from bench.temporary import temporary_folder
 from columnar_nn.model import zoo
 
 
@@ -81,20 +82,19 @@ def engine(
         "seed": seed,
     }
     result = EngineResult(environment.context(settings, graph, dataset, chosen))
-    with tempfile.TemporaryDirectory(prefix="cnn-bench-") as folder, terminal.progress() as show:
-        setup = Setup(graph, dataset, chosen, limits, seed, Path(folder), show)
+    with temporary_folder() as folder, terminal.progress() as show:
+        setup = Setup(graph, dataset, chosen, limits, seed, folder, show)
         with contextlib.suppress(KeyboardInterrupt):
             run(names, setup, result)
     raise typer.Exit(_finish(result, json))
 
 
-def _finish(result: EngineResult, json: Path | None) -> int:
-    """Saves and prints; returns the exit status."""
-    if json is not None:
-        save_document(result.document(), json)
-    report.show(result, terminal.output())
+def _finish(result: EngineResult, json: OutputFile | None) -> int:
+    """Prints and saves; returns the exit status."""
+    report.show(result, terminal.output(json))
+    unsaved = save(json, to_json(result.document()))
     if not result.complete:
-        kept = f"; what was measured is in {json}" if json else ""
+        kept = f"; what was measured is in {json}" if json and not unsaved else ""
         print(f"cnn-bench: interrupted before the end{kept}", file=sys.stderr)
         return EXIT_INTERRUPTED
-    return result.exit_code()
+    return unsaved or result.exit_code()

@@ -6,12 +6,12 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench import cpus, fixed_batch
+from bench.cli import terminal
 from bench.cli.options import (
     AlgorithmOption,
     ModelArgument,
@@ -20,6 +20,7 @@ from bench.cli.options import (
     one_of,
     writable,
 )
+from bench.output_file import OutputFile
 from bench.worker_process import WorkerError
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
@@ -65,10 +66,11 @@ def explain(
         typer.Option("--format", help=f"{' or '.join(FORMATS)}.", callback=one_of(FORMATS)),
     ] = "text",
     trace: Annotated[
-        Path | None,
+        OutputFile | None,
         typer.Option(
             metavar="FILE",
             help="Write a Chrome trace of columnar's run, for Perfetto; implies --analyze.",
+            parser=OutputFile,
             callback=writable,
         ),
     ] = None,
@@ -90,7 +92,8 @@ def explain(
     note = denormals_note(graph)
     if note:
         print(f"cnn-bench: warning: {note}", file=sys.stderr)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    shown = terminal.stream(trace)
+    width = shutil.get_terminal_size().columns if shown.isatty() else None
     if backend == "velox":
         if fusion is not None or left_out or trace is not None:
             raise UsageError(
@@ -127,9 +130,10 @@ def explain(
     if analyze or trace is not None:
         analysis = report.analyze(executable, samples, trace)
     if output_format == "json":
-        print(json.dumps(report.document(graph, executable, analysis), indent=1))
+        text = json.dumps(report.document(graph, executable, analysis), indent=1)
     else:
-        print(explain_text.text(executable, analysis, width))
+        text = explain_text.text(executable, analysis, width)
+    print(text, file=shown)
 
 
 def _rules(names: Sequence[str]) -> Sequence[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 from bench import cpus, fixed_batch
-from bench.cli import terminal
+from bench.cli import saving, terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
@@ -37,6 +39,7 @@ from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing
 from bench.import_check import MISREAD
 from bench.import_check import TIMEOUT_S as IMPORT_CHECK_TIMEOUT_S
+from bench.output_file import OutputFile
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 
@@ -62,9 +65,12 @@ FailFastOption = Annotated[
     bool, typer.Option("--fail-fast", help="Stop at the first batch with a wrong tensor.")
 ]
 JunitOption = Annotated[
-    Path | None,
+    OutputFile | None,
     typer.Option(
-        metavar="FILE", help="Write JUnit XML, one test case a tensor.", callback=writable
+        metavar="FILE",
+        help="Write JUnit XML, one test case a tensor.",
+        parser=OutputFile,
+        callback=writable,
     ),
 ]
 
@@ -88,12 +94,15 @@ def create(
     request = Creation(_portable(model), _portable(data), count, tap_selection.parse(taps), start)
     graph = zoo.resolve(model)
     dataset = open_dataset(data, start + count).fitted_to(graph)
-    checked = show_import(model, graph, import_check, cpus.choose(None), IMPORT_CHECK_TIMEOUT_S)
+    checked = show_import(
+        model, graph, import_check, cpus.choose(None), IMPORT_CHECK_TIMEOUT_S, terminal.stream()
+    )
     if checked is not None and checked.verdict == MISREAD:
         raise typer.Exit(checked.exit_code())
     created = creation.create(out, graph, dataset, request)
-    _show_batches(graph)
-    report.show_creation(created, str(out), creation.non_finite_weights(graph), terminal.output())
+    console = terminal.output()
+    _show_batches(graph, console)
+    report.show_creation(created, str(out), creation.non_finite_weights(graph), console)
 
 
 @app.command()
@@ -111,10 +120,11 @@ def verify(
     threads: ThreadsOption = None,
     timeout: TimeoutOption = 180.0,
     save: Annotated[
-        Path | None,
+        OutputFile | None,
         typer.Option(
             metavar="FILE",
             help="Write the engine's tensors as an Arrow IPC stream.",
+            parser=OutputFile,
             callback=writable,
         ),
     ] = None,
@@ -129,11 +139,12 @@ def verify(
     comparing = _comparing(taps, rtol, atol, check, fail_fast)
     options = _options(backend, algorithm, threads, batch_size, timeout)
     opened = open_bundle(bundle)
-    outcome = verification.verify(opened, options, comparing, save)
-    _show_batches(opened.graph())
-    report.show_verification(outcome, terminal.output())
-    _write(outcome, json, junit)
-    raise typer.Exit(outcome.exit_code())
+    console = terminal.output(save, json, junit)
+    with nullcontext() if save is None else save.new_file() as file:
+        outcome = verification.verify(opened, options, comparing, file)
+        _show_batches(opened.graph(), console)
+        report.show_verification(outcome, console)
+    raise typer.Exit(_write(outcome, json, junit) or outcome.exit_code())
 
 
 @app.command()
@@ -152,9 +163,8 @@ def diff(
     comparing = _comparing(tap_selection.ALL, rtol, atol, check, fail_fast)
     sides = differences.open_side(left), differences.open_side(right)
     outcome = differences.diff(*sides, comparing)
-    report.show_verification(outcome, terminal.output())
-    _write(outcome, json, junit)
-    raise typer.Exit(outcome.exit_code())
+    report.show_verification(outcome, terminal.output(json, junit))
+    raise typer.Exit(_write(outcome, json, junit) or outcome.exit_code())
 
 
 @app.command()
@@ -176,10 +186,10 @@ def bisect(
     options = _options(backend, algorithm, threads, batch_size, timeout)
     opened = open_bundle(bundle)
     outcome = bisection.bisect(opened, options, comparing)
-    _show_batches(opened.graph())
-    report.show_bisection(outcome, terminal.output())
-    _write(outcome, json, None)
-    raise typer.Exit(outcome.exit_code())
+    console = terminal.output(json)
+    _show_batches(opened.graph(), console)
+    report.show_bisection(outcome, console)
+    raise typer.Exit(_write(outcome, json, None) or outcome.exit_code())
 
 
 def _comparing(
@@ -196,10 +206,10 @@ def _options(
     return EngineOptions(name, configuration, algorithm, threads, batch_size, timeout)
 
 
-def _show_batches(graph: Graph) -> None:
+def _show_batches(graph: Graph, console: Console) -> None:
     """Says how a network is run that is tied to a batch size; nothing of another."""
     if note := fixed_batch.note(graph):
-        terminal.output().print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
 
 
 def _portable(name_or_path: str) -> str:
@@ -208,9 +218,12 @@ def _portable(name_or_path: str) -> str:
 
 
 def _write(
-    outcome: verification.Verification | bisection.Bisection, json: Path | None, junit: Path | None
-) -> None:
-    if json is not None:
-        json.write_text(record.to_json(outcome), encoding="utf-8")
+    outcome: verification.Verification | bisection.Bisection,
+    json: OutputFile | None,
+    junit: OutputFile | None,
+) -> int:
+    """Saves the outcome where it was asked for; 0, or the exit status if it could not."""
+    unsaved = saving.save(json, record.to_json(outcome).encode())
     if junit is not None and isinstance(outcome, verification.Verification):
-        junit.write_text(record.to_junit(outcome), encoding="utf-8")
+        unsaved = saving.save(junit, record.to_junit(outcome).encode()) or unsaved
+    return unsaved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from bench.import_check import MISREAD, NOT_DONE, ImportCheck, check
 from columnar_nn.model import zoo
@@ -13,9 +14,9 @@ NOT_WANTED = ImportCheck(NOT_DONE, "--no-import-check")
 
 
 def show_import(
-    model: str, graph: Graph, wanted: bool, cpus: Sequence[int], timeout: float
+    model: str, graph: Graph, wanted: bool, cpus: Sequence[int], timeout: float, shown: TextIO
 ) -> ImportCheck | None:
-    """Checks `graph` against the file `model`, if it is one, and prints how that ended.
+    """Checks `graph` against the file `model`, if it is one; prints into `shown` how that ended.
 
     None for a network of this project's own. The caller measures nothing if it was misread.
     """
@@ -28,5 +29,5 @@ def show_import(
             "; nothing is measured, as it would be another network (--no-import-check does so "
             "all the same)"
         )
-    print(line, flush=True)
+    print(line, file=shown, flush=True)
     return found

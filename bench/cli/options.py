@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bench.output_file import OutputFile
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
 
@@ -36,17 +35,13 @@ def single(parameter: typer.CallbackParam, values: list[str]) -> list[str]:
     return values
 
 
-def writable(parameter: typer.CallbackParam, file: Path | None) -> Path | None:
+def writable(parameter: typer.CallbackParam, file: OutputFile | None) -> OutputFile | None:
     """A callback that refuses a file that could not be written, before any work is done for it."""
-    if file is None:
-        return None
-    folder = file.absolute().parent
-    if not folder.is_dir():
-        raise UsageError(f"{_name(parameter)} {file}: there is no folder {folder}")
-    if file.is_dir():
-        raise UsageError(f"{_name(parameter)} {file}: this is a folder; name a file in it")
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"{_name(parameter)} {file}: folder {folder} may not be written to")
+    if file is not None:
+        try:
+            file.check()
+        except UsageError as error:
+            raise UsageError(f"{_name(parameter)} {file.name}: {error}") from None
     return file
 
 
@@ -118,6 +113,11 @@ AtolOption = Annotated[
     typer.Option(metavar="[TENSOR:]VALUE", help="Replaces the absolute tolerance; repeatable."),
 ]
 JsonOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Write everything as JSON.", callback=writable),
+    OutputFile | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write everything as JSON; - is standard output, tables go to standard error then.",
+        parser=OutputFile,
+        callback=writable,
+    ),
 ]

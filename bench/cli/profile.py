@@ -22,12 +22,13 @@ from bench.cli.options import (
     OneThreadOption,
     TimeoutOption,
 )
+from bench.cli.saving import save
 from bench.data.dataset import open_dataset
 from bench.import_check import MISREAD
 from bench.profile import measure, report
 from bench.profile.measure import Options
 from bench.profile.rows import layer_rows
-from bench.result import save_document
+from bench.result import to_json
 from columnar_nn.model import zoo
 
 
@@ -86,14 +87,13 @@ def profile(
         "seed": options.seed,
     }
     context = environment.context(settings, graph, dataset, options.cpus)
-    checked = show_import(model, graph, import_check, options.cpus, timeout)
+    checked = show_import(model, graph, import_check, options.cpus, timeout, terminal.stream(json))
     context["import_check"] = None if checked is None else checked.document()
     if checked is not None and checked.verdict == MISREAD:
         raise typer.Exit(checked.exit_code())
     with terminal.progress() as show:
         result = measure.measure(options, graph, dataset, context, show)
     rows = layer_rows(graph, result)
-    if json is not None:
-        save_document(result.document(rows), json)
-    report.show(result, rows, terminal.output())
-    raise typer.Exit(result.exit_code())
+    report.show(result, rows, terminal.output(json))
+    unsaved = save(json, to_json(result.document(rows)))
+    raise typer.Exit(unsaved or result.exit_code())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench import fixed_batch
+from bench.cli import terminal
 from bench.cli.options import (
     AlgorithmOption,
     BatchSizeOption,
@@ -21,6 +21,7 @@ from bench.cli.options import (
 )
 from bench.data.dataset import open_dataset
 from bench.golden.engine import EngineOptions, WorkerError, parse_backend
+from bench.output_file import OutputFile
 from bench.profile.taps import write_taps
 from columnar_nn.model import zoo
 
@@ -35,8 +36,13 @@ def taps(
         typer.Option(metavar="NAME", help='A tensor, repeatable; "all" or "outputs" of them.'),
     ],
     out: Annotated[
-        Path,
-        typer.Option(metavar="FILE", help="Where the Arrow IPC file goes.", callback=writable),
+        OutputFile,
+        typer.Option(
+            metavar="FILE",
+            help="Where the Arrow IPC file goes; - is standard output.",
+            parser=OutputFile,
+            callback=writable,
+        ),
     ],
     backend: EngineOption = DEFAULT_BACKEND,
     data: DataOption = "photo10",
@@ -62,4 +68,5 @@ def taps(
         print(f"cnn-bench: {options.label}: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code()) from None
     note = fixed_batch.note(graph)
-    print(f"{out}: {num_rows:,} images, from {options.label}{f'; {note}' if note else ''}")
+    line = f"{out}: {num_rows:,} images, from {options.label}{f'; {note}' if note else ''}"
+    print(line, file=terminal.stream(out))

@@ -5,16 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bench.output_file import OutputFile
 from bench.table_style import WIDTH
 
 
-def output() -> Console:
-    """Standard output: as wide as the terminal, and WIDTH where there is none."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH)
+def stream(*outputs: OutputFile | None) -> TextIO:
+    """Standard output; standard error if a file that the command writes goes to the former."""
+    taken = any(output is not None and output.is_standard_output for output in outputs)
+    return sys.stderr if taken else sys.stdout
+
+
+def output(*outputs: OutputFile | None) -> Console:
+    """That stream: as wide as the terminal, and WIDTH where there is none."""
+    file = stream(*outputs)
+    return Console(file=file, width=None if file.isatty() else WIDTH)
 
 
 @contextmanager

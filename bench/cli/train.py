@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,8 +15,11 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from bench.cli import terminal
 from bench.cli.options import writable
+from bench.cli.saving import save
 from bench.data.dataset import open_dataset
+from bench.output_file import OutputFile
 from bench.training import Recipe, evaluate
 from bench.training import train as train_graph
 from columnar_nn.model import onnx_io, zoo
@@ -28,7 +30,13 @@ _DEFAULT = Recipe()
 def train(
     *,
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="The .onnx file to write.", callback=writable)
+        OutputFile,
+        typer.Option(
+            metavar="FILE",
+            help="The .onnx file to write; - is standard output.",
+            parser=OutputFile,
+            callback=writable,
+        ),
     ],
     model: Annotated[
         str,
@@ -84,8 +92,11 @@ def train(
             bar.update(tasks[stage], completed=step, description=f"{stage}, loss {loss:.3f}")
 
         trained = train_graph(graph, training, recipe, show)
-    onnx_io.save(trained, out)
     result = evaluate(trained, test)
-    print(f"wrote {out}: accuracy {result.accuracy:.1%} on {test.num_rows:,} images of {test.name}")
+    shown = terminal.stream(out)
+    accuracy = f"accuracy {result.accuracy:.1%} on {test.num_rows:,} images of {test.name}"
+    unsaved = save(out, onnx_io.to_proto(trained).SerializeToString(deterministic=True))
+    print(f"{'trained' if unsaved else f'wrote {out}'}: {accuracy}", file=shown)
     if result.dead_channels:
-        print(f"dead channels: {', '.join(result.dead_channels)}")
+        print(f"dead channels: {', '.join(result.dead_channels)}", file=shown)
+    raise typer.Exit(unsaved)

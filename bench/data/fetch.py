@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
+from bench.output_file import OutputFile
 from columnar_nn.errors import InvalidDataError, UsageError
 
 TIMEOUT_S = 30.0
@@ -56,16 +55,8 @@ def fetch(source: Source, folder: str | Path, progress: Progress) -> Path:
         if destination.is_file() and _sha256(destination) == source.sha256:
             return destination
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=destination.parent, prefix=f".{name}.", suffix=".part", delete=False
-        ) as part:
-            try:
-                _download(source, part, progress)
-                os.chmod(part.name, 0o644)  # temporary files are private
-                os.replace(part.name, destination)
-            except BaseException:
-                os.unlink(part.name)
-                raise
+        with OutputFile(str(destination)).new_file() as file, file.open("wb") as part:
+            _download(source, part, progress)
     except OSError as error:
         raise UsageError(f"cannot write {destination}: {error.strerror or error}") from None
     return destination

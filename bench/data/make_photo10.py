@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.cifar10 import BLOCK_RECORDS, CLASS_NAMES_FILE, RECORD_BYTES, SPLITS
+from bench.output_file import OutputFile
 from columnar_nn.errors import InvalidDataError, MissingPackageError, UsageError
 
 SEED = 10
@@ -118,11 +119,11 @@ def make(folder: str | Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = "".join(f"{photograph.name}\n" for photograph in PHOTOGRAPHS)
-        (folder / CLASS_NAMES_FILE).write_text(names, encoding="utf-8")
+        OutputFile(str(folder / CLASS_NAMES_FILE)).write(names.encode())
         for split, files in SPLITS.items():
             records = np.concatenate(list(_draw(photographs, split)))
             for file, part in zip(files, np.split(records, len(files)), strict=True):
-                (folder / file).write_bytes(part.tobytes())
+                OutputFile(str(folder / file)).write(part.tobytes())
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
 

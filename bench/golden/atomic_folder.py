@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bench.temporary import folder_beside
 from columnar_nn.errors import UsageError
 
 
@@ -21,16 +20,13 @@ def new_folder(destination: Path) -> Iterator[Path]:
     """
     if destination.exists() or destination.is_symlink():
         raise UsageError(f"{destination} exists already: name another folder, or remove it")
-    temporary = destination.parent / f".{destination.name}.{secrets.token_hex(4)}"
-    try:
-        temporary.mkdir()
-    except OSError as error:
-        raise UsageError(f"cannot write to {destination.parent}: {error.strerror}") from None
-    try:
+    with ExitStack() as stack:
+        try:
+            temporary = stack.enter_context(folder_beside(destination))
+        except OSError as error:
+            raise UsageError(f"cannot write to {destination.parent}: {error.strerror}") from None
         yield temporary
         try:
             os.rename(temporary, destination)
         except OSError as error:
             raise UsageError(f"cannot create {destination}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -22,6 +22,7 @@ from bench.golden.comparison import Tensor, TensorResult, aligned, compare
 from bench.golden.engine import Engine, EngineOptions, WorkerError
 from bench.golden.verify import Comparing, Verification, select, verify
 from bench.status import FAILED
+from bench.temporary import temporary_folder
 from bench.verdict import Noise
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Graph, Node
@@ -85,8 +86,7 @@ def bisect(bundle: Bundle, options: EngineOptions, comparing: Comparing) -> Bise
     """
     graph = bundle.graph()
     noises = bundle.noises()
-    with tempfile.TemporaryDirectory(prefix="cnn-bench-golden-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         whole_file = folder / "whole.arrows"
         verification = verify(bundle, options, comparing, whole_file)
         results = {result.tensor.name: result for result in verification.results}

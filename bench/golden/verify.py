@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -19,6 +18,7 @@ from bench.golden.engine import Engine, EngineOptions, WorkerError
 from bench.golden.manifest import TensorEntry
 from bench.parity import Tolerance
 from bench.status import MISTRUSTED, PASSED, SKIPPED, worst
+from bench.temporary import temporary_folder
 from columnar_nn.errors import UsageError
 
 
@@ -88,8 +88,8 @@ def verify(
     results: tuple[TensorResult, ...] = ()
     status, reason = "", ""
     description: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="cnn-bench-golden-") as folder:
-        engine = Engine(options, Path(folder))
+    with temporary_folder() as folder:
+        engine = Engine(options, folder)
         try:
             with closing(engine):
                 engine.build(tapped)

@@ -16,6 +16,7 @@ from bench.data.dataset import Dataset
 from bench.inputs import Inputs
 from bench.profile.result import EngineProfile, ProfileResult, Run
 from bench.status import CRASHED, PASSED
+from bench.temporary import temporary_folder
 from bench.worker_process import WorkerError, WorkerProcess
 from columnar_nn.model.graph import Graph
 
@@ -50,8 +51,7 @@ def measure(
 ) -> ProfileResult:
     """Every engine's profile; one that fails has a status and a reason instead."""
     shuffler = random.Random(options.seed)
-    with tempfile.TemporaryDirectory(prefix="cnn-bench-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         data = inputs.prepare(folder, graph, dataset, options.samples, options.batch_size)
         engines = [_Engine(selection, options, data, folder) for selection in options.selections]
         total = len(engines) * (options.rounds + 1)

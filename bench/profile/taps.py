@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from bench.golden.engine import Engine, EngineOptions
 from bench.golden.tap_selection import select
+from bench.output_file import OutputFile
+from bench.temporary import temporary_folder
 from columnar_nn import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
@@ -21,7 +19,7 @@ ID = "id"
 
 
 def write_taps(
-    path: Path,
+    output: OutputFile,
     graph: Graph,
     tensors: Iterable[str],
     batches: Iterable[pa.RecordBatch],
@@ -42,26 +40,22 @@ def write_taps(
             *((t.name, tensor_column.tensor_type("float32", _fixed(t.shape))) for t in taps),
         ]
     )
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     num_rows = 0
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="cnn-bench-") as folder,
-            pa.ipc.new_file(str(temporary), schema) as writer,
-        ):
-            engine = Engine(options, Path(folder))
-            try:
-                engine.build(graph.with_outputs(taps))
-                for arrays in engine.infer(batches):
-                    columns = [tensor_column.from_numpy(arrays[t.name]) for t in taps]
-                    ids = pa.array(np.arange(num_rows, num_rows + len(columns[0])))
-                    writer.write_batch(pa.record_batch([ids, *columns], schema=schema))
-                    num_rows += len(ids)
-            finally:
-                engine.close()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        temporary_folder() as folder,
+        output.new_file() as file,
+        pa.ipc.new_file(str(file), schema) as writer,
+    ):
+        engine = Engine(options, folder)
+        try:
+            engine.build(graph.with_outputs(taps))
+            for arrays in engine.infer(batches):
+                columns = [tensor_column.from_numpy(arrays[t.name]) for t in taps]
+                ids = pa.array(np.arange(num_rows, num_rows + len(columns[0])))
+                writer.write_batch(pa.record_batch([ids, *columns], schema=schema))
+                num_rows += len(ids)
+        finally:
+            engine.close()
     return num_rows
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import result
+from bench.output_file import OutputFile
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import (
     CRASHED,
@@ -33,15 +34,19 @@ def example(status: str = PASSED) -> Result:
     )
 
 
+def write(outcome: Result, path: Path) -> None:
+    OutputFile(str(path)).write(result.to_json(outcome.document()))
+
+
 def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    result.save(example(), path)
+    write(example(), path)
     assert result.load(path) == example()
 
 
 def test_schema(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    result.save(example(), path)
+    write(example(), path)
     document = json.loads(path.read_text())
     assert next(iter(document)) == "schema_version"
     assert document["schema_version"] == result.SCHEMA_VERSION
@@ -60,18 +65,18 @@ def test_what_json_cannot_say_is_null(tmp_path: Path, value: float) -> None:
     (cell,) = example().benchmarks
     odd = dataclasses.replace(example(), benchmarks=(dataclasses.replace(cell, sqnr_db=value),))
     path = tmp_path / "result.json"
-    result.save(odd, path)
+    write(odd, path)
     assert json.loads(path.read_text())["benchmarks"][0]["sqnr_db"] is None
     assert "NaN" not in path.read_text()
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    result.save(example(), path)
+    write(example(), path)
     before = path.read_bytes()
     unwritable = dataclasses.replace(example(), context={"object": object()})
     with pytest.raises(TypeError):
-        result.save(unwritable, path)
+        write(unwritable, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -122,7 +127,7 @@ def test_no_reference_is_no_success() -> None:
 
 def test_a_result_of_before_the_later_fields_is_read(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    result.save(example(), path)
+    write(example(), path)
     document = json.loads(path.read_text())
     for later in ("noise_ratio", "telling_rows"):
         del document["benchmarks"][0][later]

@@ -25,7 +25,7 @@ from bench.engine import (
 from bench.engine import run as run_module
 from bench.engine.run import EngineResult, parse_parts, run
 from bench.engine.setup import Setup
-from bench.result import save_document
+from bench.result import to_json
 from bench.status import CRASHED, NOT_RUN, PASSED, SKIPPED
 from bench.table_style import WIDTH
 from bench.worker_process import WorkerError
@@ -197,7 +197,7 @@ def test_a_part_that_fails_is_reported_and_the_next_one_runs(
     assert (result.complete, result.exit_code()) == (True, 1)
     assert list(result.parts) == ["overhead"]
     assert "layers could not be measured: CRASHED: killed by SIGILL" in printed(result)
-    save_document(result.document(), tmp_path / "result.json")
+    (tmp_path / "result.json").write_bytes(to_json(result.document()))
     document = json.loads((tmp_path / "result.json").read_text())
     assert document["schema_version"] == run_module.SCHEMA_VERSION
     assert document["failures"] == {"layers": "CRASHED: killed by SIGILL"}

@@ -17,6 +17,7 @@ from adapters import registry
 from bench.data.dataset import open_dataset
 from bench.golden import engine as engines
 from bench.golden.engine import EngineOptions, WorkerError, parse_backend
+from bench.output_file import OutputFile
 from bench.profile.taps import write_taps
 from columnar_nn import tensor_column
 from columnar_nn.errors import UsageError
@@ -54,7 +55,10 @@ def test_taps_of_every_engine(name: str, tmp_path: Path) -> None:
         pytest.skip(f"{name} is not installed")
     graph = residual_network()
     tapped = tmp_path / "tapped.arrow"
-    assert write_taps(tapped, graph, [*INNER, "logits"], images(), options(name)) == SAMPLES
+    assert (
+        write_taps(OutputFile(str(tapped)), graph, [*INNER, "logits"], images(), options(name))
+        == SAMPLES
+    )
     pixels = np.concatenate([tensor_column.to_numpy(b.column("image")) for b in images()])
     inputs = {"image": pixels.astype(np.float32) / np.float32(255)}
     expected = evaluate(graph.nodes, graph.weights, inputs, [*INNER, "logits"])
@@ -91,7 +95,8 @@ def test_images_are_taken_and_tensors_written_turn_by_turn(
             sizes.append(sum(file.stat().st_size for file in tmp_path.iterdir()))
             yield batch
 
-    write_taps(tmp_path / "x.arrow", residual_network(), ["r1"], batches(), options("columnar", 2))
+    output = OutputFile(str(tmp_path / "x.arrow"))
+    write_taps(output, residual_network(), ["r1"], batches(), options("columnar", 2))
     turn_bytes = 2 * 16 * 32 * 32 * 4
     # One turn is read ahead; Python's file buffer may hold less than another one back.
     for index, size in enumerate(sizes):
@@ -99,12 +104,12 @@ def test_images_are_taken_and_tensors_written_turn_by_turn(
 
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
-    graph = residual_network()
+    graph, output = residual_network(), OutputFile(str(tmp_path / "x.arrow"))
     with pytest.raises(UsageError, match="cannot tap nope: choose from all, outputs, c1"):
-        write_taps(tmp_path / "x.arrow", graph, ["nope"], images(), options("columnar"))
+        write_taps(output, graph, ["nope"], images(), options("columnar"))
     failing = options("fake_backends.FakeBackend:raise")
     with pytest.raises(WorkerError):
-        write_taps(tmp_path / "x.arrow", graph, ["c1"], images(), failing)
+        write_taps(output, graph, ["c1"], images(), failing)
     assert not list(tmp_path.iterdir())
 
 
