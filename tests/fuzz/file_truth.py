@@ -46,7 +46,7 @@ class File:
         way is changed by about its rounding; at least a quarter of the median column's, an ulp of
         the column and the smallest normal number; times NOISES.
         """
-        noisy, factors = _perturbed(self._plain, len(pixels))
+        noisy, factors = _perturbed(self._plain, pixels)
         session, random = _session(noisy.SerializeToString()), np.random.default_rng(0)
         names = [value.name for value in noisy.graph.output]
 
@@ -123,34 +123,22 @@ def _session(model: str | bytes) -> Any:
 
 
 def _perturbed(
-    model: onnx.ModelProto, num_images: int
+    model: onnx.ModelProto, pixels: np.ndarray
 ) -> tuple[onnx.ModelProto, dict[str, tuple[int, ...]]]:
-    """The model with every float tensor multiplied by an input of its own; their shapes.
-
-    Element by element where onnx infers the tensor's shape, else all by one number.
-    """
+    """The model with every float tensor multiplied by an input of its own; their shapes."""
     graph = shape_inference.infer_shapes(model).graph
-    batch = next(iter(graph.input[0].type.tensor_type.shape.dim)).dim_param
-    types = {v.name: v.type.tensor_type for v in [*graph.value_info, *graph.input, *graph.output]}
+    shapes = _shapes_of_floats(model, graph, pixels)
     factors: dict[str, tuple[int, ...]] = {}
     renamed: dict[str, str] = {}
-    stored = {tensor.name for tensor in graph.initializer}
     nodes = []
 
     def perturb(tensor: str) -> None:
-        if tensor not in types or types[tensor].elem_type != TensorProto.FLOAT:
-            return
-        factor = f"{tensor} factor"
-        factors[factor] = tuple(
-            d.dim_value or (num_images if batch and d.dim_param == batch else 1)
-            for d in types[tensor].shape.dim
-        )
-        renamed[tensor] = f"{tensor} perturbed"
-        nodes.append(helper.make_node("Mul", [tensor, factor], [renamed[tensor]]))
+        if tensor in shapes:
+            factors[f"{tensor} factor"] = shapes[tensor]
+            renamed[tensor] = f"{tensor} perturbed"
+            nodes.append(helper.make_node("Mul", [tensor, f"{tensor} factor"], [renamed[tensor]]))
 
-    for value in graph.input:
-        if value.name not in stored:
-            perturb(value.name)
+    perturb(graph.input[0].name)
     for node in graph.node:
         for index, tensor in enumerate(node.input):
             node.input[index] = renamed.get(tensor, tensor)
@@ -158,14 +146,33 @@ def _perturbed(
         for tensor in node.output:
             perturb(tensor)
     noisy = onnx.ModelProto.FromString(model.SerializeToString())
-    del noisy.graph.node[:], noisy.graph.output[:], noisy.graph.value_info[:]
+    del noisy.graph.node[:], noisy.graph.output[:]
     noisy.graph.node.extend(nodes)
-    for name, shape in factors.items():
-        noisy.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    for name in factors:
+        noisy.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     for value in graph.output:
         name = renamed.get(value.name, value.name)
         noisy.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     return noisy, factors
+
+
+def _shapes_of_floats(
+    model: onnx.ModelProto, inferred: onnx.GraphProto, pixels: np.ndarray
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of the input and of every float tensor that a node makes, as they are in a run.
+
+    Those that onnx infers are wrong now and then.
+    """
+    values = [*inferred.value_info, *inferred.output]
+    floats = {v.name for v in values if v.type.tensor_type.elem_type == TensorProto.FLOAT}
+    made = [name for node in inferred.node for name in node.output if name in floats]
+    tapped = onnx.ModelProto.FromString(model.SerializeToString())
+    del tapped.graph.output[:]
+    for name in made:
+        tapped.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    source = model.graph.input[0].name
+    arrays = _session(tapped.SerializeToString()).run(made, {source: pixels})
+    return {source: pixels.shape} | {n: a.shape for n, a in zip(made, arrays, strict=True)}
 
 
 def _num_columns(array: np.ndarray) -> int:
