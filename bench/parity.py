@@ -9,9 +9,9 @@ max_ulp         largest distance in float32 units in the last place, element by 
 sqnr_db         signal to quantisation noise, 10 log10(sum reference^2 / sum error^2)
 cosine          cosine of the angle between both tensors as vectors
 top1_agreement  share of rows whose largest element is at the same place
-outside         elements with |output - reference| > atol + rtol |reference| (as numpy.isclose),
-                or NaN or infinite in another way than the reference; the others' figures are
-                over the elements finite in both
+outside         elements with |output - reference| > atol + rtol |reference| (as numpy.isclose)
+                and more than is always allowed, or NaN or infinite in another way than the
+                reference; the others' figures are over the elements finite in both
 min_tolerance   the smallest t that would pass as atol = rtol = t
 """
 
@@ -64,8 +64,13 @@ class Accumulator:
         self._sum_error = self._sum_reference = self._sum_output = self._sum_product = 0.0
         self._mismatch = ""
 
-    def add(self, output: np.ndarray, reference: np.ndarray) -> None:
-        """Takes rows [n, ...] of both; another shape or dtype than the reference's is a failure."""
+    def add(
+        self, output: np.ndarray, reference: np.ndarray, always: np.ndarray | float = 0.0
+    ) -> None:
+        """Takes rows [n, ...] of both; another shape or dtype than the reference's is a failure.
+
+        `always`, broadcast to the rows, is an error that is allowed whatever the tolerance is.
+        """
         if output.shape != reference.shape:
             self._mismatch = f"shape {output.shape[1:]} of {len(output)} rows, reference "
             self._mismatch += f"{reference.shape[1:]} of {len(reference)}"
@@ -84,9 +89,10 @@ class Accumulator:
         finite = np.isfinite(got) & np.isfinite(expected)
         unlike = ~finite & (got != expected) & ~(np.isnan(got) & np.isnan(expected))
         self._unlike += int(np.count_nonzero(unlike))
-        self._add_finite(got[finite], expected[finite])
+        least = np.broadcast_to(always, output.shape).reshape(rows, -1)
+        self._add_finite(got[finite], expected[finite], least[finite])
 
-    def _add_finite(self, output: np.ndarray, reference: np.ndarray) -> None:
+    def _add_finite(self, output: np.ndarray, reference: np.ndarray, always: np.ndarray) -> None:
         if not output.size:
             return
         got, expected = output.astype(np.float64), reference.astype(np.float64)
@@ -96,6 +102,7 @@ class Accumulator:
         self._max_ulp = max(self._max_ulp, _max_ulp(output, reference))
         self._min_tolerance = max(self._min_tolerance, float((error / (1 + size)).max()))
         allowed = np.maximum(self._tolerance.atol + self._tolerance.rtol * size, TINY)
+        allowed = np.maximum(allowed, always)
         self._outside += int(np.count_nonzero(error > allowed))
         self._sum_error += float(error @ error)
         self._sum_reference += float(expected @ expected)

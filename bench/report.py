@@ -227,7 +227,8 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
     for name, tolerance in parity["tolerances"].items():
         whole = f"everywhere |output - reference| <= {tolerance['atol']:.2g} + "
         whole += f"{tolerance['rtol']:g} |reference|"
-        rule = f"{RULE}, {whole}, and its top-1 is the reference's but for near-ties"
+        rule = f"{RULE}, {whole} or so many times that error, and its top-1 is the "
+        rule += "reference's but for near-ties"
         console.print(
             f"{escape(name)} passes if {whole if tolerance.get('explicit') else rule}.",
             style="dim",

@@ -103,12 +103,12 @@ class NoiseAccumulator:
     """Measures the noise of one tensor from batches of rows, in order."""
 
     def __init__(self) -> None:
-        # Of each batch the sums over each row's columns, stacked: [4, n, C]. Rows are measured in
+        # Of each batch the sums over each row's columns, stacked: [5, n, C]. Rows are measured in
         # units of the columns' noise, which is known at the end.
         self._lines = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115
         weakref.finalize(self, self._lines.close)
         self._batches = 0
-        self._sums: np.ndarray = np.zeros((4, 1))
+        self._sums: np.ndarray = np.zeros((5, 1))
         self._first: np.ndarray | None = None
         self._moments = (np.zeros(1), np.zeros(1), np.zeros(1))
         self._beyond: np.ndarray = np.zeros(1, bool)
@@ -127,7 +127,9 @@ class NoiseAccumulator:
         noise = np.where(finite & np.isfinite(plain), plain, kept) - kept
         change = kept - _finite(_by_column(dimmed))
         active = np.count_nonzero(kept, axis=2).astype(np.float64)
-        lines = np.stack([_sum_squares(noise), _sum_squares(kept), _sum_squares(change), active])
+        moving = np.count_nonzero((kept != 0) & (change != 0), axis=2).astype(np.float64)
+        sums = [_sum_squares(each) for each in (noise, kept, change)]
+        lines = np.stack([*sums, active, moving])
         self._sums = self._sums + lines.sum(axis=1)
         np.lib.format.write_array(self._lines, lines, allow_pickle=False)
         self._batches += 1
@@ -145,14 +147,20 @@ class NoiseAccumulator:
         """The noise of all rows so far. Raises ValueError before any."""
         if self._first is None:
             raise ValueError("no rows were measured")
-        noise, square, change, counts = self._sums
+        noise, square, change, counts, moving = self._sums
         rms = _root_mean(square, counts)
-        columns = _floored(_root_mean(noise, counts), rms, counts)
+        columns = _floored(_root_mean(noise, counts), rms, moving)
         columns = np.where(self._beyond, np.inf, np.maximum(columns, TINY))
         in_columns = np.concatenate([_in_columns(lines, columns) for lines in self._kept()], axis=1)
-        *by_row, in_row = in_columns
+        *by_row, in_row, moving_in_row = in_columns
         noise_of_rows, square_of_rows, changed = (_root_mean(sums, in_row) for sums in by_row)
-        rows = _floored(noise_of_rows, square_of_rows, in_row)
+        rows = _floored(noise_of_rows, square_of_rows, moving_in_row)
+        # Most rows may be clipped but for one element: that has the noise of its column, which is
+        # one unit, or more of a column in which few others are not.
+        units = np.where(moving > 0, counts / np.maximum(moving, 1), 0.0)
+        moved = np.concatenate([batch[4] @ units for batch in self._kept()])
+        moved = np.sqrt(moved / np.maximum(in_row, 1))
+        rows = np.maximum(rows, np.where(moving_in_row < _FEW, moved, 0.0))
         unseen = float(np.sqrt(np.mean(np.square(TINY / columns))))
         rows = np.maximum(rows, unseen or 1.0)
         return Noise(
@@ -208,7 +216,7 @@ class Judge:
             if beyond.any():
                 got = np.where(beyond, truth, got)
                 output = got.reshape(output.shape).astype(output.dtype)
-        self._figures.add(output, reference)
+        self._figures.add(output, reference, self._always(reference.ndim))
         alike = _alike(got, truth)
         self._unlike += int(alike.size - np.count_nonzero(alike))
         self._elements += alike.size
@@ -220,6 +228,17 @@ class Judge:
         if reference.ndim == 2 and reference.shape[1] > 1:
             self._add_top1(got[:, :, 0], truth[:, :, 0])
         self._rows += len(truth)
+
+    def _always(self, rank: int) -> np.ndarray | float:
+        """What an element may be off by even if the whole tensor's tolerance is less.
+
+        Float32 itself may exceed that: where sums cancel, or denormals are flushed.
+        """
+        if self._noise is None or self._explicit:
+            return 0.0
+        columns = self._noise.columns
+        allowed: np.ndarray = np.where(np.isinf(columns), 0.0, K * columns)
+        return allowed.reshape(-1, *(1 for _ in range(rank - 2)))
 
     def _add_lines(self, error: np.ndarray, truth: np.ndarray, noise: Noise) -> None:
         squares = _sum_squares(error)
@@ -349,7 +368,7 @@ def _times(ratio: float) -> str:
 
 
 def _in_columns(lines: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Sums [4, n, C] as sums [4, n]: squares in units of the columns, and the last as it is."""
+    """Sums [5, n, C] as sums [5, n]: squares in units of the columns, and counts as they are."""
     squares = (lines[:3] / columns**2).sum(axis=2)
     sums: np.ndarray = np.concatenate([squares, lines[3:].sum(axis=2)])
     return sums
@@ -386,21 +405,24 @@ def _root_mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return means
 
 
-def _floored(noise: np.ndarray, rms: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _floored(noise: np.ndarray, rms: np.ndarray, moving: np.ndarray) -> np.ndarray:
     """The noise of lines (columns or rows), none smaller than can be told from luck.
 
     A line's noise is at least one unit in the last place of its magnitude, and a share of the
     median line's, each relative to its magnitude: lines may be of very different scales. Of a few
-    elements the magnitude itself may be small by luck, or by what ReLU cuts off: there also of
-    the median line's as it is.
+    elements, or of few that are `moving` when the image is dimmed (ReLU or a clip cuts off the
+    others, or a sigmoid is saturated, and they are exact), noise and magnitude may be small by
+    luck: there also of the median line's as it is. The median is that of lines that have noise.
     """
     alive = rms > 0
     if not alive.any():
         return noise
+    if (alive & (noise > 0)).any():
+        alive &= noise > 0
     relative = float(np.median(noise[alive] / rms[alive]))
     floor = _SHARE * max(_ULP, relative) * rms
     usual = _SHARE * float(np.median(noise[alive]))
     floored: np.ndarray = np.maximum(
-        noise, np.where(counts < _FEW, np.maximum(floor, usual), floor)
+        noise, np.where(moving < _FEW, np.maximum(floor, usual), floor)
     )
     return floored

@@ -365,3 +365,46 @@ def test_without_a_noise_the_tolerance_alone_counts() -> None:
 def test_nothing_measured_is_no_noise() -> None:
     with pytest.raises(ValueError, match="no rows"):
         NoiseAccumulator().result()
+
+
+@pytest.mark.parametrize("low", [-1.0, 0.0], ids=["clip", "relu"])
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("seed", range(5))
+def test_right_engines_pass_where_most_elements_are_clipped(
+    seed: int, classes: int, low: float
+) -> None:
+    """The few that are not have a noise that is small by luck, and the others have none."""
+    random = np.random.default_rng(seed)
+    images, weights = random.standard_normal((32, 500)), random.standard_normal((500, classes))
+    images, weights = images.astype(np.float32), weights.astype(np.float32)
+    clip = [np.float32(low), np.float32(1)]
+    reference = np.clip(images.astype(np.float64) @ weights, *clip).astype(np.float32)
+    plain, engine = (
+        np.clip(in_order((images, weights, np.zeros(classes, np.float32)), order), *clip)
+        for order in (np.arange(500), random.permutation(500))
+    )
+    accumulator = NoiseAccumulator()
+    dimmed = np.clip(images * np.float32(verdict.DIMMED) @ weights, *clip)
+    accumulator.add(reference, plain, dimmed)
+    for output, status in ((engine, PASSED), (reference * np.float32(0.9), FAILED)):
+        judge = Judge(ANYTHING, accumulator.result())
+        judge.add(output, reference)
+        judged = judge.verdict()
+        assert (FAILED if judged.status == FAILED else PASSED) == status, judged.reason
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-43], ids=["cancelled", "denormal"])
+def test_the_whole_tensor_is_not_asked_for_more_than_float32_can(scale: float) -> None:
+    random = np.random.default_rng(0)
+    reference = (scale * random.standard_normal((32, 10))).astype(np.float32)
+    off = np.float32(1e-2 if scale == 1 else 1e-38)
+    accumulator = NoiseAccumulator()
+    accumulator.add(reference, reference + off, reference * np.float32(verdict.DIMMED))
+    noise = accumulator.result()
+    for error, status in ((2 * off, PASSED), (100 * off, FAILED)):
+        judge = Judge(Tolerance(0.0, 1e-4), noise)
+        judge.add(reference + error, reference)
+        judged = judge.verdict()
+        assert (FAILED if judged.status == FAILED else PASSED) == status, judged.reason
+        if status == PASSED:
+            assert judged.parity.outside == 0
