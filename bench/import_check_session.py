@@ -37,7 +37,7 @@ class ImportCheckSession:
         return {}
 
     def run_file(self, runner: str, file: str, images: str, threads: int) -> dict[str, Any]:
-        """Runs the file on the arrays in the pickled `images`, by input name, without optimisations.
+        """Runs the file on the pickled arrays `images`, by input name, without optimisations.
 
         Then again with all of them, and with pixels that are off by their last bit, which tells
         how much of its outputs is rounding. Replies with the runner's `title` and `version`.

@@ -177,5 +177,6 @@ def _stored_bytes(stored: onnx.TensorProto) -> int:
         raise ValueError("it holds no numbers")
     dtype = helper.tensor_dtype_to_np_dtype(stored.data_type)
     packed = re.search(r"(?:int|float)([24])(?:_|$)", dtype.name.lower().removeprefix("u"))
-    bits: int = int(packed[1]) if packed else 8 * dtype.itemsize
-    return -(-math.prod(stored.dims) * bits // 8)
+    bits = int(packed[1]) if packed else 8 * dtype.itemsize
+    elements: int = math.prod(stored.dims)
+    return -(-elements * bits // 8)
