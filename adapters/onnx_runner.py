@@ -16,7 +16,10 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from columnar_nn.errors import printable
+from columnar_nn.errors import UsageError, printable
+
+MAX_PIXELS = 2**26
+"""Of a batch that is filled up, 256 MiB: running it takes several times as much."""
 
 _ORT_DTYPES = {
     "float": "float32",
@@ -79,6 +82,9 @@ class OnnxRunner(ABC):
         }
         rows = len(next(iter(values.values())))
         batch = self.batch or rows
+        pixels = batch * sum(array[0].size for array in values.values())
+        if batch > rows and pixels > MAX_PIXELS:
+            raise UsageError(f"a batch of {batch:,} images is {pixels:,} pixels, too many to try")
         parts = []
         for start in range(0, rows, batch):
             chosen = np.minimum(np.arange(start, start + batch), rows - 1)

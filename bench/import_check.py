@@ -135,7 +135,7 @@ class _Checking:
         self._images = images_for(graph)
         self.was_lost = False
         """Whether a worker crashed or did not answer."""
-        np.savez(folder / "images.npz", **self._images)  # type: ignore[arg-type]
+        (folder / "images.pickle").write_bytes(pickle.dumps(self._images))
         (folder / "graph.pickle").write_bytes(pickle.dumps(graph))
 
     def by(self, runner: str) -> ImportCheck:
@@ -146,7 +146,7 @@ class _Checking:
             "run_file": {
                 "runner": runner,
                 "file": str(self._file.absolute()),
-                "images": str(self._folder / "images.npz"),
+                "images": str(self._folder / "images.pickle"),
                 "threads": len(self._cpus),
             },
             "run_import": {"graph": str(self._folder / "graph.pickle")},

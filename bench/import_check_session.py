@@ -37,13 +37,13 @@ class ImportCheckSession:
         return {}
 
     def run_file(self, runner: str, file: str, images: str, threads: int) -> dict[str, Any]:
-        """Runs the file on the arrays in the .npz `images`, by input name, without optimisations.
+        """Runs the file on the pickled arrays `images`, by input name, without optimisations.
 
         Then again with all of them, and with pixels that are off by their last bit, which tells
         how much of its outputs is rounding. Replies with the runner's `title` and `version`.
         """
-        with np.load(images) as arrays:
-            self._images = dict(arrays)
+        with Path(images).open("rb") as pickled:
+            self._images = pickle.load(pickled)
         self._runner, self._threads = runner, threads
         model = self._open(file)
         self._file_outputs = model.run(self._images)

@@ -52,6 +52,18 @@ Others are not: random ones, loops, and those whose work their operands do not b
 MAX_MULTIPLY_ADDS = 2**36
 """Of one product of constants: some seconds."""
 
+_MULTIPLY_ADDS_A_BYTE = 32
+"""Of a product in float32 or float64 in the time that others take to read or make a byte."""
+
+_PARTIAL = frozenset({"Gather", "Slice"})
+"""Operators that read no more of their first operand than they make."""
+
+_SLOW = frozenset({"Erf", "GatherElements", "GatherND", "OneHot", "ScatterElements", "ScatterND"})
+"""Operators that onnx.reference works out element by element in Python, as it does products of
+other types than float32 and float64: about SLOWNESS times slower."""
+
+_SLOWNESS = 64
+
 MAX_LISTED = 4096
 """Elements of an integer constant, such as a shape, that the shape of a result may depend on."""
 
@@ -115,6 +127,8 @@ def evaluate(
     if node.op_type in ("Identity", "Dropout"):
         assert values[0] is not None
         return [values[0]]
+    if node.op_type == "Pad":
+        values = _cropped(values)
     return _evaluate(node, opset, values, budget)
 
 
@@ -163,11 +177,31 @@ def _evaluate_with_batch(
     return [result]
 
 
+def _cropped(values: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
+    """Operands of a Pad whose negative pads are cut off, which onnx.reference cannot do."""
+    data, pads, *others = values
+    assert data is not None
+    assert pads is not None
+    axes = others[1] if len(others) > 1 else None
+    axes = np.arange(data.ndim) if axes is None else axes.reshape(-1)
+    fits = pads.size == 2 * axes.size and (axes >= -data.ndim).all() and (axes < data.ndim).all()
+    if not fits or (pads >= 0).all():
+        return list(values)
+    kept = [slice(None)] * data.ndim
+    for axis, crop in zip(axes, np.maximum(-pads.reshape(2, -1), 0).T, strict=True):
+        kept[axis] = slice(crop[0], max(crop[0], data.shape[axis] - crop[1]))
+    return [data[tuple(kept)], np.maximum(pads, 0), *others]
+
+
 def _evaluate(
     node: Node, opset: int, values: Sequence[np.ndarray | None], budget: Budget
 ) -> list[np.ndarray]:
     inputs = [f"i{index}" if v is not None else "" for index, v in enumerate(values)]
-    outputs = [f"o{index}" if name else "" for index, name in enumerate(node.outputs)]
+    optional = _optional_outputs(node.op_type, opset)
+    outputs = [
+        f"o{index}" if name or index not in optional else ""
+        for index, name in enumerate(node.outputs)
+    ]
     given = {n: v for n, v in zip(inputs, values, strict=True) if v is not None}
     proto = helper.make_node(node.op_type, inputs, outputs)
     for name, value in node.attributes.items():
@@ -196,6 +230,14 @@ def _evaluate(
             array = array.astype(types[name][0], copy=False)
         arrays.append(np.ascontiguousarray(array).reshape(array.shape))
     return arrays
+
+
+@cache
+def _optional_outputs(op_type: str, opset: int) -> frozenset[int]:
+    """The places of the outputs that a node may leave out."""
+    option = onnx.defs.OpSchema.FormalParameterOption.Optional
+    formal = _schema(op_type, opset).outputs
+    return frozenset(index for index, output in enumerate(formal) if output.option == option)
 
 
 @cache
@@ -239,13 +281,14 @@ def _take(
     budget: Budget,
 ) -> None:
     """Counts what a node makes and multiplies; raises InvalidModelError if it is too much."""
-    largest = 0
+    largest = made = 0
     for dtype, shape in types.values():
         if None in shape:  # which elements are kept depends on their values: at most all of them
             elements = sum(array.size * max(array.ndim, 1) for array in given.values())
         else:
             elements = math.prod(d for d in shape if d is not None)
         budget.take(elements * dtype.itemsize, what)
+        made += elements * dtype.itemsize
         largest = max(largest, elements)
     if not types:
         budget.take(sum(array.nbytes * 8 for array in given.values()), what)
@@ -253,6 +296,13 @@ def _take(
         inner = max(next(iter(given.values())).shape, default=1)
         if largest * inner > MAX_MULTIPLY_ADDS:
             raise InvalidModelError(f"{what}: a product of constants of this size is not made")
+        made += largest * inner // _MULTIPLY_ADDS_A_BYTE
+    arrays = list(given.values())
+    read = sum(array.nbytes for array in arrays[node.op_type in _PARTIAL :])
+    slow = node.op_type in _SLOW or (
+        node.op_type in PRODUCTS and arrays[0].dtype not in (np.float32, np.float64)
+    )
+    budget.spend((read + made) * (_SLOWNESS if slow else 1), what)
 
 
 def _inner(error: Exception) -> str:

@@ -43,6 +43,8 @@ def judge_inputs(graph: Graph) -> None:
     """
     if not graph.inputs:
         raise InvalidModelError("the network has no input: it computes nothing from an image")
+    if not graph.outputs:
+        raise InvalidModelError("the network has no output: export it with one")
     for spec in graph.inputs:
         if 0 in spec.shape or not spec.shape:
             raise InvalidModelError(

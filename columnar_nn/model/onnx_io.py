@@ -165,11 +165,11 @@ def _input_spec(name: str, value: onnx.ValueInfoProto) -> TensorSpec:
                 "batch) may be: export with a fixed image size"
             )
     if any(d is not None and d < 0 for d in shape) or (
-        math.prod(d for d in shape[1:] if d is not None) > MAX_ELEMENTS
+        math.prod(d for d in shape if d is not None) > MAX_ELEMENTS
     ):
         raise InvalidModelError(
-            f"input {name!r} of shape {tuple(shape)} is no image that memory holds: export "
-            "with a fixed image size"
+            f"input {name!r} of shape {tuple(shape)} is no batch of images that memory holds: "
+            "export with a fixed image size and a smaller batch"
         )
     return TensorSpec(name, tuple(shape))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,19 @@ RULE = (
 
 
 class Budget:
-    """Bytes that the values of a network may take: those of its files and one GiB in all."""
+    """Bytes that the values of a network may take: those of its files and one GiB in all.
+
+    What is computed from them may read and make twice as many, `work`.
+    """
 
     def __init__(self, num_bytes: int) -> None:
-        self.left = num_bytes + GIBIBYTE
+        self.left = self.work = 0
+        self.grow(num_bytes + GIBIBYTE)
+
+    def grow(self, num_bytes: int) -> None:
+        """Allows for `num_bytes` more of the files."""
+        self.left += num_bytes
+        self.work += 2 * num_bytes
 
     def take(self, num_bytes: int, what: str) -> None:
         """Counts `num_bytes` that `what` makes; raises InvalidModelError if they are too many."""
@@ -38,6 +48,15 @@ class Budget:
             raise InvalidModelError(
                 f"{what} makes constants of more than the size of the model's files and 1 GiB: "
                 "export with smaller ones"
+            )
+
+    def spend(self, num_bytes: int, what: str) -> None:
+        """Counts `num_bytes` of work of `what`; raises InvalidModelError if it is too much."""
+        self.work -= num_bytes
+        if self.work < 0:
+            raise InvalidModelError(
+                f"{what}: computing this from constants takes too long; export with what it "
+                "computes stored"
             )
 
 
@@ -59,10 +78,15 @@ class StoredTensors:
             return self._dense(stored, what)
         except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
             raise InvalidModelError(f"{what} is damaged: {first_line(error)}") from None
+        except MemoryError:
+            raise InvalidModelError(
+                f"{what} does not fit in memory: use a machine with more, or a smaller model"
+            ) from None
 
     def _dense(self, stored: onnx.TensorProto, what: str) -> np.ndarray:
-        self._take(stored, what)
-        if stored.data_location == onnx.TensorProto.EXTERNAL:
+        if stored.data_location != onnx.TensorProto.EXTERNAL:
+            self._take(stored, what)
+        else:
             content = self._external(stored, what)
             stored = onnx.TensorProto(
                 dims=stored.dims, data_type=stored.data_type, raw_data=content
@@ -85,32 +109,33 @@ class StoredTensors:
 
     def _take(self, stored: onnx.TensorProto, what: str) -> None:
         """Counts a tensor's bytes before any memory is asked for; raises if they cannot be."""
-        if min(stored.dims, default=0) < 0:
-            raise ValueError(f"shape {list(stored.dims)} has a negative entry")
-        if stored.data_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
-            raise ValueError("it holds no numbers")
+        _stored_bytes(stored)
         itemsize = helper.tensor_dtype_to_np_dtype(stored.data_type).itemsize
         self.budget.take(math.prod(stored.dims) * itemsize, what)
 
     def _external(self, stored: onnx.TensorProto, what: str) -> bytes:
-        """The bytes of a tensor that lies in another file."""
+        """The bytes of a tensor that lies in another file.
+
+        Without a length, or with one of 0, they are as many as the tensor needs.
+        """
         entries = {entry.key: entry.value for entry in stored.external_data}
-        offset, length = int(entries.get("offset") or 0), int(entries.get("length") or -1)
+        offset, length = int(entries.get("offset") or 0), int(entries.get("length") or 0)
+        needed = _stored_bytes(stored)
+        if length not in (0, needed):
+            raise ValueError(f"{length} bytes of shape {list(stored.dims)}, which needs {needed}")
         file = self._file(entries.get("location", ""), what)
         try:
             if file not in self._files:  # read only once it is counted
                 self._files.add(file)
-                self.budget.left += file.stat().st_size
-            available = file.stat().st_size - offset
-            length = available if length < 0 else length
-            if offset < 0 or length > available:
+                self.budget.grow(file.stat().st_size)
+            if offset < 0 or offset + needed > file.stat().st_size:
                 raise InvalidModelError(
                     f"{what} cannot be read from {file}: it ends before; copy it again"
                 )
-            self.budget.take(length, what)
+            self._take(stored, what)
             with file.open("rb") as opened:
                 opened.seek(offset)
-                return opened.read(length)
+                return opened.read(needed)
         except OSError as error:
             raise InvalidModelError(f"{what} cannot be read from {file}: {error}") from None
 
@@ -139,3 +164,19 @@ class StoredTensors:
         if not resolved.is_file():
             raise InvalidModelError(f"{what} lies in {resolved}, which is no file")
         return resolved
+
+
+def _stored_bytes(stored: onnx.TensorProto) -> int:
+    """The bytes of a tensor in a file, where types below 8 bits are packed.
+
+    Raises ValueError for a shape or a type that no numbers have.
+    """
+    if min(stored.dims, default=0) < 0:
+        raise ValueError(f"shape {list(stored.dims)} has a negative entry")
+    if stored.data_type in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING):
+        raise ValueError("it holds no numbers")
+    dtype = helper.tensor_dtype_to_np_dtype(stored.data_type)
+    packed = re.search(r"(?:int|float)([24])(?:_|$)", dtype.name.lower().removeprefix("u"))
+    bits = int(packed[1]) if packed else 8 * dtype.itemsize
+    elements: int = math.prod(stored.dims)
+    return -(-elements * bits // 8)

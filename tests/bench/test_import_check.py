@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 from onnx_files import node, write
@@ -336,3 +337,25 @@ def test_a_damaged_result_is_made_again(tmp_path: Path, cache: Path) -> None:
     for content in ("{", json.dumps({"verdict": EQUAL})):
         stored.write_text(content)
         assert not check(file).remembered
+
+
+def relu(file: Path, name: str, batch: int | str) -> Path:
+    """A file of one Relu, its input called `name`."""
+    value = helper.make_tensor_value_info(name, TensorProto.FLOAT, (batch, 3, 8, 8))
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    graph = helper.make_graph([node("Relu", name, "y")], "made", [value], [output])
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), file)
+    return file
+
+
+@pytest.mark.parametrize("name", ["file", "allow_pickle", "arr_0", "../x", "x.npy"])
+def test_an_input_may_have_any_name(name: str, tmp_path: Path) -> None:
+    found = check(relu(tmp_path / "m.onnx", name, "N"))
+    assert (found.verdict, found.reason, found.images) == (EQUAL, "", import_check.IMAGES)
+
+
+def test_a_batch_too_large_to_fill_up_is_not_tried(tmp_path: Path) -> None:
+    found = check(relu(tmp_path / "m.onnx", "x", 10**6))
+    assert found.verdict == NOT_DONE
+    assert "a batch of 1,000,000 images is 192,000,000 pixels" in found.reason

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from closeness import assert_close
+from generated import normal
 from onnx.reference.ops import load_op
 
 from columnar_nn.errors import InvalidModelError
@@ -23,6 +25,23 @@ def evaluated(op_type: str, *values: Any, **attributes: Any) -> np.ndarray:
     node = Node("n", op_type, names, ("y",), attributes)
     (result,) = fold.evaluate(node, 21, arrays, Budget(0))
     return result
+
+
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
+@pytest.mark.parametrize("axes", [None, [1, 0]])
+def test_a_negative_pad_crops_before_the_others_add(mode: str, axes: list[int] | None) -> None:
+    data = normal(0, 4, 5)
+    pads = [1, -1, -1, 2] if axes is None else [-1, 1, 2, -1]
+    cropped = data[:3, 1:]
+    expected = np.pad(cropped, ((1, 0), (0, 2)), mode)  # type: ignore[call-overload]
+    assert_close(evaluated("Pad", data, pads, None, axes, mode=mode), expected, rtol=0, atol=0)
+
+
+def test_outputs_that_nothing_reads_may_be_ones_that_an_operator_always_makes() -> None:
+    values = np.float32([3, 1, 2])
+    node = Node("n", "TopK", ("x", "k"), ("y", ""), {})
+    result, _ = fold.evaluate(node, 21, [values, np.array([2])], Budget(0))
+    assert result.tolist() == [3, 2]
 
 
 @pytest.mark.parametrize("op_type", sorted(fold.FOLDED))

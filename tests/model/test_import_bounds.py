@@ -121,3 +121,48 @@ def test_every_model_of_the_onnx_package_is_a_graph_or_one_line() -> None:
 def test_light_networks_load(path: Path) -> None:
     graph = onnx_io.load(path)
     assert [spec.shape[1] for spec in graph.outputs] == [1000]
+
+
+FILLED = [
+    node("ConstantOfShape", "dims", "a"),
+    node("ReduceMean", "r", "mean", keepdims=0),
+    node("Add", "x mean", "y"),
+]
+WORK = {
+    "what takes no memory is not read at length": (
+        [FILLED[0], node("ReduceMean", "a", "r"), *FILLED[1:]],
+        {"dims": np.array([2**40, 2**20])},
+    ),
+    "element by element": (
+        [FILLED[0], node("Erf", "a", "r"), *FILLED[1:]],
+        {"dims": np.array([2**27])},
+    ),
+    "one large constant read again and again": (
+        [
+            node("Tile", "one dims", "a"),
+            *(node("ReduceMax", "a", f"r{i}") for i in range(100)),
+            node("Sum", " ".join(f"r{i}" for i in range(100)), "r"),
+            *FILLED[1:],
+        ],
+        {"one": np.ones(1, np.float32), "dims": np.array([2**26])},
+    ),
+    "many products": (
+        [
+            node("Tile", "one dims", "a"),
+            *(node("MatMul", "a a", f"r{i}") for i in range(300)),
+            node("Sum", " ".join(f"r{i}" for i in range(300)), "r"),
+            *FILLED[1:],
+        ],
+        {"one": np.ones((1, 1), np.float32), "dims": np.array([2000, 2000])},
+    ),
+}
+
+
+@pytest.mark.parametrize(("nodes", "weights"), WORK.values(), ids=WORK)
+def test_the_work_on_constants_is_bounded(
+    nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    path = tmp_path / "m.onnx"
+    onnx.save(model(nodes, weights), path)
+    with pytest.raises(InvalidModelError, match=r"takes too long; export with"):
+        onnx_io.load(path)

@@ -105,6 +105,7 @@ def _outputs() -> Mapping[str, tuple[onnx.ModelProto, str]]:
             "first dimension is not the batch",
         ),
         "made by nothing": (model([RELU], outputs="y z"), "'z' is made by no node"),
+        "without an output": (model([RELU], outputs=""), "no output"),
         "without an input": (
             model([node("Relu", "w", "y")], {"w": FILTERS}, inputs=[]),
             "no input",

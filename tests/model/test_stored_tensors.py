@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
+from columnar_nn.model.stored_tensors import GIBIBYTE, StoredTensors
 
 
 def _sparse(name: str, dense: np.ndarray, coordinates: bool) -> onnx.SparseTensorProto:
@@ -207,3 +208,54 @@ def test_weights_of_every_field_of_the_format(tmp_path: Path) -> None:
     made = model([node("Add", "x b", "y")])
     made.graph.initializer.append(in_fields)
     assert_close(_loaded(made, tmp_path / "m.onnx").weights["b"], bias, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("length", [None, 0, FILTERS.nbytes])
+def test_a_tensor_in_the_midst_of_a_file_needs_no_length(
+    length: int | None, tmp_path: Path
+) -> None:
+    made = _with_external("w.bin")
+    entries = made.graph.initializer[0].external_data
+    entries[1].value = "64"
+    if length is None:
+        del entries[2]
+    else:
+        entries[2].value = str(length)
+    (tmp_path / "w.bin").write_bytes(bytes(64) + FILTERS.tobytes() + bytes(64))
+    graph = _loaded(made, tmp_path / "m.onnx")
+    assert_close(graph.weights["w"], FILTERS, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.INT4, TensorProto.UINT4])
+def test_packed_integers_in_a_file_of_their_own(dtype: int, tmp_path: Path) -> None:
+    values = [1, 2, 3, 4, 5, 6, 7]
+    packed = helper.make_tensor("w", dtype, [7], values)
+    made = model([node("Cast", "w", "f", to=1), node("ReduceSum", "f", "s", keepdims=0)], opset=21)
+    made.graph.node.append(node("Mul", "x s", "y"))
+    tensor = TensorProto(name="w", dims=[7], data_type=dtype)
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="w.bin")
+    made.graph.initializer.append(tensor)
+    (tmp_path / "w.bin").write_bytes(
+        numpy_helper.from_array(numpy_helper.to_array(packed)).raw_data
+    )
+    (total,) = _loaded(made, tmp_path / "m.onnx").weights.values()
+    assert total == sum(values)
+
+
+def test_weights_in_another_file_count_once(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(FILTERS.tobytes())
+    stored = StoredTensors(tmp_path, 0)
+    stored.array(_external("w", "w.bin"), "w")
+    assert stored.budget.left == GIBIBYTE  # what the file adds, its tensor takes
+
+
+def test_a_file_that_goes_on_without_end_is_read_no_further_than_its_tensors(
+    tmp_path: Path,
+) -> None:
+    made = _with_external("w.bin")
+    del made.graph.initializer[0].external_data[2]
+    with (tmp_path / "w.bin").open("wb") as file:
+        file.write(FILTERS.tobytes())
+        file.truncate(2**42)
+    assert_close(_loaded(made, tmp_path / "m.onnx").weights["w"], FILTERS, rtol=0, atol=0)
