@@ -96,8 +96,9 @@ class StoredTensors:
         """The bytes of a tensor that lies in another file."""
         entries = {entry.key: entry.value for entry in stored.external_data}
         offset, length = int(entries.get("offset") or 0), int(entries.get("length") or -1)
-        file = self._file(entries.get("location", ""), what)
+        location = entries.get("location", "")
         try:
+            file = self.file(location, what)
             if file not in self._files:  # read only once it is counted
                 self._files.add(file)
                 self.budget.left += file.stat().st_size
@@ -112,10 +113,14 @@ class StoredTensors:
                 opened.seek(offset)
                 return opened.read(length)
         except OSError as error:
-            raise InvalidModelError(f"{what} cannot be read from {file}: {error}") from None
+            reason = error.strerror or str(error)
+            raise InvalidModelError(f"{what} cannot be read from {location}: {reason}") from None
 
-    def _file(self, location: str, what: str) -> Path:
-        """The file that a tensor lies in; raises InvalidModelError if it may not, or is missing."""
+    def file(self, location: str, what: str) -> Path:
+        """The file that a tensor `what` lies in, wherever links to it lead.
+
+        Raises InvalidModelError if it may not lie there or is missing, OSError if the system does.
+        """
         problem = InvalidModelError(
             f"{what} lies in {location!r}, outside the model's folder: {RULE}"
         )
