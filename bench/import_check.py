@@ -232,7 +232,7 @@ def _loaded(stored: bytes) -> ImportCheck | None:
     try:
         fields = json.loads(stored)
         return ImportCheck(**fields | {"outputs": tuple(map(_output, fields["outputs"]))})
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import Message
+
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.model.stored_tensors import StoredTensors
 
 ROOT = Path(__file__).parent.parent
 SOURCES = (
@@ -30,13 +34,13 @@ def key(file: Path) -> str:
     digest = hashlib.sha256(_versions().encode())
     content = file.read_bytes()
     digest.update(hashlib.sha256(content).digest())
+    stored = StoredTensors(file.parent, len(content), file)
     for location in sorted(set(_locations(onnx.load_model_from_string(content)))):
         digest.update(location.encode() + b"\0")
-        for folder in dict.fromkeys((file.parent, file.resolve().parent)):
-            data = folder / location
-            if data.is_file():  # one that no output needs may be missing, or be anything
-                for block in _blocks(data):
-                    digest.update(block)
+        # One that no output needs may be missing, or lie where the import would not read it.
+        with suppress(InvalidModelError, OSError):
+            for block in _blocks(stored.file(location, location)):
+                digest.update(block)
     return digest.hexdigest()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn.errors import InvalidDataError, UsageError
+from columnar_nn.errors import InvalidDataError, UsageError, first_line
 
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 PARQUET_ROWS = 256
@@ -75,11 +75,31 @@ def from_batches(
 
 
 def decoded(schema: pa.Schema) -> pa.Schema:
-    """The schema that operators see: names and types. As in Velox, a dictionary is no type of its
-    own but an encoding, and any column may hold nulls.
+    """The schema that operators see: names and types. As in Velox, a dictionary and a view are no
+    types of their own but encodings, and any column may hold nulls.
+
+    Raises InvalidDataError for a type of which Arrow does not tell how large a column is.
     """
-    types = [t.value_type if pa.types.is_dictionary(t) else t for t in schema.types]
-    return pa.schema(list(zip(schema.names, types, strict=True)))
+    fields = []
+    for field in schema:
+        data_type = decoded_type(field.type)
+        try:
+            _ = pa.nulls(0, data_type).nbytes
+        except pa.ArrowException:
+            raise InvalidDataError(
+                f"column {field.name} is {data_type}, which cannot be scanned: cast or drop it"
+            ) from None
+        fields.append((field.name, data_type))
+    return pa.schema(fields)
+
+
+def decoded_type(data_type: pa.DataType) -> pa.DataType:
+    """The type of a column's values, however they are encoded."""
+    if pa.types.is_dictionary(data_type):
+        data_type = data_type.value_type
+    if pa.types.is_string_view(data_type):
+        return pa.string()
+    return pa.binary() if pa.types.is_binary_view(data_type) else data_type
 
 
 def _open_file(path: Path) -> ArrowSource:
@@ -159,8 +179,3 @@ def _checked(
             raise InvalidDataError(f"{path} is damaged: {first_line(error)}") from None
 
     return ArrowSource("hive_table", schema, read_checked)
-
-
-def first_line(error: Exception) -> str:
-    """What Arrow says is wrong, without what it adds below."""
-    return next(iter(str(error).splitlines()), type(error).__name__)

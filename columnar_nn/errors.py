@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MAX_LENGTH = 480
-"""Characters of an error about a file, in which names may be of any length."""
+"""Characters of an error, in which names from anyone's file may be of any length."""
 
 
 def printable(text: str) -> str:
@@ -42,11 +42,11 @@ def _shortened(text: str) -> str:
 class CnnBenchError(Exception):
     """Root of the tree: its message is one line that names the cause and the fix.
 
-    Control characters in it are escaped.
+    Control characters in it are escaped, and one that is longer than MAX_LENGTH is shortened.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(printable(message))
+        super().__init__(_shortened(message))
 
 
 class InvalidDataError(CnnBenchError):
@@ -55,9 +55,6 @@ class InvalidDataError(CnnBenchError):
 
 class InvalidModelError(CnnBenchError):
     """A graph breaks a rule of its format: a dangling tensor, a wrong shape, a cycle."""
-
-    def __init__(self, message: str = "") -> None:
-        super().__init__(_shortened(message))
 
 
 class InvalidPlanError(CnnBenchError):
@@ -91,7 +88,7 @@ class UnsupportedOperatorError(UnsupportedNetworkError):
                 for (kind, reason), names in alike.items()
             ]
             message = f"{heading}: {'; '.join(entries)}"
-        super().__init__(_shortened(message))
+        super().__init__(message)
 
 
 class MissingPackageError(CnnBenchError):

@@ -83,10 +83,9 @@ class PlanBuilder:
     def table_scan(self, source: Any, columns: Sequence[str] | None = None) -> PlanBuilder:
         """All or some `columns` of an Arrow source: see `arrow_source.open_source`."""
         table = open_source(source)
-        schema = decoded(table.schema)
-        names = schema.names if columns is None else columns
-        output = pa.schema([pa.field(n, field_type(schema, n)) for n in names])
-        return self._leaf(TableScanNode(self._id(), table, output))
+        names = table.schema.names if columns is None else columns
+        output = pa.schema([pa.field(n, field_type(table.schema, n)) for n in names])
+        return self._leaf(TableScanNode(self._id(), table, decoded(output)))
 
     def filter(self, condition: str | Expression) -> PlanBuilder:
         """Rows for which a BOOLEAN expression is true."""

@@ -13,7 +13,7 @@ import typer
 from bench.cli import signals, streams
 from bench.cli.signals import EXIT_INTERRUPTED
 from columnar_nn import variables
-from columnar_nn.errors import CnnBenchError
+from columnar_nn.errors import CnnBenchError, printable
 
 COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
@@ -81,7 +81,9 @@ def _line(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory: ask for fewer images at a time{f' ({text})' if text else ''}"
     if isinstance(error, OSError) and error.strerror:  # a full disk, a file that may not be read
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return printable(
+            f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        )
     return f"{type(error).__name__}: {text} (this is a bug: run again with --debug)"
 
 

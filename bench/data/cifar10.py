@@ -2,7 +2,8 @@
 
 A record is a label byte and 3,072 pixel bytes: the red, the green and the blue plane, each 32
 rows of 32. Records are read in blocks of bounded size, from files or straight out of the archive,
-which is never extracted.
+which is never extracted. Whoever made the files: memory is bounded, and time by their sizes and the
+bounds of `tar_stream`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import IO, cast
 import numpy as np
 import pyarrow as pa
 
+from bench.data.tar_stream import TarStream
 from columnar_nn import tensor_column
-from columnar_nn.errors import InvalidDataError, UsageError
+from columnar_nn.errors import InvalidDataError, UsageError, printable
 
 IMAGE_SHAPE = (3, 32, 32)
 RECORD_BYTES = 1 + 3 * 32 * 32
@@ -42,6 +44,9 @@ SPLITS = {
 """The files of each split, in order."""
 
 CLASS_NAMES_FILE = "batches.meta.txt"
+CLASS_NAMES_BYTES = 1 << 14
+"""A larger file of class names is none."""
+
 ARCHIVE_FOLDER = "cifar-10-batches-bin"
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 BLOCK_RECORDS = 256
@@ -78,12 +83,14 @@ def read_records(path: str | Path, split: str = "test") -> Iterator[np.ndarray]:
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}: choose test or train")
     path = Path(path)
-    if not path.exists():
-        raise InvalidDataError(
-            f"{path}: no such file or folder; expected a CIFAR-10 folder, .bin file or .tar.gz"
-        )
-    if path.is_dir():
-        for file in _files(path, split):
+    with _readable(path):
+        if not path.exists():
+            raise InvalidDataError(
+                f"{path}: no such file or folder; expected a CIFAR-10 folder, .bin file or .tar.gz"
+            )
+        files = _files(path, split) if path.is_dir() else []
+    if files:
+        for file in files:
             yield from _read_file(file)
     elif path.name.endswith(ARCHIVE_SUFFIXES):
         for name in SPLITS[split]:
@@ -98,12 +105,16 @@ def class_names(path: str | Path) -> tuple[str, ...]:
     Raises InvalidDataError if that file does not hold ten names.
     """
     path = Path(path)
-    folder = _records_folder(path) if path.is_dir() else path.parent
-    file = folder / CLASS_NAMES_FILE
-    if path.name.endswith(ARCHIVE_SUFFIXES) or not file.is_file():
-        return CLASSES
-    with _readable(file):
-        names = tuple(file.read_text(encoding="utf-8", errors="replace").split())
+    with _readable(path):
+        folder = _records_folder(path) if path.is_dir() else path.parent
+        file = folder / CLASS_NAMES_FILE
+        if path.name.endswith(ARCHIVE_SUFFIXES) or not file.is_file():
+            return CLASSES
+        with file.open("rb") as stream:
+            content = stream.read(CLASS_NAMES_BYTES + 1)
+    if len(content) > CLASS_NAMES_BYTES:
+        raise InvalidDataError(f"{file}: more than {CLASS_NAMES_BYTES:,} bytes are no class names")
+    names = tuple(printable(name) for name in content.decode(errors="replace").split())
     if len(names) != len(CLASSES):
         raise InvalidDataError(
             f"{file}: {len(names)} class names; expected {len(CLASSES)}, one a line"
@@ -176,7 +187,7 @@ def _files(folder: Path, split: str) -> list[Path]:
 
 
 def _read_file(file: Path) -> Iterator[np.ndarray]:
-    with _readable(file), file.open("rb") as stream:
+    with _readable(file), _opened(file) as stream:
         yield from _blocks(stream, file.stat().st_size, str(file))
 
 
@@ -185,27 +196,25 @@ def _read_member(archive: Path, name: str) -> Iterator[np.ndarray]:
 
     That is done to the end, since a gzip file's checksum comes last.
     """
-    names = []
+    first, others = "", 0
     found = False
     with _readable(archive), _decompressed(archive) as stream:
-        with tarfile.open(fileobj=stream, mode="r|") as members:
-            for member in members:
-                names.append(member.name)
-                if member.isfile() and Path(member.name).name == name and not found:
-                    found = True
-                    contents = members.extractfile(member)
-                    assert contents is not None, "a regular file has contents"
-                    yield from _blocks(contents, member.size, f"{archive}:{member.name}")
-        while stream.read(BLOCK_RECORDS * RECORD_BYTES):
-            pass
+        tar = TarStream(stream)
+        for member in tar.members():
+            if member.is_file and member.name.rpartition("/")[2] == name and not found:
+                found = True
+                yield from _blocks(tar, member.size, f"{archive}:{member.name}")
+            else:
+                first, others = first or member.name, others + 1
+        tar.drain()
     if not found:
-        held = f"{len(names)} other member(s), first {names[0]}" if names else "nothing"
+        held = f"{others} other member(s), first {first}" if others else "nothing"
         raise InvalidDataError(f"{archive}: no {name} in it; expected CIFAR-10, found {held}")
 
 
 @contextmanager
 def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
-    with archive.open("rb") as file:
+    with _opened(archive) as file:
         if archive.suffix == ".tar":
             yield file
         else:
@@ -213,7 +222,14 @@ def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
                 yield cast(IO[bytes], stream)
 
 
-def _blocks(stream: IO[bytes], num_bytes: int, name: str) -> Iterator[np.ndarray]:
+def _opened(file: Path) -> IO[bytes]:
+    """A regular file; opening a FIFO might wait forever, and a device may have no end."""
+    if not file.is_file():
+        raise InvalidDataError(f"{file}: not a regular file; copy what it gives into one")
+    return file.open("rb")
+
+
+def _blocks(stream: IO[bytes] | TarStream, num_bytes: int, name: str) -> Iterator[np.ndarray]:
     """Checked blocks of a stream that should hold `num_bytes`, called `name` in errors."""
     if num_bytes == 0:
         raise InvalidDataError(

@@ -18,6 +18,9 @@ from columnar_nn.errors import InvalidDataError, UsageError
 TIMEOUT_S = 30.0
 """Longest silence of the server, in seconds."""
 
+MAX_BYTES = 1 << 30
+"""A server that sends more sends something else; CIFAR-10's archive has 170 MB."""
+
 _CHUNK_BYTES = 1 << 18
 
 
@@ -46,9 +49,12 @@ def fetch(source: Source, folder: str | Path, progress: Progress) -> Path:
     address that is not http(s) or a folder that cannot be written, and InvalidDataError if the
     server fails or what it sends is cut short or has another checksum.
     """
-    address = urlsplit(source.url)
+    try:
+        address = urlsplit(source.url)
+    except ValueError:
+        address = urlsplit("")
     name = Path(address.path).name
-    if address.scheme not in ("http", "https") or not name:
+    if address.scheme not in ("http", "https") or name in ("", ".."):
         raise UsageError(f"{source.url}: expected the http:// or https:// address of a file")
     destination = Path(folder) / name
     try:
@@ -84,6 +90,11 @@ def _download(source: Source, part: IO[bytes], progress: Progress) -> None:
             part.write(chunk)
             digest.update(chunk)
             received += len(chunk)
+            if received > MAX_BYTES:
+                raise InvalidDataError(
+                    f"{source.url}: more than {MAX_BYTES:,} bytes; nothing was kept: try another "
+                    "--url"
+                )
             progress(received, total)
     if total is not None and received != total:
         raise InvalidDataError(

@@ -6,6 +6,7 @@ Nothing in a bundle is ever executed: JSON, Arrow IPC of plain numbers, and ONNX
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from bench.golden import noise_file
 from bench.golden.manifest import Manifest
 from bench.verdict import Noise
 from columnar_nn import tensor_column
-from columnar_nn.errors import CnnBenchError, InvalidDataError
+from columnar_nn.errors import CnnBenchError, InvalidDataError, first_line
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
 
@@ -86,7 +87,7 @@ class Bundle:
                     left -= batch.num_rows
                     yield batch
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise InvalidDataError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+            raise InvalidDataError(f"{path} is damaged: {first_line(error)}") from None
         if left:
             raise InvalidDataError(f"{path} lacks {left} of {self.manifest.rows} rows")
 
@@ -101,15 +102,18 @@ def open_bundle(folder: str | Path) -> Bundle:
     path = folder / MANIFEST
     if not path.is_file():
         raise InvalidDataError(f"{folder} is not a golden bundle: it has no {MANIFEST}")
-    if path.stat().st_size > manifests.MAX_BYTES:
-        raise InvalidDataError(f"{path} is larger than any manifest")
-    content = path.read_bytes()
     try:
+        with path.open("rb") as file:
+            content = file.read(manifests.MAX_BYTES + 1)
+        if len(content) > manifests.MAX_BYTES:
+            raise InvalidDataError(f"{path} is larger than any manifest")
         manifest = manifests.loads(content.decode("utf-8"))
-        for file, entry in manifest.files.items():
-            _check_file(folder, file, entry)
+        for name, entry in manifest.files.items():
+            _check_file(folder, name, entry)
     except UnicodeDecodeError:
         raise InvalidDataError(f"{path} is not UTF-8 text") from None
+    except OSError as error:
+        raise InvalidDataError(f"bundle {folder} cannot be read: {first_line(error)}") from None
     except CnnBenchError as error:
         raise InvalidDataError(f"bundle {folder} is refused: {error}") from None
     return Bundle(folder, manifest, hashlib.sha256(content).hexdigest())
@@ -127,7 +131,7 @@ def entry_of(path: Path) -> manifests.FileEntry:
 def _check_file(folder: Path, file: str, entry: manifests.FileEntry) -> None:
     path = folder / file
     # A link could lead out of the bundle, and what it leads to change after the check.
-    if path.resolve() != folder.resolve() / file:
+    if Path(os.path.realpath(path)) != folder.resolve() / file:
         raise InvalidDataError(f"{file} is a link: a bundle holds its files itself")
     if not path.is_file():
         raise InvalidDataError(f"{file} is missing; copy the whole folder")

@@ -33,6 +33,9 @@ RULES = {
 MAX_BYTES = 16 << 20
 """A larger manifest is no manifest."""
 
+MAX_DIGITS = 18
+"""Of a whole number, which then fits into 64 bits and a float."""
+
 
 @dataclass(frozen=True)
 class FileEntry:
@@ -141,7 +144,12 @@ def loads(text: str) -> Manifest:
     reader does not know, and for any field that is missing, unknown or not as it must be.
     """
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = json.loads(
+            text,
+            parse_int=_whole_number,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_without_repeats,
+        )
     except (ValueError, RecursionError) as error:
         raise InvalidDataError(f"manifest.json is not JSON ({error}): create it again") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -257,3 +265,16 @@ def _is_inside(path: str) -> bool:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise ValueError("a field is there twice")
+    return document

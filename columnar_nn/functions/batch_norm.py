@@ -23,7 +23,8 @@ def scale_and_offset(call: Call) -> tuple[np.ndarray, np.ndarray]:
     """float64 arrays [C]: the normalization is x * scale + offset."""
     gamma, beta, mean, variance = (weight.astype(np.float64) for weight in call.weights)
     epsilon = call.attributes.get("epsilon", DEFAULTS["epsilon"])
-    scale = gamma / np.sqrt(variance + epsilon)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a variance of below 0 makes NaN
+        scale = gamma / np.sqrt(variance + epsilon)
     return scale, beta - mean * scale
 
 

@@ -212,7 +212,7 @@ def _evaluate(
         raise InvalidModelError(f"{what}: divides by zero")
     try:
         types = _result_types(proto, opset, given)
-    except shape_inference.InferenceError as error:
+    except Exception as error:  # of shape inference, or what its C++ code throws
         raise InvalidModelError(f"{what}: {_inner(error)}") from None
     _take(node, what, types, given, budget)
     try:

@@ -29,16 +29,21 @@ _KINDS: dict[str, Any] = {
 """Python type of an attribute's value by the name of its ONNX type."""
 
 
+OPTIONAL = onnx.defs.OpSchema.FormalParameterOption.Optional
+
+
 @dataclass(frozen=True)
 class Signature:
     """What an operator of an opset takes: numbers of inputs and outputs, types, attributes.
 
-    `types` holds the ONNX types that each formal input allows, the last for all that follow.
+    `types` holds the ONNX types that each formal input allows, the last for all that follow, and
+    `optional` which inputs may be absent before others that are there.
     """
 
     inputs: tuple[int, int]
     outputs: tuple[int, int]
     types: tuple[frozenset[str], ...]
+    optional: frozenset[int]
     attributes: Mapping[str, str]
     required: frozenset[str]
 
@@ -57,6 +62,7 @@ def signature(op_type: str, opset: int) -> Signature | None:
         (schema.min_input, schema.max_input),
         (schema.min_output, schema.max_output),
         tuple(frozenset(formal.types) for formal in schema.inputs),
+        frozenset(index for index, formal in enumerate(schema.inputs) if formal.option == OPTIONAL),
         {name: attribute.type.name for name, attribute in attributes.items()},
         frozenset(name for name, attribute in attributes.items() if attribute.required),
     )
@@ -73,6 +79,9 @@ def check_node(node: FileNode) -> None:
     ):
         if not least <= len(tensors) <= most:
             raise InvalidModelError(f"{len(tensors)} {what}(s), needs {least} to {most}")
+    for index, tensor in enumerate(node.inputs):
+        if not tensor and index not in expected.optional:
+            raise InvalidModelError(f"input {index} is absent, which it must not be")
     for name, value in node.attributes.items():
         kind = expected.attributes.get(name)
         if kind is None:

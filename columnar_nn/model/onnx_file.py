@@ -183,6 +183,8 @@ def _graph(proto: onnx.GraphProto, opset: int) -> FileGraph:
         *((tensor.name, tensor) for tensor in proto.initializer),
         *((tensor.values.name, tensor) for tensor in proto.sparse_initializer),
     ):
+        if not name:  # nothing can read it
+            continue
         if name in stored:
             raise InvalidModelError(f"weight {name!r} is stored twice: give each its own name")
         stored[name] = value

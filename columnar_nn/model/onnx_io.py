@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,8 @@ from columnar_nn.model.shapes import infer_shapes
 from columnar_nn.model.stored_tensors import StoredTensors
 
 IR_VERSION = 10
+MAX_BYTES = 2**31
+"""Of a file without its external data: what protobuf can read."""
 
 
 def load(path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
@@ -51,7 +54,7 @@ def load(path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot read model {path}: {reason}; check the path") from None
@@ -70,6 +73,16 @@ def load(path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
     except UnsupportedOperatorError as error:
         raise UnsupportedOperatorError(error.backend, error.nodes, str(path)) from None
     return replace(graph, file=str(path.absolute()))
+
+
+def _content(path: Path) -> bytes:
+    """What a regular file holds: a FIFO might never be written to, and a device has no end."""
+    status = path.stat()
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise ValueError("not a regular file")
+    if status.st_size > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES:,} bytes, which no ONNX file has")
+    return path.read_bytes()
 
 
 def from_proto(

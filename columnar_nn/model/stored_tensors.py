@@ -123,8 +123,9 @@ class StoredTensors:
         needed = _stored_bytes(stored)
         if length not in (0, needed):
             raise ValueError(f"{length} bytes of shape {list(stored.dims)}, which needs {needed}")
-        file = self._file(entries.get("location", ""), what)
+        location = entries.get("location", "")
         try:
+            file = self.file(location, what)
             if file not in self._files:  # read only once it is counted
                 self._files.add(file)
                 self.budget.grow(file.stat().st_size)
@@ -137,10 +138,14 @@ class StoredTensors:
                 opened.seek(offset)
                 return opened.read(needed)
         except OSError as error:
-            raise InvalidModelError(f"{what} cannot be read from {file}: {error}") from None
+            reason = error.strerror or str(error)
+            raise InvalidModelError(f"{what} cannot be read from {location}: {reason}") from None
 
-    def _file(self, location: str, what: str) -> Path:
-        """The file that a tensor lies in; raises InvalidModelError if it may not, or is missing."""
+    def file(self, location: str, what: str) -> Path:
+        """The file that a tensor `what` lies in, wherever links to it lead.
+
+        Raises InvalidModelError if it may not lie there or is missing, OSError if the system does.
+        """
         problem = InvalidModelError(
             f"{what} lies in {location!r}, outside the model's folder: {RULE}"
         )

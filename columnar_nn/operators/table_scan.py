@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn.arrow_source import first_line
-from columnar_nn.errors import InvalidDataError
+from columnar_nn.arrow_source import decoded_type
+from columnar_nn.errors import InvalidDataError, first_line
 from columnar_nn.operators.base import WAIT_SECONDS, SourceOperator
 
 MORSEL_ROWS = 256
@@ -46,8 +46,8 @@ class ColumnSelection:
     """The columns that a scan gives, taken out of batches that may have others beside them.
 
     Not `narrow`, it leaves the others in place, for an operator that asks for columns by name.
-    Dictionaries are decoded. A schema is checked once, when it is first seen: batches of a stream
-    share theirs.
+    Dictionaries and views are decoded. A schema is checked once, when it is first seen: batches of
+    a stream share theirs.
     """
 
     def __init__(self, schema: pa.Schema, narrow: bool) -> None:
@@ -77,10 +77,9 @@ class ColumnSelection:
                 raise InvalidDataError(
                     f"a batch has {count} columns {field.name}: rename or drop all but one"
                 )
-            data_type = schema.field(field.name).type
-            if pa.types.is_dictionary(data_type):
-                is_encoded = True
-                data_type = data_type.value_type
+            encoded = schema.field(field.name).type
+            data_type = decoded_type(encoded)
+            is_encoded |= data_type != encoded
             if data_type != field.type:
                 raise InvalidDataError(
                     f"column {field.name} of a batch is {data_type}; the plan was made for "
@@ -91,7 +90,10 @@ class ColumnSelection:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    data_type = decoded_type(column.type)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column if column.type == data_type else column.cast(data_type)
 
 
 class SharedSource:

@@ -309,6 +309,23 @@ def test_external_data_is_read_once_however_many_weights_it_holds(
     assert read == [tmp_path / "weights.bin"]
 
 
+@pytest.mark.parametrize("location", ["../outside.bin", "/dev/zero", "/proc/kcore", "x" * 5000])
+def test_external_data_is_read_only_where_the_import_may(location: str, tmp_path: Path) -> None:
+    """A weight that no output needs may be said to lie anywhere."""
+    (tmp_path / "outside.bin").write_bytes(b"secret")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    file = write(folder / "file.onnx")
+    model = onnx.load(file)
+    unread = model.graph.initializer.add(name="unread", data_type=TensorProto.FLOAT, dims=[1])
+    unread.data_location = TensorProto.EXTERNAL
+    unread.external_data.add(key="location", value=location)
+    file.write_bytes(model.SerializeToString())
+    key = import_check_key.key(file)
+    (tmp_path / "outside.bin").write_bytes(b"other")
+    assert import_check_key.key(file) == key
+
+
 @pytest.mark.parametrize("change", ["importer", "runtime"])
 def test_another_importer_or_runtime_checks_again(
     change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

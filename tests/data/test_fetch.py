@@ -10,6 +10,7 @@ import pytest
 from cifar10_files import split_files, write_archive
 
 from bench.data import cifar10
+from bench.data import fetch as fetching
 from bench.data.fetch import Source, fetch
 from columnar_nn.errors import InvalidDataError, UsageError
 
@@ -110,6 +111,16 @@ def test_failures_are_one_line_and_leave_what_was_there(
     assert (tmp_path / name).read_bytes() == b"before"
 
 
+@pytest.mark.parametrize("name", ["data.bin", "unsized.bin"])
+def test_what_is_too_large_is_not_kept(
+    name: str, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "MAX_BYTES", 300_000)
+    with pytest.raises(InvalidDataError, match="more than 300,000 bytes; nothing was kept"):
+        fetch(Source(f"{server}/{name}", SHA256), tmp_path, silent)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interruption_leaves_nothing(server: str, tmp_path: Path) -> None:
     def interrupt(received: int, total: int | None) -> None:
         if received:
@@ -127,7 +138,9 @@ def test_nobody_listening_is_one_line(server: str, tmp_path: Path) -> None:
         fetch(Source(address, SHA256), tmp_path, silent)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "data.bin", "http://127.0.0.1/"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/hostname", "data.bin", "http://127.0.0.1/", "http://x/..", "http://[x"]
+)
 def test_other_addresses_are_wrong_usage(url: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected the http"):
         fetch(Source(url, SHA256), tmp_path, silent)

@@ -147,6 +147,20 @@ def test_link_is_refused(damaged: Path, tmp_path: Path, linked: str) -> None:
     assert "is a link" in refusal(damaged)
 
 
+@pytest.mark.parametrize("file", ["manifest.json", "model.onnx", TENSOR])
+@pytest.mark.parametrize("kind", ["loop", "fifo", "folder", "memory"])
+def test_what_is_no_file_is_refused(damaged: Path, file: str, kind: str) -> None:
+    path = damaged / file
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path.name if kind == "loop" else "/proc/self/mem")
+    assert "bundle" in refusal(damaged)
+
+
 def test_pickle_instead_of_a_tensor_is_never_loaded(damaged: Path, tmp_path: Path) -> None:
     trap = tmp_path / "executed"
 

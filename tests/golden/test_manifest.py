@@ -1,6 +1,7 @@
 """The manifest is read strictly: versions, missing and wrong fields, and what to do."""
 
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from columnar_nn.errors import InvalidDataError
 def document(bundle: Bundle) -> dict[str, Any]:
     parsed: dict[str, Any] = json.loads(manifests.dumps(bundle.manifest))
     return parsed
+
+
+def dumped(bundle: Bundle) -> str:
+    return manifests.dumps(bundle.manifest)
 
 
 def refusal(parsed: Any) -> str:
@@ -120,6 +125,32 @@ def test_field_that_cannot_be_is_refused(bundle: Bundle, path: tuple, value: Any
         place = place[step]
     place[path[-1]] = value
     assert "manifest.json" in refusal(parsed)
+
+
+@pytest.mark.parametrize("digits", [19, 400, 4001, 5000])
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("field", ["format_version", "rows", "depth", "rtol", "bytes"])
+def test_numbers_that_no_manifest_holds_are_refused(
+    bundle: Bundle, field: str, sign: str, digits: int
+) -> None:
+    text = re.sub(rf'"{field}": [\d.e-]+', f'"{field}": {sign}{"9" * digits}', dumped(bundle))
+    message = refusal(text)
+    assert f"a number of {digits + len(sign)} digits" in message
+    assert len(message) < 500
+
+
+def test_a_field_that_is_there_twice_is_refused(bundle: Bundle) -> None:
+    """The last would count, whatever the first says to who reads it."""
+    text = dumped(bundle)
+    assert "there twice" in refusal(text.replace('"rows":', '"rows": 1, "rows":', 1))
+    assert "there twice" in refusal(text.replace('"sha256":', '"sha256": "", "sha256":', 1))
+
+
+@pytest.mark.parametrize("depth", [50, 500, 5_000, 500_000])
+def test_deep_nesting_is_refused(bundle: Bundle, depth: int) -> None:
+    nested = "[" * depth + "]" * depth
+    message = refusal(re.sub('"rows": [0-9]+', f'"rows": {nested}', dumped(bundle)))
+    assert len(message) < 500
 
 
 def test_infinite_tolerance_is_refused(bundle: Bundle) -> None:

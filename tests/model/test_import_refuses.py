@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,12 @@ from model.onnx_models import (
 )
 from onnx import TensorProto, helper
 
-from columnar_nn.errors import CnnBenchError, InvalidModelError, UnsupportedOperatorError
+from columnar_nn.errors import (
+    CnnBenchError,
+    InvalidModelError,
+    UnsupportedOperatorError,
+    UsageError,
+)
 from columnar_nn.model import onnx_io, zoo
 
 RELU = node("Relu", "x", "y")
@@ -284,7 +290,28 @@ def _absurd() -> Mapping[str, tuple[onnx.ModelProto, str]]:
             model([node("Conv", "x w", "y", group=0)], {"w": FILTERS}), "group"),
         "a permutation of nothing": (
             model([node("Transpose", "x", "y", perm=[0, 0, 0, 0])]), "no permutation"),
+        "filters of another rank": (
+            model([node("Conv", "x w", "y")], {"w": np.ones((5, 3, 2), np.float32)}),
+            "kernel_shape .2. .* not one for each of 2 axes"),
+        "a window of another rank": (
+            model([node("MaxPool", "x", "y", kernel_shape=[2])]), "kernel_shape"),
+        "no operand": (model([node("HardSigmoid", "-", "y")]), "input 0 is absent"),
+        "no second operand": (model([node("Add", "x -", "y")]), "input 1 is absent"),
+        "a constant cast to nothing": (
+            model([node("Cast", "w", "c", to=0), node("Mul", "x c", "y")], {"w": FILTERS}),
+            "Cast"),
+        "a file of weights whose name no system takes": (
+            _external("w" * 5000), "cannot be read from w+"),
     }  # fmt: skip
+
+
+def _external(location: str) -> onnx.ModelProto:
+    """A network whose filters lie in another file."""
+    made = model([CONV, node("Relu", "c", "y")])
+    stored = made.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=FILTERS.shape)
+    stored.data_location = TensorProto.EXTERNAL
+    stored.external_data.add(key="location", value=location)
+    return made
 
 
 CASES = {
@@ -305,6 +332,31 @@ def test_a_file_is_refused_in_one_line(made: onnx.ModelProto, cause: str, tmp_pa
     raised = pytest.raises(CnnBenchError, match=cause)
     with raised:
         raise error
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "huge"])
+def test_only_files_that_may_be_onnx_are_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 2**31 + 1)
+    with pytest.raises(UsageError, match=r"not a regular file|more than 2,147,483,648 bytes"):
+        zoo.resolve(str(path))
+
+
+def test_a_weight_without_a_name_is_passed_over(tmp_path: Path) -> None:
+    yes = constant("yes", np.array(True))
+    then = branch([node("Relu", "x", "t")], "t", **{"": FILTERS})
+    other = branch([node("Neg", "x", "e")], "e")
+    made = model([yes, node("If", "yes", "y", then_branch=then, else_branch=other)], {"": FILTERS})
+    (tmp_path / "m.onnx").write_bytes(made.SerializeToString())
+    graph = onnx_io.load(tmp_path / "m.onnx")
+    assert [n.op_type for n in graph.nodes] == ["Relu"]
+    assert not graph.weights
 
 
 @pytest.mark.parametrize("field", ["name", "domain", "op_type"])

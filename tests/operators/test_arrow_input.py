@@ -299,6 +299,29 @@ def test_a_damaged_file_is_a_result_or_one_line(
     assert len(errors) == 10 or damage in places
 
 
+@pytest.mark.parametrize("form", [as_table, as_ipc_file, as_ipc_stream])
+@pytest.mark.parametrize("num_drivers", [1, 2])
+def test_views_are_decoded(
+    form: Callable[[pa.RecordBatch, Path], object], num_drivers: int, tmp_path: Path
+) -> None:
+    words = ["some", "text", None, "that is longer than twelve bytes", ""]
+    names = pa.array(words, pa.string_view())
+    code = pa.array([word and word.encode() for word in words], pa.binary_view())
+    batch = BATCH.append_column("name", names).append_column("code", code)
+    plan = PlanBuilder().table_scan(form(batch, tmp_path)).order_by(["id"]).plan()
+    table = prepare(plan, num_drivers).run().to_table()
+    assert table.column("name").equals(pa.chunked_array([words], pa.string()))
+    assert table.column("code").equals(pa.chunked_array([code.cast(pa.binary())]))
+
+
+@pytest.mark.parametrize("data_type", [pa.list_(pa.string_view()), pa.list_view(pa.int8())])
+def test_a_type_whose_size_arrow_does_not_tell_is_refused(data_type: pa.DataType) -> None:
+    batch = BATCH.append_column("odd", pa.nulls(5, data_type))
+    with pytest.raises(InvalidDataError, match=r"column odd is .*, which cannot be scanned"):
+        PlanBuilder().table_scan(batch)
+    assert PlanBuilder().table_scan(batch, ["id"]).plan()
+
+
 def test_an_ipc_file_whose_tensors_are_too_short(tmp_path: Path) -> None:
     """The batch says more rows than its values are for: kernels would read behind them."""
     path = Path(str(as_ipc_file(BATCH.select(["image"]), tmp_path)))

@@ -69,8 +69,10 @@ def window(operands: Operands, kernel_shape: Sequence[int]) -> Window:
         ("strides", strides),
         ("dilations", dilations),
     ):
-        if min(values) < 1:
-            raise InvalidModelError(f"{name} {list(values)} has an entry below 1")
+        if len(values) != rank or min(values) < 1:
+            raise InvalidModelError(
+                f"{name} {list(values)} has an entry below 1, or not one for each of {rank} axes"
+            )
     if max(*kernel_shape, *strides, *dilations, *pads) >= MAX_ENTRY:
         raise InvalidModelError(f"its window has an entry of {MAX_ENTRY:,} or more")
     if min(pads) < 0:
