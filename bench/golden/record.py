@@ -65,7 +65,10 @@ def _case(verification: Verification, result: TensorResult) -> ElementTree.Eleme
     if result.status in (NOT_RUN, MISTRUSTED):
         case.append(_element("skipped", message=f"{result.status}: {result.reason}"))
     elif result.status != PASSED:
-        lines = [f"made by operator {result.tensor.operator} ({result.tensor.op_type})", result.reason]
+        lines = [
+            f"made by operator {result.tensor.operator} ({result.tensor.op_type})",
+            result.reason,
+        ]
         lines += [
             f"{list(w.index)}: {w.output!r}, expected {w.expected!r} +- {w.allowed:.3g}"
             for w in result.worst

@@ -191,7 +191,7 @@ def default_backends() -> tuple[str, ...]:
             chosen.append(backend)
             continue
         if backend == "columnar":
-            names = [name for name in reversed(known) if name.endswith("/auto")]
+            names = [name for name in known if name.endswith("/auto")][::-1]
         else:
             roles = {configuration.role: name for name, configuration in known.items()}
             names = [roles.get("default") or roles["best"]]
