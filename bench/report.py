@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bench.ratio_text import compared
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
 from bench.table_style import WIDTH, milliseconds, print_table, show_title, table
@@ -115,38 +116,12 @@ def _show_verdicts(result: Result, console: Console) -> None:
         ours = _best(result, samples, lambda cell: cell.backend == "columnar")
         peer = _best(result, samples, lambda cell: cell.backend not in ("columnar", "reference"))
         if ours is not None and peer is not None:
-            lines.append(f"{_images(samples):>14}: {_verdict_text(ours, peer)}")
+            lines.append(f"{_images(samples):>14}: {compared(ours, peer)}")
     if lines:
         show_title(
             console, "The columnar engine and its fastest peer, by medians (by fastest runs)"
         )
         console.print("\n".join(lines), highlight=False)
-
-
-def _verdict_text(ours: Benchmark, peer: Benchmark) -> str:
-    """How two cells compare; by their medians only if neither was disturbed."""
-    labels = escape(ours.label), escape(peer.label)
-    taken = " and ".join(
-        f"{cell.taken_share:.0%} of the time of {escape(cell.label)}"
-        for cell in (ours, peer)
-        if cell.disturbed
-    )
-    withheld = f"; [yellow]medians withheld: others took {taken}[/]" if taken else ""
-    if ours.fastest_s is None or peer.fastest_s is None:
-        return f"{labels[0]} and {labels[1]}{withheld}, and left no run undisturbed"
-    fastest = peer.fastest_s / ours.fastest_s
-    if withheld:
-        ratio = f"({fastest:.2f}) times as fast as"
-        return f"{labels[0]} is {ratio} {labels[1]}{withheld}"
-    assert ours.median_s is not None
-    assert peer.median_s is not None
-    median = peer.median_s / ours.median_s
-    verdict = (
-        f"[green]{median:.2f} ({fastest:.2f}) times as fast as[/]"
-        if median >= 1
-        else f"[red]{1 / median:.2f} ({1 / fastest:.2f}) times slower than[/]"
-    )
-    return f"{labels[0]} is {verdict} {labels[1]}"
 
 
 def _throughput_table(result: Result, records: Sequence[BackendRecord]) -> Table:

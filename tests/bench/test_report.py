@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from bench import report
+from bench.ratio_text import ratio_text
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
 from bench.verdict import RULE
@@ -160,8 +162,31 @@ def test_figures_are_where_they_belong() -> None:
 def test_the_verdict_is_honest_both_ways() -> None:
     line = "columnar:pipeline is 4.00 (4.00) times as fast as onnxruntime:default"
     assert line in shown(result(FOUR))
-    line = "columnar:pipeline is 1.50 (1.50) times slower than onnxruntime:default"
+    line = "columnar:pipeline takes 1.50 (1.50) times as long as onnxruntime:default"
     assert line in shown(result(FOUR | {("columnar", "pipeline"): 0.0012}))
+
+
+@pytest.mark.parametrize(
+    ("median", "fastest", "line"),
+    [
+        (2, 1.5, "A is 2.00 (1.50) times as fast as B"),
+        (1, 0.999, "A is 1.00 (1.00) times as fast as B"),
+        (0.5, 0.8, "A takes 2.00 (1.25) times as long as B"),
+        (0.5, 1.001, "A takes 2.00 (1.00) times as long as B"),
+        (
+            *(0.7874, 1.176),
+            "A and B: by medians it takes 1.27 times as long, but by fastest runs it is 1.18 times "
+            "as fast",
+        ),
+        (
+            *(1.27, 0.8),
+            "A and B: by medians it is 1.27 times as fast, but by fastest runs it takes 1.25 times "
+            "as long",
+        ),
+    ],
+)
+def test_a_ratio_never_contradicts_its_words(median: float, fastest: float, line: str) -> None:
+    assert Text.from_markup(ratio_text("A", "B", median, fastest)).plain == line
 
 
 def test_the_verdict_by_fastest_runs_is_of_these() -> None:
