@@ -76,7 +76,7 @@ def _time_text(result: Result, cell: Benchmark) -> str:
     if cell.median_s is None:
         about = f" (~{_seconds(cell.predicted_s)})" if cell.predicted_s is not None else ""
         return f"[{_STYLES.get(cell.status, 'yellow')}]{cell.status.lower()}{about}[/]"
-    text = f"{milliseconds(cell.median_s)} ±{_half_interval(cell)}"
+    text = f"{milliseconds(cell.median_s)}{_half_interval(cell)}"
     if cell.warning:
         text += "*"
     if cell.status != PASSED:
@@ -90,7 +90,7 @@ def _show_footnotes(result: Result, console: Console) -> None:
         fewest = min(len(cell.times) for cell in measured)
         console.print(
             f"The interval holds the true median with 95% confidence; of fewer than 6 runs (here "
-            f"{fewest} at least) it is their whole range, and less sure.",
+            f"{fewest} at least) it is their whole range, and less sure; of one run there is none.",
             style="dim",
             highlight=False,
         )
@@ -102,7 +102,7 @@ def _show_footnotes(result: Result, console: Console) -> None:
     if any(cell.predicted_s is not None for cell in result.benchmarks):
         budget = result.context["settings"]["budget_s"]
         console.print(
-            f"not run: a run would take about that long, judged by one or by fewer images; "
+            f"not run (~): a run would take about that long, judged by one or by fewer images; "
             f"--budget is {budget:g} s",
             style="dim",
             highlight=False,
@@ -392,13 +392,18 @@ def _seconds(seconds: float) -> str:
 
 
 def _half_interval(cell: Benchmark) -> str:
-    """Half the confidence interval in ms, with as many decimals as its median has."""
+    """±, and half the confidence interval in ms, with as many decimals as its median has.
+
+    Empty for a single run: from that no interval is known.
+    """
+    if len(cell.times) < 2:
+        return ""
     assert cell.median_s is not None
     assert cell.ci_low_s is not None
     assert cell.ci_high_s is not None
     half = max(cell.ci_high_s - cell.median_s, cell.median_s - cell.ci_low_s)
     decimals = len(milliseconds(cell.median_s).partition(".")[2])
-    return f"{half * 1e3:,.{decimals}f}"
+    return f" ±{half * 1e3:,.{decimals}f}"
 
 
 def _figure(value: float | None, form: str, absent: str = "-") -> str:

@@ -303,6 +303,7 @@ def test_cells_without_times_say_why_and_print_no_time() -> None:
     endings: dict[tuple[str, int], dict[str, Any]] = {
         ("velox", 1000): {"status": NOT_RUN, "reason": "too long", "predicted_s": 101.3},
         ("velox", 10): {"status": CRASHED, "reason": "killed by SIGSEGV"},
+        ("velox", 1): {"status": NOT_RUN, "reason": "the comparison ended before it"},
         **{
             ("tensorflow", count): {"status": SKIPPED, "reason": "tensorflow is not installed"}
             for count in SAMPLES
@@ -316,12 +317,26 @@ def test_cells_without_times_say_why_and_print_no_time() -> None:
     )
     text = shown(dataclasses.replace(outcome, benchmarks=benchmarks))
     words = row(text, "1,000 images", "velox")
-    assert words[1:] == ["100", "±2", "crashed", "not", "run", "(~101", "s)"]
+    assert words[1:] == ["not", "run", "crashed", "not", "run", "(~101", "s)"]
+    assert "velox:default on 1: NOT RUN the comparison ended before it" in text
     assert "velox:default on 10: CRASHED killed by SIGSEGV" in text
+    assert "not run (~): a run would take about that long" in text
     assert "tensorflow:default: SKIPPED tensorflow is not installed" in text
     assert "--budget is 3 s" in text
     assert row(text, "1,000 images", "tensorflow")[1:] == ["skipped"] * 3
-    assert row(text, "images/s", "velox")[1] == "1"
+
+
+def test_one_run_has_no_interval() -> None:
+    outcome = result(FOUR)
+    once = tuple(
+        dataclasses.replace(b, times=b.times[:1], ci_confidence=0.0)
+        if (b.backend, b.samples) == ("columnar", 10)
+        else b
+        for b in outcome.benchmarks
+    )
+    text = shown(dataclasses.replace(outcome, benchmarks=once))
+    assert row(text, "1,000 images", "columnar")[1:] == ["0.200", "±0.004", "2.00", "200", "±4"]
+    assert "of one run there is none" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("samples", [SAMPLES, (1, 2, 5, 10, 50, 100, 500, 1000, 5000, 100_000)])
