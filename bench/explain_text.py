@@ -155,15 +155,14 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]], num_texts: int)
     )
 
 
-def fit(plan: str, width: int | None, most_lines: int | None = None) -> str:
+def fit(plan: str, width: int | None) -> str:
     """A plan's text with lines broken at `width` columns, what is left indented below its node.
 
-    Nothing is broken without a width: then the text is Velox's to the letter. A line that would
-    take more than `most_lines` is cut, and says so.
+    Nothing is broken without a width.
     """
     if width is None:
         return plan
-    return "\n".join(part for line in plan.split("\n") for part in _broken(line, width, most_lines))
+    return "\n".join(part for line in plan.split("\n") for part in _broken(line, width))
 
 
 _BREAKS = (re.compile(r"\),(?! ?\d)"), re.compile(r",(?! ?\d)"), re.compile(r"\("))
@@ -171,7 +170,7 @@ _BREAKS = (re.compile(r"\),(?! ?\d)"), re.compile(r",(?! ?\d)"), re.compile(r"\(
 A comma before a digit is most likely inside of a shape."""
 
 
-def _broken(line: str, width: int, most_lines: int | None) -> list[str]:
+def _broken(line: str, width: int) -> list[str]:
     indent = " " * (len(line) - len(line.lstrip()) + 5)
     parts: list[str] = []
     while len(line) > width > 2 * len(indent):
@@ -179,9 +178,6 @@ def _broken(line: str, width: int, most_lines: int | None) -> list[str]:
         parts.append(line[:cut].rstrip())
         line = indent + line[cut:].lstrip()
     parts.append(line)
-    if most_lines is not None and len(parts) > most_lines:
-        left = len(parts) - most_lines + 1
-        return [*parts[: most_lines - 1], f"{indent}... {left:,} more lines: all are in a pipe"]
     return parts
 
 
