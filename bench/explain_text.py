@@ -16,8 +16,8 @@ from columnar_nn.task import Executable
 _NOTES = (
     "us/image: wall time, summed over threads. share: of all operators. GFLOP/s: operations of",
     "the layer's definition; Winograd executes fewer and may exceed the peak. roofline: least",
-    "time for the multiply-adds that are executed (of Winograd: its products) and for the bytes",
-    "to and from memory, as a share of the time taken; above 100% where data stays in cache.",
+    "time for the multiply-adds that are executed (of Winograd: its products) or for the bytes,",
+    "those that a cache cannot hold at the bandwidth of the next, as a share of the time taken.",
 )
 
 
@@ -51,10 +51,8 @@ def _totals(analysis: Analysis) -> Iterator[str]:
     plain, drivers = analysis.plain_drivers, num_drivers(stats)
     reason = f": {drivers} drivers instead of {plain}" if drivers != plain else ""
     yield f"profiling changed the fastest of {PROFILING_ROUNDS} runs by {cost}{reason}"
-    yield (
-        f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s (multiply-adds), "
-        f"{peak.gigabytes_per_second:.1f} GB/s (memory)"
-    )
+    levels = ", ".join(f"{n} {lv.gigabytes_per_second:.1f}" for n, lv in peak.levels.items())
+    yield f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s; GB/s: {levels}"
 
 
 _COLUMNS = ("step", "kernel", "output", "MFLOP", "kB in", "weights", "out", "FLOP/B", "error")
