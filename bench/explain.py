@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,12 +98,11 @@ def least_nanos(step: StepStats, peak: MachinePeak) -> float:
     """The roofline's bound: least nanoseconds that a core needs for an image's work of a kernel.
 
     That is for the multiply-adds that the kernel executes, fewer than the operator's with
-    Winograd, or its operations where it has none; or for its bytes, if moving them takes longer.
-    The bandwidth is that of memory: data that stays in cache can be faster.
+    Winograd, or its operations where it has none; or for its bytes, if moving them takes longer:
+    those that a cache cannot hold at the bandwidth of the next one.
     """
     executed = 2 * step.multiply_adds or step.operations
-    num_bytes = step.input_bytes + step.weight_bytes + step.output_bytes
-    return peak.least_nanos(executed, num_bytes)
+    return peak.least_nanos(executed, step.input_bytes + step.weight_bytes, step.output_bytes)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,14 @@ def _run(analysis: Analysis) -> dict[str, Any]:
         "peak_memory_bytes": stats.peak_memory_bytes,
         "profiling_cost": analysis.profiling_cost,
         "peak_gflops": peak.gflops,
-        "peak_gigabytes_per_second": peak.gigabytes_per_second,
+        "cache_bytes": {
+            name: level.num_bytes
+            for name, level in peak.levels.items()
+            if math.isfinite(level.num_bytes)
+        },
+        "peak_gigabytes_per_second": {
+            name: level.gigabytes_per_second for name, level in peak.levels.items()
+        },
     }
 
 

@@ -16,8 +16,8 @@ from columnar_nn.task import Executable
 _NOTES = (
     "us/image: wall time, summed over threads. share: of all operators. GFLOP/s: operations of",
     "the layer's definition; Winograd executes fewer and may exceed the peak. roofline: least",
-    "time for the multiply-adds that are executed (of Winograd: its products) and for the bytes",
-    "to and from memory, as a share of the time taken; above 100% where data stays in cache.",
+    "time for the multiply-adds that are executed (of Winograd: its products) or for the bytes,",
+    "those that a cache cannot hold at the bandwidth of the next, as a share of the time taken.",
 )
 
 
@@ -51,10 +51,8 @@ def _totals(analysis: Analysis) -> Iterator[str]:
     plain, drivers = analysis.plain_drivers, num_drivers(stats)
     reason = f": {drivers} drivers instead of {plain}" if drivers != plain else ""
     yield f"profiling changed the fastest of {PROFILING_ROUNDS} runs by {cost}{reason}"
-    yield (
-        f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s (multiply-adds), "
-        f"{peak.gigabytes_per_second:.1f} GB/s (memory)"
-    )
+    levels = ", ".join(f"{n} {lv.gigabytes_per_second:.1f}" for n, lv in peak.levels.items())
+    yield f"peak of a core, measured: {peak.gflops:.1f} GFLOP/s; GB/s: {levels}"
 
 
 _COLUMNS = ("step", "kernel", "output", "MFLOP", "kB in", "weights", "out", "FLOP/B", "error")
@@ -155,15 +153,14 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]], num_texts: int)
     )
 
 
-def fit(plan: str, width: int | None, most_lines: int | None = None) -> str:
+def fit(plan: str, width: int | None) -> str:
     """A plan's text with lines broken at `width` columns, what is left indented below its node.
 
-    Nothing is broken without a width: then the text is Velox's to the letter. A line that would
-    take more than `most_lines` is cut, and says so.
+    Nothing is broken without a width.
     """
     if width is None:
         return plan
-    return "\n".join(part for line in plan.split("\n") for part in _broken(line, width, most_lines))
+    return "\n".join(part for line in plan.split("\n") for part in _broken(line, width))
 
 
 _BREAKS = (re.compile(r"\),(?! ?\d)"), re.compile(r",(?! ?\d)"), re.compile(r"\("))
@@ -171,7 +168,7 @@ _BREAKS = (re.compile(r"\),(?! ?\d)"), re.compile(r",(?! ?\d)"), re.compile(r"\(
 A comma before a digit is most likely inside of a shape."""
 
 
-def _broken(line: str, width: int, most_lines: int | None) -> list[str]:
+def _broken(line: str, width: int) -> list[str]:
     indent = " " * (len(line) - len(line.lstrip()) + 5)
     parts: list[str] = []
     while len(line) > width > 2 * len(indent):
@@ -179,9 +176,6 @@ def _broken(line: str, width: int, most_lines: int | None) -> list[str]:
         parts.append(line[:cut].rstrip())
         line = indent + line[cut:].lstrip()
     parts.append(line)
-    if most_lines is not None and len(parts) > most_lines:
-        left = len(parts) - most_lines + 1
-        return [*parts[: most_lines - 1], f"{indent}... {left:,} more lines: all are in a pipe"]
     return parts
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from bench import environment
 from columnar_nn.kernels import roofline
 from columnar_nn.kernels.layout import aligned
 
@@ -25,26 +27,69 @@ _SHARED_TURN_S = 0.02
 _TOTAL_S = 0.15
 _MIN_TURNS = 5
 
+_SHARED_LEVEL = 3
+"""The first cache level that cores share, by which each gets only a part of it."""
+
+_UNKNOWN_CACHE_BYTES = 16 * 2**10
+"""Stays in the first cache of any processor, should the system not tell its size."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A cache, or memory, whose size is infinite: bytes it holds, and bytes a nanosecond to it."""
+
+    num_bytes: float
+    gigabytes_per_second: float
+
 
 @dataclass(frozen=True)
 class MachinePeak:
-    """Of one thread: float32 operations and bytes to or from memory, both a nanosecond.
+    """Of one thread: float32 operations a nanosecond, and each level of memory, by name.
 
-    A multiply-add is two operations. The first is what independent multiply-adds in registers
-    reach, the second STREAM's triad.
+    A multiply-add is two operations, and the figure what independent ones in registers reach. The
+    levels stand from the first cache to memory, with the fastest of STREAM's kernels.
     """
 
     gflops: float
-    gigabytes_per_second: float
+    levels: Mapping[str, Level]
 
-    def least_nanos(self, operations: int, num_bytes: int) -> float:
-        """The roofline: nanoseconds for the operations or for the bytes, whichever take longer."""
-        return max(operations / self.gflops, num_bytes / self.gigabytes_per_second)
+    def least_nanos(self, operations: int, read_bytes: int, written_bytes: int) -> float:
+        """The roofline: nanoseconds for the operations or for the bytes, whichever take longer.
+
+        All bytes cross to the first cache; of those read, as of those written, a level holds no
+        more than its size, so that the others cross to the next.
+        """
+        least, held = operations / self.gflops, 0.0
+        for level in self.levels.values():
+            crossing = max(0.0, read_bytes - held) + max(0.0, written_bytes - held)
+            least, held = max(least, crossing / level.gigabytes_per_second), level.num_bytes
+        return least
 
 
 def measure() -> MachinePeak:
-    """Takes about half a second; the best of several runs of each."""
-    return MachinePeak(gflops(), gigabytes_per_second("triad", MEMORY_BYTES))
+    """Takes about two seconds; the best of several runs of each.
+
+    Where the system does not tell of any cache, all bytes count as if they were in the first.
+    """
+    sizes = {f"L{level}": size for level, size in environment.cache_bytes().items()}
+    sets = working_sets() if sizes else {"L1": _UNKNOWN_CACHE_BYTES}
+    found = {
+        name: Level(
+            sizes.get(name, math.inf),
+            max(gigabytes_per_second(stream, num_bytes) for stream in ("read", "triad")),
+        )
+        for name, num_bytes in sets.items()
+    }
+    return MachinePeak(gflops(), found)
+
+
+def working_sets(threads: int = 1) -> dict[str, int]:
+    """Bytes of arrays that stay in each level: half of a cache, of a shared one a thread's half."""
+    sets = {
+        f"L{level}": size // 2 // (threads if level >= _SHARED_LEVEL else 1)
+        for level, size in environment.cache_bytes().items()
+    }
+    return {**sets, "memory": MEMORY_BYTES}
 
 
 def gflops(threads: int = 1) -> float:

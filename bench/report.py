@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bench.ratio_text import compared
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
 from bench.table_style import WIDTH, milliseconds, print_table, show_title, table
@@ -75,7 +76,7 @@ def _time_text(result: Result, cell: Benchmark) -> str:
     if cell.median_s is None:
         about = f" (~{_seconds(cell.predicted_s)})" if cell.predicted_s is not None else ""
         return f"[{_STYLES.get(cell.status, 'yellow')}]{cell.status.lower()}{about}[/]"
-    text = f"{milliseconds(cell.median_s)} ±{_half_interval(cell)}"
+    text = f"{milliseconds(cell.median_s)}{_half_interval(cell)}"
     if cell.warning:
         text += "*"
     if cell.status != PASSED:
@@ -89,7 +90,7 @@ def _show_footnotes(result: Result, console: Console) -> None:
         fewest = min(len(cell.times) for cell in measured)
         console.print(
             f"The interval holds the true median with 95% confidence; of fewer than 6 runs (here "
-            f"{fewest} at least) it is their whole range, and less sure.",
+            f"{fewest} at least) it is their whole range, and less sure; of one run there is none.",
             style="dim",
             highlight=False,
         )
@@ -101,7 +102,7 @@ def _show_footnotes(result: Result, console: Console) -> None:
     if any(cell.predicted_s is not None for cell in result.benchmarks):
         budget = result.context["settings"]["budget_s"]
         console.print(
-            f"not run: a run would take about that long, judged by one or by fewer images; "
+            f"not run (~): a run would take about that long, judged by one or by fewer images; "
             f"--budget is {budget:g} s",
             style="dim",
             highlight=False,
@@ -115,38 +116,12 @@ def _show_verdicts(result: Result, console: Console) -> None:
         ours = _best(result, samples, lambda cell: cell.backend == "columnar")
         peer = _best(result, samples, lambda cell: cell.backend not in ("columnar", "reference"))
         if ours is not None and peer is not None:
-            lines.append(f"{_images(samples):>14}: {_verdict_text(ours, peer)}")
+            lines.append(f"{_images(samples):>14}: {compared(ours, peer)}")
     if lines:
         show_title(
             console, "The columnar engine and its fastest peer, by medians (by fastest runs)"
         )
         console.print("\n".join(lines), highlight=False)
-
-
-def _verdict_text(ours: Benchmark, peer: Benchmark) -> str:
-    """How two cells compare; by their medians only if neither was disturbed."""
-    labels = escape(ours.label), escape(peer.label)
-    taken = " and ".join(
-        f"{cell.taken_share:.0%} of the time of {escape(cell.label)}"
-        for cell in (ours, peer)
-        if cell.disturbed
-    )
-    withheld = f"; [yellow]medians withheld: others took {taken}[/]" if taken else ""
-    if ours.fastest_s is None or peer.fastest_s is None:
-        return f"{labels[0]} and {labels[1]}{withheld}, and left no run undisturbed"
-    fastest = peer.fastest_s / ours.fastest_s
-    if withheld:
-        ratio = f"({fastest:.2f}) times as fast as"
-        return f"{labels[0]} is {ratio} {labels[1]}{withheld}"
-    assert ours.median_s is not None
-    assert peer.median_s is not None
-    median = peer.median_s / ours.median_s
-    verdict = (
-        f"[green]{median:.2f} ({fastest:.2f}) times as fast as[/]"
-        if median >= 1
-        else f"[red]{1 / median:.2f} ({1 / fastest:.2f}) times slower than[/]"
-    )
-    return f"{labels[0]} is {verdict} {labels[1]}"
 
 
 def _throughput_table(result: Result, records: Sequence[BackendRecord]) -> Table:
@@ -418,13 +393,18 @@ def _seconds(seconds: float) -> str:
 
 
 def _half_interval(cell: Benchmark) -> str:
-    """Half the confidence interval in ms, with as many decimals as its median has."""
+    """±, and half the confidence interval in ms, with as many decimals as its median has.
+
+    Empty for a single run: from that no interval is known.
+    """
+    if len(cell.times) < 2:
+        return ""
     assert cell.median_s is not None
     assert cell.ci_low_s is not None
     assert cell.ci_high_s is not None
     half = max(cell.ci_high_s - cell.median_s, cell.median_s - cell.ci_low_s)
     decimals = len(milliseconds(cell.median_s).partition(".")[2])
-    return f"{half * 1e3:,.{decimals}f}"
+    return f" ±{half * 1e3:,.{decimals}f}"
 
 
 def _figure(value: float | None, form: str, absent: str = "-") -> str:

@@ -6,6 +6,7 @@ Velox runs in a worker process, as in a comparison, since it may take its proces
 from __future__ import annotations
 
 import pickle
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +26,11 @@ from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
 from columnar_nn.stats import OperatorStats, TaskStats
 
-MOST_LINES = 8
-"""Lines that a node takes on a terminal at most: its expression may have a thousand terms."""
+SHOWN_CHARACTERS, SHOWN_COLUMNS = 240, 4
+"""Of a node's expressions, which may have a thousand terms, and of its output."""
+
+_OUTPUT = "] -> "
+_BREAK = re.compile(r"[(,] ?")
 
 
 class VeloxSession(Session):
@@ -128,12 +132,16 @@ def run(graph: Graph, settings: Settings) -> Run:
 def text(run: Run, settings: Settings, analyze: bool, width: int | None) -> str:
     """Every task's plan; with `analyze` Velox's statistics, and a table of the tasks' times.
 
-    A plan's lines are broken to `width` if there is one.
+    Long expressions are shortened; a plan's lines are broken to `width` if there is one.
     """
     lines: list[str] = []
     for task in run.tasks:
-        plan = [line for line in task.plan.splitlines() if analyze or NODE.match(line)]
-        lines += [f"{task.name}:", explain_text.fit("\n".join(plan), width, MOST_LINES), ""]
+        plan = [
+            shortened(line) if NODE.match(line) else line
+            for line in task.plan.splitlines()
+            if analyze or NODE.match(line)
+        ]
+        lines += [f"{task.name}:", explain_text.fit("\n".join(plan), width), ""]
     if not analyze:
         return "\n".join(lines[:-1])
     lines += [
@@ -143,6 +151,25 @@ def text(run: Run, settings: Settings, analyze: bool, width: int | None) -> str:
         f"whole run of {explain_text.images_text(settings.images)}: {run.seconds * 1e3:,.1f} ms",
     ]
     return "\n".join(lines)
+
+
+def shortened(node: str) -> str:
+    """A node's line with the first of its calls and columns, and how many more there are.
+
+    `document` has all of them.
+    """
+    what, arrow, output = node.rpartition(_OUTPUT)
+    if not arrow:
+        what, output = node, ""
+    if len(what) > SHOWN_CHARACTERS:
+        breaks = [match.end() for match in _BREAK.finditer(what, 0, SHOWN_CHARACTERS)]
+        shown = what[: breaks[-1] if breaks else SHOWN_CHARACTERS]
+        left = what[len(shown) :]
+        what = f"{shown.rstrip()} ... {left.count('('):,} more calls, {len(left):,} characters"
+    columns = output.split(", ")
+    if len(columns) > SHOWN_COLUMNS + 1:
+        columns = [*columns[:SHOWN_COLUMNS], f"... {len(columns) - SHOWN_COLUMNS:,} more"]
+    return what + arrow + ", ".join(columns)
 
 
 def _time_table(run: Run, images: int) -> str:

@@ -5,7 +5,6 @@ The only caller and the only timer of operators.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -141,7 +140,7 @@ class Driver:
         timing.cpu_nanos += cpu
         stats.peak_memory_bytes = max(stats.peak_memory_bytes, operator.memory_bytes)
         if self._trace is not None:
-            self._trace.operator_call(threading.get_ident(), operator, method, wall, end, result)
+            self._trace.operator_call(operator, method, wall, end, result)
         return result
 
     def close(self) -> None:

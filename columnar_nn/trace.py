@@ -1,7 +1,9 @@
 """A timeline of drivers, operators and kernels as Chrome trace events, for Perfetto.
 
 All timestamps are of one clock, time.perf_counter_ns. The format: "Trace Event Format",
-complete events (ph "X") in microseconds, and names of threads (ph "M").
+complete events (ph "X") in microseconds, and names of the process and of its threads (ph "M").
+Threads have the numbers that the system gives them, which Perfetto, unlike those of
+threading.get_ident, can hold.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import pyarrow as pa
 from columnar_nn.operators.base import Operator
 from columnar_nn.operators.filter_project import Project
 
+PROCESS_NAME = "columnar_nn"
+
 
 class Trace:
     """Events of one task, added by its drivers from their threads."""
@@ -31,9 +35,10 @@ class Trace:
         self._nanoseconds: dict[int, np.ndarray] = {}
 
     def operator_call(
-        self, thread: int, operator: Operator, method: str, start: int, end: int, result: Any
+        self, operator: Operator, method: str, start: int, end: int, result: Any
     ) -> None:
-        """One call of an operator's method, from `start` to `end` in nanoseconds."""
+        """One call of an operator's method on this thread, from `start` to `end` in nanoseconds."""
+        thread = threading.get_native_id()
         rows = result.num_rows if isinstance(result, pa.RecordBatch) else None
         with self._lock:
             self._threads.setdefault(thread, threading.current_thread().name)
@@ -79,12 +84,14 @@ class Trace:
         )
 
     def events(self) -> list[dict[str, Any]]:
-        """All events so far, names of the threads first."""
+        """All events so far, names of the process and of the threads first."""
+        process = os.getpid()
+        named = {"name": "process_name", "ph": "M", "pid": process, "args": {"name": PROCESS_NAME}}
         names = [
-            {"name": "thread_name", "ph": "M", "pid": os.getpid(), "tid": t, "args": {"name": n}}
+            {"name": "thread_name", "ph": "M", "pid": process, "tid": t, "args": {"name": n}}
             for t, n in self._threads.items()
         ]
-        return [*names, *self._events]
+        return [named, *names, *self._events]
 
     def write(self, path: str | Path) -> None:
         """Writes a file that Perfetto and chrome://tracing open."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections import Counter
 from importlib import import_module, metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from bench.cli import signals, streams
 from bench.cli.signals import EXIT_INTERRUPTED
 from columnar_nn import variables
-from columnar_nn.errors import CnnBenchError, printable
+from columnar_nn.errors import CnnBenchError, UsageError, printable
 
 COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
@@ -121,13 +123,32 @@ def _register(application: typer.Typer, name: str, target: str, text: str) -> No
 
     @application.command(name, help=text, context_settings=_PASS_THROUGH)
     def call(context: typer.Context) -> None:
-        module, _, attribute = target.partition(":")
-        command = getattr(import_module(module), attribute)
-        if not isinstance(command, typer.Typer):
-            function, command = command, typer.Typer(add_completion=False, rich_markup_mode=None)
-            command.command()(function)
-        status = command(context.args, prog_name=f"cnn-bench {name}", standalone_mode=False)
+        status = load(target)(context.args, prog_name=f"cnn-bench {name}", standalone_mode=False)
         raise typer.Exit(status if isinstance(status, int) else 0)
+
+
+def load(target: str) -> typer.Typer:
+    """The command, or the group of commands, at "module:attribute"."""
+    module, _, attribute = target.partition(":")
+    command = getattr(import_module(module), attribute)
+    if not isinstance(command, typer.Typer):
+        function, command = command, typer.Typer(add_completion=False, rich_markup_mode=None)
+        command.command()(function)
+    for registered in command.registered_commands:
+        registered.cls = _Command
+    return command
+
+
+class _Command(TyperCommand):
+    """A command that refuses an option given twice, of which only the last would count."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for option, times in Counter(given).items():
+            once = option.param_type_name == "option" and not (option.multiple or option.is_eager)
+            if once and times > 1:
+                raise UsageError(f"{option.opts[0]} is given {times} times: this command takes one")
+        return super().parse_args(ctx, args)
 
 
 def _print_version(wanted: bool) -> None:

@@ -78,9 +78,9 @@ def explain(
 ) -> None:
     """Print the plan as Velox does, with the kernel, work and algorithm of every layer.
 
-    Of the backend velox: the plans of its tasks, run in a worker process. On a terminal long
-    lines are broken; elsewhere the text is as Velox has it. Exit status: 0 shown, 1 Velox
-    failed, 2 wrong usage or Velox is not installed.
+    Of the backend velox: the plans of its tasks, run in a worker process, with what is left out
+    of long ones counted; --format json has all. On a terminal long lines are broken. Exit status:
+    0 shown, 1 Velox failed, 2 wrong usage or Velox is not installed.
     """
     chosen = cpus.choose(threads)
     left_out = _rules(without or ())

@@ -200,9 +200,9 @@ def _comparing(
 
 
 def _options(
-    backend: list[str], algorithm: str, threads: int | None, batch_size: int, timeout: float
+    backend: str, algorithm: str, threads: int | None, batch_size: int, timeout: float
 ) -> EngineOptions:
-    name, configuration = parse_backend(*backend)
+    name, configuration = parse_backend(backend)
     return EngineOptions(name, configuration, algorithm, threads, batch_size, timeout)
 
 

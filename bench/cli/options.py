@@ -28,13 +28,6 @@ def one_of(choices: Sequence[str]) -> Callable[[typer.CallbackParam, str], str]:
     return check
 
 
-def single(parameter: typer.CallbackParam, values: list[str]) -> list[str]:
-    """A callback that refuses an option given twice, of which only the last would count."""
-    if len(values) > 1:
-        raise UsageError(f"{_name(parameter)} {' and '.join(values)}: this command takes one")
-    return values
-
-
 def writable(parameter: typer.CallbackParam, file: OutputFile | None) -> OutputFile | None:
     """A callback that refuses a file that could not be written, before any work is done for it."""
     if file is not None:
@@ -58,12 +51,7 @@ DataOption = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    list[str],
-    typer.Option(
-        metavar=_NAME,
-        help="One engine, or the dotted path of a Backend class.",
-        callback=single,
-    ),
+    str, typer.Option(metavar=_NAME, help="One engine, or the dotted path of a Backend class.")
 ]
 EnginesOption = Annotated[
     list[str] | None,

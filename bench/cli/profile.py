@@ -59,7 +59,7 @@ def profile(
     misread, 2 wrong usage.
     """
     options = Options(
-        selections=cells.select(backend or measure.DEFAULT_BACKENDS),
+        selections=cells.select(backend or measure.default_backends()),
         samples=samples,
         batch_size=min(batch_size, samples),
         algorithm=algorithm,

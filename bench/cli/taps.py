@@ -25,8 +25,6 @@ from bench.output_file import OutputFile
 from bench.profile.taps import write_taps
 from columnar_nn.model import zoo
 
-DEFAULT_BACKEND = ["columnar"]
-
 
 def taps(
     model: ModelArgument,
@@ -44,7 +42,7 @@ def taps(
             callback=writable,
         ),
     ],
-    backend: EngineOption = DEFAULT_BACKEND,
+    backend: EngineOption = "columnar",
     data: DataOption = "photo10",
     samples: Annotated[int, typer.Option(min=1, help="Images.")] = 100,
     batch_size: BatchSizeOption = 32,
@@ -58,7 +56,7 @@ def taps(
     less. Exit status: 0 written, 1 the engine failed, 2 wrong usage, or an
     engine that is not installed.
     """
-    options = EngineOptions(*parse_backend(*backend), algorithm, threads, batch_size, timeout)
+    options = EngineOptions(*parse_backend(backend), algorithm, threads, batch_size, timeout)
     graph = zoo.resolve(model)
     size = fixed_batch.batch_size(graph, batch_size, [samples], "--samples")
     dataset = open_dataset(data, samples).fitted_to(graph)

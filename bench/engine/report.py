@@ -32,6 +32,7 @@ from bench.table_style import (
 from columnar_nn.kernels.roofline import STREAMS
 
 _MIB = 2**20
+_OVER_BUDGET = "over budget"
 _STEADY = 512
 """Images of which the time of an image is what others are compared with."""
 
@@ -322,7 +323,7 @@ def _show_reasons(result: Result, console: Console) -> None:
     if any(cell.predicted_s is not None for cell in result.benchmarks):
         budget = result.context["settings"]["budget_s"]
         limit = f"longer than {budget:g} s; --budget allows more"
-        show_note(console, f"not run: a single run would take {limit}")
+        show_note(console, f"{_OVER_BUDGET}: a single run would take {limit}")
     troubled = [cell for cell in result.benchmarks if cell.reason and cell.predicted_s is None]
     for label, status, reason in dict.fromkeys((c.label, c.status, c.reason) for c in troubled):
         show_note(console, f"{escape(label)}: {status.lower()}: {escape(reason)}")
@@ -341,11 +342,12 @@ def _cell(result: Result, label: str, samples: int, threads: int | None = None) 
 
 
 def _per_image(cell: Benchmark) -> str:
-    """Milliseconds an image and half its interval; in red if the output did not pass."""
+    """Milliseconds an image and half its interval, if it has one; in red if it did not pass."""
     if cell.median_s is None or cell.ci_low_s is None or cell.ci_high_s is None:
-        return f"[dim]{cell.status.lower()}[/]"
+        return f"[dim]{cell.status.lower() if cell.predicted_s is None else _OVER_BUDGET}[/]"
     half = max(cell.ci_high_s - cell.median_s, cell.median_s - cell.ci_low_s) / cell.median_s
-    text = f"{milliseconds(cell.median_s / cell.samples)} ±{half:.0%}"
+    text = milliseconds(cell.median_s / cell.samples)
+    text += f" ±{half:.0%}" if len(cell.times) > 1 else ""
     text += "*" if cell.disturbed else ""
     return text if cell.status == PASSED else f"[bold red]{text}![/]"
 

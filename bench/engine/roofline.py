@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench import environment
 from bench.engine.setup import Setup
 from bench.engine.worker import EngineWorker, engine_worker
-from bench.machine_peak import MEMORY_BYTES
+from bench.machine_peak import working_sets
 from columnar_nn.kernels import host
 from columnar_nn.kernels.roofline import STREAMS
-
-SHARED_LEVEL = 3
-"""The first cache level that cores share, by which each gets only a part of it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Roofline:
 
 def measure(setup: Setup) -> Roofline:
     """Takes a few seconds; each figure is the best of several short runs."""
-    levels = _working_sets(len(setup.cpus))
+    levels = working_sets(len(setup.cpus))
     counts = sorted({1, len(setup.cpus)})
     gflops: dict[int, float] = {}
     bandwidths: list[Bandwidth] = []
@@ -57,15 +53,6 @@ def measure(setup: Setup) -> Roofline:
         gflops=gflops,
         bandwidths=tuple(bandwidths),
     )
-
-
-def _working_sets(threads: int) -> dict[str, int]:
-    """Bytes of arrays that stay in each level: half of a cache, of a shared one a thread's half."""
-    sets = {
-        f"L{level}": size // 2 // (threads if level >= SHARED_LEVEL else 1)
-        for level, size in environment.cache_bytes().items()
-    }
-    return {**sets, "memory": MEMORY_BYTES}
 
 
 def _bandwidth(worker: EngineWorker, level: str, num_bytes: int, threads: int) -> Bandwidth:

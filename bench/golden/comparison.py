@@ -20,6 +20,8 @@ class Tensor:
     """What is known of a compared tensor before it is; `shape` is that of one image's.
 
     `explicit` says that the user gave its tolerance, which is then all that is asked of it.
+    `reads` are the tensors that its operator computes it from, but for weights and the network's
+    input; None if the operator is not known.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Tensor:
     is_output: bool
     tolerance: Tolerance
     explicit: bool = False
+    reads: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ def to_json(outcome: Verification | Bisection) -> str:
     """All of an outcome as JSON; a figure that is undefined or infinite is null."""
     document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **_fields(outcome)}
     if isinstance(outcome, Verification):
-        document["first_diverging"] = _name(outcome.first_diverging)
+        document |= _first_diverging(outcome)
     else:
-        document["verification"]["first_diverging"] = _name(outcome.verification.first_diverging)
+        document["verification"] |= _first_diverging(outcome.verification)
         document["culprits"] = [error.tensor.operator for error in outcome.culprits]
         for error, entry in zip(outcome.operators, document["operators"], strict=True):
             entry["source"] = error.source
@@ -65,7 +65,10 @@ def _case(verification: Verification, result: TensorResult) -> ElementTree.Eleme
     if result.status in (NOT_RUN, MISTRUSTED):
         case.append(_element("skipped", message=f"{result.status}: {result.reason}"))
     elif result.status != PASSED:
-        lines = [f"operator {result.tensor.operator} ({result.tensor.op_type})", result.reason]
+        lines = [
+            f"made by operator {result.tensor.operator} ({result.tensor.op_type})",
+            result.reason,
+        ]
         lines += [
             f"{list(w.index)}: {w.output!r}, expected {w.expected!r} +- {w.allowed:.3g}"
             for w in result.worst
@@ -90,8 +93,13 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
-def _name(result: TensorResult | None) -> str | None:
-    return None if result is None else result.tensor.operator
+def _first_diverging(verification: Verification) -> dict[str, str | None]:
+    """The first wrong operator, null if it is not known, and the first wrong tensor."""
+    first = verification.first_diverging
+    return {
+        "first_diverging": verification.first_diverging_operator,
+        "first_diverging_tensor": None if first is None else first.tensor.name,
+    }
 
 
 def _result(result: TensorResult) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def show_creation(
 
 
 def show_verification(verification: Verification, console: Console) -> None:
-    """The table of tensors, the first diverging operator and its worst elements."""
+    """The table of tensors, the first diverging one, who made it, and its worst elements."""
     _print(console, _heading(verification))
     if verification.results:
         console.print(_tensor_table(verification.results))
@@ -208,12 +208,20 @@ def _show_first_diverging(verification: Verification, console: Console) -> None:
     first = verification.first_diverging
     if first is None:
         return
-    tolerance = first.tensor.tolerance
+    tensor, tolerance = first.tensor, first.tensor.tolerance
+    known = verification.first_diverging_operator is not None
+    what = f"operator: {_operator(first)}" if known else f"tensor: {escape(tensor.name)}"
     _print(
         console,
-        f"[bold red]First diverging operator: {_operator(first)}[/], within "
+        f"[bold red]First diverging {what}[/], within "
         f"atol {tolerance.atol:.3g} + rtol {tolerance.rtol:.3g} |expected|",
     )
+    if not known and tensor.operator:
+        _print(
+            console,
+            f"It is made by {_operator(first)}: that operator is wrong, or one before it, of which "
+            "no tensor was compared",
+        )
     if not first.worst:
         return
     table = _table(["  worst elements: image, index"], ["output", "expected", "error", "allowed"])
@@ -260,8 +268,6 @@ def _show_engine(verification: Verification, console: Console) -> None:
 
 def _operator(result: TensorResult) -> str:
     tensor = result.tensor
-    if not tensor.operator:
-        return f"unknown, tensor {escape(tensor.name)}"
     return f"{escape(tensor.operator)} ({escape(tensor.op_type)})"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.golden import manifest as manifests
-from bench.golden import tap_selection, tensor_stream, tolerance
+from bench.golden import single_operator, tap_selection, tensor_stream, tolerance
 from bench.golden.bundle import Bundle
 from bench.golden.checks import ELEMENTWISE, Check
 from bench.golden.comparison import Tensor, TensorResult, compare, first_diverging
@@ -20,6 +20,7 @@ from bench.parity import Tolerance
 from bench.status import MISTRUSTED, PASSED, SKIPPED, worst
 from bench.temporary import temporary_folder
 from columnar_nn.errors import UsageError
+from columnar_nn.model.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,18 @@ class Verification:
     def first_diverging(self) -> TensorResult | None:
         """The first tensor, in graph order, that is wrong."""
         return first_diverging(self.results)
+
+    @property
+    def first_diverging_operator(self) -> str | None:
+        """The first operator that is wrong, if what it reads was compared and is right.
+
+        None if no tensor is wrong, or if an operator before the first wrong tensor's own may be.
+        """
+        first = self.first_diverging
+        if first is None or first.tensor.reads is None:
+            return None
+        right = {result.tensor.name for result in self.results if not result.diverges}
+        return first.tensor.operator if right.issuperset(first.tensor.reads) else None
 
     def exit_code(self) -> int:
         """0 if no tensor is wrong, 2 if the engine is not installed, else 1."""
@@ -139,6 +152,7 @@ def select(bundle: Bundle, comparing: Comparing) -> tuple[Tensor, ...]:
             f"it has {', '.join(sorted(known))}"
         )
     names = [entry.name for entry in entries]
+    graph = bundle.graph()
     rtol = tolerance.parse_overrides("--rtol", comparing.rtol, names)
     atol = tolerance.parse_overrides("--atol", comparing.atol, names)
     return tuple(
@@ -152,9 +166,18 @@ def select(bundle: Bundle, comparing: Comparing) -> tuple[Tensor, ...]:
                 atol=atol.get(entry.name, entry.atol), rtol=rtol.get(entry.name, entry.rtol)
             ),
             explicit=entry.name in rtol or entry.name in atol,
+            reads=_reads(graph, entry.name),
         )
         for entry in chosen
     )
+
+
+def _reads(graph: Graph, tensor: str) -> tuple[str, ...] | None:
+    node = graph.producer(tensor)
+    if node is None:
+        return None
+    names = single_operator.activations(node, graph)
+    return tuple(name for name in names if name != graph.inputs[0].name)
 
 
 def _is_meant(entry: TensorEntry, words: Sequence[str]) -> bool:

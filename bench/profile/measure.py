@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adapters import registry
 from adapters.operator_profile import OperatorProfile
 from bench import cold_start, inputs
 from bench.cells import Selection
@@ -176,14 +177,23 @@ class _Engine:
         return self._worker.request_then_pause(command, self._options.timeout, **arguments)
 
 
-DEFAULT_BACKENDS: Sequence[str] = (
-    "columnar:none/auto",
-    "columnar:layer/auto",
-    "columnar:pipeline/auto",
-    "pytorch:eager",
-    "tensorflow:function",
-    "onnxruntime:default",
-    "velox:winograd",
-    "reference:float64",
-)
-"""Every engine in the configuration that tells most, the columnar one at each fusion level."""
+def default_backends() -> tuple[str, ...]:
+    """Every engine as it is by default, or else at its best, the columnar one at each fusion level.
+
+    What is best may merge all nodes into one operator, which tells nothing of layers. Of a backend
+    whose adapter cannot be imported the name alone.
+    """
+    chosen: list[str] = []
+    for backend in registry.BACKENDS:
+        try:
+            known = registry.load(backend).configurations
+        except ImportError:
+            chosen.append(backend)
+            continue
+        if backend == "columnar":
+            names = [name for name in known if name.endswith("/auto")][::-1]
+        else:
+            roles = {configuration.role: name for name, configuration in known.items()}
+            names = [roles.get("default") or roles["best"]]
+        chosen += [f"{backend}:{name}" for name in names]
+    return tuple(chosen)

@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import fake_backends
 import numpy as np
 import pytest
+import typer
 
+from bench.cli import app
 from columnar_nn.model import onnx_io
 from columnar_nn.model.networks.builder import NetworkBuilder
 
@@ -75,6 +78,47 @@ def test_wrong_usage_is_one_line_and_exit_status_2(arguments: list[str], message
     assert done.stderr.startswith("cnn-bench: error: ")
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
+
+
+def single_options() -> list[tuple[str, str, bool]]:
+    """Each command's words, each of its options that counts once, and whether it is a flag."""
+    found = []
+    for name, (target, _) in app.COMMANDS.items():
+        command: Any = typer.main.get_command(app.load(target))
+        group = getattr(command, "commands", None)
+        commands = (
+            {name: command} if group is None else {f"{name} {n}": c for n, c in group.items()}
+        )
+        for words, one in commands.items():
+            for option in one.params:
+                if option.param_type_name == "option" and not option.multiple:
+                    found.append((words, option.opts[0], option.is_flag))
+    return found
+
+
+def test_every_option_is_found() -> None:
+    found = set(single_options())
+    assert {("compare", "--samples", False), ("golden verify", "--backend", False)} <= found
+    assert {("model show", "--json", True), ("engine", "--model", False)} <= found
+    assert {words.split()[0] for words, _, _ in found} == set(app.COMMANDS) - {"cache"}
+
+
+@pytest.mark.parametrize(("words", "option", "flag"), single_options())
+def test_an_option_that_counts_once_is_not_given_twice(
+    words: str,
+    option: str,
+    flag: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = [option] if flag else [option, "1"]
+    monkeypatch.setattr(sys, "argv", ["cnn-bench", *words.split(), *given, *given])
+    with pytest.raises(SystemExit) as ending:
+        app.main()
+    assert ending.value.code == 2
+    assert capsys.readouterr().err == (
+        f"cnn-bench: error: {option} is given 2 times: this command takes one\n"
+    )
 
 
 def test_debug_adds_the_traceback_wherever_it_stands() -> None:

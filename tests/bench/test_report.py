@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from bench import report
+from bench.ratio_text import ratio_text
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
 from bench.verdict import RULE
@@ -160,8 +162,31 @@ def test_figures_are_where_they_belong() -> None:
 def test_the_verdict_is_honest_both_ways() -> None:
     line = "columnar:pipeline is 4.00 (4.00) times as fast as onnxruntime:default"
     assert line in shown(result(FOUR))
-    line = "columnar:pipeline is 1.50 (1.50) times slower than onnxruntime:default"
+    line = "columnar:pipeline takes 1.50 (1.50) times as long as onnxruntime:default"
     assert line in shown(result(FOUR | {("columnar", "pipeline"): 0.0012}))
+
+
+@pytest.mark.parametrize(
+    ("median", "fastest", "line"),
+    [
+        (2, 1.5, "A is 2.00 (1.50) times as fast as B"),
+        (1, 0.999, "A is 1.00 (1.00) times as fast as B"),
+        (0.5, 0.8, "A takes 2.00 (1.25) times as long as B"),
+        (0.5, 1.001, "A takes 2.00 (1.00) times as long as B"),
+        (
+            *(0.7874, 1.176),
+            "A and B: by medians it takes 1.27 times as long, but by fastest runs it is 1.18 times "
+            "as fast",
+        ),
+        (
+            *(1.27, 0.8),
+            "A and B: by medians it is 1.27 times as fast, but by fastest runs it takes 1.25 times "
+            "as long",
+        ),
+    ],
+)
+def test_a_ratio_never_contradicts_its_words(median: float, fastest: float, line: str) -> None:
+    assert Text.from_markup(ratio_text("A", "B", median, fastest)).plain == line
 
 
 def test_the_verdict_by_fastest_runs_is_of_these() -> None:
@@ -278,6 +303,7 @@ def test_cells_without_times_say_why_and_print_no_time() -> None:
     endings: dict[tuple[str, int], dict[str, Any]] = {
         ("velox", 1000): {"status": NOT_RUN, "reason": "too long", "predicted_s": 101.3},
         ("velox", 10): {"status": CRASHED, "reason": "killed by SIGSEGV"},
+        ("velox", 1): {"status": NOT_RUN, "reason": "the comparison ended before it"},
         **{
             ("tensorflow", count): {"status": SKIPPED, "reason": "tensorflow is not installed"}
             for count in SAMPLES
@@ -291,12 +317,26 @@ def test_cells_without_times_say_why_and_print_no_time() -> None:
     )
     text = shown(dataclasses.replace(outcome, benchmarks=benchmarks))
     words = row(text, "1,000 images", "velox")
-    assert words[1:] == ["100", "±2", "crashed", "not", "run", "(~101", "s)"]
+    assert words[1:] == ["not", "run", "crashed", "not", "run", "(~101", "s)"]
+    assert "velox:default on 1: NOT RUN the comparison ended before it" in text
     assert "velox:default on 10: CRASHED killed by SIGSEGV" in text
+    assert "not run (~): a run would take about that long" in text
     assert "tensorflow:default: SKIPPED tensorflow is not installed" in text
     assert "--budget is 3 s" in text
     assert row(text, "1,000 images", "tensorflow")[1:] == ["skipped"] * 3
-    assert row(text, "images/s", "velox")[1] == "1"
+
+
+def test_one_run_has_no_interval() -> None:
+    outcome = result(FOUR)
+    once = tuple(
+        dataclasses.replace(b, times=b.times[:1], ci_confidence=0.0)
+        if (b.backend, b.samples) == ("columnar", 10)
+        else b
+        for b in outcome.benchmarks
+    )
+    text = shown(dataclasses.replace(outcome, benchmarks=once))
+    assert row(text, "1,000 images", "columnar")[1:] == ["0.200", "±0.004", "2.00", "200", "±4"]
+    assert "of one run there is none" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("samples", [SAMPLES, (1, 2, 5, 10, 50, 100, 500, 1000, 5000, 100_000)])

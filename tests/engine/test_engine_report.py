@@ -35,7 +35,7 @@ def cell(
         min(samples, 128),
         threads,
         PASSED,
-        times=(seconds,),
+        times=(seconds,) * 2,
         median_s=seconds,
         ci_low_s=0.99 * seconds,
         ci_high_s=1.02 * seconds,
@@ -88,17 +88,26 @@ def test_what_did_not_run_or_pass_has_no_ratio_or_a_mark() -> None:
     missing = Benchmark("velox", "best", 1, 1, 1, NOT_RUN, "one run takes 60 s", predicted_s=60.0)
     wrong = cell("pytorch", "eager", 1, 0.002)
     wrong = Benchmark(**{**vars(wrong), "status": FAILED, "reason": "3 outside"})
-    part = Peers(result_of(cell("columnar", "pipeline/auto", 1, 0.0004), missing, wrong))
+    ended = Benchmark("openvino", "float32", 1, 1, 1, NOT_RUN, "the comparison ended before it")
+    part = Peers(result_of(cell("columnar", "pipeline/auto", 1, 0.0004), missing, wrong, ended))
     lines = printed("peers", part)
     assert [line.split()[1:] for line in lines if line.startswith("velox:best ")] == [
-        ["not", "run"],
+        ["over", "budget"],
         ["-"],
         ["-"],
     ]
+    assert row(lines, "openvino:float32", "not") == ["run"]
+    assert "openvino:float32: not run: the comparison ended before it" in lines
     assert any(line.startswith("pytorch:eager") and line.endswith("±2%!") for line in lines)
     assert "pytorch:eager: failed: 3 outside" in lines
-    assert "not run: a single run would take longer than 20 s; --budget allows more" in lines
+    assert "over budget: a single run would take longer than 20 s; --budget allows more" in lines
     assert not any("60 s" in line for line in lines)
+
+
+def test_one_run_has_no_interval() -> None:
+    once = replace(cell("columnar", "pipeline/auto", 1, 0.0004), times=(0.0004,))
+    lines = printed("peers", Peers(result_of(once)))
+    assert row(lines, "columnar:pipeline/auto") == ["0.400"]
 
 
 def test_speed_up_and_efficiency() -> None:

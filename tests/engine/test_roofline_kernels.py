@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from closeness import assert_close
 
-from bench import machine_peak
+from bench import environment, machine_peak
 from columnar_nn.errors import UsageError
 from columnar_nn.kernels import roofline
 from columnar_nn.kernels.layout import aligned
@@ -75,5 +77,39 @@ def test_peaks_are_possible(threads: int) -> None:
 
 
 def test_the_roofline_is_the_longer_of_both_times() -> None:
-    peak = machine_peak.MachinePeak(gflops=100.0, gigabytes_per_second=10.0)
-    assert [peak.least_nanos(500, n) for n in (10, 50, 100)] == [5.0, 5.0, 10.0]
+    peak = machine_peak.MachinePeak(100.0, {"memory": machine_peak.Level(math.inf, 10.0)})
+    assert [peak.least_nanos(500, n // 2, n // 2) for n in (10, 50, 100)] == [5.0, 5.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("read", "written", "nanoseconds"),
+    [
+        (40, 20, 0.6),  # all in the first cache
+        (120, 60, 1.8),  # 20 beyond it take less time than all to it
+        (150, 150, 4.0),  # 50 and 50 beyond it
+        (1000, 20, 900 / 25),
+        (3000, 20, 2000 / 5),  # memory
+        (3000, 1500, 2500 / 5),
+    ],
+)
+def test_what_a_cache_cannot_hold_crosses_to_the_next(
+    read: int, written: int, nanoseconds: float
+) -> None:
+    levels = {
+        "L1": machine_peak.Level(100, 100.0),
+        "L2": machine_peak.Level(1000, 25.0),
+        "memory": machine_peak.Level(math.inf, 5.0),
+    }
+    peak = machine_peak.MachinePeak(1e6, levels)
+    assert peak.least_nanos(10, read, written) == pytest.approx(nanoseconds)
+
+
+@pytest.mark.parametrize("caches", [{}, {1: 2**15, 2: 2**20, 3: 2**25}])
+def test_every_level_is_measured(caches: dict[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no cache is known nothing is held against memory: it might lie in any cache."""
+    monkeypatch.setattr(environment, "cache_bytes", lambda: caches)
+    monkeypatch.setattr(machine_peak, "MEMORY_BYTES", 2**21)
+    levels = machine_peak.measure().levels
+    assert list(levels) == (["L1", "L2", "L3", "memory"] if caches else ["L1"])
+    assert [level.num_bytes for level in levels.values()] == [*caches.values(), math.inf]
+    assert all(0.01 < level.gigabytes_per_second < 100_000 for level in levels.values())

@@ -1,5 +1,6 @@
 """Verification of backends that work, fail, crash or hang, and of what is asked wrongly."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from golden.conftest import engine_options
 from golden.small_network import NUM_IMAGES, RandomImages, small_network
 
-from bench.golden import checks, engine, report, tensor_stream
+from bench.golden import checks, engine, record, report, tap_selection, tensor_stream
 from bench.golden.bisect import bisect
 from bench.golden.bundle import Bundle, open_bundle
 from bench.golden.create import create
@@ -27,6 +28,32 @@ def test_results_come_in_graph_order(bundle: Bundle) -> None:
     verification = verify(bundle, engine_options("Correct"), comparing(taps=("logits", "conv1")))
     assert [result.tensor.operator for result in verification.results] == ["conv1", "dense"]
     assert all(r.parity is not None and r.parity.rows == NUM_IMAGES for r in verification.results)
+
+
+@pytest.mark.parametrize(
+    ("taps", "operator", "tensor"),
+    [
+        ("all", "conv2", "conv2"),
+        ("conv2,pool", "conv2", "conv2"),  # all that conv2 reads
+        ("add,pool", None, "add"),  # reads relu2 as well
+        ("outputs", None, "logits"),
+    ],
+)
+def test_an_operator_is_blamed_only_if_what_it_reads_is_right(
+    bundle: Bundle, taps: str, operator: str | None, tensor: str
+) -> None:
+    chosen = comparing(taps=tap_selection.parse(taps))
+    verification = verify(bundle, engine_options("SwappedChannels"), chosen)
+    assert verification.first_diverging_operator == operator
+    document = json.loads(record.to_json(verification))
+    assert (document["first_diverging"], document["first_diverging_tensor"]) == (operator, tensor)
+    text = report.plain_text(verification)
+    if operator is None:
+        assert f"First diverging tensor: {tensor}, within" in text
+        assert "that operator is wrong, or one before it" in text
+        assert "diverging operator" not in text
+    else:
+        assert f"First diverging operator: {operator} (" in text
 
 
 def test_crash_is_a_status_with_a_reason(bundle: Bundle) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from collections import defaultdict
 from itertools import pairwise
@@ -37,7 +39,13 @@ def test_events(threads: int, tmp_path: Path) -> None:
     spans = [event for event in found if event["ph"] == "X"]
     names = [event for event in found if event["ph"] == "M"]
     assert len(spans) + len(names) == len(found)
-    assert {event["tid"] for event in spans} == {event["tid"] for event in names}
+    process, *named = names
+    assert (process["name"], process["args"]) == ("process_name", {"name": "columnar_nn"})
+    assert {event["name"] for event in named} == {"thread_name"}
+    assert {event["tid"] for event in spans} == {event["tid"] for event in named}
+    assert threading.get_native_id() in {event["tid"] for event in named}
+    assert max(event["tid"] for event in named) < 2**31
+    assert {event["pid"] for event in found} == {os.getpid()}
     for event in spans:
         assert start <= event["ts"] <= event["ts"] + event["dur"] <= end
         assert {"name", "cat", "pid", "tid", "args"} <= set(event)

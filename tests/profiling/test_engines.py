@@ -9,10 +9,10 @@ import pytest
 from profiling.residual_network import residual_network
 
 from adapters import registry
-from bench import cpus
+from bench import cells, cpus
 from bench.cells import Selection
 from bench.data.dataset import open_dataset
-from bench.profile.measure import Options, measure
+from bench.profile.measure import Options, default_backends, measure
 from bench.profile.result import EngineProfile, ProfileResult
 from bench.profile.rows import layer_rows
 from bench.status import PASSED
@@ -53,6 +53,15 @@ def result() -> ProfileResult:
 
 def profiled(result: ProfileResult) -> list[EngineProfile]:
     return [engine for engine in result.engines if engine.label not in UNAVAILABLE]
+
+
+def test_without_being_asked_every_engine_is_profiled() -> None:
+    chosen = default_backends()
+    assert {label.partition(":")[0] for label in chosen} == set(registry.BACKENDS)
+    assert chosen[:3] == ("columnar:none/auto", "columnar:layer/auto", "columnar:pipeline/auto")
+    assert len(chosen) == len(registry.BACKENDS) + 2
+    assert {"pytorch:eager", "openvino:float32", "velox:winograd"} <= set(chosen)
+    assert [selection.label for selection in cells.select(chosen)] == list(chosen)
 
 
 def test_every_engine_is_measured_or_says_why_not(result: ProfileResult) -> None:

@@ -127,7 +127,7 @@ def test_command(tmp_path: Path) -> None:
     assert "cannot tap nope: choose from all, outputs, flatten, logits" in done.stderr
     done = cnn_bench(*common, "--backend", "columnar", "--tensor", "logits", "--out", str(out))
     assert done.returncode == 2
-    assert "--backend reference and columnar: this command takes one" in done.stderr
+    assert "--backend is given 2 times: this command takes one" in done.stderr
     done = cnn_bench(*common[:-1], "fake_backends.FakeBackend:abort", "--tensor", "logits",
                      "--out", str(out))  # fmt: skip
     assert done.returncode == 1
