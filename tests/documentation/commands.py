@@ -64,13 +64,14 @@ def of_text(page: str, text: str) -> list[Command]:
         if span is not None:
             lines = [" ".join(span.split())]
         elif fenced is not None:
-            lines, line = fenced.replace("\\\n", " ").splitlines(), line + 1
+            lines, line = re.split(r"(?<!\\)\n", fenced), line + 1
         else:
             lines = [given.strip() for given in indented.splitlines()]
-        for offset, given in enumerate(lines):
-            command = COMMAND.fullmatch(given)
+        for given in lines:
+            command = COMMAND.fullmatch(given.replace("\\\n", " "))
             if command:
-                found.append(Command(page, line + offset, command[1]))
+                found.append(Command(page, line, command[1]))
+            line += 1 + given.count("\n")
     return found
 
 

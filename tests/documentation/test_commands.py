@@ -47,8 +47,8 @@ def test_what_is_a_command() -> None:
         (2, "make b X=1"),
         (5, "cnn-bench c"),
         (8, "cnn-bench d --e"),
-        (10, "PATH=x python -m f"),
-        (13, exports),
+        (11, "PATH=x python -m f"),
+        (14, exports),
     ]
 
 
