@@ -22,6 +22,7 @@ NIGHTLY = {
     "cnn-bench compare --backend columnar --backend velox",
     "cnn-bench compare --backend velox:cross_join --samples 32 --budget 60",
     "cnn-bench profile",
+    "cnn-bench data make photo10 --out DIR",
     "cnn-bench train --out plain9.onnx",
     "cnn-bench train --model resnet20 --crops 96000 --images 48000 --out resnet20.onnx",
 }

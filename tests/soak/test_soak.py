@@ -17,7 +17,7 @@ from soak.soaking import ROOT, run_program
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 SIZES = {
-    "short": {"runs": 1000, "tasks": 200, "shapes": 30},
+    "short": {"runs": 2000, "tasks": 500, "shapes": 30},
     "long": {"runs": 10_000, "tasks": 2000, "shapes": 400},
 }
 LIMIT_S = {"short": 240, "long": 3000}
