@@ -1,6 +1,6 @@
 # The README's two commands are `make compare` and `make test`; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help compare test quick fuzz lint format clean
+.PHONY: help compare test quick fuzz fuzzers soak documented nightly lint format clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "cnn-bench needs Python 3.10, 3.11 or 3.12 on the PATH: \
@@ -22,17 +22,38 @@ $(VENV)/installed: pyproject.toml constraints.txt
 compare: $(VENV)/installed ## Compare every engine on the embedded photographs
 	@$(BIN)/cnn-bench compare
 
-test: $(VENV)/installed ## Run every test
+test: $(VENV)/installed ## Run every test, but for soaks and the commands of the documentation
 	$(BIN)/python -m pytest
 
 quick: $(VENV)/installed ## Run the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not documented and not soak"
+
+documented: $(VENV)/installed ## Run the commands of the documentation that take up to 20 seconds
+	$(BIN)/python -m pytest tests/documentation -m "documented$(if $(SLOW),, and not nightly)"
+
+soak: $(VENV)/installed ## Run many tasks, threads and processes: leaks, hangs and races
+	$(BIN)/python -m pytest tests/soak -m soak --soak $(or $(SOAK),short)
 
 TARGET ?= graphs
 SEED ?= 1000
 MINUTES ?= 5
 fuzz: $(VENV)/installed ## Check random inputs: make fuzz TARGET=graphs SEED=1000 MINUTES=5
-	PYTHONPATH=.:tests $(BIN)/python -m fuzz $(TARGET) $(SEED) $(MINUTES)
+	PYTHONPATH=.:tests $(BIN)/python -m fuzz $(TARGET) $(SEED) $(MINUTES) \
+		$(if $(CASES),--cases $(CASES))
+
+# Each target in turn, but those in WITHOUT; all are run, whatever one of them finds.
+fuzzers: $(VENV)/installed ## Do so for every target: make fuzzers SEED=1000 MINUTES=5
+	@targets=$$(PYTHONPATH=.:tests $(BIN)/python -c \
+		'from fuzz.__main__ import TARGETS; print(*TARGETS)') || exit 1; \
+	failed=; for target in $$targets; do \
+	case " $(WITHOUT) " in *" $$target "*) continue;; esac; \
+	echo "fuzz: $$target"; $(MAKE) --no-print-directory fuzz TARGET=$$target || failed=1; \
+	done; test -z "$$failed"
+
+nightly: $(VENV)/installed ## Soak for long, fuzz, and run every documented command: some hours
+	@failed=; for step in "soak SOAK=long" "fuzzers SEED=$$(date +%s)" "documented SLOW=1"; do \
+	$(MAKE) --no-print-directory $$step || failed="$$failed '$$step'"; \
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 lint: $(VENV)/installed ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check .

@@ -1,4 +1,5 @@
-"""`--backends pytorch,velox` chooses what the conformance suite runs; all installed by default."""
+"""`--backends pytorch,velox` chooses what the conformance suite runs; all installed by default.
+`--soak long` is for the tests marked `soak`."""
 
 from __future__ import annotations
 
@@ -15,4 +16,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--backends",
         help=f"comma-separated, of {', '.join(registry.BACKENDS)} (default: all installed)",
+    )
+    parser.addoption(
+        "--soak",
+        choices=("short", "long"),
+        default="short",
+        help="how long the tests marked `soak` go on (default: %(default)s)",
     )

@@ -74,32 +74,42 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
     run(k.matrix_product(images.normal(6, 3, height), x), image)
 
 
-def main() -> None:
+def other_kernels(shape: tuple[int, int, int]) -> None:
+    """Every kernel but convolutions, on images of a shape."""
+    for kind in ("nchw16c", "planar"):
+        x = Layout(kind, shape)
+        image = images.normal(1, 2, *shape)
+        print(x, flush=True)
+        run(k.unary(x, "sigmoid"), image)
+        run(k.scale_add(x, images.normal(2, shape[0]), None), image)
+        run(k.binary(x, x, "add"), image, image)
+        run(k.reorder(x, "planar" if kind == "nchw16c" else "nchw16c"), image)
+        run(k.dense(x, images.normal(3, 21, image[0].size)), image)
+        for kernel in k.concat((x, x)):
+            run(kernel, image)
+        if kind == "nchw16c":
+            run(k.max_pool(x, (2, 1), (2, 2), (1, 0, 1, 0)), image)
+            window = ((2, 1), (2, 2), (1, 0, 1, 0), (2, 1))
+            run(k.average_pool(x, *window, ceil_mode=True, count_include_pad=True), image)
+            run(k.global_average_pool(x), image)
+        else:
+            planar_kernels(x, image)
+    pixels = Layout("uint8", shape)
+    run(k.pixels_to_float(pixels), np.ones((2, *shape), np.uint8))
+
+
+def guard_everything() -> None:
+    """From now on kernels' own memory is guarded, too."""
     layout.aligned = guarded
     program.aligned = guarded
     convolutions.run = run
+
+
+def main() -> None:
+    guard_everything()
     convolutions.main()
     for shape in ((17, 5, 7), (1, 3, 1), (16, 9, 9)):
-        for kind in ("nchw16c", "planar"):
-            x = Layout(kind, shape)
-            image = images.normal(1, 2, *shape)
-            print(x, flush=True)
-            run(k.unary(x, "sigmoid"), image)
-            run(k.scale_add(x, images.normal(2, shape[0]), None), image)
-            run(k.binary(x, x, "add"), image, image)
-            run(k.reorder(x, "planar" if kind == "nchw16c" else "nchw16c"), image)
-            run(k.dense(x, images.normal(3, 21, image[0].size)), image)
-            for kernel in k.concat((x, x)):
-                run(kernel, image)
-            if kind == "nchw16c":
-                run(k.max_pool(x, (2, 1), (2, 2), (1, 0, 1, 0)), image)
-                window = ((2, 1), (2, 2), (1, 0, 1, 0), (2, 1))
-                run(k.average_pool(x, *window, ceil_mode=True, count_include_pad=True), image)
-                run(k.global_average_pool(x), image)
-            else:
-                planar_kernels(x, image)
-        pixels = Layout("uint8", shape)
-        run(k.pixels_to_float(pixels), np.ones((2, *shape), np.uint8))
+        other_kernels(shape)
     features = Layout("planar", (37,))
     for kernel in (k.softmax(features), k.log_softmax(features), k.argmax(features)):
         run(kernel, images.normal(1, 2, 37))

@@ -1,0 +1,52 @@
+"""What the documented commands need, which are slow, and which cannot run in a test, and why."""
+
+from __future__ import annotations
+
+from documentation.commands import ROOT
+
+GIVEN = {"README.md": {"mine.onnx": ROOT / "columnar_nn" / "model" / "weights" / "plain9.onnx"}}
+"""Files of the reader's own that a page speaks of and no command before makes."""
+
+NIGHTLY = {
+    "cnn-bench compare",
+    "cnn-bench engine",
+    "cnn-bench engine --part peers",
+    "cnn-bench engine --part peers,batches --budget 20 --json engine.json",
+    "cnn-bench engine --part roofline,layers",
+    "cnn-bench compare --model resnet18 --samples 1,8",
+    "cnn-bench compare --model mine.onnx --data synthetic --samples 1,32",
+    "cnn-bench compare --model resnet20 --samples 1,8,32 --threads 1",
+    "cnn-bench compare --model resnet18 --data synthetic --samples 1,8,32",
+    "cnn-bench compare --model resnet50 --data synthetic --samples 1,4",
+    "cnn-bench compare --model mobilenet_v2 --data synthetic --samples 1,8",
+    "cnn-bench compare --backend columnar --backend velox",
+    "cnn-bench compare --backend velox:cross_join --samples 32 --budget 60",
+    "cnn-bench profile",
+    "cnn-bench data make photo10 --out DIR",
+    "cnn-bench train --out plain9.onnx",
+    "cnn-bench train --model resnet20 --crops 96000 --images 48000 --out resnet20.onnx",
+}
+"""They take over 20 seconds on two cores."""
+
+SETS_UP = "a target of make, which sets up an environment by downloads; "
+FORM = "a form or a mention, with a placeholder or an argument left out"
+NOT_RUN = {
+    "make compare": SETS_UP + "its command is run",
+    "make test": SETS_UP + "continuous integration runs it",
+    "make quick": SETS_UP + "a part of make test",
+    "make lint": SETS_UP + "continuous integration runs it",
+    "make help": "lists the targets of make",
+    "make fuzz TARGET=graphs SEED=1000 MINUTES=5": SETS_UP + "make nightly fuzzes",
+    "make documented": SETS_UP + "this suite itself",
+    "make soak": SETS_UP + "continuous integration runs it",
+    "make nightly": SETS_UP + "takes hours",
+    'pip install -c constraints.txt -e ".[all]"': "downloads the frameworks",
+    "cnn-bench data fetch cifar10": "downloads CIFAR-10; a test fetches from a server of its own",
+    "cnn-bench golden bundle": "a word of the manifest, no command",
+    "cnn-bench data info": FORM,
+    "cnn-bench model check FILE": FORM,
+    "cnn-bench explain --trace": FORM,
+    "cnn-bench profile --rounds 7 --backend columnar:none/auto "
+    "--backend columnar:layer/auto ...": FORM,
+}
+"""Each with its reason."""
