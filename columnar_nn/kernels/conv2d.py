@@ -28,7 +28,7 @@ class Choice:
 
 def choose_algorithm(
     x: Layout,
-    weight_shape: Sequence[int],
+    weight: np.ndarray,
     strides: Sequence[int] = (1, 1),
     pads: Sequence[int] = (0, 0, 0, 0),
     dilations: Sequence[int] = (1, 1),
@@ -41,17 +41,13 @@ def choose_algorithm(
     "winograd" the cheapest of Winograd's, however large its error, "direct" is direct. Where
     Winograd's algorithm does not apply, every choice is direct.
     """
-    weight = np.broadcast_to(np.float32(0), tuple(weight_shape))
     convolution = resolve(x, weight, None, strides, pads, dilations, groups, None, False)
     costs = cost.predict(convolution)
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
-    channels = x.shape[0]
     if algorithm == "auto":
         candidates = [
-            name
-            for name in costs
-            if name == cost.DIRECT or accuracy.admits(WINOGRAD[name], channels)
+            name for name in costs if name == cost.DIRECT or accuracy.admits(WINOGRAD[name], weight)
         ]
     else:
         candidates = [name for name in costs if name.startswith(algorithm)]
@@ -84,7 +80,7 @@ def conv2d(
     an infinity), also where finite values overflow in its transforms. Neither ever hides one: of
     Winograd's, Program.run tells.
     """
-    choice = choose_algorithm(x, weight.shape, strides, pads, dilations, groups, algorithm)
+    choice = choose_algorithm(x, weight, strides, pads, dilations, groups, algorithm)
     convolution = resolve(x, weight, bias, strides, pads, dilations, groups, activation, residual)
     m = WINOGRAD.get(choice.algorithm)
     kernel = direct.bind(convolution) if m is None else winograd.bind(convolution, m)

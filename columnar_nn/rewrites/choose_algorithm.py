@@ -27,6 +27,6 @@ class choose_algorithm:  # noqa: N801 - a rule with a parameter
         if not (isinstance(changed, Call) and changed.function in ("conv2d", "conv_layer")):
             return changed
         arguments = {**conv2d.arguments(changed), "algorithm": self._algorithm}
-        choice = cheapest(conv2d.input_layout(changed), changed.weights[0].shape, **arguments)
+        choice = cheapest(conv2d.input_layout(changed), changed.weights[0], **arguments)
         attributes = {**changed.attributes, "algorithm": choice.algorithm}
         return Call(changed.function, changed.inputs, attributes, changed.nodes, changed.type)

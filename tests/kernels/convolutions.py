@@ -49,7 +49,7 @@ class Case:
     def algorithms(self) -> list[str]:
         """Every algorithm that can compute it."""
         choice = choose_algorithm(
-            self.layout, self.weight_shape, groups=self.groups, **self.attributes
+            self.layout, np.ones(self.weight_shape), groups=self.groups, **self.attributes
         )
         return sorted(choice.costs)
 

@@ -9,6 +9,7 @@ import pytest
 from kernels.images import normal, run, stored
 
 from columnar_nn.kernels import Layout, Program, Step, accuracy, conv2d
+from columnar_nn.kernels.conv2d import choose_algorithm
 from reference.conv import conv
 
 SIZES = (2, 4, 5, 6)
@@ -79,15 +80,27 @@ def test_what_is_admitted_stays_within_three_times(
     weight = FILTERS[filters](normal(2, 32, channels, 3, 3)).astype(np.float32)
     direct = np.sqrt((errors(image, weight, "direct") ** 2).mean())
     for m in SIZES:
-        if accuracy.admits(m, channels):
+        if accuracy.admits(m, weight):
             error = np.sqrt((errors(image, weight, f"winograd_f{m}") ** 2).mean())
             assert error <= 3 * direct
 
 
 def test_which_tiles_are_admitted() -> None:
-    assert [m for m in SIZES if accuracy.admits(m, 1)] == [2]
-    assert [m for m in SIZES if accuracy.admits(m, 16)] == [2, 4]
-    assert [m for m in SIZES if accuracy.admits(m, 4096)] == [2, 4]
+    assert [m for m in SIZES if accuracy.admits(m, np.ones((1, 1, 3, 3)))] == [2]
+    assert [m for m in SIZES if accuracy.admits(m, np.ones((1, 16, 3, 3)))] == [2, 4]
+    assert [m for m in SIZES if accuracy.admits(m, np.ones((1, 4096, 3, 3)))] == [2, 4]
+    assert [m for m in SIZES if accuracy.admits(m, np.zeros((1, 16, 3, 3)))] == [*SIZES]
+
+
+@pytest.mark.parametrize("zeros", [0.3, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("channels", [16, 64])
+def test_filters_with_zeros_get_smaller_tiles(channels: int, zeros: float) -> None:
+    image, weight = normal(1, 3, channels, SIDE, SIDE), normal(2, 32, channels, 3, 3)
+    weight = np.where(np.random.default_rng(3).random(weight.shape) < zeros, np.float32(0), weight)
+    layout = Layout("nchw16c", (channels, SIDE, SIDE))
+    chosen = choose_algorithm(layout, weight, pads=PADS).algorithm
+    direct = np.sqrt((errors(image, weight, "direct") ** 2).mean())
+    assert np.sqrt((errors(image, weight, chosen) ** 2).mean()) <= 3 * direct
 
 
 @pytest.mark.parametrize("pixels", PIXELS)

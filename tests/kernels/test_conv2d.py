@@ -164,26 +164,30 @@ def test_nan_passes_the_fused_activation() -> None:
 def test_the_rule_weighs_products_against_ragged_tiles() -> None:
     def chosen(channels: int, filters: int, size: int, algorithm: str = "auto") -> str:
         layout = Layout("nchw16c", (channels, size, size))
-        shape = (filters, channels, 3, 3)
-        return choose_algorithm(layout, shape, algorithm=algorithm).algorithm
+        weight = np.ones((filters, channels, 3, 3))
+        return choose_algorithm(layout, weight, algorithm=algorithm).algorithm
 
     assert chosen(32, 32, 26, "winograd") == "winograd_f6"  # 24 x 24: 4 x 4 whole tiles of 6 x 6
     assert chosen(32, 32, 22, "winograd") == "winograd_f5"  # 20 x 20: 4 x 4 whole tiles of 5 x 5
     assert chosen(64, 1, 20) == "direct"  # one filter leaves nothing to share a transform among
     layout = Layout("nchw16c", (64, 20, 20))
     for strides, groups in (((2, 2), 1), ((1, 1), 4)):
-        choice = choose_algorithm(layout, (64, 64 // groups, 3, 3), strides, groups=groups)
+        choice = choose_algorithm(layout, np.ones((64, 64 // groups, 3, 3)), strides, groups=groups)
         assert choice.algorithm == "direct"
         assert list(choice.costs) == ["direct"]
-    assert choose_algorithm(layout, (64, 64, 3, 3), algorithm="direct").algorithm == "direct"
-    assert choose_algorithm(layout, (1, 64, 3, 3), algorithm="winograd").algorithm != "direct"
+    assert (
+        choose_algorithm(layout, np.ones((64, 64, 3, 3)), algorithm="direct").algorithm == "direct"
+    )
+    assert (
+        choose_algorithm(layout, np.ones((1, 64, 3, 3)), algorithm="winograd").algorithm != "direct"
+    )
 
 
 def test_the_rule_takes_smaller_tiles_where_weights_are_read_from_beyond_the_cache() -> None:
     def weights(channels: int, size: int) -> int:
         layout = Layout("nchw16c", (channels, size, size))
         algorithm = choose_algorithm(
-            layout, (channels, channels, 3, 3), pads=(1, 1, 1, 1)
+            layout, np.ones((channels, channels, 3, 3)), pads=(1, 1, 1, 1)
         ).algorithm
         tile = 3 if algorithm == "direct" else int(algorithm.removeprefix("winograd_f")) + 2
         return tile**2
@@ -194,7 +198,9 @@ def test_the_rule_takes_smaller_tiles_where_weights_are_read_from_beyond_the_cac
 def test_auto_takes_no_tile_that_is_not_accurate_enough() -> None:
     def chosen(channels: int, algorithm: str) -> str:
         layout = Layout("nchw16c", (channels, 26, 26))
-        return choose_algorithm(layout, (32, channels, 3, 3), algorithm=algorithm).algorithm
+        return choose_algorithm(
+            layout, np.ones((32, channels, 3, 3)), algorithm=algorithm
+        ).algorithm
 
     assert (chosen(32, "winograd"), chosen(32, "auto")) == ("winograd_f6", "winograd_f4")
     assert (chosen(13, "winograd"), chosen(13, "auto")) == ("winograd_f6", "winograd_f2")
