@@ -157,7 +157,7 @@ def load(photograph: Photograph) -> np.ndarray:
 def _draw(photographs: list[np.ndarray], split: str) -> Iterator[np.ndarray]:
     """Blocks of records: as many patches of each photograph, in random order."""
     regions = [
-        _regions(pixels, np.random.default_rng((SEED, label)))[split]
+        list(map(_integral, _regions(pixels, np.random.default_rng((SEED, label)))[split]))
         for label, pixels in enumerate(photographs)
     ]
     random = np.random.default_rng((SEED, len(photographs) + list(SPLITS).index(split)))
@@ -186,29 +186,39 @@ def _regions(pixels: np.ndarray, random: np.random.Generator) -> dict[str, list[
     }
 
 
+def _integral(block: np.ndarray) -> np.ndarray:
+    """Sums of all pixels above and to the left of each corner, int64 [side + 1, side + 1, 3].
+
+    A summed-area table (Crow, 1984): adding up each patch's own pixels takes ten times as long.
+    """
+    sums = np.zeros((block.shape[0] + 1, block.shape[1] + 1, block.shape[2]), np.int64)
+    block.cumsum(0, dtype=np.int64).cumsum(1, out=sums[1:, 1:])
+    return sums
+
+
 def _patch(blocks: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
-    """A random patch of some contrast, uint8 [32, 32, 3]."""
+    """A random patch of some contrast, uint8 [32, 32, 3], of the blocks' integrals."""
     while True:
         block = blocks[random.integers(len(blocks))]
-        longest = len(block)
+        longest = len(block) - 1
         side = int(random.integers(round(SMALLEST_PATCH * longest), longest + 1))
         top, left = random.integers(longest - side + 1, size=2)
-        patch = _reduce(block[top : top + side, left : left + side])
+        patch = _reduce(block[top : top + side + 1, left : left + side + 1])
         mirrored = random.integers(2)
         if patch.std() >= MIN_CONTRAST:
             return patch[:, ::-1] if mirrored else patch
 
 
-def _reduce(square: np.ndarray) -> np.ndarray:
+def _reduce(integral: np.ndarray) -> np.ndarray:
     """A square of at least 32 pixels a side averaged to 32, halves rounded up, exactly."""
-    side = len(square)
-    # How much of source pixel x lies in target pixel y, in units of 1/32 source pixel.
-    target = np.arange(SIDE)[:, None] * side
-    source = np.arange(side)[None, :] * SIDE
-    ends = np.minimum(target + side, source + SIDE)
-    share = np.maximum(ends - np.maximum(target, source), 0).astype(np.float64)
-    # Sums stay below 2**53, so that float64 holds them exactly in whatever order they are added.
-    sums = share @ (share @ square.transpose(2, 0, 1).astype(np.float64)).transpose(0, 2, 1)
+    side = len(integral) - 1
+    # Target pixels end at source pixel `whole`, and `part` 32nds of the next.
+    whole, part = np.divmod(np.arange(SIDE + 1) * side, SIDE)
+    following = np.minimum(whole + 1, side)
+    rest, part = (SIDE - part)[:, np.newaxis], part[:, np.newaxis]
+    rows = integral[whole] * rest[..., np.newaxis] + integral[following] * part[..., np.newaxis]
+    corners = rows[:, whole] * rest + rows[:, following] * part
+    sums = np.diff(np.diff(corners, axis=0), axis=1)
     area = side * side
-    means: np.ndarray = (2 * sums.astype(np.int64) + area) // (2 * area)
-    return means.astype(np.uint8).transpose(2, 1, 0)
+    means: np.ndarray = (2 * sums + area) // (2 * area)
+    return means.astype(np.uint8)

@@ -7,6 +7,7 @@ import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,16 @@ def test_wrong_data_is_one_line_and_exit_status_2(
     assert len(done.stderr.splitlines()) == 1
     assert expected in done.stderr
     assert str(file) in done.stderr
+
+
+@pytest.mark.skipif(
+    not all(map(find_spec, ("skimage", "sklearn", "PIL"))), reason="needs the data extra"
+)
+def test_info_says_that_it_makes_the_training_split() -> None:
+    done = run("info", "--split", "train")
+    assert done.returncode == 0, done.stderr
+    assert "20,000 images" in done.stdout
+    assert done.stderr == "cnn-bench: making the images from their photographs: some seconds\n"
 
 
 def test_fetch_downloads_what_info_then_reads(tmp_path: Path) -> None:
