@@ -212,7 +212,7 @@ def test_a_network_gets_the_data_in_the_size_it_takes(inputs: list[str], tmp_pat
     onnx_io.save(network.graph(logits), file)
     backends = ["--backend", "columnar", "--backend", "reference"]
     options = ["--samples", "3", "--runs", "1", "--min-time", "0", *backends]
-    done = cnn_bench("compare", *inputs, "--model", str(file), *options)
+    done = cnn_bench("compare", *inputs[2:], "--model", str(file), *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "grey (170 parameters) on images.bin at 1x20x24 (10 images), in batches of up to 3" in (
         done.stdout
