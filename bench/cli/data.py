@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,12 @@ def info(
     split: Annotated[str, typer.Option(help="test or train.")] = "test",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Check a data set and print what is in it."""
+    """Check a data set and print what is in it.
+
+    The training split of photo10 is not shipped, but made anew from its photographs.
+    """
+    if (data, split) == ("photo10", "train"):
+        print("cnn-bench: making the images from their photographs: some seconds", file=sys.stderr)
     dataset = open_dataset(data, split=split)
     if as_json:
         print(json.dumps(_facts(dataset), indent=2))
@@ -68,7 +74,7 @@ def fetch(
     """Download CIFAR-10, 162 MiB, and check it."""
     if name != "cifar10":
         raise UsageError(f"cannot fetch {name!r}: only cifar10 is fetched here")
-    console = Console(stderr=True)
+    console, lines = Console(stderr=True), terminal.Lines()
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -81,6 +87,8 @@ def fetch(
 
         def show(received: int, total: int | None) -> None:
             bar.update(task, completed=received, total=total)
+            if not console.is_terminal:
+                lines.say(f"{received / 2**20:.0f} of {(total or 0) / 2**20:.0f} MiB of {name}")
 
         archive = fetching.fetch(fetching.Source(url, sha256.lower()), out, show)
     print(f"fetched {archive}: use it with --data {archive}")

@@ -99,7 +99,8 @@ def create(
     )
     if checked is not None and checked.verdict == MISREAD:
         raise typer.Exit(checked.exit_code())
-    created = creation.create(out, graph, dataset, request)
+    with terminal.progress() as show:
+        created = creation.create(out, graph, dataset, request, show)
     console = terminal.output()
     _show_batches(graph, console)
     report.show_creation(created, str(out), creation.non_finite_weights(graph), console)
@@ -141,7 +142,8 @@ def verify(
     opened = open_bundle(bundle)
     console = terminal.output(save, json, junit)
     with nullcontext() if save is None else save.new_file() as file:
-        outcome = verification.verify(opened, options, comparing, file)
+        with terminal.progress() as show:
+            outcome = verification.verify(opened, options, comparing, file, show)
         _show_batches(opened.graph(), console)
         report.show_verification(outcome, console)
     raise typer.Exit(_write(outcome, json, junit) or outcome.exit_code())
@@ -185,7 +187,8 @@ def bisect(
     comparing = _comparing(tap_selection.ALL, rtol, atol, check, fail_fast=False)
     options = _options(backend, algorithm, threads, batch_size, timeout)
     opened = open_bundle(bundle)
-    outcome = bisection.bisect(opened, options, comparing)
+    with terminal.progress() as show:
+        outcome = bisection.bisect(opened, options, comparing, show)
     console = terminal.output(json)
     _show_batches(opened.graph(), console)
     report.show_bisection(outcome, console)

@@ -1,8 +1,9 @@
-"""What a command shows: its tables, and while it measures, a progress bar."""
+"""What a command shows: its tables, and while it works, a progress bar or a line now and then."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -12,6 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench.output_file import OutputFile
 from bench.table_style import WIDTH
+
+LINE_S = 10.0
+"""Seconds between lines about a command that goes on."""
 
 
 def stream(*outputs: OutputFile | None) -> TextIO:
@@ -26,13 +30,30 @@ def output(*outputs: OutputFile | None) -> Console:
     return Console(file=file, width=None if file.isatty() else WIDTH)
 
 
+class Lines:
+    """Says on standard error how far a command is, where there is no terminal for a bar.
+
+    Nothing in the first LINE_S seconds, and no more than a line in as many.
+    """
+
+    def __init__(self) -> None:
+        self._started = self._last = time.monotonic()
+
+    def say(self, done: str) -> None:
+        """Prints how far it is, if it is time for a line."""
+        now = time.monotonic()
+        if now - self._last >= LINE_S:
+            self._last = now
+            print(f"cnn-bench: {now - self._started:.0f} s, {done}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on a terminal only, drawn between measurements and never during one.
+    """A bar on a terminal, elsewhere Lines: drawn between measurements and never during one.
 
     Yields what moves it: (done, total, what is being done).
     """
-    console = Console(stderr=True)
+    console, lines = Console(stderr=True), Lines()
     with Progress(
         BarColumn(),
         MofNCompleteColumn(),
@@ -47,5 +68,7 @@ def progress() -> Iterator[Callable[[int, int, str], None]]:
 
         def show(done: int, total: int, doing: str) -> None:
             bar.update(task, completed=done, total=total, description=doing, refresh=True)
+            if not console.is_terminal:
+                lines.say(f"{done:,} of {total:,}: {doing}")
 
         yield show

@@ -5,15 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from bench.cli import terminal
 from bench.cli.options import writable
@@ -75,21 +66,10 @@ def train(
     graph = onnx_io.load(model) if model.endswith(".onnx") else zoo.build(model)
     test = open_dataset(data)
     training = open_dataset(data, split="train")
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bar:
-        tasks: dict[str, TaskID] = {}
+    with terminal.progress() as move:
 
         def show(stage: str, step: int, steps: int, loss: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=steps)
-            bar.update(tasks[stage], completed=step, description=f"{stage}, loss {loss:.3f}")
+            move(step, steps, f"{stage}, loss {loss:.3f}")
 
         trained = train_graph(graph, training, recipe, show)
     result = evaluate(trained, test)

@@ -7,7 +7,7 @@ input and g the golden tensor: y - g = (a - g) + (y - a), its own error plus the
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,12 @@ class Bisection:
         return self.verification.exit_code() or int(not passed)
 
 
-def bisect(bundle: Bundle, options: EngineOptions, comparing: Comparing) -> Bisection:
+def bisect(
+    bundle: Bundle,
+    options: EngineOptions,
+    comparing: Comparing,
+    progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
+) -> Bisection:
     """Verifies the backend, then runs every operator alone on its golden input.
 
     An operator is a network of its own, built with the same settings; fused groups come
@@ -88,12 +93,14 @@ def bisect(bundle: Bundle, options: EngineOptions, comparing: Comparing) -> Bise
     noises = bundle.noises()
     with temporary_folder() as folder:
         whole_file = folder / "whole.arrows"
-        verification = verify(bundle, options, comparing, whole_file)
+        verification = verify(bundle, options, comparing, whole_file, progress)
         results = {result.tensor.name: result for result in verification.results}
         operators = []
         engine: Engine | None = None
         try:
-            for tensor in select(bundle, comparing):
+            tensors = select(bundle, comparing)
+            for index, tensor in enumerate(tensors):
+                progress(index, len(tensors), f"operator {tensor.operator} alone")
                 own, inherited, reason = None, np.nan, ""
                 try:
                     node = _producer(graph, tensor)

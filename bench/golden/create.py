@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,13 @@ class Created:
     telling: int
 
 
-def create(destination: Path, graph: Graph, source: ImageSource, creation: Creation) -> Created:
+def create(
+    destination: Path,
+    graph: Graph,
+    source: ImageSource,
+    creation: Creation,
+    progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
+) -> Created:
     """Writes a bundle of `creation.count` images and the tensors its taps mean to a new folder.
 
     Beside the float64 reference, every tensor is evaluated in float32, which is its noise, of the
@@ -78,7 +84,9 @@ def create(destination: Path, graph: Graph, source: ImageSource, creation: Creat
         graph = onnx_io.load(folder / MODEL_FILE)
         taps = tap_selection.select(graph, creation.taps)
         rows = rows_per_batch(graph)
-        streams, data = _write_tensors(folder, graph, taps, source, creation=creation, rows=rows)
+        streams, data = _write_tensors(
+            folder, graph, taps, source, creation=creation, rows=rows, progress=progress
+        )
         entries = tuple(_entry(graph, *pair) for pair in zip(taps, streams, strict=True))
         measured = zip(taps, streams, strict=True)
         noises = {spec.name: stream.noise.result() for spec, stream in measured}
@@ -167,6 +175,7 @@ def _write_tensors(
     *,
     creation: Creation,
     rows: int,
+    progress: Callable[[int, int, str], None],
 ) -> tuple[list[_TensorStream], DataEntry]:
     names = [spec.name for spec in taps]
     pruned = graph.with_outputs(taps)
@@ -187,6 +196,7 @@ def _write_tensors(
                     pa.ipc.new_stream(str(folder / IMAGES_FILE), batch.schema)
                 )
             images.write_batch(batch)
+            progress(written, creation.count, "images through the reference")
             written += batch.num_rows
             inputs = _inputs(graph, batch)
             dimmed = {name: images * np.float32(DIMMED) for name, images in inputs.items()}

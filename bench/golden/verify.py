@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from bench.golden import manifest as manifests
 from bench.golden import single_operator, tap_selection, tensor_stream, tolerance
@@ -85,7 +87,11 @@ class Verification:
 
 
 def verify(
-    bundle: Bundle, options: EngineOptions, comparing: Comparing, save: Path | None = None
+    bundle: Bundle,
+    options: EngineOptions,
+    comparing: Comparing,
+    save: Path | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
 ) -> Verification:
     """Runs the backend with the bundle's tensors as its outputs and compares each of them.
 
@@ -106,7 +112,7 @@ def verify(
         try:
             with closing(engine):
                 engine.build(tapped)
-                outputs = engine.infer(bundle.images())
+                outputs = engine.infer(_counted(bundle, progress))
                 if save is not None:
                     outputs = tensor_stream.save(save, outputs)
                 with closing(outputs):
@@ -134,6 +140,15 @@ def verify(
         seconds={**engine.seconds, "total": time.monotonic() - start},
         description=description,
     )
+
+
+def _counted(bundle: Bundle, progress: Callable[[int, int, str], None]) -> Iterator[pa.RecordBatch]:
+    """The bundle's images, `progress` being told of each batch."""
+    done = 0
+    for batch in bundle.images():
+        progress(done, bundle.manifest.rows, "images through the engine")
+        yield batch
+        done += batch.num_rows
 
 
 def select(bundle: Bundle, comparing: Comparing) -> tuple[Tensor, ...]:

@@ -56,6 +56,13 @@ def test_an_operator_is_blamed_only_if_what_it_reads_is_right(
         assert f"First diverging operator: {operator} (" in text
 
 
+def test_progress_is_told_of_images_and_operators(bundle: Bundle) -> None:
+    told: list[tuple[int, int, str]] = []
+    bisect(bundle, engine_options("Correct"), ELEMENTWISE, lambda *now: told.append(now))
+    assert told[0] == (0, NUM_IMAGES, "images through the engine")
+    assert told[-1] == (7, 8, "operator dense alone")
+
+
 def test_crash_is_a_status_with_a_reason(bundle: Bundle) -> None:
     verification = verify(bundle, engine_options("Crashing"), ELEMENTWISE)
     assert verification.status == "CRASHED"
