@@ -97,7 +97,8 @@ def test_documented_example_fails_for_a_wrong_engine(project: Path) -> None:
     engine.write_text(engine.read_text() + "graph.weights['dense.bias'][0] += 1\n")
     finished = run_pytest(project)
     assert finished.returncode == 1
-    assert "First diverging operator: dense (Gemm)" in finished.stdout
+    assert "First diverging tensor: logits, within" in finished.stdout
+    assert "It is made by dense (Gemm): that operator is wrong, or one before it" in finished.stdout
 
 
 def test_images_are_the_bundles(bundle: Bundle) -> None:
