@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.explain import PROFILING_ROUNDS, Analysis, Rates, num_drivers, rates
 from bench.profile.rows import row_name
+from bench.table_style import WIDTH
 from columnar_nn.plan import nodes
 from columnar_nn.plan_text import to_text
 from columnar_nn.stats import StepStats
@@ -14,28 +16,28 @@ from columnar_nn.stats_text import nanos_text, plan_with_stats
 from columnar_nn.task import Executable
 
 _NOTES = (
-    "us/image: wall time, summed over threads. share: of all operators. GFLOP/s: operations of",
-    "the layer's definition; Winograd executes fewer and may exceed the peak. roofline: least",
-    "time for the multiply-adds that are executed (of Winograd: its products) or for the bytes,",
-    "those that a cache cannot hold at the bandwidth of the next, as a share of the time taken.",
+    "us/image: wall time, summed over threads. share: of all operators. GFLOP/s: operations of the "
+    "layer's definition; Winograd executes fewer and may exceed the peak. roofline: least time for "
+    "the multiply-adds that are executed (of Winograd: its products) or for the bytes, those that "
+    "a cache cannot hold at the bandwidth of the next, as a share of the time taken."
 )
 
 
 def text(executable: Executable, analysis: Analysis | None, width: int | None) -> str:
-    """The plan, and tables of its kernels; a plan's lines are broken to `width` if there is one."""
+    """The plan, and tables of its kernels, in `width` columns if that is known."""
     if analysis is None:
         plan, steps = to_text(executable.plan), executable.steps
-        return f"{fit(plan, width)}\n{_work(executable, steps)}"
+        return f"{fit(plan, width)}\n{_work(executable, steps, width)}"
     plan, steps = plan_with_stats(executable.plan, analysis.stats), analysis.stats.steps
     return "\n".join(
         [
             fit(plan, width),
-            _work(executable, steps),
+            _work(executable, steps, width),
             "",
             _time_table(executable, analysis),
-            *_NOTES,
+            _paragraph(_NOTES, width),
             "",
-            *_totals(analysis),
+            *(_paragraph(line, width) for line in _totals(analysis)),
         ]
     )
 
@@ -58,9 +60,9 @@ def _totals(analysis: Analysis) -> Iterator[str]:
 _COLUMNS = ("step", "kernel", "output", "MFLOP", "kB in", "weights", "out", "FLOP/B", "error")
 _LONGEST_NAME = 24
 _ERROR_NOTE = (
-    "error: most that rounding can change an output by, as a share of the largest pixel that it",
-    "depends on: with direct convolution those it sees, with Winograd all that its tile of outputs",
-    "sees. Where pixels are so large that Winograd might overflow, a batch is convolved directly.",
+    "error: most that rounding can change an output by, as a share of the largest pixel that it "
+    "depends on: with direct convolution those it sees, with Winograd all that its tile of outputs "
+    "sees. Where pixels are so large that Winograd might overflow, a batch is convolved directly."
 )
 
 
@@ -69,7 +71,7 @@ def _names(step: StepStats) -> tuple[str, str]:
     return row_name(step.label.split("+"), _LONGEST_NAME), step.kernel.removeprefix("conv2d_")
 
 
-def _work(executable: Executable, steps: Sequence[StepStats]) -> str:
+def _work(executable: Executable, steps: Sequence[StepStats], width: int | None) -> str:
     """A line a kernel step: what it does and moves for one image; then the memory they share."""
     work = table(
         _COLUMNS,
@@ -87,16 +89,19 @@ def _work(executable: Executable, steps: Sequence[StepStats]) -> str:
             for step in steps
         ],
         num_texts=3,
+        width=width,
+        spare=("FLOP/B", "weights"),
     )
     placements = executable.placements
     placed = sum(placement.num_bytes for placement in placements) / 1e3
     least = sum(placement.least_bytes for placement in placements) / 1e3
     unshared = sum(placement.unshared_bytes for placement in placements) / 1e3
-    notes = "\n".join(_ERROR_NOTE) if any(step.error_bound for step in steps) else ""
-    return (
-        f"{work}\n{notes}\n\npeak activation memory of an image: {placed:.1f} kB; least possible "
-        f"{least:.1f} kB; none shared {unshared:.1f} kB"
+    notes = _paragraph(_ERROR_NOTE, width) if any(step.error_bound for step in steps) else ""
+    memory = (
+        f"peak activation memory of an image: {placed:.1f} kB; least possible {least:.1f} kB; none "
+        f"shared {unshared:.1f} kB"
     )
+    return f"{work}\n{notes}\n\n{_paragraph(memory, width)}"
 
 
 _TIMED_COLUMNS = ("operator, step", "kernel", "us/image", "share", "GFLOP/s", "roofline")
@@ -140,16 +145,42 @@ def images_text(count: int) -> str:
     return f"{count:,} image{'' if count == 1 else 's'}"
 
 
-def table(heading: Sequence[str], rows: Iterable[Sequence[str]], num_texts: int) -> str:
-    """Columns two spaces apart, the first `num_texts` of them aligned left, figures right."""
-    lines = [heading, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if index < num_texts else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
+def _paragraph(text: str, width: int | None) -> str:
+    return textwrap.fill(text, min(width or WIDTH, WIDTH), break_on_hyphens=False)
+
+
+def table(
+    heading: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    num_texts: int,
+    width: int | None = None,
+    spare: Sequence[str] = (),
+) -> str:
+    """Columns two spaces apart, the first `num_texts` of them aligned left, figures right.
+
+    Those headed `spare`, which are figures, are left out, in this order, as far as the table does
+    not fit `width`, and named below it.
+    """
+    columns = list(zip(heading, *rows, strict=True))
+    left_out: list[str] = []
+    for name in spare:
+        needed = sum(max(map(len, column)) for column in columns) + 2 * (len(columns) - 1)
+        if width is None or needed <= width:
+            break
+        left_out.append(name)
+        columns = [column for column in columns if column[0] != name]
+    widths = [max(map(len, column)) for column in columns]
+    lines = zip(*columns, strict=True)
+    below = f"\nleft out for want of columns, in JSON: {', '.join(left_out)}" if left_out else ""
+    return (
+        "\n".join(
+            "  ".join(
+                cell.ljust(width) if index < num_texts else cell.rjust(width)
+                for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        )
+        + below
     )
 
 

@@ -1,20 +1,19 @@
-"""A comparison's result as tables of at most 100 columns; nothing here measures or decides."""
+"""A comparison's result as tables; nothing here measures or decides."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from bench.ratio_text import compared
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
-from bench.table_style import WIDTH, milliseconds, print_table, show_title, table
+from bench.table_style import milliseconds, print_table, show_title, table
 from bench.verdict import RULE
 
 _STYLES = {PASSED: "green", NOT_RUN: "dim"} | dict.fromkeys(UNSUCCESSFUL, "bold red")
@@ -23,26 +22,24 @@ _MIB = 2**20
 
 def show(result: Result, console: Console) -> None:
     """Prints all of the result: times, ratios, cold starts, parity, and what was compared."""
-    console.width = max(console.width, WIDTH)
     records = _by_speed(result)
     _show_heading(result, console)
     show_title(console, "Time in ms, median ± half of its confidence interval")
-    for samples in _fitting(result, records):
-        print_table(console, _time_table(result, records, samples))
+    print_table(console, _time_table(result, records))
     _show_footnotes(result, console)
     _show_verdicts(result, console)
     show_title(console, "Throughput at the most images each backend ran")
-    print_table(console, _throughput_table(result, records))
+    print_table(console, _throughput_table(result, records), ("output", "input", "images"))
     console.print(
         "input, compute, output: ms/image in each phase. ÷fastest, ÷PyTorch: its time over the "
-        "fastest's and\nPyTorch's best on as many images.",
+        "fastest's and PyTorch's best on as many images.",
         style="dim",
         highlight=False,
     )
     tied = bool(result.context["settings"].get("batch_note"))
     first = "the first batch's" if tied else "one image's"
     show_title(console, f"Cold start in s, from process start to {first} result; memory in MiB")
-    print_table(console, _cold_start_table(records))
+    print_table(console, _cold_start_table(records), ("process", "of engine"))
     _show_parity(result, records, console)
     _show_endings(result, console)
     _show_configurations(records, console)
@@ -64,7 +61,8 @@ def _show_heading(result: Result, console: Console) -> None:
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
 
 
-def _time_table(result: Result, records: Sequence[BackendRecord], samples: Sequence[int]) -> Table:
+def _time_table(result: Result, records: Sequence[BackendRecord]) -> Table:
+    samples = result.context["settings"]["samples"]
     made = table("backend:configuration", *map(_images, samples))
     for record in records:
         cells = [_find(result, record, count) for count in samples]
@@ -198,7 +196,7 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
         console,
         f"Outputs against the reference on {_images(parity['rows'])}, each one's worst run",
     )
-    print_table(console, _parity_table(result, records))
+    print_table(console, _parity_table(result, records), ("min tol", "max abs"))
     for name, tolerance in parity["tolerances"].items():
         whole = f"everywhere |output - reference| <= {tolerance['atol']:.2g} + "
         whole += f"{tolerance['rtol']:g} |reference|"
@@ -213,8 +211,8 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
         console.print(_telling_text(name, parity["rows"], telling), highlight=False)
     console.print(
         "÷noise: the largest error of a column or row over float32's own there. max rel: max abs "
-        "over the\nlargest |reference|. min tol: the least t that would pass as both. top-1: rows "
-        "with the reference's\nclass. accuracy: rows with the label's, of the most images it ran.",
+        "over the largest |reference|. min tol: the least t that would pass as both. top-1: rows "
+        "with the reference's class. accuracy: rows with the label's, of the most images it ran.",
         style="dim",
         highlight=False,
     )
@@ -338,21 +336,6 @@ def _by_speed(result: Result) -> list[BackendRecord]:
         return max(rates, default=0.0)
 
     return sorted(result.backends, key=speed, reverse=True)
-
-
-def _fitting(result: Result, records: Sequence[BackendRecord]) -> Iterator[list[int]]:
-    """The numbers of samples, in groups that fit the width side by side."""
-    used = name_width = max(len(record.label) for record in records) + 2
-    group: list[int] = []
-    for count in result.context["settings"]["samples"]:
-        texts = [_time_text(result, _find(result, record, count)) for record in records]
-        width = max(Text.from_markup(text).cell_len for text in (*texts, _images(count))) + 2
-        if group and used + width > WIDTH:
-            yield group
-            group, used = [], name_width
-        group.append(count)
-        used += width
-    yield group
 
 
 def _find(result: Result, record: BackendRecord, samples: int) -> Benchmark:

@@ -1,12 +1,14 @@
-"""How tables of figures look: one style, at most 100 columns, no figure ever cut."""
+"""How tables of figures look: one style, as wide as the console, no figure ever cut."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Column, Table
 
 WIDTH = 100
 
@@ -30,13 +32,64 @@ def table(name: str, *headings: str) -> Table:
     return made
 
 
-def print_table(console: Console, made: Table) -> None:
-    """Prints a table wider than the console if need be."""
+def print_table(console: Console, made: Table, spare: Sequence[str] = ()) -> None:
+    """Prints a table in the console's width.
+
+    Where it is too wide, columns headed `spare` are left out, in this order, and named below it.
+    Other columns that do not fit come in a further table, beside the rows' names once more. One
+    that does not fit even so is printed wider than the console.
+    """
     width = console.width
-    needed = Measurement.get(console, console.options.update(max_width=10 * WIDTH), made).maximum
-    console.width = max(width, needed)
-    console.print(made)
-    console.width = width
+    left_out: list[str] = []
+    for heading in spare:
+        if _width(console, made) <= width:
+            break
+        left_out.append(heading)
+        made = _of_columns(made, [c for c in made.columns if c.header != heading])
+    for index, part in enumerate(_fitting(console, made)):
+        if index:
+            console.print()
+        console.width = max(width, _width(console, part))
+        console.print(part)
+        console.width = width
+    if left_out:
+        show_note(console, f"left out for want of columns, in JSON: {', '.join(left_out)}")
+
+
+def _fitting(console: Console, made: Table) -> Iterator[Table]:
+    """The table, or several that fit the console; its first column is in all of them."""
+    name, *others = made.columns
+    taken = [name]
+    for column in others:
+        if len(taken) > 1 and _width(console, _of_columns(made, [*taken, column])) > console.width:
+            yield _of_columns(made, taken)
+            taken = [name]
+        taken.append(column)
+    yield _of_columns(made, taken)
+
+
+def _width(console: Console, made: Table) -> int:
+    """Columns of text that a table needs."""
+    options = console.options.update(max_width=10 * WIDTH)
+    return Measurement.get(console, options, made).maximum
+
+
+def _of_columns(made: Table, columns: Sequence[Column]) -> Table:
+    """A table of some of another one's columns."""
+    found = Table(
+        box=made.box,
+        show_edge=made.show_edge,
+        pad_edge=made.pad_edge,
+        padding=made.padding,
+        header_style=made.header_style,
+    )
+    for column in columns:
+        found.add_column(
+            column.header, justify=column.justify, no_wrap=True, max_width=column.max_width
+        )
+    for row, cells in zip(made.rows, zip(*(c.cells for c in columns), strict=True), strict=True):
+        found.add_row(*cells, end_section=row.end_section)
+    return found
 
 
 def milliseconds(seconds: float) -> str:

@@ -88,7 +88,7 @@ def _show_check(found: ImportCheck) -> None:
     print_table(console, made)
     show_note(
         console,
-        f"on {found.images} images, photographs and noise, by {found.runner} {found.version}\n"
+        f"on {found.images} images, photographs and noise, by {found.runner} {found.version}; "
         "max difference: as a share of the output's largest value; of tolerance: in the worst "
         "column, beyond 1 is misread",
     )
@@ -115,7 +115,7 @@ def _show(graph: Graph, found: Sequence[Layer]) -> None:
         )
     made.add_section()
     made.add_row("total", "", "", "", f"{_parameters(found):,}", f"{_macs(found):,}")
-    print_table(console, made)
+    print_table(console, made, ("window", "type"))
     if note := fixed_batch.note(graph):
         show_note(console, note)
     note = denormals_note(graph)

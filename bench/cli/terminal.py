@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,9 +26,10 @@ def stream(*outputs: OutputFile | None) -> TextIO:
 
 
 def output(*outputs: OutputFile | None) -> Console:
-    """That stream: as wide as the terminal, and WIDTH where there is none."""
+    """That stream: as wide as COLUMNS says, else as the terminal, and WIDTH where there is none."""
     file = stream(*outputs)
-    return Console(file=file, width=None if file.isatty() else WIDTH)
+    known = file.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(file=file, width=None if known else WIDTH)
 
 
 class Lines:

@@ -1,4 +1,4 @@
-"""The engine benchmark's result as tables of at most 100 columns; nothing here measures."""
+"""The engine benchmark's result as tables; nothing here measures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from bench.engine.scaling import Scaling
 from bench.result import Benchmark, Result
 from bench.status import PASSED
 from bench.table_style import (
-    WIDTH,
     milliseconds,
     print_table,
     show_note,
@@ -39,7 +38,6 @@ _STEADY = 512
 
 def show(result: EngineResult, console: Console) -> None:
     """Prints every part that was measured, and why others could not be."""
-    console.width = max(console.width, WIDTH)
     context = result.context
     machine, settings = context["machine"], context["settings"]
     console.print(
@@ -90,7 +88,8 @@ def _show_layers(part: LayersResult, console: Console) -> None:
             f"Layers of {times.configuration}, an image, in batches of {part.batch_size}; peak "
             f"{part.core_gflops:.1f} GFLOP/s",
         )
-        print_table(console, _layer_table(times, direct, part.core_gflops))
+        table_of_layers = _layer_table(times, direct, part.core_gflops)
+        print_table(console, table_of_layers, ("kB", "FLOP/B", "effective"))
         rest = times.end_to_end - times.kernels
         show_note(
             console,
@@ -177,7 +176,7 @@ def _show_ablation(part: Ablation, console: Console) -> None:
     show_note(
         console,
         "kB/image: what kernels write for other kernels, and these read, counted from their "
-        "layouts.\nMiB held: the operators' memory in which that happens. peak MiB: of the "
+        "layouts. MiB held: the operators' memory in which that happens. peak MiB: of the "
         "process, with Python.",
     )
 
@@ -203,11 +202,11 @@ def _show_overhead(part: OverheadResult, console: Console) -> None:
             f"{run.share:.2%}",
             str(run.runs),
         )
-    print_table(console, made)
+    print_table(console, made, ("runs",))
     show_note(
         console,
         "end to end: of plain runs. The others are of profiled runs, each its own rest, of which "
-        "the\nprofile itself is a part.",
+        "the profile itself is a part.",
     )
 
 

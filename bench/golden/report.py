@@ -1,4 +1,4 @@
-"""Verifications and bisections as tables of at most 100 columns; nothing here decides."""
+"""Verifications and bisections as tables; nothing here decides."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from bench.golden.comparison import TensorResult
 from bench.golden.create import Created
 from bench.golden.verify import Verification
 from bench.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
+from bench.table_style import WIDTH, print_table
 
-WIDTH = 100
+_SPARE = ("cosine", "min tol", "max abs")
 _NAME_WIDTH = 12
 _OPERATOR_WIDTH = 8
 _MAX_NAMES = 6
@@ -57,7 +58,7 @@ def show_verification(verification: Verification, console: Console) -> None:
     """The table of tensors, the first diverging one, who made it, and its worst elements."""
     _print(console, _heading(verification))
     if verification.results:
-        console.print(_tensor_table(verification.results))
+        print_table(console, _tensor_table(verification.results), _SPARE)
     _show_reasons(verification.results, console)
     _show_rule(verification, console)
     _show_silence(verification, console)
@@ -76,7 +77,7 @@ def show_bisection(bisection: Bisection, console: Console) -> None:
     """Each operator's own error beside the inherited one, and who is to blame."""
     verification = bisection.verification
     _print(console, f"{_heading(verification)}: each operator on its golden input")
-    console.print(_bisection_table(bisection.operators))
+    print_table(console, _bisection_table(bisection.operators), ("atol",))
     for error in bisection.operators:
         if error.reason:
             _print(console, f"  {escape(error.tensor.operator)} alone: {escape(error.reason)}")
@@ -234,7 +235,7 @@ def _show_first_diverging(verification: Verification, console: Console) -> None:
             _number(abs(element.output - element.expected)),
             _number(element.allowed),
         )
-    console.print(table)
+    print_table(console, table)
 
 
 def _show_top1(results: Iterable[TensorResult], console: Console) -> None:

@@ -1,8 +1,8 @@
-"""A profile as tables of at most 100 columns; nothing here measures."""
+"""A profile as tables; nothing here measures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,7 +11,7 @@ from rich.table import Table
 from bench.profile.result import EngineProfile, ProfileResult, Run
 from bench.profile.rows import cell, row_name
 from bench.status import PASSED
-from bench.table_style import WIDTH, print_table, show_note, show_title, table
+from bench.table_style import print_table, show_note, show_title, table
 
 OWN_WORK = "the engine's own"
 _FOOT = (
@@ -27,9 +27,9 @@ def show(result: ProfileResult, rows: Sequence[tuple[str, ...]], console: Consol
     """Prints the layers side by side, and below them what else there is to say."""
     _show_head(result, console)
     shown = [engine for engine in result.engines if engine.plain]
-    for engines in _fitting(shown, [row_name(nodes) for nodes in rows]):
+    if shown:
         show_title(console, "Microseconds an image")
-        print_table(console, _table(result, engines, rows))
+        print_table(console, _table(result, shown, rows))
     if any(engine.profiled for engine in shown):
         _show_notes(result, console)
     _show_endings(result, console)
@@ -51,24 +51,6 @@ def _show_head(result: ProfileResult, console: Console) -> None:
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
     for warning in context["warnings"]:
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
-
-
-def _fitting(
-    engines: Sequence[EngineProfile], names: Sequence[str]
-) -> Iterator[list[EngineProfile]]:
-    """The engines in groups whose columns fit the width."""
-    start = max(map(len, (*names, *_FOOT))) + 1
-    used = start
-    group: list[EngineProfile] = []
-    for engine in engines:
-        width = max(len(engine.backend), len(engine.configuration), len("f 123,456.7")) + 1
-        if group and used + width > WIDTH:
-            yield group
-            used, group = start, []
-        group.append(engine)
-        used += width
-    if group:
-        yield group
 
 
 def _table(

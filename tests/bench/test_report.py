@@ -14,6 +14,7 @@ from bench import report
 from bench.ratio_text import ratio_text
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
+from bench.table_style import WIDTH
 from bench.verdict import RULE
 
 SAMPLES = (1, 10, 1000)
@@ -111,9 +112,9 @@ def result(speeds: dict[tuple[str, str], float], samples: tuple[int, ...] = SAMP
     return Result(context(samples), records, benchmarks)
 
 
-def shown(outcome: Result, terminal: bool = False) -> str:
+def shown(outcome: Result, terminal: bool = False, width: int = WIDTH) -> str:
     output = io.StringIO()
-    report.show(outcome, Console(file=output, width=80, force_terminal=terminal))
+    report.show(outcome, Console(file=output, width=width, force_terminal=terminal))
     return output.getvalue()
 
 
@@ -340,9 +341,11 @@ def test_one_run_has_no_interval() -> None:
 
 
 @pytest.mark.parametrize("samples", [SAMPLES, (1, 2, 5, 10, 50, 100, 500, 1000, 5000, 100_000)])
-def test_lines_fit_the_width_and_nothing_is_cut(samples: tuple[int, ...]) -> None:
-    text = shown(result(FOUR | {("onnxruntime", "unfused-threads"): 1.5}, samples))
-    assert max(map(len, text.splitlines())) <= report.WIDTH
+@pytest.mark.parametrize("width", [WIDTH, 80])
+def test_lines_fit_the_width_and_nothing_is_cut(samples: tuple[int, ...], width: int) -> None:
+    outcome = result(FOUR | {("onnxruntime", "unfused-threads"): 1.5}, samples)
+    text = shown(outcome, width=width)
+    assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     for count in samples:
         assert f"{count:,} image" in text
@@ -352,7 +355,9 @@ def test_a_table_wider_than_the_width_is_still_whole() -> None:
     label = "a_package.with_a_long_name.Backend"
     text = shown(result(FOUR | {(label, "and-a-configuration-of-many-words"): 0.5}))
     assert "…" not in text
-    assert row(text, "images/s", label)[1:4] == ["1,000", "2", "500"]
+    assert row(text, "images/s", label)[1:] == ["2", "500", "400"]
+    assert row(text, "÷PyTorch", label)[-1] == "500.00"
+    assert "in JSON: output, input, images" in text
 
 
 def test_colour_is_for_terminals() -> None:

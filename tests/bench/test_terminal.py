@@ -19,3 +19,11 @@ def test_a_long_command_says_a_line_now_and_then(
         "",
         "cnn-bench: 10 s, 2 of 6: timing 2\ncnn-bench: 1125 s, 4 of 6: timing 4\n",
     )
+
+
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("132", 132), ("", 100), ("x", 100)])
+def test_the_width_of_what_is_no_terminal(
+    columns: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert terminal.output().width == width

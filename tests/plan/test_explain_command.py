@@ -191,6 +191,19 @@ def test_on_a_terminal_long_lines_are_broken_and_nothing_is_lost(width: int) -> 
     assert fitted.splitlines()[-1].endswith("image:ARRAY<TINYINT>")
 
 
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(None, []), (22, []), (21, ["c"]), (18, ["c"]), (17, ["c", "b"])]
+)
+def test_a_table_leaves_out_columns_that_do_not_fit(width: int | None, left_out: list[str]) -> None:
+    rows = [("first", "10.0", "2.00", "3"), ("second", "1.0", "2", "30")]
+    text = explain_text.table(("name", "a", "b", "c"), rows, 1, width, ("c", "b"))
+    heading, *lines = text.splitlines()
+    assert heading.split() == [n for n in ("name", "a", "b", "c") if n not in left_out]
+    assert lines[0].split()[:2] == ["first", "10.0"]
+    said = [f"left out for want of columns, in JSON: {', '.join(left_out)}"]
+    assert lines[2:] == (said if left_out else [])
+
+
 def test_each_layer_has_a_line_of_its_own() -> None:
     lines = explain_text.fit(output("plain9").partition("\n\n")[0], 100).splitlines()
     for layer in range(2, 8):
