@@ -42,6 +42,7 @@ class Journal:
         self._descriptor: int | None = None
         self._path: Path | None = None
         self._failed = False
+        self._kept = False
 
     def append(self, table: str, fields: Mapping[str, Any]) -> None:
         """Adds a line. A disk that refuses ends the journal, which is said, and nothing else."""
@@ -54,8 +55,11 @@ class Journal:
                 opening |= {"session_id": self._session_id, "context": self._session}
                 self._write("session", opening)
             self._write(table, fields)
+            self._kept = True
         except OSError as error:
             self._failed = True
+            if self._path is not None and not self._kept:
+                self.remove()  # it has not even its first line
             lost = f"{error.strerror}; what is measured is only in memory from now on"
             print(f"cnn-bench: {self._path}: {lost}", file=sys.stderr)
 
@@ -63,7 +67,8 @@ class Journal:
         """Where a user finds what was measured; empty if nothing was."""
         if self._path is None or not self._path.exists():
             return ""
-        return f"what was measured is in {self._path}"
+        begun = "the beginning of " if self._failed else ""
+        return f"{begun}what was measured is in {self._path}"
 
     def remove(self) -> None:
         """Deletes it: all it holds is elsewhere."""

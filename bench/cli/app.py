@@ -6,6 +6,8 @@ import os
 import sys
 import traceback
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module, metadata
 from typing import Annotated, Any
 
@@ -123,7 +125,9 @@ def _register(application: typer.Typer, name: str, target: str, text: str) -> No
 
     @application.command(name, help=text, context_settings=_PASS_THROUGH)
     def call(context: typer.Context) -> None:
-        status = load(target)(context.args, prog_name=f"cnn-bench {name}", standalone_mode=False)
+        with _aborted():
+            command = load(target)
+        status = command(context.args, prog_name=f"cnn-bench {name}", standalone_mode=False)
         raise typer.Exit(status if isinstance(status, int) else 0)
 
 
@@ -139,8 +143,21 @@ def load(target: str) -> typer.Typer:
     return command
 
 
+@contextmanager
+def _aborted() -> Iterator[None]:
+    """Typer takes an interrupt for a status, without a word; what it aborts, it lets through."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Abort from None
+
+
 class _Command(TyperCommand):
     """A command that refuses an option given twice, of which only the last would count."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with _aborted():
+            return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _, _, given = self.make_parser(ctx).parse_args(list(args))

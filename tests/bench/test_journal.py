@@ -65,5 +65,20 @@ def test_a_full_disk_ends_the_journal_and_nothing_else(
         journal.append("turn", {"times": [2]})
     (line,) = capsys.readouterr().err.splitlines()
     assert "No space left on device; what is measured is only in memory from now on" in line
-    journal.remove()
+    assert journal.notice() == "", "it names no file that holds nothing"
     assert list(tmp_path.glob("*.journal")) == []
+
+
+def test_a_disk_that_fills_leaves_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    journal = Journal(OutputFile(str(tmp_path / "x.json")), {})
+    journal.append("turn", {"times": [1]})
+    monkeypatch.setattr("os.write", refuse)
+    journal.append("turn", {"times": [2]})
+    (file,) = tmp_path.glob("*.journal")
+    assert journal.notice() == f"the beginning of what was measured is in {file}"
+    assert json.loads(file.read_text().splitlines()[-1])["times"] == [1]

@@ -256,6 +256,15 @@ def test_an_interrupted_run_keeps_its_turns(place: Place, number: signal.Signals
     assert place.temporary == []
 
 
+def test_an_interrupt_before_anything_is_measured_is_said(place: Place) -> None:
+    (place.folder / "meddled.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(60)\n"
+    )
+    done = place.run(backend="meddled.Backend")
+    assert done.returncode == 130
+    assert done.stderr == "cnn-bench: interrupted\n"
+
+
 def test_a_signal_that_the_command_was_told_to_ignore_is_ignored(place: Place) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which is inherited, as of nohup
     try:
