@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import contextlib
 import os
 import re
 import signal
@@ -180,6 +181,10 @@ def killed_while_measuring() -> Result:
     """Every real backend, each killed in its first turn."""
     killers = []
 
+    def kill(pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # the turn before may have been its last
+            os.kill(pid, signal.SIGKILL)
+
     def progress(done: int, total: int, doing: str) -> None:
         label = doing.removeprefix("timing ").partition(" on ")[0]
         for each in comparison._contenders:
@@ -187,7 +192,7 @@ def killed_while_measuring() -> Result:
             doomed = each.selection.backend in registry.BACKENDS and worker is not None
             if doing.startswith("timing ") and each.selection.label == label and doomed:
                 assert worker is not None
-                killers.append(threading.Timer(0.1, os.kill, (worker.pid, signal.SIGKILL)))
+                killers.append(threading.Timer(0.1, kill, (worker.pid,)))
                 killers[-1].start()
 
     names = [cells.select([name])[0].label for name in registry.BACKENDS]
