@@ -90,8 +90,13 @@ def test_a_killed_worker_is_a_reason_and_exit_status_1(
 
 @pytest.mark.parametrize("doomed", [1, 2, 3])
 def test_an_import_check_whose_worker_is_killed_goes_on_with_the_next_runner(
-    folder: Path, doomed: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    folder: Path,
+    doomed: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv("CNN_BENCH_CACHE_DIR", str(tmp_path / "cache"))  # remembers no check
     kill_at(monkeypatch, doomed)
     code = run(["model", "check", str(folder / "small.onnx"), "--threads", "1"])
     output, errors = capfd.readouterr()
