@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from engine.small_network import small_graph
+from progress_lines import without_progress
 
 from bench.table_style import WIDTH
 from columnar_nn.model import onnx_io
@@ -59,7 +60,7 @@ def test_tables_and_json(model: str, tmp_path: Path) -> None:
     path = tmp_path / "engine.json"
     options = ["--model", model, "--data", "synthetic", "--part", "overhead,layers"]
     done = cnn_bench(*options, "--min-time", "0", "--json", str(path))
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert (done.returncode, without_progress(done.stderr)) == (0, ""), done.stderr
     assert max(map(len, done.stdout.splitlines())) <= WIDTH
     document = json.loads(path.read_text())
     assert document["schema_version"] == 1
