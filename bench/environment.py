@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,12 @@ def describe() -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """CPU, memory and operating system, and how much of them this process may use."""
-    import cpuinfo
-
-    info = cpuinfo.get_cpu_info()
+    brand, flags = _processor()
     usable = cpus.available()
     facts = {
-        "cpu": info.get("brand_raw"),
+        "cpu": brand,
         "architecture": platform.machine(),
-        "features": [name for name in SIMD_FEATURES if name in info.get("flags", ())],
+        "features": [name for name in SIMD_FEATURES if name in flags],
         "logical_cpus": os.cpu_count(),
         "usable_cpus": len(usable),
         "usable_cores": len(cpus.physical(usable)),
@@ -91,6 +90,22 @@ def machine() -> dict[str, Any]:
         "turbo": _turbo(),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _processor() -> tuple[str | None, Collection[str]]:
+    """The processor's name, if known, and the names of its features.
+
+    On Linux as the kernel tells them: py-cpuinfo starts processes, which would outlive this one if
+    it were killed meanwhile.
+    """
+    if sys.platform != "linux":
+        import cpuinfo
+
+        info = cpuinfo.get_cpu_info()
+        return info.get("brand_raw"), info.get("flags", ())
+    lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in lines}
+    return facts.get("model name"), facts.get("flags", facts.get("Features", "")).split()
 
 
 def versions() -> dict[str, str]:
