@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.verdict import Noise
-from columnar_nn.errors import InvalidDataError
+from columnar_nn.errors import InvalidDataError, first_line
 
 _FIGURES = tuple(field.name for field in fields(Noise))
 _TYPES = {name: pa.list_(pa.float64()) for name in _FIGURES} | {"telling": pa.list_(pa.bool_())}
@@ -38,8 +38,7 @@ def read(path: Path, columns: Mapping[str, int], rows: int) -> dict[str, Noise]:
                 raise InvalidDataError(f"{path} has other columns than a noise")
             return _read(path, batches, columns, rows)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = (str(error).splitlines() or ["unreadable"])[0]
-        raise InvalidDataError(f"{path} is damaged: {reason}") from None
+        raise InvalidDataError(f"{path} is damaged: {first_line(error)}") from None
 
 
 def _read(

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn import tensor_column
-from columnar_nn.errors import InvalidDataError
+from columnar_nn.errors import InvalidDataError, first_line
 
 _FILE_MAGIC = b"ARROW1"
 
@@ -35,8 +35,9 @@ def read(path: Path) -> Generator[dict[str, np.ndarray], None, None]:
                     raise InvalidDataError(f"{path} has no fixed_shape_tensor column")
                 yield {name: tensor_column.to_numpy(batch.column(name)) for name in names}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = (str(error).splitlines() or ["unreadable"])[0]
-        raise InvalidDataError(f"{path} is not an intact Arrow IPC file: {reason}") from None
+        raise InvalidDataError(
+            f"{path} is not an intact Arrow IPC file: {first_line(error)}"
+        ) from None
 
 
 def save(

@@ -23,8 +23,6 @@ from columnar_nn.model.shape_rules.window import conv_window, pool_window
 from columnar_nn.model.shapes import RULES, operands_of
 
 OPSET = 21
-IMPLICIT = frozenset({"Constant", "ConstantOfShape"})
-"""Operators that become weights at import, so that no backend ever sees them."""
 IDENTITIES = ("Identity", "Dropout")
 """Operators that only rename a tensor."""
 LOWERED = frozenset({"GlobalMaxPool", "Split", "Sum"})

@@ -18,11 +18,11 @@ from onnx import numpy_helper
 from onnx.backend.test import loader
 
 from columnar_nn.model import onnx_io
-from columnar_nn.model.canonical import IMPLICIT, LOWERED
+from columnar_nn.model.canonical import LOWERED
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.shapes import RULES
 
-OPERATORS = frozenset(RULES) | IMPLICIT | LOWERED
+OPERATORS = frozenset(RULES) | {"Constant", "ConstantOfShape"} | LOWERED
 FOLDERS = ("simple", "pytorch-operator", "pytorch-converted")
 TWO_SIDED = frozenset({"Add", "Sub", "Mul", "Div", "Concat", "Sum", "Gather"})
 """Operators whose second input is data like the first, not a parameter.
