@@ -25,10 +25,11 @@ from bench.import_check_session import ONNX_RUNTIME, REFERENCE
 from bench.import_comparison import OutputDifference
 from bench.temporary import temporary_folder
 from bench.worker_process import WorkerError, WorkerProcess
-from columnar_nn import cache_root, tensor_column
+from columnar_nn import tensor_column
 from columnar_nn.errors import printable
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import layers
+from columnar_nn.settings import cache_root
 
 IMAGES = 4
 """Photographs and noise, in turn; a network tied to a batch size gets the next multiple of it."""

@@ -1,4 +1,5 @@
-"""columnar_nn/cache_root.py: one folder for all kinds, of which only its own files are deleted."""
+"""columnar_nn/settings/cache_root.py: one folder for all kinds, of which only its own files are
+deleted."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli.cache import app
-from columnar_nn import cache_root
-from columnar_nn.cache_root import Contents
+from columnar_nn.settings import cache_root
+from columnar_nn.settings.cache_root import Contents
 
 FILES = {"kernels": "1a2b/relu.kernel", "import-checks": "3c4d.import-check", "keys": "a.key"}
 

@@ -1,4 +1,5 @@
-"""columnar_nn/variables.py: what the environment may say, that it is documented, and the exits."""
+"""columnar_nn/settings/variables.py: what the environment may say, that it is documented, and the
+exits."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 from progress_lines import without_progress
 
-from columnar_nn import cache_root, variables
 from columnar_nn.errors import UsageError
+from columnar_nn.settings import cache_root, variables
 
 ROOT = Path(__file__).parents[1]
 NAMES = {

@@ -16,8 +16,8 @@ from typer.core import TyperCommand
 
 from bench.cli import signals, streams
 from bench.cli.signals import EXIT_INTERRUPTED
-from columnar_nn import variables
 from columnar_nn.errors import CnnBenchError, UsageError, printable
+from columnar_nn.settings import variables
 
 COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),

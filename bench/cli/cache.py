@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from columnar_nn import cache_root
-from columnar_nn.cache_root import Contents
+from columnar_nn.settings import cache_root
+from columnar_nn.settings.cache_root import Contents
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 

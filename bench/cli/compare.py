@@ -38,9 +38,9 @@ from bench.journal import Journal
 from bench.measure import Comparison, Options
 from bench.output_file import OutputFile
 from bench.result import BackendRecord, Result, to_json
-from columnar_nn import variables
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
+from columnar_nn.settings import variables
 
 
 def compare(

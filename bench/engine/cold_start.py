@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.engine.setup import Setup
 from bench.engine.worker import engine_worker
-from columnar_nn import variables
+from columnar_nn.settings import variables
 
 CONFIGURATION = "pipeline/auto"
 STARTS = 5

@@ -1,11 +1,11 @@
 """Compiled kernels on disk, one file a kernel, shared by every process of the user.
 
-They lie in the sub-folder `kernels` of the cache (columnar_nn/cache_root.py). In it each generation
-of kernels has a folder of its own, named by a hash of everything that changes the machine code: the
-sources of this package, the llvmlite version, the processor's name and features, and the vector
-width. What they hold is run: a file carries a code that only the user's own key makes, which lies
-beside them, so that one that is damaged, or was written by somebody else or for another kernel, is
-compiled again.
+They lie in the sub-folder `kernels` of the cache (columnar_nn/settings/cache_root.py). In it each
+generation of kernels has a folder of its own, named by a hash of everything that changes the
+machine code: the sources of this package, the llvmlite version, the processor's name and features,
+and the vector width. What they hold is run: a file carries a code that only the user's own key
+makes, which lies beside them, so that one that is damaged, or was written by somebody else or for
+another kernel, is compiled again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from columnar_nn import cache_root
 from columnar_nn.kernels import host
+from columnar_nn.settings import cache_root
 
 _KIND, _SUFFIX = "kernels", ".kernel"
 _KEY, _KEY_BYTES, _CODE_BYTES = "kernels.key", 32, 32

@@ -7,7 +7,7 @@ import platform
 
 import llvmlite.binding as llvm
 
-from columnar_nn import variables
+from columnar_nn.settings import variables
 
 LANES = 16
 """Channels in a block of the nchw16c layout, whatever the vector width is."""

@@ -15,9 +15,9 @@ from onnx_files import node, write
 
 from bench import import_check, import_check_key
 from bench.import_check import EQUAL, MISREAD, NOT_DONE, ImportCheck
-from columnar_nn import cache_root
 from columnar_nn.model import canonical, zoo
 from columnar_nn.model.graph import Graph, Node
+from columnar_nn.settings import cache_root
 
 pytest.importorskip("onnxruntime")
 TIMEOUT_S = 60.0

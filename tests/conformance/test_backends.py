@@ -19,9 +19,9 @@ from onnx.reference import ReferenceEvaluator
 from adapters import registry
 from bench.status import UNIMPLEMENTED
 from bench.worker_process import WorkerError
-from columnar_nn import cache_root
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, Node, TensorSpec
+from columnar_nn.settings import cache_root
 from reference.evaluate import evaluate
 
 NARROW = {"bfloat16": 0.05, "float16": 0.01}

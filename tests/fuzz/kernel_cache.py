@@ -10,8 +10,8 @@ from pathlib import Path
 from fuzz.mutations import mutated
 from fuzz.outcome import MEBIBYTE, emptied, problem
 
-from columnar_nn import cache_root, variables
 from columnar_nn.kernels import cache
+from columnar_nn.settings import cache_root, variables
 
 MEMORY = 64 * MEBIBYTE
 KERNELS = {f"kernel-{number}": bytes([number]) * size for number, size in enumerate((0, 50, 3000))}

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from columnar_nn import cache_root
 from columnar_nn.kernels import cache
 from columnar_nn.kernels.jit import Kernel, compile_kernel
 from columnar_nn.kernels.winograd import multiplications
+from columnar_nn.settings import cache_root
 
 NEEDED = 2 + len(multiplications())
 """The runner, a Winograd convolution, and the products that it calls."""

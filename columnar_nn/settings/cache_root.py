@@ -2,7 +2,8 @@
 
 `$CNN_BENCH_CACHE_DIR` names the root, else it is `cnn-bench` in the user's cache folder. Anything
 else that lies there is never touched: `clear` deletes by each kind's own pattern only. Nothing is
-read or written where somebody else may have put it (columnar_nn/ownership.py); that is said once.
+read or written where somebody else may have put it (columnar_nn/settings/ownership.py); that is
+said once.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from columnar_nn import ownership, variables
 from columnar_nn.errors import UsageError
-from columnar_nn.ownership import UntrustedError
+from columnar_nn.settings import ownership, variables
+from columnar_nn.settings.ownership import UntrustedError
 
 KINDS = {"kernels": "*/*.kernel", "import-checks": "*.import-check", "keys": "*.key"}
 """Sub-folder of each kind, and the pattern of its files in there. Keys are for the user alone."""

@@ -1,0 +1,1 @@
+"""What the environment decides: the variables that are read, where caches lie, who may own them."""
