@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import MissingPackageError
 from columnar_nn.model.graph import Graph
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, Settings, Stopwatch
 from adapters.operator_profile import OperatorProfile, merged
-from columnar_nn import tensor_column
-from columnar_nn.arrow_source import from_batches
+from columnar_nn.data import tensor_column
+from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.model.graph import Graph
 from columnar_nn.network_expressions import network_outputs

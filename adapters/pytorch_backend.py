@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 
 
 class PyTorchBackend(Backend):

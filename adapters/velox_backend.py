@@ -17,7 +17,7 @@ from adapters.velox.layers import lower
 from adapters.velox.staged import Staged
 from adapters.velox.statistics import operators, parse
 from adapters.velox.task import Task
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 
 DEFAULT = "winograd"
 

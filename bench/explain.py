@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from bench.machine_peak import MachinePeak, measure
 from bench.output_file import OutputFile
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.model.graph import Graph
 from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan import PlanNode, nodes

@@ -27,7 +27,7 @@ import numpy as np
 
 from bench.batch_normalization import fold_inserted, insert
 from bench.data.dataset import Dataset
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError, MissingPackageError
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 

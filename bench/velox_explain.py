@@ -21,7 +21,7 @@ from bench import explain, explain_text
 from bench.temporary import temporary_folder
 from bench.worker_process import WorkerProcess
 from bench.worker_session import Session
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
 from columnar_nn.stats import OperatorStats, TaskStats

@@ -23,7 +23,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from columnar_nn.arrow_source import ArrowSource, open_source
+    from columnar_nn.data.arrow_source import ArrowSource, open_source
+    from columnar_nn.data.tensor_column import from_numpy, to_numpy
     from columnar_nn.errors import (
         CnnBenchError,
         InvalidDataError,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from columnar_nn.plan_text import to_text
     from columnar_nn.stats import OperatorStats, PlanNodeStats, StepStats, TaskStats
     from columnar_nn.task import Executable, Task, prepare
-    from columnar_nn.tensor_column import from_numpy, to_numpy
 
 _MODULES = {
     "arrow_source": ("ArrowSource", "open_source"),

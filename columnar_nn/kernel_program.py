@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions import Call, FieldReference, topological
 from columnar_nn.functions import registry

@@ -15,7 +15,7 @@ import pyarrow as pa
 from columnar_nn.expressions import Expression
 
 if TYPE_CHECKING:
-    from columnar_nn.arrow_source import ArrowSource
+    from columnar_nn.data.arrow_source import ArrowSource
 
 Step = Literal["SINGLE", "PARTIAL", "FINAL"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from columnar_nn import sql
-from columnar_nn.arrow_source import decoded, open_source
+from columnar_nn.data.arrow_source import decoded, open_source
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions import (
     Call,

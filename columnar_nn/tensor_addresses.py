@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.kernels.emit.tables import ARRAY_WORDS
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import Layout, address

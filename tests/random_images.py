@@ -9,7 +9,7 @@ import fake_backends
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 
 NUM_IMAGES = 8
 

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.data.tar_stream import TarStream
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, UsageError, printable
 
 IMAGE_SHAPE = (3, 32, 32)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.data import cifar10, make_photo10, synthetic
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.model.graph import Graph, Shape
 

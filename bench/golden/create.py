@@ -21,7 +21,7 @@ from bench.golden.atomic_folder import new_folder
 from bench.golden.bundle import EXPECTED_COLUMN, MANIFEST, entry_of
 from bench.golden.manifest import Creation, DataEntry, Manifest, OperatorEntry, TensorEntry
 from bench.verdict import DIMMED, NoiseAccumulator
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, TensorSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, first_line
 
 _FILE_MAGIC = b"ARROW1"

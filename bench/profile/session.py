@@ -12,7 +12,7 @@ from adapters.base import Stopwatch
 from adapters.operator_profile import ProfilingUnavailableError
 from bench.profile.hardware_counters import CountersUnavailableError, counting
 from bench.worker_session import Session, WrongOutputError, take_turn
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 
 SAME = 1e-4
 """Largest difference, in share of the largest output, between runs that count as the same."""

@@ -11,7 +11,7 @@ from bench.golden.engine import Engine, EngineOptions
 from bench.golden.tap_selection import select
 from bench.output_file import OutputFile
 from bench.temporary import temporary_folder
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
 

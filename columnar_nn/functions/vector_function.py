@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidModelError, InvalidPlanError
 from columnar_nn.model.graph import Node, Shape
 from columnar_nn.model.shape_rules.operands import Operands

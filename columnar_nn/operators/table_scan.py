@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn.arrow_source import decoded_type
+from columnar_nn.data.arrow_source import decoded_type
 from columnar_nn.errors import InvalidDataError, first_line
 from columnar_nn.operators.base import WAIT_SECONDS, SourceOperator
 

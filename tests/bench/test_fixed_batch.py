@@ -15,7 +15,7 @@ from model.batched_networks import ints, noise, original, step, write
 from bench import fixed_batch
 from bench.cli.app import main
 from bench.data.dataset import open_dataset
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph

@@ -16,7 +16,7 @@ from bench.data.dataset import open_dataset
 from bench.parity import Tolerance
 from bench.status import FAILED, PASSED
 from bench.verdict import Judge, Noise, NoiseAccumulator, Verdict
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 from reference.evaluate import evaluate

@@ -20,7 +20,7 @@ import pytest
 from bench.inputs import outputs_of
 from bench.status import CRASHED, SKIPPED, TIMEOUT, UNIMPLEMENTED
 from bench.worker_process import WorkerError, WorkerProcess
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 
 TIMEOUT_S = 60.0
 STRAY = "dying_backends:StrayAnswers"

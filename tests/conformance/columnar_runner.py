@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn import tensor_column
-from columnar_nn.arrow_source import from_batches
+from columnar_nn.data import tensor_column
+from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.model.graph import Graph
 from columnar_nn.network_expressions import network_outputs

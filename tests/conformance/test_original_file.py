@@ -13,7 +13,7 @@ from onnx_files import IMAGE, write
 
 from adapters.base import Settings, Stopwatch
 from adapters.onnxruntime_backend import OnnxRuntimeBackend
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UnsupportedNetworkError
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph, TensorSpec

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data import cifar10
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, UsageError
 
 FILES = split_files(7)

@@ -9,7 +9,7 @@ import pytest
 from cifar10_files import RECORD_BYTES, records, split_files, write_archive, write_folder
 
 from bench.data.dataset import PHOTO10, open_dataset, write_ipc
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError, UsageError
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph, Shape, TensorSpec

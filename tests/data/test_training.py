@@ -10,7 +10,7 @@ import pytest
 from cifar10_files import split_files, write_folder
 
 from bench.data.dataset import Dataset, open_dataset
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError
 from columnar_nn.model import onnx_io, zoo
 from columnar_nn.model.graph import Graph

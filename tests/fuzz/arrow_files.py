@@ -12,7 +12,7 @@ from fuzz.outcome import MEBIBYTE, emptied, problem
 from operators.networks import images
 from pyarrow import parquet
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import prepare
 

@@ -13,7 +13,7 @@ from fuzz.smallest import keep_smallest
 
 from adapters import registry
 from adapters.base import Settings, Stopwatch
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.model import zoo
 from reference.evaluate import evaluate

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 NUM_IMAGES = 6

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from adapters.base import image_array
 from bench.golden.bundle import Bundle, open_bundle
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import CnnBenchError, InvalidDataError
 from reference.evaluate import evaluate
 

@@ -14,7 +14,7 @@ from bench.golden.create import create
 from bench.golden.diff import diff, open_side
 from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing, Verification, verify
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, UsageError
 
 ELEMENTWISE = Comparing(checks.parse("elementwise"))

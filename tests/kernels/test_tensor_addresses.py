@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.kernels import Layout
 from columnar_nn.tensor_addresses import TensorAddresses

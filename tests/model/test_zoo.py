@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.data.dataset import open_dataset
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model import onnx_io, zoo
 from columnar_nn.model.graph import Graph

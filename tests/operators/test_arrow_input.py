@@ -12,7 +12,7 @@ from closeness import assert_close
 from operators.networks import column, expected, images, residual_network
 from pyarrow import parquet
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import CnnBenchError, InvalidDataError, InvalidPlanError
 from columnar_nn.network_expressions import network
 from columnar_nn.plan_builder import PlanBuilder

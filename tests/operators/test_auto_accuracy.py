@@ -13,7 +13,7 @@ from generated import normal
 from operators.networks import column
 
 from adapters.pytorch.network import network
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 from columnar_nn.network_expressions import network_outputs

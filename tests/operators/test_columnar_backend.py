@@ -13,7 +13,7 @@ from operators.networks import expected, images, residual_network
 
 from adapters.base import Settings, Stopwatch
 from adapters.columnar_backend import ColumnarBackend
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.model.graph import TensorSpec
 
 SIZES = (0, 1, 32, 0, 700, 5, 0)

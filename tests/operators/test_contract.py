@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 from operators.networks import images, residual_network
 
-from columnar_nn.arrow_source import from_batches
+from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.network_expressions import network
 from columnar_nn.plan_builder import PlanBuilder

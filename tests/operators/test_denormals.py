@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from operators.networks import column
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan_builder import PlanBuilder

@@ -13,7 +13,7 @@ from closeness import assert_close
 from generated import normal
 from operators.networks import column
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.networks.plain9 import plain9
 from columnar_nn.model.shapes import infer_shapes

@@ -9,6 +9,7 @@ from closeness import assert_close
 from operators.networks import column, expected, images, residual_network
 
 from columnar_nn import kernel_program
+from columnar_nn.data.tensor_column import from_numpy, to_numpy
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.expressions import Call, argmax, call
 from columnar_nn.model import zoo
@@ -18,7 +19,6 @@ from columnar_nn.plan import ProjectNode
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.rewrites import FUSIONS
 from columnar_nn.task import Executable, prepare
-from columnar_nn.tensor_column import from_numpy, to_numpy
 
 ALGORITHMS = ("auto", "direct", "winograd")
 

@@ -13,8 +13,8 @@ import pytest
 from generated import normal
 from operators.networks import column, images, residual_network
 
-from columnar_nn import tensor_column
-from columnar_nn.arrow_source import from_batches
+from columnar_nn.data import tensor_column
+from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.expressions import argmax, softmax
 from columnar_nn.kernels import Team

@@ -17,7 +17,7 @@ from generated import SEEDS, SIZES, normal, quick, windows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.shapes import infer_shapes

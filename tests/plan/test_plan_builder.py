@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions import argmax, call
 from columnar_nn.plan_builder import PlanBuilder

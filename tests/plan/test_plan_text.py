@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from columnar_nn.data.tensor_column import tensor_type
 from columnar_nn.expressions import Call, FieldReference, Weight, resolve
 from columnar_nn.functions.vector_function import DataType
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.plan_text import expression_texts, to_text, type_name
-from columnar_nn.tensor_column import tensor_type
 
 BATCH = pa.record_batch(
     {

@@ -20,7 +20,7 @@ from bench.golden import engine as engines
 from bench.golden.engine import EngineOptions, WorkerError, parse_backend
 from bench.output_file import OutputFile
 from bench.profile.taps import write_taps
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, Node, TensorSpec

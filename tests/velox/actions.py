@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from adapters.base import Settings, Stopwatch
 from adapters.velox_backend import VeloxBackend
-from columnar_nn import tensor_column
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.model.graph import Graph
 

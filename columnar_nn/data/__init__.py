@@ -1,0 +1,1 @@
+"""Columns in: Arrow files and streams that are read, and tensors as Arrow columns."""
