@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         UnsupportedOperatorError,
         UsageError,
     )
-    from columnar_nn.expressions import argmax, call, column, softmax
+    from columnar_nn.expressions.expression import argmax, call, column, softmax
     from columnar_nn.model.graph import Graph, Node, TensorSpec
     from columnar_nn.model.zoo import resolve as load_network
     from columnar_nn.network_expressions import network, network_outputs

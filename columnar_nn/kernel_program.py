@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.expressions import Call, FieldReference, topological
+from columnar_nn.expressions.expression import Call, FieldReference, topological
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import tensor_shape

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import InvalidDataError, UsageError
-from columnar_nn.expressions import FieldReference
+from columnar_nn.expressions.expression import FieldReference
 from columnar_nn.kernels import Team
 from columnar_nn.operators import aggregation
 from columnar_nn.operators.aggregation import HashAggregation

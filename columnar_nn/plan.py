@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from columnar_nn.expressions import Expression
+from columnar_nn.expressions.expression import Expression
 
 if TYPE_CHECKING:
     from columnar_nn.data.arrow_source import ArrowSource

@@ -11,7 +11,7 @@ import pyarrow as pa
 from columnar_nn import sql
 from columnar_nn.data.arrow_source import decoded, open_source
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.expressions import (
+from columnar_nn.expressions.expression import (
     Call,
     Cast,
     Expression,

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn.expressions import (
+from columnar_nn.expressions.expression import (
     Call,
     Cast,
     Constant,

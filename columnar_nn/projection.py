@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import InvalidDataError
-from columnar_nn.expressions import (
+from columnar_nn.expressions.expression import (
     Call,
     Cast,
     Constant,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.expressions import Call, Cast, Constant, Expression, FieldReference
+from columnar_nn.expressions.expression import Call, Cast, Constant, Expression, FieldReference
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from columnar_nn.expressions import Call, Expression, Weight
+from columnar_nn.expressions.expression import Call, Expression, Weight
 from columnar_nn.model.shape_rules.operands import Operands
 
 Rule = Callable[[Operands, list[Expression]], Expression]

@@ -12,7 +12,7 @@ from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.model.shape_rules import elementwise
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 
 def _unary(

@@ -12,7 +12,7 @@ from columnar_nn.functions.vector_function import RowShape, row_size
 from columnar_nn.kernels import BoundKernel, Layout, Step, rearrange, reorder
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from columnar_nn.model.shape_rules import layout
 from columnar_nn.model.shape_rules.operands import Operands
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 DEFAULTS = {"axis": 1}
 

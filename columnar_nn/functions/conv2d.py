@@ -12,7 +12,7 @@ from columnar_nn.kernels import Layout
 from columnar_nn.model.shape_rules import window
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 FEW_CHANNELS = 4
 """Planar images of so few channels are convolved as they are: a block of 16 would be padding."""

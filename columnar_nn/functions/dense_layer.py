@@ -11,7 +11,7 @@ from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 
 def operations(call: Call) -> int:

@@ -11,7 +11,7 @@ from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.model.shape_rules import elementwise
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 DEFAULTS = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}
 

@@ -13,7 +13,7 @@ from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules.operands import Operands
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 
 def shape(operands: Operands) -> tuple[Shape, ...]:

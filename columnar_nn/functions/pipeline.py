@@ -14,7 +14,7 @@ from columnar_nn.functions.vector_function import DataType, VectorFunction, no_o
 from columnar_nn.model.shape_rules import elementwise
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 
 class _Pipeline(VectorFunction):

@@ -17,7 +17,7 @@ from columnar_nn.kernels import BoundKernel
 from columnar_nn.model.shape_rules import window
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 DEFAULTS = {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1], "ceil_mode": 0}
 AVERAGE_DEFAULTS = {**DEFAULTS, "count_include_pad": 0}

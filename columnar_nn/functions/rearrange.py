@@ -16,7 +16,7 @@ from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules.operands import Operands
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 Indices = list[np.ndarray]
 """For each axis of a row's result, which elements of the input's axis it holds."""

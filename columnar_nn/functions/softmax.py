@@ -16,7 +16,7 @@ from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axis
 
 if TYPE_CHECKING:
-    from columnar_nn.expressions import Call
+    from columnar_nn.expressions.expression import Call
 
 DEFAULTS = {"axis": -1}
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from columnar_nn.errors import UsageError
-from columnar_nn.expressions import Expression
+from columnar_nn.expressions.expression import Expression
 from columnar_nn.plan import PlanNode, ProjectNode, nodes, with_source
 from columnar_nn.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
 from columnar_nn.rewrites.fold_batch_norm import fold_batch_norm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from columnar_nn.expressions import Call, Expression, transform, with_inputs
+from columnar_nn.expressions.expression import Call, Expression, transform, with_inputs
 from columnar_nn.functions import conv2d
 from columnar_nn.kernels.conv2d import ALGORITHMS
 from columnar_nn.kernels.conv2d import choose_algorithm as cheapest

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from columnar_nn.expressions import Call, Expression, Weight, transform, with_inputs
+from columnar_nn.expressions.expression import Call, Expression, Weight, transform, with_inputs
 from columnar_nn.functions.vector_function import tensor_shape
 from columnar_nn.rewrites.usage import is_call, joined, use_counts
 

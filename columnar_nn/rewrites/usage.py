@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from columnar_nn.expressions import Call, Expression, topological
+from columnar_nn.expressions.expression import Call, Expression, topological
 
 
 def use_counts(roots: Sequence[Expression]) -> Counter[int]:

@@ -11,7 +11,7 @@ from operators.networks import column, expected, images, residual_network
 from columnar_nn import kernel_program
 from columnar_nn.data.tensor_column import from_numpy, to_numpy
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
-from columnar_nn.expressions import Call, argmax, call
+from columnar_nn.expressions.expression import Call, argmax, call
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.network_expressions import network, network_outputs

@@ -16,7 +16,7 @@ from operators.networks import column, images, residual_network
 from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
-from columnar_nn.expressions import argmax, softmax
+from columnar_nn.expressions.expression import argmax, softmax
 from columnar_nn.kernels import Team
 from columnar_nn.network_expressions import network
 from columnar_nn.operators.aggregation import HashAggregation
