@@ -19,6 +19,7 @@ from columnar_nn.expressions.expression import (
     field_type,
     resolve,
 )
+from columnar_nn.functions.scalar import FLOATS, INTEGERS
 from columnar_nn.functions.vector_function import DataType
 from columnar_nn.plan import (
     Aggregate,
@@ -34,7 +35,6 @@ from columnar_nn.plan import (
     ValuesNode,
 )
 from columnar_nn.plan_text import type_name
-from columnar_nn.scalar_functions import FLOATS, INTEGERS
 
 Projections = Sequence[str] | Mapping[str, str | Expression]
 

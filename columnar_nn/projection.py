@@ -18,10 +18,10 @@ from columnar_nn.expressions.expression import (
     FieldReference,
     topological,
 )
+from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
 from columnar_nn.kernel_program import KernelProgram
 from columnar_nn.kernels import Team
 from columnar_nn.kernels.program import Order
-from columnar_nn.scalar_functions import SCALAR_FUNCTIONS
 from columnar_nn.stats import StepStats
 
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.functions import registry
+from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, resolve_scalar
 from columnar_nn.functions.vector_function import DataType
-from columnar_nn.scalar_functions import SCALAR_FUNCTIONS, resolve_scalar
 
 
 @dataclass(frozen=True, eq=False)
