@@ -19,8 +19,8 @@ from adapters.operator_profile import OperatorProfile, merged
 from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
+from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
-from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.settings import cache_root
 from columnar_nn.task import Executable, Task, prepare

@@ -13,8 +13,8 @@ import pyarrow as pa
 from bench.machine_peak import MachinePeak, measure
 from bench.output_file import OutputFile
 from columnar_nn.data import tensor_column
+from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
-from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan import PlanNode, nodes
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.plan_text import details, row_type_text

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
         UsageError,
     )
     from columnar_nn.expressions.expression import argmax, call, column, softmax
+    from columnar_nn.lowering.network import network, network_outputs
     from columnar_nn.model.graph import Graph, Node, TensorSpec
     from columnar_nn.model.zoo import resolve as load_network
-    from columnar_nn.network_expressions import network, network_outputs
     from columnar_nn.plan_builder import PlanBuilder
     from columnar_nn.plan_text import to_text
     from columnar_nn.stats import OperatorStats, PlanNodeStats, StepStats, TaskStats

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reference import activations, arithmetic, layout
+from reference import activations, arithmetic
+from reference import movement as layout
 from reference.average_pool import average_pool, global_average_pool
 from reference.batch_normalization import batch_normalization
 from reference.conv import conv

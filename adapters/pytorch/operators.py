@@ -24,7 +24,7 @@ from adapters.network_nodes import (
     padding,
     reduced_axes,
 )
-from columnar_nn.model.shape_rules.layout import slice_bounds
+from columnar_nn.model.shape_rules.movement import slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, fixed
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 

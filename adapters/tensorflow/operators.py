@@ -24,7 +24,7 @@ from adapters.network_nodes import (
     strides_to_one_column,
 )
 from adapters.tensorflow.tensor import Tensor, aligned, channels_last, transposed
-from columnar_nn.model.shape_rules.layout import slice_bounds
+from columnar_nn.model.shape_rules.movement import slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, fixed
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 

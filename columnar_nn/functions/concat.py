@@ -10,7 +10,7 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, no_operations
 from columnar_nn.model.graph import Node, Shape
-from columnar_nn.model.shape_rules import layout
+from columnar_nn.model.shape_rules import movement as layout
 from columnar_nn.model.shape_rules.operands import Operands
 
 if TYPE_CHECKING:

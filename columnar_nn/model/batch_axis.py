@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.shape_rules.layout import slice_bounds
+from columnar_nn.model.shape_rules.movement import slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axes, normalized_axis
 from columnar_nn.model.shapes import RULES as SHAPE_RULES
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.model.graph import Graph, Node, Shape
-from columnar_nn.model.shape_rules import elementwise, layout, matrix, window
+from columnar_nn.model.shape_rules import elementwise, matrix, window
+from columnar_nn.model.shape_rules import movement as layout
 from columnar_nn.model.shape_rules.operands import Operands
 
 RULES = {**window.RULES, **elementwise.RULES, **matrix.RULES, **layout.RULES}

@@ -11,10 +11,10 @@ from generated import normal
 from onnx import TensorProto, helper, numpy_helper
 
 from columnar_nn.errors import UnsupportedOperatorError
+from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import onnx_io
 from columnar_nn.model import rewrites as graph_rewrites
 from columnar_nn.model.graph import Graph
-from columnar_nn.network_expressions import network_outputs
 from reference.evaluate import evaluate
 
 IMAGES = normal(0, 3, 3, 6, 6)

@@ -10,10 +10,10 @@ import pytest
 from bench.data.dataset import open_dataset
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
+from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import onnx_io, zoo
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import layers
-from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import prepare
 from reference.evaluate import evaluate

@@ -14,9 +14,9 @@ from operators.networks import column
 
 from adapters.pytorch.network import network
 from columnar_nn.data import tensor_column
+from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
-from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import prepare
 

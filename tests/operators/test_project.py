@@ -12,9 +12,9 @@ from columnar_nn import kernel_program
 from columnar_nn.data.tensor_column import from_numpy, to_numpy
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.expressions.expression import Call, argmax, call
+from columnar_nn.lowering.network import network, network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph, Node, TensorSpec
-from columnar_nn.network_expressions import network, network_outputs
 from columnar_nn.plan import ProjectNode
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.rewrites import FUSIONS

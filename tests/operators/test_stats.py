@@ -7,7 +7,7 @@ import pytest
 from operators.networks import images, residual_network
 
 from columnar_nn import driver as driver_module
-from columnar_nn.network_expressions import network
+from columnar_nn.lowering.network import network
 from columnar_nn.plan import PlanNode
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.stats import CpuWallTiming, OperatorStats, StepStats, TaskStats, merged

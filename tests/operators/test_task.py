@@ -18,7 +18,7 @@ from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.expressions.expression import argmax, softmax
 from columnar_nn.kernels import Team
-from columnar_nn.network_expressions import network
+from columnar_nn.lowering.network import network
 from columnar_nn.operators.aggregation import HashAggregation
 from columnar_nn.operators.local_exchange import OrderedExchange
 from columnar_nn.operators.table_scan import (

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from operators.networks import images, residual_network
 
-from columnar_nn.network_expressions import network
+from columnar_nn.lowering.network import network
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import prepare
 

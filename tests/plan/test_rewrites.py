@@ -13,8 +13,8 @@ from operators.networks import column, expected, images, residual_network
 
 from columnar_nn import rewrites
 from columnar_nn.expressions.expression import Call, topological
+from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import rewrites as graph_rewrites
-from columnar_nn.network_expressions import network_outputs
 from columnar_nn.plan import ProjectNode
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import Executable, prepare

@@ -12,7 +12,7 @@ from operators.networks import column, expected, images, residual_network
 from soak.soaking import still_alive
 
 from columnar_nn.data.arrow_source import from_batches
-from columnar_nn.network_expressions import network
+from columnar_nn.lowering.network import network
 from columnar_nn.plan_builder import PlanBuilder
 from columnar_nn.task import prepare
 

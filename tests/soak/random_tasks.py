@@ -14,7 +14,7 @@ from operators.networks import column, expected, images, residual_network
 from soak.soaking import still_alive
 
 from columnar_nn import task as tasks
-from columnar_nn.network_expressions import network
+from columnar_nn.lowering.network import network
 from columnar_nn.plan_builder import PlanBuilder
 
 GRAPH = residual_network()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from columnar_nn.expression_rules.rule import Gap, Rule, call, need_one_tensor
 from columnar_nn.expressions.expression import Expression
+from columnar_nn.lowering.rule import Gap, Rule, call, need_one_tensor
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axes, normalized_axis
 
 

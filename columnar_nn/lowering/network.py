@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
-from columnar_nn.expression_rules import along_axes, elementwise, layout, matrix, window
-from columnar_nn.expression_rules.rule import Gap, Rule
 from columnar_nn.expressions.expression import Expression, FieldReference, call
+from columnar_nn.lowering import along_axes, elementwise, matrix, window
+from columnar_nn.lowering import movement as layout
+from columnar_nn.lowering.rule import Gap, Rule
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.shapes import infer_shapes, operands_of
 

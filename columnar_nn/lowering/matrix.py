@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from columnar_nn.expression_rules.elementwise import broadcast
-from columnar_nn.expression_rules.rule import Gap, Rule, call
 from columnar_nn.expressions.expression import Expression, Weight
+from columnar_nn.lowering.elementwise import broadcast
+from columnar_nn.lowering.rule import Gap, Rule, call
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shapes import RULES as SHAPE_RULES
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from columnar_nn.expression_rules.rule import Gap, Rule, call, need_one_tensor
 from columnar_nn.expressions.expression import Expression
+from columnar_nn.lowering.rule import Gap, Rule, call, need_one_tensor
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 

@@ -1,0 +1,1 @@
+"""ONNX operators as calls of vector functions: a rule for each operator."""
