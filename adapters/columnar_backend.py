@@ -1,7 +1,7 @@
 """The columnar engine of this project behind the common interface: one task a stream of batches.
 
 A configuration is "<fusion>/<algorithm>": what is computed in one pass, and how convolutions are
-computed (see columnar_nn.rewrites); or KEEP_DENORMALS, the default but for denormals.
+computed (see columnar_nn.plan.rewrites); or KEEP_DENORMALS, the default but for denormals.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.settings import cache_root
 from columnar_nn.task import Executable, Task, prepare
 

@@ -15,9 +15,9 @@ from bench.output_file import OutputFile
 from columnar_nn.data import tensor_column
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
-from columnar_nn.plan import PlanNode, nodes
-from columnar_nn.plan_builder import PlanBuilder
-from columnar_nn.plan_text import details, row_type_text
+from columnar_nn.plan.builder import PlanBuilder
+from columnar_nn.plan.nodes import PlanNode, nodes
+from columnar_nn.plan.text import details, row_type_text
 from columnar_nn.stats import PlanNodeStats, StepStats, TaskStats
 from columnar_nn.task import Executable, prepare
 

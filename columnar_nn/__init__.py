@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from columnar_nn.lowering.network import network, network_outputs
     from columnar_nn.model.graph import Graph, Node, TensorSpec
     from columnar_nn.model.zoo import resolve as load_network
-    from columnar_nn.plan_builder import PlanBuilder
-    from columnar_nn.plan_text import to_text
+    from columnar_nn.plan.builder import PlanBuilder
+    from columnar_nn.plan.text import to_text
     from columnar_nn.stats import OperatorStats, PlanNodeStats, StepStats, TaskStats
     from columnar_nn.task import Executable, Task, prepare
 

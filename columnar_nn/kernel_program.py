@@ -20,7 +20,7 @@ from columnar_nn.kernels import Layout, Program, Team, TeamProgram, useful_parts
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
-from columnar_nn.rewrites.choose_algorithm import choose_algorithm
+from columnar_nn.plan.rewrites.choose_algorithm import choose_algorithm
 from columnar_nn.stats import StepStats
 from columnar_nn.tensor_addresses import TensorAddresses
 

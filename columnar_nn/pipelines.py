@@ -17,7 +17,7 @@ from columnar_nn.operators.base import Operator
 from columnar_nn.operators.filter_project import Filter, Project
 from columnar_nn.operators.limit import Limit
 from columnar_nn.operators.order_by import OrderBy
-from columnar_nn.plan import (
+from columnar_nn.plan.nodes import (
     AggregationNode,
     FilterNode,
     LimitNode,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from columnar_nn.plan import PlanNode
-from columnar_nn.plan_text import to_text
+from columnar_nn.plan.nodes import PlanNode
+from columnar_nn.plan.text import to_text
 from columnar_nn.stats import PlanNodeStats, TaskStats
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn import pipelines, rewrites
+from columnar_nn import pipelines
 from columnar_nn.driver import Driver, Progress
 from columnar_nn.errors import UsageError
 from columnar_nn.kernels import Team, Threads
@@ -28,7 +28,8 @@ from columnar_nn.operators.base import Operator
 from columnar_nn.operators.local_exchange import LocalExchange, LocalPartition, OrderedExchange
 from columnar_nn.operators.table_scan import ColumnSelection, SharedSource, Source
 from columnar_nn.pipelines import Parts
-from columnar_nn.plan import (
+from columnar_nn.plan import rewrites
+from columnar_nn.plan.nodes import (
     AggregationNode,
     LocalPartitionNode,
     PlanNode,

@@ -138,8 +138,8 @@ def explain(
 
 def _rules(names: Sequence[str]) -> Sequence[str]:
     """The names, each that of a rewrite rule of graphs or plans; raises UsageError."""
-    from columnar_nn import rewrites
     from columnar_nn.model import rewrites as graph_rewrites
+    from columnar_nn.plan import rewrites
 
     known = (*graph_rewrites.RULES, *rewrites.RULES)
     for name in names:

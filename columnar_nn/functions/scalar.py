@@ -57,7 +57,7 @@ def common_type(types: Sequence[DataType]) -> DataType | None:
 
 
 def _unfit(name: str, types: Sequence[DataType]) -> InvalidPlanError:
-    from columnar_nn.plan_text import type_name
+    from columnar_nn.plan.text import type_name
 
     listed = ", ".join(map(type_name, types))
     return InvalidPlanError(

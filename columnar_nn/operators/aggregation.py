@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from columnar_nn.kernels import Team
 from columnar_nn.operators.base import Operator
-from columnar_nn.plan import Aggregate, AggregationNode
+from columnar_nn.plan.nodes import Aggregate, AggregationNode
 from columnar_nn.projection import Projection
 
 REDUCE_ROWS = 65536

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from columnar_nn.operators.base import Operator
-from columnar_nn.plan import SortingKey
+from columnar_nn.plan.nodes import SortingKey
 
 
 class OrderBy(Operator):

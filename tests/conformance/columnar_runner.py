@@ -12,7 +12,7 @@ from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 
 

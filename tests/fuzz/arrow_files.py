@@ -13,7 +13,7 @@ from operators.networks import images
 from pyarrow import parquet
 
 from columnar_nn.data import tensor_column
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 
 MEMORY = 512 * MEBIBYTE

@@ -14,7 +14,7 @@ from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import onnx_io, zoo
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import layers
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 from reference.evaluate import evaluate
 

@@ -17,7 +17,7 @@ from columnar_nn.data import tensor_column
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 
 FACTOR = 3

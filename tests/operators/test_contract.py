@@ -21,7 +21,7 @@ from operators.networks import images, residual_network
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.lowering.network import network
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import Executable, prepare
 
 pytestmark = pytest.mark.timeout(60, method="thread")

@@ -10,7 +10,7 @@ from operators.networks import column
 from columnar_nn.data import tensor_column
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph, Node, TensorSpec
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 
 

@@ -15,9 +15,9 @@ from columnar_nn.expressions.expression import Call, argmax, call
 from columnar_nn.lowering.network import network, network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph, Node, TensorSpec
-from columnar_nn.plan import ProjectNode
-from columnar_nn.plan_builder import PlanBuilder
-from columnar_nn.rewrites import FUSIONS
+from columnar_nn.plan.builder import PlanBuilder
+from columnar_nn.plan.nodes import ProjectNode
+from columnar_nn.plan.rewrites import FUSIONS
 from columnar_nn.task import Executable, prepare
 
 ALGORITHMS = ("auto", "direct", "winograd")

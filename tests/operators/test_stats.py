@@ -8,8 +8,8 @@ from operators.networks import images, residual_network
 
 from columnar_nn import driver as driver_module
 from columnar_nn.lowering.network import network
-from columnar_nn.plan import PlanNode
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
+from columnar_nn.plan.nodes import PlanNode
 from columnar_nn.stats import CpuWallTiming, OperatorStats, StepStats, TaskStats, merged
 from columnar_nn.stats_text import bytes_text, nanos_text, plan_with_stats
 from columnar_nn.task import prepare

@@ -11,7 +11,7 @@ from operators.networks import images
 from pyarrow import parquet
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 
 BATCH = images(300)

@@ -28,8 +28,8 @@ from columnar_nn.operators.table_scan import (
     SharedSource,
     morsel_rows,
 )
-from columnar_nn.plan_builder import PlanBuilder
-from columnar_nn.plan_text import to_text
+from columnar_nn.plan.builder import PlanBuilder
+from columnar_nn.plan.text import to_text
 from columnar_nn.task import SHORT_STREAM_ROWS, Executable, prepare
 
 SIZES = (1, 700, 2, 32, 5, 300, 64)

@@ -15,7 +15,7 @@ import pytest
 from operators.networks import images, residual_network
 
 from columnar_nn.lowering.network import network
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 
 SLACK_MICROSECONDS = 1e-3

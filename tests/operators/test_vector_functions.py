@@ -22,7 +22,7 @@ from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.shapes import infer_shapes
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 from reference.evaluate import evaluate
 

@@ -9,7 +9,7 @@ import pytest
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import argmax, call
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 
 BATCH = pa.record_batch(
     {

@@ -7,8 +7,8 @@ import pytest
 from columnar_nn.data.tensor_column import tensor_type
 from columnar_nn.expressions.expression import Call, FieldReference, Weight, resolve
 from columnar_nn.functions.vector_function import DataType
-from columnar_nn.plan_builder import PlanBuilder
-from columnar_nn.plan_text import expression_texts, to_text, type_name
+from columnar_nn.plan.builder import PlanBuilder
+from columnar_nn.plan.text import expression_texts, to_text, type_name
 
 BATCH = pa.record_batch(
     {

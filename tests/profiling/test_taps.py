@@ -25,7 +25,7 @@ from columnar_nn.errors import UsageError
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, Node, TensorSpec
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 from reference.evaluate import evaluate
 

@@ -13,7 +13,7 @@ from soak.soaking import still_alive
 
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.lowering.network import network
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 
 LARGEST = 300

@@ -15,7 +15,7 @@ from soak.soaking import still_alive
 
 from columnar_nn import task as tasks
 from columnar_nn.lowering.network import network
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 
 GRAPH = residual_network()
 IMAGES = images(200)

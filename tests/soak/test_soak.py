@@ -94,7 +94,7 @@ FIRST_RUN = """
 from closeness import assert_close
 from operators.networks import column, expected, images, residual_network
 from columnar_nn.lowering.network import network
-from columnar_nn.plan_builder import PlanBuilder
+from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.task import prepare
 
 graph, batch = residual_network(), images(20)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn import sql
 from columnar_nn.data.arrow_source import decoded, open_source
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import (
@@ -21,7 +20,8 @@ from columnar_nn.expressions.expression import (
 )
 from columnar_nn.functions.scalar import FLOATS, INTEGERS
 from columnar_nn.functions.vector_function import DataType
-from columnar_nn.plan import (
+from columnar_nn.plan import sql
+from columnar_nn.plan.nodes import (
     Aggregate,
     AggregationNode,
     FilterNode,
@@ -34,7 +34,7 @@ from columnar_nn.plan import (
     TableScanNode,
     ValuesNode,
 )
-from columnar_nn.plan_text import type_name
+from columnar_nn.plan.text import type_name
 
 Projections = Sequence[str] | Mapping[str, str | Expression]
 

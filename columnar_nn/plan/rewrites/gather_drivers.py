@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from columnar_nn.plan import (
+from columnar_nn.plan.nodes import (
     AggregationNode,
     FilterNode,
     LocalPartitionNode,

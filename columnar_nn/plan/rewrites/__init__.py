@@ -15,12 +15,12 @@ from collections.abc import Callable, Collection, Sequence
 
 from columnar_nn.errors import UsageError
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.plan import PlanNode, ProjectNode, nodes, with_source
-from columnar_nn.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
-from columnar_nn.rewrites.fold_batch_norm import fold_batch_norm
-from columnar_nn.rewrites.fuse_layers import fuse_layers
-from columnar_nn.rewrites.gather_drivers import gather_drivers
-from columnar_nn.rewrites.pipeline_networks import pipeline_networks
+from columnar_nn.plan.nodes import PlanNode, ProjectNode, nodes, with_source
+from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
+from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
+from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
+from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
+from columnar_nn.plan.rewrites.pipeline_networks import pipeline_networks
 
 ExpressionRule = Callable[[Sequence[Expression]], list[Expression]]
 """Gives expressions with the same values as those it is given, in their order."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from columnar_nn.expressions.expression import Call, Expression, Weight, transform, with_inputs
 from columnar_nn.functions.batch_norm import scale_and_offset
-from columnar_nn.rewrites.usage import is_call, joined, use_counts
+from columnar_nn.plan.rewrites.usage import is_call, joined, use_counts
 
 
 def fold_batch_norm(roots: Sequence[Expression]) -> list[Expression]:

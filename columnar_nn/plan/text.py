@@ -29,7 +29,7 @@ from columnar_nn.expressions.expression import (
 )
 from columnar_nn.functions import registry
 from columnar_nn.functions.vector_function import DataType
-from columnar_nn.plan import (
+from columnar_nn.plan.nodes import (
     AggregationNode,
     FilterNode,
     LimitNode,

@@ -1,0 +1,1 @@
+"""Plans: their nodes, how they are built, written, read from SQL text and rewritten."""
