@@ -13,13 +13,13 @@ import pyarrow as pa
 from bench.machine_peak import MachinePeak, measure
 from bench.output_file import OutputFile
 from columnar_nn.data import tensor_column
+from columnar_nn.exec.stats import PlanNodeStats, StepStats, TaskStats
+from columnar_nn.exec.task import Executable, prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.nodes import PlanNode, nodes
 from columnar_nn.plan.text import details, row_type_text
-from columnar_nn.stats import PlanNodeStats, StepStats, TaskStats
-from columnar_nn.task import Executable, prepare
 
 PROFILING_ROUNDS = 5
 
@@ -62,7 +62,7 @@ def executable_for(
     images: int,
     without: Collection[str] = (),
 ) -> Executable:
-    """The graph's outputs over random images, ready to run; see `columnar_nn.task.prepare`."""
+    """The graph's outputs over random images, ready to run; see `columnar_nn.exec.task.prepare`."""
     table = pa.table({"image": tensor_column.from_numpy(random_images(graph, images))})
     plan = PlanBuilder().table_scan(table).project(network_outputs(graph, "image")).plan()
     return prepare(plan, threads, fusion, algorithm, without)

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from bench.explain import PROFILING_ROUNDS, Analysis, Rates, num_drivers, rates
 from bench.profile.rows import row_name
 from bench.table_style import WIDTH
+from columnar_nn.exec.stats import StepStats
+from columnar_nn.exec.stats_text import nanos_text, plan_with_stats
+from columnar_nn.exec.task import Executable
 from columnar_nn.plan.nodes import nodes
 from columnar_nn.plan.text import to_text
-from columnar_nn.stats import StepStats
-from columnar_nn.stats_text import nanos_text, plan_with_stats
-from columnar_nn.task import Executable
 
 _NOTES = (
     "us/image: wall time, summed over threads. share: of all operators. GFLOP/s: operations of the "

@@ -23,8 +23,8 @@ from bench.worker_process import WorkerProcess
 from bench.worker_session import Session
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
+from columnar_nn.exec.stats import OperatorStats, TaskStats
 from columnar_nn.model.graph import Graph
-from columnar_nn.stats import OperatorStats, TaskStats
 
 SHOWN_CHARACTERS, SHOWN_COLUMNS = 240, 4
 """Of a node's expressions, which may have a thousand terms, and of its output."""

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
         UnsupportedOperatorError,
         UsageError,
     )
+    from columnar_nn.exec.stats import OperatorStats, PlanNodeStats, StepStats, TaskStats
+    from columnar_nn.exec.task import Executable, Task, prepare
     from columnar_nn.expressions.expression import argmax, call, column, softmax
     from columnar_nn.lowering.network import network, network_outputs
     from columnar_nn.model.graph import Graph, Node, TensorSpec
     from columnar_nn.model.zoo import resolve as load_network
     from columnar_nn.plan.builder import PlanBuilder
     from columnar_nn.plan.text import to_text
-    from columnar_nn.stats import OperatorStats, PlanNodeStats, StepStats, TaskStats
-    from columnar_nn.task import Executable, Task, prepare
 
 _MODULES = {
     "arrow_source": ("ArrowSource", "open_source"),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from columnar_nn.stats import CpuWallTiming, OperatorStats
+from columnar_nn.exec.stats import CpuWallTiming, OperatorStats
 
 NODE = re.compile(
     r"^(?P<indent> *)-- (?P<name>\w+)\[(?P<id>[^\]]*)\](\[(?P<details>.*)\] -> (?P<type>.*))?"

@@ -26,7 +26,7 @@ class EngineSession(Session):
     ) -> dict[str, Any]:
         """Runs with and without kernel clocks in turn, at least MIN_PROFILES times each.
 
-        Replies with the kernels as `steps` (columnar_nn.stats.StepStats, work an image),
+        Replies with the kernels as `steps` (columnar_nn.exec.stats.StepStats, work an image),
         `nanoseconds` of each in every profiled run, `profiled` and `plain` seconds of the runs
         of either kind, and `held_bytes`, what the operators held at most.
         """

@@ -13,8 +13,8 @@ from operators.networks import images
 from pyarrow import parquet
 
 from columnar_nn.data import tensor_column
+from columnar_nn.exec.task import prepare
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import prepare
 
 MEMORY = 512 * MEBIBYTE
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError
+from columnar_nn.exec.tensor_addresses import TensorAddresses
 from columnar_nn.kernels import Layout
-from columnar_nn.tensor_addresses import TensorAddresses
 
 SHAPE = (2, 3)
 FLOATS, PIXELS = Layout("planar", SHAPE), Layout("uint8", SHAPE)

@@ -10,12 +10,12 @@ import pytest
 from bench.data.dataset import open_dataset
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
+from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import onnx_io, zoo
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import layers
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import prepare
 from reference.evaluate import evaluate
 
 # Multiply-accumulates and trainable parameters as published with torchvision's versions of the

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from columnar_nn import task
+from columnar_nn.exec import task
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import given
 from operators import tables as generated_tables
 from operators.tables import Rows, rows_of, run, scan, tables
 
-from columnar_nn.operators import aggregation
+from columnar_nn.exec.operators import aggregation
 
 
 def over(column: str, function: Callable[[list[Any]], Any]) -> Callable[[Rows], Any]:

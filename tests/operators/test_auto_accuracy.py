@@ -14,11 +14,11 @@ from operators.networks import column
 
 from adapters.pytorch.network import network
 from columnar_nn.data import tensor_column
+from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import prepare
 
 FACTOR = 3
 WITHOUT_WINOGRAD = {"mobilenet_v2"}  # its 3x3 filters are depthwise

@@ -20,9 +20,9 @@ from operators.networks import images, residual_network
 
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
+from columnar_nn.exec.task import Executable, prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import Executable, prepare
 
 pytestmark = pytest.mark.timeout(60, method="thread")
 

@@ -8,10 +8,10 @@ import pytest
 from operators.networks import column
 
 from columnar_nn.data import tensor_column
+from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import prepare
 
 
 @pytest.mark.parametrize("keep_denormals", [False, True])

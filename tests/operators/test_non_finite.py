@@ -14,12 +14,12 @@ from generated import normal
 from operators.networks import column
 
 from columnar_nn.data import tensor_column
+from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.networks.plain9 import plain9
 from columnar_nn.model.shapes import infer_shapes
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import prepare
 from reference.evaluate import evaluate
 
 functional = torch.nn.functional

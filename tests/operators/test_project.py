@@ -8,9 +8,10 @@ import pytest
 from closeness import assert_close
 from operators.networks import column, expected, images, residual_network
 
-from columnar_nn import kernel_program
 from columnar_nn.data.tensor_column import from_numpy, to_numpy
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
+from columnar_nn.exec import kernel_program
+from columnar_nn.exec.task import Executable, prepare
 from columnar_nn.expressions.expression import Call, argmax, call
 from columnar_nn.lowering.network import network, network_outputs
 from columnar_nn.model import zoo
@@ -18,7 +19,6 @@ from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.nodes import ProjectNode
 from columnar_nn.plan.rewrites import FUSIONS
-from columnar_nn.task import Executable, prepare
 
 ALGORITHMS = ("auto", "direct", "winograd")
 

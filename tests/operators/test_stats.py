@@ -6,13 +6,13 @@ import pyarrow as pa
 import pytest
 from operators.networks import images, residual_network
 
-from columnar_nn import driver as driver_module
+from columnar_nn.exec import driver as driver_module
+from columnar_nn.exec.stats import CpuWallTiming, OperatorStats, StepStats, TaskStats, merged
+from columnar_nn.exec.stats_text import bytes_text, nanos_text, plan_with_stats
+from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.nodes import PlanNode
-from columnar_nn.stats import CpuWallTiming, OperatorStats, StepStats, TaskStats, merged
-from columnar_nn.stats_text import bytes_text, nanos_text, plan_with_stats
-from columnar_nn.task import prepare
 
 BATCH = images(600)
 KEPT = sum(label < 3 for label in BATCH.column("label").to_pylist())

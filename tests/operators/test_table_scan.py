@@ -11,8 +11,8 @@ from operators.networks import images
 from pyarrow import parquet
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
+from columnar_nn.exec.task import prepare
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import prepare
 
 BATCH = images(300)
 TABLE = pa.Table.from_batches([BATCH.slice(0, 100), BATCH.slice(100)])

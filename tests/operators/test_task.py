@@ -16,21 +16,21 @@ from operators.networks import column, images, residual_network
 from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
-from columnar_nn.expressions.expression import argmax, softmax
-from columnar_nn.kernels import Team
-from columnar_nn.lowering.network import network
-from columnar_nn.operators.aggregation import HashAggregation
-from columnar_nn.operators.local_exchange import OrderedExchange
-from columnar_nn.operators.table_scan import (
+from columnar_nn.exec.operators.aggregation import HashAggregation
+from columnar_nn.exec.operators.local_exchange import OrderedExchange
+from columnar_nn.exec.operators.table_scan import (
     MORSEL_ROWS,
     UNKNOWN_BATCHES,
     ColumnSelection,
     SharedSource,
     morsel_rows,
 )
+from columnar_nn.exec.task import SHORT_STREAM_ROWS, Executable, prepare
+from columnar_nn.expressions.expression import argmax, softmax
+from columnar_nn.kernels import Team
+from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.text import to_text
-from columnar_nn.task import SHORT_STREAM_ROWS, Executable, prepare
 
 SIZES = (1, 700, 2, 32, 5, 300, 64)
 

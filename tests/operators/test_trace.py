@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from operators.networks import images, residual_network
 
+from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import prepare
 
 SLACK_MICROSECONDS = 1e-3
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UnsupportedOperatorError
+from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.shapes import infer_shapes
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import prepare
 from reference.evaluate import evaluate
 
 IMAGES = st.tuples(st.integers(1, 20), SIZES, SIZES)

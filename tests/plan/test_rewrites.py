@@ -11,13 +11,13 @@ import pytest
 from closeness import assert_close
 from operators.networks import column, expected, images, residual_network
 
+from columnar_nn.exec.task import Executable, prepare
 from columnar_nn.expressions.expression import Call, topological
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import rewrites as graph_rewrites
 from columnar_nn.plan import rewrites
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.nodes import ProjectNode
-from columnar_nn.task import Executable, prepare
 
 BATCH = images(5)
 PLAN = PlanBuilder().values([BATCH]).project(network_outputs(residual_network(), "image")).plan()

@@ -22,11 +22,11 @@ from bench.output_file import OutputFile
 from bench.profile.taps import write_taps
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
+from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import prepare
 from reference.evaluate import evaluate
 
 SAMPLES = 7

@@ -12,9 +12,9 @@ from operators.networks import column, expected, images, residual_network
 from soak.soaking import still_alive
 
 from columnar_nn.data.arrow_source import from_batches
+from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.task import prepare
 
 LARGEST = 300
 

@@ -13,7 +13,7 @@ from closeness import assert_close
 from operators.networks import column, expected, images, residual_network
 from soak.soaking import still_alive
 
-from columnar_nn import task as tasks
+from columnar_nn.exec import task as tasks
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import InvalidDataError
+from columnar_nn.exec.kernel_program import KernelProgram
+from columnar_nn.exec.stats import StepStats
 from columnar_nn.expressions.expression import (
     Call,
     Cast,
@@ -19,10 +21,8 @@ from columnar_nn.expressions.expression import (
     topological,
 )
 from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
-from columnar_nn.kernel_program import KernelProgram
 from columnar_nn.kernels import Team
 from columnar_nn.kernels.program import Order
-from columnar_nn.stats import StepStats
 
 
 def kernel_roots(roots: Sequence[Expression]) -> list[Call]:

@@ -7,9 +7,9 @@ from abc import abstractmethod
 import numpy as np
 import pyarrow as pa
 
+from columnar_nn.exec.operators.base import Operator
+from columnar_nn.exec.projection import Projection
 from columnar_nn.kernels import Team
-from columnar_nn.operators.base import Operator
-from columnar_nn.projection import Projection
 
 
 class BatchByBatch(Operator):

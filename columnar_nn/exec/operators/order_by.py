@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from columnar_nn.operators.base import Operator
+from columnar_nn.exec.operators.base import Operator
 from columnar_nn.plan.nodes import SortingKey
 
 

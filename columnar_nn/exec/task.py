@@ -19,15 +19,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn import pipelines
-from columnar_nn.driver import Driver, Progress
 from columnar_nn.errors import UsageError
+from columnar_nn.exec import pipelines
+from columnar_nn.exec.driver import Driver, Progress
+from columnar_nn.exec.operators.base import Operator
+from columnar_nn.exec.operators.local_exchange import LocalExchange, LocalPartition, OrderedExchange
+from columnar_nn.exec.operators.table_scan import ColumnSelection, SharedSource, Source
+from columnar_nn.exec.pipelines import Parts
+from columnar_nn.exec.projection import Projection
+from columnar_nn.exec.stats import StepStats, TaskStats, fixed_row_bytes, merged
+from columnar_nn.exec.trace import Trace
 from columnar_nn.kernels import Team, Threads
 from columnar_nn.kernels.placement import Placement
-from columnar_nn.operators.base import Operator
-from columnar_nn.operators.local_exchange import LocalExchange, LocalPartition, OrderedExchange
-from columnar_nn.operators.table_scan import ColumnSelection, SharedSource, Source
-from columnar_nn.pipelines import Parts
 from columnar_nn.plan import rewrites
 from columnar_nn.plan.nodes import (
     AggregationNode,
@@ -36,9 +39,6 @@ from columnar_nn.plan.nodes import (
     ProjectNode,
     nodes,
 )
-from columnar_nn.projection import Projection
-from columnar_nn.stats import StepStats, TaskStats, fixed_row_bytes, merged
-from columnar_nn.trace import Trace
 
 
 def prepare(

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from columnar_nn.exec.operators.base import Operator
+from columnar_nn.exec.projection import Projection
 from columnar_nn.kernels import Team
-from columnar_nn.operators.base import Operator
 from columnar_nn.plan.nodes import Aggregate, AggregationNode
-from columnar_nn.projection import Projection
 
 REDUCE_ROWS = 65536
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from columnar_nn.data.arrow_source import decoded_type
 from columnar_nn.errors import InvalidDataError, first_line
-from columnar_nn.operators.base import WAIT_SECONDS, SourceOperator
+from columnar_nn.exec.operators.base import WAIT_SECONDS, SourceOperator
 
 MORSEL_ROWS = 256
 """Most rows of a morsel: the memory of a run depends on it, not on the size of batches."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from columnar_nn.exec.stats import PlanNodeStats, TaskStats
 from columnar_nn.plan.nodes import PlanNode
 from columnar_nn.plan.text import to_text
-from columnar_nn.stats import PlanNodeStats, TaskStats
 
 
 def plan_with_stats(plan: PlanNode, stats: TaskStats) -> str:

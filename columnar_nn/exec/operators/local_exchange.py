@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from columnar_nn.operators.base import WAIT_SECONDS, Operator, SourceOperator
+from columnar_nn.exec.operators.base import WAIT_SECONDS, Operator, SourceOperator
 
 
 class OrderedExchange:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn.operators.base import Operator
-from columnar_nn.operators.filter_project import Project
+from columnar_nn.exec.operators.base import Operator
+from columnar_nn.exec.operators.filter_project import Project
 
 PROCESS_NAME = "columnar_nn"
 

@@ -9,14 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import InvalidDataError, UsageError
+from columnar_nn.exec.operators import aggregation
+from columnar_nn.exec.operators.aggregation import HashAggregation
+from columnar_nn.exec.operators.base import Operator
+from columnar_nn.exec.operators.filter_project import Filter, Project
+from columnar_nn.exec.operators.limit import Limit
+from columnar_nn.exec.operators.order_by import OrderBy
+from columnar_nn.exec.projection import Projection
+from columnar_nn.exec.stats import StepStats
 from columnar_nn.expressions.expression import FieldReference
 from columnar_nn.kernels import Team
-from columnar_nn.operators import aggregation
-from columnar_nn.operators.aggregation import HashAggregation
-from columnar_nn.operators.base import Operator
-from columnar_nn.operators.filter_project import Filter, Project
-from columnar_nn.operators.limit import Limit
-from columnar_nn.operators.order_by import OrderBy
 from columnar_nn.plan.nodes import (
     AggregationNode,
     FilterNode,
@@ -28,8 +30,6 @@ from columnar_nn.plan.nodes import (
     TableScanNode,
     ValuesNode,
 )
-from columnar_nn.projection import Projection
-from columnar_nn.stats import StepStats
 
 Parts = list[list[PlanNode]]
 

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from columnar_nn.operators.base import Operator, SourceOperator
-from columnar_nn.stats import CpuWallTiming, OperatorStats
-from columnar_nn.trace import Trace
+from columnar_nn.exec.operators.base import Operator, SourceOperator
+from columnar_nn.exec.stats import CpuWallTiming, OperatorStats
+from columnar_nn.exec.trace import Trace
 
 
 class Progress(Enum):

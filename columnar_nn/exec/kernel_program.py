@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidPlanError
+from columnar_nn.exec.stats import StepStats
+from columnar_nn.exec.tensor_addresses import TensorAddresses
 from columnar_nn.expressions.expression import Call, FieldReference, topological
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
@@ -21,8 +23,6 @@ from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
 from columnar_nn.plan.rewrites.choose_algorithm import choose_algorithm
-from columnar_nn.stats import StepStats
-from columnar_nn.tensor_addresses import TensorAddresses
 
 SCRATCH_BYTES = 256 * 2**20
 """Most memory for a batch's intermediate values; larger batches are computed in parts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from columnar_nn.operators.base import Operator
+from columnar_nn.exec.operators.base import Operator
 
 
 class Limit(Operator):

@@ -1,0 +1,1 @@
+"""Plans that run: pipelines of operators, drivers, tasks, and what they measured."""
