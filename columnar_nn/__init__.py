@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from columnar_nn.plan.text import to_text
 
 _MODULES = {
-    "arrow_source": ("ArrowSource", "open_source"),
+    "data.arrow_source": ("ArrowSource", "open_source"),
     "errors": (
         "CnnBenchError",
         "InvalidDataError",
@@ -52,15 +52,15 @@ _MODULES = {
         "UnsupportedOperatorError",
         "UsageError",
     ),
-    "expressions": ("argmax", "call", "column", "softmax"),
+    "expressions.expression": ("argmax", "call", "column", "softmax"),
     "model.graph": ("Graph", "Node", "TensorSpec"),
     "model.zoo": ("load_network",),
-    "network_expressions": ("network", "network_outputs"),
-    "plan_builder": ("PlanBuilder",),
-    "plan_text": ("to_text",),
-    "stats": ("OperatorStats", "PlanNodeStats", "StepStats", "TaskStats"),
-    "task": ("Executable", "Task", "prepare"),
-    "tensor_column": ("from_numpy", "to_numpy"),
+    "lowering.network": ("network", "network_outputs"),
+    "plan.builder": ("PlanBuilder",),
+    "plan.text": ("to_text",),
+    "exec.stats": ("OperatorStats", "PlanNodeStats", "StepStats", "TaskStats"),
+    "exec.task": ("Executable", "Task", "prepare"),
+    "data.tensor_column": ("from_numpy", "to_numpy"),
 }
 _ORIGINAL_NAMES = {"load_network": "resolve"}
 

@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reference import activations, arithmetic
-from reference import movement as layout
+from reference import activations, arithmetic, movement
 from reference.average_pool import average_pool, global_average_pool
 from reference.batch_normalization import batch_normalization
 from reference.conv import conv
@@ -28,17 +27,17 @@ OPERATORS: dict[str, Callable[..., np.ndarray]] = {
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
     "Clip": activations.clip,
-    "Concat": layout.concat,
+    "Concat": movement.concat,
     "Conv": conv,
     "Div": arithmetic.div,
-    "Dropout": layout.dropout,
+    "Dropout": movement.dropout,
     "Elu": activations.elu,
-    "Flatten": layout.flatten,
+    "Flatten": movement.flatten,
     "Gemm": gemm,
     "GlobalAveragePool": global_average_pool,
     "HardSigmoid": activations.hard_sigmoid,
     "HardSwish": activations.hard_swish,
-    "Identity": layout.identity,
+    "Identity": movement.identity,
     "LRN": lrn,
     "LeakyRelu": activations.leaky_relu,
     "LogSoftmax": log_softmax,
@@ -49,13 +48,13 @@ OPERATORS: dict[str, Callable[..., np.ndarray]] = {
     "Pad": pad,
     "ReduceMean": reduce_mean,
     "Relu": activations.relu,
-    "Reshape": layout.reshape,
+    "Reshape": movement.reshape,
     "Sigmoid": activations.sigmoid,
-    "Slice": layout.slice_,
+    "Slice": movement.slice_,
     "Softmax": softmax,
-    "Squeeze": layout.squeeze,
+    "Squeeze": movement.squeeze,
     "Sub": arithmetic.sub,
     "Tanh": activations.tanh,
-    "Transpose": layout.transpose,
-    "Unsqueeze": layout.unsqueeze,
+    "Transpose": movement.transpose,
+    "Unsqueeze": movement.unsqueeze,
 }

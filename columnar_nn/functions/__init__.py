@@ -18,5 +18,5 @@ To add an operator (a plan node that is executed):
  4. `operators/<name>.py`: the Operator, by the contract of `operators/base.py`; it takes no times.
  5. `task.py`: `Task._operator` makes it; `rewrites/gather_drivers.py` if several drivers may
     run it.
- 6. Tests: `tests/operators/test_<name>.py` against plain Python, `tests/plan/test_plan_text.py`.
+ 6. Tests: `tests/exec/test_<name>.py` against plain Python, `tests/plan/test_plan_text.py`.
 """

@@ -10,7 +10,7 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, no_operations
 from columnar_nn.model.graph import Node, Shape
-from columnar_nn.model.shape_rules import movement as layout
+from columnar_nn.model.shape_rules import movement
 from columnar_nn.model.shape_rules.operands import Operands
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def shape(operands: Operands) -> tuple[Shape, ...]:
     if axis < 1:
         raise InvalidModelError(f"axis {axis} would put rows side by side")
     along = Node("", "Concat", node.inputs, node.outputs, {"axis": axis})
-    return layout.concat(Operands(along, operands.shapes, operands.constants))
+    return movement.concat(Operands(along, operands.shapes, operands.constants))
 
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.expressions.expression import Expression, FieldReference, call
-from columnar_nn.lowering import along_axes, elementwise, matrix, window
-from columnar_nn.lowering import movement as layout
+from columnar_nn.lowering import along_axes, elementwise, matrix, movement, window
 from columnar_nn.lowering.rule import Gap, Rule
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.shapes import infer_shapes, operands_of
@@ -21,7 +20,7 @@ RULES: dict[str, Rule] = {
     **matrix.RULES,
     **elementwise.RULES,
     **along_axes.RULES,
-    **layout.RULES,
+    **movement.RULES,
 }
 """ONNX operator to the expression that computes a node of it, given its computed inputs."""
 

@@ -8,11 +8,10 @@ import numpy as np
 
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.model.graph import Graph, Node, Shape
-from columnar_nn.model.shape_rules import elementwise, matrix, window
-from columnar_nn.model.shape_rules import movement as layout
+from columnar_nn.model.shape_rules import elementwise, matrix, movement, window
 from columnar_nn.model.shape_rules.operands import Operands
 
-RULES = {**window.RULES, **elementwise.RULES, **matrix.RULES, **layout.RULES}
+RULES = {**window.RULES, **elementwise.RULES, **matrix.RULES, **movement.RULES}
 """Operator type to its shape rule; also the list of operators that a graph may hold."""
 
 

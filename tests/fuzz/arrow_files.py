@@ -7,9 +7,9 @@ import random
 from pathlib import Path
 
 import pyarrow as pa
+from exec.networks import images
 from fuzz.mutations import mutated
 from fuzz.outcome import MEBIBYTE, emptied, problem
-from operators.networks import images
 from pyarrow import parquet
 
 from columnar_nn.data import tensor_column

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from closeness import assert_close
-from operators.networks import column, expected, images, residual_network
+from exec.networks import column, expected, images, residual_network
 
 from columnar_nn.exec.task import Executable, prepare
 from columnar_nn.expressions.expression import Call, topological

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import psutil
 from closeness import assert_close
-from operators.networks import column, expected, images, residual_network
+from exec.networks import column, expected, images, residual_network
 from soak.soaking import still_alive
 
 from columnar_nn.data.arrow_source import from_batches

@@ -10,7 +10,7 @@ import sys
 import threading
 
 from closeness import assert_close
-from operators.networks import column, expected, images, residual_network
+from exec.networks import column, expected, images, residual_network
 from soak.soaking import still_alive
 
 from columnar_nn.exec import task as tasks

@@ -92,7 +92,7 @@ def test_two_comparisons_at_once(tmp_path: Path) -> None:
 
 FIRST_RUN = """
 from closeness import assert_close
-from operators.networks import column, expected, images, residual_network
+from exec.networks import column, expected, images, residual_network
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.exec.task import prepare

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from exec.tables import Rows, rows_of, run, scan, tables
 from generated import quick
 from hypothesis import given
-from operators.tables import Rows, rows_of, run, scan, tables
 
 
 def sorted_by(rows: Rows, keys: list[tuple[str, bool, bool]]) -> Rows:

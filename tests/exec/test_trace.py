@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operators.networks import images, residual_network
+from exec.networks import images, residual_network
 
 from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from operators.networks import column
+from exec.networks import column
 
 from columnar_nn.data import tensor_column
 from columnar_nn.exec.task import prepare

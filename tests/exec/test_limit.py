@@ -1,10 +1,10 @@
 """Limit against slices of a list."""
 
 import pyarrow as pa
+from exec.tables import rows_of, run, scan, tables
 from generated import quick
 from hypothesis import given
 from hypothesis import strategies as st
-from operators.tables import rows_of, run, scan, tables
 
 
 @quick

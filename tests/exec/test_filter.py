@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from exec.tables import Rows, rows_of, run, scan, tables
 from generated import quick
 from hypothesis import given
-from operators.tables import Rows, rows_of, run, scan, tables
 
 from columnar_nn.errors import InvalidDataError
 

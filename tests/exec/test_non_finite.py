@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 import torch
 from closeness import assert_close
+from exec.networks import column
 from generated import normal
-from operators.networks import column
 
 from columnar_nn.data import tensor_column
 from columnar_nn.exec.task import prepare

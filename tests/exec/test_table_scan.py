@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from operators.networks import images
+from exec.networks import images
 from pyarrow import parquet
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError

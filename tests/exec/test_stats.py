@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from operators.networks import images, residual_network
+from exec.networks import images, residual_network
 
-from columnar_nn.exec import driver as driver_module
+from columnar_nn.exec import driver
 from columnar_nn.exec.stats import CpuWallTiming, OperatorStats, StepStats, TaskStats, merged
 from columnar_nn.exec.stats_text import bytes_text, nanos_text, plan_with_stats
 from columnar_nn.exec.task import prepare
@@ -76,7 +76,7 @@ def test_the_driver_is_the_timer(monkeypatch: pytest.MonkeyPatch) -> None:
             self.cpu += 1
             return self.cpu
 
-    monkeypatch.setattr(driver_module, "time", Clock())
+    monkeypatch.setattr(driver, "time", Clock())
     plan = PlanBuilder().values([images(5)]).filter("label < 9").plan()
     task = prepare(plan).run(profile=True)
     assert len(list(task)) == 1

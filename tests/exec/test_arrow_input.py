@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from closeness import assert_close
-from operators.networks import column, expected, images, residual_network
+from exec.networks import column, expected, images, residual_network
 from pyarrow import parquet
 
 from columnar_nn.data import tensor_column

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from exec.networks import column
 from generated import normal
-from operators.networks import column
 
 from adapters.pytorch.network import network
 from columnar_nn.data import tensor_column

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from closeness import assert_close
-from operators.networks import column, expected, images, residual_network
+from exec.networks import column, expected, images, residual_network
 
 from columnar_nn.data.tensor_column import from_numpy, to_numpy
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from operators.networks import images, residual_network
+from exec.networks import images, residual_network
 
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
@@ -250,7 +250,7 @@ from columnar_nn import task
 threads = int(sys.argv[1])
 if sys.argv[2] == "drivers":
     task.SHORT_STREAM_ROWS = 0
-from operators.test_contract import TOTAL, UsageError, images, network_over, rows_of, stream
+from exec.test_contract import TOTAL, UsageError, images, network_over, rows_of, stream
 
 def refused(function):
     try:

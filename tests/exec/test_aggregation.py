@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from exec import tables as generated_tables
+from exec.tables import Rows, rows_of, run, scan, tables
 from generated import quick
 from hypothesis import given
-from operators import tables as generated_tables
-from operators.tables import Rows, rows_of, run, scan, tables
 
 from columnar_nn.exec.operators import aggregation
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from exec.networks import column, images, residual_network
 from generated import normal
-from operators.networks import column, images, residual_network
 
 from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from closeness import assert_close
-from operators.networks import expected, images, residual_network
+from exec.networks import expected, images, residual_network
 
 from adapters.base import Settings, Stopwatch
 from adapters.columnar_backend import ColumnarBackend
