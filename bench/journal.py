@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import temporary
-from bench.output_file import OutputFile
+from bench.files import temporary
+from bench.files.output import OutputFile
 from bench.result import finite
 
 FORMAT, FORMAT_VERSION = "cnn-bench/journal", 1

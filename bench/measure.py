@@ -19,9 +19,9 @@ from bench.cell_state import CellState, Limits
 from bench.cells import Selection
 from bench.contender import Contender
 from bench.data.dataset import Dataset
+from bench.files.temporary import temporary_folder
 from bench.inputs import Inputs, Overrides, Truth
 from bench.result import Result
-from bench.temporary import temporary_folder
 from bench.worker_process import WorkerError
 from columnar_nn.model.graph import Graph
 

@@ -18,7 +18,7 @@ from adapters import registry
 from adapters.base import Stopwatch
 from adapters.velox.statistics import NODE, NodeStats, operators, parse
 from bench import explain, explain_text
-from bench.temporary import temporary_folder
+from bench.files.temporary import temporary_folder
 from bench.worker_process import WorkerProcess
 from bench.worker_session import Session
 from columnar_nn.data import tensor_column

@@ -31,12 +31,12 @@ from bench.cli.options import (
 from bench.cli.saving import keep, save
 from bench.cli.signals import EXIT_INTERRUPTED
 from bench.data.dataset import open_dataset
+from bench.files.output import OutputFile
 from bench.golden import tolerance
 from bench.import_check import MISREAD, ImportCheck
 from bench.inputs import Overrides
 from bench.journal import Journal
 from bench.measure import Comparison, Options
-from bench.output_file import OutputFile
 from bench.result import BackendRecord, Result, to_json
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph

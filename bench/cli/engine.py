@@ -27,9 +27,9 @@ from bench.data.dataset import open_dataset
 from bench.engine import report
 from bench.engine.run import PARTS, EngineResult, parse_parts, run
 from bench.engine.setup import Setup
-from bench.output_file import OutputFile
+from bench.files.output import OutputFile
+from bench.files.temporary import temporary_folder
 from bench.result import to_json
-from bench.temporary import temporary_folder
 from columnar_nn.model import zoo
 
 

@@ -20,7 +20,7 @@ from bench.cli.options import (
     one_of,
     writable,
 )
-from bench.output_file import OutputFile
+from bench.files.output import OutputFile
 from bench.worker_process import WorkerError
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo

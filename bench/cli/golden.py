@@ -28,6 +28,7 @@ from bench.cli.options import (
     writable,
 )
 from bench.data.dataset import open_dataset
+from bench.files.output import OutputFile
 from bench.golden import bisect as bisection
 from bench.golden import checks, record, report, tap_selection
 from bench.golden import create as creation
@@ -39,7 +40,6 @@ from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing
 from bench.import_check import MISREAD
 from bench.import_check import TIMEOUT_S as IMPORT_CHECK_TIMEOUT_S
-from bench.output_file import OutputFile
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 

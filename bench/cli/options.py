@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.output_file import OutputFile
+from bench.files.output import OutputFile
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
 

@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import temporary
-from bench.output_file import OutputFile
+from bench.files import temporary
+from bench.files.output import OutputFile
 
 EXIT_UNSAVED = 2
 """Exit status of a command whose result is not where it was asked for."""

@@ -20,8 +20,8 @@ from bench.cli.options import (
     writable,
 )
 from bench.data.dataset import open_dataset
+from bench.files.output import OutputFile
 from bench.golden.engine import EngineOptions, WorkerError, parse_backend
-from bench.output_file import OutputFile
 from bench.profile.taps import write_taps
 from columnar_nn.model import zoo
 

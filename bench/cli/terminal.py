@@ -12,7 +12,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench.output_file import OutputFile
+from bench.files.output import OutputFile
 from bench.table_style import WIDTH
 
 LINE_S = 10.0

@@ -10,7 +10,7 @@ from bench.cli import terminal
 from bench.cli.options import writable
 from bench.cli.saving import save
 from bench.data.dataset import open_dataset
-from bench.output_file import OutputFile
+from bench.files.output import OutputFile
 from bench.training import Recipe, evaluate
 from bench.training import train as train_graph
 from columnar_nn.model import onnx_io, zoo

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from bench.output_file import OutputFile
+from bench.files.output import OutputFile
 from columnar_nn.errors import InvalidDataError, UsageError
 
 TIMEOUT_S = 30.0

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.cifar10 import BLOCK_RECORDS, CLASS_NAMES_FILE, RECORD_BYTES, SPLITS
-from bench.output_file import OutputFile
+from bench.files.output import OutputFile
 from columnar_nn.errors import InvalidDataError, MissingPackageError, UsageError
 
 SEED = 10

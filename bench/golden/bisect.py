@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import image_array
+from bench.files.temporary import temporary_folder
 from bench.golden import single_operator, tensor_stream
 from bench.golden.bundle import Bundle
 from bench.golden.comparison import Tensor, TensorResult, aligned, compare
 from bench.golden.engine import Engine, EngineOptions, WorkerError
 from bench.golden.verify import Comparing, Verification, select, verify
 from bench.status import FAILED
-from bench.temporary import temporary_folder
 from bench.verdict import Noise
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Graph, Node

@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits
 
 from adapters.base import image_array
 from bench import environment, fixed_batch
+from bench.files.atomic_folder import new_folder
 from bench.golden import manifest as manifests
 from bench.golden import noise_file, tap_selection, tolerance
-from bench.golden.atomic_folder import new_folder
 from bench.golden.bundle import EXPECTED_COLUMN, MANIFEST, entry_of
 from bench.golden.manifest import Creation, DataEntry, Manifest, OperatorEntry, TensorEntry
 from bench.verdict import DIMMED, NoiseAccumulator

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from bench.files.temporary import temporary_folder
 from bench.golden import manifest as manifests
 from bench.golden import single_operator, tap_selection, tensor_stream, tolerance
 from bench.golden.bundle import Bundle
@@ -20,7 +21,6 @@ from bench.golden.engine import Engine, EngineOptions, WorkerError
 from bench.golden.manifest import TensorEntry
 from bench.parity import Tolerance
 from bench.status import MISTRUSTED, PASSED, SKIPPED, worst
-from bench.temporary import temporary_folder
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
 

@@ -14,10 +14,10 @@ from adapters.operator_profile import OperatorProfile
 from bench import cold_start, inputs
 from bench.cells import Selection
 from bench.data.dataset import Dataset
+from bench.files.temporary import temporary_folder
 from bench.inputs import Inputs
 from bench.profile.result import EngineProfile, ProfileResult, Run
 from bench.status import CRASHED, PASSED
-from bench.temporary import temporary_folder
 from bench.worker_process import WorkerError, WorkerProcess
 from columnar_nn.model.graph import Graph
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
+from bench.files.output import OutputFile
+from bench.files.temporary import temporary_folder
 from bench.golden.engine import Engine, EngineOptions
 from bench.golden.tap_selection import select
-from bench.output_file import OutputFile
-from bench.temporary import temporary_folder
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph

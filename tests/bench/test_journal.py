@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.files.output import OutputFile
 from bench.journal import Journal
-from bench.output_file import OutputFile
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.output_file import OutputFile
+from bench.files.output import OutputFile
 from columnar_nn.errors import UsageError
 
 CONTENT = b"content\n"
@@ -130,7 +130,7 @@ def test_what_is_standard_output_is_shared_with_what_is_shown(
     if name == "shown" and to == "pipe":
         pytest.skip("a pipe has no name")
     program = (
-        "import sys; from bench.output_file import OutputFile\n"
+        "import sys; from bench.files.output import OutputFile\n"
         "output = OutputFile(sys.argv[1]); output.check()\n"
         "print('before'); assert output.is_standard_output\n"
         "output.write(b'content\\n'); print('after')"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import result
-from bench.output_file import OutputFile
+from bench.files.output import OutputFile
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import (
     CRASHED,

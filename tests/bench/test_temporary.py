@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import temporary
+from bench.files import temporary
 
 LEAVE = (
     "import os, pathlib, sys\n"

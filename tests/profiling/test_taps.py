@@ -16,9 +16,9 @@ from progress_lines import without_progress
 
 from adapters import registry
 from bench.data.dataset import open_dataset
+from bench.files.output import OutputFile
 from bench.golden import engine as engines
 from bench.golden.engine import EngineOptions, WorkerError, parse_backend
-from bench.output_file import OutputFile
 from bench.profile.taps import write_taps
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError

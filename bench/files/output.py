@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bench.temporary import file_beside, temporary_folder
+from bench.files.temporary import file_beside, temporary_folder
 from columnar_nn.errors import UsageError
 
 STANDARD_OUTPUT = "-"

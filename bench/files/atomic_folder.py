@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.temporary import folder_beside
+from bench.files.temporary import folder_beside
 from columnar_nn.errors import UsageError
 
 
