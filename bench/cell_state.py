@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import cells, statistics
 from bench.cells import Selection
-from bench.disturbance import DISTURBED_SHARE, taken_share
+from bench.machine.disturbance import DISTURBED_SHARE, taken_share
 from bench.result import Benchmark
 from bench.status import FAILED, MISTRUSTED, NOT_RUN
 from bench.turn import Turn

@@ -11,8 +11,8 @@ from typing import Any
 from bench import cells, cold_start, inputs
 from bench.cell_state import CellState, Limits, figures
 from bench.cells import Selection
-from bench.disturbance import Snapshot
 from bench.inputs import Inputs, Truth
+from bench.machine.disturbance import Snapshot
 from bench.result import BackendRecord, Benchmark
 from bench.status import CRASHED, NOT_RUN, worst
 from bench.turn import Turn

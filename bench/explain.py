@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.files.output import OutputFile
-from bench.machine_peak import MachinePeak, measure
+from bench.machine.peak import MachinePeak, measure
 from columnar_nn.data import tensor_column
 from columnar_nn.exec.stats import PlanNodeStats, StepStats, TaskStats
 from columnar_nn.exec.task import Executable, prepare

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.disturbance import DISTURBED_SHARE
+from bench.machine.disturbance import DISTURBED_SHARE
 from bench.status import NOT_RUN, UNSUCCESSFUL
 from columnar_nn.errors import InvalidDataError
 
@@ -74,7 +74,7 @@ class Benchmark:
     (bench/verdict.py); `accuracy` is over all its rows. `taken_share` is what others took of its
     wall time, None if unknown; `undisturbed_s` its fastest run that was not disturbed; `turns`
     has of each turn the number of `runs`, their `switches` (bench/turn.py) and the `disturbance`
-    (bench/disturbance.py).
+    (bench/machine/disturbance.py).
     """
 
     backend: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.disturbance import DISTURBED_SHARE, Disturbance, taken_share
+from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, taken_share
 
 
 @dataclass(frozen=True)

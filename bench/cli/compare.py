@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import cells, cpus, environment, fixed_batch, report
+from bench import cells, fixed_batch, report
 from bench.cell_state import Limits
 from bench.cli import signals, streams, terminal
 from bench.cli.import_line import show_import
@@ -36,6 +36,7 @@ from bench.golden import tolerance
 from bench.import_check import MISREAD, ImportCheck
 from bench.inputs import Overrides
 from bench.journal import Journal
+from bench.machine import cpus, environment
 from bench.measure import Comparison, Options
 from bench.result import BackendRecord, Result, to_json
 from columnar_nn.model import zoo

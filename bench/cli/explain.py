@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bench import cpus, fixed_batch
+from bench import fixed_batch
 from bench.cli import terminal
 from bench.cli.options import (
     AlgorithmOption,
@@ -21,6 +21,7 @@ from bench.cli.options import (
     writable,
 )
 from bench.files.output import OutputFile
+from bench.machine import cpus
 from bench.worker_process import WorkerError
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo

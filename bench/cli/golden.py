@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from bench import cpus, fixed_batch
+from bench import fixed_batch
 from bench.cli import saving, terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
@@ -40,6 +40,7 @@ from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing
 from bench.import_check import MISREAD
 from bench.import_check import TIMEOUT_S as IMPORT_CHECK_TIMEOUT_S
+from bench.machine import cpus
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 

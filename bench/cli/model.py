@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from bench import cpus, fixed_batch, import_check
+from bench import fixed_batch, import_check
 from bench.cli import terminal
 from bench.cli.options import ThreadsOption, TimeoutOption
 from bench.import_check import ImportCheck
+from bench.machine import cpus
 from bench.result import finite
 from bench.table_style import print_table, show_note, table
 from columnar_nn.errors import UsageError, printable

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench import cells, cpus, environment, fixed_batch
+from bench import cells, fixed_batch
 from bench.cli import terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
@@ -25,6 +25,7 @@ from bench.cli.options import (
 from bench.cli.saving import save
 from bench.data.dataset import open_dataset
 from bench.import_check import MISREAD
+from bench.machine import cpus, environment
 from bench.profile import measure, report
 from bench.profile.measure import Options
 from bench.profile.rows import layer_rows

@@ -9,7 +9,6 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
-from bench.disturbance import DISTURBED_SHARE
 from bench.engine.ablation import Ablation
 from bench.engine.batch_sizes import BatchSizes
 from bench.engine.cold_start import ColdStarts
@@ -19,6 +18,7 @@ from bench.engine.peers import Peers
 from bench.engine.roofline import Roofline
 from bench.engine.run import EngineResult
 from bench.engine.scaling import Scaling
+from bench.machine.disturbance import DISTURBED_SHARE
 from bench.result import Benchmark, Result
 from bench.status import PASSED
 from bench.table_style import (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.engine.setup import Setup
 from bench.engine.worker import EngineWorker, engine_worker
-from bench.machine_peak import working_sets
+from bench.machine.peak import working_sets
 from columnar_nn.kernels import host
 from columnar_nn.kernels.roofline import STREAMS
 

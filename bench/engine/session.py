@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from adapters.base import Stopwatch
 from adapters.columnar_backend import ColumnarBackend
-from bench import machine_peak
+from bench.machine import peak as machine_peak
 from bench.worker_session import Session
 from columnar_nn.errors import InvalidDataError
 

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from adapters import registry
-from bench import cpus
 from bench.golden import tensor_stream
+from bench.machine import cpus
 from bench.worker_process import WorkerError, WorkerProcess
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph

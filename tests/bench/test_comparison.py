@@ -11,8 +11,9 @@ import psutil
 import pytest
 from random_images import NUM_IMAGES, RandomImages, write_random_images
 
-from bench import cells, cpus, measure
+from bench import cells, measure
 from bench.cell_state import Limits
+from bench.machine import cpus
 from bench.measure import Comparison, Options
 from bench.result import Benchmark, Result
 from bench.status import (

@@ -13,10 +13,11 @@ import fake_backends
 import pytest
 from random_images import RandomImages, write_random_images
 
-from bench import cells, cpus, disturbance
+from bench import cells
 from bench.cell_state import CellState, Limits
 from bench.cells import Selection, budget_for
-from bench.disturbance import DISTURBED_SHARE, Disturbance, Snapshot, taken_share
+from bench.machine import cpus, disturbance
+from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, Snapshot, taken_share
 from bench.measure import Comparison, Options
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import NOT_RUN, PASSED

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import cpus, environment
+from bench.machine import cpus, environment
 
 
 def test_facts_agree_with_other_sources() -> None:

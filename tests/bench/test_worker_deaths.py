@@ -21,9 +21,10 @@ from dying_backends import DEATHS, PAUSED, STATES
 from random_images import RandomImages, write_random_images
 
 from adapters import registry
-from bench import cells, contender, cpus
+from bench import cells, contender
 from bench.cell_state import Limits
 from bench.contender import Contender
+from bench.machine import cpus
 from bench.measure import Comparison, Options
 from bench.result import BackendRecord, Benchmark, Result
 from bench.status import CRASHED, PASSED, SKIPPED, TIMEOUT, UNIMPLEMENTED

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from engine.small_network import small_graph
 
-from bench import cpus
 from bench.cell_state import Limits
 from bench.data.dataset import open_dataset
 from bench.engine.setup import Setup
+from bench.machine import cpus
 
 
 @pytest.fixture(autouse=True)

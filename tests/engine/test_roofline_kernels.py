@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from closeness import assert_close
 
-from bench import environment, machine_peak
+from bench.machine import environment
+from bench.machine import peak as machine_peak
 from columnar_nn.errors import UsageError
 from columnar_nn.kernels import roofline
 from columnar_nn.kernels.layout import aligned

@@ -9,9 +9,10 @@ import pytest
 from profiling.residual_network import residual_network
 
 from adapters import registry
-from bench import cells, cpus
+from bench import cells
 from bench.cells import Selection
 from bench.data.dataset import open_dataset
+from bench.machine import cpus
 from bench.profile.measure import Options, default_backends, measure
 from bench.profile.result import EngineProfile, ProfileResult
 from bench.profile.rows import layer_rows

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from bench.profile import hardware_counters
-from bench.profile.hardware_counters import HARDWARE, CountersUnavailableError, counting
+from bench.machine import hardware_counters
+from bench.machine.hardware_counters import HARDWARE, CountersUnavailableError, counting
 
 PERF_TYPE_SOFTWARE, PAGE_FAULTS = 1, 2
 PAGE_BYTES = 4096

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench import environment
+from bench.machine import environment
 from columnar_nn.kernels import roofline
 from columnar_nn.kernels.layout import aligned
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 
-from bench import cpus
 from bench.data.dataset import Dataset
+from bench.machine import cpus
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
 

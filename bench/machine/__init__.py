@@ -1,0 +1,1 @@
+"""The machine: its CPUs and software, its peak, its counters, and what others take of it."""
