@@ -14,9 +14,9 @@ from bench.cells import Selection
 from bench.inputs import Inputs, Truth
 from bench.machine.disturbance import Snapshot
 from bench.result import BackendRecord, Benchmark
-from bench.status import CRASHED, NOT_RUN, worst
 from bench.turn import Turn
-from bench.verdict import Verdict
+from bench.verdict.rule import Verdict
+from bench.verdict.status import CRASHED, NOT_RUN, worst
 from bench.worker_process import WorkerError, WorkerProcess
 from bench.worker_session import PRIMING_LIMIT_S
 

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from bench import import_check_key, status
+from bench import import_check_key
 from bench.data.dataset import open_dataset, resize
 from bench.files.temporary import temporary_folder
 from bench.import_check_session import ONNX_RUNTIME, REFERENCE
 from bench.import_comparison import OutputDifference
+from bench.verdict import status
 from bench.worker_process import WorkerError, WorkerProcess
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import printable

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from bench.data.dataset import Dataset, write_ipc
-from bench.parity import Tolerance
-from bench.verdict import DIMMED, Judge, Noise, NoiseAccumulator, Verdict, combined
+from bench.verdict.parity import Tolerance
+from bench.verdict.rule import DIMMED, Judge, Noise, NoiseAccumulator, Verdict, combined
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph

@@ -52,7 +52,7 @@ def assert_matches_golden(
     from bench.golden.bundle import Bundle, open_bundle
     from bench.golden.comparison import compare
     from bench.golden.verify import Comparing, Verification, select
-    from bench.status import worst
+    from bench.verdict.status import worst
 
     if not isinstance(bundle, Bundle):
         bundle = open_bundle(bundle)

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from bench.ratio_text import compared
 from bench.result import BackendRecord, Benchmark, Result
-from bench.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
 from bench.table_style import milliseconds, print_table, show_title, table
-from bench.verdict import RULE
+from bench.verdict.rule import RULE
+from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
 
 _STYLES = {PASSED: "green", NOT_RUN: "dim"} | dict.fromkeys(UNSUCCESSFUL, "bold red")
 _MIB = 2**20

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine.disturbance import DISTURBED_SHARE
-from bench.status import NOT_RUN, UNSUCCESSFUL
+from bench.verdict.status import NOT_RUN, UNSUCCESSFUL
 from columnar_nn.errors import InvalidDataError
 
 SCHEMA_VERSION = 1
@@ -68,11 +68,11 @@ class Benchmark:
 
     `times` are the raw seconds of every timed run, in order; `phases` the median seconds of
     input conversion, compute and output conversion. `ci_low_s` and `ci_high_s` enclose the
-    true median with probability `ci_confidence`. Parity figures (bench/parity.py) are over
+    true median with probability `ci_confidence`. Parity figures (bench/verdict/parity.py) are over
     `parity_rows` rows of this very cell's output, of which `telling_rows` differ from those of the
     dimmed images; `noise_ratio` is the largest error over noise of a column or row
-    (bench/verdict.py); `accuracy` is over all its rows. `taken_share` is what others took of its
-    wall time, None if unknown; `undisturbed_s` its fastest run that was not disturbed; `turns`
+    (bench/verdict/rule.py); `accuracy` is over all its rows. `taken_share` is what others took of
+    its wall time, None if unknown; `undisturbed_s` its fastest run that was not disturbed; `turns`
     has of each turn the number of `runs`, their `switches` (bench/turn.py) and the `disturbance`
     (bench/machine/disturbance.py).
     """

@@ -18,7 +18,7 @@ import traceback
 from importlib import import_module
 from typing import Any
 
-from bench import status
+from bench.verdict import status
 from bench.worker_guard import die_with_parent
 
 

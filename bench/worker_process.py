@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from bench.status import CRASHED, SKIPPED, TIMEOUT
+from bench.verdict.status import CRASHED, SKIPPED, TIMEOUT
 from columnar_nn.errors import printable
 
 _THREAD_VARIABLES = (

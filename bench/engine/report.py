@@ -20,7 +20,6 @@ from bench.engine.run import EngineResult
 from bench.engine.scaling import Scaling
 from bench.machine.disturbance import DISTURBED_SHARE
 from bench.result import Benchmark, Result
-from bench.status import PASSED
 from bench.table_style import (
     milliseconds,
     print_table,
@@ -28,6 +27,7 @@ from bench.table_style import (
     show_title,
     table,
 )
+from bench.verdict.status import PASSED
 from columnar_nn.kernels.roofline import STREAMS
 
 _MIB = 2**20

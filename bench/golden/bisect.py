@@ -22,8 +22,8 @@ from bench.golden.bundle import Bundle
 from bench.golden.comparison import Tensor, TensorResult, aligned, compare
 from bench.golden.engine import Engine, EngineOptions, WorkerError
 from bench.golden.verify import Comparing, Verification, select, verify
-from bench.status import FAILED
-from bench.verdict import Noise
+from bench.verdict.rule import Noise
+from bench.verdict.status import FAILED
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Graph, Node
 from columnar_nn.model.shapes import infer_shapes

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.parity import Tolerance
+from bench.verdict.parity import Tolerance
 from columnar_nn.errors import UsageError
 
 ELEMENTWISE = "elementwise"

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.golden.checks import ELEMENTWISE, Check, Statistic
-from bench.parity import TINY, Parity, Tolerance
-from bench.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
-from bench.verdict import Judge, Noise, Verdict
+from bench.verdict.parity import TINY, Parity, Tolerance
+from bench.verdict.rule import Judge, Noise, Verdict
+from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 
 MAX_WORST = 5
 

@@ -17,11 +17,12 @@ from adapters.base import image_array
 from bench import fixed_batch
 from bench.files.atomic_folder import new_folder
 from bench.golden import manifest as manifests
-from bench.golden import noise_file, tap_selection, tolerance
+from bench.golden import noise_file, tap_selection
 from bench.golden.bundle import EXPECTED_COLUMN, MANIFEST, entry_of
 from bench.golden.manifest import Creation, DataEntry, Manifest, OperatorEntry, TensorEntry
 from bench.machine import environment
-from bench.verdict import DIMMED, NoiseAccumulator
+from bench.verdict import tolerance
+from bench.verdict.rule import DIMMED, NoiseAccumulator
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.model import onnx_io
@@ -57,7 +58,8 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class Created:
-    """A new bundle's manifest; of its `rows` images `telling` say something (bench/verdict.py)."""
+    """A new bundle's manifest; of its `rows` images `telling` say something
+    (bench/verdict/rule.py)."""
 
     manifest: Manifest
     telling: int

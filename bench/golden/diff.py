@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.golden import tensor_stream, tolerance
+from bench.golden import tensor_stream
 from bench.golden.bundle import Bundle, open_bundle
 from bench.golden.comparison import Tensor, compare
 from bench.golden.verify import Comparing, Verification, select
-from bench.parity import Tolerance
-from bench.status import worst
+from bench.verdict import tolerance
+from bench.verdict.parity import Tolerance
+from bench.verdict.status import worst
 from columnar_nn.errors import InvalidDataError, UsageError
 
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-from bench import verdict
+from bench.verdict import rule as verdict
 from columnar_nn.errors import InvalidDataError
 
 FORMAT = "cnn-bench golden bundle"

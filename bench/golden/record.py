@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from bench.golden.bisect import Bisection
 from bench.golden.comparison import TensorResult
 from bench.golden.verify import Verification
-from bench.status import MISTRUSTED, NOT_RUN, PASSED
+from bench.verdict.status import MISTRUSTED, NOT_RUN, PASSED
 
 SCHEMA_VERSION = 1
 

@@ -13,14 +13,15 @@ import pyarrow as pa
 
 from bench.files.temporary import temporary_folder
 from bench.golden import manifest as manifests
-from bench.golden import single_operator, tap_selection, tensor_stream, tolerance
+from bench.golden import single_operator, tap_selection, tensor_stream
 from bench.golden.bundle import Bundle
 from bench.golden.checks import ELEMENTWISE, Check
 from bench.golden.comparison import Tensor, TensorResult, compare, first_diverging
 from bench.golden.engine import Engine, EngineOptions, WorkerError
 from bench.golden.manifest import TensorEntry
-from bench.parity import Tolerance
-from bench.status import MISTRUSTED, PASSED, SKIPPED, worst
+from bench.verdict import tolerance
+from bench.verdict.parity import Tolerance
+from bench.verdict.status import MISTRUSTED, PASSED, SKIPPED, worst
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
 

@@ -17,7 +17,7 @@ from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
 from bench.inputs import Inputs
 from bench.profile.result import EngineProfile, ProfileResult, Run
-from bench.status import CRASHED, PASSED
+from bench.verdict.status import CRASHED, PASSED
 from bench.worker_process import WorkerError, WorkerProcess
 from columnar_nn.model.graph import Graph
 

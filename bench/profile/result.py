@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from adapters.operator_profile import OperatorProfile
-from bench.status import UNSUCCESSFUL
+from bench.verdict.status import UNSUCCESSFUL
 
 SCHEMA_VERSION = 1
 

@@ -16,7 +16,7 @@ from bench.cell_state import Limits
 from bench.machine import cpus
 from bench.measure import Comparison, Options
 from bench.result import Benchmark, Result
-from bench.status import (
+from bench.verdict.status import (
     CRASHED,
     FAILED,
     MISTRUSTED,

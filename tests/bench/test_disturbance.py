@@ -20,8 +20,8 @@ from bench.machine import cpus, disturbance
 from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, Snapshot, taken_share
 from bench.measure import Comparison, Options
 from bench.result import BackendRecord, Benchmark, Result
-from bench.status import NOT_RUN, PASSED
 from bench.turn import Turn
+from bench.verdict.status import NOT_RUN, PASSED
 
 LIMITS = Limits(runs=2, min_time=0.0, budget=9.0, timeout=9.0)
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")

@@ -12,7 +12,7 @@ import pytest
 from bench import inputs
 from bench.data.dataset import open_dataset
 from bench.inputs import Overrides, Truth
-from bench.status import FAILED, MISTRUSTED, PASSED
+from bench.verdict.status import FAILED, MISTRUSTED, PASSED
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.parity import Accumulator, Parity, Tolerance
+from bench.verdict.parity import Accumulator, Parity, Tolerance
 
 TOLERANCE = Tolerance(atol=1e-4, rtol=1e-3)
 

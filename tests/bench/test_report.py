@@ -13,9 +13,9 @@ from rich.text import Text
 from bench import report
 from bench.ratio_text import ratio_text
 from bench.result import BackendRecord, Benchmark, Result
-from bench.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
 from bench.table_style import WIDTH
-from bench.verdict import RULE
+from bench.verdict.rule import RULE
+from bench.verdict.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
 
 SAMPLES = (1, 10, 1000)
 

@@ -12,7 +12,7 @@ import pytest
 from bench import result
 from bench.files.output import OutputFile
 from bench.result import BackendRecord, Benchmark, Result
-from bench.status import (
+from bench.verdict.status import (
     CRASHED,
     FAILED,
     MISTRUSTED,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from closeness import assert_close
 
-from bench import verdict
-from bench.parity import Tolerance
-from bench.status import FAILED, MISTRUSTED, PASSED
-from bench.verdict import Judge, Noise, NoiseAccumulator, Verdict
+from bench.verdict import rule as verdict
+from bench.verdict.parity import Tolerance
+from bench.verdict.rule import Judge, Noise, NoiseAccumulator, Verdict
+from bench.verdict.status import FAILED, MISTRUSTED, PASSED
 
 ROWS, INPUTS, CLASSES = 1000, 64, 10
 ANYTHING = Tolerance(atol=math.inf, rtol=0.0)

@@ -11,11 +11,11 @@ import pytest
 
 from adapters import registry
 from adapters.base import Settings, Stopwatch, image_array
-from bench import verdict
 from bench.data.dataset import open_dataset
-from bench.parity import Tolerance
-from bench.status import FAILED, PASSED
-from bench.verdict import Judge, Noise, NoiseAccumulator, Verdict
+from bench.verdict import rule as verdict
+from bench.verdict.parity import Tolerance
+from bench.verdict.rule import Judge, Noise, NoiseAccumulator, Verdict
+from bench.verdict.status import FAILED, PASSED
 from columnar_nn.data import tensor_column
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph

@@ -27,7 +27,7 @@ from bench.contender import Contender
 from bench.machine import cpus
 from bench.measure import Comparison, Options
 from bench.result import BackendRecord, Benchmark, Result
-from bench.status import CRASHED, PASSED, SKIPPED, TIMEOUT, UNIMPLEMENTED
+from bench.verdict.status import CRASHED, PASSED, SKIPPED, TIMEOUT, UNIMPLEMENTED
 from bench.worker_process import WorkerProcess
 
 pytestmark = [

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from bench.inputs import outputs_of
-from bench.status import CRASHED, SKIPPED, TIMEOUT, UNIMPLEMENTED
+from bench.verdict.status import CRASHED, SKIPPED, TIMEOUT, UNIMPLEMENTED
 from bench.worker_process import WorkerError, WorkerProcess
 from columnar_nn.data import tensor_column
 

@@ -17,7 +17,7 @@ from conformance.op_cases import BATCH_SIZE, CASES, NETWORKS, PLAIN, Case, plain
 from onnx.reference import ReferenceEvaluator
 
 from adapters import registry
-from bench.status import UNIMPLEMENTED
+from bench.verdict.status import UNIMPLEMENTED
 from bench.worker_process import WorkerError
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, Node, TensorSpec

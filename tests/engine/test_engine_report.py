@@ -13,8 +13,8 @@ from bench.engine.peers import Peers
 from bench.engine.run import EngineResult
 from bench.engine.scaling import Scaling
 from bench.result import BackendRecord, Benchmark, Result
-from bench.status import FAILED, NOT_RUN, PASSED
 from bench.table_style import WIDTH
+from bench.verdict.status import FAILED, NOT_RUN, PASSED
 
 CONTEXT = {
     "machine": {"architecture": "riscv64"},

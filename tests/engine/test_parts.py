@@ -26,8 +26,8 @@ from bench.engine import run as run_module
 from bench.engine.run import EngineResult, parse_parts, run
 from bench.engine.setup import Setup
 from bench.result import to_json
-from bench.status import CRASHED, NOT_RUN, PASSED, SKIPPED
 from bench.table_style import WIDTH
+from bench.verdict.status import CRASHED, NOT_RUN, PASSED, SKIPPED
 from bench.worker_process import WorkerError
 from columnar_nn.errors import UsageError
 

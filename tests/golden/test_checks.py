@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.golden.checks import Statistic, parse
-from bench.parity import Tolerance
+from bench.verdict.parity import Tolerance
 from columnar_nn.errors import UsageError
 
 QUANTILE_WIDTH = 2.0**-7

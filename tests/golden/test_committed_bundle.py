@@ -17,7 +17,7 @@ from bench.golden.diff import Side, diff
 from bench.golden.engine import EngineOptions, parse_backend
 from bench.golden.manifest import recreate_command
 from bench.golden.verify import Comparing, Verification, verify
-from bench.status import PASSED, SKIPPED
+from bench.verdict.status import PASSED, SKIPPED
 from columnar_nn.model import zoo
 from reference.evaluate import evaluate
 

@@ -7,8 +7,8 @@ import pytest
 
 from bench.golden import checks
 from bench.golden.comparison import Tensor, TensorResult, aligned, compare
-from bench.parity import Tolerance
-from bench.verdict import Noise, NoiseAccumulator
+from bench.verdict.parity import Tolerance
+from bench.verdict.rule import Noise, NoiseAccumulator
 
 RANDOM = np.random.default_rng(1)
 EXPECTED = RANDOM.standard_normal((6, 4, 5)).astype(np.float32)

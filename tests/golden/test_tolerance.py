@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from golden.small_network import small_network
 
-from bench.golden import tap_selection, tolerance
+from bench.golden import tap_selection
+from bench.verdict import tolerance
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
 

@@ -16,7 +16,7 @@ from bench.machine import cpus
 from bench.profile.measure import Options, default_backends, measure
 from bench.profile.result import EngineProfile, ProfileResult
 from bench.profile.rows import layer_rows
-from bench.status import PASSED
+from bench.verdict.status import PASSED
 
 SAMPLES = 12
 ENGINES = {

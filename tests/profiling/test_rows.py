@@ -9,7 +9,7 @@ from adapters.fused_nodes import fused_nodes, nodes_between
 from adapters.operator_profile import OperatorProfile
 from bench.profile.result import EngineProfile, ProfileResult, Run
 from bench.profile.rows import Cell, cell, layer_rows, row_name
-from bench.status import CRASHED, PASSED, SKIPPED
+from bench.verdict.status import CRASHED, PASSED, SKIPPED
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 PASSED = "PASSED"
 FAILED = "FAILED"
-"""The output is wrong (bench/verdict.py)."""
+"""The output is wrong (bench/verdict/rule.py)."""
 MISTRUSTED = "MISTRUSTED"
 """The output is as it should be, but the model says nothing on these images: any engine's would
 be. Or there is no reference to compare with, which the result as a whole does not forgive."""

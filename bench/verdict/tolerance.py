@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from bench.parity import Tolerance
+from bench.verdict.parity import Tolerance
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
 

@@ -1,4 +1,4 @@
-"""How far an engine's output is from the reference, in figures (verdicts: bench/verdict.py).
+"""How far an engine's output is from the reference, in figures (verdicts: bench/verdict/rule.py).
 
 An Accumulator takes batches, so that outputs larger than memory can be compared. Figures:
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.parity import TINY, Accumulator, Parity, Tolerance
-from bench.status import FAILED, MISTRUSTED, PASSED
+from bench.verdict.parity import TINY, Accumulator, Parity, Tolerance
+from bench.verdict.status import FAILED, MISTRUSTED, PASSED
 
 K = 32.0
 """How many times the noise an error may be. Right engines were measured up to 9.3, rounding to

@@ -1,0 +1,1 @@
+"""Whether an output is right: errors against the reference, tolerances, and how a cell ended."""
