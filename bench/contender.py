@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import cells, cold_start, inputs
+from bench import cells
 from bench.cell_state import CellState, Limits, figures
 from bench.cells import Selection
-from bench.inputs import Inputs, Truth
 from bench.machine.disturbance import Snapshot
 from bench.result import BackendRecord, Benchmark
-from bench.turn import Turn
 from bench.verdict.rule import Verdict
 from bench.verdict.status import CRASHED, NOT_RUN, worst
-from bench.worker_process import WorkerError, WorkerProcess
-from bench.worker_session import PRIMING_LIMIT_S
+from bench.workers import inputs
+from bench.workers import start as cold_start
+from bench.workers.inputs import Inputs, Truth
+from bench.workers.process import WorkerError, WorkerProcess
+from bench.workers.session import PRIMING_LIMIT_S
+from bench.workers.turn import Turn
 
 _SHORT_S = 0.3
 """A cell expected to take less is warmed several times: the first may be its compilation."""

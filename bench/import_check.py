@@ -25,7 +25,7 @@ from bench.files.temporary import temporary_folder
 from bench.import_check_session import ONNX_RUNTIME, REFERENCE
 from bench.import_comparison import OutputDifference
 from bench.verdict import status
-from bench.worker_process import WorkerError, WorkerProcess
+from bench.workers.process import WorkerError, WorkerProcess
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import printable
 from columnar_nn.model.graph import Graph

@@ -14,15 +14,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import cells, inputs
+from bench import cells
 from bench.cell_state import CellState, Limits
 from bench.cells import Selection
 from bench.contender import Contender
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
-from bench.inputs import Inputs, Overrides, Truth
 from bench.result import Result
-from bench.worker_process import WorkerError
+from bench.workers import inputs
+from bench.workers.inputs import Inputs, Overrides, Truth
+from bench.workers.process import WorkerError
 from columnar_nn.model.graph import Graph
 
 ROUNDS = 5

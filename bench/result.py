@@ -73,8 +73,8 @@ class Benchmark:
     dimmed images; `noise_ratio` is the largest error over noise of a column or row
     (bench/verdict/rule.py); `accuracy` is over all its rows. `taken_share` is what others took of
     its wall time, None if unknown; `undisturbed_s` its fastest run that was not disturbed; `turns`
-    has of each turn the number of `runs`, their `switches` (bench/turn.py) and the `disturbance`
-    (bench/machine/disturbance.py).
+    has of each turn the number of `runs`, their `switches` (bench/workers/turn.py) and the
+    `disturbance` (bench/machine/disturbance.py).
     """
 
     backend: str

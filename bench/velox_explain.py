@@ -19,8 +19,8 @@ from adapters.base import Stopwatch
 from adapters.velox.statistics import NODE, NodeStats, operators, parse
 from bench import explain, explain_text
 from bench.files.temporary import temporary_folder
-from bench.worker_process import WorkerProcess
-from bench.worker_session import Session
+from bench.workers.process import WorkerProcess
+from bench.workers.session import Session
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.exec.stats import OperatorStats, TaskStats
@@ -109,7 +109,7 @@ def formulation(name: str | None) -> str:
 
 
 def run(graph: Graph, settings: Settings) -> Run:
-    """Runs the network on random images. Raises bench.worker_process.WorkerError."""
+    """Runs the network on random images. Raises bench.workers.process.WorkerError."""
     with temporary_folder() as folder:
         path = folder / "graph.pickle"
         path.write_bytes(pickle.dumps(graph))

@@ -23,7 +23,7 @@ import pyarrow as pa
 from fake_backends import FakeBackend
 
 from adapters.base import Configuration, Description, Stopwatch
-from bench.worker_session import Session
+from bench.workers.session import Session
 
 FOLDER_VARIABLE = "DYING_BACKENDS_FOLDER"
 """Environment variable with the folder where the file TIMING says that turns have begun, and

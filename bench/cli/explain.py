@@ -22,7 +22,7 @@ from bench.cli.options import (
 )
 from bench.files.output import OutputFile
 from bench.machine import cpus
-from bench.worker_process import WorkerError
+from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
 from columnar_nn.model.denormals import denormals_note

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bench import inputs
 from bench.engine.setup import BATCH_SIZE, Setup, columnar
 from bench.engine.worker import engine_worker
 from bench.result import Result
+from bench.workers import inputs
 
 CONFIGURATION = "pipeline/auto"
 SAMPLES = (1, 32, 128, 512, 2000, 10_000, 50_000)

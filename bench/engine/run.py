@@ -18,7 +18,7 @@ from bench.engine import (
 )
 from bench.engine.setup import Setup
 from bench.result import Result
-from bench.worker_process import WorkerError
+from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
 
 SCHEMA_VERSION = 1

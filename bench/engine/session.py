@@ -12,7 +12,7 @@ import pyarrow as pa
 from adapters.base import Stopwatch
 from adapters.columnar_backend import ColumnarBackend
 from bench.machine import peak as machine_peak
-from bench.worker_session import Session
+from bench.workers.session import Session
 from columnar_nn.errors import InvalidDataError
 
 MIN_PROFILES = 5

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench import inputs
 from bench.cell_state import Limits
 from bench.cells import Selection
 from bench.data.dataset import Dataset
-from bench.inputs import Inputs
 from bench.measure import Comparison, Options, Progress
 from bench.result import Result
+from bench.workers import inputs
+from bench.workers.inputs import Inputs
 from columnar_nn.model.graph import Graph
 
 BATCH_SIZE = 128

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import cold_start
 from bench.engine.setup import BATCH_SIZE, Setup
-from bench.worker_process import WorkerProcess
+from bench.workers import start as cold_start
+from bench.workers.process import WorkerProcess
 
 SESSION = "bench.engine.session:EngineSession"
 

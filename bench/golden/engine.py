@@ -14,7 +14,7 @@ import pyarrow as pa
 from adapters import registry
 from bench.golden import tensor_stream
 from bench.machine import cpus
-from bench.worker_process import WorkerError, WorkerProcess
+from bench.workers.process import WorkerError, WorkerProcess
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.shapes import infer_shapes

@@ -11,14 +11,15 @@ from typing import Any
 
 from adapters import registry
 from adapters.operator_profile import OperatorProfile
-from bench import cold_start, inputs
 from bench.cells import Selection
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
-from bench.inputs import Inputs
 from bench.profile.result import EngineProfile, ProfileResult, Run
 from bench.verdict.status import CRASHED, PASSED
-from bench.worker_process import WorkerError, WorkerProcess
+from bench.workers import inputs
+from bench.workers import start as cold_start
+from bench.workers.inputs import Inputs
+from bench.workers.process import WorkerError, WorkerProcess
 from columnar_nn.model.graph import Graph
 
 SESSION = "bench.profile.session:ProfileSession"

@@ -11,7 +11,7 @@ import pyarrow as pa
 from adapters.base import Stopwatch
 from adapters.operator_profile import ProfilingUnavailableError
 from bench.machine.hardware_counters import CountersUnavailableError, counting
-from bench.worker_session import Session, WrongOutputError, take_turn
+from bench.workers.session import Session, WrongOutputError, take_turn
 from columnar_nn.data import tensor_column
 
 SAME = 1e-4

@@ -31,7 +31,7 @@ from columnar_nn.model.graph import Graph
 
 @pytest.fixture(autouse=True)
 def _random_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.inputs.write_ipc", write_random_images)
+    monkeypatch.setattr("bench.workers.inputs.write_ipc", write_random_images)
 
 
 def compare(
@@ -79,7 +79,7 @@ def by_label(result: Result) -> dict[str, list[Benchmark]]:
 def zoo() -> Result:
     """Every behaviour at once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.inputs.write_ipc", write_random_images)
+        patch.setattr("bench.workers.inputs.write_ipc", write_random_images)
         names = (
             *("fine", "wrong", "nan", "constant", "raise", "abort", "garbage", "unimplemented"),
             "abort_on_many",

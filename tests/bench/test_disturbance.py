@@ -20,8 +20,8 @@ from bench.machine import cpus, disturbance
 from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, Snapshot, taken_share
 from bench.measure import Comparison, Options
 from bench.result import BackendRecord, Benchmark, Result
-from bench.turn import Turn
 from bench.verdict.status import NOT_RUN, PASSED
+from bench.workers.turn import Turn
 
 LIMITS = Limits(runs=2, min_time=0.0, budget=9.0, timeout=9.0)
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -189,7 +189,7 @@ def test_the_budget_that_would_run_it_is_round_and_enough(predicted: float, budg
 
 @pytest.fixture
 def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    monkeypatch.setattr("bench.inputs.write_ipc", write_random_images)
+    monkeypatch.setattr("bench.workers.inputs.write_ipc", write_random_images)
 
     def run(name: str, **changes: object) -> Result:
         options = Options(

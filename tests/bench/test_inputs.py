@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bench import inputs
 from bench.data.dataset import open_dataset
-from bench.inputs import Overrides, Truth
 from bench.verdict.status import FAILED, MISTRUSTED, PASSED
+from bench.workers import inputs
+from bench.workers.inputs import Overrides, Truth
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 

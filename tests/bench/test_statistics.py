@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.base import Stopwatch
 from bench.statistics import estimate_median, spread
-from bench.worker_session import take_turn
+from bench.workers.session import take_turn
 
 
 def coverage_by_enumeration(count: int, rank: int) -> float:

@@ -28,7 +28,7 @@ from bench.machine import cpus
 from bench.measure import Comparison, Options
 from bench.result import BackendRecord, Benchmark, Result
 from bench.verdict.status import CRASHED, PASSED, SKIPPED, TIMEOUT, UNIMPLEMENTED
-from bench.worker_process import WorkerProcess
+from bench.workers.process import WorkerProcess
 
 pytestmark = [
     pytest.mark.slow,
@@ -90,7 +90,7 @@ def by_configuration(result: Result) -> dict[str, tuple[BackendRecord, Benchmark
 @pytest.fixture(scope="module", autouse=True)
 def _random_images() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.inputs.write_ipc", write_random_images)
+        patch.setattr("bench.workers.inputs.write_ipc", write_random_images)
         yield
 
 

@@ -13,7 +13,7 @@ import pytest
 from golden.small_network import small_network
 
 from bench.cli.app import main
-from bench.worker_process import WorkerProcess
+from bench.workers.process import WorkerProcess
 from columnar_nn.model import onnx_io
 
 pytestmark = [

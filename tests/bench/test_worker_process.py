@@ -17,9 +17,9 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from bench.inputs import outputs_of
 from bench.verdict.status import CRASHED, SKIPPED, TIMEOUT, UNIMPLEMENTED
-from bench.worker_process import WorkerError, WorkerProcess
+from bench.workers.inputs import outputs_of
+from bench.workers.process import WorkerError, WorkerProcess
 from columnar_nn.data import tensor_column
 
 TIMEOUT_S = 60.0
@@ -227,7 +227,7 @@ def test_an_answer_that_cannot_be_given_is_an_error_of_one_line(
 def test_a_worker_that_closes_its_connection_and_lives_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.worker_process._CLOSE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("bench.workers.process._CLOSE_TIMEOUT_S", 0.5)
     worker = WorkerProcess(tmp_path, [], STRAY)
     with pytest.raises(WorkerError, match="closed the connection of its answers"):
         worker.request("disconnect", TIMEOUT_S)
@@ -235,7 +235,7 @@ def test_a_worker_that_closes_its_connection_and_lives_on(
 
 
 def test_a_worker_that_prints_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.worker_process._LOG_LIMIT_BYTES", 1 << 20)
+    monkeypatch.setattr("bench.workers.process._LOG_LIMIT_BYTES", 1 << 20)
     worker = WorkerProcess(tmp_path, [], STRAY)
     with pytest.raises(WorkerError, match="printed over 1 MiB"):
         worker.request("talk", TIMEOUT_S)
@@ -273,7 +273,7 @@ def test_a_folder_of_the_users_shadows_no_module(
 def test_worker_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import sys, time, pathlib\n"
-        "from bench.worker_process import WorkerProcess\n"
+        "from bench.workers.process import WorkerProcess\n"
         "worker = WorkerProcess(pathlib.Path(sys.argv[1]), [])\n"
         "worker.request('close', 60)\n"
         "print(worker._process.pid, flush=True)\n"

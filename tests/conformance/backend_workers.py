@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bench.inputs import outputs_of
-from bench.worker_process import WorkerError, WorkerProcess
+from bench.workers.inputs import outputs_of
+from bench.workers.process import WorkerError, WorkerProcess
 from columnar_nn.data import tensor_column
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph

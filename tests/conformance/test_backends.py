@@ -18,7 +18,7 @@ from onnx.reference import ReferenceEvaluator
 
 from adapters import registry
 from bench.verdict.status import UNIMPLEMENTED
-from bench.worker_process import WorkerError
+from bench.workers.process import WorkerError
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.settings import cache_root

@@ -74,7 +74,7 @@ def test_tables_and_json(model: str, tmp_path: Path) -> None:
 
 def has_worker(pid: int) -> bool:
     try:
-        return any("bench.worker" in c.cmdline() for c in psutil.Process(pid).children())
+        return any("bench.workers.child" in c.cmdline() for c in psutil.Process(pid).children())
     except psutil.Error:  # a child that ended meanwhile
         return False
 

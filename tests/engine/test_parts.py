@@ -28,7 +28,7 @@ from bench.engine.setup import Setup
 from bench.result import to_json
 from bench.table_style import WIDTH
 from bench.verdict.status import CRASHED, NOT_RUN, PASSED, SKIPPED
-from bench.worker_process import WorkerError
+from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
 
 CONTEXT = {

@@ -1,6 +1,6 @@
 """The child's side of a worker process: takes its CPUs, then answers commands one by one.
 
-Started by bench/worker_process.py, which sets the environment. Each command and each reply is
+Started by bench/workers/process.py, which sets the environment. Each command and each reply is
 one JSON line on a socket that nothing else knows of, so that whatever a framework prints
 cannot corrupt them; a reply carries its command's number, so that nothing else is taken for
 one. A command names a method of the session, a worker_session.Session; the reply is what the
@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import Any
 
 from bench.verdict import status
-from bench.worker_guard import die_with_parent
+from bench.workers.guard import die_with_parent
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _answer(session: Any, command: dict[str, Any]) -> bytes:
-    from bench.worker_session import WrongOutputError
+    from bench.workers.session import WrongOutputError
     from columnar_nn.errors import CnnBenchError, MissingPackageError, UnsupportedNetworkError
 
     number = command.pop("number")

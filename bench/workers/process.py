@@ -39,7 +39,7 @@ _FIXED_VARIABLES = {
     "CUDA_VISIBLE_DEVICES": "",  # CPUs are compared, whatever else the machine has
     "PYTHONHASHSEED": "0",
 }
-SESSION = "bench.worker_session:Session"
+SESSION = "bench.workers.session:Session"
 """Whose methods the commands are: module and class, imported in the worker."""
 
 _CLOSE_TIMEOUT_S = 5.0
@@ -117,7 +117,7 @@ class WorkerProcess:
                     "started": time.monotonic(),
                 }
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "bench.worker", json.dumps(start)],
+                    [sys.executable, "-m", "bench.workers.child", json.dumps(start)],
                     cwd=folder,
                     env=environment(len(cpus), folder) | dict(variables or {}),
                     stdin=subprocess.DEVNULL,

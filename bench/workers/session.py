@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from adapters import registry
 from adapters.base import Backend, Settings, Stopwatch
-from bench.turn import Turn
+from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
 
 PRIMING_LIMIT_S = 0.1

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench.inputs import Inputs
+from bench.workers.inputs import Inputs
 
 
 def start(

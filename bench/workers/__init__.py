@@ -1,0 +1,1 @@
+"""Workers: processes that each run one backend, and what they are sent and report."""
