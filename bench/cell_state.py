@@ -10,7 +10,7 @@ import numpy as np
 from bench import cells, statistics
 from bench.cells import Selection
 from bench.machine.disturbance import DISTURBED_SHARE, taken_share
-from bench.result import Benchmark
+from bench.results.result import Benchmark
 from bench.verdict.rule import Verdict, combined
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN
 from bench.workers.turn import Turn

@@ -12,7 +12,7 @@ from bench import cells
 from bench.cell_state import CellState, Limits, figures
 from bench.cells import Selection
 from bench.machine.disturbance import Snapshot
-from bench.result import BackendRecord, Benchmark
+from bench.results.result import BackendRecord, Benchmark
 from bench.verdict.rule import Verdict
 from bench.verdict.status import CRASHED, NOT_RUN, worst
 from bench.workers import inputs

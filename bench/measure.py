@@ -20,7 +20,7 @@ from bench.cells import Selection
 from bench.contender import Contender
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
-from bench.result import Result
+from bench.results.result import Result
 from bench.workers import inputs
 from bench.workers.inputs import Inputs, Overrides, Truth
 from bench.workers.process import WorkerError
@@ -45,7 +45,7 @@ Progress = Callable[[int, int, str], None]
 """Told steps done, steps in all, and what comes next."""
 
 Record = Callable[[str, Mapping[str, Any]], None]
-"""Told what was measured as soon as it was: a table of bench/journal.py, and the fields."""
+"""Told what was measured as soon as it was: a table of bench/results/journal.py, and the fields."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from bench.result import Benchmark
+from bench.results.result import Benchmark
 
 
 def compared(ours: Benchmark, peer: Benchmark) -> str:

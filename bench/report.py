@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.ratio_text import compared
-from bench.result import BackendRecord, Benchmark, Result
+from bench.results.result import BackendRecord, Benchmark, Result
 from bench.table_style import milliseconds, print_table, show_title, table
 from bench.verdict.rule import RULE
 from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst

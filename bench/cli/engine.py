@@ -30,7 +30,7 @@ from bench.engine.setup import Setup
 from bench.files.output import OutputFile
 from bench.files.temporary import temporary_folder
 from bench.machine import cpus, environment
-from bench.result import to_json
+from bench.results.result import to_json
 from columnar_nn.model import zoo
 
 

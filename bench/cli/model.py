@@ -16,7 +16,7 @@ from bench.cli import terminal
 from bench.cli.options import ThreadsOption, TimeoutOption
 from bench.import_check import ImportCheck
 from bench.machine import cpus
-from bench.result import finite
+from bench.results.result import finite
 from bench.table_style import print_table, show_note, table
 from columnar_nn.errors import UsageError, printable
 from columnar_nn.model import zoo

@@ -29,7 +29,7 @@ from bench.machine import cpus, environment
 from bench.profile import measure, report
 from bench.profile.measure import Options
 from bench.profile.rows import layer_rows
-from bench.result import to_json
+from bench.results.result import to_json
 from columnar_nn.model import zoo
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.engine.setup import BATCH_SIZE, PROFILED_IMAGES, Setup, columnar
 from bench.engine.worker import engine_worker
-from bench.result import Result
+from bench.results.result import Result
 
 CONFIGURATIONS = tuple(
     f"{fusion}/{algorithm}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from bench.engine.setup import BATCH_SIZE, Setup, columnar
 from bench.engine.worker import engine_worker
-from bench.result import Result
+from bench.results.result import Result
 from bench.workers import inputs
 
 CONFIGURATION = "pipeline/auto"

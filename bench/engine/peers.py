@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from adapters import registry
 from bench import cells
 from bench.engine.setup import Setup, columnar
-from bench.result import Result
+from bench.results.result import Result
 
 CONFIGURATIONS = ("pipeline/auto", "pipeline/direct")
 SAMPLES = (1, 32, 128, 512, 2000, 10_000)

@@ -19,7 +19,7 @@ from bench.engine.roofline import Roofline
 from bench.engine.run import EngineResult
 from bench.engine.scaling import Scaling
 from bench.machine.disturbance import DISTURBED_SHARE
-from bench.result import Benchmark, Result
+from bench.results.result import Benchmark, Result
 from bench.table_style import (
     milliseconds,
     print_table,

@@ -17,7 +17,7 @@ from bench.engine import (
     scaling,
 )
 from bench.engine.setup import Setup
-from bench.result import Result
+from bench.results.result import Result
 from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
 

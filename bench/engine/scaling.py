@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.engine.setup import Setup, columnar
-from bench.result import Result
+from bench.results.result import Result
 
 CONFIGURATIONS = ("pipeline/auto", "pipeline/direct")
 SAMPLES = (1, 32, 512, 2000)

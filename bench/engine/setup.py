@@ -11,7 +11,7 @@ from bench.cell_state import Limits
 from bench.cells import Selection
 from bench.data.dataset import Dataset
 from bench.measure import Comparison, Options, Progress
-from bench.result import Result
+from bench.results.result import Result
 from bench.workers import inputs
 from bench.workers.inputs import Inputs
 from columnar_nn.model.graph import Graph

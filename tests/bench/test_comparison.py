@@ -15,7 +15,7 @@ from bench import cells, measure
 from bench.cell_state import Limits
 from bench.machine import cpus
 from bench.measure import Comparison, Options
-from bench.result import Benchmark, Result
+from bench.results.result import Benchmark, Result
 from bench.verdict.status import (
     CRASHED,
     FAILED,

@@ -19,7 +19,7 @@ from bench.cells import Selection, budget_for
 from bench.machine import cpus, disturbance
 from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, Snapshot, taken_share
 from bench.measure import Comparison, Options
-from bench.result import BackendRecord, Benchmark, Result
+from bench.results.result import BackendRecord, Benchmark, Result
 from bench.verdict.status import NOT_RUN, PASSED
 from bench.workers.turn import Turn
 

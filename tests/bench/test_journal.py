@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.files.output import OutputFile
-from bench.journal import Journal
+from bench.results.journal import Journal
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench import report
 from bench.ratio_text import ratio_text
-from bench.result import BackendRecord, Benchmark, Result
+from bench.results.result import BackendRecord, Benchmark, Result
 from bench.table_style import WIDTH
 from bench.verdict.rule import RULE
 from bench.verdict.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED

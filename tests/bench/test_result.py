@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import result
+from bench.results import result
 from bench.files.output import OutputFile
-from bench.result import BackendRecord, Benchmark, Result
+from bench.results.result import BackendRecord, Benchmark, Result
 from bench.verdict.status import (
     CRASHED,
     FAILED,

@@ -26,7 +26,7 @@ from bench.cell_state import Limits
 from bench.contender import Contender
 from bench.machine import cpus
 from bench.measure import Comparison, Options
-from bench.result import BackendRecord, Benchmark, Result
+from bench.results.result import BackendRecord, Benchmark, Result
 from bench.verdict.status import CRASHED, PASSED, SKIPPED, TIMEOUT, UNIMPLEMENTED
 from bench.workers.process import WorkerProcess
 

@@ -25,7 +25,7 @@ from bench.engine import (
 from bench.engine import run as run_module
 from bench.engine.run import EngineResult, parse_parts, run
 from bench.engine.setup import Setup
-from bench.result import to_json
+from bench.results.result import to_json
 from bench.table_style import WIDTH
 from bench.verdict.status import CRASHED, NOT_RUN, PASSED, SKIPPED
 from bench.workers.process import WorkerError

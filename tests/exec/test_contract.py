@@ -246,7 +246,7 @@ def test_a_plan_may_gather_more_than_once(partitions: int, count: int) -> None:
 PREAMBLE = f"""
 import os, signal, sys, threading
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-from columnar_nn import task
+from columnar_nn.exec import task
 threads = int(sys.argv[1])
 if sys.argv[2] == "drivers":
     task.SHORT_STREAM_ROWS = 0
