@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bench.explain import PROFILING_ROUNDS, Analysis, Rates, num_drivers, rates
 from bench.profile.rows import row_name
-from bench.table_style import WIDTH
+from bench.text.table_style import WIDTH
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.exec.stats_text import nanos_text, plan_with_stats
 from columnar_nn.exec.task import Executable

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.ratio_text import compared
 from bench.results.result import BackendRecord, Benchmark, Result
-from bench.table_style import milliseconds, print_table, show_title, table
+from bench.text.ratio import compared
+from bench.text.table_style import milliseconds, print_table, show_title, table
 from bench.verdict.rule import RULE
 from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
 

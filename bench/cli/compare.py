@@ -33,9 +33,9 @@ from bench.cli.signals import EXIT_INTERRUPTED
 from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
 from bench.import_check import MISREAD, ImportCheck
-from bench.results.journal import Journal
 from bench.machine import cpus, environment
 from bench.measure import Comparison, Options
+from bench.results.journal import Journal
 from bench.results.result import BackendRecord, Result, to_json
 from bench.verdict import tolerance
 from bench.workers.inputs import Overrides

@@ -16,7 +16,7 @@ from bench.cli import terminal
 from bench.data import fetch as fetching
 from bench.data import make_photo10
 from bench.data.dataset import Dataset, open_dataset
-from bench.table_style import print_table, table
+from bench.text.table_style import print_table, table
 from columnar_nn.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)

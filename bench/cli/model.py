@@ -17,7 +17,7 @@ from bench.cli.options import ThreadsOption, TimeoutOption
 from bench.import_check import ImportCheck
 from bench.machine import cpus
 from bench.results.result import finite
-from bench.table_style import print_table, show_note, table
+from bench.text.table_style import print_table, show_note, table
 from columnar_nn.errors import UsageError, printable
 from columnar_nn.model import zoo
 from columnar_nn.model.denormals import denormals_note

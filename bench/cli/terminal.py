@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.files.output import OutputFile
-from bench.table_style import WIDTH
+from bench.text.table_style import WIDTH
 
 LINE_S = 10.0
 """Seconds between lines about a command that goes on."""

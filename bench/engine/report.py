@@ -20,7 +20,7 @@ from bench.engine.run import EngineResult
 from bench.engine.scaling import Scaling
 from bench.machine.disturbance import DISTURBED_SHARE
 from bench.results.result import Benchmark, Result
-from bench.table_style import (
+from bench.text.table_style import (
     milliseconds,
     print_table,
     show_note,

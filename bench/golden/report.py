@@ -16,7 +16,7 @@ from bench.golden.bisect import INHERITED, OWN, Bisection, OperatorError
 from bench.golden.comparison import TensorResult
 from bench.golden.create import Created
 from bench.golden.verify import Verification
-from bench.table_style import WIDTH, print_table
+from bench.text.table_style import WIDTH, print_table
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 
 _SPARE = ("cosine", "min tol", "max abs")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench.profile.result import EngineProfile, ProfileResult, Run
 from bench.profile.rows import cell, row_name
-from bench.table_style import print_table, show_note, show_title, table
+from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.status import PASSED
 
 OWN_WORK = "the engine's own"

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from bench import report
-from bench.ratio_text import ratio_text
 from bench.results.result import BackendRecord, Benchmark, Result
-from bench.table_style import WIDTH
+from bench.text.ratio import ratio_text
+from bench.text.table_style import WIDTH
 from bench.verdict.rule import RULE
 from bench.verdict.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
 

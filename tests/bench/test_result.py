@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.results import result
 from bench.files.output import OutputFile
+from bench.results import result
 from bench.results.result import BackendRecord, Benchmark, Result
 from bench.verdict.status import (
     CRASHED,

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from bench.table_style import print_table, table
+from bench.text.table_style import print_table, table
 
 
 def printed(width: int, *spare: str) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from engine.small_network import small_graph
 from progress_lines import without_progress
 
-from bench.table_style import WIDTH
+from bench.text.table_style import WIDTH
 from columnar_nn.model import onnx_io
 
 MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()", "engine"]

@@ -13,7 +13,7 @@ from bench.engine.peers import Peers
 from bench.engine.run import EngineResult
 from bench.engine.scaling import Scaling
 from bench.results.result import BackendRecord, Benchmark, Result
-from bench.table_style import WIDTH
+from bench.text.table_style import WIDTH
 from bench.verdict.status import FAILED, NOT_RUN, PASSED
 
 CONTEXT = {

@@ -26,7 +26,7 @@ from bench.engine import run as run_module
 from bench.engine.run import EngineResult, parse_parts, run
 from bench.engine.setup import Setup
 from bench.results.result import to_json
-from bench.table_style import WIDTH
+from bench.text.table_style import WIDTH
 from bench.verdict.status import CRASHED, NOT_RUN, PASSED, SKIPPED
 from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError

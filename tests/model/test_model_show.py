@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli.model import app
-from bench.table_style import WIDTH
+from bench.text.table_style import WIDTH
 from columnar_nn.model import onnx_io, zoo
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 

@@ -1,0 +1,1 @@
+"""Figures as text: tables, and ratios in words."""
