@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import cells, fixed_batch, report
+from bench import cells, report
 from bench.cell_state import Limits
 from bench.cli import signals, streams, terminal
 from bench.cli.import_line import show_import
@@ -32,9 +32,10 @@ from bench.cli.saving import keep, save
 from bench.cli.signals import EXIT_INTERRUPTED
 from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
-from bench.import_check import MISREAD, ImportCheck
 from bench.machine import cpus, environment
 from bench.measure import Comparison, Options
+from bench.model import fixed_batch
+from bench.model.check import MISREAD, ImportCheck
 from bench.results.journal import Journal
 from bench.results.result import BackendRecord, Result, to_json
 from bench.verdict import tolerance

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from bench import fixed_batch
 from bench.cell_state import Limits
 from bench.cli import terminal
 from bench.cli.options import (
@@ -30,6 +29,7 @@ from bench.engine.setup import Setup
 from bench.files.output import OutputFile
 from bench.files.temporary import temporary_folder
 from bench.machine import cpus, environment
+from bench.model import fixed_batch
 from bench.results.result import to_json
 from columnar_nn.model import zoo
 

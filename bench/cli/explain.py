@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from bench import fixed_batch
 from bench.cli import terminal
 from bench.cli.options import (
     AlgorithmOption,
@@ -22,6 +21,7 @@ from bench.cli.options import (
 )
 from bench.files.output import OutputFile
 from bench.machine import cpus
+from bench.model import fixed_batch
 from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo

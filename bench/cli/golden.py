@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from bench import fixed_batch
 from bench.cli import saving, terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
@@ -38,9 +37,10 @@ from bench.golden.bundle import open_bundle
 from bench.golden.engine import EngineOptions, parse_backend
 from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing
-from bench.import_check import MISREAD
-from bench.import_check import TIMEOUT_S as IMPORT_CHECK_TIMEOUT_S
 from bench.machine import cpus
+from bench.model import fixed_batch
+from bench.model.check import MISREAD
+from bench.model.check import TIMEOUT_S as IMPORT_CHECK_TIMEOUT_S
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from bench.import_check import MISREAD, NOT_DONE, ImportCheck, check
+from bench.model.check import MISREAD, NOT_DONE, ImportCheck, check
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 

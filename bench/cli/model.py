@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from bench import fixed_batch, import_check
 from bench.cli import terminal
 from bench.cli.options import ThreadsOption, TimeoutOption
-from bench.import_check import ImportCheck
 from bench.machine import cpus
+from bench.model import check as import_check
+from bench.model import fixed_batch
+from bench.model.check import ImportCheck
 from bench.results.result import finite
 from bench.text.table_style import print_table, show_note, table
 from columnar_nn.errors import UsageError, printable

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench import cells, fixed_batch
+from bench import cells
 from bench.cli import terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
@@ -24,8 +24,9 @@ from bench.cli.options import (
 )
 from bench.cli.saving import save
 from bench.data.dataset import open_dataset
-from bench.import_check import MISREAD
 from bench.machine import cpus, environment
+from bench.model import fixed_batch
+from bench.model.check import MISREAD
 from bench.profile import measure, report
 from bench.profile.measure import Options
 from bench.profile.rows import layer_rows

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from bench import fixed_batch
 from bench.cli import terminal
 from bench.cli.options import (
     AlgorithmOption,
@@ -22,6 +21,7 @@ from bench.cli.options import (
 from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
 from bench.golden.engine import EngineOptions, WorkerError, parse_backend
+from bench.model import fixed_batch
 from bench.profile.taps import write_taps
 from columnar_nn.model import zoo
 

@@ -14,13 +14,13 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from adapters.base import image_array
-from bench import fixed_batch
 from bench.files.atomic_folder import new_folder
 from bench.golden import manifest as manifests
 from bench.golden import noise_file, tap_selection
 from bench.golden.bundle import EXPECTED_COLUMN, MANIFEST, entry_of
 from bench.golden.manifest import Creation, DataEntry, Manifest, OperatorEntry, TensorEntry
 from bench.machine import environment
+from bench.model import fixed_batch
 from bench.verdict import tolerance
 from bench.verdict.rule import DIMMED, NoiseAccumulator
 from columnar_nn.data import tensor_column

@@ -1,4 +1,4 @@
-"""bench/batch_independence.py: rows that depend on each other are found, by any engine."""
+"""bench/model/batch_independence.py: rows that depend on each other are found, by any engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import fake_backends
 import numpy as np
 import pytest
 
-from bench.batch_independence import MixedRow, mixed_row, reference_run
+from bench.model.batch_independence import MixedRow, mixed_row, reference_run
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 IMAGES = np.random.default_rng(3).standard_normal((3, 3, 32, 32)).astype(np.float32)

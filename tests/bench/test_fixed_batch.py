@@ -12,9 +12,9 @@ import pytest
 from closeness import assert_close
 from model.batched_networks import ints, noise, original, step, write
 
-from bench import fixed_batch
 from bench.cli.app import main
 from bench.data.dataset import open_dataset
+from bench.model import fixed_batch
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo

@@ -13,8 +13,9 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_files import node, write
 
-from bench import import_check, import_check_key
-from bench.import_check import EQUAL, MISREAD, NOT_DONE, ImportCheck
+from bench.model import check as import_check
+from bench.model import check_key as import_check_key
+from bench.model.check import EQUAL, MISREAD, NOT_DONE, ImportCheck
 from columnar_nn.model import canonical, zoo
 from columnar_nn.model.graph import Graph, Node
 from columnar_nn.settings import cache_root

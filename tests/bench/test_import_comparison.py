@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.import_comparison import difference
+from bench.model.comparison import difference
 
 ROWS = 4
 SCALES = {

@@ -1,4 +1,4 @@
-"""bench/reduce.py: a failing model is cut down to what fails in it."""
+"""bench/model/reduce.py: a failing model is cut down to what fails in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fuzz import graphs
 from fuzz.random_network import sample
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.reduce import reduce
+from bench.model.reduce import reduce
 from columnar_nn.model import canonical
 from columnar_nn.model.graph import Node
 

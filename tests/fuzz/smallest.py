@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from fuzz.random_network import Sample
 
-from bench.reduce import reduce
+from bench.model.reduce import reduce
 
 
 def keep_smallest(drawn: Sample, found: str, problem: Callable[[Sample], str], folder: Path) -> str:

@@ -14,7 +14,7 @@ from closeness import assert_close
 from model.batch_cases import APART, BY_PLACE, MIXED, MIXED_WHEN_FIXED, TIED
 from model.batched_networks import ANY, original, write
 
-from bench.batch_independence import mixed_row, reference_run
+from bench.model.batch_independence import mixed_row, reference_run
 from columnar_nn.errors import CnnBenchError
 from columnar_nn.model import batch_axis, shapes, zoo
 from columnar_nn.model.symbolic_batch import tie

@@ -11,7 +11,7 @@ import pytest
 from closeness import assert_close
 from model.batched_networks import ANY, Step, ints, noise, original, step, write
 
-from bench.batch_independence import mixed_row, reference_run
+from bench.model.batch_independence import mixed_row, reference_run
 from columnar_nn.errors import CnnBenchError, InvalidModelError
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph, Node, TensorSpec

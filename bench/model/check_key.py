@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = (
     "columnar_nn/model/**/*.py",
     "bench/import_c*.py",
-    "bench/batch_independence.py",
+    "bench/model/batch_independence.py",
     "adapters/onnx_runner.py",
 )
 """Of the importer and of the checker."""

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from bench import import_check_key
 from bench.data.dataset import open_dataset, resize
 from bench.files.temporary import temporary_folder
-from bench.import_check_session import ONNX_RUNTIME, REFERENCE
-from bench.import_comparison import OutputDifference
+from bench.model import check_key as import_check_key
+from bench.model.check_session import ONNX_RUNTIME, REFERENCE
+from bench.model.comparison import OutputDifference
 from bench.verdict import status
 from bench.workers.process import WorkerError, WorkerProcess
 from columnar_nn.data import tensor_column
@@ -43,7 +43,7 @@ TIMEOUT_S = 180.0
 
 EQUAL, MISREAD, NOT_DONE = "equal", status.MISREAD, "not done"
 
-_SESSION = "bench.import_check_session:ImportCheckSession"
+_SESSION = "bench.model.check_session:ImportCheckSession"
 _FAILURES = {
     "load_runner": "cannot be loaded",
     "run_file": "cannot run the file",
