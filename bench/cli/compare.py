@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import cells, report
-from bench.cell_state import Limits
 from bench.cli import signals, streams, terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
@@ -30,10 +28,13 @@ from bench.cli.options import (
 )
 from bench.cli.saving import keep, save
 from bench.cli.signals import EXIT_INTERRUPTED
+from bench.compare import report
+from bench.compare import selection as cells
+from bench.compare.cell import Limits
+from bench.compare.comparison import Comparison, Options
 from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
 from bench.machine import cpus, environment
-from bench.measure import Comparison, Options
 from bench.model import fixed_batch
 from bench.model.check import MISREAD, ImportCheck
 from bench.results.journal import Journal

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from bench.cell_state import Limits
 from bench.cli import terminal
 from bench.cli.options import (
     DataOption,
@@ -22,6 +21,7 @@ from bench.cli.options import (
 )
 from bench.cli.saving import save
 from bench.cli.signals import EXIT_INTERRUPTED
+from bench.compare.cell import Limits
 from bench.data.dataset import open_dataset
 from bench.engine import report
 from bench.engine.run import PARTS, EngineResult, parse_parts, run

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from bench import cells
 from bench.cli import terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
@@ -23,6 +22,7 @@ from bench.cli.options import (
     TimeoutOption,
 )
 from bench.cli.saving import save
+from bench.compare import selection as cells
 from bench.data.dataset import open_dataset
 from bench.machine import cpus, environment
 from bench.model import fixed_batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adapters import registry
-from bench import cells
+from bench.compare import selection as cells
 from bench.engine.setup import Setup, columnar
 from bench.results.result import Result
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench.cell_state import Limits
-from bench.cells import Selection
+from bench.compare.cell import Limits
+from bench.compare.comparison import Comparison, Options, Progress
+from bench.compare.selection import Selection
 from bench.data.dataset import Dataset
-from bench.measure import Comparison, Options, Progress
 from bench.results.result import Result
 from bench.workers import inputs
 from bench.workers.inputs import Inputs

@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters import registry
 from adapters.operator_profile import OperatorProfile
-from bench.cells import Selection
+from bench.compare.selection import Selection
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
 from bench.profile.result import EngineProfile, ProfileResult, Run

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import cells
+from bench.compare import selection as cells
 from bench.machine import cpus
 from columnar_nn.errors import UsageError
 

@@ -11,10 +11,11 @@ import psutil
 import pytest
 from random_images import NUM_IMAGES, RandomImages, write_random_images
 
-from bench import cells, measure
-from bench.cell_state import Limits
+from bench.compare import comparison as measure
+from bench.compare import selection as cells
+from bench.compare.cell import Limits
+from bench.compare.comparison import Comparison, Options
 from bench.machine import cpus
-from bench.measure import Comparison, Options
 from bench.results.result import Benchmark, Result
 from bench.verdict.status import (
     CRASHED,

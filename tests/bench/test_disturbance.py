@@ -13,12 +13,12 @@ import fake_backends
 import pytest
 from random_images import RandomImages, write_random_images
 
-from bench import cells
-from bench.cell_state import CellState, Limits
-from bench.cells import Selection, budget_for
+from bench.compare import selection as cells
+from bench.compare.cell import CellState, Limits
+from bench.compare.comparison import Comparison, Options
+from bench.compare.selection import Selection, budget_for
 from bench.machine import cpus, disturbance
 from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, Snapshot, taken_share
-from bench.measure import Comparison, Options
 from bench.results.result import BackendRecord, Benchmark, Result
 from bench.verdict.status import NOT_RUN, PASSED
 from bench.workers.turn import Turn

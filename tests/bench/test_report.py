@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from bench import report
+from bench.compare import report
 from bench.results.result import BackendRecord, Benchmark, Result
 from bench.text.ratio import ratio_text
 from bench.text.table_style import WIDTH

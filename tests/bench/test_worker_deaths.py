@@ -21,11 +21,12 @@ from dying_backends import DEATHS, PAUSED, STATES
 from random_images import RandomImages, write_random_images
 
 from adapters import registry
-from bench import cells, contender
-from bench.cell_state import Limits
-from bench.contender import Contender
+from bench.compare import contender
+from bench.compare import selection as cells
+from bench.compare.cell import Limits
+from bench.compare.comparison import Comparison, Options
+from bench.compare.contender import Contender
 from bench.machine import cpus
-from bench.measure import Comparison, Options
 from bench.results.result import BackendRecord, Benchmark, Result
 from bench.verdict.status import CRASHED, PASSED, SKIPPED, TIMEOUT, UNIMPLEMENTED
 from bench.workers.process import WorkerProcess

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from engine.small_network import small_graph
 
-from bench.cell_state import Limits
+from bench.compare.cell import Limits
 from bench.data.dataset import open_dataset
 from bench.engine.setup import Setup
 from bench.machine import cpus
@@ -16,7 +16,7 @@ from bench.machine import cpus
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing counts as disturbed, so that every ratio is printed however busy the machine is."""
-    monkeypatch.setattr("bench.contender.Snapshot.take", lambda pid, cpus: None)
+    monkeypatch.setattr("bench.compare.contender.Snapshot.take", lambda pid, cpus: None)
 
 
 @pytest.fixture

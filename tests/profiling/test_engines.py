@@ -9,8 +9,8 @@ import pytest
 from profiling.residual_network import residual_network
 
 from adapters import registry
-from bench import cells
-from bench.cells import Selection
+from bench.compare import selection as cells
+from bench.compare.selection import Selection
 from bench.data.dataset import open_dataset
 from bench.machine import cpus
 from bench.profile.measure import Options, default_backends, measure

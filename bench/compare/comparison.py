@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import cells
-from bench.cell_state import CellState, Limits
-from bench.cells import Selection
-from bench.contender import Contender
+from bench.compare import selection as cells
+from bench.compare.cell import CellState, Limits
+from bench.compare.contender import Contender
+from bench.compare.selection import Selection
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
 from bench.results.result import Result

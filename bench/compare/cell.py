@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bench import cells, statistics
-from bench.cells import Selection
+from bench.compare import selection as cells
+from bench.compare import statistics
+from bench.compare.selection import Selection
 from bench.machine.disturbance import DISTURBED_SHARE, taken_share
 from bench.results.result import Benchmark
 from bench.verdict.rule import Verdict, combined

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import cells
-from bench.cell_state import CellState, Limits, figures
-from bench.cells import Selection
+from bench.compare import selection as cells
+from bench.compare.cell import CellState, Limits, figures
+from bench.compare.selection import Selection
 from bench.machine.disturbance import Snapshot
 from bench.results.result import BackendRecord, Benchmark
 from bench.verdict.rule import Verdict

@@ -1,0 +1,1 @@
+"""The comparison: what is compared, the cells, their turns, and the report."""
