@@ -100,7 +100,7 @@ def explain(
             raise UsageError(
                 "--fusion, --without and --trace are of the backend columnar, not of velox"
             )
-        from bench import velox_explain
+        from bench.explain import velox as velox_explain
 
         settings = velox_explain.Settings(
             velox_explain.formulation(formulation),
@@ -121,8 +121,8 @@ def explain(
         return
     if formulation is not None:
         raise UsageError("--formulation is of the backend velox: add --backend velox")
-    from bench import explain as report
-    from bench import explain_text
+    from bench.explain import columnar as report
+    from bench.explain import text as explain_text
 
     executable = report.executable_for(
         graph, fusion or "pipeline", algorithm, threads, samples, left_out

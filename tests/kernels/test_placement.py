@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.explain import executable_for
+from bench.explain.columnar import executable_for
 from columnar_nn.kernels.placement import Buffer, place
 from columnar_nn.model import zoo
 

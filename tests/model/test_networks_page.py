@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.explain import executable_for
+from bench.explain.columnar import executable_for
 from columnar_nn.model import zoo
 from columnar_nn.model.layer_table import layers
 

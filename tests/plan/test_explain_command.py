@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from profiling.residual_network import residual_network
 
-from bench import explain_text, velox_explain
+from bench.explain import text as explain_text
+from bench.explain import velox as velox_explain
 from columnar_nn.model import onnx_io, zoo
 from columnar_nn.model.layer_table import layers
 

@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from bench.explain import PROFILING_ROUNDS, Analysis, Rates, num_drivers, rates
+from bench.explain.columnar import PROFILING_ROUNDS, Analysis, Rates, num_drivers, rates
 from bench.profile.rows import row_name
 from bench.text.table_style import WIDTH
 from columnar_nn.exec.stats import StepStats

@@ -17,7 +17,8 @@ import pyarrow as pa
 from adapters import registry
 from adapters.base import Stopwatch
 from adapters.velox.statistics import NODE, NodeStats, operators, parse
-from bench import explain, explain_text
+from bench.explain import columnar as explain
+from bench.explain import text as explain_text
 from bench.files.temporary import temporary_folder
 from bench.workers.process import WorkerProcess
 from bench.workers.session import Session
@@ -197,7 +198,8 @@ def _time_row(task: Task, run: Run, images: int) -> tuple[str, ...]:
 
 
 def document(graph: Graph, run: Run, settings: Settings, analyze: bool) -> dict[str, Any]:
-    """The plans in the form of `bench.explain.document`, a child a task; figures if `analyze`."""
+    """The plans in the form of `bench.explain.columnar.document`, a child a task; figures if
+    `analyze`."""
     figures = {
         "images": settings.images,
         "latency": run.seconds,

@@ -1,0 +1,1 @@
+"""How an engine runs a network: its plan, its kernels, and what they cost."""
