@@ -11,8 +11,8 @@ from bench.cli.options import writable
 from bench.cli.saving import save
 from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
-from bench.training import Recipe, evaluate
-from bench.training import train as train_graph
+from bench.training.train import Recipe, evaluate
+from bench.training.train import train as train_graph
 from columnar_nn.model import onnx_io, zoo
 
 _DEFAULT = Recipe()

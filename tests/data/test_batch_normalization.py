@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.batch_normalization import fold_inserted, insert
+from bench.training.batch_normalization import fold_inserted, insert
 from columnar_nn.model import zoo
 from reference.evaluate import evaluate
 

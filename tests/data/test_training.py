@@ -18,7 +18,7 @@ from columnar_nn.model.networks.builder import NetworkBuilder
 from reference.evaluate import evaluate as evaluate_by_reference
 
 pytest.importorskip("torch", reason="needs the torch extra")
-from bench.training import Recipe, evaluate, train
+from bench.training.train import Recipe, evaluate, train
 
 RECIPE = Recipe(threads=1, batch_size=32, crops=4_000, crop_side=20, images=2_000)
 

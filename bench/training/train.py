@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.batch_normalization import fold_inserted, insert
 from bench.data.dataset import Dataset
+from bench.training.batch_normalization import fold_inserted, insert
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError, MissingPackageError
 from columnar_nn.model.graph import Graph, Node, TensorSpec
