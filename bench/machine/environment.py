@@ -121,7 +121,7 @@ def versions() -> dict[str, str]:
 
 def git_commit() -> str | None:
     """Commit of the checkout this code is in, marked if it was changed; None outside of one."""
-    folder = Path(__file__).parent.parent
+    folder = Path(__file__).parent.parent.parent
     if not (folder / ".git").exists():
         return None
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]

@@ -15,10 +15,11 @@ from google.protobuf.message import Message
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.stored_tensors import StoredTensors
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SOURCES = (
     "columnar_nn/model/**/*.py",
-    "bench/import_c*.py",
+    "bench/model/check*.py",
+    "bench/model/comparison.py",
     "bench/model/batch_independence.py",
     "adapters/onnx_runner.py",
 )

@@ -13,7 +13,7 @@ from bench.files import temporary
 
 LEAVE = (
     "import os, pathlib, sys\n"
-    "from bench import temporary\n"
+    "from bench.files import temporary\n"
     "with temporary.{kind} as path:\n"
     "    file = path / 'content' if path.is_dir() else path\n"
     "    file.write_bytes(b'content'); print(path, flush=True)\n"

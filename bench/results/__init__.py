@@ -1,0 +1,1 @@
+"""Results: what a comparison found, as records and as a file."""
