@@ -15,11 +15,12 @@ from bench.machine.peak import MachinePeak, measure
 from columnar_nn.data import tensor_column
 from columnar_nn.exec.stats import PlanNodeStats, StepStats, TaskStats
 from columnar_nn.exec.task import Executable, prepare
+from columnar_nn.expressions.types import row_type_text
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.nodes import PlanNode, nodes
-from columnar_nn.plan.text import details, row_type_text
+from columnar_nn.plan.text import details
 
 PROFILING_ROUNDS = 5
 

@@ -15,9 +15,9 @@ from columnar_nn.errors import InvalidPlanError
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.exec.tensor_addresses import TensorAddresses
 from columnar_nn.expressions.expression import Call, FieldReference, topological
+from columnar_nn.expressions.types import tensor_shape
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.vector_function import tensor_shape
 from columnar_nn.kernels import Layout, Program, Team, TeamProgram, useful_parts
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.placement import Placement

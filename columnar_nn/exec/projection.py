@@ -20,6 +20,7 @@ from columnar_nn.expressions.expression import (
     FieldReference,
     topological,
 )
+from columnar_nn.functions.resolve import is_vector_call
 from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
 from columnar_nn.kernels import Team
 from columnar_nn.kernels.program import Order
@@ -30,13 +31,13 @@ def kernel_roots(roots: Sequence[Expression]) -> list[Call]:
     found: dict[int, Call] = {}
 
     def visit(expression: Expression) -> None:
-        if isinstance(expression, Call) and expression.is_vector_function:
+        if is_vector_call(expression):
             found[id(expression)] = expression
 
     for root in roots:
         visit(root)
     for expression in topological(roots):
-        if not (isinstance(expression, Call) and expression.is_vector_function):
+        if not (is_vector_call(expression)):
             for source in expression.inputs:
                 visit(source)
     return list(found.values())
@@ -102,7 +103,7 @@ class Projection:
             expression
             for expression in topological(expressions)
             if isinstance(expression, (Cast, Constant))
-            or (isinstance(expression, Call) and not expression.is_vector_function)
+            or (isinstance(expression, Call) and not is_vector_call(expression))
         )
 
     @property

@@ -1,8 +1,7 @@
 """Expressions of a ProjectNode or FilterNode: a directed acyclic graph of calls over columns.
 
-An expression is made without types; `resolve` checks it against the columns it reads, fills in
-the types and puts implicit conversions where Velox puts them. Expressions are compared by
-identity: one that is used twice is one vertex, and is computed once.
+An expression is made without types; `columnar_nn/functions/resolve.py` fills them in. Expressions
+are compared by identity: one that is used twice is one vertex, and is computed once.
 """
 
 from __future__ import annotations
@@ -14,10 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn.errors import InvalidPlanError
-from columnar_nn.functions import registry
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, resolve_scalar
-from columnar_nn.functions.vector_function import DataType
+from columnar_nn.expressions.types import DataType
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +97,6 @@ class Call:
         """Name for reports: the graph's nodes, or the function where there are none."""
         return "+".join(self.nodes) if self.nodes else self.function
 
-    @property
-    def is_vector_function(self) -> bool:
-        """Whether a kernel computes it, over whole tensors."""
-        return self.function in registry.VECTOR_FUNCTIONS
-
 
 Expression = FieldReference | Constant | Weight | Cast | Call
 
@@ -173,73 +164,3 @@ def with_inputs(expression: Expression, inputs: tuple[Expression, ...]) -> Expre
     return Call(
         expression.function, inputs, expression.attributes, expression.nodes, expression.type
     )
-
-
-def field_type(schema: pa.Schema, name: str) -> DataType:
-    """Type of the column `name`; raises InvalidPlanError, naming those that exist."""
-    index = schema.get_field_index(name)
-    if index < 0:
-        if schema.names.count(name) > 1:
-            raise InvalidPlanError(f"field {name} is ambiguous: {', '.join(schema.names)}")
-        raise InvalidPlanError(
-            f"field not found: {name}. Available fields are: {', '.join(schema.names)}."
-        )
-    return schema.field(index).type
-
-
-def resolve(roots: Sequence[Expression], schema: pa.Schema) -> list[Expression]:
-    """The expressions with types, checked against the columns of `schema`.
-
-    Where Velox converts implicitly (integers to a wider type, REAL to DOUBLE) a Cast is put in;
-    uint8 tensors given to a vector function become float32 by `pixels_to_float`, which leaves
-    columns of other types as they are. Raises
-    InvalidPlanError naming an unknown field or function, or the types that do not fit.
-    """
-    pixels: dict[int, Expression] = {}
-
-    def as_floats(expression: Expression) -> Expression:
-        is_tensor = isinstance(expression.type, pa.FixedShapeTensorType)
-        if not is_tensor or expression.type.value_type != pa.uint8():
-            return expression
-        if id(expression) not in pixels:
-            pixels[id(expression)] = _typed_vector_call("pixels_to_float", (expression,), {}, ())
-        return pixels[id(expression)]
-
-    def typed(expression: Expression, inputs: tuple[Expression, ...]) -> Expression:
-        if isinstance(expression, FieldReference):
-            return FieldReference(expression.name, field_type(schema, expression.name))
-        if isinstance(expression, Cast):
-            return Cast(inputs[0], expression.type)
-        if not isinstance(expression, Call):
-            return expression
-        if expression.function == "pixels_to_float":
-            return as_floats(*inputs)
-        if expression.is_vector_function:
-            inputs = tuple(as_floats(source) for source in inputs)
-            return _typed_vector_call(
-                expression.function, inputs, expression.attributes, expression.nodes
-            )
-        return _typed_scalar_call(expression.function, inputs)
-
-    return transform(roots, typed)
-
-
-def _typed_vector_call(
-    name: str, inputs: tuple[Expression, ...], attributes: Mapping[str, Any], nodes: tuple[str, ...]
-) -> Call:
-    call = Call(name, inputs, attributes, nodes)
-    return Call(name, inputs, attributes, nodes, registry.VECTOR_FUNCTIONS[name].result_type(call))
-
-
-def _typed_scalar_call(name: str, inputs: tuple[Expression, ...]) -> Expression:
-    if name not in SCALAR_FUNCTIONS:
-        raise InvalidPlanError(
-            f"no function {name}: vector functions are {', '.join(registry.VECTOR_FUNCTIONS)}; "
-            f"scalar functions are {', '.join(SCALAR_FUNCTIONS)}"
-        )
-    wanted, result = resolve_scalar(name, [source.type for source in inputs])
-    coerced = tuple(
-        source if source.type == target else Cast(source, target)
-        for source, target in zip(inputs, wanted, strict=True)
-    )
-    return Call(name, coerced, type=result)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from columnar_nn import kernels
+from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.scale_add import beside_constant, direct_layout, with_any_constant
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.model.shape_rules import elementwise
-
-if TYPE_CHECKING:
-    from columnar_nn.expressions.expression import Call
 
 
 def _unary(

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from columnar_nn.functions.vector_function import RowShape, row_size
+from columnar_nn.expressions.expression import Call
+from columnar_nn.expressions.types import RowShape, row_size
 from columnar_nn.kernels import BoundKernel, Layout, Step, rearrange, reorder
-
-if TYPE_CHECKING:
-    from columnar_nn.expressions.expression import Call
 
 
 @dataclass(frozen=True)

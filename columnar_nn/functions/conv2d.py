@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from columnar_nn import kernels
+from columnar_nn.expressions.expression import Call
+from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.vector_function import VectorFunction, row_size, tensor_shape
+from columnar_nn.functions.vector_function import VectorFunction
 from columnar_nn.kernels import Layout
 from columnar_nn.model.shape_rules import window
-
-if TYPE_CHECKING:
-    from columnar_nn.expressions.expression import Call
 
 FEW_CHANNELS = 4
 """Planar images of so few channels are convolved as they are: a block of 16 would be padding."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from columnar_nn import kernels
+from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.model.shape_rules import elementwise
-
-if TYPE_CHECKING:
-    from columnar_nn.expressions.expression import Call
 
 DEFAULTS = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}
 

@@ -7,14 +7,12 @@ are those of a single image and stay in the core's cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from columnar_nn.expressions.expression import Call
+from columnar_nn.expressions.types import DataType
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.vector_function import DataType, VectorFunction, no_operations
+from columnar_nn.functions.vector_function import VectorFunction, no_operations
 from columnar_nn.model.shape_rules import elementwise
-
-if TYPE_CHECKING:
-    from columnar_nn.expressions.expression import Call
 
 
 class _Pipeline(VectorFunction):

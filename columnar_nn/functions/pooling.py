@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from columnar_nn import kernels
+from columnar_nn.expressions.expression import Call
+from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.vector_function import (
-    VectorFunction,
-    elements,
-    row_size,
-    tensor_shape,
-)
+from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.kernels import BoundKernel
 from columnar_nn.model.shape_rules import window
-
-if TYPE_CHECKING:
-    from columnar_nn.expressions.expression import Call
 
 DEFAULTS = {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1], "ceil_mode": 0}
 AVERAGE_DEFAULTS = {**DEFAULTS, "count_include_pad": 0}

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
+from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, no_operations
 from columnar_nn.kernels.rearrange import OUTSIDE
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules.operands import Operands
-
-if TYPE_CHECKING:
-    from columnar_nn.expressions.expression import Call
 
 Indices = list[np.ndarray]
 """For each axis of a row's result, which elements of the input's axis it holds."""

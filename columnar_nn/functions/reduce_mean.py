@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
+from columnar_nn.expressions.expression import Call
+from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.vector_function import VectorFunction, row_size, tensor_shape
+from columnar_nn.functions.vector_function import VectorFunction
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules.operands import Operands
-
-if TYPE_CHECKING:
-    from columnar_nn.expressions.expression import Call
 
 DEFAULTS = {"keepdims": 1}
 

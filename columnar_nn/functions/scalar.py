@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.functions.vector_function import DataType
+from columnar_nn.expressions.types import DataType
 
 INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
 FLOATS = (pa.float32(), pa.float64())
@@ -57,7 +57,7 @@ def common_type(types: Sequence[DataType]) -> DataType | None:
 
 
 def _unfit(name: str, types: Sequence[DataType]) -> InvalidPlanError:
-    from columnar_nn.plan.text import type_name
+    from columnar_nn.expressions.types import type_name
 
     listed = ", ".join(map(type_name, types))
     return InvalidPlanError(

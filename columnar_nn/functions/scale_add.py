@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
+from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules.operands import Operands
-
-if TYPE_CHECKING:
-    from columnar_nn.expressions.expression import Call
 
 
 def shape(operands: Operands) -> tuple[Shape, ...]:

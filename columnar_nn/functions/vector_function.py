@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidModelError, InvalidPlanError
+from columnar_nn.expressions.expression import Call
+from columnar_nn.expressions.types import DataType, row_size, tensor_shape
+from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.model.graph import Node, Shape
 from columnar_nn.model.shape_rules.operands import Operands
-
-if TYPE_CHECKING:
-    from columnar_nn.expressions.expression import Call
-    from columnar_nn.functions.assembly import Assembly, Value
-
-DataType = Any
-"""An Arrow data type (pyarrow has no type stubs); tensors are pa.FixedShapeTensorType."""
-
-RowShape = tuple[int, ...]
-"""Shape of the tensor of one row, without the batch dimension."""
-
-
-def tensor_shape(data_type: DataType) -> RowShape | None:
-    """Shape of one row of a tensor column, None for a column of another type."""
-    if isinstance(data_type, pa.FixedShapeTensorType):
-        return tuple(data_type.shape)
-    return None
-
-
-def row_size(shape: RowShape) -> int:
-    """Elements of one row."""
-    return math.prod(shape)
 
 
 @dataclass(frozen=True)

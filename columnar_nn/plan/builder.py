@@ -10,16 +10,10 @@ import pyarrow as pa
 
 from columnar_nn.data.arrow_source import decoded, open_source
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.expressions.expression import (
-    Call,
-    Cast,
-    Expression,
-    FieldReference,
-    field_type,
-    resolve,
-)
+from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference
+from columnar_nn.expressions.types import DataType, type_name
+from columnar_nn.functions.resolve import field_type, resolve
 from columnar_nn.functions.scalar import FLOATS, INTEGERS
-from columnar_nn.functions.vector_function import DataType
 from columnar_nn.plan import sql
 from columnar_nn.plan.nodes import (
     Aggregate,
@@ -34,7 +28,6 @@ from columnar_nn.plan.nodes import (
     TableScanNode,
     ValuesNode,
 )
-from columnar_nn.plan.text import type_name
 
 Projections = Sequence[str] | Mapping[str, str | Expression]
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pyarrow as pa
 
+from columnar_nn.data.arrow_source import ArrowSource
 from columnar_nn.expressions.expression import Expression
-
-if TYPE_CHECKING:
-    from columnar_nn.data.arrow_source import ArrowSource
 
 Step = Literal["SINGLE", "PARTIAL", "FINAL"]
 

@@ -16,8 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from columnar_nn.expressions.expression import (
     Call,
     Cast,
@@ -27,8 +25,8 @@ from columnar_nn.expressions.expression import (
     Weight,
     topological,
 )
+from columnar_nn.expressions.types import row_type_text, type_name
 from columnar_nn.functions import registry
-from columnar_nn.functions.vector_function import DataType
 from columnar_nn.plan.nodes import (
     AggregationNode,
     FilterNode,
@@ -40,49 +38,6 @@ from columnar_nn.plan.nodes import (
     TableScanNode,
     ValuesNode,
 )
-
-_TYPE_NAMES = {
-    pa.bool_(): "BOOLEAN",
-    pa.int8(): "TINYINT",
-    pa.int16(): "SMALLINT",
-    pa.int32(): "INTEGER",
-    pa.int64(): "BIGINT",
-    pa.uint8(): "TINYINT",
-    pa.uint16(): "SMALLINT",
-    pa.uint32(): "INTEGER",
-    pa.uint64(): "BIGINT",
-    pa.float32(): "REAL",
-    pa.float64(): "DOUBLE",
-    pa.string(): "VARCHAR",
-    pa.large_string(): "VARCHAR",
-    pa.binary(): "VARBINARY",
-    pa.large_binary(): "VARBINARY",
-    pa.null(): "UNKNOWN",
-    pa.date32(): "DATE",
-}
-
-
-def type_name(data_type: DataType) -> str:
-    """Velox's name of an Arrow type.
-
-    Velox has no unsigned integers, which take the name of the signed type of their width, and
-    no tensors, which are arrays of their elements.
-    """
-    if isinstance(data_type, pa.FixedShapeTensorType):
-        return f"ARRAY<{type_name(data_type.value_type)}>"
-    if pa.types.is_list(data_type) or pa.types.is_fixed_size_list(data_type):
-        return f"ARRAY<{type_name(data_type.value_type)}>"
-    if pa.types.is_struct(data_type):
-        fields = (data_type.field(i) for i in range(data_type.num_fields))
-        return f"ROW<{','.join(f'{f.name}:{type_name(f.type)}' for f in fields)}>"
-    if pa.types.is_timestamp(data_type):
-        return "TIMESTAMP"
-    return _TYPE_NAMES.get(data_type, str(data_type).upper())
-
-
-def row_type_text(schema: pa.Schema) -> str:
-    """Columns as name:TYPE, separated by commas."""
-    return ", ".join(f"{field.name}:{type_name(field.type)}" for field in schema)
 
 
 def to_text(

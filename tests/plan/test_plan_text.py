@@ -5,10 +5,11 @@ import pyarrow as pa
 import pytest
 
 from columnar_nn.data.tensor_column import tensor_type
-from columnar_nn.expressions.expression import Call, FieldReference, Weight, resolve
-from columnar_nn.functions.vector_function import DataType
+from columnar_nn.expressions.expression import Call, FieldReference, Weight
+from columnar_nn.expressions.types import DataType, type_name
+from columnar_nn.functions.resolve import resolve
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.plan.text import expression_texts, to_text, type_name
+from columnar_nn.plan.text import expression_texts, to_text
 
 BATCH = pa.record_batch(
     {

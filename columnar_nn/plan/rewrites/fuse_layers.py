@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from columnar_nn.expressions.expression import Call, Expression, Weight, transform, with_inputs
-from columnar_nn.functions.vector_function import tensor_shape
+from columnar_nn.expressions.types import tensor_shape
 from columnar_nn.plan.rewrites.usage import is_call, joined, use_counts
 
 _LAYERS = {"conv2d": "conv_layer", "mat_mul": "dense_layer"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from columnar_nn.expressions.expression import Call, Expression, transform, with_inputs
+from columnar_nn.functions.resolve import is_vector_call
 
 
 def pipeline_networks(roots: Sequence[Expression]) -> list[Expression]:
@@ -12,14 +13,14 @@ def pipeline_networks(roots: Sequence[Expression]) -> list[Expression]:
     wrapped: dict[int, Call] = {}
 
     def wrap(expression: Expression) -> Expression:
-        if not (isinstance(expression, Call) and expression.is_vector_function):
+        if not (is_vector_call(expression)):
             return expression
         if id(expression) not in wrapped:
             wrapped[id(expression)] = Call("pipeline", (expression,), type=expression.type)
         return wrapped[id(expression)]
 
     def change(expression: Expression, inputs: tuple[Expression, ...]) -> Expression:
-        if isinstance(expression, Call) and expression.is_vector_function:
+        if is_vector_call(expression):
             return with_inputs(expression, inputs)
         return with_inputs(expression, tuple(wrap(source) for source in inputs))
 
