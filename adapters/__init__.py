@@ -1,0 +1,1 @@
+"""Backends: one adapter for each engine, behind one interface."""

@@ -1,0 +1,1 @@
+"""Measurements: comparisons, golden outputs, profiles, explanations, and the command line."""

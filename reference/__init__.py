@@ -1,0 +1,1 @@
+"""The reference: every operator by its definition, in numpy float64."""

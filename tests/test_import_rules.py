@@ -1,6 +1,7 @@
 """Data flows one way: CLI -> bench -> adapters -> columnar_nn / reference."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,21 @@ MAY_IMPORT = {
     "adapters": {"columnar_nn", "reference"},
     "bench": {"adapters", "columnar_nn", "reference"},
 }
+ROOMS = {
+    "columnar_nn": (
+        *("errors", "settings", "data", "expressions", "kernels", "model"),
+        *("functions", "lowering", "plan", "exec", "integrations"),
+    ),
+    "bench": (
+        *("files", "data", "verdict", "machine", "workers", "results", "text", "model"),
+        *("compare", "golden", "profile", "engine", "explain", "training", "cli"),
+    ),
+}
+"""The rooms of a package, lowest first: a module imports from its own room and from lower ones."""
+
+LOOSE = {"columnar_nn": {"errors.py"}, "bench": {"pytest_plugin.py"}}
+"""Modules that stand beside the rooms."""
+
 FRAMEWORKS = {"torch", "tensorflow", "keras", "onnxruntime", "openvino", "pyvelox"}
 # google is protobuf, which onnx brings.
 CORE_THIRD_PARTY = {"numpy", "llvmlite", "pyarrow", "onnx", "google"}
@@ -34,6 +50,29 @@ def imports(path: Path) -> set[tuple[str, bool]]:
             names = [node.module or ""]
         found |= {(name.partition(".")[0], id(node) in top_level) for name in names}
     return found
+
+
+def module_imports(path: Path) -> set[str]:
+    """Files, from the root, of our modules that a file imports; under TYPE_CHECKING too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {file for alias in node.names if (file := _file(alias.name))}
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:  # a module of a package, or a name of a module
+                file = _file(f"{node.module}.{alias.name}") or _file(str(node.module))
+                found |= {file} if file else set()
+    return found
+
+
+def _file(module: str) -> str | None:
+    path = Path(*module.split("."))
+    if path.parts[0] not in OURS:
+        return None
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if (ROOT / file).is_file():
+            return file.as_posix()
+    return None
 
 
 def modules() -> list[Path]:
@@ -79,3 +118,41 @@ def test_a_backend_module_loads_without_its_framework(path: Path) -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_are_stacked(package: str) -> None:
+    found = {path.name for path in (ROOT / package).iterdir() if (path / "__init__.py").is_file()}
+    loose = {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py"}
+    assert loose == LOOSE[package]
+    assert found <= set(ROOMS[package])
+    order = {room: place for place, room in enumerate(ROOMS[package])}
+    back = []
+    for path in (ROOT / package).rglob("*.py"):
+        room = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
+        if room in ("__init__", "pytest_plugin"):  # the front page and the plugin use any room
+            continue
+        for name in module_imports(path):
+            target, other, *_ = Path(name).with_suffix("").parts
+            if target == package and order.get(other, -1) > order[room]:
+                back.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not back
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    arrows = {
+        path.relative_to(ROOT).as_posix(): module_imports(path)
+        for path in modules()
+        if path.relative_to(ROOT).as_posix() != "columnar_nn/__init__.py"
+    }
+    list(graphlib.TopologicalSorter(arrows).static_order())
+
+
+def test_every_package_says_what_is_inside() -> None:
+    silent = [
+        path.relative_to(ROOT).as_posix()
+        for path in modules()
+        if path.name == "__init__.py"
+        and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not silent

@@ -1,0 +1,1 @@
+"""The PyTorch backend: networks built of its operators, and their profile."""

@@ -1,0 +1,1 @@
+"""The TensorFlow backend: networks built of its operators, and their profile."""

@@ -1,0 +1,1 @@
+"""The Velox backend: formulations of a network as Velox plans, and their tasks."""

@@ -1,0 +1,1 @@
+"""Images and labels: embedded, generated, fetched or from the CIFAR-10 archive."""

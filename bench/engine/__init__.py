@@ -1,0 +1,1 @@
+"""The columnar engine held against the limits of the machine."""

@@ -15,7 +15,6 @@ from llvmlite import ir
 
 from columnar_nn.kernels import host
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jit import Kernel
 
 WORD = ir.IntType(64)
 INT32 = ir.IntType(32)
@@ -323,9 +322,9 @@ class Emitter:
         kind = ir.FunctionType(ir.VoidType(), [WORD] * len(arguments))
         self.builder.call(self._pointer(address, kind), [argument.ir for argument in arguments])
 
-    def call_kernel(self, kernel: Kernel, *arguments: Value) -> None:
+    def call_kernel(self, file_name: str, *arguments: Value) -> None:
         """Calls another kernel, which must be among the `calls` of the one that is emitted."""
-        self.call(kernel.file_name, ir.VoidType(), *(argument.ir for argument in arguments))
+        self.call(file_name, ir.VoidType(), *(argument.ir for argument in arguments))
 
     # arithmetic
 

@@ -305,7 +305,7 @@ def convolve(
             )
             for size, kernel in multiplications().items():
                 with e.when(blocks.equals(size)):
-                    e.call_kernel(kernel, *arguments)
+                    e.call_kernel(kernel.file_name, *arguments)
             tiles_done = _tiles(e, sizes, m, first.value, count)
             with tiles_done as (index, *corner), e.loop(blocks) as block:
                 place = products + block * row_bytes + index * 64
