@@ -5,8 +5,8 @@ session    the first line: `format`, `format_version`, `session_id`, and the res
 backend    a backend as it was started, then as it was checked: the fields of BackendRecord
            (bench/results/result.py)
 cell       a cell once its output was checked: the fields of Benchmark there
-turn       timed runs of a cell: the fields of Turn (bench/workers/turn.py), `round`, `order` among all turns, and
-           `start_s` since the first one began; without times, how it failed
+turn       timed runs of a cell: the fields of Turn (bench/workers/turn.py), `round`, `order` among
+           all turns, and `start_s` since the first one began; without times, how it failed
 Of a process that was killed the last line may be cut short.
 """
 
