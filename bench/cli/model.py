@@ -12,8 +12,7 @@ import typer
 from rich.markup import escape
 
 from bench.cli import terminal
-from bench.cli.options import ThreadsOption, TimeoutOption
-from bench.machine import cpus
+from bench.cli.options import ThreadsOption, TimeoutOption, run_options
 from bench.model import check as import_check
 from bench.model import fixed_batch
 from bench.model.check import ImportCheck
@@ -64,7 +63,7 @@ def check_import(
     """
     if not zoo.is_file(file):
         raise UsageError(f"{file!r} is no path of an .onnx file: only files are checked")
-    found = import_check.check(Path(file), zoo.resolve(file), cpus.choose(threads), timeout)
+    found = import_check.check(Path(file), zoo.resolve(file), run_options(threads, timeout))
     if as_json:
         print(json.dumps(finite(found.document()), indent=1))
     else:

@@ -1,6 +1,6 @@
 """Each operator fed its golden input alone: what is its own error, and what it inherited.
 
-With y the engine's tensor in the whole network, a the same operator's output for its golden
+With y the backend's tensor in the whole network, a the same operator's output for its golden
 input and g the golden tensor: y - g = (a - g) + (y - a), its own error plus the inherited one.
 """
 
@@ -20,10 +20,13 @@ from bench.files.temporary import temporary_folder
 from bench.golden import single_operator, tensor_stream
 from bench.golden.bundle import Bundle
 from bench.golden.comparison import Tensor, TensorResult, aligned, compare
-from bench.golden.engine import Engine, EngineOptions, WorkerError
+from bench.golden.streamed_backend import StreamedBackend
 from bench.golden.verify import Comparing, Verification, select, verify
 from bench.verdict.rule import Noise
 from bench.verdict.status import FAILED
+from bench.workers.options import Options
+from bench.workers.process import WorkerError
+from bench.workers.selection import Selection
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Graph, Node
 from columnar_nn.model.shapes import infer_shapes
@@ -79,7 +82,8 @@ class Bisection:
 
 def bisect(
     bundle: Bundle,
-    options: EngineOptions,
+    selection: Selection,
+    options: Options,
     comparing: Comparing,
     progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
 ) -> Bisection:
@@ -93,10 +97,10 @@ def bisect(
     noises = bundle.noises()
     with temporary_folder() as folder:
         whole_file = folder / "whole.arrows"
-        verification = verify(bundle, options, comparing, whole_file, progress)
+        verification = verify(bundle, selection, options, comparing, whole_file, progress)
         results = {result.tensor.name: result for result in verification.results}
         operators = []
-        engine: Engine | None = None
+        backend: StreamedBackend | None = None
         try:
             tensors = select(bundle, comparing)
             for index, tensor in enumerate(tensors):
@@ -106,10 +110,12 @@ def bisect(
                     node = _producer(graph, tensor)
                     alone = single_operator.isolate(node, graph, infer_shapes(graph))
                     images = _golden_images(bundle, graph, node)
-                    engine = engine or Engine(options, Path(tempfile.mkdtemp(dir=folder)))
+                    backend = backend or StreamedBackend(
+                        selection, options, Path(tempfile.mkdtemp(dir=folder))
+                    )
                     alone_file = folder / "alone.arrows"
                     own = _run_alone(
-                        engine,
+                        backend,
                         alone,
                         images,
                         bundle=bundle,
@@ -124,17 +130,17 @@ def bisect(
                     reason = str(error)
                 except WorkerError as error:
                     reason = str(error)
-                    engine = None if error.fatal else engine
+                    backend = None if error.fatal else backend
                 whole = results.get(tensor.name)
                 operators.append(OperatorError(tensor, whole, own, inherited, reason))
         finally:
-            if engine is not None:
-                engine.close()
+            if backend is not None:
+                backend.close()
     return Bisection(verification, tuple(operators))
 
 
 def _run_alone(
-    engine: Engine,
+    backend: StreamedBackend,
     alone: Graph,
     images: Iterator[pa.RecordBatch],
     *,
@@ -144,8 +150,8 @@ def _run_alone(
     noises: Mapping[str, Noise],
     file: Path,
 ) -> TensorResult:
-    engine.build(alone)
-    with closing(tensor_stream.save(file, engine.infer(images))) as outputs:
+    backend.build(alone)
+    with closing(tensor_stream.save(file, backend.infer(images))) as outputs:
         expected = bundle.expected([tensor.name])
         (result,) = compare([tensor], comparing.check, expected, outputs, noises=noises)
     return result

@@ -64,7 +64,7 @@ def show_verification(verification: Verification, console: Console) -> None:
     _show_silence(verification, console)
     _show_first_diverging(verification, console)
     _show_top1(verification.results, console)
-    _show_engine(verification, console)
+    _show_backend(verification, console)
     count = Counter(result.status for result in verification.results)
     summary = f"{count[PASSED]} of {len(verification.results)} tensors passed"
     if count[MISTRUSTED]:
@@ -184,7 +184,7 @@ def _show_rule(verification: Verification, console: Console) -> None:
 
 
 def _show_silence(verification: Verification, console: Console) -> None:
-    """How many columns and images would agree whatever the engine did."""
+    """How many columns and images would agree whatever the backend did."""
     verdicts = [(r.tensor.name, r.verdict) for r in verification.results if r.verdict is not None]
     columns = {name: verdict.silent_columns for name, verdict in verdicts}
     rows = {name: verdict.silent_rows for name, verdict in verdicts}
@@ -250,7 +250,7 @@ def _show_top1(results: Iterable[TensorResult], console: Console) -> None:
             )
 
 
-def _show_engine(verification: Verification, console: Console) -> None:
+def _show_backend(verification: Verification, console: Console) -> None:
     seconds, description = verification.seconds, verification.description
     if description:
         notes = "".join(f"; {note}" for note in description["notes"])

@@ -17,11 +17,14 @@ from bench.golden import single_operator, tap_selection, tensor_stream
 from bench.golden.bundle import Bundle
 from bench.golden.checks import ELEMENTWISE, Check
 from bench.golden.comparison import Tensor, TensorResult, compare, first_diverging
-from bench.golden.engine import Engine, EngineOptions, WorkerError
 from bench.golden.manifest import TensorEntry
+from bench.golden.streamed_backend import StreamedBackend
 from bench.verdict import tolerance
 from bench.verdict.parity import Tolerance
 from bench.verdict.status import MISTRUSTED, PASSED, SKIPPED, worst
+from bench.workers.options import Options
+from bench.workers.process import WorkerError
+from bench.workers.selection import Selection
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
 
@@ -83,13 +86,14 @@ class Verification:
         return first.tensor.operator if right.issuperset(first.tensor.reads) else None
 
     def exit_code(self) -> int:
-        """0 if no tensor is wrong, 2 if the engine is not installed, else 1."""
+        """0 if no tensor is wrong, 2 if the backend is not installed, else 1."""
         return {PASSED: 0, MISTRUSTED: 0, SKIPPED: 2}.get(self.status, 1)
 
 
 def verify(
     bundle: Bundle,
-    options: EngineOptions,
+    selection: Selection,
+    options: Options,
     comparing: Comparing,
     save: Path | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
@@ -109,11 +113,11 @@ def verify(
     status, reason = "", ""
     description: dict[str, Any] = {}
     with temporary_folder() as folder:
-        engine = Engine(options, folder)
+        backend = StreamedBackend(selection, options, folder)
         try:
-            with closing(engine):
-                engine.build(tapped)
-                outputs = engine.infer(_counted(bundle, progress))
+            with closing(backend):
+                backend.build(tapped)
+                outputs = backend.infer(_counted(bundle, progress))
                 if save is not None:
                     outputs = tensor_stream.save(save, outputs)
                 with closing(outputs):
@@ -126,11 +130,11 @@ def verify(
                         noises=noises,
                         fail_fast=comparing.fail_fast,
                     )
-                description = engine.describe()
+                description = backend.describe()
         except WorkerError as error:
             status, reason = error.status, error.reason
     return Verification(
-        subject=options.label,
+        subject=selection.label,
         expected=str(bundle.folder),
         fingerprint=bundle.fingerprint,
         status=status or worst(result.status for result in results),
@@ -138,7 +142,7 @@ def verify(
         results=results,
         rows=bundle.manifest.rows,
         rule=comparing.rule(bundle.manifest.format_version),
-        seconds={**engine.seconds, "total": time.monotonic() - start},
+        seconds={**backend.seconds, "total": time.monotonic() - start},
         description=description,
     )
 

@@ -206,14 +206,6 @@ class WorkerProcess:
             raise self._end(CRASHED, f"wrote to the connection of its answers: {text!r}")
         return reply
 
-    def request_then_pause(self, command: str, timeout: float, **arguments: Any) -> dict[str, Any]:
-        """`request` of a worker that is stopped at all other times, so that its peers can run."""
-        self.resume()
-        try:
-            return self.request(command, timeout, **arguments)
-        finally:
-            self.pause()
-
     def pause(self) -> None:
         """Stops the whole process group, so that no idle thread pool spins beside a peer's run."""
         self._signal_group(signal.SIGSTOP)

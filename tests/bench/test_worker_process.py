@@ -199,7 +199,7 @@ def test_every_request_after_the_end_fails_as_the_one_at_which_it_came(tmp_path:
             worker.request("write", TIMEOUT_S, text="{}\n")
         assert error.value.fatal
     with pytest.raises(WorkerError, match="wrote to the connection"):
-        worker.request_then_pause("write", TIMEOUT_S, text="")
+        worker.request("write", TIMEOUT_S, text="")
     worker.close()
     worker.kill()
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from golden.conftest import engine_options
+from golden.conftest import faulty
 from golden.small_network import NUM_IMAGES, RandomImages, small_network
 
 from adapters.base import image_array
@@ -114,7 +114,7 @@ def test_forged_noise_is_refused_before_an_engine_runs(damaged: Path, bundle: Bu
     }
     (damaged / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InvalidDataError, match="tensor 'conv2': its noise is not positive"):
-        verify(open_bundle(damaged), engine_options("Correct"), Comparing(checks.parse("mean")))
+        verify(open_bundle(damaged), *faulty("Correct"), Comparing(checks.parse("mean")))
 
 
 def test_noise_is_that_of_the_float32_evaluation(bundle: Bundle) -> None:
