@@ -167,7 +167,7 @@ def load(path: Path) -> Result:
     try:
         document = json.loads(path.read_text())
         version = document["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidDataError(f"{path} is not a result of cnn-bench compare: {error}") from None
     if version != SCHEMA_VERSION:
         raise InvalidDataError(
