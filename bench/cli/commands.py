@@ -1,10 +1,7 @@
-"""The command `cnn-bench`: its sub-commands, imported when called, and its errors in one line."""
+"""The sub-commands of `cnn-bench`, each imported when it is called."""
 
 from __future__ import annotations
 
-import os
-import sys
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from bench.cli import signals, streams
-from bench.cli.signals import EXIT_INTERRUPTED
-from columnar_nn.errors import CnnBenchError, UsageError, printable
-from columnar_nn.settings import variables
+from columnar_nn.errors import UsageError
 
 COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
@@ -33,8 +27,6 @@ COMMANDS = {
 }
 """Name of each command: the function or Typer app that is it, and its line of help."""
 
-EXIT_USAGE = 2
-
 _PASS_THROUGH = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
@@ -42,58 +34,13 @@ _PASS_THROUGH = {
 }
 
 
-def main() -> None:
-    """Runs the command line and exits: 0 all passed, 1 a comparison failed, 2 wrong usage."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1 or variables.debug()
-    if debug:
-        os.environ[variables.DEBUG] = "1"
-    signals.install()
-    streams.install()
-    status = _status(arguments, debug)
-    if failure := streams.failure():
-        unshown = _complain(f"error: cannot write to standard output: {failure}", EXIT_USAGE)
-        status = status or unshown
-    sys.exit(status)
-
-
-def _status(arguments: list[str], debug: bool) -> int:
-    """Runs the command; its exit status."""
+def run(arguments: list[str]) -> int:
+    """Runs a command; its exit status. Raises what it raises, KeyboardInterrupt too."""
     try:
-        variables.settle()
         status = _application()(arguments, prog_name="cnn-bench", standalone_mode=False)
-    except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted", EXIT_INTERRUPTED)
-    except Exception as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help asked for
-            print(error, file=sys.stderr)
-            return EXIT_USAGE
-        if debug:
-            traceback.print_exc()
-        return _complain(f"error: {_line(error)}", EXIT_USAGE)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     return status if isinstance(status, int) else 0
-
-
-def _line(error: Exception) -> str:
-    if isinstance(error, CnnBenchError):
-        return str(error)
-    if hasattr(error, "format_message"):  # a wrong option or argument, as Typer words it
-        context: typer.Context | None = getattr(error, "ctx", None)
-        command = context.command_path if context else "cnn-bench"
-        return f"{error.format_message()} (see {command} --help)"
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError):
-        return f"not enough memory: ask for fewer images at a time{f' ({text})' if text else ''}"
-    if isinstance(error, OSError) and error.strerror:  # a full disk, a file that may not be read
-        return printable(
-            f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-        )
-    return f"{type(error).__name__}: {text} (this is a bug: run again with --debug)"
-
-
-def _complain(line: str, status: int) -> int:
-    print(f"cnn-bench: {line}", file=sys.stderr)
-    return status
 
 
 def _application() -> typer.Typer:
@@ -176,7 +123,3 @@ def _print_version(wanted: bool) -> None:
             version = "(run from a folder, not installed)"
         print(f"cnn-bench {version}")
         raise typer.Exit
-
-
-if __name__ == "__main__":
-    main()
