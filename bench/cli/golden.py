@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from bench.cli import saving, terminal
 from bench.cli.import_line import show_import
@@ -40,6 +39,7 @@ from bench.golden.verify import Comparing
 from bench.model import fixed_batch
 from bench.model.check import MISREAD
 from bench.model.check import TIMEOUT_S as IMPORT_CHECK_TIMEOUT_S
+from bench.text.caveats import show_caveat
 from bench.workers.selection import select_one
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
@@ -194,7 +194,7 @@ def _comparing(
 def _show_batches(graph: Graph, console: Console) -> None:
     """Says how a network is run that is tied to a batch size; nothing of another."""
     if note := fixed_batch.note(graph):
-        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+        show_caveat(console, "note", note)
 
 
 def _portable(name_or_path: str) -> str:

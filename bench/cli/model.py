@@ -17,6 +17,7 @@ from bench.model import check as import_check
 from bench.model import fixed_batch
 from bench.model.check import ImportCheck
 from bench.results.result import finite
+from bench.text.caveats import show_caveat
 from bench.text.table_style import print_table, show_note, table
 from columnar_nn.errors import UsageError, printable
 from columnar_nn.model import zoo
@@ -121,7 +122,7 @@ def _show(graph: Graph, found: Sequence[Layer]) -> None:
         show_note(console, note)
     note = denormals_note(graph)
     if note:
-        console.print(f"[yellow]warning:[/] {escape(note)}", highlight=False)
+        show_caveat(console, "warning", note)
     show_note(console, "window: kernel / stride + padding, one figure where all sides are alike")
 
 

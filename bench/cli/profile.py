@@ -1,4 +1,4 @@
-"""`cnn-bench profile`: the time of every layer in every engine, side by side."""
+"""`cnn-bench profile`: the time of every layer in every backend, side by side."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from bench.compare.truth import Overrides, Truth
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
 from bench.results.result import Result
+from bench.text.progress import Progress
 from bench.workers import inputs
 from bench.workers.inputs import Inputs
 from bench.workers.process import WorkerError
@@ -42,9 +43,6 @@ MIN_CHECKED_IMAGES = 4
 
 _PREPARED_IMAGES = 2 * CHECKED_IMAGES
 """A check in whole batches may take nearly twice its images."""
-
-Progress = Callable[[int, int, str], None]
-"""Told steps done, steps in all, and what comes next."""
 
 Record = Callable[[str, Mapping[str, Any]], None]
 """Told what was measured as soon as it was: a table of bench/results/journal.py, and the fields."""

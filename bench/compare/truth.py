@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from bench.verdict.noise import DIMMED, Noise, NoiseAccumulator
 from bench.verdict.parity import Tolerance
-from bench.verdict.rule import DIMMED, Judge, Noise, NoiseAccumulator, Verdict, combined
+from bench.verdict.rule import Judge, Verdict, combined
 from bench.workers.inputs import outputs_of, read
 from columnar_nn.data import tensor_column
 
@@ -137,7 +138,7 @@ def rows_to_compare(samples: Sequence[int], checked: int, limit: int, batch: int
     """Sorted rows, about `limit` of them, on which outputs are compared with the reference.
 
     The first `checked` ones, and all others if they are few enough; else some of every cell,
-    spread evenly and with its first and last rows, where an engine's handling of the last,
+    spread evenly and with its first and last rows, where a backend's handling of the last,
     smaller batch would go wrong. Of a network tied to a `batch` size whole batches, of each cell
     the first and the last at least.
     """
@@ -156,7 +157,7 @@ def rows_to_compare(samples: Sequence[int], checked: int, limit: int, batch: int
 def check_batches(batch_sizes: Sequence[int], images: int) -> tuple[int, int]:
     """Images and batch size of a run of at least `images`, in batches of a size already run.
 
-    Full ones: another size would be compiled for anew by some engines.
+    Full ones: another size would be compiled for anew by some backends.
     """
     fitting = [size for size in batch_sizes if size <= images]
     size = max(fitting) if fitting else min(batch_sizes)

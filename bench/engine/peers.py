@@ -21,7 +21,7 @@ class Peers:
 
 
 def measure(setup: Setup) -> Peers:
-    """The default configuration of each engine, and the one that its adapter calls the best.
+    """The default configuration of each backend, and the one that its adapter calls the best.
 
     Both, since which is faster depends on the processor. A cell of which one run would exceed
     the budget is not run.

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench.compare.comparison import Comparison, Progress
+from bench.compare.comparison import Comparison
 from bench.compare.experiment import Experiment, Limits
 from bench.data.dataset import Dataset
 from bench.results.result import Result
+from bench.text.progress import Progress
 from bench.workers import inputs
 from bench.workers.held import HeldWorker
 from bench.workers.inputs import Inputs

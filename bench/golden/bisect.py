@@ -7,7 +7,7 @@ input and g the golden tensor: y - g = (a - g) + (y - a), its own error plus the
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,11 @@ from adapters.base import image_array
 from bench.files.temporary import temporary_folder
 from bench.golden import single_operator, tensor_stream
 from bench.golden.bundle import Bundle
-from bench.golden.comparison import Tensor, TensorResult, aligned, compare
+from bench.golden.comparison import ComparedTensor, TensorResult, aligned, compare
 from bench.golden.streamed_backend import StreamedBackend
 from bench.golden.verify import Comparing, Verification, select, verify
-from bench.verdict.rule import Noise
+from bench.text.progress import Progress, silent
+from bench.verdict.noise import Noise
 from bench.verdict.status import FAILED
 from bench.workers.options import Options
 from bench.workers.process import WorkerError
@@ -42,7 +43,7 @@ class OperatorError:
     network as a whole did not run; `own` if the operator alone did not, and `reason` says why.
     """
 
-    tensor: Tensor
+    tensor: ComparedTensor
     whole: TensorResult | None
     own: TensorResult | None
     inherited: float
@@ -85,7 +86,7 @@ def bisect(
     selection: Selection,
     options: Options,
     comparing: Comparing,
-    progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
+    progress: Progress = silent,
 ) -> Bisection:
     """Verifies the backend, then runs every operator alone on its golden input.
 
@@ -145,7 +146,7 @@ def _run_alone(
     images: Iterator[pa.RecordBatch],
     *,
     bundle: Bundle,
-    tensor: Tensor,
+    tensor: ComparedTensor,
     comparing: Comparing,
     noises: Mapping[str, Noise],
     file: Path,
@@ -191,7 +192,7 @@ def _largest_difference(whole: Path, alone: Path, name: str) -> float:
     return largest
 
 
-def _producer(graph: Graph, tensor: Tensor) -> Node:
+def _producer(graph: Graph, tensor: ComparedTensor) -> Node:
     node = graph.producer(tensor.name)
     if node is None:
         raise InvalidModelError(f"no operator of the bundle's model makes {tensor.name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,10 @@ from bench.golden import manifest as manifests
 from bench.golden import single_operator, tap_selection, tensor_stream
 from bench.golden.bundle import Bundle
 from bench.golden.checks import ELEMENTWISE, Check
-from bench.golden.comparison import Tensor, TensorResult, compare, first_diverging
+from bench.golden.comparison import ComparedTensor, TensorResult, compare, first_diverging
 from bench.golden.manifest import TensorEntry
 from bench.golden.streamed_backend import StreamedBackend
+from bench.text.progress import Progress, silent
 from bench.verdict import tolerance
 from bench.verdict.parity import Tolerance
 from bench.verdict.status import MISTRUSTED, PASSED, SKIPPED, worst
@@ -96,7 +97,7 @@ def verify(
     options: Options,
     comparing: Comparing,
     save: Path | None = None,
-    progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
+    progress: Progress = silent,
 ) -> Verification:
     """Runs the backend with the bundle's tensors as its outputs and compares each of them.
 
@@ -147,7 +148,7 @@ def verify(
     )
 
 
-def _counted(bundle: Bundle, progress: Callable[[int, int, str], None]) -> Iterator[pa.RecordBatch]:
+def _counted(bundle: Bundle, progress: Progress) -> Iterator[pa.RecordBatch]:
     """The bundle's images, `progress` being told of each batch."""
     done = 0
     for batch in bundle.images():
@@ -156,7 +157,7 @@ def _counted(bundle: Bundle, progress: Callable[[int, int, str], None]) -> Itera
         done += batch.num_rows
 
 
-def select(bundle: Bundle, comparing: Comparing) -> tuple[Tensor, ...]:
+def select(bundle: Bundle, comparing: Comparing) -> tuple[ComparedTensor, ...]:
     """The bundle's tensors that are to be compared, with their tolerances, in graph order.
 
     Raises UsageError for a tensor that the bundle does not have.
@@ -176,7 +177,7 @@ def select(bundle: Bundle, comparing: Comparing) -> tuple[Tensor, ...]:
     rtol = tolerance.parse_overrides("--rtol", comparing.rtol, names)
     atol = tolerance.parse_overrides("--atol", comparing.atol, names)
     return tuple(
-        Tensor(
+        ComparedTensor(
             name=entry.name,
             operator=entry.operator,
             op_type=entry.op_type,

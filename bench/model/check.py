@@ -22,7 +22,7 @@ from bench.data.dataset import open_dataset, resize
 from bench.files.temporary import temporary_folder
 from bench.model import check_key as import_check_key
 from bench.model.check_session import ONNX_RUNTIME, REFERENCE
-from bench.model.comparison import OutputDifference
+from bench.model.output_difference import OutputDifference
 from bench.verdict import status
 from bench.workers.held import HeldWorker
 from bench.workers.options import Options

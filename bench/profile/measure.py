@@ -13,6 +13,7 @@ from bench.compare.experiment import Experiment
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
 from bench.profile.result import BackendProfile, ProfiledRun, ProfileResult
+from bench.text.progress import Progress, silent
 from bench.verdict.status import PASSED
 from bench.workers import inputs
 from bench.workers.held import HeldWorker
@@ -29,7 +30,7 @@ def measure(
     graph: Graph,
     dataset: Dataset,
     context: Mapping[str, Any],
-    progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
+    progress: Progress = silent,
 ) -> ProfileResult:
     """Every backend's profile, on one number of samples; of one that fails a status and a reason.
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bench.profile.result import BackendProfile, ProfiledRun, ProfileResult
 from bench.profile.rows import row_name, row_time
+from bench.text.caveats import show_caveats
 from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.status import PASSED
 
@@ -47,10 +48,7 @@ def _show_head(result: ProfileResult, console: Console) -> None:
         f"{escape(machine.get('cpu', machine['architecture']))}",
         highlight=False,
     )
-    if note := settings.get("batch_note"):
-        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
-    for warning in context["warnings"]:
-        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+    show_caveats(console, context)
 
 
 def _table(

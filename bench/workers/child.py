@@ -75,7 +75,7 @@ def _line(number: int, reply: dict[str, Any]) -> bytes:
 
 
 def _leave(exit_status: int) -> None:
-    """Ends without exit handlers: some engines abort in theirs, their work long done."""
+    """Ends without exit handlers: some frameworks abort in theirs, their work long done."""
     with contextlib.suppress(OSError):  # closed by whatever ran here
         sys.stdout.flush()
         sys.stderr.flush()

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import psutil
@@ -67,14 +66,14 @@ class WorkerError(Exception):
         super().__init__(f"{status}: {self.reason}")
 
     def exit_code(self) -> int:
-        """Of a command that needs this worker: 2 if its engine is not installed, else 1."""
+        """Of a command that needs this worker: 2 if its framework is not installed, else 1."""
         return 2 if self.status == SKIPPED else 1
 
 
 def environment(threads: int, folder: Path) -> dict[str, str]:
     """Environment of a worker: this process's, with thread counts set and logging quiet.
 
-    Temporary files go into `folder`, which is deleted with all that a killed engine leaves.
+    Temporary files go into `folder`, which is deleted with all that a killed backend leaves.
     """
     variables = dict(os.environ) | _FIXED_VARIABLES | {"TMPDIR": str(folder)}
     # What PyTorch has compiled is kept for later runs, as it does by itself.
@@ -282,20 +281,6 @@ class WorkerProcess:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
-
-    def __enter__(self) -> WorkerProcess:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.kill()
 
 
 def _signal_name(number: int) -> str:

@@ -10,8 +10,9 @@ import pytest
 from closeness import assert_close
 
 from bench.verdict import rule as verdict
+from bench.verdict.noise import DIMMED, K, Noise, NoiseAccumulator
 from bench.verdict.parity import Tolerance
-from bench.verdict.rule import Judge, Noise, NoiseAccumulator, Verdict
+from bench.verdict.rule import Judge, Verdict
 from bench.verdict.status import FAILED, MISTRUSTED, PASSED
 
 ROWS, INPUTS, CLASSES = 1000, 64, 10
@@ -53,7 +54,7 @@ class Case:
         made = layer(kind)
         images, weights, bias = (array.astype(np.float64) for array in made)
         self.reference = (images @ weights + bias).astype(np.float32)
-        dimmed = (images * verdict.DIMMED @ weights + bias).astype(np.float32)
+        dimmed = (images * DIMMED @ weights + bias).astype(np.float32)
         self.plain = in_order(made, np.arange(INPUTS))
         self.engine = in_order(made, np.random.default_rng(6).permutation(INPUTS))
         self.blocked = np.add(*(p[0] @ p[1] for p in self._halves(made))) + made[2]
@@ -150,7 +151,7 @@ def test_another_order_of_the_same_sums_passes(kind: str) -> None:
     for output in (case.reference, case.plain, case.engine, case.blocked):
         judged = case.judge(output, tolerance)
         assert judged.status == PASSED, judged.reason
-        assert max(judged.column_ratio, judged.row_ratio) < verdict.K / 3
+        assert max(judged.column_ratio, judged.row_ratio) < K / 3
         assert (judged.silent_columns, judged.silent_rows) == (0, 0)
 
 
@@ -384,7 +385,7 @@ def test_right_engines_pass_where_most_elements_are_clipped(
         for order in (np.arange(500), random.permutation(500))
     )
     accumulator = NoiseAccumulator()
-    dimmed = np.clip(images * np.float32(verdict.DIMMED) @ weights, *clip)
+    dimmed = np.clip(images * np.float32(DIMMED) @ weights, *clip)
     accumulator.add(reference, plain, dimmed)
     for output, status in ((engine, PASSED), (reference * np.float32(0.9), FAILED)):
         judge = Judge(ANYTHING, accumulator.result())
@@ -399,7 +400,7 @@ def test_the_whole_tensor_is_not_asked_for_more_than_float32_can(scale: float) -
     reference = (scale * random.standard_normal((32, 10))).astype(np.float32)
     off = np.float32(1e-2 if scale == 1 else 1e-38)
     accumulator = NoiseAccumulator()
-    accumulator.add(reference, reference + off, reference * np.float32(verdict.DIMMED))
+    accumulator.add(reference, reference + off, reference * np.float32(DIMMED))
     noise = accumulator.result()
     for error, status in ((2 * off, PASSED), (100 * off, FAILED)):
         judge = Judge(Tolerance(0.0, 1e-4), noise)

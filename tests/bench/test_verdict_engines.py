@@ -12,9 +12,9 @@ import pytest
 from adapters import registry
 from adapters.base import Settings, Stopwatch, image_array
 from bench.data.dataset import open_dataset
-from bench.verdict import rule as verdict
+from bench.verdict.noise import DIMMED, K, Noise, NoiseAccumulator
 from bench.verdict.parity import Tolerance
-from bench.verdict.rule import Judge, Noise, NoiseAccumulator, Verdict
+from bench.verdict.rule import Judge, Verdict
 from bench.verdict.status import FAILED, PASSED
 from columnar_nn.data import tensor_column
 from columnar_nn.model import zoo
@@ -39,7 +39,7 @@ class Truth:
             images = image_array(batch)
             outputs.append(self._evaluate(images, np.float64))
             plain = self._evaluate(images, np.float32)
-            dimmed = self._evaluate(images * np.float32(verdict.DIMMED), np.float32)
+            dimmed = self._evaluate(images * np.float32(DIMMED), np.float32)
             accumulator.add(outputs[-1], plain, dimmed)
         self.reference = np.concatenate(outputs)
         self.noise: Noise = accumulator.result()
@@ -76,10 +76,10 @@ def test_right_engines_pass(network: str, engine: str) -> None:
     output = run(engine, known.graph, known.batches)
     judged = known.judge(output)
     assert judged.status == PASSED, judged.reason
-    assert max(judged.column_ratio, judged.row_ratio) < verdict.K / 2
+    assert max(judged.column_ratio, judged.row_ratio) < K / 2
     rounded = known.judge(output.astype(np.float16).astype(np.float32))
     assert rounded.status == FAILED
-    assert rounded.column_ratio > 4 * verdict.K
+    assert rounded.column_ratio > 4 * K
 
 
 def test_dead_images_of_plain9_are_found() -> None:

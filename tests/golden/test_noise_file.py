@@ -18,7 +18,7 @@ from bench.golden.bundle import Bundle, open_bundle
 from bench.golden.create import create
 from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing, verify
-from bench.verdict.rule import DIMMED, Noise, NoiseAccumulator
+from bench.verdict.noise import DIMMED, Noise, NoiseAccumulator
 from columnar_nn.errors import InvalidDataError
 from reference.evaluate import evaluate
 
@@ -143,7 +143,7 @@ def test_batches_do_not_change_the_noise(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does it where it is kept: in memory, or in a file when there are many rows."""
-    monkeypatch.setattr("bench.verdict.rule._SPOOL_BYTES", 16)
+    monkeypatch.setattr("bench.verdict.noise._SPOOL_BYTES", 16)
     creation = Creation("small", "seed", NUM_IMAGES, ("all",))
     create(tmp_path / "spooled", small_network(), RandomImages(), creation)
     for name, noise in open_bundle(tmp_path / "spooled").noises().items():
