@@ -43,7 +43,7 @@ def taken(
         # The thread that waited longest, as far as others ran meanwhile ...
         ([taken(1.0, others=0.5, waited=[0.3, 0.2])], 0.3),
         ([taken(1.0, others=0.19, waited=[0.3])], 0.19 + TICK_S),
-        # ... and not when an engine's threads waited for each other.
+        # ... and not when a backend's threads waited for each other.
         ([taken(1.0, others=0.0, waited=[0.5, 0.5, 0.5])], TICK_S),
         # Other processes ran, but no thread was kept waiting.
         ([taken(1.0, others=0.9)], 0.0),

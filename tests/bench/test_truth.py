@@ -71,7 +71,7 @@ def test_the_tolerance_follows_the_size_of_the_reference(tmp_path: Path) -> None
         assert known.tolerances["logits"].atol == truths.RELATIVE_ATOL * float(largest)
         noise = np.float32(1e-6 * largest)
         assert known.compare({"logits": scaled + noise}).status == PASSED
-        # What a bfloat16 engine would leave.
+        # What a bfloat16 backend would leave.
         assert known.compare({"logits": scaled + 2e4 * noise}).status == FAILED
 
 

@@ -1,4 +1,4 @@
-"""The bundle that comes with the project, verified with every engine that is installed."""
+"""The bundle that comes with the project, verified with every backend that is installed."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -112,21 +112,21 @@ def test_columnar_passes_with_each_algorithm(committed: Bundle, algorithm: str, 
     assert algorithm in verification.description["algorithm"]
 
 
-@pytest.mark.parametrize("engine", SPOILED)
-def test_fault_in_the_columnar_engine_is_found(committed: Bundle, engine: str) -> None:
-    verification = run(committed, f"golden.spoiled_backends.{engine}", "all")
+@pytest.mark.parametrize("backend", SPOILED)
+def test_fault_in_the_columnar_engine_is_found(committed: Bundle, backend: str) -> None:
+    verification = run(committed, f"golden.spoiled_backends.{backend}", "all")
     first = verification.first_diverging
     assert first is not None
-    assert (first.status, first.tensor.operator) == ("FAILED", SPOILED[engine])
+    assert (first.status, first.tensor.operator) == ("FAILED", SPOILED[backend])
 
 
 @pytest.mark.parametrize(
-    ("engine", "operator"), [("ChannelsLastDense", "dense"), ("ShiftedPadding", "conv2")]
+    ("backend", "operator"), [("ChannelsLastDense", "dense"), ("ShiftedPadding", "conv2")]
 )
 def test_fault_in_the_columnar_engine_on_another_network(
-    bundle: Bundle, engine: str, operator: str
+    bundle: Bundle, backend: str, operator: str
 ) -> None:
-    first = run(bundle, f"golden.spoiled_backends.{engine}", "all").first_diverging
+    first = run(bundle, f"golden.spoiled_backends.{backend}", "all").first_diverging
     assert first is not None
     assert (first.status, first.tensor.operator) == ("FAILED", operator)
 

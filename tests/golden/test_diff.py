@@ -26,7 +26,7 @@ def compare(left: Path, right: Path) -> Verification:
 
 @pytest.fixture
 def saved(bundle: Bundle, tmp_path: Path) -> Path:
-    """What a faulty engine computed, as `verify --save` writes it."""
+    """What a faulty backend computed, as `verify --save` writes it."""
     file = tmp_path / "swapped.arrows"
     verify(bundle, *faulty("SwappedChannels"), ELEMENTWISE, save=file)
     return file

@@ -1,4 +1,4 @@
-"""Errors planted in an engine: each is caught at the right operator, harmless noise is not."""
+"""Errors planted in a backend: each is caught at the right operator, harmless noise is not."""
 
 import pytest
 from golden.conftest import faulty

@@ -1,4 +1,4 @@
-"""Rows of the table, and the nodes of an engine's fused operators, from made-up operators."""
+"""Rows of the table, and the nodes of a backend's fused operators, from made-up operators."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def test_names_of_rows(nodes: list[str], name: str) -> None:
 
 def test_the_median_run_and_exit_code() -> None:
     runs = tuple(ProfiledRun(seconds, ()) for seconds in (5.0, 1.0, 3.0, 4.0))
-    engine = BackendProfile("fake", "x", PASSED, profiled=runs, plain=(2.0, 9.0, 4.0))
-    assert engine.median_run == runs[2]
-    assert engine.plain_seconds == 4.0
-    assert engine.profiling_cost == 1.0 / 2.0 - 1
+    backend = BackendProfile("fake", "x", PASSED, profiled=runs, plain=(2.0, 9.0, 4.0))
+    assert backend.median_run == runs[2]
+    assert backend.plain_seconds == 4.0
+    assert backend.profiling_cost == 1.0 / 2.0 - 1
     skipped, crashed = BackendProfile("a", "b", SKIPPED), BackendProfile("a", "b", CRASHED)
     assert skipped.median_run is skipped.plain_seconds is None
-    assert ProfileResult({}, 1, (engine, skipped)).exit_code() == 0
-    assert ProfileResult({}, 1, (engine, crashed)).exit_code() == 1
+    assert ProfileResult({}, 1, (backend, skipped)).exit_code() == 0
+    assert ProfileResult({}, 1, (backend, crashed)).exit_code() == 1
 
 
 def test_a_fused_operator_is_named_after_its_last_node() -> None:

@@ -1,4 +1,4 @@
-"""Right engines on real networks stay well within the noise's tolerance; float16 does not."""
+"""Right backends on real networks stay well within the noise's tolerance; float16 does not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reference.evaluate import evaluate
 
 BATCH = 4
 NETWORKS = {"plain9": 16, "squeezenet": 4}
-ENGINES = ("columnar:pipeline/auto", "columnar:pipeline/direct", "onnxruntime:default")
+BACKENDS = ("columnar:pipeline/auto", "columnar:pipeline/direct", "onnxruntime:default")
 
 
 class Truth:
@@ -59,8 +59,8 @@ class Truth:
 truth = cache(Truth)
 
 
-def run(engine: str, graph: Graph, batches: list[pa.RecordBatch]) -> np.ndarray:
-    name, _, configuration = engine.partition(":")
+def run(label: str, graph: Graph, batches: list[pa.RecordBatch]) -> np.ndarray:
+    name, _, configuration = label.partition(":")
     backend = registry.load(name)(graph, Settings(configuration, 1, BATCH))
     outputs = list(backend.infer(iter(batches), Stopwatch()))
     backend.close()
@@ -68,12 +68,12 @@ def run(engine: str, graph: Graph, batches: list[pa.RecordBatch]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("network", ["plain9", pytest.param("squeezenet", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("engine", ENGINES)
-def test_right_engines_pass(network: str, engine: str) -> None:
-    if find_spec(engine.partition(":")[0].replace("columnar", "columnar_nn")) is None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_right_backends_pass(network: str, backend: str) -> None:
+    if find_spec(backend.partition(":")[0].replace("columnar", "columnar_nn")) is None:
         pytest.skip("not installed")
     known = truth(network)
-    output = run(engine, known.graph, known.batches)
+    output = run(backend, known.graph, known.batches)
     judged = known.judge(output)
     assert judged.status == PASSED, judged.reason
     assert max(judged.column_ratio, judged.row_ratio) < K / 2
