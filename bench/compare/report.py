@@ -12,8 +12,9 @@ from rich.table import Table
 
 from bench.results.result import BackendRecord, Benchmark, Result
 from bench.text.caveats import show_caveats
+from bench.text.figures import counted, milliseconds
 from bench.text.ratio import compared
-from bench.text.table_style import milliseconds, print_table, show_note, show_title, table
+from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.rule import RULE
 from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
 
@@ -51,8 +52,8 @@ def _show_heading(result: Result, console: Console) -> None:
     settings, model, data = context["settings"], context["model"], context["data"]
     console.print(
         f"[bold]{escape(model['name'])}[/] ({model['parameters']:,} parameters) on "
-        f"[bold]{escape(data['name'])}[/] ({_images(data['rows'])}), in batches of up to "
-        f"{settings['batch_size']}, {_count(settings['threads'], 'thread')}",
+        f"[bold]{escape(data['name'])}[/] ({counted(data['rows'], 'image')}), in batches of up to "
+        f"{settings['batch_size']}, {counted(settings['threads'], 'thread')}",
         highlight=False,
     )
     show_caveats(console, context)
@@ -60,7 +61,7 @@ def _show_heading(result: Result, console: Console) -> None:
 
 def _time_table(result: Result, records: Sequence[BackendRecord]) -> Table:
     samples = result.context["settings"]["samples"]
-    made = table("backend:configuration", *map(_images, samples))
+    made = table("backend:configuration", *(counted(count, "image") for count in samples))
     for record in records:
         cells = [_find(result, record, count) for count in samples]
         made.add_row(escape(record.label), *(_time_text(result, cell) for cell in cells))
@@ -109,7 +110,7 @@ def _show_verdicts(result: Result, console: Console) -> None:
         ours = _best(result, samples, lambda cell: cell.backend == "columnar")
         peer = _best(result, samples, lambda cell: cell.backend not in ("columnar", "reference"))
         if ours is not None and peer is not None:
-            lines.append(f"{_images(samples):>14}: {compared(ours, peer)}")
+            lines.append(f"{counted(samples, 'image'):>14}: {compared(ours, peer)}")
     if lines:
         show_title(
             console, "The columnar engine and its fastest peer, by medians (by fastest runs)"
@@ -189,7 +190,8 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
         return
     show_title(
         console,
-        f"Outputs against the reference on {_images(parity['rows'])}, each one's worst run",
+        f"Outputs against the reference on {counted(parity['rows'], 'image')}, each one's worst "
+        "run",
     )
     print_table(console, _parity_table(result, records), ("min tol", "max abs"))
     for name, tolerance in parity["tolerances"].items():
@@ -215,8 +217,9 @@ def _telling_text(name: str, rows: int, telling: Mapping[str, int]) -> str:
     """How much of an output depends on the images, and so can tell right from wrong."""
     columns, of_columns = telling["columns"], telling["of_columns"]
     text = (
-        f"{escape(name)}: {columns:,} of {_count(of_columns, 'column')} vary with the images, "
-        f"{telling['rows']:,} of {_images(rows)} with their brightness; the rest says nothing."
+        f"{escape(name)}: {columns:,} of {counted(of_columns, 'column')} vary with the images, "
+        f"{telling['rows']:,} of {counted(rows, 'image')} with their brightness; the rest says "
+        "nothing."
     )
     if columns == of_columns and telling["rows"] == rows:
         return f"[dim]{text.removesuffix('; the rest says nothing.')}.[/]"
@@ -389,11 +392,3 @@ def _figure(value: float | None, form: str, absent: str = "-") -> str:
 
 def _status(status: str) -> str:
     return f"[{_STYLES.get(status, 'yellow')}]{status}[/]"
-
-
-def _images(count: int) -> str:
-    return _count(count, "image")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -21,8 +21,8 @@ from bench.engine.scaling import Scaling
 from bench.machine.disturbance import DISTURBED_SHARE
 from bench.results.result import Benchmark, Result
 from bench.text.caveats import show_caveats
+from bench.text.figures import milliseconds
 from bench.text.table_style import (
-    milliseconds,
     print_table,
     show_note,
     show_title,

@@ -11,6 +11,7 @@ from rich.table import Table
 from bench.profile.result import BackendProfile, ProfiledRun, ProfileResult
 from bench.profile.rows import row_name, row_time
 from bench.text.caveats import show_caveats
+from bench.text.figures import counted
 from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.status import PASSED
 
@@ -40,11 +41,10 @@ def show(result: ProfileResult, rows: Sequence[tuple[str, ...]], console: Consol
 def _show_head(result: ProfileResult, console: Console) -> None:
     context = result.context
     machine, settings = context["machine"], context["settings"]
-    count = len(settings["cpus"])
     console.print(
         f"[bold]{escape(context['model']['name'])}[/] on {result.samples:,} image(s) of "
-        f"{escape(context['data']['name'])} in batches of {settings['batch_size']:,}, {count} "
-        f"thread{'' if count == 1 else 's'}\n"
+        f"{escape(context['data']['name'])} in batches of {settings['batch_size']:,}, "
+        f"{counted(len(settings['cpus']), 'thread')}\n"
         f"{escape(machine.get('cpu', machine['architecture']))}",
         highlight=False,
     )
@@ -110,8 +110,7 @@ def _show_endings(result: ProfileResult, console: Console) -> None:
         elif backend.unavailable:
             text = f"operator times: not available ({escape(backend.unavailable)})"
         else:
-            runs = len(backend.profiled)
-            text = f"{escape(backend.source)} ({runs} run{'' if runs == 1 else 's'})"
+            text = f"{escape(backend.source)} ({counted(len(backend.profiled), 'run')})"
         console.print(f"[bold]{escape(backend.label)}[/]: {text}", highlight=False)
 
 

@@ -17,7 +17,7 @@ _PARAMETERS = ("Conv", "Gemm", "BatchNormalization")
 """Operators whose second and third inputs are learnt."""
 
 
-class Network:
+class TrainableNetwork:
     """Runs a graph on tensors: image [N, C, H, W] in, every tensor by name out."""
 
     def __init__(self, graph: Graph, weights: dict[str, Tensor]) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 
 from bench.data.dataset import Dataset
 from bench.training.batch_normalization import fold_inserted, insert
-from bench.training.network import Network, as_input, torch_module
+from bench.training.network import TrainableNetwork, as_input, torch_module
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError
 from columnar_nn.model.graph import Graph, Node, TensorSpec
@@ -101,7 +101,7 @@ def evaluate(graph: Graph, data: Dataset) -> Evaluation:
     """How well `graph` does on `data`, one pass; raises as `train` does."""
     torch = torch_module()
     relus = [node.outputs[0] for node in graph.nodes if node.op_type == "Relu"]
-    network = Network(graph, {name: torch.tensor(w) for name, w in graph.weights.items()})
+    network = TrainableNetwork(graph, {name: torch.tensor(w) for name, w in graph.weights.items()})
     alive: dict[str, Tensor] = {}
     correct = 0
     for batch in data.batches(data.num_rows, _EVALUATION_BATCH):
@@ -159,7 +159,7 @@ class _Trainer:
     def fit_body(self, graph: Graph) -> None:
         """Trains what comes before Flatten on crops, then begins the dense layer."""
         torch = torch_module()
-        body = Network(_body(graph, self._ends, self._recipe.crop_side), self._weights)
+        body = TrainableNetwork(_body(graph, self._ends, self._recipe.crop_side), self._weights)
 
         def loss(images: np.ndarray, labels: Tensor) -> Tensor:
             tensors = body(as_input(self._crop(images)), training=True)
@@ -217,7 +217,7 @@ class _Trainer:
 
     def fit(self, graph: Graph) -> None:
         """Trains the whole network on whole images."""
-        network = Network(graph, self._weights)
+        network = TrainableNetwork(graph, self._weights)
 
         def loss(images: np.ndarray, labels: Tensor) -> Tensor:
             tensors = network(as_input(images), training=True)
