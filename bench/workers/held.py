@@ -36,7 +36,7 @@ class HeldWorker:
         self._session = session
         self._variables = variables
         self._process: WorkerProcess | None = None
-        self._built: str | None = None
+        self._imported: str | None = None
         self._failure = WorkerError(CRASHED, "it was ended before this command", fatal=True)
         self._ended = False
         self.peak_rss_bytes = 0
@@ -62,7 +62,7 @@ class HeldWorker:
         size. Returns the fields of bench.results.result.BackendRecord that a cold start has.
         """
         self.kill()
-        self._process, self._built, self._ended = None, None, False
+        self._process, self._imported, self._ended = None, None, False
         parts = self.build(selection, data.graph, self._options.batch_size)
         rows = data.first_batch
         first = self.ask("run", images=str(data.images), samples=rows, batch_size=rows)
@@ -79,16 +79,16 @@ class HeldWorker:
         `start_rss_bytes` as BackendRecord has them.
         """
         parts: dict[str, Any] = {}
-        if self._built is None:
+        if self._imported is None:
             imported = self.ask("import_framework", backend=selection.backend)
             parts = {
                 "process_s": imported["process_seconds"],
                 "import_s": imported["seconds"],
                 "start_rss_bytes": imported["start_rss_bytes"],
             }
-            self._built = selection.backend
+            self._imported = selection.backend
         else:
-            assert self._built == selection.backend, "a worker imports one framework"
+            assert self._imported == selection.backend, "a worker imports one framework"
             self.ask("close")
         built = self.ask(
             "build",
