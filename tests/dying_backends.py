@@ -117,7 +117,7 @@ class DyingBackend(FakeBackend):
 
 
 def importing_class(death: str) -> str:
-    """The name of the class that dies so when its engine is imported."""
+    """The name of the class that dies so when its backend is imported."""
     return f"Importing_{death}"
 
 

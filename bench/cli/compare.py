@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from typing import Annotated, Any
 
@@ -13,9 +12,9 @@ from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
     AtolOption,
+    BackendsOption,
     BatchSizeOption,
     DataOption,
-    EnginesOption,
     ImportCheckOption,
     JsonOption,
     MinTimeOption,
@@ -25,22 +24,25 @@ from bench.cli.options import (
     SeedOption,
     ThreadsOption,
     TimeoutOption,
+    parse_samples,
+    run_options,
+    seed_or_new,
 )
 from bench.cli.saving import keep, save
 from bench.cli.signals import EXIT_INTERRUPTED
 from bench.compare import report
-from bench.compare import selection as cells
-from bench.compare.cell import Limits
-from bench.compare.comparison import Comparison, Options
-from bench.data.dataset import open_dataset
+from bench.compare.comparison import Comparison, num_images
+from bench.compare.experiment import Experiment, Limits
+from bench.compare.truth import Overrides
+from bench.data.dataset import Dataset, open_dataset
 from bench.files.output import OutputFile
-from bench.machine import cpus, environment
+from bench.machine import environment
 from bench.model import fixed_batch
 from bench.model.check import MISREAD, ImportCheck
 from bench.results.journal import Journal
 from bench.results.result import BackendRecord, Result, to_json
 from bench.verdict import tolerance
-from bench.workers.inputs import Overrides
+from bench.workers.selection import select
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 from columnar_nn.settings import variables
@@ -50,7 +52,7 @@ def compare(
     *,
     model: ModelOption = "plain9",
     data: DataOption = "photo10",
-    backend: EnginesOption = None,
+    backend: BackendsOption = None,
     samples: Annotated[
         str, typer.Option(help="Numbers of images, separated by commas.")
     ] = "1,10,100,1000",
@@ -85,51 +87,54 @@ def compare(
     nothing of one that was named was run, or the model's file was misread, 2 wrong usage.
     """
     graph = zoo.resolve(model)
-    counts = cells.parse_samples(samples)
+    counts = parse_samples(samples)
     size = fixed_batch.batch_size(graph, min(batch_size, max(counts)), counts, "--samples")
     outputs = [spec.name for spec in graph.outputs]
-    options = Options(
-        selections=cells.select(backend or ()),
+    experiment = Experiment(
+        selections=select(backend or ()),
         samples=counts,
-        batch_size=size,
-        algorithm=algorithm,
-        cpus=cpus.choose(threads),
-        limits=Limits(runs, min_time, budget, timeout),
-        seed=random.randrange(2**31) if seed is None else seed,
-        named=tuple(backend or ()),
-        strict=strict,
-        overrides=Overrides(
-            rtol=tolerance.parse_overrides("--rtol", rtol or (), outputs),
-            atol=tolerance.parse_overrides("--atol", atol or (), outputs),
-        ),
+        options=run_options(threads, timeout, size, algorithm),
+        limits=Limits(runs, min_time, budget),
+        seed=seed_or_new(seed),
     )
-    raise typer.Exit(_run(options, graph, model, data, import_check, json))
+    overrides = Overrides(
+        rtol=tolerance.parse_overrides("--rtol", rtol or (), outputs),
+        atol=tolerance.parse_overrides("--atol", atol or (), outputs),
+    )
+    settings = {
+        "model": model,
+        "data": data,
+        **_settings(experiment),
+        "named": backend or [],
+        "strict": strict,
+        "rtol": dict(overrides.rtol),
+        "atol": dict(overrides.atol),
+        "batch_note": fixed_batch.note(graph),
+    }
+    dataset = open_dataset(data, num_images(experiment)).fitted_to(graph)
+    context = environment.context(settings, graph, dataset, experiment.options.cpus)
+    checked = show_import(model, graph, import_check, experiment.options, terminal.stream(json))
+    context["import_check"] = None if checked is None else checked.document()
+    if checked is not None and checked.verdict == MISREAD:
+        unsaved = save(json, to_json(_misread(experiment, context, checked).document()))
+        raise typer.Exit(unsaved or checked.exit_code())
+    raise typer.Exit(_run(experiment, overrides, graph, dataset, context, json))
 
 
 def _run(
-    options: Options,
+    experiment: Experiment,
+    overrides: Overrides,
     graph: Graph,
-    model: str,
-    data: str,
-    import_check: bool,
+    dataset: Dataset,
+    context: dict[str, Any],
     json: OutputFile | None,
 ) -> int:
     """Compares, prints and saves; returns the exit status."""
-    dataset = open_dataset(data, options.images).fitted_to(graph)
-    settings = _settings(options, model, data) | {"batch_note": fixed_batch.note(graph)}
-    context = environment.context(settings, graph, dataset, options.cpus)
-    checked = show_import(
-        model, graph, import_check, options.cpus, options.limits.timeout, terminal.stream(json)
-    )
-    context["import_check"] = None if checked is None else checked.document()
-    if checked is not None and checked.verdict == MISREAD:
-        unsaved = save(json, to_json(_misread(options, context, checked).document()))
-        return unsaved or checked.exit_code()
     journal = Journal(json, context)
     with signals.last_words(journal.notice):
         try:
             with terminal.progress() as show:
-                comparison = Comparison(options, graph, dataset, show, journal.append)
+                comparison = Comparison(experiment, graph, dataset, show, journal.append, overrides)
                 try:
                     comparison.run()
                 except KeyboardInterrupt:
@@ -172,39 +177,35 @@ def _say(line: str) -> None:
         print(f"cnn-bench: {line}", file=sys.stderr)
 
 
-def _misread(options: Options, context: dict[str, Any], checked: ImportCheck) -> Result:
+def _misread(experiment: Experiment, context: dict[str, Any], checked: ImportCheck) -> Result:
     """The result of a comparison that was not run."""
     records = tuple(
         BackendRecord(
             selection.backend,
             selection.configuration,
-            len(options.cpus[: selection.threads]),
+            experiment.options.on_threads(selection.threads).threads,
             checked.verdict,
             checked.reason,
             description=selection.description,
         )
-        for selection in options.selections
+        for selection in experiment.selections
     )
     return Result(context, records, ())
 
 
-def _settings(options: Options, model: str, data: str) -> dict[str, Any]:
+def _settings(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as a result's settings have it."""
+    options, limits = experiment.options, experiment.limits
     return {
-        "model": model,
-        "data": data,
-        "backends": [selection.label for selection in options.selections],
-        "samples": list(options.samples),
+        "backends": [selection.label for selection in experiment.selections],
+        "samples": list(experiment.samples),
         "batch_size": options.batch_size,
-        "threads": len(options.cpus),
+        "threads": options.threads,
         "cpus": list(options.cpus),
-        "runs": options.limits.runs,
-        "min_time_s": options.limits.min_time,
-        "budget_s": options.limits.budget,
-        "timeout_s": options.limits.timeout,
+        "runs": limits.runs,
+        "min_time_s": limits.min_time,
+        "budget_s": limits.budget,
+        "timeout_s": options.timeout,
         "algorithm": options.algorithm,
-        "seed": options.seed,
-        "named": list(options.named),
-        "strict": options.strict,
-        "rtol": dict(options.overrides.rtol),
-        "atol": dict(options.overrides.atol),
+        "seed": experiment.seed,
     }

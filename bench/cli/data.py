@@ -90,7 +90,7 @@ def fetch(
             if not console.is_terminal:
                 lines.say(f"{received / 2**20:.0f} of {(total or 0) / 2**20:.0f} MiB of {name}")
 
-        archive = fetching.fetch(fetching.Source(url, sha256.lower()), out, show)
+        archive = fetching.fetch(fetching.Download(url, sha256.lower()), out, show)
     print(f"fetched {archive}: use it with --data {archive}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import sys
 from typing import Annotated
 
@@ -18,17 +17,19 @@ from bench.cli.options import (
     RunsOption,
     SeedOption,
     TimeoutOption,
+    run_options,
+    seed_or_new,
 )
 from bench.cli.saving import save
 from bench.cli.signals import EXIT_INTERRUPTED
-from bench.compare.cell import Limits
+from bench.compare.experiment import Limits
 from bench.data.dataset import open_dataset
 from bench.engine import report
 from bench.engine.run import PARTS, EngineResult, parse_parts, run
-from bench.engine.setup import Setup
+from bench.engine.setup import BATCH_SIZE, Setup
 from bench.files.output import OutputFile
 from bench.files.temporary import temporary_folder
-from bench.machine import cpus, environment
+from bench.machine import environment
 from bench.model import fixed_batch
 from bench.results.result import to_json
 from columnar_nn.model import zoo
@@ -64,9 +65,8 @@ def engine(
     with the reference, 1 not so, 2 wrong usage.
     """
     names = parse_parts(part)
-    chosen = cpus.choose(threads)
-    limits = Limits(runs, min_time, budget, timeout)
-    seed = random.randrange(2**31) if seed is None else seed
+    options = run_options(threads, timeout, BATCH_SIZE)
+    seed = seed_or_new(seed)
     graph = zoo.resolve(model)
     fixed_batch.refuse(graph, "cnn-bench engine")
     dataset = open_dataset(data).fitted_to(graph)
@@ -74,17 +74,18 @@ def engine(
         "model": model,
         "data": data,
         "parts": list(names),
-        "threads": len(chosen),
-        "cpus": list(chosen),
+        "threads": options.threads,
+        "cpus": list(options.cpus),
         "runs": runs,
         "min_time_s": min_time,
         "budget_s": budget,
         "timeout_s": timeout,
         "seed": seed,
     }
-    result = EngineResult(environment.context(settings, graph, dataset, chosen))
+    result = EngineResult(environment.context(settings, graph, dataset, options.cpus))
     with temporary_folder() as folder, terminal.progress() as show:
-        setup = Setup(graph, dataset, chosen, limits, seed, folder, show)
+        limits = Limits(runs, min_time, budget)
+        setup = Setup(graph, dataset, options, limits, seed, folder, show)
         with contextlib.suppress(KeyboardInterrupt):
             run(names, setup, result)
     raise typer.Exit(_finish(result, json))

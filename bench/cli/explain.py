@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -16,11 +17,11 @@ from bench.cli.options import (
     ModelArgument,
     OneThreadOption,
     TimeoutOption,
-    one_of,
-    writable,
+    choice,
+    new_file,
+    run_options,
 )
 from bench.files.output import OutputFile
-from bench.machine import cpus
 from bench.model import fixed_batch
 from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
@@ -34,9 +35,7 @@ FORMATS = ("text", "json")
 def explain(
     model: ModelArgument,
     *,
-    backend: Annotated[
-        str, typer.Option(help=f"{' or '.join(BACKENDS)}.", callback=one_of(BACKENDS))
-    ] = "columnar",
+    backend: Annotated[str, choice(BACKENDS)] = "columnar",
     fusion: Annotated[
         str | None,
         typer.Option(
@@ -62,18 +61,10 @@ def explain(
     ] = False,
     samples: Annotated[int, typer.Option(min=1, help="Images for --analyze and --trace.")] = 256,
     threads: OneThreadOption = 1,
-    output_format: Annotated[
-        str,
-        typer.Option("--format", help=f"{' or '.join(FORMATS)}.", callback=one_of(FORMATS)),
-    ] = "text",
+    output_format: Annotated[str, choice(FORMATS, "--format")] = "text",
     trace: Annotated[
         OutputFile | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write a Chrome trace of columnar's run, for Perfetto; implies --analyze.",
-            parser=OutputFile,
-            callback=writable,
-        ),
+        new_file("Write a Chrome trace of columnar's run, for Perfetto; implies --analyze."),
     ] = None,
     timeout: TimeoutOption = 600.0,
 ) -> None:
@@ -83,7 +74,7 @@ def explain(
     of long ones counted; --format json has all. On a terminal long lines are broken. Exit status:
     0 shown, 1 Velox failed, 2 wrong usage or Velox is not installed.
     """
-    chosen = cpus.choose(threads)
+    options = run_options(threads, timeout, algorithm=algorithm)
     left_out = _rules(without or ())
     graph = zoo.resolve(model, left_out)
     if analyze or trace is not None:
@@ -102,22 +93,17 @@ def explain(
             )
         from bench.explain import velox as velox_explain
 
-        settings = velox_explain.Settings(
-            velox_explain.formulation(formulation),
-            algorithm,
-            chosen,
-            samples if analyze else graph.batch or 1,
-            timeout,
-        )
+        selection = velox_explain.formulation(formulation)
+        options = replace(options, batch_size=samples if analyze else graph.batch or 1)
         try:
-            run = velox_explain.run(graph, settings)
+            run = velox_explain.run(graph, selection, options)
         except WorkerError as error:
             print(f"cnn-bench: velox: {error}", file=sys.stderr)
             raise typer.Exit(error.exit_code()) from None
         if output_format == "json":
-            print(json.dumps(velox_explain.document(graph, run, settings, analyze), indent=1))
+            print(json.dumps(velox_explain.document(graph, run, analyze), indent=1))
         else:
-            print(velox_explain.text(run, settings, analyze, width))
+            print(velox_explain.text(run, analyze, width))
         return
     if formulation is not None:
         raise UsageError("--formulation is of the backend velox: add --backend velox")

@@ -1,4 +1,4 @@
-"""`cnn-bench golden`: create bundles, and verify, diff and bisect engines with them."""
+"""`cnn-bench golden`: create bundles, and verify, diff and bisect backends with them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from bench.cli import saving, terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
     AtolOption,
+    BackendOption,
     BatchSizeOption,
     DataOption,
-    EngineOption,
     ImportCheckOption,
     JsonOption,
     ModelOption,
     RtolOption,
     ThreadsOption,
     TimeoutOption,
-    writable,
+    new_file,
+    run_options,
 )
 from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
@@ -34,13 +34,13 @@ from bench.golden import create as creation
 from bench.golden import diff as differences
 from bench.golden import verify as verification
 from bench.golden.bundle import open_bundle
-from bench.golden.engine import EngineOptions, parse_backend
 from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing
-from bench.machine import cpus
 from bench.model import fixed_batch
 from bench.model.check import MISREAD
 from bench.model.check import TIMEOUT_S as IMPORT_CHECK_TIMEOUT_S
+from bench.text.caveats import show_caveat
+from bench.workers.selection import select_one
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 
@@ -65,15 +65,7 @@ CheckOption = Annotated[
 FailFastOption = Annotated[
     bool, typer.Option("--fail-fast", help="Stop at the first batch with a wrong tensor.")
 ]
-JunitOption = Annotated[
-    OutputFile | None,
-    typer.Option(
-        metavar="FILE",
-        help="Write JUnit XML, one test case a tensor.",
-        parser=OutputFile,
-        callback=writable,
-    ),
-]
+JunitOption = Annotated[OutputFile | None, new_file("Write JUnit XML, one test case a tensor.")]
 
 
 @app.command()
@@ -95,9 +87,8 @@ def create(
     request = Creation(_portable(model), _portable(data), count, tap_selection.parse(taps), start)
     graph = zoo.resolve(model)
     dataset = open_dataset(data, start + count).fitted_to(graph)
-    checked = show_import(
-        model, graph, import_check, cpus.choose(None), IMPORT_CHECK_TIMEOUT_S, terminal.stream()
-    )
+    options = run_options(None, IMPORT_CHECK_TIMEOUT_S)
+    checked = show_import(model, graph, import_check, options, terminal.stream())
     if checked is not None and checked.verdict == MISREAD:
         raise typer.Exit(checked.exit_code())
     with terminal.progress() as show:
@@ -111,7 +102,7 @@ def create(
 def verify(
     bundle: BundleArgument,
     *,
-    backend: EngineOption,
+    backend: BackendOption,
     algorithm: AlgorithmOption = "auto",
     taps: TapsOption = tap_selection.ALL,
     rtol: RtolOption = None,
@@ -123,12 +114,7 @@ def verify(
     timeout: TimeoutOption = 180.0,
     save: Annotated[
         OutputFile | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the engine's tensors as an Arrow IPC stream.",
-            parser=OutputFile,
-            callback=writable,
-        ),
+        new_file("Write the engine's tensors as an Arrow IPC stream."),
     ] = None,
     json: JsonOption = None,
     junit: JunitOption = None,
@@ -139,12 +125,13 @@ def verify(
     bundle, or an engine that is not installed.
     """
     comparing = _comparing(taps, rtol, atol, check, fail_fast)
-    options = _options(backend, algorithm, threads, batch_size, timeout)
+    selection = select_one(backend)
+    options = run_options(threads, timeout, batch_size, algorithm)
     opened = open_bundle(bundle)
     console = terminal.output(save, json, junit)
     with nullcontext() if save is None else save.new_file() as file:
         with terminal.progress() as show:
-            outcome = verification.verify(opened, options, comparing, file, show)
+            outcome = verification.verify(opened, selection, options, comparing, file, show)
         _show_batches(opened.graph(), console)
         report.show_verification(outcome, console)
     raise typer.Exit(_write(outcome, json, junit) or outcome.exit_code())
@@ -174,7 +161,7 @@ def diff(
 def bisect(
     bundle: BundleArgument,
     *,
-    backend: EngineOption,
+    backend: BackendOption,
     algorithm: AlgorithmOption = "auto",
     rtol: RtolOption = None,
     atol: AtolOption = None,
@@ -186,10 +173,11 @@ def bisect(
 ) -> None:
     """Feed each operator its golden input alone: its own error beside the inherited one."""
     comparing = _comparing(tap_selection.ALL, rtol, atol, check, fail_fast=False)
-    options = _options(backend, algorithm, threads, batch_size, timeout)
+    selection = select_one(backend)
+    options = run_options(threads, timeout, batch_size, algorithm)
     opened = open_bundle(bundle)
     with terminal.progress() as show:
-        outcome = bisection.bisect(opened, options, comparing, show)
+        outcome = bisection.bisect(opened, selection, options, comparing, show)
     console = terminal.output(json)
     _show_batches(opened.graph(), console)
     report.show_bisection(outcome, console)
@@ -203,17 +191,10 @@ def _comparing(
     return Comparing(checks.parse(check), words, rtol or (), atol or (), fail_fast)
 
 
-def _options(
-    backend: str, algorithm: str, threads: int | None, batch_size: int, timeout: float
-) -> EngineOptions:
-    name, configuration = parse_backend(backend)
-    return EngineOptions(name, configuration, algorithm, threads, batch_size, timeout)
-
-
 def _show_batches(graph: Graph, console: Console) -> None:
     """Says how a network is run that is tied to a batch size; nothing of another."""
     if note := fixed_batch.note(graph):
-        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+        show_caveat(console, "note", note)
 
 
 def _portable(name_or_path: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 from bench.model.check import MISREAD, NOT_DONE, ImportCheck, check
+from bench.workers.options import Options
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 
@@ -14,7 +14,7 @@ NOT_WANTED = ImportCheck(NOT_DONE, "--no-import-check")
 
 
 def show_import(
-    model: str, graph: Graph, wanted: bool, cpus: Sequence[int], timeout: float, shown: TextIO
+    model: str, graph: Graph, wanted: bool, options: Options, shown: TextIO
 ) -> ImportCheck | None:
     """Checks `graph` against the file `model`, if it is one; prints into `shown` how that ended.
 
@@ -22,7 +22,7 @@ def show_import(
     """
     if not zoo.is_file(model):
         return None
-    found = check(Path(model), graph, cpus, timeout) if wanted else NOT_WANTED
+    found = check(Path(model), graph, options) if wanted else NOT_WANTED
     line = found.line()
     if found.verdict == MISREAD:
         line += (

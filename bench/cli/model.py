@@ -12,12 +12,12 @@ import typer
 from rich.markup import escape
 
 from bench.cli import terminal
-from bench.cli.options import ThreadsOption, TimeoutOption
-from bench.machine import cpus
+from bench.cli.options import ThreadsOption, TimeoutOption, run_options
 from bench.model import check as import_check
 from bench.model import fixed_batch
 from bench.model.check import ImportCheck
 from bench.results.result import finite
+from bench.text.caveats import show_caveat
 from bench.text.table_style import print_table, show_note, table
 from columnar_nn.errors import UsageError, printable
 from columnar_nn.model import zoo
@@ -64,7 +64,7 @@ def check_import(
     """
     if not zoo.is_file(file):
         raise UsageError(f"{file!r} is no path of an .onnx file: only files are checked")
-    found = import_check.check(Path(file), zoo.resolve(file), cpus.choose(threads), timeout)
+    found = import_check.check(Path(file), zoo.resolve(file), run_options(threads, timeout))
     if as_json:
         print(json.dumps(finite(found.document()), indent=1))
     else:
@@ -122,7 +122,7 @@ def _show(graph: Graph, found: Sequence[Layer]) -> None:
         show_note(console, note)
     note = denormals_note(graph)
     if note:
-        console.print(f"[yellow]warning:[/] {escape(note)}", highlight=False)
+        show_caveat(console, "warning", note)
     show_note(console, "window: kernel / stride + padding, one figure where all sides are alike")
 
 

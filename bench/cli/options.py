@@ -1,13 +1,16 @@
-"""The options that several commands share: each is worded, and its value checked, once."""
+"""The options that several commands share: each is worded, read and checked once."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bench.files.output import OutputFile
+from bench.machine import cpus
+from bench.workers.options import Options
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
 
@@ -38,6 +41,39 @@ def writable(parameter: typer.CallbackParam, file: OutputFile | None) -> OutputF
     return file
 
 
+def run_options(
+    threads: int | None, timeout: float, batch_size: int = 1, algorithm: str = "auto"
+) -> Options:
+    """How a command runs its backends, from the options of these names; raises UsageError."""
+    return Options(cpus.choose(threads), timeout, batch_size, algorithm)
+
+
+def parse_samples(text: str) -> tuple[int, ...]:
+    """Numbers of samples from "1,10,100", ascending, each once; raises UsageError."""
+    try:
+        counts = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        counts = []
+    if not counts or counts[0] < 1:
+        raise UsageError(f"--samples {text!r}: expected positive whole numbers such as 1,10,100")
+    return tuple(counts)
+
+
+def seed_or_new(seed: int | None) -> int:
+    """The seed that was given, else a random one."""
+    return random.randrange(2**31) if seed is None else seed
+
+
+def choice(choices: Sequence[str], *names: str) -> Any:
+    """An option that takes one of a few words; `names` are for another than its parameter's."""
+    return typer.Option(*names, help=f"{' or '.join(choices)}.", callback=one_of(choices))
+
+
+def new_file(text: str) -> Any:
+    """An option that names a file to be written; `text` is its help."""
+    return typer.Option(metavar="FILE", help=text, parser=OutputFile, callback=writable)
+
+
 def _name(parameter: typer.CallbackParam) -> str:
     return str(parameter.opts[0])
 
@@ -50,10 +86,10 @@ DataOption = Annotated[
         help="photo10, synthetic, or CIFAR-10 in its binary format: folder, file, archive."
     ),
 ]
-EngineOption = Annotated[
+BackendOption = Annotated[
     str, typer.Option(metavar=_NAME, help="One engine, or the dotted path of a Backend class.")
 ]
-EnginesOption = Annotated[
+BackendsOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar=_NAME,
@@ -102,10 +138,5 @@ AtolOption = Annotated[
 ]
 JsonOption = Annotated[
     OutputFile | None,
-    typer.Option(
-        metavar="FILE",
-        help="Write everything as JSON; - is standard output, tables go to standard error then.",
-        parser=OutputFile,
-        callback=writable,
-    ),
+    new_file("Write everything as JSON; - is standard output, tables go to standard error then."),
 ]

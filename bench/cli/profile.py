@@ -1,9 +1,7 @@
-"""`cnn-bench profile`: the time of every layer in every engine, side by side."""
+"""`cnn-bench profile`: the time of every layer in every backend, side by side."""
 
 from __future__ import annotations
 
-import dataclasses
-import random
 from typing import Annotated
 
 import typer
@@ -12,25 +10,27 @@ from bench.cli import terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
+    BackendsOption,
     BatchSizeOption,
     DataOption,
-    EnginesOption,
     ImportCheckOption,
     JsonOption,
     ModelOption,
     OneThreadOption,
     TimeoutOption,
+    run_options,
+    seed_or_new,
 )
 from bench.cli.saving import save
-from bench.compare import selection as cells
+from bench.compare.experiment import Experiment, Limits
 from bench.data.dataset import open_dataset
-from bench.machine import cpus, environment
+from bench.machine import environment
 from bench.model import fixed_batch
 from bench.model.check import MISREAD
 from bench.profile import measure, report
-from bench.profile.measure import Options
 from bench.profile.rows import layer_rows
 from bench.results.result import to_json
+from bench.workers.selection import select
 from columnar_nn.model import zoo
 
 
@@ -38,7 +38,7 @@ def profile(
     *,
     model: ModelOption = "plain9",
     data: DataOption = "photo10",
-    backend: EnginesOption = None,
+    backend: BackendsOption = None,
     samples: Annotated[int, typer.Option(min=1, help="Images of a run.")] = 32,
     batch_size: BatchSizeOption = 32,
     threads: OneThreadOption = 1,
@@ -60,41 +60,37 @@ def profile(
     fusion level. Exit status: 0 all was measured, 1 an engine failed or the model's file was
     misread, 2 wrong usage.
     """
-    options = Options(
-        selections=cells.select(backend or measure.default_backends()),
-        samples=samples,
-        batch_size=min(batch_size, samples),
-        algorithm=algorithm,
-        cpus=cpus.choose(threads),
-        rounds=rounds,
-        budget=budget,
-        timeout=timeout,
-        seed=random.randrange(2**31),
-    )
     graph = zoo.resolve(model)
-    size = fixed_batch.batch_size(graph, options.batch_size, [samples], "--samples")
-    options = dataclasses.replace(options, batch_size=size)
+    size = fixed_batch.batch_size(graph, min(batch_size, samples), [samples], "--samples")
+    options = run_options(threads, timeout, size, algorithm)
+    experiment = Experiment(
+        selections=select(backend or measure.default_backends()),
+        samples=(samples,),
+        options=options,
+        limits=Limits(rounds, 0.0, budget),
+        seed=seed_or_new(None),
+    )
     dataset = open_dataset(data, samples).fitted_to(graph)
     settings = {
         "model": model,
         "data": data,
-        "backends": [selection.label for selection in options.selections],
-        "batch_size": options.batch_size,
+        "backends": [selection.label for selection in experiment.selections],
+        "batch_size": size,
         "batch_note": fixed_batch.note(graph),
         "cpus": list(options.cpus),
         "rounds": rounds,
         "budget_s": budget,
         "timeout_s": timeout,
         "algorithm": algorithm,
-        "seed": options.seed,
+        "seed": experiment.seed,
     }
     context = environment.context(settings, graph, dataset, options.cpus)
-    checked = show_import(model, graph, import_check, options.cpus, timeout, terminal.stream(json))
+    checked = show_import(model, graph, import_check, options, terminal.stream(json))
     context["import_check"] = None if checked is None else checked.document()
     if checked is not None and checked.verdict == MISREAD:
         raise typer.Exit(checked.exit_code())
     with terminal.progress() as show:
-        result = measure.measure(options, graph, dataset, context, show)
+        result = measure.measure(experiment, graph, dataset, context, show)
     rows = layer_rows(graph, result)
     report.show(result, rows, terminal.output(json))
     unsaved = save(json, to_json(result.document(rows)))

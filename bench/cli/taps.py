@@ -1,4 +1,4 @@
-"""`cnn-bench taps`: the tensors between layers, as an engine computes them."""
+"""`cnn-bench taps`: the tensors between layers, as a backend computes them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import typer
 from bench.cli import terminal
 from bench.cli.options import (
     AlgorithmOption,
+    BackendOption,
     BatchSizeOption,
     DataOption,
-    EngineOption,
     ModelArgument,
     OneThreadOption,
     TimeoutOption,
-    writable,
+    new_file,
+    run_options,
 )
 from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
-from bench.golden.engine import EngineOptions, WorkerError, parse_backend
 from bench.model import fixed_batch
 from bench.profile.taps import write_taps
+from bench.workers.process import WorkerError
+from bench.workers.selection import select_one
 from columnar_nn.model import zoo
 
 
@@ -35,14 +37,9 @@ def taps(
     ],
     out: Annotated[
         OutputFile,
-        typer.Option(
-            metavar="FILE",
-            help="Where the Arrow IPC file goes; - is standard output.",
-            parser=OutputFile,
-            callback=writable,
-        ),
+        new_file("Where the Arrow IPC file goes; - is standard output."),
     ],
-    backend: EngineOption = "columnar",
+    backend: BackendOption = "columnar",
     data: DataOption = "photo10",
     samples: Annotated[int, typer.Option(min=1, help="Images.")] = 100,
     batch_size: BatchSizeOption = 32,
@@ -56,15 +53,16 @@ def taps(
     less. Exit status: 0 written, 1 the engine failed, 2 wrong usage, or an
     engine that is not installed.
     """
-    options = EngineOptions(*parse_backend(backend), algorithm, threads, batch_size, timeout)
+    selection = select_one(backend)
     graph = zoo.resolve(model)
     size = fixed_batch.batch_size(graph, batch_size, [samples], "--samples")
-    dataset = open_dataset(data, samples).fitted_to(graph)
+    options = run_options(threads, timeout, size, algorithm)
+    batches = open_dataset(data, samples).fitted_to(graph).batches(samples, size)
     try:
-        num_rows = write_taps(out, graph, tensor, dataset.batches(samples, size), options)
+        num_rows = write_taps(out, graph, tensor, batches, selection, options)
     except WorkerError as error:
-        print(f"cnn-bench: {options.label}: {error}", file=sys.stderr)
+        print(f"cnn-bench: {selection.label}: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code()) from None
     note = fixed_batch.note(graph)
-    line = f"{out}: {num_rows:,} images, from {options.label}{f'; {note}' if note else ''}"
+    line = f"{out}: {num_rows:,} images, from {selection.label}{f'; {note}' if note else ''}"
     print(line, file=terminal.stream(out))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.files.output import OutputFile
+from bench.text.progress import Progress
 from bench.text.table_style import WIDTH
 
 LINE_S = 10.0
@@ -50,17 +51,17 @@ class Lines:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[int, int, str], None]]:
+def progress() -> Iterator[Progress]:
     """A bar on a terminal, elsewhere Lines: drawn between measurements and never during one.
 
     Yields what moves it: (done, total, what is being done).
     """
     console, lines = Console(stderr=True), Lines()
-    with Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
+    with bars.Progress(
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("{task.description}"),
         console=console,
         auto_refresh=False,
         transient=True,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import terminal
-from bench.cli.options import writable
+from bench.cli.options import new_file
 from bench.cli.saving import save
 from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
@@ -22,12 +22,7 @@ def train(
     *,
     out: Annotated[
         OutputFile,
-        typer.Option(
-            metavar="FILE",
-            help="The .onnx file to write; - is standard output.",
-            parser=OutputFile,
-            callback=writable,
-        ),
+        new_file("The .onnx file to write; - is standard output."),
     ],
     model: Annotated[
         str,

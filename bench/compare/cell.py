@@ -7,33 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from bench.compare import selection as cells
 from bench.compare import statistics
-from bench.compare.selection import Selection
+from bench.compare.budget import MIN_RUNS
+from bench.compare.experiment import Limits
 from bench.machine.disturbance import DISTURBED_SHARE, taken_share
 from bench.results.result import Benchmark
 from bench.verdict.rule import Verdict, combined
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN
+from bench.workers.selection import Selection
 from bench.workers.turn import Turn
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How long to measure.
-
-    A cell is run at least `runs` times and `min_time` seconds, but beyond `budget` seconds no
-    more often than cells.MIN_RUNS, and not at all if one run would take longer than that. A
-    worker that does not answer within `timeout` seconds is hanging.
-    """
-
-    runs: int
-    min_time: float
-    budget: float
-    timeout: float
-
-
 @dataclass
-class CellState:
+class Cell:
     """A cell on its way: its turns so far, and its end if it has come to one besides success.
 
     `calibrated` is how long a run took when warm, `predicted` how long one would take that is
@@ -63,10 +49,13 @@ class CellState:
             self.status, self.reason = status, reason
 
     def finished(self, limits: Limits) -> bool:
-        """Whether no more runs are needed, or none can be afforded."""
+        """Whether no more runs are needed, or none can be afforded.
+
+        Beyond the budget there are MIN_RUNS runs, if it was not too long to be run at all.
+        """
         total = sum(self.times)
         enough = len(self.times) >= limits.runs and total >= limits.min_time
-        spent = len(self.times) >= min(cells.MIN_RUNS, limits.runs) and total >= limits.budget
+        spent = len(self.times) >= min(MIN_RUNS, limits.runs) and total >= limits.budget
         return bool(self.status) or enough or spent
 
     def benchmark(self, selection: Selection, threads: int, limits: Limits) -> Benchmark:

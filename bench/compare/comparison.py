@@ -10,20 +10,23 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.compare import selection as cells
-from bench.compare.cell import CellState, Limits
+from bench.compare import truth as truths
+from bench.compare.cell import Cell
 from bench.compare.contender import Contender
-from bench.compare.selection import Selection
+from bench.compare.experiment import Experiment
+from bench.compare.truth import Overrides, Truth
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
 from bench.results.result import Result
+from bench.text.progress import Progress
 from bench.workers import inputs
-from bench.workers.inputs import Inputs, Overrides, Truth
+from bench.workers.inputs import Inputs
 from bench.workers.process import WorkerError
+from bench.workers.selection import select
 from columnar_nn.model.graph import Graph
 
 ROUNDS = 5
@@ -41,36 +44,13 @@ MIN_CHECKED_IMAGES = 4
 _PREPARED_IMAGES = 2 * CHECKED_IMAGES
 """A check in whole batches may take nearly twice its images."""
 
-Progress = Callable[[int, int, str], None]
-"""Told steps done, steps in all, and what comes next."""
-
 Record = Callable[[str, Mapping[str, Any]], None]
 """Told what was measured as soon as it was: a table of bench/results/journal.py, and the fields."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What to compare, and how long to measure.
-
-    `named` has the names by which the user chose the selections, if so; `strict` says that a
-    disturbed cell is a failure.
-    """
-
-    selections: tuple[Selection, ...]
-    samples: tuple[int, ...]
-    batch_size: int
-    algorithm: str
-    cpus: tuple[int, ...]
-    limits: Limits
-    seed: int
-    overrides: Overrides = field(default_factory=Overrides)
-    named: tuple[str, ...] = ()
-    strict: bool = False
-
-    @property
-    def images(self) -> int:
-        """How many images are prepared."""
-        return max(*self.samples, _PREPARED_IMAGES)
+def num_images(experiment: Experiment) -> int:
+    """How many images a comparison prepares: those of its largest cell, and of the checks."""
+    return max(*experiment.samples, _PREPARED_IMAGES)
 
 
 class Comparison:
@@ -78,13 +58,16 @@ class Comparison:
 
     def __init__(
         self,
-        options: Options,
+        experiment: Experiment,
         graph: Graph,
         dataset: Dataset,
         progress: Progress,
         record: Record = lambda table, fields: None,
+        overrides: Overrides | None = None,
     ) -> None:
-        self._options = options
+        """`overrides` are the tolerances that the user gave."""
+        self._experiment = experiment
+        self._overrides = overrides or Overrides()
         self._graph = graph
         self._dataset = dataset
         self._progress = progress
@@ -98,7 +81,10 @@ class Comparison:
     def run(self) -> None:
         """Does all of it. Whatever ends it, KeyboardInterrupt too, no worker is left behind."""
         with temporary_folder() as folder:
-            self._contenders = [self._contender(s, folder) for s in self._options.selections]
+            self._contenders = [
+                Contender(selection, self._experiment, folder)
+                for selection in self._experiment.selections
+            ]
             evaluations = {
                 configuration: self._evaluation(configuration, folder)
                 for configuration in ("float64", "float32")
@@ -119,29 +105,21 @@ class Comparison:
             complete=self._complete,
         )
 
-    def _contender(self, selection: Selection, folder: Path) -> Contender:
-        options = self._options
-        return Contender(
-            selection,
-            samples=options.samples,
-            batch_size=options.batch_size,
-            algorithm=options.algorithm,
-            cpus=options.cpus[: selection.threads],
-            limits=options.limits,
-            folder=folder,
-        )
-
     def _evaluation(self, configuration: str, folder: Path) -> Contender:
         """The reference in float64, the truth, or in float32, its noise; measured or not."""
         for contender in self._contenders:
             if contender.selection.label == f"reference:{configuration}":
                 return contender
-        return self._contender(cells.select([f"reference:{configuration}"])[0], folder)
+        (selection,) = select([f"reference:{configuration}"])
+        return Contender(selection, self._experiment, folder)
 
     def _measure(self, folder: Path, evaluations: Mapping[str, Contender]) -> None:
-        options = self._options
         data = inputs.prepare(
-            folder, self._graph, self._dataset, options.images, options.batch_size
+            folder,
+            self._graph,
+            self._dataset,
+            num_images(self._experiment),
+            self._experiment.options.batch_size,
         )
         self._step("reference outputs", 0)
         for evaluation in evaluations.values():
@@ -169,7 +147,7 @@ class Comparison:
     def _known_outputs(
         self, folder: Path, data: Inputs, evaluations: Mapping[str, Contender]
     ) -> Truth | None:
-        options = self._options
+        batch_size = self._experiment.options.batch_size
         images = folder / "compared.arrow"
         outputs = {name: folder / f"{name}.arrow" for name in evaluations}
         try:
@@ -179,18 +157,18 @@ class Comparison:
             )
             limit = max(MIN_CHECKED_IMAGES, int(REFERENCE_BUDGET_S * first / seconds))
             checked = -(-min(CHECKED_IMAGES, limit) // first) * first
-            rows = cells.rows_to_compare(options.samples, checked, limit, first)
-            inputs.write_compared(data.images, rows, images, options.batch_size)
+            rows = truths.rows_to_compare(self._experiment.samples, checked, limit, first)
+            truths.write_compared(data.images, rows, images, batch_size)
             for name, count in (("float64", len(rows)), ("float32", 2 * len(rows))):
-                evaluations[name].outputs_for(images, count, options.batch_size, outputs[name])
+                evaluations[name].outputs_for(images, count, batch_size, outputs[name])
         except WorkerError as error:
             self._reference_failure = error.reason
             return None
-        return Truth.load(rows, checked, outputs["float64"], outputs["float32"], options.overrides)
+        return Truth.load(rows, checked, outputs["float64"], outputs["float32"], self._overrides)
 
     def _take_turns(self) -> None:
-        limits = self._options.limits
-        shuffler = random.Random(self._options.seed)
+        limits = self._experiment.limits
+        shuffler = random.Random(self._experiment.seed)
         self._turns, self._turns_started = 0, time.monotonic()
         for turns_left in range(ROUNDS, 0, -1):
             pending = [(c, cell) for c in self._contenders for cell in c.cells]
@@ -200,7 +178,7 @@ class Comparison:
                 if not cell.finished(limits):
                     self._turn(contender, cell, turns_left)
 
-    def _turn(self, contender: Contender, cell: CellState, turns_left: int) -> None:
+    def _turn(self, contender: Contender, cell: Cell, turns_left: int) -> None:
         start = time.monotonic()
         turn = contender.turn(cell, turns_left)
         self._record(
@@ -221,7 +199,7 @@ class Comparison:
         self._turns += 1
 
     def _step(self, doing: str, done: int = 1) -> None:
-        num_cells = len(self._options.samples)
+        num_cells = len(self._experiment.samples)
         total = len(self._contenders) * (2 + num_cells * (1 + ROUNDS))
         self._progress(self._done, total, doing)
         self._done += done

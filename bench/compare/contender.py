@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.compare import selection as cells
-from bench.compare.cell import CellState, Limits, figures
-from bench.compare.selection import Selection
+from bench.compare import truth as truths
+from bench.compare.budget import MIN_RUNS, budget_for, predict_seconds, too_long
+from bench.compare.cell import Cell, figures
+from bench.compare.experiment import Experiment
+from bench.compare.truth import Truth
 from bench.machine.disturbance import Snapshot
 from bench.results.result import BackendRecord, Benchmark
 from bench.verdict.rule import Verdict
-from bench.verdict.status import CRASHED, NOT_RUN, worst
+from bench.verdict.status import NOT_RUN, worst
 from bench.workers import inputs
-from bench.workers import start as cold_start
-from bench.workers.inputs import Inputs, Truth
-from bench.workers.process import WorkerError, WorkerProcess
+from bench.workers.held import HeldWorker
+from bench.workers.inputs import Inputs
+from bench.workers.process import WorkerError
+from bench.workers.selection import Selection
 from bench.workers.session import PRIMING_LIMIT_S
 from bench.workers.turn import Turn
 
@@ -36,60 +37,34 @@ class Contender:
     No method raises for what the backend does wrong: that becomes the status of its cells.
     """
 
-    def __init__(
-        self,
-        selection: Selection,
-        *,
-        samples: Sequence[int],
-        batch_size: int,
-        algorithm: str,
-        cpus: Sequence[int],
-        limits: Limits,
-        folder: Path,
-    ) -> None:
+    def __init__(self, selection: Selection, experiment: Experiment, folder: Path) -> None:
         self.selection = selection
-        self.cells = [CellState(count, min(batch_size, count)) for count in samples]
-        self._batch_size = batch_size
-        self._algorithm = algorithm
-        self._cpus = cpus
-        self._limits = limits
+        self._options = experiment.options.on_threads(selection.threads)
+        self._limits = experiment.limits
         self._folder = folder
-        self._worker: WorkerProcess | None = None
+        self.cells = [
+            Cell(count, min(self._options.batch_size, count)) for count in experiment.samples
+        ]
+        self._worker = HeldWorker(self._options, folder)
         self._restarts = 0
         self._cold_start: dict[str, Any] = {}
         self._description: dict[str, Any] = {}
         self._checked: Verdict | None = None
-        self._peak_rss = 0
-        self._log = ""
-        self._failure = WorkerError(CRASHED, "the worker was not started", fatal=False)
         self._ending: WorkerError | None = None
 
     def start(self, data: Inputs) -> None:
-        """Spawns the worker; imports, builds and runs it once, each timed."""
+        """Starts the worker, which runs the backend once, each part timed."""
         self._data = data
         try:
-            self._cold_start = self._spawn()
-            self._description = self._ask("describe")
+            self._cold_start = self._worker.start(self.selection, data)
+            self._description = self._worker.ask("describe")
         except WorkerError as error:
             self._end_all(error.status, error.reason)
             self.kill()
 
-    def _spawn(self) -> dict[str, Any]:
-        folder = tempfile.mkdtemp(prefix="worker-", dir=self._folder)
-        self._worker = WorkerProcess(Path(folder), self._cpus)
-        return cold_start.start(
-            self._ask,
-            self._data,
-            backend=self.selection.backend,
-            configuration=self.selection.configuration,
-            threads=len(self._cpus),
-            batch_size=self._batch_size,
-            algorithm=self._algorithm,
-        )
-
     def outputs_for(self, images: Path, samples: int, batch_size: int, outputs: Path) -> float:
         """Runs another Arrow file once and writes its outputs; seconds. Raises WorkerError."""
-        reply = self._ask(
+        reply = self._worker.ask(
             "run",
             images=str(images),
             samples=samples,
@@ -98,16 +73,16 @@ class Contender:
         )
         return float(reply["times"][0])
 
-    def warm_up(self, cell: CellState, truth: Truth | None) -> None:
+    def warm_up(self, cell: Cell, truth: Truth | None) -> None:
         """Runs the cell untimed and checks its output, unless it would take too long."""
         if cell.status:
             return
         known = {c.samples: c.calibrated for c in self.cells if c.calibrated is not None}
-        cell.predicted = cells.too_long(known, cell.samples, self._limits.budget)
+        cell.predicted = too_long(known, cell.samples, self._limits.budget)
         if cell.predicted is not None:
             cell.end(NOT_RUN, f"one run would take about {cell.predicted:.0f} s")
             return
-        expected = cells.predict_seconds(known, cell.samples)
+        expected = predict_seconds(known, cell.samples)
         if expected is None:
             runs = cell.samples / self._data.first_batch
             expected = self._cold_start["first_inference_s"] * runs
@@ -126,7 +101,7 @@ class Contender:
             cell.predicted = cell.calibrated
             cell.end(NOT_RUN, f"one run takes about {cell.calibrated:.0f} s")
         arrays = inputs.outputs_of(outputs)
-        cell.accuracy = inputs.accuracy(arrays, self._data.labels)
+        cell.accuracy = truths.accuracy(arrays, self._data.labels)
         if truth is not None:
             cell.own = truth.compare(arrays)
 
@@ -141,8 +116,8 @@ class Contender:
             return
         largest = max(warm, key=lambda cell: cell.samples)
         assert largest.calibrated is not None
-        affordable = int(self._limits.timeout / 2 / largest.calibrated * largest.samples)
-        images, batch_size = cells.check_batches(
+        affordable = int(self._options.timeout / 2 / largest.calibrated * largest.samples)
+        images, batch_size = truths.check_batches(
             [cell.batch_size for cell in warm], max(1, min(truth.checked, affordable))
         )
         outputs = self._folder / "outputs.arrow"
@@ -155,17 +130,14 @@ class Contender:
         for cell in self.cells:
             cell.checked = self._checked
 
-    def turn(self, cell: CellState, turns_left: int) -> Turn | None:
+    def turn(self, cell: Cell, turns_left: int) -> Turn | None:
         """Times the cell's share of its runs in one of `turns_left` turns; None if that fails."""
         assert cell.calibrated is not None, "a cell is warmed up before its first turn"
-        assert self._worker is not None, "a worker that ended has no cell left to time"
+        assert self._worker.running, "a worker that ended has no cell left to time"
         done, total = len(cell.times), sum(cell.times)
         runs = math.ceil((self._limits.runs - done) / turns_left)
-        affordable = max(
-            cells.MIN_RUNS - done, int((self._limits.budget - total) / cell.calibrated)
-        )
-        worker = self._worker
-        before = Snapshot.take(worker.pid, self._cpus)
+        affordable = max(MIN_RUNS - done, int((self._limits.budget - total) / cell.calibrated))
+        before = Snapshot.take(self._worker.pid, self._options.cpus)
         reply = self._attempt(
             cell,
             min_runs=max(1, min(runs, affordable)),
@@ -174,7 +146,7 @@ class Contender:
         )
         if reply is None:
             return None
-        after = Snapshot.take(worker.pid, self._cpus)
+        after = Snapshot.take(self._worker.pid, self._options.cpus)
         disturbance = before.until(after) if before and after else None
         turn = Turn(reply["times"], reply["phases"], reply["switches"], disturbance)
         cell.turns.append(turn)
@@ -185,24 +157,22 @@ class Contender:
 
         A backend that fails only now keeps its cells: they were measured and checked.
         """
-        if self._worker is not None:
+        if self._worker.running:
             try:
-                self._description = self._ask("describe")
-                self._ask("close")
+                self._description = self._worker.ask("describe")
+                self._worker.ask("close")
             except WorkerError as error:
                 self._ending = error
             self.kill()
 
     def kill(self) -> None:
         """Ends the worker at once, whatever it is doing."""
-        if self._worker is not None:
-            self._worker.kill()
-            self._worker = None
+        self._worker.kill()
 
-    def _attempt(self, cell: CellState, **arguments: Any) -> dict[str, Any] | None:
+    def _attempt(self, cell: Cell, **arguments: Any) -> dict[str, Any] | None:
         """Runs a cell; a failure ends it, and the untried larger ones, and revives the worker."""
         try:
-            return self._ask(
+            return self._worker.ask(
                 "run",
                 images=str(self._data.images),
                 samples=cell.samples,
@@ -227,23 +197,10 @@ class Contender:
             return
         self._restarts += 1
         try:
-            self._spawn()
+            self._worker.start(self.selection, self._data)
         except WorkerError as again:
             self._end_all(again.status, again.reason)
             self.kill()
-
-    def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """One command; the worker runs only while it is being answered."""
-        if self._worker is None:
-            raise self._failure
-        try:
-            reply = self._worker.request_then_pause(command, self._limits.timeout, **arguments)
-        except WorkerError as error:
-            self._failure = error
-            self._log = self._worker.log_tail()
-            raise
-        self._peak_rss = max(self._peak_rss, reply["peak_rss_bytes"])
-        return reply
 
     def _end_all(self, status: str, reason: str) -> None:
         for cell in self.cells:
@@ -252,7 +209,7 @@ class Contender:
 
     def _notes(self) -> tuple[str, ...]:
         notes = tuple(self._description.get("notes", ()))
-        used, asked = self._description.get("threads", len(self._cpus)), len(self._cpus)
+        used, asked = self._description.get("threads", self._options.threads), self._options.threads
         if used != asked:
             notes += (f"uses {used} thread(s) of the {asked} it was given",)
         return notes
@@ -269,10 +226,10 @@ class Contender:
         return BackendRecord(
             backend=self.selection.backend,
             configuration=self.selection.configuration,
-            threads=len(self._cpus),
+            threads=self._options.threads,
             status=status,
             reason=reason,
-            peak_rss_bytes=self._peak_rss or None,
+            peak_rss_bytes=self._worker.peak_rss_bytes or None,
             description=self.selection.description,
             versions=self._description.get("versions", {}),
             precision=self._description.get("precision", ""),
@@ -280,7 +237,7 @@ class Contender:
             algorithm=self._description.get("algorithm", ""),
             denormals=self._description.get("denormals", ""),
             notes=self._notes(),
-            log=self._log,
+            log=self._worker.log,
             checked=self._check_record(),
             **self._cold_start,
         )
@@ -290,7 +247,7 @@ class Contender:
         predicted = self.cells[0].predicted
         if predicted is None:
             return ""
-        images, budget = self.cells[0].samples, cells.budget_for(predicted)
+        images, budget = self.cells[0].samples, budget_for(predicted)
         return f"--budget {budget:g} would run it on {images:,} image(s)"
 
     def _check_record(self) -> dict[str, Any]:
@@ -303,6 +260,6 @@ class Contender:
         """What is known of each cell by now."""
         return [self.benchmark(cell) for cell in self.cells]
 
-    def benchmark(self, cell: CellState) -> Benchmark:
+    def benchmark(self, cell: Cell) -> Benchmark:
         """What is known of one of its cells by now."""
-        return cell.benchmark(self.selection, len(self._cpus), self._limits)
+        return cell.benchmark(self.selection, self._options.threads, self._limits)

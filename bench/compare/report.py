@@ -11,8 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.results.result import BackendRecord, Benchmark, Result
+from bench.text.caveats import show_caveats
+from bench.text.figures import counted, milliseconds
 from bench.text.ratio import compared
-from bench.text.table_style import milliseconds, print_table, show_title, table
+from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.rule import RULE
 from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
 
@@ -30,11 +32,10 @@ def show(result: Result, console: Console) -> None:
     _show_verdicts(result, console)
     show_title(console, "Throughput at the most images each backend ran")
     print_table(console, _throughput_table(result, records), ("output", "input", "images"))
-    console.print(
+    show_note(
+        console,
         "input, compute, output: ms/image in each phase. ÷fastest, ÷PyTorch: its time over the "
         "fastest's and PyTorch's best on as many images.",
-        style="dim",
-        highlight=False,
     )
     tied = bool(result.context["settings"].get("batch_note"))
     first = "the first batch's" if tied else "one image's"
@@ -51,19 +52,16 @@ def _show_heading(result: Result, console: Console) -> None:
     settings, model, data = context["settings"], context["model"], context["data"]
     console.print(
         f"[bold]{escape(model['name'])}[/] ({model['parameters']:,} parameters) on "
-        f"[bold]{escape(data['name'])}[/] ({_images(data['rows'])}), in batches of up to "
-        f"{settings['batch_size']}, {_count(settings['threads'], 'thread')}",
+        f"[bold]{escape(data['name'])}[/] ({counted(data['rows'], 'image')}), in batches of up to "
+        f"{settings['batch_size']}, {counted(settings['threads'], 'thread')}",
         highlight=False,
     )
-    if note := settings.get("batch_note"):
-        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
-    for warning in context["warnings"]:
-        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+    show_caveats(console, context)
 
 
 def _time_table(result: Result, records: Sequence[BackendRecord]) -> Table:
     samples = result.context["settings"]["samples"]
-    made = table("backend:configuration", *map(_images, samples))
+    made = table("backend:configuration", *(counted(count, "image") for count in samples))
     for record in records:
         cells = [_find(result, record, count) for count in samples]
         made.add_row(escape(record.label), *(_time_text(result, cell) for cell in cells))
@@ -86,24 +84,22 @@ def _show_footnotes(result: Result, console: Console) -> None:
     measured = [cell for cell in result.benchmarks if cell.times]
     if any(cell.ci_confidence is not None and cell.ci_confidence < 0.9 for cell in measured):
         fewest = min(len(cell.times) for cell in measured)
-        console.print(
+        show_note(
+            console,
             f"The interval holds the true median with 95% confidence; of fewer than 6 runs (here "
             f"{fewest} at least) it is their whole range, and less sure; of one run there is none.",
-            style="dim",
-            highlight=False,
         )
     for warning in sorted({w for cell in measured for w in cell.warning.split("; ") if w}):
         where = _places(cell for cell in measured if warning in cell.warning.split("; "))
-        console.print(f"* {warning}: {where}", style="dim", highlight=False)
+        show_note(console, f"* {warning}: {where}")
     if any(cell.status != PASSED for cell in measured):
-        console.print("! its output did not pass: see below", style="dim", highlight=False)
+        show_note(console, "! its output did not pass: see below")
     if any(cell.predicted_s is not None for cell in result.benchmarks):
         budget = result.context["settings"]["budget_s"]
-        console.print(
+        show_note(
+            console,
             f"not run (~): a run would take about that long, judged by one or by fewer images; "
             f"--budget is {budget:g} s",
-            style="dim",
-            highlight=False,
         )
 
 
@@ -114,7 +110,7 @@ def _show_verdicts(result: Result, console: Console) -> None:
         ours = _best(result, samples, lambda cell: cell.backend == "columnar")
         peer = _best(result, samples, lambda cell: cell.backend not in ("columnar", "reference"))
         if ours is not None and peer is not None:
-            lines.append(f"{_images(samples):>14}: {compared(ours, peer)}")
+            lines.append(f"{counted(samples, 'image'):>14}: {compared(ours, peer)}")
     if lines:
         show_title(
             console, "The columnar engine and its fastest peer, by medians (by fastest runs)"
@@ -194,7 +190,8 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
         return
     show_title(
         console,
-        f"Outputs against the reference on {_images(parity['rows'])}, each one's worst run",
+        f"Outputs against the reference on {counted(parity['rows'], 'image')}, each one's worst "
+        "run",
     )
     print_table(console, _parity_table(result, records), ("min tol", "max abs"))
     for name, tolerance in parity["tolerances"].items():
@@ -202,19 +199,17 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
         whole += f"{tolerance['rtol']:g} |reference|"
         rule = f"{RULE}, {whole} or so many times that error, and its top-1 is the "
         rule += "reference's but for near-ties"
-        console.print(
+        show_note(
+            console,
             f"{escape(name)} passes if {whole if tolerance.get('explicit') else rule}.",
-            style="dim",
-            highlight=False,
         )
     for name, telling in parity.get("telling", {}).items():
         console.print(_telling_text(name, parity["rows"], telling), highlight=False)
-    console.print(
+    show_note(
+        console,
         "÷noise: the largest error of a column or row over float32's own there. max rel: max abs "
         "over the largest |reference|. min tol: the least t that would pass as both. top-1: rows "
         "with the reference's class. accuracy: rows with the label's, of the most images it ran.",
-        style="dim",
-        highlight=False,
     )
 
 
@@ -222,8 +217,9 @@ def _telling_text(name: str, rows: int, telling: Mapping[str, int]) -> str:
     """How much of an output depends on the images, and so can tell right from wrong."""
     columns, of_columns = telling["columns"], telling["of_columns"]
     text = (
-        f"{escape(name)}: {columns:,} of {_count(of_columns, 'column')} vary with the images, "
-        f"{telling['rows']:,} of {_images(rows)} with their brightness; the rest says nothing."
+        f"{escape(name)}: {columns:,} of {counted(of_columns, 'column')} vary with the images, "
+        f"{telling['rows']:,} of {counted(rows, 'image')} with their brightness; the rest says "
+        "nothing."
     )
     if columns == of_columns and telling["rows"] == rows:
         return f"[dim]{text.removesuffix('; the rest says nothing.')}.[/]"
@@ -396,11 +392,3 @@ def _figure(value: float | None, form: str, absent: str = "-") -> str:
 
 def _status(status: str) -> str:
     return f"[{_STYLES.get(status, 'yellow')}]{status}[/]"
-
-
-def _images(count: int) -> str:
-    return _count(count, "image")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -25,24 +25,24 @@ _CHUNK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
-class Source:
+class Download:
     """A file on the web and the SHA-256, in hex, of its contents."""
 
     url: str
     sha256: str
 
 
-CIFAR10 = Source(
+CIFAR10 = Download(
     "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     # The archive whose MD5, as its page says, is c32a1d4ab5d03f1284b67883e8d87530.
     "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
 )
 
-Progress = Callable[[int, int | None], None]
+Received = Callable[[int, int | None], None]
 """Told the bytes received so far, and all there are to come if the server says."""
 
 
-def fetch(source: Source, folder: str | Path, progress: Progress) -> Path:
+def fetch(source: Download, folder: str | Path, progress: Received) -> Path:
     """Downloads a file into `folder`, made if need be, and returns its path.
 
     A file that is there already with the right checksum is left alone. Raises UsageError for an
@@ -68,7 +68,7 @@ def fetch(source: Source, folder: str | Path, progress: Progress) -> Path:
     return destination
 
 
-def _download(source: Source, part: IO[bytes], progress: Progress) -> None:
+def _download(source: Download, part: IO[bytes], progress: Received) -> None:
     """Receives the whole file into `part` and checks it; raises InvalidDataError."""
     digest = hashlib.sha256()
     received = 0
@@ -108,7 +108,7 @@ def _download(source: Source, part: IO[bytes], progress: Progress) -> None:
         )
 
 
-def _failed(source: Source, error: Exception, received: int = 0) -> InvalidDataError:
+def _failed(source: Download, error: Exception, received: int = 0) -> InvalidDataError:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(error, urllib.error.HTTPError):
         reason = f"HTTP status {error.code} {error.reason}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.engine.setup import BATCH_SIZE, PROFILED_IMAGES, Setup, columnar
-from bench.engine.worker import engine_worker
 from bench.results.result import Result
 
 CONFIGURATIONS = tuple(
@@ -50,8 +49,8 @@ def measure(setup: Setup) -> Ablation:
 
 
 def _traffic(setup: Setup, configuration: str) -> Traffic:
-    with engine_worker(setup) as worker:
-        worker.start(setup, configuration)
+    with setup.worker() as worker:
+        worker.start(columnar(configuration), setup.data)
         reply = worker.ask(
             "profile",
             images=str(setup.data.images),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bench.engine.setup import BATCH_SIZE, Setup, columnar
-from bench.engine.worker import engine_worker
 from bench.results.result import Result
 from bench.workers import inputs
 
@@ -18,7 +17,7 @@ images is the point of this one, and a slow core takes half a minute for it.
 
 
 @dataclass(frozen=True)
-class Memory:
+class StreamedMemory:
     """Largest resident memory of a process that streamed so many images, and before it did."""
 
     samples: int
@@ -31,7 +30,7 @@ class BatchSizes:
     """Times by number of images, interleaved in one run; memory of one fresh process each."""
 
     comparison: Result
-    memory: tuple[Memory, ...]
+    memory: tuple[StreamedMemory, ...]
 
 
 def measure(setup: Setup) -> BatchSizes:
@@ -42,13 +41,13 @@ def measure(setup: Setup) -> BatchSizes:
     memory = []
     for index, samples in enumerate(SAMPLES):
         setup.progress(index, len(SAMPLES), f"streaming {samples} image(s)")
-        with engine_worker(setup) as worker:
-            worker.start(setup, CONFIGURATION)
+        with setup.worker() as worker:
+            worker.start(columnar(CONFIGURATION), setup.data)
             arguments = {"images": str(data.images), "batch_size": BATCH_SIZE}
             # One whole batch first: the memory of one is what does not depend on their number.
             started = worker.ask("stream", samples=BATCH_SIZE, **arguments)["peak_rss_bytes"]
             peak = worker.ask("stream", samples=samples, **arguments)["peak_rss_bytes"]
-        memory.append(Memory(samples, started, peak))
+        memory.append(StreamedMemory(samples, started, peak))
     data.images.unlink()
     budget = max(BUDGET, setup.limits.budget)
     patient = replace(setup, limits=replace(setup.limits, budget=budget))

@@ -9,8 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any
 
-from bench.engine.setup import Setup
-from bench.engine.worker import engine_worker
+from bench.engine.setup import Setup, columnar
 from columnar_nn.settings import variables
 
 CONFIGURATION = "pipeline/auto"
@@ -49,6 +48,6 @@ def measure(setup: Setup) -> ColdStarts:
 
 
 def _start(setup: Setup, cache_folder: str) -> dict[str, float]:
-    with engine_worker(setup, variables={variables.CACHE_DIR: cache_folder}) as worker:
-        parts: dict[str, Any] = worker.start(setup, CONFIGURATION)
+    with setup.worker(variables={variables.CACHE_DIR: cache_folder}) as worker:
+        parts: dict[str, Any] = worker.start(columnar(CONFIGURATION), setup.data)
     return {name: seconds for name, seconds in parts.items() if name.endswith("_s")}

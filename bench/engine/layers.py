@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from bench.engine.setup import BATCH_SIZE, PROFILED_IMAGES, Setup
-from bench.engine.worker import EngineWorker, engine_worker
+from bench.engine.setup import BATCH_SIZE, PROFILED_IMAGES, Setup, columnar
+from bench.workers.held import HeldWorker
 
 CONFIGURATIONS = ("pipeline/direct", "pipeline/auto")
 ROUNDS = 5
 
 
 @dataclass(frozen=True)
-class Layer:
+class TimedLayer:
     """A kernel and its work on one image.
 
     `operations` are those of the operator's definition, a multiply-add being two, which Winograd
@@ -53,7 +53,7 @@ class LayerTimes:
     """One configuration, nanoseconds an image: its layers, and whole runs without their clocks."""
 
     configuration: str
-    layers: tuple[Layer, ...]
+    layers: tuple[TimedLayer, ...]
     end_to_end: float
 
     @property
@@ -78,10 +78,10 @@ def measure(setup: Setup) -> LayersResult:
     peaks: list[float] = []
     replies: dict[str, list[dict[str, Any]]] = {name: [] for name in CONFIGURATIONS}
     with contextlib.ExitStack() as stack:
-        workers: dict[str, EngineWorker] = {}
+        workers: dict[str, HeldWorker] = {}
         for name in CONFIGURATIONS:
-            workers[name] = stack.enter_context(engine_worker(setup))
-            workers[name].start(setup, name)
+            workers[name] = stack.enter_context(setup.worker())
+            workers[name].start(columnar(name), setup.data)
         for turn in range(ROUNDS):
             for name in shuffler.sample(CONFIGURATIONS, len(CONFIGURATIONS)):
                 setup.progress(turn, ROUNDS, f"profiling {name}")
@@ -110,7 +110,7 @@ def _layer_times(configuration: str, replies: list[dict[str, Any]]) -> LayerTime
     return LayerTimes(
         configuration=configuration,
         layers=tuple(
-            Layer(
+            TimedLayer(
                 label=step["label"],
                 kernel=step["kernel"],
                 output_shape=tuple(step["output_shape"]),

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.engine.setup import PROFILED_IMAGES, Setup
-from bench.engine.worker import engine_worker
+from bench.engine.setup import PROFILED_IMAGES, Setup, columnar
 
 CONFIGURATION = "pipeline/auto"
 RUNS = ((1, 1), (1, PROFILED_IMAGES), (32, 1), (32, PROFILED_IMAGES // 32), (PROFILED_IMAGES, 1))
@@ -49,8 +48,8 @@ class OverheadResult:
 def measure(setup: Setup) -> OverheadResult:
     """Runs with and without kernel clocks in turn."""
     found = []
-    with engine_worker(setup) as worker:
-        worker.start(setup, CONFIGURATION)
+    with setup.worker() as worker:
+        worker.start(columnar(CONFIGURATION), setup.data)
         for index, (images, batches) in enumerate(RUNS):
             setup.progress(index, len(RUNS), f"{batches} batch(es) of {images}")
             reply = worker.ask(

@@ -20,8 +20,9 @@ from bench.engine.run import EngineResult
 from bench.engine.scaling import Scaling
 from bench.machine.disturbance import DISTURBED_SHARE
 from bench.results.result import Benchmark, Result
+from bench.text.caveats import show_caveats
+from bench.text.figures import milliseconds
 from bench.text.table_style import (
-    milliseconds,
     print_table,
     show_note,
     show_title,
@@ -46,8 +47,7 @@ def show(result: EngineResult, console: Console) -> None:
         f"{', '.join(map(str, settings['cpus']))}; one thread unless said",
         highlight=False,
     )
-    for warning in context["warnings"]:
-        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+    show_caveats(console, context)
     for name, part in result.parts.items():
         _SHOW[name](part, console)
     for name, reason in result.failures.items():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.engine.setup import Setup
-from bench.engine.worker import EngineWorker, engine_worker
 from bench.machine.peak import working_sets
+from bench.workers.held import HeldWorker
 from columnar_nn.kernels import host
 from columnar_nn.kernels.roofline import STREAMS
 
@@ -33,13 +33,13 @@ class Roofline:
 
 def measure(setup: Setup) -> Roofline:
     """Takes a few seconds; each figure is the best of several short runs."""
-    levels = working_sets(len(setup.cpus))
-    counts = sorted({1, len(setup.cpus)})
+    levels = working_sets(setup.options.threads)
+    counts = sorted({1, setup.options.threads})
     gflops: dict[int, float] = {}
     bandwidths: list[Bandwidth] = []
     total, done = len(setup.thread_counts) + len(counts), 0
     for threads in setup.thread_counts:
-        with engine_worker(setup, threads) as worker:
+        with setup.worker(threads) as worker:
             setup.progress(done, total, f"multiply-adds on {threads} thread(s)")
             gflops[threads] = worker.ask("gflops", threads=threads)["value"]
             done += 1
@@ -55,7 +55,7 @@ def measure(setup: Setup) -> Roofline:
     )
 
 
-def _bandwidth(worker: EngineWorker, level: str, num_bytes: int, threads: int) -> Bandwidth:
+def _bandwidth(worker: HeldWorker, level: str, num_bytes: int, threads: int) -> Bandwidth:
     values = {
         kernel: worker.ask("bandwidth", kernel=kernel, num_bytes=num_bytes, threads=threads)[
             "value"

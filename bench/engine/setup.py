@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench.compare.cell import Limits
-from bench.compare.comparison import Comparison, Options, Progress
-from bench.compare.selection import Selection
+from bench.compare.comparison import Comparison
+from bench.compare.experiment import Experiment, Limits
 from bench.data.dataset import Dataset
 from bench.results.result import Result
+from bench.text.progress import Progress
 from bench.workers import inputs
+from bench.workers.held import HeldWorker
 from bench.workers.inputs import Inputs
+from bench.workers.options import Options
+from bench.workers.selection import Selection
 from columnar_nn.model.graph import Graph
 
 BATCH_SIZE = 128
@@ -22,17 +25,19 @@ BATCH_SIZE = 128
 PROFILED_IMAGES = BATCH_SIZE
 """Images of a profiled run."""
 
+SESSION = "bench.engine.session:EngineSession"
+
 
 @dataclass(frozen=True)
 class Setup:
-    """A network, images, the CPUs of the largest measurement, and how long to measure.
+    """A network, images, how the largest measurement is run, and how long to measure.
 
-    `folder` is a temporary one that outlives every part.
+    `options` are in batches of BATCH_SIZE. `folder` is a temporary one that outlives every part.
     """
 
     graph: Graph
     dataset: Dataset
-    cpus: tuple[int, ...]
+    options: Options
     limits: Limits
     seed: int
     folder: Path
@@ -41,7 +46,7 @@ class Setup:
     @property
     def thread_counts(self) -> tuple[int, ...]:
         """1, 2, 4 and so on up to the number of CPUs, and that itself."""
-        most = len(self.cpus)
+        most = self.options.threads
         return (*(2**power for power in range((most - 1).bit_length())), most)
 
     @cached_property
@@ -49,20 +54,17 @@ class Setup:
         """The files of workers that need a few images only."""
         return inputs.prepare(self.folder, self.graph, self.dataset, PROFILED_IMAGES, BATCH_SIZE)
 
+    def worker(self, threads: int = 1, variables: Mapping[str, str] | None = None) -> HeldWorker:
+        """A worker of the columnar engine on the first `threads` CPUs, nothing imported yet."""
+        return HeldWorker(self.options.on_threads(threads), self.folder, SESSION, variables)
+
     def compare(
         self, selections: Sequence[Selection], samples: Sequence[int], threads: int = 1
     ) -> Result:
         """A comparison on the first `threads` CPUs, all in one run, its outputs checked."""
-        options = Options(
-            selections=tuple(selections),
-            samples=tuple(samples),
-            batch_size=BATCH_SIZE,
-            algorithm="auto",
-            cpus=self.cpus[:threads],
-            limits=self.limits,
-            seed=self.seed,
-        )
-        comparison = Comparison(options, self.graph, self.dataset, self.progress)
+        options = self.options.on_threads(threads)
+        experiment = Experiment(tuple(selections), tuple(samples), options, self.limits, self.seed)
+        comparison = Comparison(experiment, self.graph, self.dataset, self.progress)
         comparison.run()
         return comparison.result({"settings": {"budget_s": self.limits.budget}})
 

@@ -1,1 +1,1 @@
-"""How an engine runs a network: its plan, its kernels, and what they cost."""
+"""How a backend runs a network: its plan, its kernels, and what they cost."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import pickle
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,9 @@ from adapters.velox.statistics import NODE, NodeStats, operators, parse
 from bench.explain import columnar as explain
 from bench.explain import text as explain_text
 from bench.files.temporary import temporary_folder
-from bench.workers.process import WorkerProcess
+from bench.workers.held import HeldWorker
+from bench.workers.options import Options
+from bench.workers.selection import Selection, select_one
 from bench.workers.session import Session
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
@@ -58,18 +59,7 @@ class VeloxSession(Session):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How the network is run: in which `formulation`, on which CPUs, on how many images."""
-
-    formulation: str
-    algorithm: str
-    cpus: Sequence[int]
-    images: int
-    timeout: float
-
-
-@dataclass(frozen=True)
-class Task:
+class TaskPlan:
     """What one of Velox's tasks computed, and its plan with statistics, as Velox prints it."""
 
     name: str
@@ -87,10 +77,13 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Run:
-    """The tasks of a run, in order, and its `seconds`, those outside of tasks included."""
+class VeloxRun:
+    """One run of `images`: its tasks, in order, and its `seconds`, those outside of tasks too."""
 
-    tasks: tuple[Task, ...]
+    formulation: str
+    threads: int
+    images: int
+    tasks: tuple[TaskPlan, ...]
     seconds: float
 
     @property
@@ -99,38 +92,29 @@ class Run:
         return sum(task.seconds for task in self.tasks)
 
 
-def formulation(name: str | None) -> str:
-    """The formulation called so, or Velox's default; raises UsageError if there is none."""
+def formulation(name: str | None) -> Selection:
+    """Velox told the network so, or by default; raises UsageError if there is none of that name."""
     known = registry.load("velox").configurations
-    if name is None:
-        return next(known_name for known_name, c in known.items() if c.role == "default")
-    if name not in known:
+    if name is not None and name not in known:
         raise UsageError(f"no formulation {name!r}: choose from {', '.join(known)}")
-    return name
+    return select_one("velox" if name is None else f"velox:{name}")
 
 
-def run(graph: Graph, settings: Settings) -> Run:
-    """Runs the network on random images. Raises bench.workers.process.WorkerError."""
+def run(graph: Graph, selection: Selection, options: Options) -> VeloxRun:
+    """Runs the network on random images, as many as are in a batch. Raises WorkerError."""
+    images = options.batch_size
     with temporary_folder() as folder:
         path = folder / "graph.pickle"
         path.write_bytes(pickle.dumps(graph))
         session = f"{__name__}:{VeloxSession.__name__}"
-        with WorkerProcess(folder, settings.cpus, session) as worker:
-            worker.request("import_framework", settings.timeout, backend="velox")
-            worker.request(
-                "build",
-                settings.timeout,
-                graph=str(path),
-                configuration=settings.formulation,
-                threads=len(settings.cpus),
-                batch_size=settings.images,
-                algorithm=settings.algorithm,
-            )
-            reply = worker.request("plans", settings.timeout, images=settings.images)
-    return Run(tuple(Task(name, plan) for name, plan in reply["plans"]), reply["seconds"])
+        with HeldWorker(options, folder, session) as worker:
+            worker.build(selection, path, images)
+            reply = worker.ask("plans", images=images)
+    tasks = tuple(TaskPlan(name, plan) for name, plan in reply["plans"])
+    return VeloxRun(selection.configuration, options.threads, images, tasks, reply["seconds"])
 
 
-def text(run: Run, settings: Settings, analyze: bool, width: int | None) -> str:
+def text(run: VeloxRun, analyze: bool, width: int | None) -> str:
     """Every task's plan; with `analyze` Velox's statistics, and a table of the tasks' times.
 
     Long expressions are shortened; a plan's lines are broken to `width` if there is one.
@@ -146,10 +130,10 @@ def text(run: Run, settings: Settings, analyze: bool, width: int | None) -> str:
     if not analyze:
         return "\n".join(lines[:-1])
     lines += [
-        _time_table(run, settings.images),
+        _time_table(run),
         "us/image: wall time of its operators, summed over threads. outside the tasks: copies",
         "between them, their making and Python; less than nothing where threads ran side by side.",
-        f"whole run of {explain_text.images_text(settings.images)}: {run.seconds * 1e3:,.1f} ms",
+        f"whole run of {explain_text.images_text(run.images)}: {run.seconds * 1e3:,.1f} ms",
     ]
     return "\n".join(lines)
 
@@ -173,8 +157,9 @@ def shortened(node: str) -> str:
     return what + arrow + ", ".join(columns)
 
 
-def _time_table(run: Run, images: int) -> str:
-    rows = [_time_row(task, run, images) for task in run.tasks]
+def _time_table(run: VeloxRun) -> str:
+    images = run.images
+    rows = [_time_row(task, run) for task in run.tasks]
     outside = run.seconds - run.operator_seconds
     figures = (f"{outside / images * 1e6:.1f}", f"{outside / run.seconds:.1%}")
     rows.append(("outside the tasks", *figures, "", "", "", ""))
@@ -183,9 +168,9 @@ def _time_table(run: Run, images: int) -> str:
     return explain_text.table(heading, rows, num_texts=1)
 
 
-def _time_row(task: Task, run: Run, images: int) -> tuple[str, ...]:
+def _time_row(task: TaskPlan, run: VeloxRun) -> tuple[str, ...]:
     """Bytes in are those of the source, which the plan's leaf gives; bytes out the root's."""
-    source, root = task.operators[0], task.operators[-1]
+    source, root, images = task.operators[0], task.operators[-1], run.images
     return (
         task.name,
         f"{task.seconds / images * 1e6:.1f}",
@@ -197,25 +182,25 @@ def _time_row(task: Task, run: Run, images: int) -> tuple[str, ...]:
     )
 
 
-def document(graph: Graph, run: Run, settings: Settings, analyze: bool) -> dict[str, Any]:
+def document(graph: Graph, run: VeloxRun, analyze: bool) -> dict[str, Any]:
     """The plans in the form of `bench.explain.columnar.document`, a child a task; figures if
     `analyze`."""
     figures = {
-        "images": settings.images,
+        "images": run.images,
         "latency": run.seconds,
         "operator_time": run.operator_seconds,
     }
     return {
         "model": graph.name,
         "backend": "velox",
-        "formulation": settings.formulation,
-        "threads": len(settings.cpus),
+        "formulation": run.formulation,
+        "threads": run.threads,
         **(figures if analyze else {}),
         "children": [_task(task, run, analyze) for task in run.tasks],
     }
 
 
-def _task(task: Task, run: Run, analyze: bool) -> dict[str, Any]:
+def _task(task: TaskPlan, run: VeloxRun, analyze: bool) -> dict[str, Any]:
     plan = _node(parse(task.plan), analyze)
     return {
         "operator_type": "Task",

@@ -1,1 +1,1 @@
-"""Golden bundles: expected tensors of a network, and any engine verified against them."""
+"""Golden bundles: expected tensors of a network, and any backend verified against them."""

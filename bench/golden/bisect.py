@@ -1,13 +1,13 @@
 """Each operator fed its golden input alone: what is its own error, and what it inherited.
 
-With y the engine's tensor in the whole network, a the same operator's output for its golden
+With y the backend's tensor in the whole network, a the same operator's output for its golden
 input and g the golden tensor: y - g = (a - g) + (y - a), its own error plus the inherited one.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,15 @@ from adapters.base import image_array
 from bench.files.temporary import temporary_folder
 from bench.golden import single_operator, tensor_stream
 from bench.golden.bundle import Bundle
-from bench.golden.comparison import Tensor, TensorResult, aligned, compare
-from bench.golden.engine import Engine, EngineOptions, WorkerError
+from bench.golden.comparison import ComparedTensor, TensorResult, aligned, compare
+from bench.golden.streamed_backend import StreamedBackend
 from bench.golden.verify import Comparing, Verification, select, verify
-from bench.verdict.rule import Noise
+from bench.text.progress import Progress, silent
+from bench.verdict.noise import Noise
 from bench.verdict.status import FAILED
+from bench.workers.options import Options
+from bench.workers.process import WorkerError
+from bench.workers.selection import Selection
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Graph, Node
 from columnar_nn.model.shapes import infer_shapes
@@ -39,7 +43,7 @@ class OperatorError:
     network as a whole did not run; `own` if the operator alone did not, and `reason` says why.
     """
 
-    tensor: Tensor
+    tensor: ComparedTensor
     whole: TensorResult | None
     own: TensorResult | None
     inherited: float
@@ -79,9 +83,10 @@ class Bisection:
 
 def bisect(
     bundle: Bundle,
-    options: EngineOptions,
+    selection: Selection,
+    options: Options,
     comparing: Comparing,
-    progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
+    progress: Progress = silent,
 ) -> Bisection:
     """Verifies the backend, then runs every operator alone on its golden input.
 
@@ -93,10 +98,10 @@ def bisect(
     noises = bundle.noises()
     with temporary_folder() as folder:
         whole_file = folder / "whole.arrows"
-        verification = verify(bundle, options, comparing, whole_file, progress)
+        verification = verify(bundle, selection, options, comparing, whole_file, progress)
         results = {result.tensor.name: result for result in verification.results}
         operators = []
-        engine: Engine | None = None
+        backend: StreamedBackend | None = None
         try:
             tensors = select(bundle, comparing)
             for index, tensor in enumerate(tensors):
@@ -106,10 +111,12 @@ def bisect(
                     node = _producer(graph, tensor)
                     alone = single_operator.isolate(node, graph, infer_shapes(graph))
                     images = _golden_images(bundle, graph, node)
-                    engine = engine or Engine(options, Path(tempfile.mkdtemp(dir=folder)))
+                    backend = backend or StreamedBackend(
+                        selection, options, Path(tempfile.mkdtemp(dir=folder))
+                    )
                     alone_file = folder / "alone.arrows"
                     own = _run_alone(
-                        engine,
+                        backend,
                         alone,
                         images,
                         bundle=bundle,
@@ -124,28 +131,28 @@ def bisect(
                     reason = str(error)
                 except WorkerError as error:
                     reason = str(error)
-                    engine = None if error.fatal else engine
+                    backend = None if error.fatal else backend
                 whole = results.get(tensor.name)
                 operators.append(OperatorError(tensor, whole, own, inherited, reason))
         finally:
-            if engine is not None:
-                engine.close()
+            if backend is not None:
+                backend.close()
     return Bisection(verification, tuple(operators))
 
 
 def _run_alone(
-    engine: Engine,
+    backend: StreamedBackend,
     alone: Graph,
     images: Iterator[pa.RecordBatch],
     *,
     bundle: Bundle,
-    tensor: Tensor,
+    tensor: ComparedTensor,
     comparing: Comparing,
     noises: Mapping[str, Noise],
     file: Path,
 ) -> TensorResult:
-    engine.build(alone)
-    with closing(tensor_stream.save(file, engine.infer(images))) as outputs:
+    backend.build(alone)
+    with closing(tensor_stream.save(file, backend.infer(images))) as outputs:
         expected = bundle.expected([tensor.name])
         (result,) = compare([tensor], comparing.check, expected, outputs, noises=noises)
     return result
@@ -185,7 +192,7 @@ def _largest_difference(whole: Path, alone: Path, name: str) -> float:
     return largest
 
 
-def _producer(graph: Graph, tensor: Tensor) -> Node:
+def _producer(graph: Graph, tensor: ComparedTensor) -> Node:
     node = graph.producer(tensor.name)
     if node is None:
         raise InvalidModelError(f"no operator of the bundle's model makes {tensor.name}")

@@ -17,7 +17,7 @@ import pyarrow as pa
 from bench.golden import manifest as manifests
 from bench.golden import noise_file
 from bench.golden.manifest import Manifest
-from bench.verdict.rule import Noise
+from bench.verdict.noise import Noise
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import CnnBenchError, InvalidDataError, first_line
 from columnar_nn.model import onnx_io

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.golden.checks import ELEMENTWISE, Check, Statistic
+from bench.verdict.noise import Noise
 from bench.verdict.parity import TINY, Parity, Tolerance
-from bench.verdict.rule import Judge, Noise, Verdict
+from bench.verdict.rule import Judge, Verdict
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 
 MAX_WORST = 5
 
 
 @dataclass(frozen=True)
-class Tensor:
+class ComparedTensor:
     """What is known of a compared tensor before it is; `shape` is that of one image's.
 
     `explicit` says that the user gave its tolerance, which is then all that is asked of it.
@@ -52,7 +53,7 @@ class TensorResult:
     compared; `worst` holds the elements farthest outside, relative to what is allowed.
     """
 
-    tensor: Tensor
+    tensor: ComparedTensor
     status: str
     reason: str
     diverges: bool
@@ -66,7 +67,7 @@ class TensorResult:
 
 
 def compare(
-    tensors: Sequence[Tensor],
+    tensors: Sequence[ComparedTensor],
     check: Check,
     expected: Iterable[Mapping[str, np.ndarray]],
     outputs: Iterable[Mapping[str, np.ndarray]],
@@ -139,7 +140,7 @@ def _cut(batch: Mapping[str, np.ndarray], start: int, end: int | None) -> dict[s
 class _Comparison:
     """One tensor on its way through the batches."""
 
-    def __init__(self, tensor: Tensor, check: Check, noise: Noise | None) -> None:
+    def __init__(self, tensor: ComparedTensor, check: Check, noise: Noise | None) -> None:
         self.tensor = tensor
         self._judge = Judge(tensor.tolerance, noise, tensor.explicit)
         self._statistic = None if check.kind == ELEMENTWISE else Statistic(check)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,9 @@ from bench.golden.bundle import EXPECTED_COLUMN, MANIFEST, entry_of
 from bench.golden.manifest import Creation, DataEntry, Manifest, OperatorEntry, TensorEntry
 from bench.machine import environment
 from bench.model import fixed_batch
+from bench.text.progress import Progress, silent
 from bench.verdict import tolerance
-from bench.verdict.rule import DIMMED, NoiseAccumulator
+from bench.verdict.noise import DIMMED, NoiseAccumulator
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.model import onnx_io
@@ -59,7 +60,7 @@ class ImageSource(Protocol):
 @dataclass(frozen=True)
 class Created:
     """A new bundle's manifest; of its `rows` images `telling` say something
-    (bench/verdict/rule.py)."""
+    (bench/verdict/noise.py)."""
 
     manifest: Manifest
     telling: int
@@ -70,7 +71,7 @@ def create(
     graph: Graph,
     source: ImageSource,
     creation: Creation,
-    progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
+    progress: Progress = silent,
 ) -> Created:
     """Writes a bundle of `creation.count` images and the tensors its taps mean to a new folder.
 
@@ -178,7 +179,7 @@ def _write_tensors(
     *,
     creation: Creation,
     rows: int,
-    progress: Callable[[int, int, str], None],
+    progress: Progress,
 ) -> tuple[list[_TensorStream], DataEntry]:
     names = [spec.name for spec in taps]
     pruned = graph.with_outputs(taps)

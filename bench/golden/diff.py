@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.golden import tensor_stream
 from bench.golden.bundle import Bundle, open_bundle
-from bench.golden.comparison import Tensor, compare
+from bench.golden.comparison import ComparedTensor, compare
 from bench.golden.verify import Comparing, Verification, select
 from bench.verdict import tolerance
 from bench.verdict.parity import Tolerance
@@ -44,7 +44,7 @@ class Side:
             return self.bundle.manifest.rows
         return sum(len(next(iter(b.values()))) for b in tensor_stream.read(self.path))
 
-    def tensors(self, comparing: Comparing) -> tuple[Tensor, ...]:
+    def tensors(self, comparing: Comparing) -> tuple[ComparedTensor, ...]:
         """What to compare the other side with, tolerances included.
 
         A file knows of no operators: its tensors count as one layer deep, and all as outputs.
@@ -64,7 +64,7 @@ class Side:
             usual = tolerance.default(largest[name], depth=1)
             allowed = Tolerance(atol.get(name, usual.atol), rtol.get(name, usual.rtol))
             explicit = name in rtol or name in atol
-            tensors.append(Tensor(name, "", "", array.shape[1:], True, allowed, explicit))
+            tensors.append(ComparedTensor(name, "", "", array.shape[1:], True, allowed, explicit))
         return tuple(tensors)
 
     def _first(self) -> dict[str, np.ndarray]:
@@ -92,7 +92,9 @@ def diff(left: Side, right: Side, comparing: Comparing) -> Verification:
     known = right if left.bundle is None and right.bundle is not None else left
     tensors = {tensor.name: tensor for tensor in known.tensors(comparing)}
     others = [name for side in (left, right) for name in side.names() if name not in tensors]
-    missing = [Tensor(name, "", "", (), False, Tolerance(0, 0)) for name in dict.fromkeys(others)]
+    missing = [
+        ComparedTensor(name, "", "", (), False, Tolerance(0, 0)) for name in dict.fromkeys(others)
+    ]
     everything = (*tensors.values(), *missing)
     names = [tensor.name for tensor in everything]
     results = compare(

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from bench.verdict.rule import Noise
+from bench.verdict.noise import Noise
 from columnar_nn.errors import InvalidDataError, first_line
 
 _FIGURES = tuple(field.name for field in fields(Noise))
 _TYPES = {name: pa.list_(pa.float64()) for name in _FIGURES} | {"telling": pa.list_(pa.bool_())}
 SCHEMA = pa.schema([("tensor", pa.string()), *_TYPES.items()])
-"""The tensor's name, and the arrays of its bench.verdict.rule.Noise."""
+"""The tensor's name, and the arrays of its bench.verdict.noise.Noise."""
 
 
 def write(path: Path, noises: Mapping[str, Noise]) -> None:

@@ -16,6 +16,7 @@ from bench.golden.bisect import INHERITED, OWN, Bisection, OperatorError
 from bench.golden.comparison import TensorResult
 from bench.golden.create import Created
 from bench.golden.verify import Verification
+from bench.text.figures import counted
 from bench.text.table_style import WIDTH, print_table
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 
@@ -41,7 +42,7 @@ def show_creation(
     size = sum(entry.bytes for entry in manifest.files.values())
     _print(
         console,
-        f"{folder}: {len(manifest.tensors)} tensors of {_images(manifest.rows)}, "
+        f"{folder}: {len(manifest.tensors)} tensors of {counted(manifest.rows, 'image')}, "
         f"{size / 1e6:,.2f} MB, model {manifest.files[manifest.model_file].sha256[:12]}, "
         f"images {manifest.files[manifest.data.file].sha256[:12]}",
     )
@@ -49,8 +50,8 @@ def show_creation(
     if silent:
         _print(
             console,
-            f"[yellow]{silent:,} of {_images(manifest.rows)}, dimmed, would give the same outputs "
-            "and so say nothing:[/] choose others with --start",
+            f"[yellow]{silent:,} of {counted(manifest.rows, 'image')}, dimmed, would give the "
+            "same outputs and so say nothing:[/] choose others with --start",
         )
 
 
@@ -64,7 +65,7 @@ def show_verification(verification: Verification, console: Console) -> None:
     _show_silence(verification, console)
     _show_first_diverging(verification, console)
     _show_top1(verification.results, console)
-    _show_engine(verification, console)
+    _show_backend(verification, console)
     count = Counter(result.status for result in verification.results)
     summary = f"{count[PASSED]} of {len(verification.results)} tensors passed"
     if count[MISTRUSTED]:
@@ -107,7 +108,7 @@ def plain_text(verification: Verification) -> str:
 def _heading(verification: Verification) -> str:
     subject, expected = escape(verification.subject), escape(verification.expected)
     fingerprint = f" ({verification.fingerprint[:12]})" if verification.fingerprint else ""
-    images = _images(verification.rows)
+    images = counted(verification.rows, "image")
     return f"[bold]{subject}[/] against [bold]{expected}[/]{fingerprint}, {images}"
 
 
@@ -184,7 +185,7 @@ def _show_rule(verification: Verification, console: Console) -> None:
 
 
 def _show_silence(verification: Verification, console: Console) -> None:
-    """How many columns and images would agree whatever the engine did."""
+    """How many columns and images would agree whatever the backend did."""
     verdicts = [(r.tensor.name, r.verdict) for r in verification.results if r.verdict is not None]
     columns = {name: verdict.silent_columns for name, verdict in verdicts}
     rows = {name: verdict.silent_rows for name, verdict in verdicts}
@@ -246,11 +247,12 @@ def _show_top1(results: Iterable[TensorResult], console: Console) -> None:
             agreement = "unknown" if math.isnan(share) else f"{share:.2%}"
             _print(
                 console,
-                f"top-1 agreement of {escape(tensor.name)}: {agreement} of {_images(parity.rows)}",
+                f"top-1 agreement of {escape(tensor.name)}: {agreement} of "
+                f"{counted(parity.rows, 'image')}",
             )
 
 
-def _show_engine(verification: Verification, console: Console) -> None:
+def _show_backend(verification: Verification, console: Console) -> None:
     seconds, description = verification.seconds, verification.description
     if description:
         notes = "".join(f"; {note}" for note in description["notes"])
@@ -316,10 +318,6 @@ def _cosine(value: float) -> str:
 def _end(name: str) -> str:
     """The end of a long name, which tells layers apart."""
     return escape(name if len(name) <= _NAME_WIDTH else "…" + name[1 - _NAME_WIDTH :])
-
-
-def _images(count: int) -> str:
-    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def _print(console: Console, text: str) -> None:

@@ -34,7 +34,7 @@ def isolate(node: Node, graph: Graph, shapes: Mapping[str, Shape]) -> Graph:
 
     A node with one activation reads it as the network's input. One with several (Add, Concat)
     gets them from one input in which they are stacked: by 1x1 convolutions with ones and zeros,
-    which are exact for finite numbers, and which, unlike Slice, every engine has. Raises
+    which are exact for finite numbers, and which, unlike Slice, every backend has. Raises
     InvalidModelError if the shapes cannot be stacked.
     """
     names = activations(node, graph)

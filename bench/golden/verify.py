@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,16 @@ from bench.golden import manifest as manifests
 from bench.golden import single_operator, tap_selection, tensor_stream
 from bench.golden.bundle import Bundle
 from bench.golden.checks import ELEMENTWISE, Check
-from bench.golden.comparison import Tensor, TensorResult, compare, first_diverging
-from bench.golden.engine import Engine, EngineOptions, WorkerError
+from bench.golden.comparison import ComparedTensor, TensorResult, compare, first_diverging
 from bench.golden.manifest import TensorEntry
+from bench.golden.streamed_backend import StreamedBackend
+from bench.text.progress import Progress, silent
 from bench.verdict import tolerance
 from bench.verdict.parity import Tolerance
 from bench.verdict.status import MISTRUSTED, PASSED, SKIPPED, worst
+from bench.workers.options import Options
+from bench.workers.process import WorkerError
+from bench.workers.selection import Selection
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
 
@@ -83,16 +87,17 @@ class Verification:
         return first.tensor.operator if right.issuperset(first.tensor.reads) else None
 
     def exit_code(self) -> int:
-        """0 if no tensor is wrong, 2 if the engine is not installed, else 1."""
+        """0 if no tensor is wrong, 2 if the backend is not installed, else 1."""
         return {PASSED: 0, MISTRUSTED: 0, SKIPPED: 2}.get(self.status, 1)
 
 
 def verify(
     bundle: Bundle,
-    options: EngineOptions,
+    selection: Selection,
+    options: Options,
     comparing: Comparing,
     save: Path | None = None,
-    progress: Callable[[int, int, str], None] = lambda done, total, doing: None,
+    progress: Progress = silent,
 ) -> Verification:
     """Runs the backend with the bundle's tensors as its outputs and compares each of them.
 
@@ -109,11 +114,11 @@ def verify(
     status, reason = "", ""
     description: dict[str, Any] = {}
     with temporary_folder() as folder:
-        engine = Engine(options, folder)
+        backend = StreamedBackend(selection, options, folder)
         try:
-            with closing(engine):
-                engine.build(tapped)
-                outputs = engine.infer(_counted(bundle, progress))
+            with closing(backend):
+                backend.build(tapped)
+                outputs = backend.infer(_counted(bundle, progress))
                 if save is not None:
                     outputs = tensor_stream.save(save, outputs)
                 with closing(outputs):
@@ -126,11 +131,11 @@ def verify(
                         noises=noises,
                         fail_fast=comparing.fail_fast,
                     )
-                description = engine.describe()
+                description = backend.describe()
         except WorkerError as error:
             status, reason = error.status, error.reason
     return Verification(
-        subject=options.label,
+        subject=selection.label,
         expected=str(bundle.folder),
         fingerprint=bundle.fingerprint,
         status=status or worst(result.status for result in results),
@@ -138,12 +143,12 @@ def verify(
         results=results,
         rows=bundle.manifest.rows,
         rule=comparing.rule(bundle.manifest.format_version),
-        seconds={**engine.seconds, "total": time.monotonic() - start},
+        seconds={**backend.seconds, "total": time.monotonic() - start},
         description=description,
     )
 
 
-def _counted(bundle: Bundle, progress: Callable[[int, int, str], None]) -> Iterator[pa.RecordBatch]:
+def _counted(bundle: Bundle, progress: Progress) -> Iterator[pa.RecordBatch]:
     """The bundle's images, `progress` being told of each batch."""
     done = 0
     for batch in bundle.images():
@@ -152,7 +157,7 @@ def _counted(bundle: Bundle, progress: Callable[[int, int, str], None]) -> Itera
         done += batch.num_rows
 
 
-def select(bundle: Bundle, comparing: Comparing) -> tuple[Tensor, ...]:
+def select(bundle: Bundle, comparing: Comparing) -> tuple[ComparedTensor, ...]:
     """The bundle's tensors that are to be compared, with their tolerances, in graph order.
 
     Raises UsageError for a tensor that the bundle does not have.
@@ -172,7 +177,7 @@ def select(bundle: Bundle, comparing: Comparing) -> tuple[Tensor, ...]:
     rtol = tolerance.parse_overrides("--rtol", comparing.rtol, names)
     atol = tolerance.parse_overrides("--atol", comparing.atol, names)
     return tuple(
-        Tensor(
+        ComparedTensor(
             name=entry.name,
             operator=entry.operator,
             op_type=entry.op_type,

@@ -79,7 +79,7 @@ def taken_share(disturbances: Iterable[Disturbance | None]) -> float | None:
     """Share of the wall time that was taken, all turns together; None if that is not known.
 
     What the hypervisor took, and what the thread that waited longest waited, as far as others
-    can have been the cause: threads of an engine also wait for each other. Each count of ticks
+    can have been the cause: threads of a backend also wait for each other. Each count of ticks
     may be off by one: the hypervisor's is taken for less, the others' for more.
     """
     known = [disturbance for disturbance in disturbances if disturbance is not None]

@@ -2,7 +2,7 @@
 
     mixed = mixed_row(reference_run(graph), images)     # MixedRow, or None if all rows are the same
 
-`Run` stands for an engine: float32 images [rows, ...] in, the outputs [rows, ...] by name out.
+`RunImages` stands for a backend: float32 images [rows, ...] in, outputs [rows, ...] by name out.
 `images` are at least two, and differ. A network that is tied to a batch size (`Graph.batch`)
 cannot be tried.
 """
@@ -17,10 +17,10 @@ import numpy as np
 from columnar_nn.model.graph import Graph
 from reference.evaluate import evaluate
 
-Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+RunImages = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 MAX_DIFFERENCE = 1e-4
-"""Share of an output's largest value by which a row may differ: engines sum in another order
+"""Share of an output's largest value by which a row may differ: backends sum in another order
 when a batch has another size. Mixed images differ by far more."""
 
 
@@ -42,7 +42,7 @@ class MixedRow:
         )
 
 
-def mixed_row(run: Run, images: np.ndarray) -> MixedRow | None:
+def mixed_row(run: RunImages, images: np.ndarray) -> MixedRow | None:
     """The worst row that is another one when its image runs alone; None if there is none.
 
     Raises whatever `run` does.
@@ -72,7 +72,7 @@ def _difference(together: np.ndarray, row: int, alone: np.ndarray) -> float:
     return worst / largest if largest else np.inf
 
 
-def reference_run(graph: Graph) -> Run:
+def reference_run(graph: Graph) -> RunImages:
     """The network in the float64 reference: for small ones, as it takes its time."""
     names = [spec.name for spec in graph.outputs]
 

@@ -1,6 +1,6 @@
 """Whether a user's ONNX file was read right: the file itself against the imported network.
 
-Every engine, and the reference, runs the importer's reading of a file, so that what the importer
+Every backend runs the importer's reading of a file, so that what the importer
 misreads looks right in all of them. Here the untouched file and the import are both run by ONNX
 Runtime, in a worker, on the same images. Where ONNX Runtime is not installed, or cannot run the
 file, onnx.reference takes its place, if the network has at most REFERENCE_MACS and no auto_pad,
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,11 @@ from bench.data.dataset import open_dataset, resize
 from bench.files.temporary import temporary_folder
 from bench.model import check_key as import_check_key
 from bench.model.check_session import ONNX_RUNTIME, REFERENCE
-from bench.model.comparison import OutputDifference
+from bench.model.output_difference import OutputDifference
 from bench.verdict import status
-from bench.workers.process import WorkerError, WorkerProcess
+from bench.workers.held import HeldWorker
+from bench.workers.options import Options
+from bench.workers.process import WorkerError
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import printable
 from columnar_nn.model.graph import Graph
@@ -100,10 +101,10 @@ class ImportCheck:
         return asdict(self)
 
 
-def check(file: Path, graph: Graph, cpus: Sequence[int], timeout: float) -> ImportCheck:
+def check(file: Path, graph: Graph, options: Options) -> ImportCheck:
     """Compares the ONNX `file` with `graph`, its import, or remembers that.
 
-    `timeout` is in seconds for each of the few runs. What goes wrong in the worker is a reason, no
+    The timeout is of each of the few runs. What goes wrong in the worker is a reason, no
     exception. A crash or a timeout is not remembered: the next one may have more memory or time.
     """
     name = import_check_key.key(file) + _SUFFIX
@@ -111,7 +112,7 @@ def check(file: Path, graph: Graph, cpus: Sequence[int], timeout: float) -> Impo
     if stored is not None and (remembered := _loaded(stored)) is not None:
         return replace(remembered, remembered=True)
     with temporary_folder() as folder:
-        worker = _Checking(file, graph, cpus, timeout, folder)
+        worker = _Checking(file, graph, options, folder)
         found = worker.by(ONNX_RUNTIME)
         if found.verdict == NOT_DONE and (obstacle := _reference_obstacle(file, graph)):
             found = replace(found, reason=f"{found.reason}; {obstacle}")
@@ -127,12 +128,9 @@ def check(file: Path, graph: Graph, cpus: Sequence[int], timeout: float) -> Impo
 class _Checking:
     """The check of one file by one runner after the other, each in a worker of its own."""
 
-    def __init__(
-        self, file: Path, graph: Graph, cpus: Sequence[int], timeout: float, folder: Path
-    ) -> None:
+    def __init__(self, file: Path, graph: Graph, options: Options, folder: Path) -> None:
         self._file = file
-        self._cpus = cpus
-        self._timeout = timeout
+        self._options = options
         self._folder = folder
         self._images = images_for(graph)
         self.was_lost = False
@@ -149,18 +147,16 @@ class _Checking:
                 "runner": runner,
                 "file": str(self._file.absolute()),
                 "images": str(self._folder / "images.pickle"),
-                "threads": len(self._cpus),
+                "threads": self._options.threads,
             },
             "run_import": {"graph": str(self._folder / "graph.pickle")},
         }
         replies: dict[str, Any] = {}
         step = ""
-        working_folder = self._folder / runner
-        working_folder.mkdir()
         try:
-            with WorkerProcess(working_folder, self._cpus, _SESSION) as worker:
+            with HeldWorker(self._options, self._folder, _SESSION) as worker:
                 for step, arguments in steps.items():
-                    replies |= worker.request(step, self._timeout, **arguments)
+                    replies |= worker.ask(step, **arguments)
         except WorkerError as error:
             self.was_lost |= error.fatal
             missing = error.status == status.SKIPPED

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 SOURCES = (
     "columnar_nn/model/**/*.py",
     "bench/model/check*.py",
-    "bench/model/comparison.py",
+    "bench/model/output_difference.py",
     "bench/model/batch_independence.py",
     "adapters/onnx_runner.py",
 )

@@ -14,7 +14,7 @@ import numpy as np
 from adapters.onnx_runner import OnnxRunner, OnnxRuntimeRunner, ReferenceRunner
 from adapters.onnxruntime_backend import OnnxRuntimeBackend
 from bench.model.batch_independence import mixed_row
-from bench.model.comparison import difference
+from bench.model.output_difference import difference
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
 

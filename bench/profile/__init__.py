@@ -1,1 +1,1 @@
-"""The same layer in every engine side by side, and the tensors between layers."""
+"""The same layer in every backend side by side, and the tensors between layers."""

@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.profile.result import EngineProfile, ProfileResult, Run
-from bench.profile.rows import cell, row_name
+from bench.profile.result import BackendProfile, ProfiledRun, ProfileResult
+from bench.profile.rows import row_name, row_time
+from bench.text.caveats import show_caveats
+from bench.text.figures import counted
 from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.status import PASSED
 
@@ -26,11 +28,11 @@ _FOOT = (
 def show(result: ProfileResult, rows: Sequence[tuple[str, ...]], console: Console) -> None:
     """Prints the layers side by side, and below them what else there is to say."""
     _show_head(result, console)
-    shown = [engine for engine in result.engines if engine.plain]
+    shown = [backend for backend in result.backends if backend.plain]
     if shown:
         show_title(console, "Microseconds an image")
         print_table(console, _table(result, shown, rows))
-    if any(engine.profiled for engine in shown):
+    if any(backend.profiled for backend in shown):
         _show_notes(result, console)
     _show_endings(result, console)
     _show_counters(result, console)
@@ -39,44 +41,40 @@ def show(result: ProfileResult, rows: Sequence[tuple[str, ...]], console: Consol
 def _show_head(result: ProfileResult, console: Console) -> None:
     context = result.context
     machine, settings = context["machine"], context["settings"]
-    count = len(settings["cpus"])
     console.print(
         f"[bold]{escape(context['model']['name'])}[/] on {result.samples:,} image(s) of "
-        f"{escape(context['data']['name'])} in batches of {settings['batch_size']:,}, {count} "
-        f"thread{'' if count == 1 else 's'}\n"
+        f"{escape(context['data']['name'])} in batches of {settings['batch_size']:,}, "
+        f"{counted(len(settings['cpus']), 'thread')}\n"
         f"{escape(machine.get('cpu', machine['architecture']))}",
         highlight=False,
     )
-    if note := settings.get("batch_note"):
-        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
-    for warning in context["warnings"]:
-        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+    show_caveats(console, context)
 
 
 def _table(
-    result: ProfileResult, engines: Sequence[EngineProfile], rows: Sequence[tuple[str, ...]]
+    result: ProfileResult, backends: Sequence[BackendProfile], rows: Sequence[tuple[str, ...]]
 ) -> Table:
-    made = table("layer", *(escape(f"{e.backend}\n{e.configuration}") for e in engines))
-    runs = [engine.median_run for engine in engines]
+    made = table("layer", *(escape(f"{b.backend}\n{b.configuration}") for b in backends))
+    runs = [backend.median_run for backend in backends]
     for nodes in rows:
         made.add_row(escape(row_name(nodes)), *(_cell(run, nodes, result.samples) for run in runs))
     made.add_row(OWN_WORK, *(_cell(run, (), result.samples) for run in runs), end_section=True)
-    columns = [_foot(engine, result.samples) for engine in engines]
+    columns = [_foot(backend, result.samples) for backend in backends]
     for index, name in enumerate(_FOOT):
         made.add_row(name, *(column[index] for column in columns))
     return made
 
 
-def _cell(run: Run | None, nodes: Sequence[str], samples: int) -> str:
-    found = cell(run.operators, nodes) if run is not None else None
+def _cell(run: ProfiledRun | None, nodes: Sequence[str], samples: int) -> str:
+    found = row_time(run.operators, nodes) if run is not None else None
     if found is None:
         return "-"
     return ("f " if found.fused else "") + _microseconds(found.seconds / samples)
 
 
-def _foot(engine: EngineProfile, samples: int) -> list[str]:
+def _foot(backend: BackendProfile, samples: int) -> list[str]:
     """The figures of _FOOT."""
-    run, plain = engine.median_run, engine.plain_seconds
+    run, plain = backend.median_run, backend.plain_seconds
     assert plain is not None
     if run is None:
         return ["-", "-", "-", _microseconds(plain / samples), "-"]
@@ -88,7 +86,7 @@ def _foot(engine: EngineProfile, samples: int) -> list[str]:
         # Clocks of several threads add up to more than the time that passes.
         f"{outside / run.seconds:.1%}" if outside >= 0 else "-",
         _microseconds(plain / samples),
-        f"{engine.profiling_cost:+.1%}",
+        f"{backend.profiling_cost:+.1%}",
     ]
 
 
@@ -106,32 +104,31 @@ def _show_notes(result: ProfileResult, console: Console) -> None:
 
 def _show_endings(result: ProfileResult, console: Console) -> None:
     show_title(console, "Whose clock")
-    for engine in result.engines:
-        if engine.status != PASSED:
-            text = f"[yellow]{engine.status}[/] {escape(engine.reason)}"
-        elif engine.unavailable:
-            text = f"operator times: not available ({escape(engine.unavailable)})"
+    for backend in result.backends:
+        if backend.status != PASSED:
+            text = f"[yellow]{backend.status}[/] {escape(backend.reason)}"
+        elif backend.unavailable:
+            text = f"operator times: not available ({escape(backend.unavailable)})"
         else:
-            runs = len(engine.profiled)
-            text = f"{escape(engine.source)} ({runs} run{'' if runs == 1 else 's'})"
-        console.print(f"[bold]{escape(engine.label)}[/]: {text}", highlight=False)
+            text = f"{escape(backend.source)} ({counted(len(backend.profiled), 'run')})"
+        console.print(f"[bold]{escape(backend.label)}[/]: {text}", highlight=False)
 
 
 def _show_counters(result: ProfileResult, console: Console) -> None:
-    counted = [engine for engine in result.engines if engine.counts]
+    counted = [backend for backend in result.backends if backend.counts]
     if not counted:
-        reasons = [e.counters_unavailable for e in result.engines if e.counters_unavailable]
+        reasons = [b.counters_unavailable for b in result.backends if b.counters_unavailable]
         reason = reasons[0] if reasons else "no engine ran"
         console.print(f"hardware counters: not available ({escape(reason)})", highlight=False)
         return
     show_title(console, "Hardware counters of a run, user code, an image")
     made = table("engine", "cycles", "instructions", "a cycle", "cache misses")
-    for engine in counted:
+    for backend in counted:
         cycles, instructions, misses = (
-            engine.counts[name] for name in ("cycles", "instructions", "cache_misses")
+            backend.counts[name] for name in ("cycles", "instructions", "cache_misses")
         )
         made.add_row(
-            escape(engine.label),
+            escape(backend.label),
             f"{cycles / result.samples:,.0f}",
             f"{instructions / result.samples:,.0f}",
             f"{instructions / cycles:.2f}" if cycles else "-",

@@ -1,8 +1,8 @@
-"""What profiling engines gave, as immutable records, an Arrow table and a JSON document.
+"""What profiling backends gave, as immutable records, an Arrow table and a JSON document.
 
 Schema history:
-1  context, engines with every run's times and operators, rows of the side by side table; times
-   in seconds, of whole runs unless a name says otherwise.
+1  context, the backends, called engines, with every run's times and operators, rows of the side
+   by side table; times in seconds, of whole runs unless a name says otherwise.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Run:
+class ProfiledRun:
     """One run with operator clocks on: seconds from Arrow in to Arrow out, and its operators."""
 
     seconds: float
@@ -28,8 +28,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class EngineProfile:
-    """One engine in one configuration.
+class BackendProfile:
+    """One backend in one configuration.
 
     `source` says whose clock timed the operators, or `unavailable` why none did. `plain` has the
     seconds of runs with those clocks off, `profiled` the runs with them on. `counts` are
@@ -43,7 +43,7 @@ class EngineProfile:
     source: str = ""
     unavailable: str = ""
     plain: tuple[float, ...] = ()
-    profiled: tuple[Run, ...] = ()
+    profiled: tuple[ProfiledRun, ...] = ()
     counts: Mapping[str, float] = field(default_factory=dict)
     counters_unavailable: str = ""
     description: Mapping[str, Any] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class EngineProfile:
         return min(run.seconds for run in self.profiled) / min(self.plain) - 1
 
     @property
-    def median_run(self) -> Run | None:
+    def median_run(self) -> ProfiledRun | None:
         """The profiled run of median time, whose rows, sum and total belong together."""
         ordered = sorted(self.profiled, key=lambda run: run.seconds)
         return ordered[(len(ordered) - 1) // 2] if ordered else None
@@ -73,15 +73,15 @@ class EngineProfile:
 
 @dataclass(frozen=True)
 class ProfileResult:
-    """All engines on the same images; `samples` is the images of a run."""
+    """All backends on the same images; `samples` is the images of a run."""
 
     context: Mapping[str, Any]
     samples: int
-    engines: tuple[EngineProfile, ...]
+    backends: tuple[BackendProfile, ...]
 
     def exit_code(self) -> int:
-        """0 if nothing that ran failed, else 1; an engine without operator times is no failure."""
-        return int(any(engine.status in UNSUCCESSFUL for engine in self.engines))
+        """0 if nothing that ran failed, else 1; a backend without operator times is no failure."""
+        return int(any(backend.status in UNSUCCESSFUL for backend in self.backends))
 
     def document(self, rows: Sequence[tuple[str, ...]]) -> dict[str, Any]:
         """As JSON has it; `rows` are the nodes of each row of the table."""
@@ -89,17 +89,17 @@ class ProfileResult:
             "schema_version": SCHEMA_VERSION,
             "context": self.context,
             "samples": self.samples,
-            "engines": [asdict(engine) for engine in self.engines],
+            "engines": [asdict(backend) for backend in self.backends],
             "rows": [list(nodes) for nodes in rows],
         }
 
     def operators_table(self) -> pa.Table:
-        """One row an operator of every engine's median run; seconds are of the whole run."""
+        """One row an operator of every backend's median run; seconds are of the whole run."""
         records = [
-            {"engine": engine.label, "position": position, **asdict(operator)}
-            for engine in self.engines
-            if engine.median_run is not None
-            for position, operator in enumerate(engine.median_run.operators)
+            {"engine": backend.label, "position": position, **asdict(operator)}
+            for backend in self.backends
+            if backend.median_run is not None
+            for position, operator in enumerate(backend.median_run.operators)
         ]
         return pa.Table.from_pylist(records, schema=_OPERATORS)
 

@@ -1,4 +1,4 @@
-"""Rows of the side by side table: sets of nodes that every engine's operators respect."""
+"""Rows of the side by side table: sets of nodes that every backend's operators respect."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ MAX_NAME = 30
 
 
 @dataclass(frozen=True)
-class Cell:
-    """An engine's operators in a row: seconds in all; `fused` if one computes several nodes."""
+class RowTime:
+    """A backend's operators in a row: seconds in all; `fused` if one computes several nodes."""
 
     seconds: float
     fused: bool
 
 
 def layer_rows(graph: Graph, result: ProfileResult) -> list[tuple[str, ...]]:
-    """The smallest sets of nodes such that no operator of any engine is in two of them.
+    """The smallest sets of nodes such that no operator of any backend is in two of them.
 
-    In graph order, each set too; nodes for which no engine runs anything are left out.
+    In graph order, each set too; nodes for which no backend runs anything are left out.
     """
     groups: dict[str, set[str]] = {}
     for operator in _operators(result):
@@ -38,8 +38,8 @@ def layer_rows(graph: Graph, result: ProfileResult) -> list[tuple[str, ...]]:
     return list(rows)
 
 
-def cell(operators: Iterable[OperatorProfile], nodes: Sequence[str]) -> Cell | None:
-    """What an engine did in a row; without `nodes`, for no node at all. None if nothing."""
+def row_time(operators: Iterable[OperatorProfile], nodes: Sequence[str]) -> RowTime | None:
+    """What a backend did in a row; without `nodes`, for no node at all. None if nothing."""
     mine = [
         operator
         for operator in operators
@@ -48,7 +48,7 @@ def cell(operators: Iterable[OperatorProfile], nodes: Sequence[str]) -> Cell | N
     if not mine:
         return None
     fused = any(len(operator.nodes) > 1 for operator in mine)
-    return Cell(sum(operator.seconds for operator in mine), fused)
+    return RowTime(sum(operator.seconds for operator in mine), fused)
 
 
 def row_name(nodes: Sequence[str], longest: int = MAX_NAME) -> str:
@@ -70,6 +70,6 @@ def row_name(nodes: Sequence[str], longest: int = MAX_NAME) -> str:
 
 
 def _operators(result: ProfileResult) -> Iterable[OperatorProfile]:
-    for engine in result.engines:
-        for run in engine.profiled:
+    for backend in result.backends:
+        for run in backend.profiled:
             yield from run.operators

@@ -1,4 +1,4 @@
-"""Named tensors of a network, as any engine computes them, streamed to an Arrow file."""
+"""Named tensors of a network, as any backend computes them, streamed to an Arrow file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from bench.files.output import OutputFile
 from bench.files.temporary import temporary_folder
-from bench.golden.engine import Engine, EngineOptions
+from bench.golden.streamed_backend import StreamedBackend
 from bench.golden.tap_selection import select
+from bench.workers.options import Options
+from bench.workers.selection import Selection
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
@@ -23,7 +25,8 @@ def write_taps(
     graph: Graph,
     tensors: Iterable[str],
     batches: Iterable[pa.RecordBatch],
-    options: EngineOptions,
+    selection: Selection,
+    options: Options,
 ) -> int:
     """Writes an Arrow IPC file: `id` counts the images, then a column for each tensor asked for.
 
@@ -46,16 +49,16 @@ def write_taps(
         output.new_file() as file,
         pa.ipc.new_file(str(file), schema) as writer,
     ):
-        engine = Engine(options, folder)
+        backend = StreamedBackend(selection, options, folder)
         try:
-            engine.build(graph.with_outputs(taps))
-            for arrays in engine.infer(batches):
+            backend.build(graph.with_outputs(taps))
+            for arrays in backend.infer(batches):
                 columns = [tensor_column.from_numpy(arrays[t.name]) for t in taps]
                 ids = pa.array(np.arange(num_rows, num_rows + len(columns[0])))
                 writer.write_batch(pa.record_batch([ids, *columns], schema=schema))
                 num_rows += len(ids)
         finally:
-            engine.close()
+            backend.close()
     return num_rows
 
 

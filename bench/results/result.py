@@ -30,7 +30,7 @@ class BackendRecord:
     `build_s` (weights, compilation), `first_inference_s` (one image, or the batch of a
     network tied to its size), and `cold_start_s` from process start to the first result.
     `peak_rss_bytes` is the largest resident memory of the worker, `start_rss_bytes` that before
-    the engine was imported. `log` is the end of what the worker had printed when it failed.
+    its framework was imported. `log` is the end of what the worker had printed when it failed.
     `checked` has a Benchmark's parity figures, `status` and `reason` on the first images, which
     every configuration runs whatever its cells.
     """
@@ -167,7 +167,7 @@ def load(path: Path) -> Result:
     try:
         document = json.loads(path.read_text())
         version = document["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidDataError(f"{path} is not a result of cnn-bench compare: {error}") from None
     if version != SCHEMA_VERSION:
         raise InvalidDataError(

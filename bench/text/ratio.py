@@ -1,4 +1,4 @@
-"""How the times of two engines compare, in words."""
+"""How the times of two backends compare, in words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def compared(ours: Benchmark, peer: Benchmark) -> str:
 
 
 def ratio_text(ours: str, peer: str, median: float, fastest: float) -> str:
-    """The line of two engines by name, from `peer`'s time over that of `ours`.
+    """The line of two backends by name, from `peer`'s time over that of `ours`.
 
     Where medians say faster and fastest runs slower, so does the line, and neither wins.
     """

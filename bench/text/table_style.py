@@ -90,10 +90,3 @@ def _of_columns(made: Table, columns: Sequence[Column]) -> Table:
     for row, cells in zip(made.rows, zip(*(c.cells for c in columns), strict=True), strict=True):
         found.add_row(*cells, end_section=row.end_section)
     return found
-
-
-def milliseconds(seconds: float) -> str:
-    """Milliseconds with at least three significant digits, never an exponent."""
-    value = seconds * 1e3
-    decimals = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
-    return f"{value:,.{decimals}f}"

@@ -18,7 +18,7 @@ finished network make it learn:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -27,15 +27,13 @@ import numpy as np
 
 from bench.data.dataset import Dataset
 from bench.training.batch_normalization import fold_inserted, insert
+from bench.training.network import TrainableNetwork, as_input, torch_module
 from columnar_nn.data import tensor_column
-from columnar_nn.errors import InvalidDataError, InvalidModelError, MissingPackageError
+from columnar_nn.errors import InvalidDataError, InvalidModelError
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_PARAMETERS = ("Conv", "Gemm", "BatchNormalization")
-"""Operators whose second and third inputs are learnt."""
 
 _EVALUATION_BATCH = 250
 
@@ -83,7 +81,7 @@ def train(graph: Graph, training: Dataset, recipe: Recipe, progress: Progress) -
     MissingPackageError without PyTorch, InvalidModelError and UnsupportedOperatorError for a
     network that cannot be trained, InvalidDataError if a class has no image.
     """
-    torch = _torch()
+    torch = torch_module()
     if 0 in training.label_counts:
         missing = training.classes[training.label_counts.index(0)]
         raise InvalidDataError(
@@ -101,14 +99,14 @@ def train(graph: Graph, training: Dataset, recipe: Recipe, progress: Progress) -
 
 def evaluate(graph: Graph, data: Dataset) -> Evaluation:
     """How well `graph` does on `data`, one pass; raises as `train` does."""
-    torch = _torch()
+    torch = torch_module()
     relus = [node.outputs[0] for node in graph.nodes if node.op_type == "Relu"]
-    network = _Network(graph, {name: torch.tensor(w) for name, w in graph.weights.items()})
+    network = TrainableNetwork(graph, {name: torch.tensor(w) for name, w in graph.weights.items()})
     alive: dict[str, Tensor] = {}
     correct = 0
     for batch in data.batches(data.num_rows, _EVALUATION_BATCH):
         with torch.no_grad():
-            tensors = network(_as_input(tensor_column.to_numpy(batch.column("image"))))
+            tensors = network(as_input(tensor_column.to_numpy(batch.column("image"))))
         predictions = tensors[graph.outputs[0].name].argmax(1)
         correct += int((predictions.numpy() == batch.column("label").to_numpy()).sum())
         for name in relus:
@@ -118,42 +116,6 @@ def evaluate(graph: Graph, data: Dataset) -> Evaluation:
         f"{name}[{channel}]" for name in relus for channel in np.flatnonzero(~alive[name].numpy())
     ]
     return Evaluation(correct / data.num_rows, tuple(dead))
-
-
-class _Network:
-    """Runs a graph on tensors: image [N, C, H, W] in, every tensor by name out."""
-
-    def __init__(self, graph: Graph, weights: dict[str, Tensor]) -> None:
-        from adapters.network_nodes import network_nodes
-        from adapters.pytorch.operators import OPERATORS, unsupported_reason
-
-        self._nodes = network_nodes(graph, "PyTorch", OPERATORS, unsupported_reason)
-        self._operators = OPERATORS
-        self._graph = graph
-        self._weights = weights
-
-    def parameters(self) -> list[Tensor]:
-        """The weights that are learnt: no statistics, no constants."""
-        names = [
-            name
-            for operands in self._nodes
-            if operands.node.op_type in _PARAMETERS
-            for name in operands.node.inputs[1:3]
-        ]
-        return [self._weights[name].requires_grad_() for name in dict.fromkeys(names)]
-
-    def __call__(self, image: Tensor, training: bool = False) -> dict[str, Tensor]:
-        """All tensors; when `training`, batches are normalised by their own statistics."""
-        tensors = {**self._weights, self._graph.inputs[0].name: image}
-        for operands in self._nodes:
-            node = operands.node
-            inputs = [tensors.get(name) for name in node.inputs]
-            if training and node.op_type == "BatchNormalization":
-                output = _normalize_batch(node.attributes, inputs)
-            else:
-                output = self._operators[node.op_type](operands, *inputs)
-            tensors[node.outputs[0]] = output
-        return tensors
 
 
 @dataclass(frozen=True)
@@ -182,7 +144,7 @@ class _Trainer:
         recipe: Recipe,
         progress: Progress,
     ) -> None:
-        torch = _torch()
+        torch = torch_module()
         (rows,) = data.batches(data.num_rows, data.num_rows)
         self._images = tensor_column.to_numpy(rows.column("image"))
         self._labels = torch.from_numpy(rows.column("label").to_numpy().astype(np.int64))
@@ -196,15 +158,15 @@ class _Trainer:
 
     def fit_body(self, graph: Graph) -> None:
         """Trains what comes before Flatten on crops, then begins the dense layer."""
-        torch = _torch()
-        body = _Network(_body(graph, self._ends, self._recipe.crop_side), self._weights)
+        torch = torch_module()
+        body = TrainableNetwork(_body(graph, self._ends, self._recipe.crop_side), self._weights)
 
         def loss(images: np.ndarray, labels: Tensor) -> Tensor:
-            tensors = body(_as_input(self._crop(images)), training=True)
+            tensors = body(as_input(self._crop(images)), training=True)
             logits = self._classifier(_channel_means(tensors[self._ends.pooled]))
             return self._loss(logits, labels) + self._helper_loss(tensors, labels)
 
-        tensors = body(_as_input(self._crop(self._images[:1])))
+        tensors = body(as_input(self._crop(self._images[:1])))
         # The classifiers learn how many channels there are from their first input.
         self._classifier(_channel_means(tensors[self._ends.pooled]).detach())
         self._helper(_channel_means(tensors[self._ends.last_seen]).detach())
@@ -228,7 +190,7 @@ class _Trainer:
         last one, is set to give; the classifier is that of normal distributions of deviation
         LEVEL_DEVIATION about them.
         """
-        torch = _torch()
+        torch = torch_module()
         _, scale, bias, _, _ = normalization.inputs
         half = math.sqrt(3.0)
         with torch.no_grad():
@@ -255,10 +217,10 @@ class _Trainer:
 
     def fit(self, graph: Graph) -> None:
         """Trains the whole network on whole images."""
-        network = _Network(graph, self._weights)
+        network = TrainableNetwork(graph, self._weights)
 
         def loss(images: np.ndarray, labels: Tensor) -> Tensor:
-            tensors = network(_as_input(images), training=True)
+            tensors = network(as_input(images), training=True)
             own = self._loss(tensors[self._ends.logits], labels)
             return own + self._helper_loss(tensors, labels)
 
@@ -278,7 +240,7 @@ class _Trainer:
         loss_of: Callable[[np.ndarray, Tensor], Tensor],
     ) -> None:
         """AdamW (arXiv:1711.05101), its rate rising linearly, then falling as a cosine."""
-        torch = _torch()
+        torch = torch_module()
         steps = num_images // self._recipe.batch_size
         if not steps:
             return
@@ -316,18 +278,10 @@ class _Trainer:
         return images[:, :, top : top + side, left : left + side]
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise MissingPackageError("torch", "torch") from None
-    return torch
-
-
 @contextmanager
 def _repeatable(recipe: Recipe) -> Iterator[None]:
     """PyTorch's seed, threads and choice of algorithms fixed; the latter two put back later."""
-    torch = _torch()
+    torch = torch_module()
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     torch.manual_seed(recipe.seed)
@@ -363,12 +317,6 @@ def _body(graph: Graph, ends: _Ends, side: int) -> Graph:
     return replace(graph, inputs=(square,)).with_outputs(outputs)
 
 
-def _as_input(images: np.ndarray) -> Tensor:
-    """What networks are given: pixel / 255 in float32."""
-    tensor: Tensor = _torch().from_numpy(images.astype(np.float32) / np.float32(255.0))
-    return tensor
-
-
 def _share_of_rate(done: float) -> float:
     """Share of the full learning rate when a share `done` of the steps is done."""
     if done < WARM_UP:
@@ -378,12 +326,3 @@ def _share_of_rate(done: float) -> float:
 
 def _channel_means(tensor: Tensor) -> Tensor:
     return tensor.mean((2, 3))
-
-
-def _normalize_batch(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Tensor:
-    """Batch normalisation by the batch's own statistics, with running means of them kept."""
-    x, scale, bias, mean, variance = inputs
-    normalized: Tensor = _torch().nn.functional.batch_norm(
-        x, mean, variance, scale, bias, training=True, eps=attributes.get("epsilon", 1e-5)
-    )
-    return normalized

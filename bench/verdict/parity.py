@@ -1,4 +1,4 @@
-"""How far an engine's output is from the reference, in figures (verdicts: bench/verdict/rule.py).
+"""How far a backend's output is from the reference, in figures (verdicts: bench/verdict/rule.py).
 
 An Accumulator takes batches, so that outputs larger than memory can be compared. Figures:
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 TINY = float(np.finfo(np.float32).tiny)
-"""1.2e-38, the least normal float32: an engine may take less for zero."""
+"""1.2e-38, the least normal float32: a backend may take less for zero."""
 
 
 @dataclass(frozen=True)

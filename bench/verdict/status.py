@@ -8,10 +8,10 @@ PASSED = "PASSED"
 FAILED = "FAILED"
 """The output is wrong (bench/verdict/rule.py)."""
 MISTRUSTED = "MISTRUSTED"
-"""The output is as it should be, but the model says nothing on these images: any engine's would
+"""The output is as it should be, but the model says nothing on these images: any backend's would
 be. Or there is no reference to compare with, which the result as a whole does not forgive."""
 MISREAD = "MISREAD"
-"""The import of the model differs from its file, so that every engine would run another network."""
+"""The import of the model differs from its file: every backend would run another network."""
 SKIPPED = "SKIPPED"
 """The backend's package is not installed."""
 UNIMPLEMENTED = "UNIMPLEMENTED"

@@ -1,4 +1,4 @@
-"""How far an engine in float32 may be from the float64 truth, tensor by tensor."""
+"""How far a backend in float32 may be from the float64 truth, tensor by tensor."""
 
 from __future__ import annotations
 

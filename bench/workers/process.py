@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import psutil
@@ -67,14 +66,14 @@ class WorkerError(Exception):
         super().__init__(f"{status}: {self.reason}")
 
     def exit_code(self) -> int:
-        """Of a command that needs this worker: 2 if its engine is not installed, else 1."""
+        """Of a command that needs this worker: 2 if its framework is not installed, else 1."""
         return 2 if self.status == SKIPPED else 1
 
 
 def environment(threads: int, folder: Path) -> dict[str, str]:
     """Environment of a worker: this process's, with thread counts set and logging quiet.
 
-    Temporary files go into `folder`, which is deleted with all that a killed engine leaves.
+    Temporary files go into `folder`, which is deleted with all that a killed backend leaves.
     """
     variables = dict(os.environ) | _FIXED_VARIABLES | {"TMPDIR": str(folder)}
     # What PyTorch has compiled is kept for later runs, as it does by itself.
@@ -206,14 +205,6 @@ class WorkerProcess:
             raise self._end(CRASHED, f"wrote to the connection of its answers: {text!r}")
         return reply
 
-    def request_then_pause(self, command: str, timeout: float, **arguments: Any) -> dict[str, Any]:
-        """`request` of a worker that is stopped at all other times, so that its peers can run."""
-        self.resume()
-        try:
-            return self.request(command, timeout, **arguments)
-        finally:
-            self.pause()
-
     def pause(self) -> None:
         """Stops the whole process group, so that no idle thread pool spins beside a peer's run."""
         self._signal_group(signal.SIGSTOP)
@@ -290,20 +281,6 @@ class WorkerProcess:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
-
-    def __enter__(self) -> WorkerProcess:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.kill()
 
 
 def _signal_name(number: int) -> str:

@@ -43,7 +43,7 @@ class Session:
         self._backend: Backend
 
     def import_framework(self, backend: str) -> dict[str, Any]:
-        """Imports the adapter and its engine: `seconds`.
+        """Imports the adapter and its framework: `seconds`.
 
         Replies also with the `process_seconds` and `start_rss_bytes` of the time before.
         """

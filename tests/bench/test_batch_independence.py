@@ -1,4 +1,4 @@
-"""bench/model/batch_independence.py: rows that depend on each other are found, by any engine."""
+"""bench/model/batch_independence.py: rows that depend on each other are found, by any backend."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_softmax_over_the_batch() -> None:
 
 
 def outputs(together: np.ndarray, alone: np.ndarray) -> Callable[..., Mapping[str, np.ndarray]]:
-    """An engine that gives `together` for several images, and row by row `alone`."""
+    """A backend that gives `together` for several images, and row by row `alone`."""
     calls = iter([together, *(row[np.newaxis] for row in alone)])
     return lambda images: {"y": next(calls)}
 

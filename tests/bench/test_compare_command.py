@@ -15,7 +15,7 @@ import pytest
 import typer
 from progress_lines import without_progress
 
-from bench.cli import app
+from bench.cli import app, commands
 from columnar_nn.model import onnx_io
 from columnar_nn.model.networks.builder import NetworkBuilder
 
@@ -84,13 +84,11 @@ def test_wrong_usage_is_one_line_and_exit_status_2(arguments: list[str], message
 def single_options() -> list[tuple[str, str, bool]]:
     """Each command's words, each of its options that counts once, and whether it is a flag."""
     found = []
-    for name, (target, _) in app.COMMANDS.items():
-        command: Any = typer.main.get_command(app.load(target))
+    for name, (target, _) in commands.COMMANDS.items():
+        command: Any = typer.main.get_command(commands.load(target))
         group = getattr(command, "commands", None)
-        commands = (
-            {name: command} if group is None else {f"{name} {n}": c for n, c in group.items()}
-        )
-        for words, one in commands.items():
+        leaves = {name: command} if group is None else {f"{name} {n}": c for n, c in group.items()}
+        for words, one in leaves.items():
             for option in one.params:
                 if option.param_type_name == "option" and not option.multiple:
                     found.append((words, option.opts[0], option.is_flag))
@@ -101,7 +99,7 @@ def test_every_option_is_found() -> None:
     found = set(single_options())
     assert {("compare", "--samples", False), ("golden verify", "--backend", False)} <= found
     assert {("model show", "--json", True), ("engine", "--model", False)} <= found
-    assert {words.split()[0] for words, _, _ in found} == set(app.COMMANDS) - {"cache"}
+    assert {words.split()[0] for words, _, _ in found} == set(commands.COMMANDS) - {"cache"}
 
 
 @pytest.mark.parametrize(("words", "option", "flag"), single_options())
@@ -218,3 +216,29 @@ def test_a_network_gets_the_data_in_the_size_it_takes(inputs: list[str], tmp_pat
     assert "grey (170 parameters) on images.bin at 1x20x24 (10 images), in batches of up to 3" in (
         done.stdout
     )
+
+
+@pytest.mark.parametrize("module", ["bench.cli.streams", "typer", "bench.cli.cache"])
+def test_an_interrupt_is_one_line_however_early_it_comes(module: str) -> None:
+    """As each of these is about to be used or imported: just after the start, and later."""
+    program = (
+        "import os, signal, sys\n"
+        "from bench.cli import app, streams\n"
+        "def interrupt(*_): os.kill(os.getpid(), signal.SIGINT)\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: interrupt()\n"
+        f"if {module!r} == streams.__name__: streams.install = interrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv[1:] = ['cache', 'info']\n"
+        "app.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "cnn-bench: interrupted\n"

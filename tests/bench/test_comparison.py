@@ -12,9 +12,9 @@ import pytest
 from random_images import NUM_IMAGES, RandomImages, write_random_images
 
 from bench.compare import comparison as measure
-from bench.compare import selection as cells
-from bench.compare.cell import Limits
-from bench.compare.comparison import Comparison, Options
+from bench.compare.budget import MIN_RUNS
+from bench.compare.comparison import Comparison
+from bench.compare.experiment import Experiment, Limits
 from bench.machine import cpus
 from bench.results.result import Benchmark, Result
 from bench.verdict.status import (
@@ -27,6 +27,8 @@ from bench.verdict.status import (
     TIMEOUT,
     UNIMPLEMENTED,
 )
+from bench.workers.options import Options
+from bench.workers.selection import select
 from columnar_nn.model.graph import Graph
 
 
@@ -42,21 +44,18 @@ def compare(
         runs=changes.pop("runs", 2),
         min_time=0.0,
         budget=changes.pop("budget", 60.0),
-        timeout=changes.pop("timeout", 60.0),
     )
-    options = Options(
-        selections=cells.select([f"fake_backends.{name}" for name in backends]),
+    experiment = Experiment(
+        selections=select([f"fake_backends.{name}" for name in backends]),
         samples=(1, NUM_IMAGES),
-        batch_size=3,
-        algorithm="auto",
-        cpus=cpus.choose(1),
+        options=Options(cpus.choose(1), changes.pop("timeout", 60.0), batch_size=3),
         limits=limits,
         seed=7,
     )
-    options = dataclasses.replace(options, **changes)
+    experiment = dataclasses.replace(experiment, **changes)
     steps: list[tuple[int, int, str]] = []
     comparison = Comparison(
-        options,
+        experiment,
         graph or fake_backends.tiny_graph(),
         RandomImages(),  # type: ignore[arg-type]
         progress or (lambda *step: steps.append(step)),
@@ -132,7 +131,7 @@ def test_one_image_asked_for_is_not_all_that_is_judged() -> None:
     }
 
 
-def test_a_model_that_says_nothing_is_no_failure_of_an_engine() -> None:
+def test_a_model_that_says_nothing_is_no_failure_of_a_backend() -> None:
     dead = fake_backends.tiny_graph()
     dead = dataclasses.replace(dead, weights={"weight": np.zeros((10, 3072), np.float32)})
     result = compare("FakeBackend:fine", "FakeBackend:constant", graph=dead)
@@ -187,7 +186,7 @@ def test_a_cell_over_budget_is_not_run_and_has_no_times() -> None:
     result = compare("FakeBackend:slow", budget=0.028, runs=9)
     one, many = by_label(result)["slow"]
     assert one.status == PASSED
-    assert len(one.times) == cells.MIN_RUNS  # of the nine asked for
+    assert len(one.times) == MIN_RUNS  # of the nine asked for
     assert one.warning.endswith("3 runs instead of 9")
     assert (many.status, many.times, many.median_s) == (NOT_RUN, (), None)
     assert many.predicted_s == pytest.approx(0.16, rel=0.5)
@@ -204,10 +203,9 @@ def test_a_cell_found_to_be_over_budget_only_by_running_it_has_no_times_either()
 
 
 def test_without_a_reference_nothing_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    reference = cells.select(["fake_backends.FakeBackend:raise"])
-    select = cells.select
+    reference = select(["fake_backends.FakeBackend:raise"])
     monkeypatch.setattr(
-        measure.cells,
+        measure,
         "select",
         lambda names: reference if names == ["reference:float64"] else select(names),
     )

@@ -13,17 +13,18 @@ import fake_backends
 import pytest
 from random_images import RandomImages, write_random_images
 
-from bench.compare import selection as cells
-from bench.compare.cell import CellState, Limits
-from bench.compare.comparison import Comparison, Options
-from bench.compare.selection import Selection, budget_for
+from bench.compare.cell import Cell
+from bench.compare.comparison import Comparison
+from bench.compare.experiment import Experiment, Limits
 from bench.machine import cpus, disturbance
 from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, Snapshot, taken_share
 from bench.results.result import BackendRecord, Benchmark, Result
 from bench.verdict.status import NOT_RUN, PASSED
+from bench.workers.options import Options
+from bench.workers.selection import Selection, select
 from bench.workers.turn import Turn
 
-LIMITS = Limits(runs=2, min_time=0.0, budget=9.0, timeout=9.0)
+LIMITS = Limits(runs=2, min_time=0.0, budget=9.0)
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -42,7 +43,7 @@ def taken(
         # The thread that waited longest, as far as others ran meanwhile ...
         ([taken(1.0, others=0.5, waited=[0.3, 0.2])], 0.3),
         ([taken(1.0, others=0.19, waited=[0.3])], 0.19 + TICK_S),
-        # ... and not when an engine's threads waited for each other.
+        # ... and not when a backend's threads waited for each other.
         ([taken(1.0, others=0.0, waited=[0.5, 0.5, 0.5])], TICK_S),
         # Other processes ran, but no thread was kept waiting.
         ([taken(1.0, others=0.9)], 0.0),
@@ -84,7 +85,7 @@ BUSY = taken(1.0, others=0.5, waited=[0.5])
 def test_a_cell_is_disturbed_from_a_tenth_on(
     turns: list[Turn], disturbed: bool, fastest: float | None
 ) -> None:
-    cell = CellState(1, 1, turns)
+    cell = Cell(1, 1, turns)
     benchmark = cell.benchmark(Selection("fake", "fine"), 1, LIMITS)
     assert (benchmark.disturbed, benchmark.fastest_s) == (disturbed, fastest)
     assert ("disturbed: others took over 10%" in benchmark.warning) == disturbed
@@ -179,37 +180,25 @@ def test_exit_code_of_disturbed_and_of_named_but_not_run(result: Result, code: i
     assert result.exit_code() == code
 
 
-@pytest.mark.parametrize(
-    ("predicted", "budget"), [(2.0, 3.0), (0.0123, 0.019), (101.3, 160.0), (7.5, 12.0), (0.9, 1.4)]
-)
-def test_the_budget_that_would_run_it_is_round_and_enough(predicted: float, budget: float) -> None:
-    assert budget_for(predicted) == budget
-    assert budget_for(predicted) >= predicted * 1.5
-
-
 @pytest.fixture
 def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setattr("bench.workers.inputs.write_ipc", write_random_images)
 
-    def run(name: str, **changes: object) -> Result:
-        options = Options(
-            selections=cells.select([f"fake_backends.FakeBackend:{name}"]),
+    def run(name: str, min_time: float = 0.5, budget: float = 60.0, **settings: object) -> Result:
+        experiment = Experiment(
+            selections=select([f"fake_backends.FakeBackend:{name}"]),
             samples=(8,),
-            batch_size=3,
-            algorithm="auto",
-            cpus=cpus.choose(1),
-            limits=Limits(runs=2, min_time=0.5, budget=60.0, timeout=120.0),
+            options=Options(cpus.choose(1), 120.0, batch_size=3),
+            limits=Limits(2, min_time, budget),
             seed=7,
         )
-        options = dataclasses.replace(options, **changes)  # type: ignore[arg-type]
         comparison = Comparison(
-            options,
+            experiment,
             fake_backends.tiny_graph(),
             RandomImages(),  # type: ignore[arg-type]
             lambda done, total, doing: None,
         )
         comparison.run()
-        settings = {"strict": options.strict, "named": options.named}
         return comparison.result({"settings": settings})
 
     return run
@@ -218,8 +207,7 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 def test_a_named_backend_of_which_nothing_was_run_says_what_would_run_it(
     compare: Callable[..., Result],
 ) -> None:
-    limits = Limits(runs=2, min_time=0.0, budget=0.001, timeout=120.0)
-    result = compare("slow", limits=limits, named=("fake_backends.FakeBackend:slow",))
+    result = compare("slow", min_time=0.0, budget=0.001, named=("fake_backends.FakeBackend:slow",))
     (record,) = result.backends
     assert record.status == NOT_RUN
     assert record.reason.startswith("--budget 0.")

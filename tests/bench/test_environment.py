@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from bench.machine import cpus, environment
+from columnar_nn.errors import UsageError
 
 
 def test_facts_agree_with_other_sources() -> None:
@@ -64,3 +65,12 @@ def test_a_quiet_machine_has_no_warning_and_a_busy_one_has(
     assert "load average 3.2" in busy
     assert "governor is powersave" in busy
     assert "may use 0.5 CPU(s), 1 are asked for" in busy
+
+
+def test_cpus_follow_the_affinity_and_refuse_more_threads() -> None:
+    usable = cpus.available()
+    assert set(cpus.choose(None)) <= set(usable)
+    assert len(cpus.choose(len(usable))) == len(set(cpus.choose(len(usable)))) == len(usable)
+    for threads in (0, len(usable) + 1):
+        with pytest.raises(UsageError, match="--threads"):
+            cpus.choose(threads)

@@ -16,6 +16,7 @@ from onnx_files import node, write
 from bench.model import check as import_check
 from bench.model import check_key as import_check_key
 from bench.model.check import EQUAL, MISREAD, NOT_DONE, ImportCheck
+from bench.workers.options import Options
 from columnar_nn.model import canonical, zoo
 from columnar_nn.model.graph import Graph, Node
 from columnar_nn.settings import cache_root
@@ -33,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def check(file: Path, graph: Graph | None = None, timeout: float = TIMEOUT_S) -> ImportCheck:
     graph = zoo.resolve(str(file)) if graph is None else graph
-    return import_check.check(file, graph, (0,), timeout)
+    return import_check.check(file, graph, Options((0,), timeout))
 
 
 def with_node(graph: Graph, op_type: str, change: Callable[[Node], Node]) -> Graph:

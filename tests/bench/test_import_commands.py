@@ -24,7 +24,7 @@ COMMANDS = {
     "profile": ["profile", "--samples", "2", "--rounds", "1"],
     "golden create": ["golden", "create", "bundle", "--count", "1", "--taps", "outputs"],
 }
-ONE_ENGINE = ["--backend", "reference"]
+ONE_BACKEND = ["--backend", "reference"]
 MEASURED = {"compare": "Time in ms", "profile": "Whose clock", "golden create": "1 tensor"}
 CHECKED = "import checked against ONNX Runtime "
 
@@ -47,8 +47,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def of_command(command: str, model: str = "file.onnx") -> list[str]:
-    engine = ONE_ENGINE if command != "golden create" else []
-    return [*COMMANDS[command], "--model", model, "--data", "synthetic", *engine]
+    backend = ONE_BACKEND if command != "golden create" else []
+    return [*COMMANDS[command], "--model", model, "--data", "synthetic", *backend]
 
 
 @pytest.fixture
@@ -181,8 +181,8 @@ def test_model_check_of_what_is_no_file(file: str, run: Run, tmp_path: Path) -> 
 def test_the_untouched_file_beside_its_import(run: Run, tmp_path: Path, misread: None) -> None:
     """What a user does who wants to see by how much a misread file differs."""
     write(tmp_path / "file.onnx", batch=1)
-    engines = ["--backend", "onnxruntime:default", "--backend", "onnxruntime:original"]
-    options = [*of_command("compare"), *engines, "--no-import-check", "--json", "result.json"]
+    backends = ["--backend", "onnxruntime:default", "--backend", "onnxruntime:original"]
+    options = [*of_command("compare"), *backends, "--no-import-check", "--json", "result.json"]
     assert run(*options)[0] == 1
     document = json.loads(Path("result.json").read_text())
     statuses = {record["configuration"]: record["status"] for record in document["backends"]}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.model.comparison import difference
+from bench.model.output_difference import difference
 
 ROWS = 4
 SCALES = {

@@ -1,38 +1,15 @@
-"""Files shared by workers, and outputs held against the reference's."""
+"""Files shared by workers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import fake_backends
-import numpy as np
-import pyarrow as pa
 import pytest
 
 from bench.data.dataset import open_dataset
-from bench.verdict.status import FAILED, MISTRUSTED, PASSED
 from bench.workers import inputs
-from bench.workers.inputs import Overrides, Truth
-from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
-
-
-def write(path: Path, batch_size: int, **columns: np.ndarray) -> None:
-    table = pa.table({name: tensor_column.from_numpy(array) for name, array in columns.items()})
-    with pa.ipc.new_file(str(path), table.schema) as writer:
-        writer.write_table(table, max_chunksize=batch_size)
-
-
-def test_rows_are_copied_in_batches_and_then_dimmed(tmp_path: Path) -> None:
-    images = np.arange(20 * 12, dtype=np.uint8).reshape(20, 3, 2, 2)
-    write(tmp_path / "all", 7, image=images)
-    rows = np.array([0, 6, 7, 13, 19])
-    inputs.write_compared(tmp_path / "all", rows, tmp_path / "some", 2)
-    copied = inputs.read(tmp_path / "some")
-    assert [batch.num_rows for batch in copied.to_batches()] == [2, 2, 1] * 2
-    both = inputs.outputs_of(tmp_path / "some")["image"]
-    np.testing.assert_array_equal(both[:5], images[rows])
-    np.testing.assert_array_equal(both[5:], images[rows].astype(np.float64) * 7 // 8)
 
 
 def test_more_images_than_the_disk_holds_are_refused_at_once(tmp_path: Path) -> None:
@@ -40,75 +17,3 @@ def test_more_images_than_the_disk_holds_are_refused_at_once(tmp_path: Path) -> 
     with pytest.raises(UsageError, match=r"1,000,000,000,000 images take 3,081,000\.0 GB"):
         inputs.prepare(tmp_path, graph, dataset, 10**12, 1)
     assert list(tmp_path.iterdir()) == []
-
-
-def truth(tmp_path: Path, overrides: Overrides | None = None, **outputs: np.ndarray) -> Truth:
-    """The truth of three rows of outputs that float32 gets right to a few last places."""
-    rows = np.array([0, 2, 5])
-    known = {name: array[rows] for name, array in outputs.items()}
-    plain = {
-        name: np.concatenate([array * np.float32(1 + 3e-7), array * np.float32(0.9)])
-        for name, array in known.items()
-    }
-    write(tmp_path / "reference", 2, **known)
-    write(tmp_path / "single", 2, **plain)
-    return Truth.load(
-        rows, 1, tmp_path / "reference", tmp_path / "single", overrides or Overrides()
-    )
-
-
-def test_only_the_rows_of_a_cell_that_have_a_reference_count(tmp_path: Path) -> None:
-    logits = np.random.default_rng(0).standard_normal((6, 10)).astype(np.float32)
-    known = truth(tmp_path, logits=logits)
-    assert known.compare({"logits": logits}).parity.rows == 3
-    assert known.compare({"logits": logits[:5]}).parity.rows == 2
-    spoilt = logits.copy()
-    spoilt[4] += 1  # has no reference
-    assert known.compare({"logits": spoilt}).status == PASSED
-    spoilt[5] += 1
-    assert known.compare({"logits": spoilt}).status == FAILED
-
-
-def test_the_tolerance_follows_the_size_of_the_reference(tmp_path: Path) -> None:
-    logits = np.random.default_rng(0).standard_normal((6, 10)).astype(np.float32)
-    for scale in (1.0, 1000.0):
-        scaled = (logits * scale).astype(np.float32)
-        known = truth(tmp_path, logits=scaled)
-        largest = np.abs(scaled[[0, 2, 5]]).max()
-        assert known.tolerances["logits"].atol == inputs.RELATIVE_ATOL * float(largest)
-        noise = np.float32(1e-6 * largest)
-        assert known.compare({"logits": scaled + noise}).status == PASSED
-        # What a bfloat16 engine would leave.
-        assert known.compare({"logits": scaled + 2e4 * noise}).status == FAILED
-
-
-def test_a_tolerance_of_the_user_is_all_that_is_asked(tmp_path: Path) -> None:
-    logits = np.random.default_rng(0).standard_normal((6, 10)).astype(np.float32)
-    rough = logits + np.float32(1e-3)
-    assert truth(tmp_path, logits=logits).compare({"logits": rough}).status == FAILED
-    loose = truth(tmp_path, Overrides(atol={"logits": 2e-3}), logits=logits)
-    assert loose.compare({"logits": rough}).status == PASSED
-    assert loose.compare({"logits": rough + np.float32(2e-3)}).status == FAILED
-    assert loose.context()["tolerances"]["logits"] == {"atol": 2e-3, "rtol": 1e-4, "explicit": True}
-    # With a tolerance larger than all that varies, the outputs tell nothing.
-    looser = truth(tmp_path, Overrides(atol={"logits": 10.0}), logits=logits)
-    assert looser.compare({"logits": rough}).status == MISTRUSTED
-
-
-def test_of_several_outputs_the_worst_counts(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    first, second = random.standard_normal((2, 6, 4)).astype(np.float32)
-    known = truth(tmp_path, first=first, second=second)
-    assert known.compare({"first": first, "second": second}).status == PASSED
-    assert known.compare({"first": first, "second": second[:, ::-1]}).status == FAILED
-    assert known.compare({"first": first[:, ::-1], "second": second}).status == FAILED
-
-
-def test_accuracy() -> None:
-    logits = np.eye(4, dtype=np.float32)
-    labels = np.array([0, 1, 3, 3, 9], np.uint8)[:4]
-    assert inputs.accuracy({"logits": logits}, labels) == 0.75
-    assert inputs.accuracy({"logits": logits[:1]}, labels) == 1.0
-    assert inputs.accuracy({"a": logits, "b": logits}, labels) is None
-    assert inputs.accuracy({"map": logits.reshape(4, 2, 2)}, labels) is None
-    assert inputs.accuracy({"logits": logits}, np.array([0, 1, 9, 9])) is None

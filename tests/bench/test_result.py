@@ -86,6 +86,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
     [
         ("not json", "is not a result"),
         ("[]", "is not a result"),
+        ("[" * 100_000 + "]" * 100_000, "is not a result"),
         ('{"context": {}}', "is not a result"),
         ('{"schema_version": 99}', "schema version 99, this cnn-bench reads 1"),
         ('{"schema_version": 1, "context": {}}', "does not follow its schema"),

@@ -1,4 +1,4 @@
-"""Faults planted in outputs of every scale are caught, and right engines in another order pass."""
+"""Faults planted in outputs of every scale are caught, and right backends in another order pass."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from closeness import assert_close
 
 from bench.verdict import rule as verdict
+from bench.verdict.noise import DIMMED, K, Noise, NoiseAccumulator
 from bench.verdict.parity import Tolerance
-from bench.verdict.rule import Judge, Noise, NoiseAccumulator, Verdict
+from bench.verdict.rule import Judge, Verdict
 from bench.verdict.status import FAILED, MISTRUSTED, PASSED
 
 ROWS, INPUTS, CLASSES = 1000, 64, 10
@@ -47,15 +48,15 @@ def in_order(layer: tuple[np.ndarray, np.ndarray, np.ndarray], order: np.ndarray
 
 
 class Case:
-    """A kind of logits: the reference, an engine that is right, and what float32 does."""
+    """A kind of logits: the reference, a backend that is right, and what float32 does."""
 
     def __init__(self, kind: str) -> None:
         made = layer(kind)
         images, weights, bias = (array.astype(np.float64) for array in made)
         self.reference = (images @ weights + bias).astype(np.float32)
-        dimmed = (images * verdict.DIMMED @ weights + bias).astype(np.float32)
+        dimmed = (images * DIMMED @ weights + bias).astype(np.float32)
         self.plain = in_order(made, np.arange(INPUTS))
-        self.engine = in_order(made, np.random.default_rng(6).permutation(INPUTS))
+        self.right = in_order(made, np.random.default_rng(6).permutation(INPUTS))
         self.blocked = np.add(*(p[0] @ p[1] for p in self._halves(made))) + made[2]
         accumulator = NoiseAccumulator()
         for rows in (slice(0, 300), slice(300, 301), slice(301, ROWS)):
@@ -137,7 +138,7 @@ FAULTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def test_faults_are_caught(kind: str, fault: str) -> None:
     case = CASES[kind]
     with np.errstate(over="ignore"):
-        wrong = FAULTS[fault](case.engine.copy())
+        wrong = FAULTS[fault](case.right.copy())
     judged = case.judge(wrong)
     assert judged.status == FAILED, (judged.column_ratio, judged.row_ratio)
     assert judged.reason
@@ -147,10 +148,10 @@ def test_faults_are_caught(kind: str, fault: str) -> None:
 def test_another_order_of_the_same_sums_passes(kind: str) -> None:
     case = CASES[kind]
     tolerance = Tolerance(5e-5 * float(np.abs(case.reference).max()), 1e-4)
-    for output in (case.reference, case.plain, case.engine, case.blocked):
+    for output in (case.reference, case.plain, case.right, case.blocked):
         judged = case.judge(output, tolerance)
         assert judged.status == PASSED, judged.reason
-        assert max(judged.column_ratio, judged.row_ratio) < verdict.K / 3
+        assert max(judged.column_ratio, judged.row_ratio) < K / 3
         assert (judged.silent_columns, judged.silent_rows) == (0, 0)
 
 
@@ -158,7 +159,7 @@ def test_another_order_of_the_same_sums_passes(kind: str) -> None:
 def test_what_is_below_the_least_normal_number_says_nothing(fault: str) -> None:
     case = CASES["1e-40"]
     with np.errstate(under="ignore"):
-        judged = case.judge(FAULTS[fault](case.engine.copy()), Tolerance(0.0, 0.0))
+        judged = case.judge(FAULTS[fault](case.right.copy()), Tolerance(0.0, 0.0))
     assert judged.status == MISTRUSTED
     assert (judged.silent_columns, judged.silent_rows) == (CLASSES, ROWS)
 
@@ -208,8 +209,8 @@ def test_noise_of_columns_and_rows_is_its_definition() -> None:
     assert np.median(case.noise.rows) == pytest.approx(np.median(rows), rel=1e-3)
     spread = case.reference.std(axis=0, dtype=np.float64)
     assert_close(case.noise.spread, spread, rtol=1e-6, atol=0.0)
-    judged = case.judge(case.engine)
-    off = case.engine.astype(np.float64) - case.reference
+    judged = case.judge(case.right)
+    off = case.right.astype(np.float64) - case.reference
     ratios = np.sqrt(np.mean(off**2, axis=0)) / columns
     assert judged.column_ratio == pytest.approx(ratios.max())
     assert judged.worst_column == ratios.argmax()
@@ -219,13 +220,13 @@ def test_a_part_of_the_rows_is_judged_by_the_noise_of_all() -> None:
     case = CASES["plain"]
     rows = np.array([3, 500, 999])
     judge = Judge(ANYTHING, case.noise.of_rows(rows))
-    judge.add(case.engine[rows], case.reference[rows])
+    judge.add(case.right[rows], case.reference[rows])
     assert judge.verdict().status == PASSED
     assert judge.verdict().parity.rows == 3
 
 
 def test_channels_that_relu_cut_off_have_no_noise_of_their_own() -> None:
-    """Where the reference is just below zero, and cut off, a right engine may be just above."""
+    """Where the reference is just below zero, and cut off, a right backend may be just above."""
     random = np.random.default_rng(10)
     before = random.standard_normal((32, 8, 6, 6)).astype(np.float32)
     before[:, 5] = -1e-7
@@ -302,7 +303,7 @@ def test_top1_may_differ_by_a_near_tie_only() -> None:
     assert judge_one(clear, truth, noise).status == FAILED
 
 
-def test_a_saturated_model_says_nothing_and_a_wrong_engine_fails_on_it() -> None:
+def test_a_saturated_model_says_nothing_and_a_wrong_backend_fails_on_it() -> None:
     saturated = np.zeros((32, 10), np.float32)
     saturated[:, 4] = 1.0
     accumulator = NoiseAccumulator()
@@ -370,7 +371,7 @@ def test_nothing_measured_is_no_noise() -> None:
 @pytest.mark.parametrize("low", [-1.0, 0.0], ids=["clip", "relu"])
 @pytest.mark.parametrize("classes", [2, 10])
 @pytest.mark.parametrize("seed", range(5))
-def test_right_engines_pass_where_most_elements_are_clipped(
+def test_right_backends_pass_where_most_elements_are_clipped(
     seed: int, classes: int, low: float
 ) -> None:
     """The few that are not have a noise that is small by luck, and the others have none."""
@@ -379,14 +380,14 @@ def test_right_engines_pass_where_most_elements_are_clipped(
     images, weights = images.astype(np.float32), weights.astype(np.float32)
     clip = [np.float32(low), np.float32(1)]
     reference = np.clip(images.astype(np.float64) @ weights, *clip).astype(np.float32)
-    plain, engine = (
+    plain, right = (
         np.clip(in_order((images, weights, np.zeros(classes, np.float32)), order), *clip)
         for order in (np.arange(500), random.permutation(500))
     )
     accumulator = NoiseAccumulator()
-    dimmed = np.clip(images * np.float32(verdict.DIMMED) @ weights, *clip)
+    dimmed = np.clip(images * np.float32(DIMMED) @ weights, *clip)
     accumulator.add(reference, plain, dimmed)
-    for output, status in ((engine, PASSED), (reference * np.float32(0.9), FAILED)):
+    for output, status in ((right, PASSED), (reference * np.float32(0.9), FAILED)):
         judge = Judge(ANYTHING, accumulator.result())
         judge.add(output, reference)
         judged = judge.verdict()
@@ -399,7 +400,7 @@ def test_the_whole_tensor_is_not_asked_for_more_than_float32_can(scale: float) -
     reference = (scale * random.standard_normal((32, 10))).astype(np.float32)
     off = np.float32(1e-2 if scale == 1 else 1e-38)
     accumulator = NoiseAccumulator()
-    accumulator.add(reference, reference + off, reference * np.float32(verdict.DIMMED))
+    accumulator.add(reference, reference + off, reference * np.float32(DIMMED))
     noise = accumulator.result()
     for error, status in ((2 * off, PASSED), (100 * off, FAILED)):
         judge = Judge(Tolerance(0.0, 1e-4), noise)

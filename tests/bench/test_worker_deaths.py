@@ -21,15 +21,17 @@ from dying_backends import DEATHS, PAUSED, STATES
 from random_images import RandomImages, write_random_images
 
 from adapters import registry
-from bench.compare import contender
-from bench.compare import selection as cells
-from bench.compare.cell import Limits
-from bench.compare.comparison import Comparison, Options
+from bench.compare.comparison import Comparison
 from bench.compare.contender import Contender
+from bench.compare.experiment import Experiment, Limits
 from bench.machine import cpus
 from bench.results.result import BackendRecord, Benchmark, Result
 from bench.verdict.status import CRASHED, PASSED, SKIPPED, TIMEOUT, UNIMPLEMENTED
+from bench.workers.held import HeldWorker
+from bench.workers.inputs import Inputs
+from bench.workers.options import Options
 from bench.workers.process import WorkerProcess
+from bench.workers.selection import Selection, select
 
 pytestmark = [
     pytest.mark.slow,
@@ -69,16 +71,14 @@ def selection(case: str) -> str:
 
 
 def comparison_of(names: list[str], min_time: float, graph: Any, progress: Any) -> Comparison:
-    options = Options(
-        selections=cells.select(names),
+    experiment = Experiment(
+        selections=select(names),
         samples=(1,),
-        batch_size=3,
-        algorithm="auto",
-        cpus=cpus.choose(1),
-        limits=Limits(runs=2, min_time=min_time, budget=60.0, timeout=PATIENCE_S),
+        options=Options(cpus.choose(1), PATIENCE_S, batch_size=3),
+        limits=Limits(runs=2, min_time=min_time, budget=60.0),
         seed=7,
     )
-    return Comparison(options, graph, RandomImages(), progress)  # type: ignore[arg-type]
+    return Comparison(experiment, graph, RandomImages(), progress)  # type: ignore[arg-type]
 
 
 def by_configuration(result: Result) -> dict[str, tuple[BackendRecord, Benchmark]]:
@@ -104,16 +104,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def deaths(folder: Path) -> Result:
     """All of them in one comparison, between two backends that do as they should."""
     spawned: list[str] = []
-    spawn = Contender._spawn
+    start = HeldWorker.start
 
-    def watched_spawn(self: Contender) -> dict[str, Any]:
-        spawned.append(self.selection.configuration)
-        return spawn(self)
+    def watched_start(self: HeldWorker, selection: Selection, data: Inputs) -> dict[str, Any]:
+        spawned.append(selection.configuration)
+        return start(self, selection, data)
 
-    def worker(folder: Path, numbers: tuple[int, ...]) -> WorkerProcess:
+    def process(folder: Path, numbers: tuple[int, ...], *others: Any) -> WorkerProcess:
         state, _, death = spawned[-1].partition("/")
         if state != "starting":
-            return WorkerProcess(folder, numbers)
+            return WorkerProcess(folder, numbers, *others)
         variables = {dying_backends.START_VARIABLE: death}
         return WorkerProcess(folder, numbers, "dying_backends:DyingSession", variables)
 
@@ -129,21 +129,22 @@ def deaths(folder: Path) -> Result:
                 shorten(contender)
             for case in PAUSED:
                 stopped = contenders[case]._worker
-                assert stopped is not None
+                assert stopped.running
                 number = getattr(signal, case.partition("/")[2].upper())
                 os.kill(stopped.pid, number)
 
     def shorten(contender: Contender) -> None:
         """Only those that hang wait for it: a busy machine may need longer for the others."""
         if CASES.get(contender.selection.configuration, ("",))[0] == TIMEOUT:
-            contender._limits = dataclasses.replace(contender._limits, timeout=SHORT_S)
+            options = dataclasses.replace(contender._worker._options, timeout=SHORT_S)
+            contender._worker._options = options
 
     names = ["fake_backends.FakeBackend:fine", *map(selection, CASES)]
     names.append("fake_backends.FakeBackend:garbage")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(dying_backends.FOLDER_VARIABLE, str(folder))
-        patch.setattr(Contender, "_spawn", watched_spawn)
-        patch.setattr(contender, "WorkerProcess", worker)
+        patch.setattr(HeldWorker, "start", watched_start)
+        patch.setattr("bench.workers.held.WorkerProcess", process)
         comparison = comparison_of(names, 0.0, fake_backends.tiny_graph(), progress)
         comparison.run()
     return comparison.result({})
@@ -191,13 +192,12 @@ def killed_while_measuring() -> Result:
         label = doing.removeprefix("timing ").partition(" on ")[0]
         for each in comparison._contenders:
             worker = each._worker
-            doomed = each.selection.backend in registry.BACKENDS and worker is not None
+            doomed = each.selection.backend in registry.BACKENDS and worker.running
             if doing.startswith("timing ") and each.selection.label == label and doomed:
-                assert worker is not None
                 killers.append(threading.Timer(0.1, kill, (worker.pid,)))
                 killers[-1].start()
 
-    names = [cells.select([name])[0].label for name in registry.BACKENDS]
+    names = [select([name])[0].label for name in registry.BACKENDS]
     names.append("fake_backends.FakeBackend:fine")
     comparison = comparison_of(names, 2.0, fake_backends.tiny_graph(), progress)
     comparison.run()

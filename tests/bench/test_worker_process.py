@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def test_paused_worker_uses_no_cpu_and_resumes(harness: Harness) -> None:
 def test_what_is_no_answer_is_never_taken_for_one(
     tmp_path: Path, text: str, times: int, reason: str
 ) -> None:
-    with WorkerProcess(tmp_path, [], STRAY) as worker:
+    with closing(WorkerProcess(tmp_path, [], STRAY)) as worker:
         with pytest.raises(WorkerError) as error:
             worker.request("write", TIMEOUT_S, text=text, times=times)
         assert (error.value.status, error.value.fatal) == (CRASHED, True)
@@ -199,7 +200,7 @@ def test_every_request_after_the_end_fails_as_the_one_at_which_it_came(tmp_path:
             worker.request("write", TIMEOUT_S, text="{}\n")
         assert error.value.fatal
     with pytest.raises(WorkerError, match="wrote to the connection"):
-        worker.request_then_pause("write", TIMEOUT_S, text="")
+        worker.request("write", TIMEOUT_S, text="")
     worker.close()
     worker.kill()
 
@@ -215,7 +216,7 @@ def test_a_worker_that_was_killed_says_so(tmp_path: Path) -> None:
 def test_an_answer_that_cannot_be_given_is_an_error_of_one_line(
     tmp_path: Path, command: str
 ) -> None:
-    with WorkerProcess(tmp_path, [], STRAY) as worker:
+    with closing(WorkerProcess(tmp_path, [], STRAY)) as worker:
         for _ in range(2):
             with pytest.raises(WorkerError) as error:
                 worker.request(command, TIMEOUT_S)
@@ -266,7 +267,7 @@ def test_a_folder_of_the_users_shadows_no_module(
     (tmp_path / "bench" / "__init__.py").write_text("raise SystemExit('the wrong bench')")
     (tmp_path / "worker").mkdir()
     monkeypatch.chdir(tmp_path)
-    with WorkerProcess(tmp_path / "worker", cpus=[]) as worker:
+    with closing(WorkerProcess(tmp_path / "worker", cpus=[])) as worker:
         assert worker.request("close", TIMEOUT_S)["peak_rss_bytes"] > 0
 
 

@@ -11,7 +11,7 @@ from cifar10_files import split_files, write_archive
 
 from bench.data import cifar10
 from bench.data import fetch as fetching
-from bench.data.fetch import Source, fetch
+from bench.data.fetch import Download, fetch
 from columnar_nn.errors import InvalidDataError, UsageError
 
 CONTENT = bytes(range(256)) * 5_000
@@ -61,7 +61,7 @@ def silent(received: int, total: int | None) -> None:
 def test_the_file_arrives_whole_and_progress_is_told(server: str, tmp_path: Path) -> None:
     told: list[tuple[int, int | None]] = []
     path = fetch(
-        Source(f"{server}/data.bin", SHA256), tmp_path / "new", lambda *now: told.append(now)
+        Download(f"{server}/data.bin", SHA256), tmp_path / "new", lambda *now: told.append(now)
     )
     assert path == tmp_path / "new" / "data.bin"
     assert path.read_bytes() == CONTENT
@@ -75,11 +75,11 @@ def test_the_file_arrives_whole_and_progress_is_told(server: str, tmp_path: Path
 def test_servers_need_not_say_the_size_and_may_redirect(
     name: str, server: str, tmp_path: Path
 ) -> None:
-    assert fetch(Source(f"{server}/{name}", SHA256), tmp_path, silent).read_bytes() == CONTENT
+    assert fetch(Download(f"{server}/{name}", SHA256), tmp_path, silent).read_bytes() == CONTENT
 
 
 def test_a_file_already_right_is_not_fetched_again(server: str, tmp_path: Path) -> None:
-    source = Source(f"{server}/data.bin", SHA256)
+    source = Download(f"{server}/data.bin", SHA256)
     fetch(source, tmp_path, silent)
     fetch(source, tmp_path, silent)
     assert _Handler.requests == 1
@@ -102,7 +102,7 @@ def test_failures_are_one_line_and_leave_what_was_there(
 ) -> None:
     (tmp_path / name).write_bytes(b"before")
     with pytest.raises(InvalidDataError) as raised:
-        fetch(Source(f"{server}/{name}", sha256), tmp_path, silent)
+        fetch(Download(f"{server}/{name}", sha256), tmp_path, silent)
     message = str(raised.value)
     assert f"{server}/{name}" in message
     assert "\n" not in message
@@ -117,7 +117,7 @@ def test_what_is_too_large_is_not_kept(
 ) -> None:
     monkeypatch.setattr(fetching, "MAX_BYTES", 300_000)
     with pytest.raises(InvalidDataError, match="more than 300,000 bytes; nothing was kept"):
-        fetch(Source(f"{server}/{name}", SHA256), tmp_path, silent)
+        fetch(Download(f"{server}/{name}", SHA256), tmp_path, silent)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,7 +127,7 @@ def test_an_interruption_leaves_nothing(server: str, tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(Source(f"{server}/data.bin", SHA256), tmp_path, interrupt)
+        fetch(Download(f"{server}/data.bin", SHA256), tmp_path, interrupt)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,7 +135,7 @@ def test_nobody_listening_is_one_line(server: str, tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as closed:
         address = f"http://127.0.0.1:{closed.server_port}/data.bin"
     with pytest.raises(InvalidDataError, match=r"download failed: .*refused"):
-        fetch(Source(address, SHA256), tmp_path, silent)
+        fetch(Download(address, SHA256), tmp_path, silent)
 
 
 @pytest.mark.parametrize(
@@ -143,13 +143,13 @@ def test_nobody_listening_is_one_line(server: str, tmp_path: Path) -> None:
 )
 def test_other_addresses_are_wrong_usage(url: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected the http"):
-        fetch(Source(url, SHA256), tmp_path, silent)
+        fetch(Download(url, SHA256), tmp_path, silent)
 
 
 def test_a_folder_that_cannot_be_made_is_wrong_usage(server: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match="cannot write"):
-        fetch(Source(f"{server}/data.bin", SHA256), tmp_path / "file" / "folder", silent)
+        fetch(Download(f"{server}/data.bin", SHA256), tmp_path / "file" / "folder", silent)
 
 
 def test_what_was_fetched_can_be_read(
@@ -158,7 +158,7 @@ def test_what_was_fetched_can_be_read(
     files = split_files(3)
     archive = write_archive(tmp_path / "made.tar.gz", files).read_bytes()
     monkeypatch.setattr(f"{__name__}.CONTENT", archive)
-    source = Source(f"{server}/cifar.tar.gz", hashlib.sha256(archive).hexdigest())
+    source = Download(f"{server}/cifar.tar.gz", hashlib.sha256(archive).hexdigest())
     path = fetch(source, tmp_path / "fetched", silent)
     blocks = list(cifar10.read_records(path))
     assert b"".join(block.tobytes() for block in blocks) == files["test_batch.bin"]

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from engine.small_network import small_graph
 
-from bench.compare.cell import Limits
+from bench.compare.experiment import Limits
 from bench.data.dataset import open_dataset
-from bench.engine.setup import Setup
+from bench.engine.setup import BATCH_SIZE, Setup
 from bench.machine import cpus
+from bench.workers.options import Options
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +26,8 @@ def setup(tmp_path: Path) -> Setup:
     return Setup(
         graph=small_graph(),
         dataset=open_dataset("synthetic", 100),
-        cpus=cpus.available()[:2],
-        limits=Limits(runs=2, min_time=0.0, budget=20.0, timeout=120.0),
+        options=Options(cpus.available()[:2], 120.0, BATCH_SIZE),
+        limits=Limits(runs=2, min_time=0.0, budget=20.0),
         seed=1,
         folder=tmp_path,
         progress=lambda done, total, doing: None,

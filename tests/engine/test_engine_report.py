@@ -7,7 +7,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from bench.engine import report
-from bench.engine.layers import Layer, LayersResult, LayerTimes
+from bench.engine.layers import LayersResult, LayerTimes, TimedLayer
 from bench.engine.overhead import Overhead, OverheadResult
 from bench.engine.peers import Peers
 from bench.engine.run import EngineResult
@@ -125,7 +125,7 @@ def test_speed_up_and_efficiency() -> None:
 
 def test_layers_show_work_over_time() -> None:
     def times(configuration: str, kernel: str, executed: int, nanoseconds: float) -> LayerTimes:
-        layer = Layer(
+        layer = TimedLayer(
             "conv6+relu6", f"conv2d_{kernel}_3x3", (64, 20, 20), 9000, executed, 450, nanoseconds
         )
         return LayerTimes(configuration, (layer,), 1.25 * nanoseconds)

@@ -58,14 +58,15 @@ def text_of(name: str, part: object) -> str:
     [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (8, (1, 2, 4, 8)), (12, (1, 2, 4, 8, 12))],
 )
 def test_thread_counts(setup: Setup, cpus: int, counts: tuple[int, ...]) -> None:
-    assert replace(setup, cpus=tuple(range(cpus))).thread_counts == counts
+    options = replace(setup.options, cpus=tuple(range(cpus)))
+    assert replace(setup, options=options).thread_counts == counts
 
 
 def test_roofline(setup: Setup) -> None:
     part = roofline.measure(setup)
     assert tuple(part.gflops) == setup.thread_counts
     assert min(part.gflops.values()) > 0
-    assert {row.threads for row in part.bandwidths} == {1, len(setup.cpus)}
+    assert {row.threads for row in part.bandwidths} == {1, setup.options.threads}
     assert "memory" in {row.level for row in part.bandwidths}
     assert all(min(row.gigabytes_per_second.values()) > 0 for row in part.bandwidths)
     assert "GFLOP/s in registers" in text_of("roofline", part)

@@ -10,8 +10,10 @@ from golden.small_network import NUM_IMAGES, RandomImages, mixed_network, small_
 
 from bench.golden.bundle import Bundle, open_bundle
 from bench.golden.create import create
-from bench.golden.engine import EngineOptions
 from bench.golden.manifest import Creation
+from bench.machine import cpus
+from bench.workers.options import Options
+from bench.workers.selection import Selection
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +39,7 @@ def damaged(bundle: Bundle, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle.folder, tmp_path / "damaged"))
 
 
-def engine_options(backend: str, timeout: float = 60.0, batch_size: int = 4) -> EngineOptions:
+def faulty(backend: str, timeout: float = 60.0, batch_size: int = 4) -> tuple[Selection, Options]:
     """A backend of faulty_backends.py, its batches smaller than the number of images."""
-    return EngineOptions(
-        f"golden.faulty_backends.{backend}", "usual", "auto", 1, batch_size, timeout
-    )
+    selection = Selection(f"golden.faulty_backends.{backend}", "usual")
+    return selection, Options(cpus.choose(1), timeout, batch_size)

@@ -1,4 +1,4 @@
-"""An engine in NumPy, correct, and the same engine with one mistake in one operator each."""
+"""A backend in NumPy, correct, and the same backend with one mistake in one operator each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network with everything that an engine gets wrong, and images for it.
+"""A network with everything that a backend gets wrong, and images for it.
 
 Padding, a bias that matters, several channels before the flatten, and a residual edge.
 """

@@ -1,4 +1,4 @@
-"""The bundle that comes with the project, verified with every engine that is installed."""
+"""The bundle that comes with the project, verified with every backend that is installed."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,10 +14,12 @@ from bench.golden.bisect import bisect
 from bench.golden.bundle import Bundle, open_bundle
 from bench.golden.create import create
 from bench.golden.diff import Side, diff
-from bench.golden.engine import EngineOptions, parse_backend
 from bench.golden.manifest import recreate_command
 from bench.golden.verify import Comparing, Verification, verify
+from bench.machine import cpus
 from bench.verdict.status import PASSED, SKIPPED
+from bench.workers.options import Options
+from bench.workers.selection import select_one
 from columnar_nn.model import zoo
 from reference.evaluate import evaluate
 
@@ -36,10 +38,9 @@ def committed() -> Bundle:
 
 
 def run(bundle: Bundle, backend: str, taps: str, algorithm: str = "auto") -> Verification:
-    name, configuration = parse_backend(backend)
-    options = EngineOptions(name, configuration, algorithm, 1, bundle.manifest.rows, 300.0)
+    options = Options(cpus.choose(1), 300.0, bundle.manifest.rows, algorithm)
     comparing = replace(ELEMENTWISE, taps=(taps,))
-    verification = verify(bundle, options, comparing)
+    verification = verify(bundle, select_one(backend), options, comparing)
     if verification.status == SKIPPED:
         pytest.skip(verification.reason)
     return verification
@@ -111,28 +112,28 @@ def test_columnar_passes_with_each_algorithm(committed: Bundle, algorithm: str, 
     assert algorithm in verification.description["algorithm"]
 
 
-@pytest.mark.parametrize("engine", SPOILED)
-def test_fault_in_the_columnar_engine_is_found(committed: Bundle, engine: str) -> None:
-    verification = run(committed, f"golden.spoiled_engines.{engine}", "all")
+@pytest.mark.parametrize("backend", SPOILED)
+def test_fault_in_the_columnar_engine_is_found(committed: Bundle, backend: str) -> None:
+    verification = run(committed, f"golden.spoiled_backends.{backend}", "all")
     first = verification.first_diverging
     assert first is not None
-    assert (first.status, first.tensor.operator) == ("FAILED", SPOILED[engine])
+    assert (first.status, first.tensor.operator) == ("FAILED", SPOILED[backend])
 
 
 @pytest.mark.parametrize(
-    ("engine", "operator"), [("ChannelsLastDense", "dense"), ("ShiftedPadding", "conv2")]
+    ("backend", "operator"), [("ChannelsLastDense", "dense"), ("ShiftedPadding", "conv2")]
 )
 def test_fault_in_the_columnar_engine_on_another_network(
-    bundle: Bundle, engine: str, operator: str
+    bundle: Bundle, backend: str, operator: str
 ) -> None:
-    first = run(bundle, f"golden.spoiled_engines.{engine}", "all").first_diverging
+    first = run(bundle, f"golden.spoiled_backends.{backend}", "all").first_diverging
     assert first is not None
     assert (first.status, first.tensor.operator) == ("FAILED", operator)
 
 
 def test_bisect_of_the_columnar_engine(committed: Bundle) -> None:
-    name, configuration = parse_backend("golden.spoiled_engines.DroppedBias")
-    options = EngineOptions(name, configuration, "auto", 1, committed.manifest.rows, 300.0)
-    bisection = bisect(committed, options, ELEMENTWISE)
+    selection = select_one("golden.spoiled_backends.DroppedBias")
+    options = Options(cpus.choose(1), 300.0, committed.manifest.rows)
+    bisection = bisect(committed, selection, options, ELEMENTWISE)
     assert [error.tensor.operator for error in bisection.culprits] == ["conv3"]
     assert all(error.own is not None for error in bisection.operators)

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from bench.golden import checks
-from bench.golden.comparison import Tensor, TensorResult, aligned, compare
+from bench.golden.comparison import ComparedTensor, TensorResult, aligned, compare
+from bench.verdict.noise import Noise, NoiseAccumulator
 from bench.verdict.parity import Tolerance
-from bench.verdict.rule import Noise, NoiseAccumulator
 
 RANDOM = np.random.default_rng(1)
 EXPECTED = RANDOM.standard_normal((6, 4, 5)).astype(np.float32)
 
 
-def tensor(shape: Sequence[int] = (4, 5), name: str = "t") -> Tensor:
-    return Tensor(name, name, "Conv", tuple(shape), True, Tolerance(atol=1e-5, rtol=1e-5))
+def tensor(shape: Sequence[int] = (4, 5), name: str = "t") -> ComparedTensor:
+    return ComparedTensor(name, name, "Conv", tuple(shape), True, Tolerance(atol=1e-5, rtol=1e-5))
 
 
 def noise(expected: np.ndarray, dimmed: np.ndarray | None = None) -> Noise:

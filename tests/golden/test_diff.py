@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from golden.conftest import engine_options
+from golden.conftest import faulty
 from golden.small_network import RandomImages, small_network
 
 from bench.golden import checks, tensor_stream
@@ -26,9 +26,9 @@ def compare(left: Path, right: Path) -> Verification:
 
 @pytest.fixture
 def saved(bundle: Bundle, tmp_path: Path) -> Path:
-    """What a faulty engine computed, as `verify --save` writes it."""
+    """What a faulty backend computed, as `verify --save` writes it."""
     file = tmp_path / "swapped.arrows"
-    verify(bundle, engine_options("SwappedChannels"), ELEMENTWISE, save=file)
+    verify(bundle, *faulty("SwappedChannels"), ELEMENTWISE, save=file)
     return file
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from golden.conftest import engine_options
+from golden.conftest import faulty
 from golden.small_network import NUM_IMAGES, RandomImages, small_network
 
 from adapters.base import image_array
@@ -18,7 +18,7 @@ from bench.golden.bundle import Bundle, open_bundle
 from bench.golden.create import create
 from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing, verify
-from bench.verdict.rule import DIMMED, Noise, NoiseAccumulator
+from bench.verdict.noise import DIMMED, Noise, NoiseAccumulator
 from columnar_nn.errors import InvalidDataError
 from reference.evaluate import evaluate
 
@@ -114,7 +114,7 @@ def test_forged_noise_is_refused_before_an_engine_runs(damaged: Path, bundle: Bu
     }
     (damaged / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InvalidDataError, match="tensor 'conv2': its noise is not positive"):
-        verify(open_bundle(damaged), engine_options("Correct"), Comparing(checks.parse("mean")))
+        verify(open_bundle(damaged), *faulty("Correct"), Comparing(checks.parse("mean")))
 
 
 def test_noise_is_that_of_the_float32_evaluation(bundle: Bundle) -> None:
@@ -143,7 +143,7 @@ def test_batches_do_not_change_the_noise(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does it where it is kept: in memory, or in a file when there are many rows."""
-    monkeypatch.setattr("bench.verdict.rule._SPOOL_BYTES", 16)
+    monkeypatch.setattr("bench.verdict.noise._SPOOL_BYTES", 16)
     creation = Creation("small", "seed", NUM_IMAGES, ("all",))
     create(tmp_path / "spooled", small_network(), RandomImages(), creation)
     for name, noise in open_bundle(tmp_path / "spooled").noises().items():

@@ -69,7 +69,7 @@ def run_pytest(project: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def project(bundle: Bundle, tmp_path: Path) -> Path:
-    """Another project: the documented test, its engine, and its bundle."""
+    """Another project: the documented test, its backend, and its bundle."""
     shutil.copytree(bundle.folder, tmp_path / "golden" / "small")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "my_engine.py").write_text(

@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from xml.etree import ElementTree
 
-from golden.conftest import engine_options
+from golden.conftest import faulty
 
 from bench.golden import checks, record, report
 from bench.golden.bisect import bisect
@@ -18,7 +18,7 @@ FAIL_FAST = Comparing(checks.parse("elementwise"), fail_fast=True)
 
 
 def test_json_of_a_verification(bundle: Bundle) -> None:
-    verification = verify(bundle, engine_options("NotANumber"), ELEMENTWISE)
+    verification = verify(bundle, *faulty("NotANumber"), ELEMENTWISE)
     document = json.loads(record.to_json(verification))
     assert document["status"] == verification.status
     assert document["first_diverging"] == "relu2"
@@ -36,16 +36,14 @@ def test_json_of_a_verification(bundle: Bundle) -> None:
 
 
 def test_json_of_a_bisection(bundle: Bundle) -> None:
-    document = json.loads(
-        record.to_json(bisect(bundle, engine_options("DroppedBias"), ELEMENTWISE))
-    )
+    document = json.loads(record.to_json(bisect(bundle, *faulty("DroppedBias"), ELEMENTWISE)))
     assert document["culprits"] == ["conv2"]
     assert document["verification"]["first_diverging"] == "conv2"
     assert [entry["source"] for entry in document["operators"]][3:5] == ["own", "inherited"]
 
 
 def test_junit_counts_failures_and_skipped(bundle: Bundle) -> None:
-    verification = verify(bundle, engine_options("DroppedBias"), FAIL_FAST)
+    verification = verify(bundle, *faulty("DroppedBias"), FAIL_FAST)
     (suite,) = ElementTree.fromstring(record.to_junit(verification))
     assert suite.attrib | {"time": ""} == {
         "name": f"golden {bundle.folder} golden.faulty_backends.DroppedBias:usual",
@@ -65,21 +63,21 @@ def test_junit_counts_failures_and_skipped(bundle: Bundle) -> None:
 
 def test_junit_of_what_says_nothing_is_skipped(bundle: Bundle) -> None:
     comparing = Comparing(checks.parse("elementwise"), atol=("conv1:100",))
-    verification = verify(bundle, engine_options("Correct"), comparing)
+    verification = verify(bundle, *faulty("Correct"), comparing)
     (suite,) = ElementTree.fromstring(record.to_junit(verification))
     assert (suite.attrib["skipped"], suite.attrib["failures"]) == ("1", "0")
     assert suite[0][0].attrib["message"].startswith("MISTRUSTED: ")
 
 
 def test_junit_of_a_crash_is_an_error(bundle: Bundle) -> None:
-    verification = verify(bundle, engine_options("Crashing"), ELEMENTWISE)
+    verification = verify(bundle, *faulty("Crashing"), ELEMENTWISE)
     (suite,) = ElementTree.fromstring(record.to_junit(verification))
     assert (suite.attrib["tests"], suite.attrib["errors"]) == ("1", "1")
     assert suite[0][0].attrib["message"] == "CRASHED"
 
 
 def test_odd_tensor_names_break_neither_xml_nor_the_table(bundle: Bundle) -> None:
-    verification = verify(bundle, engine_options("DroppedBias"), ELEMENTWISE)
+    verification = verify(bundle, *faulty("DroppedBias"), ELEMENTWISE)
     first = verification.results[3]
     name = "[red]/a<b>&\x00\x1b" + "long" * 30
     tensor = replace(first.tensor, name=name, operator=name, shape=(64, 112, 112))

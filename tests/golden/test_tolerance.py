@@ -1,4 +1,4 @@
-"""The default tolerance: scaled by magnitude and depth, over engines' errors, under float16's."""
+"""The default tolerance: scaled by magnitude and depth, over backends' errors, under float16's."""
 
 import math
 

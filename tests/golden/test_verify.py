@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden.conftest import engine_options
+from golden.conftest import faulty
 from golden.small_network import NUM_IMAGES, RandomImages, small_network
 
-from bench.golden import checks, engine, record, report, tap_selection, tensor_stream
+from bench.golden import checks, record, report, streamed_backend, tap_selection, tensor_stream
 from bench.golden.bisect import bisect
 from bench.golden.bundle import Bundle, open_bundle
 from bench.golden.create import create
-from bench.golden.engine import parse_backend
 from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing, verify
 from columnar_nn.errors import UsageError
@@ -25,7 +24,7 @@ def comparing(**options: object) -> Comparing:
 
 
 def test_results_come_in_graph_order(bundle: Bundle) -> None:
-    verification = verify(bundle, engine_options("Correct"), comparing(taps=("logits", "conv1")))
+    verification = verify(bundle, *faulty("Correct"), comparing(taps=("logits", "conv1")))
     assert [result.tensor.operator for result in verification.results] == ["conv1", "dense"]
     assert all(r.parity is not None and r.parity.rows == NUM_IMAGES for r in verification.results)
 
@@ -43,7 +42,7 @@ def test_an_operator_is_blamed_only_if_what_it_reads_is_right(
     bundle: Bundle, taps: str, operator: str | None, tensor: str
 ) -> None:
     chosen = comparing(taps=tap_selection.parse(taps))
-    verification = verify(bundle, engine_options("SwappedChannels"), chosen)
+    verification = verify(bundle, *faulty("SwappedChannels"), chosen)
     assert verification.first_diverging_operator == operator
     document = json.loads(record.to_json(verification))
     assert (document["first_diverging"], document["first_diverging_tensor"]) == (operator, tensor)
@@ -58,13 +57,13 @@ def test_an_operator_is_blamed_only_if_what_it_reads_is_right(
 
 def test_progress_is_told_of_images_and_operators(bundle: Bundle) -> None:
     told: list[tuple[int, int, str]] = []
-    bisect(bundle, engine_options("Correct"), ELEMENTWISE, lambda *now: told.append(now))
+    bisect(bundle, *faulty("Correct"), ELEMENTWISE, lambda *now: told.append(now))
     assert told[0] == (0, NUM_IMAGES, "images through the engine")
     assert told[-1] == (7, 8, "operator dense alone")
 
 
 def test_crash_is_a_status_with_a_reason(bundle: Bundle) -> None:
-    verification = verify(bundle, engine_options("Crashing"), ELEMENTWISE)
+    verification = verify(bundle, *faulty("Crashing"), ELEMENTWISE)
     assert verification.status == "CRASHED"
     assert "exit status 3" in verification.reason
     assert verification.results == ()
@@ -72,13 +71,13 @@ def test_crash_is_a_status_with_a_reason(bundle: Bundle) -> None:
 
 
 def test_hang_ends_at_the_timeout(bundle: Bundle) -> None:
-    verification = verify(bundle, engine_options("Hanging", timeout=2.0), ELEMENTWISE)
+    verification = verify(bundle, *faulty("Hanging", timeout=2.0), ELEMENTWISE)
     assert verification.status == "TIMEOUT"
     assert verification.exit_code() == 1
 
 
 def test_bisect_finds_the_operator_that_crashes(bundle: Bundle) -> None:
-    bisection = bisect(bundle, engine_options("Crashing"), ELEMENTWISE)
+    bisection = bisect(bundle, *faulty("Crashing"), ELEMENTWISE)
     failed = [error.tensor.operator for error in bisection.operators if error.own is None]
     assert failed == ["conv2"]
     assert bisection.exit_code() == 1
@@ -87,7 +86,7 @@ def test_bisect_finds_the_operator_that_crashes(bundle: Bundle) -> None:
 def test_bisect_says_what_an_outputs_only_bundle_lacks(tmp_path: Path) -> None:
     folder = tmp_path / "outputs"
     create(folder, small_network(), RandomImages(), Creation("small", "seed", 2, ("outputs",)))
-    bisection = bisect(open_bundle(folder), engine_options("Correct"), ELEMENTWISE)
+    bisection = bisect(open_bundle(folder), *faulty("Correct"), ELEMENTWISE)
     (error,) = bisection.operators
     assert error.own is None
     assert "lacks flatten: create it with --taps all" in error.reason
@@ -95,15 +94,15 @@ def test_bisect_says_what_an_outputs_only_bundle_lacks(tmp_path: Path) -> None:
 
 
 def test_tolerances_can_be_replaced(bundle: Bundle) -> None:
-    options = engine_options("OneUlpNoise")
-    strict = verify(bundle, options, comparing(rtol=("0",), atol=("0",)))
+    options = faulty("OneUlpNoise")
+    strict = verify(bundle, *options, comparing(rtol=("0",), atol=("0",)))
     assert {result.status for result in strict.results} == {"FAILED"}
-    one = verify(bundle, options, comparing(rtol=("relu2:0",), atol=("relu2:0",)))
+    one = verify(bundle, *options, comparing(rtol=("relu2:0",), atol=("relu2:0",)))
     assert [r.tensor.name for r in one.results if r.status == "FAILED"] == ["relu2"]
 
 
 def test_tolerance_that_allows_anything_is_said(bundle: Bundle) -> None:
-    loose = verify(bundle, engine_options("SwappedChannels"), comparing(atol=("10",)))
+    loose = verify(bundle, *faulty("SwappedChannels"), comparing(atol=("10",)))
     assert {result.status for result in loose.results} == {"MISTRUSTED"}
     assert "by more than the given tolerance" in loose.results[0].reason
     assert loose.exit_code() == 0
@@ -116,14 +115,14 @@ def test_model_that_says_nothing_is_no_failure(tmp_path: Path) -> None:
     assert create(tmp_path / "dead", graph, RandomImages(), creation).telling == 0
     dead = open_bundle(tmp_path / "dead")
     for backend in ("Correct", "OneUlpNoise"):
-        right = verify(dead, engine_options(backend), ELEMENTWISE)
+        right = verify(dead, *faulty(backend), ELEMENTWISE)
         assert [result.status for result in right.results] == ["PASSED"] * 7 + ["MISTRUSTED"]
         assert right.exit_code() == 0
         text = report.plain_text(right)
         assert "logits: the model says nothing here" in text
         assert "7 of 8 tensors passed, 1 says nothing" in text
-    assert bisect(dead, engine_options("Correct"), ELEMENTWISE).exit_code() == 0
-    wrong = verify(dead, engine_options("RolledClasses"), ELEMENTWISE)
+    assert bisect(dead, *faulty("Correct"), ELEMENTWISE).exit_code() == 0
+    wrong = verify(dead, *faulty("RolledClasses"), ELEMENTWISE)
     assert (wrong.results[-1].status, wrong.exit_code()) == ("FAILED", 1)
 
 
@@ -133,28 +132,28 @@ def test_where_the_truth_is_not_finite_the_rest_is_judged(tmp_path: Path, value:
     graph.weights["conv2.bias"][0] = value
     create(tmp_path / "odd", graph, RandomImages(), Creation("odd", "seed", 4, ("all",)))
     odd = open_bundle(tmp_path / "odd")
-    right = verify(odd, engine_options("Correct"), ELEMENTWISE)
+    right = verify(odd, *faulty("Correct"), ELEMENTWISE)
     assert [result.status for result in right.results] == ["PASSED"] * 7 + ["MISTRUSTED"]
     assert right.exit_code() == 0
-    first = verify(odd, engine_options("SwappedChannels"), ELEMENTWISE).first_diverging
+    first = verify(odd, *faulty("SwappedChannels"), ELEMENTWISE).first_diverging
     assert first is not None
     assert (first.tensor.operator, first.status) == ("conv2", "FAILED")
 
 
 def test_fail_fast_leaves_later_tensors_out(bundle: Bundle) -> None:
-    verification = verify(bundle, engine_options("SwappedChannels"), comparing(fail_fast=True))
+    verification = verify(bundle, *faulty("SwappedChannels"), comparing(fail_fast=True))
     statuses = [result.status for result in verification.results]
     assert statuses == ["PASSED"] * 3 + ["FAILED"] + ["NOT RUN"] * 4
     assert verification.status == "FAILED"
 
 
 def test_statistics_may_pass_where_single_elements_do_not(bundle: Bundle) -> None:
-    options = engine_options("Float16")
+    options = faulty("Float16")
     taps = ("conv2",)
 
     def status(check: str, atol: str) -> str:
         chosen = Comparing(checks.parse(check), taps, rtol=("0",), atol=(atol,))
-        return verify(bundle, options, chosen).status
+        return verify(bundle, *options, chosen).status
 
     errors = _float16_errors(bundle)
     between = str(float(np.mean(errors) + np.max(errors)) / 2)
@@ -174,7 +173,7 @@ def _float16_errors(bundle: Bundle) -> np.ndarray:
 
 def test_saved_tensors_are_the_engines(bundle: Bundle, tmp_path: Path) -> None:
     file = tmp_path / "tensors.arrows"
-    verify(bundle, engine_options("Correct"), ELEMENTWISE, save=file)
+    verify(bundle, *faulty("Correct"), ELEMENTWISE, save=file)
     saved = list(tensor_stream.read(file))
     (expected,) = bundle.expected(["conv1", "logits"])
     for name, array in expected.items():
@@ -187,10 +186,10 @@ def test_many_turns_give_the_same_result(
     monkeypatch.setattr("bench.golden.create.MAX_ROWS_PER_BATCH", 2)
     folder = tmp_path / "small"
     create(folder, small_network(), RandomImages(), Creation("small", "seed", 5, ("all",)))
-    options = engine_options("OneUlpNoise", batch_size=1)
-    whole = verify(open_bundle(folder), options, ELEMENTWISE)
-    monkeypatch.setattr(engine, "TURN_BYTES", 1)
-    in_turns = verify(open_bundle(folder), options, ELEMENTWISE)
+    options = faulty("OneUlpNoise", batch_size=1)
+    whole = verify(open_bundle(folder), *options, ELEMENTWISE)
+    monkeypatch.setattr(streamed_backend, "TURN_BYTES", 1)
+    in_turns = verify(open_bundle(folder), *options, ELEMENTWISE)
     assert in_turns.results == whole.results
     assert whole.results[0].parity is not None
     assert whole.results[0].parity.rows == 5
@@ -208,11 +207,4 @@ def test_many_turns_give_the_same_result(
 )
 def test_wrong_requests_are_refused(bundle: Bundle, options: dict) -> None:
     with pytest.raises(UsageError):
-        verify(bundle, engine_options("Correct"), comparing(**options))
-
-
-def test_backend_names() -> None:
-    assert parse_backend("golden.faulty_backends.Correct")[1] == "usual"
-    for text in ("nothing", "golden.faulty_backends.Correct:other", "no.such.module.Backend"):
-        with pytest.raises(UsageError):
-            parse_backend(text)
+        verify(bundle, *faulty("Correct"), comparing(**options))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golden.conftest import engine_options
+from golden.conftest import faulty
 
 from bench.golden import checks, report
 from bench.golden.bisect import bisect
@@ -45,7 +45,7 @@ def test_it_is_read(old: Path, bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("backend", ["Correct", "OneUlpNoise"])
 def test_right_engine_passes(old: Path, backend: str) -> None:
-    verification = verify(open_bundle(old), engine_options(backend), ELEMENTWISE)
+    verification = verify(open_bundle(old), *faulty(backend), ELEMENTWISE)
     assert [result.status for result in verification.results] == ["PASSED"] * 8
     assert verification.rule == RULE
     assert f"rule: {RULE}" in report.plain_text(verification)
@@ -55,7 +55,7 @@ def test_right_engine_passes(old: Path, backend: str) -> None:
     ("backend", "operator"), [("SwappedChannels", "conv2"), ("Float16", "conv2"), ("Dead", "pool")]
 )
 def test_wrong_engine_fails(old: Path, backend: str, operator: str) -> None:
-    first = verify(open_bundle(old), engine_options(backend), ELEMENTWISE).first_diverging
+    first = verify(open_bundle(old), *faulty(backend), ELEMENTWISE).first_diverging
     assert first is not None
     assert first.tensor.operator == operator
 
@@ -68,13 +68,13 @@ def test_it_is_judged_by_its_tolerance_alone(mixed: Bundle, tmp_path: Path) -> N
     for file in [*mixed.manifest.files, "manifest.json"]:
         (old / file).write_bytes((mixed.folder / file).read_bytes())
     as_version_1(old)
-    options = engine_options("Float16Channel", batch_size=1000)
-    assert verify(open_bundle(old), options, ELEMENTWISE).status == "PASSED"
-    assert verify(mixed, options, ELEMENTWISE).status == "FAILED"
+    options = faulty("Float16Channel", batch_size=1000)
+    assert verify(open_bundle(old), *options, ELEMENTWISE).status == "PASSED"
+    assert verify(mixed, *options, ELEMENTWISE).status == "FAILED"
 
 
 def test_bisect_and_diff_read_it(old: Path, bundle: Bundle) -> None:
-    culprits = bisect(open_bundle(old), engine_options("DroppedBias"), ELEMENTWISE).culprits
+    culprits = bisect(open_bundle(old), *faulty("DroppedBias"), ELEMENTWISE).culprits
     assert [error.tensor.operator for error in culprits] == ["conv2"]
     for sides in ((old, bundle.folder), (bundle.folder, old)):
         left, right = map(open_side, sides)

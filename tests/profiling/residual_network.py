@@ -1,4 +1,4 @@
-"""A network of which engines fuse different parts: padding, a residual edge, a pool, a product."""
+"""A network of which backends fuse different parts: padding, a residual edge, a pool, a product."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cnn-bench profile` as a user has it, on engines made up for the purpose."""
+"""`cnn-bench profile` as a user has it, on backends made up for the purpose."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_layers_side_by_side(tmp_path: Path) -> None:
         name: [line.removeprefix(name).split() for line in lines if line.startswith(name)]
         for name in ("flatten+dense", "the engine's own", "sum of the rows", *FOOT)
     }
-    # Long names leave room for two engines in a table. 2 us of ten images in one operator; the
-    # reference's are two; the other engine tells nothing.
+    # Long names leave room for two backends in a table. 2 us of ten images in one operator; the
+    # reference's are two; the other backend tells nothing.
     assert [len(found) for found in rows.values()] == [2] * len(rows)
     assert rows["flatten+dense"][0][:2] == ["f", "0.2"]
     assert "f" not in rows["flatten+dense"][0][2:]

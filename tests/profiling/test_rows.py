@@ -1,4 +1,4 @@
-"""Rows of the table, and the nodes of an engine's fused operators, from made-up operators."""
+"""Rows of the table, and the nodes of a backend's fused operators, from made-up operators."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from profiling.residual_network import residual_network
 
 from adapters.fused_nodes import fused_nodes, nodes_between
 from adapters.operator_profile import OperatorProfile
-from bench.profile.result import EngineProfile, ProfileResult, Run
-from bench.profile.rows import Cell, cell, layer_rows, row_name
+from bench.profile.result import BackendProfile, ProfiledRun, ProfileResult
+from bench.profile.rows import RowTime, layer_rows, row_name, row_time
 from bench.verdict.status import CRASHED, PASSED, SKIPPED
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 
@@ -21,9 +21,13 @@ def operators(*groups: str) -> tuple[OperatorProfile, ...]:
     )
 
 
-def result(*engines: tuple[OperatorProfile, ...]) -> ProfileResult:
+def result(*backends: tuple[OperatorProfile, ...]) -> ProfileResult:
     return ProfileResult(
-        {}, 1, tuple(EngineProfile("fake", "x", PASSED, profiled=(Run(9.0, e),)) for e in engines)
+        {},
+        1,
+        tuple(
+            BackendProfile("fake", "x", PASSED, profiled=(ProfiledRun(9.0, b),)) for b in backends
+        ),
     )
 
 
@@ -41,10 +45,10 @@ def test_rows_join_what_any_engine_fuses() -> None:
 
 def test_cells_add_up_and_say_what_is_fused() -> None:
     mine = operators("conv1", "relu1", "block.conv2+block.add", "block.relu2", "")
-    assert cell(mine, ("conv1", "relu1")) == Cell(3.0, fused=False)
-    assert cell(mine, ("block.conv2", "block.add", "block.relu2")) == Cell(12.0, fused=True)
-    assert cell(mine, ()) == Cell(16.0, fused=False)
-    assert cell(mine, ("pool",)) is None
+    assert row_time(mine, ("conv1", "relu1")) == RowTime(3.0, fused=False)
+    assert row_time(mine, ("block.conv2", "block.add", "block.relu2")) == RowTime(12.0, fused=True)
+    assert row_time(mine, ()) == RowTime(16.0, fused=False)
+    assert row_time(mine, ("pool",)) is None
 
 
 @pytest.mark.parametrize(
@@ -63,15 +67,15 @@ def test_names_of_rows(nodes: list[str], name: str) -> None:
 
 
 def test_the_median_run_and_exit_code() -> None:
-    runs = tuple(Run(seconds, ()) for seconds in (5.0, 1.0, 3.0, 4.0))
-    engine = EngineProfile("fake", "x", PASSED, profiled=runs, plain=(2.0, 9.0, 4.0))
-    assert engine.median_run == runs[2]
-    assert engine.plain_seconds == 4.0
-    assert engine.profiling_cost == 1.0 / 2.0 - 1
-    skipped, crashed = EngineProfile("a", "b", SKIPPED), EngineProfile("a", "b", CRASHED)
+    runs = tuple(ProfiledRun(seconds, ()) for seconds in (5.0, 1.0, 3.0, 4.0))
+    backend = BackendProfile("fake", "x", PASSED, profiled=runs, plain=(2.0, 9.0, 4.0))
+    assert backend.median_run == runs[2]
+    assert backend.plain_seconds == 4.0
+    assert backend.profiling_cost == 1.0 / 2.0 - 1
+    skipped, crashed = BackendProfile("a", "b", SKIPPED), BackendProfile("a", "b", CRASHED)
     assert skipped.median_run is skipped.plain_seconds is None
-    assert ProfileResult({}, 1, (engine, skipped)).exit_code() == 0
-    assert ProfileResult({}, 1, (engine, crashed)).exit_code() == 1
+    assert ProfileResult({}, 1, (backend, skipped)).exit_code() == 0
+    assert ProfileResult({}, 1, (backend, crashed)).exit_code() == 1
 
 
 def test_a_fused_operator_is_named_after_its_last_node() -> None:

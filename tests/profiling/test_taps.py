@@ -1,4 +1,4 @@
-"""Tensors between layers, of every engine: right, harmless to the others, streamed, all or none."""
+"""Tensors between layers, of all backends: right, harmless to the others, streamed, all or none."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from progress_lines import without_progress
 from adapters import registry
 from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
-from bench.golden import engine as engines
-from bench.golden.engine import EngineOptions, WorkerError, parse_backend
+from bench.golden import streamed_backend
+from bench.machine import cpus
 from bench.profile.taps import write_taps
+from bench.workers.options import Options
+from bench.workers.process import WorkerError
+from bench.workers.selection import Selection, select_one
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.exec.task import prepare
@@ -33,8 +36,8 @@ SAMPLES = 7
 INNER = ("c1", "r1", "a2", "p")
 
 
-def options(name: str, batch_size: int = 3) -> EngineOptions:
-    return EngineOptions(*parse_backend(name), "auto", 1, batch_size, 240.0)
+def backend(name: str, batch_size: int = 3) -> tuple[Selection, Options]:
+    return select_one(name), Options(cpus.choose(1), 240.0, batch_size)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -51,13 +54,13 @@ def images() -> Iterator[pa.RecordBatch]:
 
 
 @pytest.mark.parametrize("name", registry.BACKENDS)
-def test_taps_of_every_engine(name: str, tmp_path: Path) -> None:
+def test_taps_of_every_backend(name: str, tmp_path: Path) -> None:
     if find_spec(registry.load(name).package) is None:
         pytest.skip(f"{name} is not installed")
     graph = residual_network()
     tapped = tmp_path / "tapped.arrow"
     assert (
-        write_taps(OutputFile(str(tapped)), graph, [*INNER, "logits"], images(), options(name))
+        write_taps(OutputFile(str(tapped)), graph, [*INNER, "logits"], images(), *backend(name))
         == SAMPLES
     )
     pixels = np.concatenate([tensor_column.to_numpy(b.column("image")) for b in images()])
@@ -88,7 +91,7 @@ def test_a_tap_ends_a_fused_group_of_the_columnar_engine() -> None:
 def test_images_are_taken_and_tensors_written_turn_by_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "TURN_BYTES", 1)
+    monkeypatch.setattr(streamed_backend, "TURN_BYTES", 1)
     sizes = []
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -97,7 +100,7 @@ def test_images_are_taken_and_tensors_written_turn_by_turn(
             yield batch
 
     output = OutputFile(str(tmp_path / "x.arrow"))
-    write_taps(output, residual_network(), ["r1"], batches(), options("columnar", 2))
+    write_taps(output, residual_network(), ["r1"], batches(), *backend("columnar", 2))
     turn_bytes = 2 * 16 * 32 * 32 * 4
     # One turn is read ahead; Python's file buffer may hold less than another one back.
     for index, size in enumerate(sizes):
@@ -107,10 +110,10 @@ def test_images_are_taken_and_tensors_written_turn_by_turn(
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
     graph, output = residual_network(), OutputFile(str(tmp_path / "x.arrow"))
     with pytest.raises(UsageError, match="cannot tap nope: choose from all, outputs, c1"):
-        write_taps(output, graph, ["nope"], images(), options("columnar"))
-    failing = options("fake_backends.FakeBackend:raise")
+        write_taps(output, graph, ["nope"], images(), *backend("columnar"))
+    failing = backend("fake_backends.FakeBackend:raise")
     with pytest.raises(WorkerError):
-        write_taps(output, graph, ["c1"], images(), failing)
+        write_taps(output, graph, ["c1"], images(), *failing)
     assert not list(tmp_path.iterdir())
 
 
@@ -136,7 +139,7 @@ def test_command(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_engine_that_is_not_installed_is_no_failure_of_it(tmp_path: Path) -> None:
+def test_a_backend_that_is_not_installed_is_no_failure_of_it(tmp_path: Path) -> None:
     model, data = tiny_inputs(tmp_path)
     options = ["--data", data, "--tensor", "logits", "--out", str(tmp_path / "taps.arrow")]
     done = cnn_bench("taps", model, *options, "--backend", "fake_backends.MissingBackend")

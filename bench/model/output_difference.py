@@ -28,7 +28,7 @@ LARGEST_DIFFERENCE = 0.01
 is another one."""
 
 _FLOOR = 1.2e-38
-"""float32 has no normal numbers below: engines may take them for zero."""
+"""float32 has no normal numbers below: backends may take them for zero."""
 
 
 @dataclass(frozen=True)

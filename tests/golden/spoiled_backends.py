@@ -1,4 +1,4 @@
-"""The project's own engine, given a network with one mistake in it."""
+"""The columnar engine, given a network with one mistake in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Right engines on real networks stay well within the noise's tolerance; float16 does not."""
+"""Right backends on real networks stay well within the noise's tolerance; float16 does not."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from adapters import registry
 from adapters.base import Settings, Stopwatch, image_array
 from bench.data.dataset import open_dataset
-from bench.verdict import rule as verdict
+from bench.verdict.noise import DIMMED, K, Noise, NoiseAccumulator
 from bench.verdict.parity import Tolerance
-from bench.verdict.rule import Judge, Noise, NoiseAccumulator, Verdict
+from bench.verdict.rule import Judge, Verdict
 from bench.verdict.status import FAILED, PASSED
 from columnar_nn.data import tensor_column
 from columnar_nn.model import zoo
@@ -23,7 +23,7 @@ from reference.evaluate import evaluate
 
 BATCH = 4
 NETWORKS = {"plain9": 16, "squeezenet": 4}
-ENGINES = ("columnar:pipeline/auto", "columnar:pipeline/direct", "onnxruntime:default")
+BACKENDS = ("columnar:pipeline/auto", "columnar:pipeline/direct", "onnxruntime:default")
 
 
 class Truth:
@@ -39,7 +39,7 @@ class Truth:
             images = image_array(batch)
             outputs.append(self._evaluate(images, np.float64))
             plain = self._evaluate(images, np.float32)
-            dimmed = self._evaluate(images * np.float32(verdict.DIMMED), np.float32)
+            dimmed = self._evaluate(images * np.float32(DIMMED), np.float32)
             accumulator.add(outputs[-1], plain, dimmed)
         self.reference = np.concatenate(outputs)
         self.noise: Noise = accumulator.result()
@@ -59,8 +59,8 @@ class Truth:
 truth = cache(Truth)
 
 
-def run(engine: str, graph: Graph, batches: list[pa.RecordBatch]) -> np.ndarray:
-    name, _, configuration = engine.partition(":")
+def run(label: str, graph: Graph, batches: list[pa.RecordBatch]) -> np.ndarray:
+    name, _, configuration = label.partition(":")
     backend = registry.load(name)(graph, Settings(configuration, 1, BATCH))
     outputs = list(backend.infer(iter(batches), Stopwatch()))
     backend.close()
@@ -68,18 +68,18 @@ def run(engine: str, graph: Graph, batches: list[pa.RecordBatch]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("network", ["plain9", pytest.param("squeezenet", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("engine", ENGINES)
-def test_right_engines_pass(network: str, engine: str) -> None:
-    if find_spec(engine.partition(":")[0].replace("columnar", "columnar_nn")) is None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_right_backends_pass(network: str, backend: str) -> None:
+    if find_spec(backend.partition(":")[0].replace("columnar", "columnar_nn")) is None:
         pytest.skip("not installed")
     known = truth(network)
-    output = run(engine, known.graph, known.batches)
+    output = run(backend, known.graph, known.batches)
     judged = known.judge(output)
     assert judged.status == PASSED, judged.reason
-    assert max(judged.column_ratio, judged.row_ratio) < verdict.K / 2
+    assert max(judged.column_ratio, judged.row_ratio) < K / 2
     rounded = known.judge(output.astype(np.float16).astype(np.float32))
     assert rounded.status == FAILED
-    assert rounded.column_ratio > 4 * verdict.K
+    assert rounded.column_ratio > 4 * K
 
 
 def test_dead_images_of_plain9_are_found() -> None:

@@ -1,0 +1,172 @@
+"""The rows whose outputs are known, and the verdict on what a backend gave for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench.verdict.noise import DIMMED, Noise, NoiseAccumulator
+from bench.verdict.parity import Tolerance
+from bench.verdict.rule import Judge, Verdict, combined
+from bench.workers.inputs import outputs_of, read
+from columnar_nn.data import tensor_column
+
+RELATIVE_ATOL = 5e-5
+"""Absolute tolerance as a share of the largest |reference|: ten times the error of Winograd's
+F(6x6) in float32, a four-hundredth of bfloat16's."""
+
+RTOL = 1e-4
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Tolerances that the user gave, by output."""
+
+    rtol: Mapping[str, float] = field(default_factory=dict)
+    atol: Mapping[str, float] = field(default_factory=dict)
+
+
+def write_compared(source: Path, rows: np.ndarray, path: Path, batch_size: int) -> None:
+    """Copies some rows of an Arrow file into another, and after all of them their dimmed images."""
+    table = read(source)
+    image = table.schema.get_field_index("image")
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        for dimming in (1.0, DIMMED):
+            for start in range(0, len(rows), batch_size):
+                batch = table.take(pa.array(rows[start : start + batch_size])).combine_chunks()
+                pixels = tensor_column.to_numpy(batch.column(image).chunk(0))
+                dimmed = tensor_column.from_numpy((pixels * dimming).astype(pixels.dtype))
+                writer.write_table(batch.set_column(image, table.schema.field(image), dimmed))
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The reference's outputs, by name, for some rows of the images, and what float32 does there.
+
+    The first `checked` images are among the rows: every configuration runs them, whatever its
+    cells. `explicit` are the outputs whose tolerance is the user's.
+    """
+
+    rows: np.ndarray
+    checked: int
+    outputs: dict[str, np.ndarray]
+    noise: dict[str, Noise]
+    tolerances: dict[str, Tolerance]
+    explicit: frozenset[str]
+
+    @classmethod
+    def load(
+        cls,
+        rows: np.ndarray,
+        checked: int,
+        reference: Path,
+        single: Path,
+        overrides: Overrides,
+    ) -> Truth:
+        """Reads what was written for `rows`: the reference's outputs, and those of the float32
+        evaluation, followed by its dimmed images'."""
+        outputs, plain = outputs_of(reference), outputs_of(single)
+        noise = {}
+        for name, array in outputs.items():
+            accumulator = NoiseAccumulator()
+            accumulator.add(array, *np.split(plain[name], 2))
+            noise[name] = accumulator.result()
+        return cls(
+            rows,
+            checked,
+            outputs,
+            noise,
+            {name: _tolerance(name, array, overrides) for name, array in outputs.items()},
+            frozenset(overrides.rtol) | frozenset(overrides.atol),
+        )
+
+    def compare(self, outputs: dict[str, np.ndarray]) -> Verdict:
+        """The verdict on the first images' outputs, by the rows that have a reference."""
+        return combined(self._judge(name, outputs[name]) for name in self.outputs)
+
+    def _judge(self, name: str, output: np.ndarray) -> Verdict:
+        known = self.rows < len(output)
+        noise = self.noise[name].of_rows(known)
+        judge = Judge(self.tolerances[name], noise, explicit=name in self.explicit)
+        judge.add(output[self.rows[known]], self.outputs[name][known])
+        return judge.verdict()
+
+    def context(self) -> dict[str, Any]:
+        """What the report says of it: rows, and of each output its tolerance and what tells."""
+        return {
+            "rows": len(self.rows),
+            "checked": self.checked,
+            "tolerances": {
+                name: {
+                    "atol": tolerance.atol,
+                    "rtol": tolerance.rtol,
+                    "explicit": name in self.explicit,
+                }
+                for name, tolerance in self.tolerances.items()
+            },
+            "telling": {name: self._telling(name) for name in self.outputs},
+        }
+
+    def _telling(self, name: str) -> dict[str, int]:
+        """How many of an output's rows and columns depend on the images."""
+        judge = Judge(self.tolerances[name], self.noise[name], explicit=name in self.explicit)
+        judge.add(self.outputs[name], self.outputs[name])
+        verdict = judge.verdict()
+        return {
+            "rows": len(self.rows) - verdict.silent_rows,
+            "columns": verdict.columns - verdict.silent_columns,
+            "of_columns": verdict.columns,
+        }
+
+
+def accuracy(outputs: dict[str, np.ndarray], labels: np.ndarray) -> float | None:
+    """Share of rows whose largest logit is at the label; None unless there is one such output."""
+    if len(outputs) != 1:
+        return None
+    (logits,) = outputs.values()
+    if logits.ndim != 2 or logits.shape[1] <= int(labels.max(initial=0)):
+        return None
+    return float((logits.argmax(axis=1) == labels[: len(logits)]).mean())
+
+
+def rows_to_compare(samples: Sequence[int], checked: int, limit: int, batch: int = 1) -> np.ndarray:
+    """Sorted rows, about `limit` of them, on which outputs are compared with the reference.
+
+    The first `checked` ones, and all others if they are few enough; else some of every cell,
+    spread evenly and with its first and last rows, where a backend's handling of the last,
+    smaller batch would go wrong. Of a network tied to a `batch` size whole batches, of each cell
+    the first and the last at least.
+    """
+    if batch > 1:
+        counts = [count // batch for count in samples]
+        batches = rows_to_compare(counts, -(-checked // batch), limit // batch)
+        return (batches[:, np.newaxis] * batch + np.arange(batch)).reshape(-1)
+    first, largest = np.arange(checked), max(samples)
+    if largest <= limit:
+        return np.arange(max(largest, checked))
+    share = max(2, limit // len(samples))
+    chosen = [np.linspace(0, count - 1, min(share, count)).round() for count in samples]
+    return np.unique(np.concatenate([first, *chosen])).astype(np.int64)
+
+
+def check_batches(batch_sizes: Sequence[int], images: int) -> tuple[int, int]:
+    """Images and batch size of a run of at least `images`, in batches of a size already run.
+
+    Full ones: another size would be compiled for anew by some backends.
+    """
+    fitting = [size for size in batch_sizes if size <= images]
+    size = max(fitting) if fitting else min(batch_sizes)
+    return -(-images // size) * size, size
+
+
+def _tolerance(name: str, reference: np.ndarray, overrides: Overrides) -> Tolerance:
+    largest = float(np.abs(reference[np.isfinite(reference)]).max(initial=0.0))
+    return Tolerance(
+        atol=overrides.atol.get(name, RELATIVE_ATOL * largest),
+        rtol=overrides.rtol.get(name, RTOL),
+    )

@@ -1,0 +1,22 @@
+"""What a reader must know before the figures: warnings, and notes of how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+
+def show_caveat(console: Console, kind: str, text: str) -> None:
+    """A line that begins with its `kind`, "note" or "warning"."""
+    console.print(f"[yellow]{kind}:[/] {escape(text)}", highlight=False)
+
+
+def show_caveats(console: Console, context: Mapping[str, Any]) -> None:
+    """Of a result's context how a network tied to a batch size was run, and the warnings."""
+    if note := context["settings"].get("batch_note"):
+        show_caveat(console, "note", note)
+    for warning in context["warnings"]:
+        show_caveat(console, "warning", warning)

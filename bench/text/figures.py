@@ -1,0 +1,15 @@
+"""Single figures as text."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something: "1 image", "2,000 images"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Milliseconds with at least three significant digits, never an exponent."""
+    value = seconds * 1e3
+    decimals = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:,.{decimals}f}"

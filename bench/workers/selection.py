@@ -1,0 +1,71 @@
+"""Backends as they are named: NAME[:CONFIGURATION], of one or of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from adapters import registry
+from adapters.base import Configuration
+from columnar_nn.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One backend in one configuration, on as many threads as it may use unless fewer are said."""
+
+    backend: str
+    configuration: str
+    description: str = ""
+    threads: int | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.backend}:{self.configuration}"
+
+
+def select(names: Sequence[str]) -> tuple[Selection, ...]:
+    """The selections meant by NAME or NAME:CONFIGURATION, each once, in order.
+
+    A NAME alone means its "default" and "best" configurations; no names mean every backend. A
+    backend whose adapter cannot be imported stays in, for its worker to report why. Raises
+    UsageError for an unknown name or configuration.
+    """
+    chosen: dict[Selection, None] = {}
+    for text in names or registry.BACKENDS:
+        backend, _, configuration = text.partition(":")
+        try:
+            known = _configurations(backend, configuration)
+        except ImportError:
+            chosen[Selection(backend, configuration or "default")] = None
+            continue
+        for name, details in known.items():
+            if name == configuration or (not configuration and details.role != "variant"):
+                chosen[Selection(backend, name, details.description)] = None
+    return tuple(chosen)
+
+
+def select_one(text: str) -> Selection:
+    """The selection meant by NAME[:CONFIGURATION], where there can be only one.
+
+    NAME alone means its "default" configuration, or its first if none is called so. Raises
+    UsageError for an unknown name or configuration, or an adapter that cannot be imported.
+    """
+    backend, _, configuration = text.partition(":")
+    try:
+        known = _configurations(backend, configuration)
+    except ImportError as error:
+        raise UsageError(f"cannot import backend {backend!r}: {error}") from None
+    usual = [name for name, details in known.items() if details.role == "default"]
+    name = configuration or [*usual, *known][0]
+    return Selection(backend, name, known[name].description)
+
+
+def _configurations(backend: str, asked: str) -> Mapping[str, Configuration]:
+    """Those that a backend has; `asked`, unless empty, must be among them."""
+    known = registry.load(backend).configurations
+    if asked and asked not in known:
+        raise UsageError(
+            f"{backend} has no configuration {asked!r}: choose from {', '.join(known)}"
+        )
+    return known

@@ -1,0 +1,149 @@
+"""A held worker: stopped between commands, started anew, ended, and what is known of it then."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import fake_backends
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+
+from bench.machine import cpus
+from bench.verdict.status import CRASHED, SKIPPED
+from bench.workers.held import HeldWorker
+from bench.workers.inputs import Inputs
+from bench.workers.options import Options
+from bench.workers.process import WorkerError
+from bench.workers.selection import Selection
+from columnar_nn.data import tensor_column
+
+IMAGES = 8
+FINE = Selection("fake_backends.FakeBackend", "fine")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    folder = tmp_path_factory.mktemp("files")
+    graph, images = folder / "graph", folder / "images"
+    graph.write_bytes(pickle.dumps(fake_backends.tiny_graph()))
+    pixels = np.random.default_rng(2).integers(0, 256, (IMAGES, 3, 32, 32), np.uint8)
+    table = pa.table({"image": tensor_column.from_numpy(pixels)})
+    with pa.ipc.new_file(str(images), table.schema) as writer:
+        writer.write_table(table)
+    return Inputs(graph, images, np.zeros(IMAGES, np.int64), 1)
+
+
+@pytest.fixture
+def options() -> Options:
+    return Options(cpus.choose(1), 60.0, batch_size=3)
+
+
+def run(worker: HeldWorker, data: Inputs) -> dict[str, object]:
+    return worker.ask("run", images=str(data.images), samples=IMAGES, batch_size=3)
+
+
+def is_over(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def wait_until_stopped(pid: int) -> None:
+    """The signal takes effect when the process is next scheduled."""
+    deadline = time.monotonic() + 30
+    while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_start_is_told_in_its_parts(data: Inputs, options: Options, tmp_path: Path) -> None:
+    with HeldWorker(options, tmp_path) as worker:
+        parts = worker.start(FINE, data)
+    start_bytes = parts.pop("start_rss_bytes")
+    assert 2**20 < start_bytes <= worker.peak_rss_bytes
+    names = ["process_s", "import_s", "build_s", "first_inference_s", "cold_start_s"]
+    assert sorted(parts) == sorted(names)
+    assert 0 < sum(parts[name] for name in names[:-1]) <= parts["cold_start_s"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="states as Linux names them")
+def test_it_runs_only_while_it_answers(data: Inputs, options: Options, tmp_path: Path) -> None:
+    with HeldWorker(options, tmp_path) as worker:
+        assert not worker.running
+        worker.start(FINE, data)
+        for _ in range(2):
+            wait_until_stopped(worker.pid)
+            assert run(worker, data)["times"]
+    assert is_over(worker.pid)
+
+
+def test_a_failure_leaves_it_running_and_its_log(
+    data: Inputs, options: Options, tmp_path: Path
+) -> None:
+    with HeldWorker(options, tmp_path) as worker:
+        worker.build(replace(FINE, configuration="raise"), data.graph, 3)
+        with pytest.raises(WorkerError, match="on purpose") as error:
+            run(worker, data)
+        assert not error.value.fatal
+        assert "Traceback" in worker.log
+        assert worker.running
+        # Another configuration in its place, without a second import.
+        assert set(worker.build(FINE, data.graph, 3)) == {"build_s"}
+        assert run(worker, data)["times"]
+
+
+def test_it_may_be_started_anew_after_its_death(
+    data: Inputs, options: Options, tmp_path: Path
+) -> None:
+    worker = HeldWorker(options, tmp_path)
+    with pytest.raises(WorkerError, match="killed by SIGABRT: about to abort"):
+        worker.start(replace(FINE, configuration="abort"), data)
+    assert "about to abort" in worker.log
+    first, peak = worker.pid, worker.peak_rss_bytes
+    with pytest.raises(WorkerError, match="killed by SIGABRT"):
+        worker.ask("describe")
+    worker.start(FINE, data)
+    assert worker.pid != first
+    assert worker.peak_rss_bytes >= peak > 0
+    worker.kill()
+    assert is_over(worker.pid)
+
+
+def test_one_that_was_ended_says_what_it_ended_with(
+    data: Inputs, options: Options, tmp_path: Path
+) -> None:
+    missing = HeldWorker(options, tmp_path)
+    with pytest.raises(WorkerError) as error:
+        missing.start(Selection("fake_backends.MissingBackend", "default"), data)
+    missing.kill()
+    with pytest.raises(WorkerError) as again:
+        missing.ask("describe")
+    assert again.value.status == error.value.status == SKIPPED
+    finished = HeldWorker(options, tmp_path)
+    finished.start(FINE, data)
+    finished.finish()
+    with pytest.raises(WorkerError, match="it was ended before this command") as error:
+        finished.ask("describe")
+    assert error.value.status == CRASHED
+    finished.finish()
+    finished.kill()
+
+
+def test_a_block_that_raises_leaves_no_process(
+    data: Inputs, options: Options, tmp_path: Path
+) -> None:
+    worker = HeldWorker(options, tmp_path)
+
+    def fail() -> None:
+        with worker:
+            worker.start(FINE, data)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert is_over(worker.pid)
+    assert not worker.running

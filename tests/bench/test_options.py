@@ -1,0 +1,37 @@
+"""Options that are read the same by every command."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.cli.options import parse_samples, run_options
+from bench.machine import cpus
+from bench.workers.options import Options
+from columnar_nn.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"), [("1", (1,)), ("100,1,10,10", (1, 10, 100)), (" 2, 3", (2, 3))]
+)
+def test_samples(text: str, counts: tuple[int, ...]) -> None:
+    assert parse_samples(text) == counts
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1,2", "1.5", "ten", "1;2"])
+def test_bad_samples(text: str) -> None:
+    with pytest.raises(UsageError, match="--samples"):
+        parse_samples(text)
+
+
+def test_a_thread_has_a_cpu() -> None:
+    options = run_options(1, 2.5, 32, "direct")
+    assert options == Options(cpus.choose(1), 2.5, 32, "direct")
+    assert options.threads == len(options.cpus) == 1
+    with pytest.raises(UsageError, match="--threads 0"):
+        run_options(0, 2.5)
+
+
+def test_fewer_threads_take_the_first_cpus() -> None:
+    options = Options((4, 2, 7), 1.0, 8)
+    assert options.on_threads(2) == Options((4, 2), 1.0, 8)
+    assert options.on_threads(None) == options
