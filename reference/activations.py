@@ -27,6 +27,13 @@ def elu(x: np.ndarray, *, alpha: float) -> np.ndarray:
     return rounded(np.where(x < 0, alpha * below, x))
 
 
+@implements("Selu")
+def selu(x: np.ndarray, *, alpha: float, gamma: float) -> np.ndarray:
+    """ONNX Selu: gamma * x, where x < 0 gamma * alpha * (exp(x) - 1)."""
+    below = np.expm1(np.minimum(wide(x), 0))
+    return rounded(gamma * np.where(x < 0, alpha * below, x))
+
+
 @implements("PRelu")
 def prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """ONNX PRelu: slope * x where x < 0; the slope broadcasts to x."""

@@ -132,6 +132,13 @@ def elu(node: Operands, x: Tensor) -> Tensor:
     return F.elu(x, node.attribute("alpha"))
 
 
+@implements("Selu")
+def selu(node: Operands, x: Tensor) -> Tensor:
+    if node.node.attributes == ONNX_OPERATORS["Selu"].defaults:
+        return F.selu(x)
+    return node.attribute("gamma") * F.elu(x, node.attribute("alpha"))
+
+
 @implements("LeakyRelu")
 def leaky_relu(node: Operands, x: Tensor) -> Tensor:
     return F.leaky_relu(x, node.attribute("alpha"))

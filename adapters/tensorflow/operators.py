@@ -187,6 +187,14 @@ def elu(node: Operands, x: Tensor) -> Tensor:
     return x.map(lambda value: tf.where(value < 0, alpha * tf.nn.elu(value), value))
 
 
+@implements("Selu")
+def selu(node: Operands, x: Tensor) -> Tensor:
+    if node.node.attributes == ONNX_OPERATORS["Selu"].defaults:
+        return x.map(tf.nn.selu)
+    gamma = node.attribute("gamma")
+    return elu(node, x).map(lambda value: gamma * value)
+
+
 @implements("LeakyRelu")
 def leaky_relu(node: Operands, x: Tensor) -> Tensor:
     return x.map(lambda value: tf.nn.leaky_relu(value, node.attribute("alpha")))

@@ -10,7 +10,7 @@ from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.scale_add import beside_constant, direct_layout, with_any_constant
 from columnar_nn.functions.vector_function import VectorFunction, elements, function_name
-from columnar_nn.model.operators import OPERATORS
+from columnar_nn.model.operators import OPERATORS, UNARY
 from columnar_nn.model.shape_rules import elementwise
 
 
@@ -41,9 +41,9 @@ def _prelu(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
 
 FUNCTIONS = (
     *(
-        _function(name, operator.defaults)
-        for op_type, operator in OPERATORS.items()
-        if operator.unary and (name := function_name(op_type)) in kernels.UNARY
+        _function(name, OPERATORS[op_type].defaults)
+        for op_type in sorted(UNARY)
+        if (name := function_name(op_type)) in kernels.UNARY
     ),
     _function("clip", {"min": float("-inf"), "max": float("inf")}),
     VectorFunction("prelu", with_any_constant, _prelu, elements),

@@ -23,7 +23,7 @@ from onnx.reference import ReferenceEvaluator
 
 from columnar_nn.errors import InvalidModelError, first_line
 from columnar_nn.model.graph import Node, Shape
-from columnar_nn.model.operators import OPERATORS, RENAMING, SUMMING
+from columnar_nn.model.operators import OPERATORS, RENAMING, SUMMING, UNARY
 from columnar_nn.model.stored_tensors import Budget
 
 _ELEMENTWISE = """
@@ -44,8 +44,7 @@ LpNormalization ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceM
 ReduceProd ReduceSum ReduceSumSquare Softmax TopK
 """
 PRODUCTS = frozenset(name for name in SUMMING if OPERATORS[name].window is None)
-_UNARY = {name for name, operator in OPERATORS.items() if operator.unary}
-FOLDED = PRODUCTS.union(_UNARY, _ELEMENTWISE.split(), _MOVEMENT.split(), _REDUCTIONS.split())
+FOLDED = PRODUCTS.union(UNARY, _ELEMENTWISE.split(), _MOVEMENT.split(), _REDUCTIONS.split())
 """Operators that are worked out where all of their inputs are known.
 
 Others are not: random ones, loops, and those whose work their operands do not bound.

@@ -128,6 +128,7 @@ OPERATORS: Mapping[str, Operator] = {
     ),
     "Relu": _unary(),
     "Reshape": Operator(movement.reshape, batch_axis.reshape, {"allowzero": 0}),
+    "Selu": _unary(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
     "Sigmoid": _unary(),
     "Slice": Operator(movement.slice_, batch_axis.slice_),
     "Softmax": _SOFTMAX,
@@ -140,6 +141,7 @@ OPERATORS: Mapping[str, Operator] = {
 """Operators by ONNX's name: all that a graph may hold."""
 
 SUMMING = frozenset(name for name, operator in OPERATORS.items() if operator.sums_products)
+UNARY = frozenset(name for name, operator in OPERATORS.items() if operator.unary)
 RENAMING = frozenset(name for name, operator in OPERATORS.items() if operator.renames)
 
 
@@ -161,6 +163,7 @@ class Implementations(dict[str, Function]):
         """Decorates the function that implements these operators."""
 
         def register(function: Function) -> Function:
+            assert self.keys().isdisjoint(op_types), f"implemented twice: {op_types}"
             self.update(dict.fromkeys(op_types, function))
             return function
 

@@ -238,6 +238,8 @@ def _elementwise() -> list[Case]:
         _operator("relu_features", "Relu", (13,), EXACT),
         _operator("leaky_relu", "LeakyRelu", image, FEW, alpha=0.2),
         _operator("elu", "Elu", image, CURVES, alpha=0.7),
+        _operator("selu", "Selu", image, CURVES),
+        _operator("selu_constants", "Selu", image, CURVES, alpha=0.7, gamma=1.5),
         _operator("prelu_channels", "PRelu", image, FEW, channels),
         _operator("prelu_scalar", "PRelu", image, FEW, _floats(1)),
         _operator("prelu_last_axis", "PRelu", image, FEW, _floats(6)),
