@@ -1,4 +1,4 @@
-"""Which nodes of a network an engine's operators compute, where it has fused some of them.
+"""Which nodes of a network a backend's operators compute, where it has fused some of them.
 
 ONNX Runtime, OpenVINO and TensorFlow name a fused operator after some of its nodes only.
 """

@@ -16,7 +16,7 @@ PATCH_BYTES = 64 << 20
 
 SMALL_PRODUCT = 1 << 20
 """Multiply-adds an image up to which float32 sums are taken one product after another; of larger
-ones BLAS's are about as accurate as engines', and a hundred times as fast."""
+ones BLAS's are about as accurate as backends', and a hundred times as fast."""
 
 
 @implements("Conv")

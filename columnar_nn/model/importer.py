@@ -33,7 +33,7 @@ from columnar_nn.model.shapes import infer_node
 from columnar_nn.model.stored_tensors import StoredTensors
 
 MAX_ELEMENTS = 2**28
-"""Of one tensor of one image: 1 GiB. Larger ones are mistakes, and no engine could hold them."""
+"""Of one tensor of one image: 1 GiB. Larger ones are mistakes, and no backend could hold them."""
 
 
 class GraphImporter:

@@ -1,4 +1,4 @@
-"""Rewrites that apply as a model is imported, so that every engine runs the same nodes.
+"""Rewrites that apply as a model is imported, so that every backend runs the same nodes.
 
 fold_constants     a node that computes a weight from weights becomes that weight
 drop_identities    what reads an Identity or a Dropout reads its input instead

@@ -308,7 +308,7 @@ def _matrices() -> list[Case]:
     return [network.case(tolerance=SUMS) for network in made]
 
 
-def _layouts() -> list[Case]:
+def _movement() -> list[Case]:
     image = (6, 4, 5)
 
     def pad(name: str, mode: str, *widths: int) -> Case:
@@ -430,5 +430,5 @@ CASES = [
     *_pools(),
     *_elementwise(),
     *_matrices(),
-    *_layouts(),
+    *_movement(),
 ]

@@ -10,7 +10,7 @@ from columnar_nn.model.node import Shape
 from columnar_nn.model.shape_rules.operands import Operands, fixed
 
 MAX_ENTRY = 2**31
-"""Of a window's sizes, strides and pads: engines count in 32 or 64 bits."""
+"""Of a window's sizes, strides and pads: backends count in 32 or 64 bits."""
 
 
 @dataclass(frozen=True)
