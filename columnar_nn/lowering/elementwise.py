@@ -10,7 +10,7 @@ import numpy as np
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.functions.vector_function import function_name
-from columnar_nn.lowering.rule import Gap, Lowering, call, lowers, need_one_tensor
+from columnar_nn.lowering.registry import Gap, Lowering, call, lowers, need_one_tensor
 from columnar_nn.model.operators import OPERATORS, UNARY
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shapes import output_shapes

@@ -6,7 +6,7 @@ import numpy as np
 
 from columnar_nn.expressions.expression import Expression, Weight
 from columnar_nn.lowering.elementwise import broadcast
-from columnar_nn.lowering.rule import Gap, call, lowers
+from columnar_nn.lowering.registry import Gap, call, lowers
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shapes import output_shapes
 

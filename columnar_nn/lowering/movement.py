@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.lowering.rule import Gap, call, lowers, need_one_tensor
+from columnar_nn.lowering.registry import Gap, call, lowers, need_one_tensor
 from columnar_nn.model.operators import RENAMING
 from columnar_nn.model.shape_rules.movement import permutation, slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axes, normalized_axis

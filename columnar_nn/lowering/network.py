@@ -17,7 +17,7 @@ from columnar_nn.lowering import (  # noqa: F401 - each registers its operators
     movement,
     window,
 )
-from columnar_nn.lowering.rule import LOWERINGS, Gap
+from columnar_nn.lowering.registry import LOWERINGS, Gap
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.shapes import infer_shapes, operands_of
 

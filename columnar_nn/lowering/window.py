@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.lowering.rule import Gap, Lowering, call, lowers, need_one_tensor
+from columnar_nn.lowering.registry import Gap, Lowering, call, lowers, need_one_tensor
 from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window

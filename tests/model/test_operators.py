@@ -12,7 +12,7 @@ import onnx
 import pytest
 from conformance.op_cases import CASES
 
-from columnar_nn.lowering.rule import LOWERINGS
+from columnar_nn.lowering.registry import LOWERINGS
 from columnar_nn.model.canonical import EXPRESSED, OPSET, TRAINING
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.operators import OPERATORS, SUMMING
