@@ -83,7 +83,7 @@ def _pool(operands: Operands, weights: dict[str, np.ndarray]) -> list[Node]:
     window = pool_window(operands)
     wide = padding(window, spatial)
     attributes = {**node.attributes, "ceil_mode": 0}
-    counted = operands.attribute("count_include_pad") and max(overhang(window, spatial)) > 0
+    counted = attributes.get("count_include_pad") and max(overhang(window, spatial)) > 0
     if not counted:
         attributes["pads"] = [before for before, _ in wide] + [after for _, after in wide]
         return [replace(node, attributes=attributes)]
@@ -115,8 +115,11 @@ def _mean(operands: Operands, weights: dict[str, np.ndarray]) -> list[Node]:
     Else what follows, one value a channel, would be fused into it with the channels mixed up.
     """
     node, rank = operands.node, len(operands.shape(0))
-    axes = [2] if node.op_type == "GlobalAveragePool" else reduced_axes(operands)
-    if rank != 3 or axes != [2] or not operands.attribute("keepdims"):
+    of_images = node.op_type == "GlobalAveragePool"
+    axes, keepdims = (
+        ([2], 1) if of_images else (reduced_axes(operands), node.attributes["keepdims"])
+    )
+    if rank != 3 or axes != [2] or not keepdims:
         return [node]
     axis, dropped = f"{node.name}/axis", f"{node.outputs[0]}/dropped"
     weights[axis] = np.array([2], np.int64)
