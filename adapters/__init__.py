@@ -1,1 +1,1 @@
-"""Backends: one adapter for each engine, behind one interface."""
+"""Backends: one adapter for each framework or engine, behind one interface."""

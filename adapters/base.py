@@ -1,4 +1,4 @@
-"""The one interface over every engine; each runs in a worker process of its own.
+"""The one interface over all backends; each runs in a worker process of its own.
 
 A backend never times itself: the worker times `import_framework`, the constructor, and,
 through the Stopwatch that it hands to `infer`, conversion in, compute and conversion out.
@@ -27,7 +27,7 @@ from columnar_nn.model.graph import Graph
 class Settings:
     """What a backend is asked for: configuration name, threads, rows of the largest batch.
 
-    `algorithm` ("auto", "direct" or "winograd") is for engines that choose how to convolve.
+    `algorithm` ("auto", "direct" or "winograd") is for backends that choose how to convolve.
     """
 
     configuration: str
@@ -41,7 +41,7 @@ class Configuration:
     """A named way of running a backend.
 
     `role` is "default" (what a user gets without asking), "best" (the fastest honest one known
-    for this engine) or "variant" (run only when asked for by name).
+    for this backend) or "variant" (run only when asked for by name).
     """
 
     description: str
@@ -96,7 +96,7 @@ class _Phase:
 
 
 class Backend(ABC):
-    """An engine holding one network in one configuration.
+    """A framework, or an engine, holding one network in one configuration.
 
     Life: `import_framework()`, constructor (loads the weights, compiles), any number of
     `infer` calls, `close`. A subclass writes `_build`, `_to_input`, `_compute` and
@@ -114,7 +114,7 @@ class Backend(ABC):
 
     @classmethod
     def import_framework(cls) -> None:
-        """Imports the engine; raises MissingPackageError when it is not installed."""
+        """Imports the framework; raises MissingPackageError when it is not installed."""
         try:
             import_module(cls.package)
         except ImportError:
@@ -127,7 +127,7 @@ class Backend(ABC):
 
     @abstractmethod
     def _build(self) -> None:
-        """Turns `self.graph` into whatever the engine executes, as the settings say."""
+        """Turns `self.graph` into whatever the framework executes, as the settings say."""
 
     @abstractmethod
     def describe(self) -> Description:
@@ -154,7 +154,7 @@ class Backend(ABC):
             yield output
 
     def _to_input(self, batch: pa.RecordBatch) -> Any:
-        """The engine's own input tensor: pixels / 255 as float32, in its preferred layout."""
+        """The framework's own input tensor: pixels / 255 as float32, in its preferred layout."""
         raise NotImplementedError
 
     def _compute(self, model_input: Any) -> Any:
@@ -168,7 +168,7 @@ class Backend(ABC):
     def start_profiling(self) -> str:
         """Has `infer` keep the time of every operator from now on; returns whose clock that is.
 
-        Raises ProfilingUnavailableError, with the reason, if the engine tells no such times.
+        Raises ProfilingUnavailableError, with the reason, if the backend tells no such times.
         """
         raise ProfilingUnavailableError(f"{self.name} tells no times of its operators")
 
@@ -177,7 +177,7 @@ class Backend(ABC):
         raise NotImplementedError
 
     def _algorithm_notes(self) -> tuple[str, ...]:
-        """What to say of an algorithm asked for, if the engine's library always chooses."""
+        """What to say of an algorithm asked for, if the backend's library always chooses."""
         asked = self.settings.algorithm
         return () if asked == "auto" else (f"its library chooses the algorithm, not {asked}",)
 

@@ -1,4 +1,4 @@
-"""Which nodes of a network an engine's operators compute, where it has fused some of them.
+"""Which nodes of a network a backend's operators compute, where it has fused some of them.
 
 ONNX Runtime, OpenVINO and TensorFlow name a fused operator after some of its nodes only.
 """
@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from adapters.operator_profile import OperatorProfile, merged
 from columnar_nn.model.graph import Graph, Node
+from columnar_nn.model.operators import SUMMING
 
-PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
-_PRODUCT_WORDS = ("Conv", "Gemm", "MatMul", "FullyConnected")
+_PRODUCT_WORDS = (*SUMMING, "FullyConnected")
 
 
 def fused_nodes(graph: Graph, ran: Mapping[str, Collection[str]]) -> dict[str, tuple[str, ...]]:
@@ -26,7 +26,7 @@ def fused_nodes(graph: Graph, ran: Mapping[str, Collection[str]]) -> dict[str, t
     order = {name: index for index, name in enumerate(ran)}
     group = {node.name: node.name for node in graph.nodes if _runs_by_itself(node, ran)}
     for node in graph.nodes:
-        if node.op_type in PRODUCTS and node.name not in group:
+        if node.op_type in SUMMING and node.name not in group:
             chain = list(_followers(graph, node, group))
             if chain and chain[-1].name in group:
                 group |= dict.fromkeys((n.name for n in [node, *chain]), chain[-1].name)
@@ -63,7 +63,7 @@ def _followers(graph: Graph, node: Node, group: Mapping[str, str]) -> Iterator[N
     """The only readers one after the other, up to the first with an operator of its own."""
     while len(readers := graph.consumers(node.outputs[0])) == 1:
         (node,) = readers
-        if node.op_type in PRODUCTS:
+        if node.op_type in SUMMING:
             return
         yield node
         if node.name in group:
@@ -73,7 +73,7 @@ def _followers(graph: Graph, node: Node, group: Mapping[str, str]) -> Iterator[N
 def _runs_by_itself(node: Node, ran: Mapping[str, Collection[str]]) -> bool:
     """Whether an operator named after the node computes it, not only the padding before it."""
     types = ran.get(node.name, ())
-    if node.op_type not in PRODUCTS:
+    if node.op_type not in SUMMING:
         return bool(types)
     return any(word in operator for operator in types for word in _PRODUCT_WORDS)
 

@@ -14,7 +14,7 @@ from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.model.graph import Graph, Shape
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axes
 from columnar_nn.model.shape_rules.window import Window
-from columnar_nn.model.shapes import RULES, infer_shapes, operands_of
+from columnar_nn.model.shapes import infer_shapes, operands_of, output_shapes
 
 
 def network_nodes(
@@ -52,7 +52,7 @@ def network_nodes(
 
 def output_shape(operands: Operands) -> Shape:
     """Shape of the node's output, None for the batch."""
-    return RULES[operands.node.op_type](operands)[0]
+    return output_shapes(operands)[0]
 
 
 def overhang(window: Window, spatial: Shape) -> list[int]:
@@ -130,5 +130,5 @@ def reduced_axes(operands: Operands) -> list[int]:
     axes = operands.integer_input(1, "axes")
     rank = len(operands.shape(0))
     if not axes:
-        return [] if operands.attribute("noop_with_empty_axes", 0) else list(range(rank))
+        return [] if operands.attribute("noop_with_empty_axes") else list(range(rank))
     return normalized_axes(axes, rank)

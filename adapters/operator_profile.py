@@ -1,4 +1,4 @@
-"""What an engine says of the time of its own operators, by the names of the network's nodes."""
+"""What a backend says of the time of its own operators, by the names of the network's nodes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from columnar_nn.errors import CnnBenchError
 
 
 class ProfilingUnavailableError(CnnBenchError):
-    """This engine, or this configuration of it, tells no operator times; the message is why."""
+    """This backend, or this configuration of it, tells no operator times; the message is why."""
 
 
 @dataclass(frozen=True)
 class OperatorProfile:
-    """Wall time of one operator of an engine, over all of its `calls` as the engine counts them.
+    """Wall time of one operator of a backend, over all of its `calls` as that counts them.
 
     `nodes` are the graph's nodes that it computes, in graph order: several if they are fused,
-    none for work of the engine's own, such as reordering a tensor. `operator` is what the engine
+    none for work of the backend's own, such as reordering a tensor. `operator` is what the backend
     calls it. A call is an execution of a kernel; of a task in Velox, of a row in columnar.
     """
 
@@ -42,7 +42,7 @@ def merged(profiles: Iterable[OperatorProfile]) -> tuple[OperatorProfile, ...]:
 
 
 class OperatorClock:
-    """Takes the times of an engine that calls its operators one by one and keeps none itself."""
+    """Takes the times of a backend that calls its operators one by one and keeps none itself."""
 
     def __init__(self) -> None:
         self._profiles: list[OperatorProfile] = []

@@ -16,7 +16,7 @@ from adapters.velox.formulation import KINDS
 from adapters.velox.layers import lower
 from adapters.velox.staged import Staged
 from adapters.velox.statistics import operators, parse
-from adapters.velox.task import Task
+from adapters.velox.task import VeloxTask
 from columnar_nn.data import tensor_column
 
 DEFAULT = "winograd"
@@ -45,8 +45,8 @@ class VeloxBackend(Backend):
         self._layers = {layer.name: layer for layer in network.layers}
         self._formulation = self._kind.build(network, self.settings.threads)
         self._formulation.prepare(self.settings.batch_size)
-        self._tasks: list[tuple[str, Task]] = []
-        self._profiled: list[tuple[str, Task]] | None = None
+        self._tasks: list[tuple[str, VeloxTask]] = []
+        self._profiled: list[tuple[str, VeloxTask]] | None = None
 
     def _falls_back(self) -> bool:
         return self.settings.configuration == "winograd" and self.settings.algorithm == "direct"

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
+from reference.registry import implements
 from reference.rounding import rounded, wide
 
 
+@implements("Relu")
 def relu(x: np.ndarray) -> np.ndarray:
     """ONNX Relu: max(x, 0)."""
     return rounded(np.maximum(x, 0))
 
 
-def leaky_relu(x: np.ndarray, *, alpha: float = 0.01) -> np.ndarray:
+@implements("LeakyRelu")
+def leaky_relu(x: np.ndarray, *, alpha: float) -> np.ndarray:
     """ONNX LeakyRelu: alpha * x where x < 0."""
     return rounded(np.where(x < 0, alpha * wide(x), x))
 
 
-def elu(x: np.ndarray, *, alpha: float = 1.0) -> np.ndarray:
+@implements("Elu")
+def elu(x: np.ndarray, *, alpha: float) -> np.ndarray:
     """ONNX Elu: alpha * (exp(x) - 1) where x < 0."""
     below = np.expm1(np.minimum(wide(x), 0))
     return rounded(np.where(x < 0, alpha * below, x))
 
 
+@implements("Selu")
+def selu(x: np.ndarray, *, alpha: float, gamma: float) -> np.ndarray:
+    """ONNX Selu: gamma * x, where x < 0 gamma * alpha * (exp(x) - 1)."""
+    below = np.expm1(np.minimum(wide(x), 0))
+    return rounded(gamma * np.where(x < 0, alpha * below, x))
+
+
+@implements("PRelu")
 def prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """ONNX PRelu: slope * x where x < 0; the slope broadcasts to x."""
     return rounded(np.where(x < 0, wide(slope) * x, x))
 
 
+@implements("Clip")
 def clip(
     x: np.ndarray, low: np.ndarray | None = None, high: np.ndarray | None = None
 ) -> np.ndarray:
@@ -39,23 +52,27 @@ def clip(
     return rounded(x)
 
 
+@implements("Sigmoid")
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """ONNX Sigmoid: 1 / (1 + exp(-x)), without overflow on either side."""
     small = np.exp(-np.abs(wide(x)))
     return rounded(np.where(x < 0, small, 1.0) / (1.0 + small))
 
 
-def hard_sigmoid(x: np.ndarray, *, alpha: float = 0.2, beta: float = 0.5) -> np.ndarray:
+@implements("HardSigmoid")
+def hard_sigmoid(x: np.ndarray, *, alpha: float, beta: float) -> np.ndarray:
     """ONNX HardSigmoid: alpha * x + beta kept within [0, 1]."""
     return rounded(np.clip(alpha * wide(x) + beta, 0.0, 1.0))
 
 
+@implements("HardSwish")
 def hard_swish(x: np.ndarray) -> np.ndarray:
     """ONNX HardSwish: x * clip(x / 6 + 1/2, 0, 1)."""
     values = wide(x)
     return rounded(values * np.clip(values / 6.0 + 0.5, 0.0, 1.0))
 
 
+@implements("Tanh")
 def tanh(x: np.ndarray) -> np.ndarray:
     """ONNX Tanh."""
     return rounded(np.tanh(wide(x)))

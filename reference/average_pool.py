@@ -7,18 +7,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reference.registry import implements
 from reference.rounding import rounded, wide
 from reference.sums import total
 from reference.windows import axes_of, padded, windows
 
 
+@implements("AveragePool")
 def average_pool(
     x: np.ndarray,
     *,
     kernel_shape: Sequence[int],
     auto_pad: str = "NOTSET",
-    ceil_mode: int = 0,
-    count_include_pad: int = 0,
+    ceil_mode: int,
+    count_include_pad: int,
     dilations: Sequence[int] | None = None,
     pads: Sequence[int] | None = None,
     strides: Sequence[int] | None = None,
@@ -46,6 +48,7 @@ def average_pool(
     return rounded(sums / windows(counted, axes).sum(axis=in_window))
 
 
+@implements("GlobalAveragePool")
 def global_average_pool(x: np.ndarray) -> np.ndarray:
     """ONNX GlobalAveragePool: x [N, C, spatial...] -> [N, C, 1, ...]."""
     spatial = tuple(range(2, x.ndim))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from reference.registry import implements
 from reference.rounding import rounded, wide
 
 
+@implements("BatchNormalization")
 def batch_normalization(
     x: np.ndarray,
     scale: np.ndarray,
@@ -14,17 +16,12 @@ def batch_normalization(
     mean: np.ndarray,
     variance: np.ndarray,
     *,
-    epsilon: float = 1e-5,
-    momentum: float = 0.9,
-    training_mode: int = 0,
+    epsilon: float,
 ) -> np.ndarray:
     """ONNX BatchNormalization in inference: x [N, C, ...], the rest [C].
 
-    (x - mean) / sqrt(variance + epsilon) * scale + bias; `momentum` matters in training only,
-    which raises ValueError.
+    (x - mean) / sqrt(variance + epsilon) * scale + bias.
     """
-    if training_mode:
-        raise ValueError("batch normalisation is evaluated in inference mode only")
     per_channel = (-1, *(1 for _ in x.shape[2:]))
     scale, bias, mean, variance = (
         wide(v).reshape(per_channel) for v in (scale, bias, mean, variance)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reference.registry import implements
 from reference.rounding import wide
 from reference.sums import product
 from reference.windows import axes_of, padded, windows
@@ -15,9 +16,10 @@ PATCH_BYTES = 64 << 20
 
 SMALL_PRODUCT = 1 << 20
 """Multiply-adds an image up to which float32 sums are taken one product after another; of larger
-ones BLAS's are about as accurate as engines', and a hundred times as fast."""
+ones BLAS's are about as accurate as backends', and a hundred times as fast."""
 
 
+@implements("Conv")
 def conv(
     x: np.ndarray,
     w: np.ndarray,
@@ -25,7 +27,7 @@ def conv(
     *,
     auto_pad: str = "NOTSET",
     dilations: Sequence[int] | None = None,
-    group: int = 1,
+    group: int,
     kernel_shape: Sequence[int] | None = None,
     pads: Sequence[int] | None = None,
     strides: Sequence[int] | None = None,

@@ -38,7 +38,7 @@ def evaluate(
     """The tensors called `outputs`, computed from `inputs` by `nodes` in their given order.
 
     Operators have the semantics of ONNX opset 21, calculate in float64 and round once, to
-    float32; with float32 as `calculation` they are a plain engine, whose error is what float32
+    float32; with float32 as `calculation` they are a plain backend, whose error is what float32
     itself does. Each runs inside the context manager that `around` gives for its node, by which a
     caller can take its time. A tensor is dropped after its last use. Raises NotImplementedError
     listing every operator that is not in `OPERATORS`.

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from reference.registry import implements
 from reference.rounding import rounded, wide
 from reference.sums import product
 
 
+@implements("Gemm")
 def gemm(
     a: np.ndarray,
     b: np.ndarray,
     c: np.ndarray | None = None,
     *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    transA: int = 0,
-    transB: int = 0,
+    alpha: float,
+    beta: float,
+    transA: int,
+    transB: int,
 ) -> np.ndarray:
     """ONNX Gemm: alpha * A' B' + beta * C, with A' [M, K], B' [K, N] and C broadcast to [M, N].
 

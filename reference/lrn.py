@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from reference.registry import implements
 from reference.rounding import rounded, wide
 
 
-def lrn(
-    x: np.ndarray, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0
-) -> np.ndarray:
+@implements("LRN")
+def lrn(x: np.ndarray, *, size: int, alpha: float, beta: float, bias: float) -> np.ndarray:
     """ONNX LRN: x [N, C, ...] / (bias + alpha / size * sum of squares) ** beta.
 
     The sum of channel c runs over the channels from c - floor((size - 1) / 2) to

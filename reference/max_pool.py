@@ -6,24 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reference.registry import implements
 from reference.rounding import rounded
 from reference.windows import axes_of, padded, windows
 
 
+@implements("MaxPool")
 def max_pool(
     x: np.ndarray,
     *,
     kernel_shape: Sequence[int],
     auto_pad: str = "NOTSET",
-    ceil_mode: int = 0,
+    ceil_mode: int,
     dilations: Sequence[int] | None = None,
     pads: Sequence[int] | None = None,
-    storage_order: int = 0,
     strides: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """ONNX MaxPool: x [N, C, spatial...]; padding never wins. The Indices output is not made,
-    so that `storage_order` has no effect.
-    """
+    """ONNX MaxPool: x [N, C, spatial...]; padding never wins. The Indices output is not made."""
     axes = axes_of(
         x.shape[2:],
         kernel_shape,

@@ -6,33 +6,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reference.registry import implements
 
+
+@implements("Identity")
 def identity(x: np.ndarray) -> np.ndarray:
     """ONNX Identity."""
     return x
 
 
-def dropout(
-    x: np.ndarray,
-    ratio: np.ndarray | None = None,
-    training_mode: np.ndarray | None = None,
-    *,
-    seed: int | None = None,
-) -> np.ndarray:
-    """ONNX Dropout in inference: nothing is dropped. Raises ValueError in training mode."""
-    if training_mode is not None and training_mode.item():
-        raise ValueError("dropout is evaluated in inference mode only")
+@implements("Dropout")
+def dropout(x: np.ndarray) -> np.ndarray:
+    """ONNX Dropout in inference: nothing is dropped."""
     return x
 
 
-def flatten(x: np.ndarray, *, axis: int = 1) -> np.ndarray:
+@implements("Flatten")
+def flatten(x: np.ndarray, *, axis: int) -> np.ndarray:
     """ONNX Flatten: a matrix, split before `axis`."""
     axis = axis + x.ndim if axis < 0 else axis
     rows = int(np.prod(x.shape[:axis]))
     return x.reshape(rows, int(np.prod(x.shape[axis:])))
 
 
-def reshape(x: np.ndarray, shape: np.ndarray, *, allowzero: int = 0) -> np.ndarray:
+@implements("Reshape")
+def reshape(x: np.ndarray, shape: np.ndarray, *, allowzero: int) -> np.ndarray:
     """ONNX Reshape: 0 copies a dimension unless allowzero, -1 takes what is left."""
     target = [int(d) for d in shape]
     if not allowzero:
@@ -40,26 +38,31 @@ def reshape(x: np.ndarray, shape: np.ndarray, *, allowzero: int = 0) -> np.ndarr
     return x.reshape(target)
 
 
+@implements("Transpose")
 def transpose(x: np.ndarray, *, perm: Sequence[int] | None = None) -> np.ndarray:
     """ONNX Transpose: dimension i of the result is dimension perm[i] of x; reversed if None."""
     return np.ascontiguousarray(x.transpose(perm))
 
 
+@implements("Squeeze")
 def squeeze(x: np.ndarray, axes: np.ndarray | None = None) -> np.ndarray:
     """ONNX Squeeze (opset 13): drops `axes`, or every dimension of size 1."""
     return np.squeeze(x, None if axes is None else tuple(int(a) for a in axes.reshape(-1)))
 
 
+@implements("Unsqueeze")
 def unsqueeze(x: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """ONNX Unsqueeze (opset 13): a dimension of size 1 at each of `axes` of the result."""
     return np.expand_dims(x, tuple(int(a) for a in axes.reshape(-1)))
 
 
+@implements("Concat")
 def concat(*arrays: np.ndarray, axis: int) -> np.ndarray:
     """ONNX Concat."""
     return np.concatenate(arrays, axis=axis)
 
 
+@implements("Slice")
 def slice_(
     x: np.ndarray,
     starts: np.ndarray,

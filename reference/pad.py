@@ -6,14 +6,17 @@ from typing import Literal
 
 import numpy as np
 
+from reference.registry import implements
 
+
+@implements("Pad")
 def pad(
     x: np.ndarray,
     pads: np.ndarray,
     value: np.ndarray | None = None,
     axes: np.ndarray | None = None,
     *,
-    mode: Literal["constant", "reflect", "edge", "wrap"] = "constant",
+    mode: Literal["constant", "reflect", "edge", "wrap"],
 ) -> np.ndarray:
     """ONNX Pad (opset 18): `pads` holds a beginning for each of `axes`, then an end for each.
 

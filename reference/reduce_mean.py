@@ -6,16 +6,18 @@ import math
 
 import numpy as np
 
+from reference.registry import implements
 from reference.rounding import rounded, wide
 from reference.sums import total
 
 
+@implements("ReduceMean")
 def reduce_mean(
     x: np.ndarray,
     axes: np.ndarray | None = None,
     *,
-    keepdims: int = 1,
-    noop_with_empty_axes: int = 0,
+    keepdims: int,
+    noop_with_empty_axes: int,
 ) -> np.ndarray:
     """ONNX ReduceMean (opset 18): over `axes`, or over all of them if none is named."""
     named = () if axes is None else tuple(int(axis) for axis in axes.reshape(-1))

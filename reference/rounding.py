@@ -19,7 +19,7 @@ def calculation_type() -> type[np.floating]:
 
 @contextmanager
 def calculating_in(dtype: type[np.floating]) -> Iterator[None]:
-    """Operators called inside calculate in `dtype`: in float32 they are a plain engine."""
+    """Operators called inside calculate in `dtype`: in float32 they are a plain backend."""
     token = _calculation_type.set(dtype)
     try:
         yield

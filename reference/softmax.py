@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from reference.registry import implements
 from reference.rounding import rounded, wide
 from reference.sums import total
 
 
-def softmax(x: np.ndarray, *, axis: int = -1) -> np.ndarray:
+@implements("Softmax")
+def softmax(x: np.ndarray, *, axis: int) -> np.ndarray:
     """ONNX Softmax (opset 13): exp(x) over its sum along `axis`."""
     powers = np.exp(_below_zero(x, axis))
     return rounded(powers / total(powers, (axis,), keepdims=True))
 
 
-def log_softmax(x: np.ndarray, *, axis: int = -1) -> np.ndarray:
+@implements("LogSoftmax")
+def log_softmax(x: np.ndarray, *, axis: int) -> np.ndarray:
     """ONNX LogSoftmax (opset 13): log(softmax(x)) along `axis`."""
     shifted = _below_zero(x, axis)
     return rounded(shifted - np.log(total(np.exp(shifted), (axis,), keepdims=True)))

@@ -1,7 +1,7 @@
 """Sums as operators take them: in float64 as NumPy does, in float32 one term after another.
 
 NumPy and BLAS keep several partial sums, by which float32 becomes over five times as accurate as
-engines have to be: no measure of what float32 itself does.
+backends have to be: no measure of what float32 itself does.
 """
 
 from __future__ import annotations

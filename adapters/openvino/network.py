@@ -33,17 +33,17 @@ def network(graph: Graph) -> Graph:
     weights = dict(graph.weights)
     rewritten: list[Node] = []
     for operands in nodes:
-        rule = _RULES.get(operands.node.op_type)
-        rewritten += rule(operands, weights) if rule else [operands.node]
+        rewrite = _REWRITES.get(operands.node.op_type)
+        rewritten += rewrite(operands, weights) if rewrite else [operands.node]
     return replace(graph, nodes=tuple(rewritten), weights=weights)
 
 
 def _refused(operands: Operands) -> str:
     """What OpenVINO refuses of a node, or computes otherwise than ONNX says; empty if nothing."""
     node = operands.node
-    if node.op_type == "LRN" and node.attributes["size"] % 2 == 0:
+    if node.op_type == "LRN" and operands.attribute("size") % 2 == 0:
         return "windows of even size"
-    if node.op_type == "Pad" and node.attributes.get("mode") == "wrap":
+    if node.op_type == "Pad" and operands.attribute("mode") == "wrap":
         return "wrap mode"
     return ""
 
@@ -78,12 +78,12 @@ def _pool(operands: Operands, weights: dict[str, np.ndarray]) -> list[Node]:
     averages that count padding: theirs becomes part of the image.
     """
     node, spatial = operands.node, operands.shape(0)[2:]
-    if not operands.attribute("ceil_mode", 0):
+    if not operands.attribute("ceil_mode"):
         return [node]
     window = pool_window(operands)
     wide = padding(window, spatial)
     attributes = {**node.attributes, "ceil_mode": 0}
-    counted = operands.attribute("count_include_pad", 0) and max(overhang(window, spatial)) > 0
+    counted = attributes.get("count_include_pad") and max(overhang(window, spatial)) > 0
     if not counted:
         attributes["pads"] = [before for before, _ in wide] + [after for _, after in wide]
         return [replace(node, attributes=attributes)]
@@ -115,8 +115,11 @@ def _mean(operands: Operands, weights: dict[str, np.ndarray]) -> list[Node]:
     Else what follows, one value a channel, would be fused into it with the channels mixed up.
     """
     node, rank = operands.node, len(operands.shape(0))
-    axes = [2] if node.op_type == "GlobalAveragePool" else reduced_axes(operands)
-    if rank != 3 or axes != [2] or not operands.attribute("keepdims", 1):
+    of_images = node.op_type == "GlobalAveragePool"
+    axes, keepdims = (
+        ([2], 1) if of_images else (reduced_axes(operands), node.attributes["keepdims"])
+    )
+    if rank != 3 or axes != [2] or not keepdims:
         return [node]
     axis, dropped = f"{node.name}/axis", f"{node.outputs[0]}/dropped"
     weights[axis] = np.array([2], np.int64)
@@ -127,8 +130,7 @@ def _mean(operands: Operands, weights: dict[str, np.ndarray]) -> list[Node]:
     ]
 
 
-_Rule = Callable[[Operands, dict[str, np.ndarray]], Sequence[Node]]
-_RULES: dict[str, _Rule] = {
+_REWRITES: dict[str, Callable[[Operands, dict[str, np.ndarray]], Sequence[Node]]] = {
     "AveragePool": _pool,
     "Conv": _conv,
     "GlobalAveragePool": _mean,

@@ -2,7 +2,7 @@
 
 A function takes the node (its shapes and constants known) and its float32 inputs as tensors in
 ONNX's layout, None for an absent one. It runs once, under torch.fx, which records what it calls.
-To add an operator: a function here, its line in OPERATORS, the same in adapters/tensorflow.
+A new operator: see columnar_nn/model/operators.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from adapters.network_nodes import (
     padding,
     reduced_axes,
 )
-from columnar_nn.model.shape_rules.movement import slice_bounds
+from columnar_nn.model.operators import OPERATORS as ONNX_OPERATORS
+from columnar_nn.model.operators import RENAMING, Implementations
+from columnar_nn.model.shape_rules.movement import permutation, slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, fixed
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 
@@ -40,25 +42,30 @@ _GLOBAL_AVERAGE_POOL: dict[int, Callable[..., Tensor]] = {
     2: F.adaptive_avg_pool2d,
     3: F.adaptive_avg_pool3d,
 }
-_SPATIAL = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool"}
+
+OPERATORS: Implementations[Callable[..., Any]] = Implementations()
+implements = OPERATORS.implements
 
 
 def unsupported_reason(operands: Operands) -> str | None:
     """Why PyTorch cannot run this node; None if it can."""
-    spatial_rank = len(operands.shape(0)) - 2
-    if operands.node.op_type in _SPATIAL and spatial_rank not in _CONV:
+    op_type, spatial_rank = operands.node.op_type, len(operands.shape(0)) - 2
+    of_images = ONNX_OPERATORS[op_type].window or op_type == "GlobalAveragePool"
+    if of_images and spatial_rank not in _CONV:
         return f"{spatial_rank} spatial dimensions; PyTorch has 1 to 3"
     return None
 
 
+@implements("Conv")
 def conv(node: Operands, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     window = conv_window(node)
     x, pads = _symmetric(x, window, padding(window, node.shape(0)[2:]), 0.0)
     return _CONV[len(pads)](
-        x, w, b, window.strides, pads, window.dilations, node.attribute("group", 1)
+        x, w, b, window.strides, pads, window.dilations, node.attribute("group")
     )
 
 
+@implements("MaxPool")
 def max_pool(node: Operands, x: Tensor) -> Tensor:
     window = pool_window(node)
     x, pads = _symmetric(x, window, padding(window, node.shape(0)[2:]), float("-inf"))
@@ -66,9 +73,10 @@ def max_pool(node: Operands, x: Tensor) -> Tensor:
     return pool(x, window.kernel_shape, window.strides, pads, spread(window))
 
 
+@implements("AveragePool")
 def average_pool(node: Operands, x: Tensor) -> Tensor:
     window, spatial = pool_window(node), node.shape(0)[2:]
-    include_pad = bool(node.attribute("count_include_pad", 0))
+    include_pad = bool(node.attribute("count_include_pad"))
     rank = len(spatial)
     wide = padding(window, spatial)
     inside = max(overhang(window, spatial)) <= 0
@@ -85,14 +93,16 @@ def average_pool(node: Operands, x: Tensor) -> Tensor:
     return sums / torch.from_numpy(average_divisors(window, spatial, include_pad))
 
 
+@implements("GlobalAveragePool")
 def global_average_pool(node: Operands, x: Tensor) -> Tensor:
     return _GLOBAL_AVERAGE_POOL[len(node.shape(0)) - 2](x, 1)
 
 
+@implements("BatchNormalization")
 def batch_normalization(
     node: Operands, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
-    epsilon = node.attribute("epsilon", 1e-5)
+    epsilon = node.attribute("epsilon")
     # Freezing folds it into a Linear before it even if something else reads that (PyTorch 2.13).
     features = len(node.shape(0)) == 2
     images = x.unsqueeze(2) if features else x
@@ -100,33 +110,46 @@ def batch_normalization(
     return made.squeeze(2) if features else made
 
 
+@implements("LRN")
 def lrn(node: Operands, x: Tensor) -> Tensor:
     # F.local_response_norm centres a window of even size on the other side.
-    size = node.attribute("size", 1)
+    size = node.attribute("size")
     channels = fixed(node.shape(0)[1], "channels")
     after_channels = [0, 0] * (len(node.shape(0)) - 2)
     squares = F.pad(x * x, [*after_channels, (size - 1) // 2, size // 2])
     sums = sum(squares[:, i : i + channels] for i in range(size))
-    scale = node.attribute("bias", 1.0) + node.attribute("alpha", 1e-4) / size * sums
-    return x / scale ** node.attribute("beta", 0.75)
+    scale = node.attribute("bias") + node.attribute("alpha") / size * sums
+    return x / scale ** node.attribute("beta")
 
 
+@implements("Relu")
 def relu(node: Operands, x: Tensor) -> Tensor:
     return F.relu(x)
 
 
+@implements("Elu")
 def elu(node: Operands, x: Tensor) -> Tensor:
-    return F.elu(x, node.attribute("alpha", 1.0))
+    return F.elu(x, node.attribute("alpha"))
 
 
+@implements("Selu")
+def selu(node: Operands, x: Tensor) -> Tensor:
+    if node.node.attributes == ONNX_OPERATORS["Selu"].defaults:
+        return F.selu(x)
+    return node.attribute("gamma") * F.elu(x, node.attribute("alpha"))
+
+
+@implements("LeakyRelu")
 def leaky_relu(node: Operands, x: Tensor) -> Tensor:
-    return F.leaky_relu(x, node.attribute("alpha", 0.01))
+    return F.leaky_relu(x, node.attribute("alpha"))
 
 
+@implements("PRelu")
 def prelu(node: Operands, x: Tensor, slope: Tensor) -> Tensor:
     return torch.where(x < 0, slope * x, x)
 
 
+@implements("Clip")
 def clip(
     node: Operands, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
 ) -> Tensor:
@@ -135,82 +158,99 @@ def clip(
     return x if lowest is None and highest is None else torch.clamp(x, lowest, highest)
 
 
+@implements("Sigmoid")
 def sigmoid(node: Operands, x: Tensor) -> Tensor:
     return torch.sigmoid(x)
 
 
+@implements("HardSigmoid")
 def hard_sigmoid(node: Operands, x: Tensor) -> Tensor:
-    alpha, beta = node.attribute("alpha", 0.2), node.attribute("beta", 0.5)
+    alpha, beta = node.attribute("alpha"), node.attribute("beta")
     if np.float32(alpha) == np.float32(1 / 6) and beta == 0.5:
         return F.hardsigmoid(x)
     return torch.clamp(alpha * x + beta, 0.0, 1.0)
 
 
+@implements("HardSwish")
 def hard_swish(node: Operands, x: Tensor) -> Tensor:
     return F.hardswish(x)
 
 
+@implements("Tanh")
 def tanh(node: Operands, x: Tensor) -> Tensor:
     return torch.tanh(x)
 
 
+@implements("Softmax")
 def softmax(node: Operands, x: Tensor) -> Tensor:
-    return F.softmax(x, dim=node.attribute("axis", -1))
+    return F.softmax(x, dim=node.attribute("axis"))
 
 
+@implements("LogSoftmax")
 def log_softmax(node: Operands, x: Tensor) -> Tensor:
-    return F.log_softmax(x, dim=node.attribute("axis", -1))
+    return F.log_softmax(x, dim=node.attribute("axis"))
 
 
+@implements("Add")
 def add(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     return a + b
 
 
+@implements("Sub")
 def sub(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     return a - b
 
 
+@implements("Mul")
 def mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     return a * b
 
 
+@implements("Div")
 def div(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     return a / b
 
 
+@implements("Gemm")
 def gemm(node: Operands, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
-    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
-    a = a.t() if node.attribute("transA", 0) else a
+    alpha, beta = node.attribute("alpha"), node.attribute("beta")
+    a = a.t() if node.attribute("transA") else a
     is_bias = c is None or len(node.shape(2)) == 1
     if alpha == beta == 1 and is_bias:
-        return F.linear(a, b if node.attribute("transB", 0) else b.t(), c)
-    product = alpha * torch.matmul(a, b.t() if node.attribute("transB", 0) else b)
+        return F.linear(a, b if node.attribute("transB") else b.t(), c)
+    product = alpha * torch.matmul(a, b.t() if node.attribute("transB") else b)
     return product if c is None else product + beta * c
 
 
+@implements("MatMul")
 def mat_mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     return torch.matmul(a, b)
 
 
+@implements(*RENAMING)
 def identity(node: Operands, x: Tensor) -> Tensor:
     return x
 
 
+@implements("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 def reshape(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     """Flatten, Reshape, Squeeze and Unsqueeze: elements keep their order."""
     return x.reshape([-1 if size is None else size for size in output_shape(node)])
 
 
+@implements("Transpose")
 def transpose(node: Operands, x: Tensor) -> Tensor:
-    return x.permute(node.integers("perm", range(len(node.shape(0)))[::-1]))
+    return x.permute(permutation(node))
 
 
+@implements("Concat")
 def concat(node: Operands, *tensors: Tensor) -> Tensor:
-    return torch.cat(tensors, node.attribute("axis", 0))
+    return torch.cat(tensors, node.attribute("axis"))
 
 
+@implements("Pad")
 def pad(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
-    widths, mode = pad_widths(node), node.attribute("mode", "constant")
+    widths, mode = pad_widths(node), node.attribute("mode")
     if mode == "constant":
         value = node.constant(2, "the padding value")
         every = [widths.get(axis, (0, 0)) for axis in range(len(node.shape(0)))]
@@ -221,6 +261,7 @@ def pad(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     return x
 
 
+@implements("Slice")
 def slice_(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     for axis, bounds in slice_bounds(node).items():
         if bounds == slice(None):
@@ -234,9 +275,10 @@ def slice_(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     return x
 
 
+@implements("ReduceMean")
 def reduce_mean(node: Operands, x: Tensor, axes: Tensor | None = None) -> Tensor:
     reduced = reduced_axes(node)
-    return x.mean(reduced, keepdim=bool(node.attribute("keepdims", 1))) if reduced else x
+    return x.mean(reduced, keepdim=bool(node.attribute("keepdims"))) if reduced else x
 
 
 def spread(window: Window) -> list[int]:
@@ -269,41 +311,3 @@ def _fits_pooling(window: Window, wide: Sequence[tuple[int, int]]) -> bool:
         before == after and before <= kernel // 2
         for (before, after), kernel in zip(wide, window.kernel_shape, strict=True)
     )
-
-
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "Add": add,
-    "AveragePool": average_pool,
-    "BatchNormalization": batch_normalization,
-    "Clip": clip,
-    "Concat": concat,
-    "Conv": conv,
-    "Div": div,
-    "Dropout": identity,
-    "Elu": elu,
-    "Flatten": reshape,
-    "Gemm": gemm,
-    "GlobalAveragePool": global_average_pool,
-    "HardSigmoid": hard_sigmoid,
-    "HardSwish": hard_swish,
-    "Identity": identity,
-    "LRN": lrn,
-    "LeakyRelu": leaky_relu,
-    "LogSoftmax": log_softmax,
-    "MatMul": mat_mul,
-    "MaxPool": max_pool,
-    "Mul": mul,
-    "PRelu": prelu,
-    "Pad": pad,
-    "ReduceMean": reduce_mean,
-    "Relu": relu,
-    "Reshape": reshape,
-    "Sigmoid": sigmoid,
-    "Slice": slice_,
-    "Softmax": softmax,
-    "Squeeze": reshape,
-    "Sub": sub,
-    "Tanh": tanh,
-    "Transpose": transpose,
-    "Unsqueeze": reshape,
-}

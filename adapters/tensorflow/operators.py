@@ -2,7 +2,7 @@
 
 A function takes the node (its shapes and constants known) and its float32 inputs, None for an
 absent one, each in either order of dimensions; it runs once, while tf.function traces.
-To add an operator: a function here, its line in OPERATORS, the same in adapters/pytorch.
+A new operator: see columnar_nn/model/operators.py.
 """
 
 from __future__ import annotations
@@ -24,18 +24,22 @@ from adapters.network_nodes import (
     strides_to_one_column,
 )
 from adapters.tensorflow.tensor import Tensor, aligned, channels_last, transposed
-from columnar_nn.model.shape_rules.movement import slice_bounds
+from columnar_nn.model.operators import OPERATORS as ONNX_OPERATORS
+from columnar_nn.model.operators import RENAMING, Implementations
+from columnar_nn.model.shape_rules.movement import permutation, slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, fixed
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 
 _CONV = {1: tf.nn.conv1d, 2: tf.nn.conv2d, 3: tf.nn.conv3d}
-_SPATIAL = {"Conv", "MaxPool", "AveragePool"}
+
+OPERATORS: Implementations[Callable[..., Tensor]] = Implementations()
+implements = OPERATORS.implements
 
 
 def unsupported_reason(operands: Operands) -> str | None:
     """Why TensorFlow cannot run this node; None if it can."""
     spatial_rank = len(operands.shape(0)) - 2
-    if operands.node.op_type in _SPATIAL and spatial_rank not in _CONV:
+    if ONNX_OPERATORS[operands.node.op_type].window and spatial_rank not in _CONV:
         return f"{spatial_rank} spatial dimensions; TensorFlow has 1 to 3"
     volume = operands.node.op_type == "Conv" and spatial_rank == 3
     if volume and len(set(conv_window(operands).dilations)) > 1:
@@ -43,10 +47,11 @@ def unsupported_reason(operands: Operands) -> str | None:
     return None
 
 
+@implements("Conv")
 def conv(node: Operands, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     window = conv_window(node)
     rank = len(window.output)
-    group, channels = node.attribute("group", 1), fixed(node.shape(0)[1], "channels")
+    group, channels = node.attribute("group"), fixed(node.shape(0)[1], "channels")
     images = _padded(x.with_channels_last(), padding(window, node.shape(0)[2:]), 0.0)
     if strides_to_one_column(node, window):
         seen = (window.kernel_shape[-1] - 1) * window.dilations[-1] + 1
@@ -97,14 +102,16 @@ def _depthwise(images: Any, w: Tensor, window: Window, channels: int) -> Any:
     return tf.nn.depthwise_conv2d(images, filters, strides, "VALID", dilations=window.dilations)
 
 
+@implements("MaxPool")
 def max_pool(node: Operands, x: Tensor) -> Tensor:
     return _pool(node, x, "MAX", float("-inf"))
 
 
+@implements("AveragePool")
 def average_pool(node: Operands, x: Tensor) -> Tensor:
     window, spatial = pool_window(node), node.shape(0)[2:]
     means = _pool(node, x, "AVG", 0.0)
-    divisors = average_divisors(window, spatial, bool(node.attribute("count_include_pad", 0)))
+    divisors = average_divisors(window, spatial, bool(node.attribute("count_include_pad")))
     correction = np.float32(np.prod(window.kernel_shape)) / divisors
     if (correction == 1).all():
         return means
@@ -131,15 +138,17 @@ def _pool(node: Operands, x: Tensor, kind: str, outside: float) -> Tensor:
     return channels_last(result)
 
 
+@implements("GlobalAveragePool")
 def global_average_pool(node: Operands, x: Tensor) -> Tensor:
     spatial_axes = [x.axis(axis) for axis in range(2, x.rank)]
     return x.map(lambda value: tf.reduce_mean(value, spatial_axes, keepdims=True))
 
 
+@implements("BatchNormalization")
 def batch_normalization(
     node: Operands, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
-    images, epsilon = x.with_channels_last(), node.attribute("epsilon", 1e-5)
+    images, epsilon = x.with_channels_last(), node.attribute("epsilon")
     statistics = scale.value, bias.value, mean.value, variance.value
     if x.rank == 4:  # the operator that graph optimisation fuses with convolutions
         result = tf.raw_ops.FusedBatchNormV3(
@@ -155,35 +164,49 @@ def batch_normalization(
     return channels_last(result)
 
 
+@implements("LRN")
 def lrn(node: Operands, x: Tensor) -> Tensor:
     # tf.nn.lrn has no windows of even size.
-    size, images = node.attribute("size", 1), x.with_channels_last()
+    size, images = node.attribute("size"), x.with_channels_last()
     channels = fixed(node.shape(0)[1], "channels")
     before_channels = [(0, 0)] * (x.rank - 1)
     squares = tf.pad(images * images, [*before_channels, ((size - 1) // 2, size // 2)])
     sums = tf.add_n([squares[..., i : i + channels] for i in range(size)])
-    scale = node.attribute("bias", 1.0) + node.attribute("alpha", 1e-4) / size * sums
-    return channels_last(images / scale ** node.attribute("beta", 0.75))
+    scale = node.attribute("bias") + node.attribute("alpha") / size * sums
+    return channels_last(images / scale ** node.attribute("beta"))
 
 
+@implements("Relu")
 def relu(node: Operands, x: Tensor) -> Tensor:
     return x.map(tf.nn.relu)
 
 
+@implements("Elu")
 def elu(node: Operands, x: Tensor) -> Tensor:
-    alpha = node.attribute("alpha", 1.0)
+    alpha = node.attribute("alpha")
     return x.map(lambda value: tf.where(value < 0, alpha * tf.nn.elu(value), value))
 
 
+@implements("Selu")
+def selu(node: Operands, x: Tensor) -> Tensor:
+    if node.node.attributes == ONNX_OPERATORS["Selu"].defaults:
+        return x.map(tf.nn.selu)
+    gamma = node.attribute("gamma")
+    return elu(node, x).map(lambda value: gamma * value)
+
+
+@implements("LeakyRelu")
 def leaky_relu(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.nn.leaky_relu(value, node.attribute("alpha", 0.01)))
+    return x.map(lambda value: tf.nn.leaky_relu(value, node.attribute("alpha")))
 
 
+@implements("PRelu")
 def prelu(node: Operands, x: Tensor, slope: Tensor) -> Tensor:
     (value, slopes), last = aligned(x.rank, [x, slope])
     return Tensor(tf.where(value < 0, slopes * value, value), last)
 
 
+@implements("Clip")
 def clip(
     node: Operands, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
 ) -> Tensor:
@@ -195,50 +218,61 @@ def clip(
     return x
 
 
+@implements("Sigmoid")
 def sigmoid(node: Operands, x: Tensor) -> Tensor:
     return x.map(tf.sigmoid)
 
 
+@implements("HardSigmoid")
 def hard_sigmoid(node: Operands, x: Tensor) -> Tensor:
-    alpha, beta = node.attribute("alpha", 0.2), node.attribute("beta", 0.5)
+    alpha, beta = node.attribute("alpha"), node.attribute("beta")
     return x.map(lambda value: tf.clip_by_value(alpha * value + beta, 0.0, 1.0))
 
 
+@implements("HardSwish")
 def hard_swish(node: Operands, x: Tensor) -> Tensor:
     return x.map(lambda value: value * tf.nn.relu6(value + 3.0) / 6.0)
 
 
+@implements("Tanh")
 def tanh(node: Operands, x: Tensor) -> Tensor:
     return x.map(tf.tanh)
 
 
+@implements("Softmax")
 def softmax(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.nn.softmax(value, axis=x.axis(node.attribute("axis", -1))))
+    return x.map(lambda value: tf.nn.softmax(value, axis=x.axis(node.attribute("axis"))))
 
 
+@implements("LogSoftmax")
 def log_softmax(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.nn.log_softmax(value, axis=x.axis(node.attribute("axis", -1))))
+    return x.map(lambda value: tf.nn.log_softmax(value, axis=x.axis(node.attribute("axis"))))
 
 
+@implements("Add")
 def add(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     return _broadcasting(node, tf.add, a, b)
 
 
+@implements("Sub")
 def sub(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     return _broadcasting(node, tf.subtract, a, b)
 
 
+@implements("Mul")
 def mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     return _broadcasting(node, tf.multiply, a, b)
 
 
+@implements("Div")
 def div(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     return _broadcasting(node, tf.divide, a, b)
 
 
+@implements("Gemm")
 def gemm(node: Operands, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
-    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
-    transposes = bool(node.attribute("transA", 0)), bool(node.attribute("transB", 0))
+    alpha, beta = node.attribute("alpha"), node.attribute("beta")
+    transposes = bool(node.attribute("transA")), bool(node.attribute("transB"))
     product = tf.matmul(a.value, b.value, *transposes)
     product = product if alpha == 1 else alpha * product
     if c is None:
@@ -248,6 +282,7 @@ def gemm(node: Operands, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tenso
     return Tensor(product + beta * c.value)
 
 
+@implements("MatMul")
 def mat_mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     left, right = a.in_onnx_order(), b.in_onnx_order()
     if min(a.rank, b.rank) >= 2:
@@ -257,28 +292,32 @@ def mat_mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
     return Tensor(tf.reshape(tf.matmul(left, right), _target(node)))
 
 
+@implements(*RENAMING)
 def identity(node: Operands, x: Tensor) -> Tensor:
     return x
 
 
+@implements("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 def reshape(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     """Flatten, Reshape, Squeeze and Unsqueeze: elements keep their order."""
     return Tensor(tf.reshape(x.in_onnx_order(), _target(node)))
 
 
+@implements("Transpose")
 def transpose(node: Operands, x: Tensor) -> Tensor:
-    order = node.integers("perm", range(x.rank)[::-1])
-    return Tensor(transposed(x.in_onnx_order(), order))
+    return Tensor(transposed(x.in_onnx_order(), permutation(node)))
 
 
+@implements("Concat")
 def concat(node: Operands, *tensors: Tensor) -> Tensor:
     values, last = aligned(tensors[0].rank, tensors)
-    axis = Tensor(values[0], last).axis(node.attribute("axis", 0))
+    axis = Tensor(values[0], last).axis(node.attribute("axis"))
     return Tensor(tf.concat(values, axis), last)
 
 
+@implements("Pad")
 def pad(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
-    widths, mode = pad_widths(node), node.attribute("mode", "constant")
+    widths, mode = pad_widths(node), node.attribute("mode")
     sizes = {axis: fixed(node.shape(0)[axis], f"axis {axis}") for axis in widths}
     value = x.value
     if mode != "constant":
@@ -295,6 +334,7 @@ def pad(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     return Tensor(tf.pad(value[tuple(index)], added, constant_values=constant), x.channels_last)
 
 
+@implements("Slice")
 def slice_(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     index = [slice(None)] * x.rank
     for axis, bounds in slice_bounds(node).items():
@@ -302,12 +342,13 @@ def slice_(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     return x.map(lambda value: value[tuple(index)])
 
 
+@implements("ReduceMean")
 def reduce_mean(node: Operands, x: Tensor, axes: Tensor | None = None) -> Tensor:
     reduced = [x.axis(axis) for axis in reduced_axes(node)]
     if not reduced:
         return x
     means = x.map(lambda value: tf.reduce_mean(value, reduced, keepdims=True))
-    if node.attribute("keepdims", 1):
+    if node.attribute("keepdims"):
         return means
     return Tensor(tf.reshape(means.in_onnx_order(), _target(node)))
 
@@ -329,41 +370,3 @@ def _padded(images: Any, widths: Sequence[tuple[int, int]], value: float) -> Any
     if not any(before or after for before, after in widths):
         return images
     return tf.pad(images, [(0, 0), *widths, (0, 0)], constant_values=value)
-
-
-OPERATORS: dict[str, Callable[..., Tensor]] = {
-    "Add": add,
-    "AveragePool": average_pool,
-    "BatchNormalization": batch_normalization,
-    "Clip": clip,
-    "Concat": concat,
-    "Conv": conv,
-    "Div": div,
-    "Dropout": identity,
-    "Elu": elu,
-    "Flatten": reshape,
-    "Gemm": gemm,
-    "GlobalAveragePool": global_average_pool,
-    "HardSigmoid": hard_sigmoid,
-    "HardSwish": hard_swish,
-    "Identity": identity,
-    "LRN": lrn,
-    "LeakyRelu": leaky_relu,
-    "LogSoftmax": log_softmax,
-    "MatMul": mat_mul,
-    "MaxPool": max_pool,
-    "Mul": mul,
-    "PRelu": prelu,
-    "Pad": pad,
-    "ReduceMean": reduce_mean,
-    "Relu": relu,
-    "Reshape": reshape,
-    "Sigmoid": sigmoid,
-    "Slice": slice_,
-    "Softmax": softmax,
-    "Squeeze": reshape,
-    "Sub": sub,
-    "Tanh": tanh,
-    "Transpose": transpose,
-    "Unsqueeze": reshape,
-}

@@ -38,7 +38,7 @@ from adapters.velox.plan_json import (
     field,
     total,
 )
-from adapters.velox.task import Task, VeloxError, reason
+from adapters.velox.task import VeloxError, VeloxTask, reason
 from adapters.velox.vectors import lists
 from columnar_nn.errors import UnsupportedOperatorError
 
@@ -83,7 +83,7 @@ class CrossJoin:
         self._outputs: list[np.ndarray] = []
         self._numbers = count()
 
-    def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
+    def run(self, images: np.ndarray) -> list[tuple[str, VeloxTask]]:
         """Computes the network for images [N, C, H, W] (uint8 or float32); see `outputs`."""
         tasks, results = [], []
         for part in np.split(images, range(IMAGES_PER_TASK, len(images), IMAGES_PER_TASK)):
@@ -106,7 +106,7 @@ class CrossJoin:
         """Removes the tables."""
         self._folder.cleanup()
 
-    def _run(self, images: np.ndarray) -> tuple[Task, np.ndarray]:
+    def _run(self, images: np.ndarray) -> tuple[VeloxTask, np.ndarray]:
         plan, files = self._plan_for(images.dtype)
         rows = np.ascontiguousarray(images).reshape(len(images), -1)
         rows = rows.view(np.int8) if rows.dtype == np.uint8 else rows
@@ -114,7 +114,7 @@ class CrossJoin:
         # Velox keeps files open by name: another batch is another file.
         path = Path(self._folder.name, f"images{next(self._numbers)}.parquet")
         images_file = table.write(path, pa.table(columns))
-        task = Task(plan, SETTINGS)
+        task = VeloxTask(plan, SETTINGS)
         for node_id, file in {str(FIRST_ID): images_file, **files}.items():
             task.scan(file, node_id)
         values = np.concatenate([_values(vector) for vector in task.batches()])

@@ -12,7 +12,7 @@ from adapters.velox.cross_join import CrossJoin
 from adapters.velox.layers import Network
 from adapters.velox.nested_lambda import NestedLambda
 from adapters.velox.staged import Staged
-from adapters.velox.task import Task
+from adapters.velox.task import VeloxTask
 
 COPIED = "between tasks, columns are copied unchanged outside Velox"
 ONE_DRIVER = "one driver, whatever the number of threads"
@@ -24,7 +24,7 @@ class Formulation(Protocol):
     def prepare(self, images: int) -> None:
         """Does ahead what batches of `images` uint8 images need once."""
 
-    def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
+    def run(self, images: np.ndarray) -> list[tuple[str, VeloxTask]]:
         """Computes the network for images [N, C, H, W] (uint8 or float32).
 
         Returns its tasks, each with the name of what it computed.

@@ -6,37 +6,22 @@ what lies between.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from adapters.network_nodes import network_nodes
-from columnar_nn.model.graph import Graph, Node, Shape
+from columnar_nn.model.graph import Graph, Shape
+from columnar_nn.model.operators import OPERATORS, RENAMING, Implementations
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 from columnar_nn.model.shapes import infer_shapes
 
-OPERATORS = {
-    "Add",
-    "BatchNormalization",
-    "Conv",
-    "Dropout",
-    "Flatten",
-    "Gemm",
-    "GlobalAveragePool",
-    "Identity",
-    "MatMul",
-    "MaxPool",
-    "Relu",
-    "Softmax",
-}
-ALIASES = {"Dropout", "Flatten", "Identity"}
-"""Operators whose output is their input, in this backend's layout."""
-
 
 @dataclass(frozen=True)
-class Layer:
+class VeloxLayer:
     """One step of the network: `output` computed from `inputs`, tensors by name.
 
     `shape` is the output's without the batch: (channels, height, width) or (features,).
@@ -51,7 +36,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Convolution(Layer):
+class Convolution(VeloxLayer):
     """filters [K, C, R, S], bias [K]; a second input, if any, is added before the ReLU."""
 
     operator: ClassVar[str] = "Conv"
@@ -62,7 +47,7 @@ class Convolution(Layer):
 
 
 @dataclass(frozen=True)
-class MaxPool(Layer):
+class MaxPool(VeloxLayer):
     """The largest value of each window; padding never wins."""
 
     operator: ClassVar[str] = "MaxPool"
@@ -70,14 +55,14 @@ class MaxPool(Layer):
 
 
 @dataclass(frozen=True)
-class GlobalAverage(Layer):
+class GlobalAverage(VeloxLayer):
     """The mean of each channel."""
 
     operator: ClassVar[str] = "GlobalAveragePool"
 
 
 @dataclass(frozen=True)
-class Dense(Layer):
+class Dense(VeloxLayer):
     """weights [outputs, features], bias [outputs]."""
 
     operator: ClassVar[str] = "Gemm"
@@ -87,7 +72,7 @@ class Dense(Layer):
 
 
 @dataclass(frozen=True)
-class Elementwise(Layer):
+class Elementwise(VeloxLayer):
     """Sum of the inputs (one or two), then perhaps ReLU."""
 
     operator: ClassVar[str] = "Add"
@@ -95,7 +80,7 @@ class Elementwise(Layer):
 
 
 @dataclass(frozen=True)
-class Affine(Layer):
+class Affine(VeloxLayer):
     """x * scale + offset with one scale and offset [C] a channel, then perhaps ReLU."""
 
     operator: ClassVar[str] = "BatchNormalization"
@@ -105,7 +90,7 @@ class Affine(Layer):
 
 
 @dataclass(frozen=True)
-class Softmax(Layer):
+class Softmax(VeloxLayer):
     """Softmax over the features."""
 
     operator: ClassVar[str] = "Softmax"
@@ -120,7 +105,7 @@ class Network:
 
     image: str
     image_shape: tuple[int, int, int]
-    layers: tuple[Layer, ...]
+    layers: tuple[VeloxLayer, ...]
     outputs: tuple[str, ...]
 
     def shape(self, tensor: str) -> tuple[int, ...]:
@@ -132,11 +117,11 @@ class Network:
 
 def lower(graph: Graph) -> Network:
     """The layers of `graph`; raises UnsupportedOperatorError listing every node it cannot say."""
-    nodes = network_nodes(graph, "velox", OPERATORS, _objection)
+    nodes = network_nodes(graph, "velox", LAYERS.keys() | ALIASES, _objection)
     image = graph.inputs[0]
     shapes = infer_shapes(graph)
     alias: dict[str, str] = {}
-    layers: list[Layer] = []
+    layers: list[VeloxLayer] = []
     for operands in nodes:
         node = operands.node
         if node.op_type in ALIASES:
@@ -144,7 +129,8 @@ def lower(graph: Graph) -> Network:
             alias[node.outputs[0]] = alias.get(source, source)
             continue
         inputs = tuple(alias.get(t, t) for t in node.inputs if t and t not in graph.weights)
-        layers.append(_layer(operands, graph, inputs, _fixed(shapes[node.outputs[0]])))
+        common = node.name, inputs, node.outputs[0], _fixed(shapes[node.outputs[0]])
+        layers.append(LAYERS[node.op_type](operands, common))
     outputs = tuple(alias.get(spec.name, spec.name) for spec in graph.outputs)
     channels, height, width = (*_fixed(image.shape), 1, 1)[:3]
     fused = _fuse(layers, set(outputs))
@@ -155,118 +141,146 @@ def _fixed(shape: Shape) -> tuple[int, ...]:
     return tuple(int(dimension or 0) for dimension in shape[1:])
 
 
+ALIASES = RENAMING | {"Flatten"}
+"""Operators whose output is their input, in this backend's layout."""
+
+Common = tuple[str, tuple[str, ...], str, tuple[int, ...]]
+"""The fields that all layers have."""
+
+LAYERS: Implementations[Callable[[Operands, Common], VeloxLayer]] = Implementations()
+"""ONNX operator to what makes a layer of its operands."""
+
+OBJECTIONS: Implementations[Callable[[Operands], str | None]] = Implementations()
+"""ONNX operator to why, with these operands, it cannot be said in Velox's terms; None if it can."""
+
+makes, objects = LAYERS.implements, OBJECTIONS.implements
+
+
 def _objection(operands: Operands) -> str | None:
     """Why a node cannot be said in Velox's terms; None if it can."""
-    node = operands.node
+    op_type = operands.node.op_type
     if len(operands.shape(0)) not in (2, 4):
         return "only images and feature vectors"
-    if len(set(operands.attribute("strides", [1]))) > 1:
+    window = OPERATORS[op_type].window
+    if window and len(set(window(operands).strides)) > 1:
         return "different strides down and across"
-    rule = _OBJECTIONS.get(node.op_type)
-    return rule(operands) if rule else None
+    return OBJECTIONS[op_type](operands) if op_type in OBJECTIONS else None
 
 
-def _conv_objection(operands: Operands) -> str | None:
-    if operands.attribute("group", 1) != 1:
+@makes("Conv")
+def _convolution(operands: Operands, common: Common) -> VeloxLayer:
+    filters = _weight(operands, 1)
+    bias = _weight(operands, 2, np.zeros(len(filters), np.float32))
+    return Convolution(*common, filters, bias, conv_window(operands))
+
+
+@objects("Conv")
+def _of_convolution(operands: Operands) -> str | None:
+    if operands.attribute("group") != 1:
         return "group convolution"
-    if len(set(conv_window(operands).strides)) > 1:
-        return "different strides down and across"
-    if any(operands.constants[i] is None for i in range(1, len(operands.shapes))):
-        return "weights must be constant"
+    return _of_computed_weights(operands)
+
+
+@objects("BatchNormalization")
+def _of_computed_weights(operands: Operands) -> str | None:
+    computed = any(operands.constants[i] is None for i in range(1, len(operands.shapes)))
+    return "weights must be constant" if computed else None
+
+
+@makes("BatchNormalization")
+def _affine(operands: Operands, common: Common) -> VeloxLayer:
+    gamma, beta, mean, variance = (_weight(operands, i).astype(float) for i in range(1, 5))
+    scale = gamma / np.sqrt(variance + operands.attribute("epsilon"))
+    return Affine(*common, scale, beta - mean * scale)
+
+
+@makes("MaxPool")
+def _max_pool(operands: Operands, common: Common) -> VeloxLayer:
+    return MaxPool(*common, pool_window(operands))
+
+
+@objects("MaxPool")
+def _of_max_pool(operands: Operands) -> str | None:
+    return "ceil_mode" if operands.attribute("ceil_mode") else None
+
+
+@makes("Gemm")
+def _dense(operands: Operands, common: Common) -> VeloxLayer:
+    weights = _weight(operands, 1)
+    weights = weights if operands.attribute("transB") else weights.T
+    weights = np.float32(operands.attribute("alpha")) * weights
+    bias = np.float32(operands.attribute("beta")) * _weight(operands, 2, np.zeros(1, np.float32))
+    return Dense(*common, weights, np.broadcast_to(bias, (1, len(weights)))[0])
+
+
+@objects("Gemm")
+def _of_gemm(operands: Operands) -> str | None:
+    return _LEFT_FACTOR if operands.attribute("transA") else _of_product(operands)
+
+
+@makes("MatMul")
+def _product(operands: Operands, common: Common) -> VeloxLayer:
+    weights = _weight(operands, 1).T
+    return Dense(*common, weights, np.zeros(len(weights), np.float32))
+
+
+@objects("MatMul")
+def _of_product(operands: Operands) -> str | None:
+    return _LEFT_FACTOR if len(operands.shape(0)) != 2 else _of_computed_weights(operands)
+
+
+_LEFT_FACTOR = "the left factor must be [batch, features]"
+
+
+@makes("GlobalAveragePool")
+def _global_average(operands: Operands, common: Common) -> VeloxLayer:
+    return GlobalAverage(*common)
+
+
+@makes("Softmax")
+def _softmax(operands: Operands, common: Common) -> VeloxLayer:
+    return Softmax(*common)
+
+
+@objects("Softmax")
+def _of_softmax(operands: Operands) -> str | None:
+    if len(operands.shape(0)) != 2 or operands.attribute("axis") not in (1, -1):
+        return "only over the features of [batch, features]"
     return None
 
 
-def _pool_objection(operands: Operands) -> str | None:
-    if len(set(pool_window(operands).strides)) > 1:
-        return "different strides down and across"
-    return "ceil_mode" if operands.attribute("ceil_mode", 0) else None
+@makes("Add")
+def _sum(operands: Operands, common: Common) -> VeloxLayer:
+    return Elementwise(*common, relu=False)
 
 
-def _dense_objection(operands: Operands) -> str | None:
-    if len(operands.shape(0)) != 2 or operands.attribute("transA", 0):
-        return "the left factor must be [batch, features]"
-    if any(operands.constants[i] is None for i in range(1, len(operands.shapes))):
-        return "weights must be constant"
-    return None
-
-
-def _normalization_objection(operands: Operands) -> str | None:
-    constant = all(value is not None for value in operands.constants[1:])
-    return None if constant else "weights must be constant"
-
-
-def _add_objection(operands: Operands) -> str | None:
+@objects("Add")
+def _of_sum(operands: Operands) -> str | None:
     if operands.shape(0) != operands.shape(1) or any(c is not None for c in operands.constants):
         return "broadcasting or a constant operand"
     return None
 
 
-def _softmax_objection(operands: Operands) -> str | None:
-    axis = operands.attribute("axis", -1)
-    if len(operands.shape(0)) != 2 or axis not in (1, -1):
-        return "only over the features of [batch, features]"
-    return None
+@makes("Relu")
+def _relu(operands: Operands, common: Common) -> VeloxLayer:
+    return Elementwise(*common, relu=True)
 
 
-def _flatten_objection(operands: Operands) -> str | None:
-    return None if operands.attribute("axis", 1) == 1 else "only axis 1"
+@objects("Flatten")
+def _of_flatten(operands: Operands) -> str | None:
+    return None if operands.attribute("axis") == 1 else "only axis 1"
 
 
-_OBJECTIONS = {
-    "Add": _add_objection,
-    "BatchNormalization": _normalization_objection,
-    "Conv": _conv_objection,
-    "Flatten": _flatten_objection,
-    "Gemm": _dense_objection,
-    "MatMul": _dense_objection,
-    "MaxPool": _pool_objection,
-    "Softmax": _softmax_objection,
-}
+def _weight(operands: Operands, index: int, default: np.ndarray | None = None) -> np.ndarray:
+    value = operands.constant(index, "a weight")
+    value = default if value is None else value
+    assert value is not None, f"{operands.node.name} has no input {index}"
+    return value
 
 
-_PLAIN: dict[str, type[Layer]] = {"GlobalAveragePool": GlobalAverage, "Softmax": Softmax}
-"""Layers that the node's name, edges and shape describe fully."""
-
-
-def _layer(
-    operands: Operands, graph: Graph, inputs: tuple[str, ...], shape: tuple[int, ...]
-) -> Layer:
-    node = operands.node
-    common = (node.name, inputs, node.outputs[0], shape)
-    if node.op_type == "Conv":
-        filters = _weight(node, 1, graph)
-        bias = _weight(node, 2, graph, np.zeros(len(filters), np.float32))
-        return Convolution(*common, filters, bias, conv_window(operands))
-    if node.op_type == "BatchNormalization":
-        gamma, beta, mean, variance = (_weight(node, i, graph).astype(float) for i in range(1, 5))
-        scale = gamma / np.sqrt(variance + operands.attribute("epsilon", 1e-5))
-        return Affine(*common, scale, beta - mean * scale)
-    if node.op_type == "MaxPool":
-        return MaxPool(*common, pool_window(operands))
-    if node.op_type in _PLAIN:
-        return _PLAIN[node.op_type](*common)
-    if node.op_type in ("Gemm", "MatMul"):
-        weights = _weight(node, 1, graph)
-        if not operands.attribute("transB", 0):
-            weights = weights.T
-        weights = np.float32(operands.attribute("alpha", 1.0)) * weights
-        bias = _weight(node, 2, graph, np.zeros(1, np.float32))
-        bias = np.float32(operands.attribute("beta", 1.0)) * bias
-        bias = np.broadcast_to(bias, (1, len(weights)))[0]
-        return Dense(*common, weights, bias)
-    return Elementwise(*common, relu=node.op_type == "Relu")
-
-
-def _weight(node: Node, index: int, graph: Graph, default: np.ndarray | None = None) -> np.ndarray:
-    if index < len(node.inputs) and node.inputs[index]:
-        return graph.weights[node.inputs[index]]
-    assert default is not None, f"{node.name} has no input {index}"
-    return default
-
-
-def _fuse(layers: list[Layer], kept: set[str]) -> list[Layer]:
+def _fuse(layers: list[VeloxLayer], kept: set[str]) -> list[VeloxLayer]:
     """Merges a normalization, an Add and a Relu into the layer whose output only they read."""
-    fused: list[Layer] = []
+    fused: list[VeloxLayer] = []
     for layer in layers:
         merged = None
         if isinstance(layer, Elementwise | Affine):
@@ -282,7 +296,7 @@ def _fuse(layers: list[Layer], kept: set[str]) -> list[Layer]:
     return fused
 
 
-def _merge(earlier: Layer, layer: Elementwise | Affine) -> Layer | None:
+def _merge(earlier: VeloxLayer, layer: Elementwise | Affine) -> VeloxLayer | None:
     if not isinstance(earlier, Affine | Convolution | Dense | Elementwise) or earlier.relu:
         return None
     if isinstance(layer, Affine):

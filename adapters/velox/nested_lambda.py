@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.velox.expressions import literal, relu
-from adapters.velox.layers import Convolution, Dense, Layer, Network
-from adapters.velox.task import Task
+from adapters.velox.layers import Convolution, Dense, Network, VeloxLayer
+from adapters.velox.task import VeloxTask
 from adapters.velox.vectors import constant_list, lists, row_vector
 from columnar_nn.errors import UnsupportedOperatorError
 
@@ -39,13 +39,13 @@ class NestedLambda:
         """Makes the plan for one uint8 image; `images` does not matter to it."""
         self._plan(np.dtype(np.uint8))
 
-    def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
+    def run(self, images: np.ndarray) -> list[tuple[str, VeloxTask]]:
         """Computes the network for images [N, C, H, W] (uint8 or float32); see `outputs`."""
         row, plan = self._plan(images.dtype)
         tasks, results = [], []
         for image in images:
             row.view(images.dtype)[:] = image.reshape(-1)
-            task = Task(plan)
+            task = VeloxTask(plan)
             results += [_values(vector) for vector in task.batches()]
             tasks.append(("network", task))
         shape = self._network.shape(self._network.outputs[0])
@@ -105,7 +105,7 @@ def refuse_all_but_chains(network: Network) -> None:
         raise UnsupportedOperatorError("velox in a configuration of one plan", refused)
 
 
-def _objection(layer: Layer) -> str | None:
+def _objection(layer: VeloxLayer) -> str | None:
     if isinstance(layer, Dense):
         return None
     if not isinstance(layer, Convolution) or len(layer.inputs) > 1:
@@ -126,7 +126,7 @@ class _Plane:
         self.pitch, self.channel = self.width, self.height * self.width
 
     def apply(
-        self, layer: Layer, filters: str, bias: str, offsets: str
+        self, layer: VeloxLayer, filters: str, bias: str, offsets: str
     ) -> tuple[str, dict[str, tuple[Sequence, pa.DataType]]]:
         """The layer as an expression of x and of the constants that it needs, also returned."""
         if isinstance(layer, Convolution):

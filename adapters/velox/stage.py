@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from adapters.velox.feature_map import Copy
-from adapters.velox.task import Task
+from adapters.velox.task import VeloxTask
 from adapters.velox.vectors import columns_of
 
 MAX_ROWS = 20480
@@ -55,9 +55,9 @@ class Stage:
                 builder.project(list(expressions))
             self._plans.append((batches, builder.get_plan_node()))
 
-    def run(self) -> list[Task]:
+    def run(self) -> list[VeloxTask]:
         """Computes every batch and stores the results; returns the tasks for their statistics."""
-        tasks = [Task(plan) for _, plan in self._plans]
+        tasks = [VeloxTask(plan) for _, plan in self._plans]
         running = [
             self._store(batches, task)
             for (batches, _), task in zip(self._plans, tasks, strict=True)
@@ -68,7 +68,7 @@ class Stage:
         return tasks
 
     @staticmethod
-    def _store(batches: Sequence[Batch], task: Task) -> Iterator[Batch]:
+    def _store(batches: Sequence[Batch], task: VeloxTask) -> Iterator[Batch]:
         """Stores the results of one batch after the other."""
         for batch, vector in zip(batches, task.batches(), strict=True):
             for column, targets in zip(columns_of(vector), batch.copies, strict=True):

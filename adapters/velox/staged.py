@@ -15,13 +15,13 @@ from adapters.velox.layers import (
     Dense,
     Elementwise,
     GlobalAverage,
-    Layer,
     MaxPool,
     Network,
     Softmax,
+    VeloxLayer,
 )
 from adapters.velox.stage import Batch, Stage
-from adapters.velox.task import Task
+from adapters.velox.task import VeloxTask
 from adapters.velox.vectors import borrowed, row_vector
 from columnar_nn.errors import UnsupportedOperatorError
 
@@ -57,7 +57,7 @@ class Staged:
         """Makes buffers, vectors and plans for batches of `images`."""
         self._program_for(images)
 
-    def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
+    def run(self, images: np.ndarray) -> list[tuple[str, VeloxTask]]:
         """Computes the network for images [N, C, H, W] (uint8 or float32); see `outputs`.
 
         Returns each task with its stage's name, for their statistics.
@@ -138,7 +138,7 @@ class Program:
         for stage in self._stages:
             stage.prepare(threads)
 
-    def run(self, images: np.ndarray) -> list[tuple[str, Task]]:
+    def run(self, images: np.ndarray) -> list[tuple[str, VeloxTask]]:
         """Computes the network for so many images or fewer; returns each task with its stage."""
         stages = self._stages
         if images.dtype == np.uint8:
@@ -188,7 +188,7 @@ class Program:
         return FeatureMap(channels, self.images, Geometry(height, width))
 
     def _input_map(
-        self, layer: Layer, index: int, sources: dict[tuple[str, int], FeatureMap]
+        self, layer: VeloxLayer, index: int, sources: dict[tuple[str, int], FeatureMap]
     ) -> FeatureMap:
         """The buffer from which `layer` reads its input number `index`, in the layer's layout."""
         shape = self._network.shape(layer.inputs[index])
@@ -205,7 +205,7 @@ class Program:
             return FeatureMap(shape[0], self.images, geometry, fill)
         return self._plain_map(layer.inputs[index])
 
-    def _stages_of(self, layer: Layer, maps: list[FeatureMap]) -> list[Stage]:
+    def _stages_of(self, layer: VeloxLayer, maps: list[FeatureMap]) -> list[Stage]:
         targets = self._readers[layer.output]
         match layer:
             case Convolution():

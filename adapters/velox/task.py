@@ -21,7 +21,7 @@ def reason(error: Exception) -> str:
     return lines[0][:500]
 
 
-class Task:
+class VeloxTask:
     """One execution of a plan node.
 
     Its vectors, and arrays that view them, must be gone before it is: their memory belongs to

@@ -128,7 +128,7 @@ def _rules(names: Sequence[str]) -> Sequence[str]:
     from columnar_nn.model import rewrites as graph_rewrites
     from columnar_nn.plan import rewrites
 
-    known = (*graph_rewrites.RULES, *rewrites.RULES)
+    known = (*graph_rewrites.NAMES, *rewrites.RULES)
     for name in names:
         if name not in known:
             raise UsageError(f"--without {name!r}: choose from {', '.join(known)}")

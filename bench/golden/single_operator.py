@@ -10,17 +10,12 @@ import pyarrow as pa
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
+from columnar_nn.model.shape_rules.window import plain_window
 
 INPUT = "image"
 """A backend takes one column of images; of several tensors the channels are stacked in it."""
 
-_ONE_BY_ONE = {
-    "kernel_shape": [1, 1],
-    "strides": [1, 1],
-    "pads": [0, 0, 0, 0],
-    "dilations": [1, 1],
-    "group": 1,
-}
+_ONE_BY_ONE = {"kernel_shape": [1, 1], **plain_window(2)}
 
 
 def activations(node: Node, graph: Graph) -> tuple[str, ...]:

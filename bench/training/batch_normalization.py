@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from columnar_nn.model.graph import Graph, Node
+from columnar_nn.model.operators import OPERATORS
 
-EPSILON = 1e-5
+EPSILON = OPERATORS["BatchNormalization"].defaults["epsilon"]
 _SUFFIX = ".batch_norm"
 
 
@@ -30,7 +31,7 @@ def insert(graph: Graph) -> Graph:
         weights[f"{name}.variance"] = np.ones(channels, np.float32)
         operands = (raw, f"{name}.scale", bias, f"{name}.mean", f"{name}.variance")
         nodes.append(replace(node, inputs=(image, weight), outputs=(raw,)))
-        nodes.append(Node(name, "BatchNormalization", operands, node.outputs, {"epsilon": EPSILON}))
+        nodes.append(Node(name, "BatchNormalization", operands, node.outputs))
     return replace(graph, nodes=tuple(nodes), weights=weights)
 
 

@@ -72,6 +72,6 @@ def _normalize_batch(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> Te
     """Batch normalisation by the batch's own statistics, with running means of them kept."""
     x, scale, bias, mean, variance = inputs
     normalized: Tensor = torch_module().nn.functional.batch_norm(
-        x, mean, variance, scale, bias, training=True, eps=attributes.get("epsilon", 1e-5)
+        x, mean, variance, scale, bias, training=True, eps=attributes["epsilon"]
     )
     return normalized

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from bench.verdict.parity import Tolerance
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
+from columnar_nn.model.operators import SUMMING
 
 UNIT = 2.0**-16
 """256 times float32's unit roundoff, 2^-24.
@@ -18,16 +19,16 @@ may be 43e-6 off. Rounding to float16 (unit roundoff 2^-11) costs up to 490e-6, 
 3,900e-6: both are out.
 """
 
-_SUMMING = frozenset({"Conv", "Gemm", "MatMul"})
-"""Operators that add up many products: what rounds matters, not what only moves or clips."""
-
 
 def depths(graph: Graph) -> dict[str, int]:
-    """For each tensor, how many summing operators lie on the longest path that leads to it."""
+    """For each tensor, how many summing operators lie on the longest path that leads to it.
+
+    What rounds matters, not what only moves or clips.
+    """
     depth = {spec.name: 0 for spec in graph.inputs} | dict.fromkeys(graph.weights, 0)
     for node in graph.nodes:
         longest = max((depth[tensor] for tensor in node.inputs if tensor), default=0)
-        depth.update(dict.fromkeys(node.outputs, longest + (node.op_type in _SUMMING)))
+        depth.update(dict.fromkeys(node.outputs, longest + (node.op_type in SUMMING)))
     return depth
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from columnar_nn import kernels
 from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.scale_add import beside_constant, direct_layout, with_any_constant
-from columnar_nn.functions.vector_function import VectorFunction, elements
+from columnar_nn.functions.vector_function import VectorFunction, elements, function_name
+from columnar_nn.model.operators import OPERATORS, UNARY
 from columnar_nn.model.shape_rules import elementwise
 
 
 def _unary(
-    name: str, defaults: dict[str, Any]
+    name: str, defaults: Mapping[str, Any]
 ) -> Callable[[Assembly, Call, Sequence[Value]], Value]:
     """Assembles kernels.unary with the attributes in the order of `defaults` as constants."""
 
@@ -27,7 +28,7 @@ def _unary(
     return assemble
 
 
-def _function(name: str, **defaults: Any) -> VectorFunction:
+def _function(name: str, defaults: Mapping[str, Any]) -> VectorFunction:
     return VectorFunction(name, elementwise.unary, _unary(name, defaults), elements, defaults)
 
 
@@ -39,13 +40,11 @@ def _prelu(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
 
 
 FUNCTIONS = (
-    _function("relu"),
-    _function("leaky_relu", alpha=0.01),
-    _function("elu", alpha=1.0),
-    _function("clip", min=float("-inf"), max=float("inf")),
-    _function("sigmoid"),
-    _function("tanh"),
-    _function("hard_sigmoid", alpha=0.2, beta=0.5),
-    _function("hard_swish"),
+    *(
+        _function(name, OPERATORS[op_type].defaults)
+        for op_type in sorted(UNARY)
+        if (name := function_name(op_type)) in kernels.UNARY
+    ),
+    _function("clip", {"min": float("-inf"), "max": float("inf")}),
     VectorFunction("prelu", with_any_constant, _prelu, elements),
 )

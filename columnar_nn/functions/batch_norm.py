@@ -11,9 +11,10 @@ from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.scale_add import direct_layout
 from columnar_nn.functions.vector_function import VectorFunction, elements
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules import elementwise
 
-DEFAULTS = {"epsilon": 1e-5}
+DEFAULTS = OPERATORS["BatchNormalization"].defaults
 
 
 def scale_and_offset(call: Call) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ DEFAULTS = {"axis": 1}
 def shape(operands: Operands) -> tuple[Shape, ...]:
     """ONNX Concat along `axis`, counted from the batch, which is axis 0."""
     node = operands.node
-    axis = operands.attribute("axis", 1)
+    axis = operands.attribute("axis")
     if axis < 1:
         raise InvalidModelError(f"axis {axis} would put rows side by side")
     along = Node("", "Concat", node.inputs, node.outputs, {"axis": axis})
@@ -28,7 +28,7 @@ def shape(operands: Operands) -> tuple[Shape, ...]:
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel an input, all writing the same buffer."""
-    axis = call.attributes.get("axis", 1) - 1
+    axis = call.attributes.get("axis", DEFAULTS["axis"]) - 1
     images = axis == 0 and len(values[0].shape) == 3
     blocked = images and any(v.layout.kind == "nchw16c" for v in values)
     sources = [assembly.blocked(v) if blocked else assembly.planar(v) for v in values]

@@ -11,16 +11,15 @@ from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction
 from columnar_nn.kernels import Layout
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules import window
 
 FEW_CHANNELS = 4
 """Planar images of so few channels are convolved as they are: a block of 16 would be padding."""
 
 DEFAULTS = {
-    "strides": [1, 1],
-    "pads": [0, 0, 0, 0],
-    "dilations": [1, 1],
-    "group": 1,
+    **window.plain_window(2),
+    **OPERATORS["Conv"].defaults,
     "algorithm": "direct",
 }
 
@@ -44,7 +43,7 @@ def arguments(call: Call) -> dict[str, Any]:
 
 def image(assembly: Assembly, call: Call, value: Value) -> Value:
     """The convolution's input in the layout that its kernels read."""
-    if value.layout.kind == "planar" and stays_planar(value.shape, call.attributes.get("group", 1)):
+    if value.layout.kind == "planar" and stays_planar(value.shape, arguments(call)["groups"]):
         return assembly.planar(value)
     return assembly.blocked(value)
 
@@ -58,7 +57,7 @@ def input_layout(call: Call) -> Layout:
     shape = tensor_shape(source.type)
     assert shape is not None
     from_column = getattr(source, "function", "pixels_to_float") == "pixels_to_float"
-    planar = from_column and stays_planar(shape, call.attributes.get("group", 1))
+    planar = from_column and stays_planar(shape, arguments(call)["groups"])
     return Layout("planar" if planar else "nchw16c", shape)
 
 

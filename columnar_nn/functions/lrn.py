@@ -8,9 +8,10 @@ from columnar_nn import kernels
 from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules import elementwise
 
-DEFAULTS = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0}
+DEFAULTS = OPERATORS["LRN"].defaults
 
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from columnar_nn import kernels
 from columnar_nn.expressions.expression import Call
@@ -11,16 +10,13 @@ from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.kernels import BoundKernel
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules import window
 
-DEFAULTS = {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1], "ceil_mode": 0}
-AVERAGE_DEFAULTS = {**DEFAULTS, "count_include_pad": 0}
 
-
-def _windowed(
-    name: str, bind: Callable[..., BoundKernel], defaults: Mapping[str, Any]
-) -> VectorFunction:
-    """A function whose kernel takes, beside `kernel_shape`, the attributes in `defaults`."""
+def _windowed(name: str, bind: Callable[..., BoundKernel], op_type: str) -> VectorFunction:
+    """A function whose kernel takes the attributes of an ONNX operator."""
+    defaults = {**window.plain_window(2), **OPERATORS[op_type].defaults}
 
     def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
         source = assembly.blocked(values[0])
@@ -47,7 +43,7 @@ def _global_operations(call: Call) -> int:
 
 
 FUNCTIONS = (
-    _windowed("max_pool", kernels.max_pool, DEFAULTS),
-    _windowed("avg_pool", kernels.average_pool, AVERAGE_DEFAULTS),
+    _windowed("max_pool", kernels.max_pool, "MaxPool"),
+    _windowed("avg_pool", kernels.average_pool, "AveragePool"),
     VectorFunction("global_avg_pool", window.global_pool, _global_average, _global_operations),
 )

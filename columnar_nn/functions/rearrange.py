@@ -14,7 +14,10 @@ from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, no_operations
 from columnar_nn.kernels.rearrange import OUTSIDE
 from columnar_nn.model.graph import Shape
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules.operands import Operands
+
+PAD_DEFAULTS = {**OPERATORS["Pad"].defaults, "value": 0.0}
 
 Indices = list[np.ndarray]
 """For each axis of a row's result, which elements of the input's axis it holds."""
@@ -40,7 +43,7 @@ def _transpose(row: Sequence[int], attributes: Any) -> Indices:
 def _pad(row: Sequence[int], attributes: Any) -> Indices:
     """`pads`: the beginning of each axis, then the end of each; negative ones crop."""
     pads = attributes["pads"]
-    mode = attributes.get("mode", "constant")
+    mode = attributes.get("mode", PAD_DEFAULTS["mode"])
     return [
         _padded(size, begin, end, mode)
         for size, begin, end in zip(row, pads[: len(row)], pads[len(row) :], strict=True)
@@ -85,7 +88,7 @@ def _function(
             source.layout,
             indices_of(source.shape, call.attributes),
             call.attributes.get("perm"),
-            call.attributes.get("value", 0.0),
+            call.attributes.get("value", PAD_DEFAULTS["value"]),
         )
         return assembly.apply(kernel, source)
 
@@ -95,6 +98,6 @@ def _function(
 FUNCTIONS = (
     _function("slice", _slice),
     _function("transpose", _transpose),
-    _function("pad", _pad, mode="constant", value=0.0),
+    _function("pad", _pad, **PAD_DEFAULTS),
     _function("expand", _expand),
 )

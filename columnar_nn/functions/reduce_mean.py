@@ -11,9 +11,10 @@ from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction
 from columnar_nn.model.graph import Shape
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules.operands import Operands
 
-DEFAULTS = {"keepdims": 1}
+DEFAULTS = {"keepdims": OPERATORS["ReduceMean"].defaults["keepdims"]}
 
 
 def shape(operands: Operands) -> tuple[Shape, ...]:
@@ -21,7 +22,7 @@ def shape(operands: Operands) -> tuple[Shape, ...]:
     source, axes = operands.shape(0), operands.node.attributes["axes"]
     if not all(1 <= axis < len(source) for axis in axes):
         raise InvalidModelError(f"axes {axes} of {source} would mix rows or do not exist")
-    if operands.attribute("keepdims", 1):
+    if operands.attribute("keepdims"):
         return (tuple(1 if axis in axes else size for axis, size in enumerate(source)),)
     return (tuple(size for axis, size in enumerate(source) if axis not in axes),)
 

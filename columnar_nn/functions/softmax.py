@@ -13,15 +13,16 @@ from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.kernels import BoundKernel, Layout
 from columnar_nn.model.graph import Shape
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axis
 
-DEFAULTS = {"axis": -1}
+DEFAULTS = OPERATORS["Softmax"].defaults
 
 
 def shape(operands: Operands) -> tuple[Shape, ...]:
     """[N, ...] as it is; `axis` counts from the batch, which is axis 0."""
     source = operands.shape(0)
-    if normalized_axis(operands.attribute("axis", -1), len(source)) == 0:
+    if normalized_axis(operands.attribute("axis"), len(source)) == 0:
         raise InvalidModelError("axis 0 would mix rows")
     return (source,)
 
@@ -31,7 +32,7 @@ def _assemble(
 ) -> Callable[[Assembly, Call, Sequence[Value]], Value]:
     def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
         rank = len(values[0].shape)
-        axis = normalized_axis(call.attributes.get("axis", -1), rank + 1) - 1
+        axis = normalized_axis(call.attributes.get("axis", DEFAULTS["axis"]), rank + 1) - 1
         order = [*(other for other in range(rank) if other != axis), axis]
         source = assembly.transposed(values[0], order)
         result = assembly.apply(bind(source.layout), source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,8 +26,9 @@ class VectorFunction:
     `shape` is the shape rule of the ONNX operator it follows: operands with the batch dimension
     first to output shapes. `assemble` adds its kernels to an assembly, given the values of its
     computed inputs, and returns the result's value. `operations` counts arithmetic operations
-    an image (a multiply-add is two) as the operator's definition has them. `defaults` are
-    attributes that plan text leaves out. `result` is float32, or int64 for one BIGINT a row.
+    an image (a multiply-add is two) as the operator's definition has them. `defaults` are the
+    attributes that a call may leave out, and plan text does: those of the ONNX operator, from
+    `model.operators`. `result` is float32, or int64 for one BIGINT a row.
     """
 
     name: str
@@ -56,7 +58,8 @@ class VectorFunction:
                 )
             tensor_column.refuse_other_orders(operand.type, getattr(operand, "name", call.label))
             shapes.append((None, *shape))
-        node = Node(call.label, self.name, ("",) * len(shapes), ("",), call.attributes)
+        attributes = {**self.defaults, **call.attributes}
+        node = Node(call.label, self.name, ("",) * len(shapes), ("",), attributes)
         try:
             (output,) = self.shape(Operands(node, shapes, constants))
         except InvalidModelError as error:
@@ -66,6 +69,11 @@ class VectorFunction:
         if self.result == "int64":
             return pa.int64()
         return tensor_column.tensor_type(self.result, [d for d in output[1:] if d is not None])
+
+
+def function_name(op_type: str) -> str:
+    """What the vector function of an ONNX operator is called: LeakyRelu is leaky_relu."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", op_type).lower()
 
 
 def elements(call: Call) -> int:

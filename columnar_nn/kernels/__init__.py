@@ -17,7 +17,7 @@ A kernel is compiled when its program first runs, or taken from the cache (`cach
 
 from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
 from columnar_nn.kernels.dense import dense
-from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
+from columnar_nn.kernels.elementwise import UNARY, binary, pixels_to_float, scale_add, unary
 from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.matrix import matrix_product
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
@@ -30,6 +30,7 @@ from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
 from columnar_nn.kernels.threads import Threads
 
 __all__ = [
+    "UNARY",
     "BoundKernel",
     "Layout",
     "Program",

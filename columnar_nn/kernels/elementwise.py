@@ -9,20 +9,20 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
 
-DEFAULTS = {
-    "relu": (),
-    "leaky_relu": (0.01,),
-    "prelu": None,  # the slopes are weights
-    "elu": (1.0,),
-    "clip": (-np.inf, np.inf),
-    "sigmoid": (),
-    "tanh": (),
-    "hard_sigmoid": (0.2, 0.5),
-    "hard_swish": (),
-    "divided_by": None,  # as are divisors
-    "divided_into": None,  # and dividends
+UNARY = {
+    "relu": 0,
+    "leaky_relu": 1,
+    "prelu": 1,
+    "elu": 1,
+    "clip": 2,
+    "sigmoid": 0,
+    "tanh": 0,
+    "hard_sigmoid": 2,
+    "hard_swish": 0,
+    "divided_by": 1,
+    "divided_into": 1,
 }
-"""Unary functions by ONNX name in lower case, with the defaults of their parameters in ONNX."""
+"""Unary functions by ONNX name in snake case, with the number of their constants."""
 
 BINARY = ("add", "sub", "mul", "div")
 
@@ -85,12 +85,13 @@ def unary(x: Layout, operation: str, *constants: float | np.ndarray) -> BoundKer
     """output = operation(x) with ONNX's meaning of "relu", "leaky_relu" (alpha), "prelu" (slopes:
     one, or one a channel), "elu" (alpha), "clip" (low, high), "sigmoid", "tanh", "hard_sigmoid"
     (alpha, beta) or "hard_swish"; or x "divided_by" constants, or "divided_into" them. Raises
-    UsageError for another name.
+    UsageError for another name or number of constants.
     """
-    if operation not in DEFAULTS:
-        raise UsageError(f"no element-wise function {operation!r}: use {', '.join(DEFAULTS)}")
-    given: tuple[float | np.ndarray, ...] = constants or DEFAULTS[operation] or ()
-    a, b = (np.asarray(value, np.float32) for value in (*given, 0.0, 0.0)[:2])
+    if operation not in UNARY:
+        raise UsageError(f"no element-wise function {operation!r}: use {', '.join(UNARY)}")
+    if len(constants) != UNARY[operation]:
+        raise UsageError(f"{operation} takes {UNARY[operation]} constants, not {len(constants)}")
+    a, b = (np.asarray(value, np.float32) for value in (*constants, 0.0, 0.0)[:2])
     return _bind(x, "prelu" if operation == "leaky_relu" else operation, a, b)
 
 

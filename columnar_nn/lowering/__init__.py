@@ -1,1 +1,1 @@
-"""ONNX operators as calls of vector functions: a rule for each operator."""
+"""ONNX operators as calls of vector functions: a lowering for each operator."""

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.lowering.rule import Gap, Rule, call, need_one_tensor
+from columnar_nn.functions.registry import VECTOR_FUNCTIONS
+from columnar_nn.functions.vector_function import function_name
+from columnar_nn.lowering.registry import Gap, Lowering, call, lowers, need_one_tensor
+from columnar_nn.model.operators import OPERATORS, UNARY
 from columnar_nn.model.shape_rules.operands import Operands
-from columnar_nn.model.shapes import RULES as SHAPE_RULES
+from columnar_nn.model.shapes import output_shapes
 
 
+@lowers("BatchNormalization")
 def _batch_norm(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
     weights = {}
@@ -20,18 +24,26 @@ def _batch_norm(operands: Operands, inputs: list[Expression]) -> Expression:
         value = operands.constant(index, role)
         assert value is not None
         weights[role] = value
-    epsilon = operands.attribute("epsilon", 1e-5)
+    epsilon = operands.attribute("epsilon")
     return call(operands, "batch_norm", inputs, weights, epsilon=epsilon)
 
 
-def _unary(function: str, **defaults: float) -> Rule:
-    def rule(operands: Operands, inputs: list[Expression]) -> Expression:
-        given = {name: operands.attribute(name, value) for name, value in defaults.items()}
-        return call(operands, function, inputs, **given)
+@lowers(*(op_type for op_type in UNARY if function_name(op_type) in VECTOR_FUNCTIONS))
+def _unary(operands: Operands, inputs: list[Expression]) -> Expression:
+    """The vector function that is called as the operator is, with its attributes."""
+    op_type = operands.node.op_type
+    given = {name: operands.attribute(name) for name in OPERATORS[op_type].defaults}
+    return call(operands, function_name(op_type), inputs, **given)
 
-    return rule
+
+@lowers("Selu")
+def _selu(operands: Operands, inputs: list[Expression]) -> Expression:
+    curve = call(operands, "elu", inputs, alpha=operands.attribute("alpha"))
+    gamma = np.array([operands.attribute("gamma")], np.float32)
+    return call(operands, "vec_scal_mul", [curve], {"gamma": gamma})
 
 
+@lowers("Clip")
 def _clip(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
     bounds: dict[str, Any] = {}
@@ -57,7 +69,7 @@ def _fitting(operands: Operands, constant: np.ndarray) -> np.ndarray:
         raise Gap(f"a constant of shape {constant.shape} differs from row to row")
     if row and constant.size == row[0] == shape[1]:
         return constant.reshape(-1)
-    (result,) = SHAPE_RULES[operands.node.op_type](operands)
+    (result,) = output_shapes(operands)
     whole = np.broadcast_to(
         constant.reshape(row), [size for size in result[1:] if size is not None]
     )
@@ -66,7 +78,7 @@ def _fitting(operands: Operands, constant: np.ndarray) -> np.ndarray:
 
 def broadcast(operands: Operands, index: int, value: Expression) -> Expression:
     """A computed input in the shape of the result."""
-    (result,) = SHAPE_RULES[operands.node.op_type](operands)
+    (result,) = output_shapes(operands)
     shape = operands.shape(index)
     if shape == result:
         return value
@@ -75,6 +87,7 @@ def broadcast(operands: Operands, index: int, value: Expression) -> Expression:
     return call(operands, "expand", [value], shape=list(result[1:]))
 
 
+@lowers("PRelu")
 def _prelu(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
     slope = operands.constant(1, "the slope")
@@ -82,8 +95,8 @@ def _prelu(operands: Operands, inputs: list[Expression]) -> Expression:
     return call(operands, "prelu", inputs, {"slope": _fitting(operands, slope)})
 
 
-def _arithmetic(operation: str) -> Rule:
-    def rule(operands: Operands, inputs: list[Expression]) -> Expression:
+def _arithmetic(operation: str) -> Lowering:
+    def lowering(operands: Operands, inputs: list[Expression]) -> Expression:
         if len(inputs) == 2:
             return _of_two_tensors(operation, operands, inputs)
         left, right = operands.constants
@@ -101,7 +114,7 @@ def _arithmetic(operation: str) -> Rule:
         result = call(operands, f"vec_{operation}", tensor, {"constant": constant})
         return result if left is None else replace(result, inputs=result.inputs[::-1])
 
-    return rule
+    return lowering
 
 
 def _of_two_tensors(operation: str, operands: Operands, inputs: list[Expression]) -> Expression:
@@ -113,19 +126,5 @@ def _of_two_tensors(operation: str, operands: Operands, inputs: list[Expression]
     return call(operands, f"vec_{operation}", inputs)
 
 
-RULES: dict[str, Rule] = {
-    "BatchNormalization": _batch_norm,
-    "Relu": _unary("relu"),
-    "LeakyRelu": _unary("leaky_relu", alpha=0.01),
-    "Elu": _unary("elu", alpha=1.0),
-    "Sigmoid": _unary("sigmoid"),
-    "Tanh": _unary("tanh"),
-    "HardSigmoid": _unary("hard_sigmoid", alpha=0.2, beta=0.5),
-    "HardSwish": _unary("hard_swish"),
-    "Clip": _clip,
-    "PRelu": _prelu,
-    "Add": _arithmetic("add"),
-    "Sub": _arithmetic("sub"),
-    "Mul": _arithmetic("mul"),
-    "Div": _arithmetic("div"),
-}
+for _operation in ("Add", "Sub", "Mul", "Div"):
+    lowers(_operation)(_arithmetic(_operation.lower()))

@@ -6,21 +6,22 @@ import numpy as np
 
 from columnar_nn.expressions.expression import Expression, Weight
 from columnar_nn.lowering.elementwise import broadcast
-from columnar_nn.lowering.rule import Gap, Rule, call
+from columnar_nn.lowering.registry import Gap, call, lowers
 from columnar_nn.model.shape_rules.operands import Operands
-from columnar_nn.model.shapes import RULES as SHAPE_RULES
+from columnar_nn.model.shapes import output_shapes
 
 
+@lowers("Gemm")
 def _gemm(operands: Operands, inputs: list[Expression]) -> Expression:
     matrix = operands.constants[1]
     if operands.constants[0] is not None or matrix is None:
         raise Gap("each row of its result depends on all rows of its second input")
-    if operands.attribute("transA", 0):
+    if operands.attribute("transA"):
         raise Gap("transA would mix rows")
-    rows = matrix if operands.attribute("transB", 0) else matrix.T
-    scaled = np.ascontiguousarray(_scaled(rows, operands.attribute("alpha", 1.0)))
+    rows = matrix if operands.attribute("transB") else matrix.T
+    scaled = np.ascontiguousarray(_scaled(rows, operands.attribute("alpha")))
     result = call(operands, "mat_mul", inputs[:1], {"weight": scaled})
-    beta = operands.attribute("beta", 1.0)
+    beta = operands.attribute("beta")
     if not operands.present(2) or beta == 0:
         return result
     offset = operands.constants[2]
@@ -38,13 +39,14 @@ def _scaled(array: np.ndarray, factor: float) -> np.ndarray:
     return array if factor == 1.0 else np.asarray(array * np.float32(factor), np.float32)
 
 
+@lowers("MatMul")
 def _mat_mul(operands: Operands, inputs: list[Expression]) -> Expression:
     left, right = operands.shape(0), operands.shape(1)
     constants = operands.constants[:2]
     if constants[0] is None and constants[1] is not None and len(left) == len(right) == 2:
         return call(operands, "mat_mul", inputs, {"weight": np.ascontiguousarray(constants[1].T)})
     computed = [s for s, array in zip((left, right), constants, strict=True) if array is None]
-    (result,) = SHAPE_RULES["MatMul"](operands)
+    (result,) = output_shapes(operands)
     if len(result) < 2:
         raise Gap("rows without a dimension")
     ranks = set(map(len, computed))
@@ -73,6 +75,3 @@ def _row_matrices(operands: Operands, index: int, rank: int) -> Weight:
         raise Gap(f"a constant of shape {array.shape} differs from row to row")
     matrices = np.ascontiguousarray(array.reshape(array.shape[len(batch) :]))
     return Weight(f"{operands.node.name}.matrix", matrices)
-
-
-RULES: dict[str, Rule] = {"Gemm": _gemm, "MatMul": _mat_mul}

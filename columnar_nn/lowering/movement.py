@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.lowering.rule import Gap, Rule, call, need_one_tensor
-from columnar_nn.model.shape_rules.movement import slice_bounds
+from columnar_nn.lowering.registry import Gap, call, lowers, need_one_tensor
+from columnar_nn.model.operators import RENAMING
+from columnar_nn.model.shape_rules.movement import permutation, slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axes, normalized_axis
-from columnar_nn.model.shapes import RULES as SHAPE_RULES
+from columnar_nn.model.shapes import output_shapes
 
 
+@lowers("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 def _reshape(operands: Operands, inputs: list[Expression]) -> Expression:
     """Flatten, Reshape, Squeeze and Unsqueeze, as long as a row stays a row."""
     need_one_tensor(operands, inputs)
-    (target,) = SHAPE_RULES[operands.node.op_type](operands)
+    (target,) = output_shapes(operands)
     source = operands.shape(0)
     if not target or not source or target[0] != source[0] or None in target[1:]:
         raise Gap(f"{source} as {target} would mix rows")
@@ -24,22 +26,25 @@ def _reshape(operands: Operands, inputs: list[Expression]) -> Expression:
     return call(operands, "reshape", inputs, shape=row)
 
 
+@lowers(*RENAMING)
 def _identity(operands: Operands, inputs: list[Expression]) -> Expression:
     if not inputs:
         raise Gap("of a constant")
     return inputs[0]
 
 
+@lowers("Concat")
 def _concat(operands: Operands, inputs: list[Expression]) -> Expression:
     shape = operands.shape(0)
     if len(inputs) != len(operands.shapes):
         raise Gap("a constant among its inputs")
-    axis = normalized_axis(operands.attribute("axis", 0), len(shape))
+    axis = normalized_axis(operands.attribute("axis"), len(shape))
     if axis == 0:
         raise Gap("axis 0 would mix rows")
     return call(operands, "concat", inputs, axis=axis)
 
 
+@lowers("Slice")
 def _slice(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
     shape = operands.shape(0)
@@ -48,7 +53,7 @@ def _slice(operands: Operands, inputs: list[Expression]) -> Expression:
     if rows != slice(None) and (shape[0] is None or range(shape[0])[rows] != range(shape[0])):
         raise Gap("a slice of the rows")
     of_axes = [bounds.get(axis, slice(None)) for axis in range(1, len(shape))]
-    (result,) = SHAPE_RULES["Slice"](operands)
+    (result,) = output_shapes(operands)
     if 0 in result:
         raise Gap(f"a result without elements, {result}")
     return call(
@@ -61,15 +66,16 @@ def _slice(operands: Operands, inputs: list[Expression]) -> Expression:
     )
 
 
+@lowers("Transpose")
 def _transpose(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
-    rank = len(operands.shape(0))
-    batch, *perm = operands.integers("perm", list(range(rank))[::-1])
+    batch, *perm = permutation(operands)
     if batch != 0:
         raise Gap("a row would not stay a row")
     return call(operands, "transpose", inputs, perm=[axis - 1 for axis in perm])
 
 
+@lowers("Pad")
 def _pad(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
     rank = len(operands.shape(0))
@@ -87,16 +93,6 @@ def _pad(operands: Operands, inputs: list[Expression]) -> Expression:
         "pad",
         inputs,
         pads=[*begins[1:], *ends[1:]],
-        mode=operands.attribute("mode", "constant"),
+        mode=operands.attribute("mode"),
         value=0.0 if value is None else float(value.reshape(-1)[0]),
     )
-
-
-RULES: dict[str, Rule] = {
-    **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze"), _reshape),
-    **dict.fromkeys(("Identity", "Dropout"), _identity),
-    "Concat": _concat,
-    "Slice": _slice,
-    "Transpose": _transpose,
-    "Pad": _pad,
-}

@@ -10,19 +10,16 @@ from collections.abc import Mapping
 
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.expressions.expression import Expression, FieldReference, call
-from columnar_nn.lowering import along_axes, elementwise, matrix, movement, window
-from columnar_nn.lowering.rule import Gap, Rule
+from columnar_nn.lowering import (  # noqa: F401 - each registers its operators
+    along_axes,
+    elementwise,
+    matrix,
+    movement,
+    window,
+)
+from columnar_nn.lowering.registry import LOWERINGS, Gap
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.shapes import infer_shapes, operands_of
-
-RULES: dict[str, Rule] = {
-    **window.RULES,
-    **matrix.RULES,
-    **elementwise.RULES,
-    **along_axes.RULES,
-    **movement.RULES,
-}
-"""ONNX operator to the expression that computes a node of it, given its computed inputs."""
 
 
 def network(graph: Graph, columns: str | Mapping[str, str] = "image") -> Expression:
@@ -58,9 +55,9 @@ def network_outputs(
         # what depends on a node that is missing cannot be made, but is no gap of its own
         inputs = [values.get(tensor, FieldReference(tensor)) for tensor in tensors]
         try:
-            if node.op_type not in RULES:
+            if node.op_type not in LOWERINGS:
                 raise Gap("no vector function computes it")
-            (values[node.outputs[0]],) = [RULES[node.op_type](operands, inputs)]
+            values[node.outputs[0]] = LOWERINGS[node.op_type](operands, inputs)
         except Gap as gap:
             gaps.append((node.name, node.op_type, str(gap)))
     for spec in graph.outputs:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.lowering.rule import Gap, Rule, call, need_one_tensor
+from columnar_nn.lowering.registry import Gap, Lowering, call, lowers, need_one_tensor
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 
@@ -47,6 +48,7 @@ def _attributes(window: Window, axes: Sequence[int | None]) -> dict[str, Any]:
     }
 
 
+@lowers("Conv")
 def _conv(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
     filters, bias = operands.constant(1, "the filters"), operands.constant(2, "the bias")
@@ -66,7 +68,7 @@ def _conv(operands: Operands, inputs: list[Expression]) -> Expression:
         filters = np.tile(filters, (depth, 1, 1, 1))
     elif rank != 2:
         raise Gap(f"{rank} spatial dimensions; kernels convolve 1 to 3")
-    group = operands.attribute("group", 1) * depth
+    group = operands.attribute("group") * depth
     attributes = {**_attributes(window, axes), "group": group}
     result = call(operands, "conv2d", [image], {"weight": filters}, **attributes)
     if bias is not None:
@@ -106,10 +108,11 @@ def _slices_as_channels(
     return call(operands, "reshape", [ordered], shape=[count * channels * kernel, *image])
 
 
-def _pool(function: str, *names: str) -> Rule:
-    def rule(operands: Operands, inputs: list[Expression]) -> Expression:
+def _pool(function: str) -> Lowering:
+    def lowering(operands: Operands, inputs: list[Expression]) -> Expression:
         window, row = pool_window(operands), _row(operands)
-        others = {name: operands.attribute(name, 0) for name in ("ceil_mode", *names)}
+        defaults = OPERATORS[operands.node.op_type].defaults
+        others = {name: operands.attribute(name) for name in defaults}
         rank = len(window.output)
         passes: list[tuple[int | None, int | None]] = [(rank - 2, rank - 1)]
         if rank == 1:
@@ -136,9 +139,10 @@ def _pool(function: str, *names: str) -> Rule:
             shape = [image[0], height, math.prod(row[1 + first :]) // height]
         return _reshaped(operands, value, shape, row)
 
-    return rule
+    return lowering
 
 
+@lowers("GlobalAveragePool")
 def _global_average(operands: Operands, inputs: list[Expression]) -> Expression:
     channels, *spatial = row = _row(operands)
     image = [channels, math.prod(spatial[:-1]), spatial[-1]]
@@ -146,9 +150,5 @@ def _global_average(operands: Operands, inputs: list[Expression]) -> Expression:
     return _reshaped(operands, pooled, [channels, 1, 1], [channels, *(1 for _ in spatial)])
 
 
-RULES: dict[str, Rule] = {
-    "Conv": _conv,
-    "MaxPool": _pool("max_pool"),
-    "AveragePool": _pool("avg_pool", "count_include_pad"),
-    "GlobalAveragePool": _global_average,
-}
+lowers("MaxPool")(_pool("max_pool"))
+lowers("AveragePool")(_pool("avg_pool"))

@@ -1,40 +1,27 @@
 """Which axis of a tensor holds the images of a batch, followed through every operator.
 
 A tensor has its rows along axis k if element i of that axis depends on image i and on no other;
-a weight has none. A rule is given a node, whose shapes have None where the rows are, and the axis
-of each of its inputs, of which one at least has rows. It gives the axis of the output, or raises
-MixedRowsError with the reason why the output has no rows: what the node computes for one image
-depends on the others, or on how many there are, or on its place among them.
+a weight has none. A rule (`Operator.rows`) is given a node, whose shapes have None where the rows
+are, and the axis of each of its inputs, of which one at least has rows. It gives the axis of the
+output, or raises MixedRowsError with the reason why the output has no rows: what the node computes
+for one image depends on the others, or on how many there are, or on its place among them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.shape_rules.movement import slice_bounds
+from columnar_nn.model.shape_rules import movement
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axes, normalized_axis
-from columnar_nn.model.shapes import RULES as SHAPE_RULES
 
 Axis = int | None
 """Where a tensor has its rows; None for a weight."""
 
-Rule = Callable[[Operands, Sequence[Axis]], int]
-
 
 class MixedRowsError(Exception):
     """The output of a node does not keep the images of a batch apart; the message says why."""
-
-
-def output_axis(operands: Operands, axes: Sequence[Axis]) -> Axis:
-    """Where a node's output has its rows, given where its inputs have theirs.
-
-    Raises MixedRowsError, and InvalidModelError as the node's shape rule does.
-    """
-    if all(axis is None for axis in axes):
-        return None
-    return RULES[operands.node.op_type](operands, axes)
 
 
 def reshaped_axis(source: Sequence[int], axis: int, target: Sequence[int]) -> int:
@@ -59,51 +46,55 @@ def reshaped_axis(source: Sequence[int], axis: int, target: Sequence[int]) -> in
     raise MixedRowsError(f"it leaves the batch no dimension of its own: {change}")
 
 
-def _first_alone(operands: Operands, axes: Sequence[Axis]) -> int:
+def first_alone(operands: Operands, axes: Sequence[Axis]) -> int:
     """The axis of the first input, where the others are parameters of the operator."""
     if axes[0] is None or any(axis is not None for axis in axes[1:]):
         raise MixedRowsError("its parameters depend on the images")
     return axes[0]
 
 
-def _of_channels(operands: Operands, axes: Sequence[Axis]) -> int:
-    axis = _first_alone(operands, axes)
+def of_channels(operands: Operands, axes: Sequence[Axis]) -> int:
+    """BatchNormalization, LRN: channels are axis 1."""
+    axis = first_alone(operands, axes)
     if axis == 1:
         raise MixedRowsError("it takes axis 1, the batch, for the channels")
     return axis
 
 
-def _window(operands: Operands, axes: Sequence[Axis]) -> int:
+def pool(operands: Operands, axes: Sequence[Axis]) -> int:
     """Pooling: the rows may be channels too, for each is pooled by itself."""
-    axis = _first_alone(operands, axes)
+    axis = first_alone(operands, axes)
     if axis > 1:
         raise MixedRowsError(f"its window moves along axis {axis}, the batch")
     return axis
 
 
-def _conv(operands: Operands, axes: Sequence[Axis]) -> int:
-    axis = _window(operands, axes)
+def conv(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Conv sums over the channels."""
+    axis = pool(operands, axes)
     if axis == 1:
         raise MixedRowsError("it sums over axis 1, the batch, as its channels")
     return axis
 
 
-def _softmax(operands: Operands, axes: Sequence[Axis]) -> int:
-    axis = _first_alone(operands, axes)
-    if normalized_axis(operands.attribute("axis", -1), len(operands.shape(0))) == axis:
+def softmax(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Softmax, LogSoftmax: not along the rows."""
+    axis = first_alone(operands, axes)
+    if normalized_axis(operands.attribute("axis"), len(operands.shape(0))) == axis:
         raise MixedRowsError(f"it works along axis {axis}, the batch")
     return axis
 
 
-def _reduce(operands: Operands, axes: Sequence[Axis]) -> int:
-    axis, rank = _first_alone(operands, axes), len(operands.shape(0))
+def reduce_(operands: Operands, axes: Sequence[Axis]) -> int:
+    """ReduceMean: not over the rows."""
+    axis, rank = first_alone(operands, axes), len(operands.shape(0))
     given = operands.integer_input(1, "axes")
-    if not given and operands.attribute("noop_with_empty_axes", 0):
+    if not given and operands.attribute("noop_with_empty_axes"):
         return axis
     reduced = normalized_axes(given or range(rank), rank)
     if axis in reduced:
         raise MixedRowsError(f"it reduces axis {axis}, the batch")
-    return axis if operands.attribute("keepdims", 1) else _without(reduced, axis)
+    return axis if operands.attribute("keepdims") else _without(reduced, axis)
 
 
 def _without(dropped: Sequence[int], axis: int) -> int:
@@ -111,7 +102,7 @@ def _without(dropped: Sequence[int], axis: int) -> int:
     return axis - sum(other < axis for other in dropped)
 
 
-def _broadcast(operands: Operands, axes: Sequence[Axis]) -> int:
+def broadcasting(operands: Operands, axes: Sequence[Axis]) -> int:
     """Element by element after broadcasting, which lines dimensions up from the last one."""
     rank = max(len(shape) for shape in operands.given_shapes())
     return _aligned([(operands.shape(i), axis) for i, axis in enumerate(axes)], rank)
@@ -133,12 +124,13 @@ def _aligned(tensors: Sequence[tuple[Sequence[int | None], Axis]], rank: int) ->
     return place
 
 
-def _gemm(operands: Operands, axes: Sequence[Axis]) -> int:
+def gemm(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Gemm: the rows of one factor stay rows, or columns, of the product."""
     left, right = (
         None if axis is None else _outer(axis, int(inner))
         for axis, inner in zip(
             axes,
-            (not operands.attribute("transA", 0), bool(operands.attribute("transB", 0))),
+            (not operands.attribute("transA"), bool(operands.attribute("transB"))),
             strict=False,
         )
     )
@@ -159,7 +151,7 @@ def _outer(axis: int, inner: int) -> int:
     return axis
 
 
-def _mat_mul(operands: Operands, axes: Sequence[Axis]) -> int:
+def mat_mul(operands: Operands, axes: Sequence[Axis]) -> int:
     """numpy.matmul: a vector is a matrix of one row or column, leading dimensions broadcast."""
     shapes = [operands.shape(0), operands.shape(1)]
     num_leading = max(0, *(len(shape) - 2 for shape in shapes))
@@ -182,14 +174,15 @@ def _mat_mul(operands: Operands, axes: Sequence[Axis]) -> int:
     return place - 1 if vector and place > num_leading else place
 
 
-def _transpose(operands: Operands, axes: Sequence[Axis]) -> int:
-    rank = len(operands.shape(0))
-    return operands.integers("perm", range(rank)[::-1]).index(_first_alone(operands, axes))
+def transpose(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Transpose: where the rows are moved to."""
+    return movement.permutation(operands).index(first_alone(operands, axes))
 
 
-def _flatten(operands: Operands, axes: Sequence[Axis]) -> int:
-    rows, shape = _first_alone(operands, axes), operands.shape(0)
-    axis = operands.attribute("axis", 1)
+def flatten(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Flatten: the rows alone on one side."""
+    rows, shape = first_alone(operands, axes), operands.shape(0)
+    axis = operands.attribute("axis")
     split = axis + len(shape) if axis < 0 else axis
     place = int(rows >= split)
     if any(d not in (None, 1) for d in (shape[:split], shape[split:])[place]):
@@ -197,10 +190,10 @@ def _flatten(operands: Operands, axes: Sequence[Axis]) -> int:
     return place
 
 
-def _reshape(operands: Operands, axes: Sequence[Axis]) -> int:
+def reshape(operands: Operands, axes: Sequence[Axis]) -> int:
     """Reshape: as `reshaped_axis`, of a shape in which -1 or 0 stands for the batch."""
-    axis, source = _first_alone(operands, axes), operands.shape(0)
-    (target,) = SHAPE_RULES["Reshape"](operands)
+    axis, source = first_alone(operands, axes), operands.shape(0)
+    (target,) = movement.reshape(operands)
     place = target.index(None)
     if _num_elements(target[:place]) != _num_elements(source[:axis]):
         raise MixedRowsError(
@@ -217,8 +210,9 @@ def _named(shape: Sequence[int | None]) -> str:
     return f"({', '.join('batch' if size is None else str(size) for size in shape)})"
 
 
-def _squeeze(operands: Operands, axes: Sequence[Axis]) -> int:
-    axis, shape = _first_alone(operands, axes), operands.shape(0)
+def squeeze(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Squeeze: dimensions before the rows may go."""
+    axis, shape = first_alone(operands, axes), operands.shape(0)
     given = operands.integer_input(1, "axes")
     if given is None:
         return _without([i for i, size in enumerate(shape) if size == 1], axis)
@@ -228,16 +222,18 @@ def _squeeze(operands: Operands, axes: Sequence[Axis]) -> int:
     return _without(dropped, axis)
 
 
-def _unsqueeze(operands: Operands, axes: Sequence[Axis]) -> int:
-    axis, given = _first_alone(operands, axes), operands.integer_input(1, "axes") or []
+def unsqueeze(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Unsqueeze: dimensions may come before the rows."""
+    axis, given = first_alone(operands, axes), operands.integer_input(1, "axes") or []
     rank = len(operands.shape(0)) + len(given)
     added = normalized_axes(given, rank)
     return [place for place in range(rank) if place not in added][axis]
 
 
-def _concat(operands: Operands, axes: Sequence[Axis]) -> int:
+def concat(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Concat: not along the rows."""
     shapes = operands.given_shapes()
-    joined = normalized_axis(operands.attribute("axis", 0), len(shapes[0]))
+    joined = normalized_axis(operands.attribute("axis"), len(shapes[0]))
     places = {axis for axis in axes if axis is not None}
     if joined in places:
         raise MixedRowsError(f"it joins along axis {joined}, the batch")
@@ -250,17 +246,19 @@ def _concat(operands: Operands, axes: Sequence[Axis]) -> int:
     return place
 
 
-def _slice(operands: Operands, axes: Sequence[Axis]) -> int:
-    axis = _first_alone(operands, axes)
+def slice_(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Slice: the rows are taken whole."""
+    axis = first_alone(operands, axes)
     try:
-        slice_bounds(operands)
+        movement.slice_bounds(operands)
     except InvalidModelError:  # of an axis whose length nobody knows it finds no bounds
         raise MixedRowsError(f"it cuts axis {axis}, the batch") from None
     return axis
 
 
-def _pad(operands: Operands, axes: Sequence[Axis]) -> int:
-    axis, rank = _first_alone(operands, axes), len(operands.shape(0))
+def pad(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Pad: nothing before or after the rows."""
+    axis, rank = first_alone(operands, axes), len(operands.shape(0))
     pads = operands.integer_input(1, "pads") or []
     given = operands.integer_input(3, "axes")
     padded = normalized_axes(range(rank) if given is None else given, rank)
@@ -269,29 +267,3 @@ def _pad(operands: Operands, axes: Sequence[Axis]) -> int:
         if pads[index] or pads[index + len(padded)]:
             raise MixedRowsError(f"it pads or crops axis {axis}, the batch")
     return axis
-
-
-_ELEMENTWISE = (
-    *("Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish"),
-    *("Identity", "Dropout", "Clip"),
-)
-
-RULES: dict[str, Rule] = {
-    **dict.fromkeys(_ELEMENTWISE, _first_alone),
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "PRelu"), _broadcast),
-    **dict.fromkeys(("BatchNormalization", "LRN"), _of_channels),
-    **dict.fromkeys(("MaxPool", "AveragePool", "GlobalAveragePool"), _window),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
-    "Conv": _conv,
-    "ReduceMean": _reduce,
-    "Gemm": _gemm,
-    "MatMul": _mat_mul,
-    "Transpose": _transpose,
-    "Flatten": _flatten,
-    "Reshape": _reshape,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
-    "Concat": _concat,
-    "Slice": _slice,
-    "Pad": _pad,
-}

@@ -18,15 +18,13 @@ import onnx
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Node, Shape
+from columnar_nn.model.operators import OPERATORS, with_defaults
+from columnar_nn.model.shape_rules.movement import permutation
 from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_axis
-from columnar_nn.model.shape_rules.window import conv_window, pool_window
-from columnar_nn.model.shapes import RULES, operands_of
+from columnar_nn.model.shape_rules.window import Window, conv_window
+from columnar_nn.model.shapes import operands_of
 
 OPSET = 21
-IDENTITIES = ("Identity", "Dropout")
-"""Operators that only rename a tensor."""
-LOWERED = frozenset({"GlobalMaxPool", "Split", "Sum"})
-"""Operators expressed by supported ones at import: a MaxPool, Slices, Adds."""
 TRAINING = frozenset(
     {"consumed_inputs", "is_test", "momentum", "ratio", "seed", "spatial", "storage_order"}
     | {"training_mode", "broadcast"}
@@ -36,7 +34,7 @@ TRAINING = frozenset(
 
 @dataclass
 class Rewriting:
-    """What a rewriting rule may use: the node's opset, shapes and constants so far.
+    """What a canonical form may use: the node's opset, shapes and constants so far.
 
     `add_weight(name, array)` makes a new constant and returns its name; `new_tensor(name)` and
     `new_node(name)` give names that are not taken.
@@ -58,8 +56,8 @@ def unsupported_reason(
     op_type: str, outputs: Sequence[str], attributes: Mapping[str, Any], opset: int
 ) -> str | None:
     """Why a node cannot run whatever its shapes are; None if it can."""
-    if op_type not in RULES:
-        return None if op_type in LOWERED else "not an operator of this project"
+    if op_type not in OPERATORS:
+        return None if op_type in EXPRESSED else "not an operator of this project"
     if any(outputs[1:]):
         return "its optional outputs are not supported"
     batch_norm = op_type == "BatchNormalization"
@@ -68,21 +66,14 @@ def unsupported_reason(
         return "training mode is not supported"
     if batch_norm and not attributes.get("spatial", 1):
         return "spatial = 0 is not supported"
-    newer = sorted(attributes.keys() - attribute_defaults(op_type)[0]) if opset > OPSET else []
+    newer = sorted(attributes.keys() - _attribute_names(op_type)) if opset > OPSET else []
     return f"attribute {newer[0]} is newer than opset {OPSET}" if newer else None
 
 
 @cache
-def attribute_defaults(op_type: str) -> tuple[frozenset[str], Mapping[str, Any]]:
-    """The attributes of an operator of the current opset, and those that have a default."""
-    known = onnx.defs.get_schema(op_type, OPSET).attributes
-    defaults = {
-        name: onnx.helper.get_attribute_value(schema.default_value)
-        for name, schema in known.items()
-        if schema.default_value.name and name not in TRAINING and name != "auto_pad"
-    }
-    strings = {k: v.decode() for k, v in defaults.items() if isinstance(v, bytes)}
-    return frozenset(known), {**defaults, **strings}
+def _attribute_names(op_type: str) -> frozenset[str]:
+    """The attributes of an operator of the current opset."""
+    return frozenset(onnx.defs.get_schema(op_type, OPSET).attributes)
 
 
 def canonical_nodes(node: Node, rewriting: Rewriting) -> Iterator[Node]:
@@ -91,11 +82,11 @@ def canonical_nodes(node: Node, rewriting: Rewriting) -> Iterator[Node]:
     The shapes of what one of them makes must be known before the next is asked for. Raises
     InvalidModelError when an attribute is missing or makes no sense.
     """
-    if node.op_type not in LOWERED:
+    if node.op_type not in EXPRESSED:
         node = replace(node, outputs=node.outputs[:1])  # nothing reads the others: see above
-    rule = REWRITES.get(node.op_type)
+    form = CANONICAL_FORMS.get(node.op_type)
     try:
-        for canonical in rule(node, rewriting) if rule else [node]:
+        for canonical in form(node, rewriting) if form else [node]:
             yield _explicit(canonical, rewriting)
     except InvalidModelError as error:
         raise InvalidModelError(f"node {node.name} ({node.op_type}): {error}") from None
@@ -103,35 +94,32 @@ def canonical_nodes(node: Node, rewriting: Rewriting) -> Iterator[Node]:
 
 def _explicit(node: Node, rewriting: Rewriting) -> Node:
     """The node with every attribute of the current opset present and no other."""
-    known, defaults = attribute_defaults(node.op_type)
-    given = {k: v for k, v in node.attributes.items() if k in known and k not in TRAINING}
-    given.pop("auto_pad", None)
-    attributes: dict[str, Any] = {**defaults, **given}
     inputs = list(node.inputs)
     while inputs and not inputs[-1]:
         inputs.pop()
-    if node.op_type == "Transpose" and "perm" not in attributes:
-        attributes["perm"] = list(range(len(rewriting.shapes[node.inputs[0]])))[::-1]
-    if node.op_type in ("Conv", "MaxPool", "AveragePool"):
-        operands = operands_of(node, rewriting.shapes, rewriting.weights)
-        attributes.update(_window_attributes(operands))
-    return replace(
-        node,
-        inputs=tuple(inputs),
-        attributes={name: attributes[name] for name in sorted(attributes)},
-    )
+    known = _attribute_names(node.op_type) - TRAINING
+    given = {name: value for name, value in node.attributes.items() if name in known}
+    node = with_defaults(replace(node, inputs=tuple(inputs), attributes=given))
+    operands = operands_of(node, rewriting.shapes, rewriting.weights)
+    attributes = dict(node.attributes)
+    window = OPERATORS[node.op_type].window
+    if window:
+        attributes.update(_window_attributes(operands, window(operands)))
+    if node.op_type == "Transpose":
+        attributes["perm"] = permutation(operands)
+    attributes.pop("auto_pad", None)
+    return replace(node, attributes={name: attributes[name] for name in sorted(attributes)})
 
 
-def _window_attributes(operands: Operands) -> dict[str, Any]:
+def _window_attributes(operands: Operands, window: Window) -> dict[str, Any]:
     """Explicit geometry of a sliding window, auto_pad resolved."""
-    window = (conv_window if operands.node.op_type == "Conv" else pool_window)(operands)
     attributes: dict[str, Any] = {
         "kernel_shape": list(window.kernel_shape),
         "strides": list(window.strides),
         "dilations": list(window.dilations),
         "pads": list(window.pads),
     }
-    same = operands.attribute("auto_pad", "NOTSET").startswith("SAME")
+    same = operands.node.attributes.get("auto_pad", "").startswith("SAME")
     if same and operands.node.op_type != "Conv":
         attributes["ceil_mode"] = 0  # auto_pad alone decides the output size
     return attributes
@@ -354,7 +342,7 @@ def _sum(node: Node, rewriting: Rewriting) -> list[Node]:
     return adds
 
 
-REWRITES: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
+CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _broadcast),
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
     **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceMean"), _axes),
@@ -370,3 +358,6 @@ REWRITES: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     "Split": _split,
     "Sum": _sum,
 }
+
+EXPRESSED = CANONICAL_FORMS.keys() - OPERATORS.keys()
+"""Operators that supported ones express at import: GlobalMaxPool, Split, Sum."""

@@ -23,14 +23,15 @@ from onnx.reference import ReferenceEvaluator
 
 from columnar_nn.errors import InvalidModelError, first_line
 from columnar_nn.model.graph import Node, Shape
+from columnar_nn.model.operators import OPERATORS, RENAMING, SUMMING, UNARY
 from columnar_nn.model.stored_tensors import Budget
 
 _ELEMENTWISE = """
 Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor
-Cast CastLike Ceil Celu Clip Cos Cosh DequantizeLinear Div Elu Equal Erf Exp Floor Greater
-GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean
-Min Mish Mod Mul Neg Not Or PRelu Pow QuantizeLinear Reciprocal Relu Round Selu Shrink Sigmoid Sign
-Sin Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Where Xor
+Cast CastLike Ceil Celu Clip Cos Cosh DequantizeLinear Div Equal Erf Exp Floor Greater
+GreaterOrEqual Identity IsInf IsNaN Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu
+Pow QuantizeLinear Reciprocal Round Selu Shrink Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Tan
+ThresholdedRelu Where Xor
 """
 _MOVEMENT = """
 Compress Concat DepthToSpace Expand EyeLike Flatten Gather GatherElements GatherND NonZero OneHot
@@ -42,8 +43,8 @@ ArgMax ArgMin BatchNormalization CumSum InstanceNormalization LayerNormalization
 LpNormalization ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin
 ReduceProd ReduceSum ReduceSumSquare Softmax TopK
 """
-PRODUCTS = frozenset({"Gemm", "MatMul"})
-FOLDED = PRODUCTS.union(_ELEMENTWISE.split(), _MOVEMENT.split(), _REDUCTIONS.split())
+PRODUCTS = frozenset(name for name in SUMMING if OPERATORS[name].window is None)
+FOLDED = PRODUCTS.union(UNARY, _ELEMENTWISE.split(), _MOVEMENT.split(), _REDUCTIONS.split())
 """Operators that are worked out where all of their inputs are known.
 
 Others are not: random ones, loops, and those whose work their operands do not bound.
@@ -124,7 +125,7 @@ def evaluate(
     """
     if any(value is not None and value.dtype == object for value in values):
         return _evaluate_with_batch(node, opset, values, budget)
-    if node.op_type in ("Identity", "Dropout"):
+    if node.op_type in RENAMING:
         assert values[0] is not None
         return [values[0]]
     if node.op_type == "Pad":

@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
+from columnar_nn.model.node import Node, Shape, TensorSpec
+from columnar_nn.model.operators import with_defaults
 
-Shape = tuple[int | None, ...]
-"""Dimensions of a tensor; None is the symbolic batch dimension."""
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """Name, shape and NumPy dtype name of a tensor that enters or leaves a graph."""
-
-    name: str
-    shape: Shape
-    dtype: str = "float32"
-
-
-@dataclass(frozen=True)
-class Node:
-    """One operator: ONNX name, inputs, outputs and attributes, with ONNX semantics.
-
-    An absent optional input is the empty string, as in ONNX.
-    """
-
-    name: str
-    op_type: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-
-    def reads(self) -> Iterator[str]:
-        """The tensors that the node needs."""
-        return filter(None, self.inputs)
+__all__ = ["Graph", "Node", "Shape", "TensorSpec"]
 
 
 @dataclass(frozen=True)
 class Graph:
     """A network: nodes in topological order, its inputs and outputs, and its weights.
 
-    `weights` maps a tensor name to its constant array (ONNX initializers). `file` is the path of
-    the ONNX file that it was read from, empty if it was made in code. Raises InvalidModelError
-    when a tensor is read before it is made, or made twice.
+    Every attribute that has a default in ONNX is present in its node: the constructor adds those
+    that were left out. `weights` maps a tensor name to its constant array (ONNX initializers).
+    `file` is the path of the ONNX file that it was read from, empty if it was made in code. Raises
+    InvalidModelError when a tensor is read before it is made, or made twice.
     """
 
     name: str
@@ -59,6 +33,7 @@ class Graph:
     file: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(map(with_defaults, self.nodes)))
         known = {spec.name for spec in self.inputs} | set(self.weights)
         for node in self.nodes:
             for tensor in node.inputs:

@@ -16,8 +16,7 @@ import onnx
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model import fold
 from columnar_nn.model.canonical import (
-    IDENTITIES,
-    LOWERED,
+    EXPRESSED,
     OPSET,
     Rewriting,
     canonical_nodes,
@@ -27,13 +26,14 @@ from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 from columnar_nn.model.inline_functions import Inliner
 from columnar_nn.model.node_check import check_constants, check_node
 from columnar_nn.model.onnx_file import FileNode, Stored
+from columnar_nn.model.operators import OPERATORS, RENAMING
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH
-from columnar_nn.model.shapes import RULES, infer_node
+from columnar_nn.model.shapes import infer_node
 from columnar_nn.model.stored_tensors import StoredTensors
 
 MAX_ELEMENTS = 2**28
-"""Of one tensor of one image: 1 GiB. Larger ones are mistakes, and no engine could hold them."""
+"""Of one tensor of one image: 1 GiB. Larger ones are mistakes, and no backend could hold them."""
 
 
 class GraphImporter:
@@ -150,7 +150,7 @@ class GraphImporter:
             return self._special[node.op_type](node)
         plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
         plain = replace(plain, attributes=self._with_arrays(node))
-        if node.op_type in RULES or node.op_type in LOWERED:
+        if node.op_type in OPERATORS or node.op_type in EXPRESSED:
             names = (self._inliner.tensors.fresh, self._inliner.nodes.fresh)
             rewriting = Rewriting(node.opset, self.shapes, self.constants, self.add_weight, *names)
             for canonical in canonical_nodes(plain, rewriting):
@@ -167,7 +167,7 @@ class GraphImporter:
             return f"operator of another domain, {node.domain}"
         if node.subgraphs and node.op_type != "If":
             return "control flow is not supported"
-        if node.op_type in self._special or node.op_type in fold.FOLDED - RULES.keys():
+        if node.op_type in self._special or node.op_type in fold.FOLDED - OPERATORS.keys():
             return None
         return unsupported_reason(node.op_type, node.outputs, node.attributes, node.opset)
 
@@ -184,7 +184,7 @@ class GraphImporter:
         ):
             self._perhaps_constant.update(filter(None, node.outputs))
             return None
-        if node.op_type == "If" or node.op_type in RULES or node.op_type in LOWERED:
+        if node.op_type == "If" or node.op_type in OPERATORS or node.op_type in EXPRESSED:
             return None
         return self._not_ours(node)
 
@@ -234,8 +234,8 @@ class GraphImporter:
 
     def _all_known(self, node: Node | FileNode) -> bool:
         given = [tensor for tensor in node.inputs if tensor]
-        computes = node.op_type in fold.FOLDED or node.op_type in IDENTITIES
-        return computes and all(self._value(tensor) is not None for tensor in given)
+        folds = node.op_type in fold.FOLDED or node.op_type in RENAMING
+        return folds and all(self._value(tensor) is not None for tensor in given)
 
     def _fold(self, node: Node, opset: int) -> None:
         """Stores the value of a node that computes constants from constants."""

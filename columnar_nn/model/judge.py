@@ -1,4 +1,4 @@
-"""The last step of the import: what no engine could run is refused, all of it at once."""
+"""The last step of the import: what no backend could run is refused, all of it at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def judge_nodes(
 
 
 def judge_weights(graph: Graph) -> None:
-    """Raises InvalidModelError for a weight that no engine could hold."""
+    """Raises InvalidModelError for a weight that no backend could hold."""
     for name, weight in graph.weights.items():
         if str(weight.dtype) not in WEIGHT_DTYPES:
             raise InvalidModelError(

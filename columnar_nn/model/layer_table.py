@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from columnar_nn.model.graph import Graph, Node, Shape
-from columnar_nn.model.shapes import infer_shapes
+from columnar_nn.model.operators import OPERATORS, SUMMING
+from columnar_nn.model.shapes import infer_shapes, operands_of
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,16 @@ def layers(graph: Graph) -> list[Layer]:
         new = set(node.inputs) & set(graph.weights) - counted
         counted |= new
         weights = [graph.weights[name] for name in new]
-        slides = "kernel_shape" in node.attributes
+        window = OPERATORS[node.op_type].window
+        slid = window(operands_of(node, shapes, graph.weights)) if window else None
         table.append(
             Layer(
                 node.name,
                 node.op_type,
                 shapes[node.outputs[0]],
-                tuple(node.attributes["kernel_shape"]) if slides else (),
-                tuple(node.attributes.get("strides", ())) if slides else (),
-                tuple(node.attributes.get("pads", ())) if slides else (),
+                slid.kernel_shape if slid else (),
+                slid.strides if slid else (),
+                slid.pads if slid else (),
                 sum(w.size for w in weights if w.dtype.kind == "f" and w.ndim),
                 _macs(node, shapes) // (graph.batch or 1),
             )
@@ -55,11 +57,11 @@ def layers(graph: Graph) -> list[Layer]:
 
 def _macs(node: Node, shapes: dict[str, Shape]) -> int:
     """Multiply-accumulates of a batch; a symbolic one counts as one image."""
-    if node.op_type not in ("Conv", "Gemm", "MatMul"):
+    if node.op_type not in SUMMING:
         return 0
     num_outputs = math.prod(d or 1 for d in shapes[node.outputs[0]])
     if node.op_type == "Conv":
         return num_outputs * math.prod(d or 1 for d in shapes[node.inputs[1]][1:])
     left = shapes[node.inputs[0]]
-    inner = left[0] if node.attributes.get("transA", 0) else left[-1]
+    inner = left[0] if node.attributes.get("transA") else left[-1]
     return num_outputs * (inner or 1)

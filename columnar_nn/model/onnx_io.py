@@ -8,7 +8,7 @@ prune       `prune`: nodes, weights and optional outputs that no output needs go
 fold        `importer`: each node in canonical form (`canonical`), or, where all that it reads is
             known, the constant that it makes (`fold`)
 rewrite     `rewrites`: what only renames a tensor goes
-judge       `judge`: what no engine can run is refused, all of it at once
+judge       `judge`: what no backend can run is refused, all of it at once
 """
 
 from __future__ import annotations

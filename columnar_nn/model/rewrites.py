@@ -1,4 +1,4 @@
-"""Rewrites that apply as a model is imported, so that every engine runs the same nodes.
+"""Rewrites that apply as a model is imported, so that every backend runs the same nodes.
 
 fold_constants     a node that computes a weight from weights becomes that weight
 drop_identities    what reads an Identity or a Dropout reads its input instead
@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from columnar_nn.model.canonical import IDENTITIES
 from columnar_nn.model.graph import Graph, Node
+from columnar_nn.model.operators import RENAMING
 
-Rule = Callable[[Graph], Graph]
+Rewrite = Callable[[Graph], Graph]
 """Gives a graph with the same outputs."""
 
 FOLD_CONSTANTS = "fold_constants"
@@ -31,7 +31,7 @@ def drop_identities(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph.nodes:
         inputs = tuple(sources.get(tensor, tensor) for tensor in node.inputs)
-        if node.op_type in IDENTITIES and node.outputs[0] not in outputs:
+        if node.op_type in RENAMING and node.outputs[0] not in outputs:
             sources[node.outputs[0]] = inputs[0]
         else:
             nodes.append(replace(node, inputs=inputs))
@@ -43,19 +43,19 @@ def drop_dead_nodes(graph: Graph) -> Graph:
     return graph.with_outputs(graph.outputs)
 
 
-GRAPH_RULES: dict[str, Rule] = {
+GRAPH_REWRITES: dict[str, Rewrite] = {
     "drop_identities": drop_identities,
     DROP_DEAD_NODES: drop_dead_nodes,
 }
-"""The rules that rewrite a graph, by name, in the order in which they are applied."""
+"""Those that take a graph, by name, in the order in which they are applied."""
 
-RULES = (FOLD_CONSTANTS, *GRAPH_RULES)
-"""The names of all rules."""
+NAMES = (FOLD_CONSTANTS, *GRAPH_REWRITES)
+"""Of all rewrites."""
 
 
 def apply(graph: Graph, without: Collection[str] = ()) -> Graph:
-    """The graph rewritten by all rules of graphs but those named in `without`."""
-    for name, rule in GRAPH_RULES.items():
+    """The graph after all rewrites of graphs but those named in `without`."""
+    for name, rewrite in GRAPH_REWRITES.items():
         if name not in without:
-            graph = rule(graph)
+            graph = rewrite(graph)
     return graph

@@ -8,11 +8,8 @@ import numpy as np
 
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.model.graph import Graph, Node, Shape
-from columnar_nn.model.shape_rules import elementwise, matrix, movement, window
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules.operands import Operands
-
-RULES = {**window.RULES, **elementwise.RULES, **matrix.RULES, **movement.RULES}
-"""Operator type to its shape rule; also the list of operators that a graph may hold."""
 
 
 def operands_of(
@@ -26,12 +23,17 @@ def operands_of(
     )
 
 
+def output_shapes(operands: Operands) -> tuple[Shape, ...]:
+    """Shapes of a node's outputs; raises InvalidModelError without the node's name."""
+    return OPERATORS[operands.node.op_type].shape(operands)
+
+
 def infer_node(
     node: Node, shapes: Mapping[str, Shape], weights: Mapping[str, np.ndarray]
 ) -> tuple[Shape, ...]:
     """Shapes of a node's outputs; raises InvalidModelError naming the node and the problem."""
     try:
-        return RULES[node.op_type](operands_of(node, shapes, weights))
+        return output_shapes(operands_of(node, shapes, weights))
     except InvalidModelError as error:
         raise InvalidModelError(f"node {node.name} ({node.op_type}): {error}") from None
 
@@ -40,13 +42,13 @@ def infer_shapes(graph: Graph) -> dict[str, Shape]:
     """Shape of every input, weight and node output of `graph`, by tensor name.
 
     Follows ONNX's shape inference; None stands for the batch dimension, which no operator may
-    mix with another. Raises UnsupportedOperatorError for operators without a rule and
+    mix with another. Raises UnsupportedOperatorError for operators that are not in `OPERATORS` and
     InvalidModelError for operands that do not fit together.
     """
     unknown = [
         (node.name, node.op_type, "not an operator of this project")
         for node in graph.nodes
-        if node.op_type not in RULES
+        if node.op_type not in OPERATORS
     ]
     if unknown:
         raise UnsupportedOperatorError("shape inference", unknown)

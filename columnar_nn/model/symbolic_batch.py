@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.batch_axis import Axis, MixedRowsError, output_axis, reshaped_axis
+from columnar_nn.model.batch_axis import Axis, MixedRowsError, reshaped_axis
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import infer_node, infer_shapes, operands_of
 
@@ -84,7 +85,10 @@ class _Rows:
         try:
             if node.op_type == "Reshape" and self._batch is not None and axes[0] is not None:
                 node = self._for_any_batch(node, axes[0])
-            axis = output_axis(operands_of(node, self.shapes, self.weights), axes)
+            axis = None
+            if any(place is not None for place in axes):
+                operands = operands_of(node, self.shapes, self.weights)
+                axis = OPERATORS[node.op_type].rows(operands, axes)
             (shape,) = infer_node(node, self.shapes, self.weights)
             self._check(node, shape, axis)
         except (MixedRowsError, InvalidModelError) as error:

@@ -24,6 +24,7 @@ COLUMNAR: dict[str, str] = {
     **dict.fromkeys(("test_clip_min_greater_than_max", "test_hardsigmoid_example"), SCALAR_ROWS),
     **dict.fromkeys(("test_leakyrelu_example", "test_elu_example"), SCALAR_ROWS),
     **dict.fromkeys(("test_sigmoid_example", "test_tanh_example", "test_sum_*"), SCALAR_ROWS),
+    "test_selu_example": SCALAR_ROWS,
     **dict.fromkeys(("test_dropout_default_old", "test_operator_view"), SCALAR_ROWS),
     "test_prelu_example": "never: a slope that differs from row to row",
     "test_reduce_mean_default_axes_*": MIXES_ROWS,

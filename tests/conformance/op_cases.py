@@ -238,6 +238,8 @@ def _elementwise() -> list[Case]:
         _operator("relu_features", "Relu", (13,), EXACT),
         _operator("leaky_relu", "LeakyRelu", image, FEW, alpha=0.2),
         _operator("elu", "Elu", image, CURVES, alpha=0.7),
+        _operator("selu", "Selu", image, CURVES),
+        _operator("selu_constants", "Selu", image, CURVES, alpha=0.7, gamma=1.5),
         _operator("prelu_channels", "PRelu", image, FEW, channels),
         _operator("prelu_scalar", "PRelu", image, FEW, _floats(1)),
         _operator("prelu_last_axis", "PRelu", image, FEW, _floats(6)),
@@ -306,7 +308,7 @@ def _matrices() -> list[Case]:
     return [network.case(tolerance=SUMS) for network in made]
 
 
-def _layouts() -> list[Case]:
+def _movement() -> list[Case]:
     image = (6, 4, 5)
 
     def pad(name: str, mode: str, *widths: int) -> Case:
@@ -428,5 +430,5 @@ CASES = [
     *_pools(),
     *_elementwise(),
     *_matrices(),
-    *_layouts(),
+    *_movement(),
 ]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
+
+from columnar_nn.model.operators import UNARY
 
 IMAGE = (6, 7, 8)
 
@@ -102,9 +105,8 @@ def _elementwise() -> Iterator[Case]:
     for shape in ((6,), (6, 5), IMAGE, (6, 3, 4, 2)):
         statistics = (_normal(6), _normal(6), _normal(6), np.abs(_normal(6)) + 1)
         yield from _cases("BatchNormalization", (7, 9, 14, 15), *statistics, shape=shape)
-    for op_type in ("Relu", "Sigmoid", "Tanh", "LeakyRelu", "Elu", "HardSigmoid", "Identity"):
-        yield from _cases(op_type, (7, 13))
-    yield from _cases("HardSwish", (14,))
+    for op_type in (*sorted(UNARY), "Identity"):
+        yield from _cases(op_type, [o for o in (7, 13, 14) if onnx.defs.has(op_type, o)])
     for slope in (_normal(6, 1, 1), _normal(1), _normal(7, 8)):
         yield from _cases("PRelu", (7, 9, 16), slope)
     for op_type in ("Add", "Sub", "Mul", "Div"):

@@ -31,6 +31,7 @@ OPERATORS: dict[str, tuple[dict[str, Any], Callable[[torch.Tensor], torch.Tensor
     "Relu": ({}, functional.relu),
     "LeakyRelu": ({"alpha": 0.2}, lambda x: functional.leaky_relu(x, 0.2)),
     "Elu": ({"alpha": 1.0}, functional.elu),
+    "Selu": ({}, functional.selu),
     "Sigmoid": ({}, torch.sigmoid),
     "Tanh": ({}, torch.tanh),
     "HardSigmoid": ({"alpha": 1 / 6, "beta": 0.5}, functional.hardsigmoid),

@@ -17,6 +17,9 @@ import onnx
 from fuzz.local_functions import with_function
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
+from columnar_nn.model.operators import OPERATORS as TABLE
+from columnar_nn.model.operators import UNARY
+
 OPSETS = range(7, 22)
 MOST_NODES = 8
 MOST_ELEMENTS = 4096
@@ -281,22 +284,11 @@ def global_pool(w: Writer, x: str) -> str:
 
 
 def unary(w: Writer, x: str) -> str:
-    op_type = w.choice(["Relu", "Relu", "Sigmoid", "Tanh", "Identity"])
-    return w.node(op_type, x)
-
-
-def shaped(w: Writer, x: str) -> str:
-    """Activations with parameters."""
-    op_type = w.choice(["LeakyRelu", "Elu", "HardSigmoid"])
-    names = {"LeakyRelu": ["alpha"], "Elu": ["alpha"], "HardSigmoid": ["alpha", "beta"]}[op_type]
-    values = {n: round(float(w.random.uniform(0.05, 0.9)), 3) for n in names if w.chance(0.7)}
+    """A function of each element, some of its parameters given."""
+    op_type = w.choice(["Relu", "Relu", "Identity", *sorted(UNARY)])
+    names = [name for name in TABLE[op_type].defaults if w.chance(0.7)]
+    values = {name: round(float(w.random.uniform(0.05, 0.9)), 3) for name in names}
     return w.node(op_type, x, **values)
-
-
-def hard_swish(w: Writer, x: str) -> str:
-    if w.opset < 14:
-        raise DoesNotFitError("opset")
-    return w.node("HardSwish", x)
 
 
 def prelu(w: Writer, x: str) -> str:
@@ -533,9 +525,7 @@ OPERATORS: dict[Callable[[Writer, str], str], float] = {
     max_pool: 2,
     average_pool: 2,
     global_pool: 0.5,
-    unary: 3,
-    shaped: 1,
-    hard_swish: 0.5,
+    unary: 4.5,
     prelu: 1,
     clip: 1.5,
     softmax: 1,

@@ -29,7 +29,7 @@ UNARY: list[tuple[str, tuple[float, ...], Callable[[np.ndarray], np.ndarray]]] =
     ("clip", (-1.0, 2.0), lambda x: activations.clip(x, np.float32(-1), np.float32(2))),
     ("sigmoid", (), activations.sigmoid),
     ("tanh", (), activations.tanh),
-    ("hard_sigmoid", (), activations.hard_sigmoid),
+    ("hard_sigmoid", (0.2, 0.5), lambda x: activations.hard_sigmoid(x, alpha=0.2, beta=0.5)),
     ("hard_swish", (), activations.hard_swish),
 ]
 
@@ -105,6 +105,8 @@ def test_wrong_arguments_are_named() -> None:
     layout = Layout("planar", (4,))
     with pytest.raises(UsageError, match="swoosh"):
         unary(layout, "swoosh")
+    with pytest.raises(UsageError, match="hard_sigmoid takes 2 constants, not 1"):
+        unary(layout, "hard_sigmoid", 0.2)
     with pytest.raises(UsageError, match="modulo"):
         binary(layout, layout, "modulo")
     with pytest.raises(InvalidModelError, match="differ"):

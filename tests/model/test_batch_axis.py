@@ -16,7 +16,7 @@ from model.batched_networks import ANY, original, write
 
 from bench.model.batch_independence import mixed_row, reference_run
 from columnar_nn.errors import CnnBenchError
-from columnar_nn.model import batch_axis, shapes, zoo
+from columnar_nn.model import zoo
 from columnar_nn.model.symbolic_batch import tie
 
 
@@ -115,7 +115,3 @@ def test_weights_of_a_row_for_each_image(name: str, tmp_path: Path) -> None:
 def test_what_only_looks_like_the_batch_stays(name: str, batch: int, tmp_path: Path) -> None:
     image, steps = TIED[name]
     assert zoo.resolve(str(write(tmp_path / "m.onnx", image, steps, batch))).batch == batch
-
-
-def test_every_operator_has_a_rule() -> None:
-    assert batch_axis.RULES.keys() == shapes.RULES.keys()

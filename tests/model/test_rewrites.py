@@ -77,16 +77,16 @@ def test_all_rules_leave_what_must_run() -> None:
 def test_a_rule_left_out_leaves_its_nodes_and_the_same_outputs(rule: str, stays: set[str]) -> None:
     graph = loaded(without=(rule,))
     assert set(names(graph)) == {"conv", "relu", "output"} | stays
-    expected = output(loaded(without=tuple(graph_rewrites.RULES)))
+    expected = output(loaded(without=tuple(graph_rewrites.NAMES)))
     assert_close(output(graph), expected, rtol=1e-6, atol=1e-6)
     assert_close(output(loaded()), expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    "rule", graph_rewrites.GRAPH_RULES.values(), ids=graph_rewrites.GRAPH_RULES
+    "rule", graph_rewrites.GRAPH_REWRITES.values(), ids=graph_rewrites.GRAPH_REWRITES
 )
 def test_a_rule_applied_again_changes_nothing(rule: graph_rewrites.Rule) -> None:
-    once = rule(loaded(without=tuple(graph_rewrites.RULES)))
+    once = rule(loaded(without=tuple(graph_rewrites.NAMES)))
     again = rule(once)
     assert again.nodes == once.nodes
     assert again.outputs == once.outputs
@@ -94,7 +94,7 @@ def test_a_rule_applied_again_changes_nothing(rule: graph_rewrites.Rule) -> None
 
 
 def test_without_any_rule_every_node_is_kept() -> None:
-    graph = loaded(without=tuple(graph_rewrites.RULES))
+    graph = loaded(without=tuple(graph_rewrites.NAMES))
     assert len(graph.nodes) == 9
     assert "unused" in graph.weights
 

@@ -30,6 +30,10 @@ ACTIVATIONS: dict[str, tuple[Callable[..., np.ndarray], Callable[..., torch.Tens
         lambda x: activations.elu(x, alpha=0.7),
         lambda x: functional.elu(x, 0.7),
     ),
+    "selu": (
+        lambda x: activations.selu(x, alpha=1.5, gamma=0.8),
+        lambda x: 0.8 * functional.elu(x, 1.5),
+    ),
     "sigmoid": (activations.sigmoid, torch.sigmoid),
     "hard_sigmoid": (
         lambda x: activations.hard_sigmoid(x, alpha=1 / 6, beta=0.5),

@@ -90,7 +90,7 @@ def test_dilated_average_pool_is_a_convolution(window: dict[str, Any], seed: int
     convolve = {1: functional.conv1d, 2: functional.conv2d}[rank]
     sums = convolve(padded, filters, stride=window["strides"], dilation=window["dilations"])
     expected = (sums / filters.sum()).float().numpy()
-    actual = average_pool(x, count_include_pad=1, **window)
+    actual = average_pool(x, ceil_mode=0, count_include_pad=1, **window)
     assert_close(actual, expected, rtol=2e-7, atol=1e-12)
 
 
@@ -105,5 +105,5 @@ def test_global_average_pool(size: list[int], seed: int) -> None:
 def test_max_pool_keeps_nan_and_never_takes_the_padding() -> None:
     x = np.full((1, 1, 4), -5.0, np.float32)
     x[0, 0, 3] = np.nan
-    actual = max_pool(x, kernel_shape=[2], strides=[2], pads=[1, 1])
+    actual = max_pool(x, ceil_mode=0, kernel_shape=[2], strides=[2], pads=[1, 1])
     assert_close(actual, np.array([[[-5, -5, np.nan]]], np.float32), rtol=0, atol=0)

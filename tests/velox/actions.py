@@ -82,14 +82,14 @@ def references_of_a_column() -> tuple[int, int, float]:
     """References to an array before it is a column and after, and the sum that Velox finds."""
     from pyvelox import arrow, plan_builder
 
-    from adapters.velox.task import Task
+    from adapters.velox.task import VeloxTask
     from adapters.velox.vectors import borrowed, row_vector
 
     array = np.array([1, 2, 3], np.float32)
     before = sys.getrefcount(array)
     vector = row_vector({"x": borrowed(array)})
     plan = plan_builder.PlanBuilder().values([vector]).aggregate([], ["sum(x) as s"])
-    task = Task(plan.get_plan_node())
+    task = VeloxTask(plan.get_plan_node())
     (total,) = [arrow.to_arrow(rows).field("s")[0].as_py() for rows in task.batches()]
     del vector
     return before, sys.getrefcount(array), total
@@ -99,12 +99,12 @@ def failing_task() -> None:
     """A plan that Velox accepts and then fails to run."""
     from pyvelox import plan_builder
 
-    from adapters.velox.task import Task
+    from adapters.velox.task import VeloxTask
     from adapters.velox.vectors import row_vector
 
     vector = row_vector({"x": pa.array([0, 0, 0])})
     builder = plan_builder.PlanBuilder().values([vector]).project(["1 / x as y"])
-    list(Task(builder.get_plan_node()).batches())
+    list(VeloxTask(builder.get_plan_node()).batches())
 
 
 def run_queries(seeds: list[int]) -> dict[tuple[str, int], tuple[str, list[dict]]]:
@@ -112,7 +112,7 @@ def run_queries(seeds: list[int]) -> dict[tuple[str, int], tuple[str, list[dict]
     from pyvelox import arrow, plan_builder
     from velox.queries import ORDERED, QUERIES, table
 
-    from adapters.velox.task import Task
+    from adapters.velox.task import VeloxTask
 
     answers = {}
     for seed in seeds:
@@ -122,7 +122,7 @@ def run_queries(seeds: list[int]) -> dict[tuple[str, int], tuple[str, list[dict]
             for method, arguments in query:
                 getattr(builder, method)(*arguments)
             plan = builder.get_plan_node()
-            task = Task(plan)
+            task = VeloxTask(plan)
             rows = [row for vector in task.batches() for row in arrow.to_arrow(vector).to_pylist()]
             answers[name, seed] = (
                 plan.to_string(),

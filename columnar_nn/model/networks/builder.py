@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
+from columnar_nn.model.operators import with_defaults
 from columnar_nn.model.shapes import infer_node
 
 PIXEL_MEAN, PIXEL_VARIANCE = 0.45, 0.07
 """Roughly those of photographs with pixels in [0, 1]."""
-EPSILON = float(np.float32(1e-5))
-"""As an ONNX file stores it."""
 
 
 class NetworkBuilder:
@@ -104,7 +103,7 @@ class NetworkBuilder:
             self._weights[f"{name}.{what}"] = array.astype(np.float32)
         self._moments[name] = (bias, scale**2)
         inputs = [tensor, *(f"{name}.{what}" for what in values)]
-        return self._add("BatchNormalization", name, inputs, {"epsilon": EPSILON})
+        return self._add("BatchNormalization", name, inputs, {})
 
     def relu(self, name: str, tensor: str) -> str:
         """max(x, 0)."""
@@ -175,7 +174,7 @@ class NetworkBuilder:
         attributes: dict[str, Any],
         output: str = "",
     ) -> str:
-        node = Node(name, op_type, tuple(inputs), (output or name,), attributes)
+        node = with_defaults(Node(name, op_type, tuple(inputs), (output or name,), attributes))
         shapes = self._shapes | {t: self._weights[t].shape for t in inputs if t in self._weights}
         (self._shapes[node.outputs[0]],) = infer_node(node, shapes, self._weights)
         self._nodes.append(node)

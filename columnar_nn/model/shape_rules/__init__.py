@@ -1,5 +1,4 @@
-"""Output shapes of the ONNX operators, one family a file; `model.shapes` collects them.
+"""Output shapes of the ONNX operators, one family a file; `model.operators` collects them.
 
-An operator with a shape rule needs one in `model/batch_axis.py` too, which says where its output
-has the images of a batch.
+Where an output has the images of a batch is said by the rules of `model/batch_axis.py`.
 """

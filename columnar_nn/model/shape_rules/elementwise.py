@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.graph import Shape
+from columnar_nn.model.node import Shape
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axis
 
 
@@ -75,25 +75,13 @@ def batch_normalization(operands: Operands) -> tuple[Shape, ...]:
 def along_axis(operands: Operands) -> tuple[Shape, ...]:
     """Softmax and LogSoftmax: the shape of the input, whose `axis` must exist."""
     shape = operands.shape(0)
-    normalized_axis(operands.attribute("axis", -1), len(shape))
+    normalized_axis(operands.attribute("axis"), len(shape))
     return (shape,)
 
 
 def lrn(operands: Operands) -> tuple[Shape, ...]:
     """LRN: X [N, C, ...] with a window of `size` channels."""
     shape = operands.shape(0)
-    if len(shape) < 2 or not 1 <= operands.attribute("size", 0) < 2**31:
+    if len(shape) < 2 or not 1 <= operands.attribute("size") < 2**31:
         raise InvalidModelError(f"needs channels and a size from 1 to 2^31, found input {shape}")
     return (shape,)
-
-
-RULES = {
-    **dict.fromkeys(("Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh"), unary),
-    **dict.fromkeys(("HardSigmoid", "HardSwish", "Identity", "Dropout"), unary),
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), broadcasting),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), along_axis),
-    "PRelu": prelu,
-    "Clip": clip,
-    "BatchNormalization": batch_normalization,
-    "LRN": lrn,
-}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.graph import Shape
+from columnar_nn.model.node import Shape
 from columnar_nn.model.shape_rules.elementwise import broadcast_shape
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH, Operands
 
@@ -13,9 +13,9 @@ def gemm(operands: Operands) -> tuple[Shape, ...]:
     a, b = operands.shape(0), operands.shape(1)
     if len(a) != 2 or len(b) != 2:
         raise InvalidModelError(f"inputs {a} and {b} must be matrices; put a Flatten before")
-    if operands.attribute("transA", 0):
+    if operands.attribute("transA"):
         a = a[::-1]
-    if operands.attribute("transB", 0):
+    if operands.attribute("transB"):
         b = b[::-1]
     if a[1] is None and b[0] is None:
         raise InvalidModelError(f"{a} times {b} sums over the images of a batch; {FIXED_BATCH}")
@@ -40,6 +40,3 @@ def mat_mul(operands: Operands) -> tuple[Shape, ...]:
         raise InvalidModelError(f"{a} times {b}: the inner dimensions differ")
     leading = broadcast_shape([rows[:-2], columns[:-2]])
     return (leading + rows[-2:-1] * (len(a) > 1) + columns[-1:] * (len(b) > 1),)
-
-
-RULES = {"Gemm": gemm, "MatMul": mat_mul}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.graph import Shape
+from columnar_nn.model.node import Shape
 from columnar_nn.model.shape_rules.operands import (
     FIXED_BATCH,
     Operands,
@@ -26,7 +26,7 @@ def _num_elements(dimensions: Sequence[int | None]) -> int:
 def flatten(operands: Operands) -> tuple[Shape, ...]:
     """Flatten: [d0 * ... * d(axis-1), d(axis) * ...]; the batch may only stand alone."""
     shape = operands.shape(0)
-    axis = operands.attribute("axis", 1)
+    axis = operands.attribute("axis")
     if not -len(shape) <= axis <= len(shape):
         raise InvalidModelError(f"axis {axis} is out of range for rank {len(shape)}")
     axis = axis + len(shape) if axis < 0 else axis
@@ -51,7 +51,7 @@ def reshape(operands: Operands) -> tuple[Shape, ...]:
     target = operands.integer_input(1, "the new shape")
     if target is None:
         raise InvalidModelError("the new shape is missing")
-    copies = not operands.attribute("allowzero", 0)
+    copies = not operands.attribute("allowzero")
     if target.count(-1) > 1 or min(target, default=0) < -1:
         raise InvalidModelError(f"new shape {target} may hold one -1 and no other negative entry")
     result: list[int | None] = []
@@ -78,13 +78,19 @@ def reshape(operands: Operands) -> tuple[Shape, ...]:
     return (tuple(result),)
 
 
+def permutation(operands: Operands) -> list[int]:
+    """Transpose: which dimension of the input each of the output is; reversed if it is not said."""
+    axes = list(range(len(operands.shape(0))))
+    perm = operands.integers("perm", axes[::-1])
+    if sorted(perm) != axes:
+        raise InvalidModelError(f"perm {perm} is no permutation of {len(axes)} dimensions")
+    return perm
+
+
 def transpose(operands: Operands) -> tuple[Shape, ...]:
     """Transpose: dimension i of the output is dimension perm[i] of the input."""
     shape = operands.shape(0)
-    perm = operands.integers("perm", list(range(len(shape)))[::-1])
-    if sorted(perm) != list(range(len(shape))):
-        raise InvalidModelError(f"perm {perm} is no permutation of {len(shape)} dimensions")
-    return (tuple(shape[axis] for axis in perm),)
+    return (tuple(shape[axis] for axis in permutation(operands)),)
 
 
 def squeeze(operands: Operands) -> tuple[Shape, ...]:
@@ -116,7 +122,7 @@ def concat(operands: Operands) -> tuple[Shape, ...]:
     shapes = operands.given_shapes()
     if not shapes:
         raise InvalidModelError("there is nothing to concatenate")
-    axis = normalized_axis(operands.attribute("axis", 0), len(shapes[0]))
+    axis = normalized_axis(operands.attribute("axis"), len(shapes[0]))
     rests = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
     if len(rests) > 1 or len({len(shape) for shape in shapes}) > 1:
         raise InvalidModelError(f"shapes {shapes} differ outside axis {axis}")
@@ -130,7 +136,7 @@ def pad(operands: Operands) -> tuple[Shape, ...]:
     pads = operands.integer_input(1, "pads")
     axes = operands.integer_input(3, "axes")
     axes = normalized_axes(range(len(shape)) if axes is None else axes, len(shape))
-    mode = operands.attribute("mode", "constant")
+    mode = operands.attribute("mode")
     if mode not in ("constant", "reflect", "edge", "wrap"):
         raise InvalidModelError(f"mode {mode!r} is unknown")
     if pads is None or len(pads) != 2 * len(axes):
@@ -191,24 +197,11 @@ def reduce_(operands: Operands) -> tuple[Shape, ...]:
     """ReduceMean: the named axes (all, if none) become 1, or vanish without keepdims."""
     shape = operands.shape(0)
     axes = operands.integer_input(1, "axes")
-    if not axes and operands.attribute("noop_with_empty_axes", 0):
+    if not axes and operands.attribute("noop_with_empty_axes"):
         return (shape,)
     reduced = normalized_axes(axes or range(len(shape)), len(shape))
     for axis in reduced:
         fixed(shape[axis], f"axis {axis}")
-    if operands.attribute("keepdims", 1):
+    if operands.attribute("keepdims"):
         return (tuple(1 if axis in reduced else d for axis, d in enumerate(shape)),)
     return (tuple(d for axis, d in enumerate(shape) if axis not in reduced),)
-
-
-RULES = {
-    "Flatten": flatten,
-    "Reshape": reshape,
-    "Transpose": transpose,
-    "Squeeze": squeeze,
-    "Unsqueeze": unsqueeze,
-    "Concat": concat,
-    "Pad": pad,
-    "Slice": slice_,
-    "ReduceMean": reduce_,
-}

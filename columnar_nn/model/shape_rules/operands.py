@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.graph import Node, Shape
+from columnar_nn.model.node import Node, Shape
 
 FIXED_BATCH = "export with a fixed batch size"
 """What helps a network that needs to know how many images there are, or mixes them."""
@@ -27,9 +27,9 @@ class Operands:
     shapes: Sequence[Shape | None]
     constants: Sequence[np.ndarray | None]
 
-    def attribute(self, name: str, default: Any) -> Any:
-        """The attribute called `name`, or ONNX's default for it."""
-        return self.node.attributes.get(name, default)
+    def attribute(self, name: str) -> Any:
+        """The attribute called `name`, which a canonical node has (`operators.with_defaults`)."""
+        return self.node.attributes[name]
 
     def integers(self, name: str, default: Sequence[int]) -> list[int]:
         """A list-of-integers attribute, checked to have as many entries as `default`."""

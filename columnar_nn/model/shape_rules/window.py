@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.graph import Shape
+from columnar_nn.model.node import Shape
 from columnar_nn.model.shape_rules.operands import Operands, fixed
 
 MAX_ENTRY = 2**31
-"""Of a window's sizes, strides and pads: engines count in 32 or 64 bits."""
+"""Of a window's sizes, strides and pads: backends count in 32 or 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Window:
     dilations: tuple[int, ...]
     pads: tuple[int, ...]
     output: tuple[int, ...]
+
+
+def plain_window(rank: int) -> dict[str, list[int]]:
+    """The attributes of a window that leave it as it is: what ONNX says of those left out."""
+    return {"strides": [1] * rank, "dilations": [1] * rank, "pads": [0] * (2 * rank)}
 
 
 def _images(operands: Operands) -> Shape:
@@ -48,7 +53,7 @@ def _same_pads(total: int, auto_pad: str) -> tuple[int, int]:
     return (small, total - small) if upper else (total - small, small)
 
 
-def window(operands: Operands, kernel_shape: Sequence[int]) -> Window:
+def _window(operands: Operands, kernel_shape: Sequence[int], ceil_mode: bool = False) -> Window:
     """The window of a Conv, MaxPool or AveragePool node over its first input.
 
     Follows ONNX's formulas: auto_pad SAME_UPPER and SAME_LOWER make ceil(size / stride)
@@ -59,11 +64,9 @@ def window(operands: Operands, kernel_shape: Sequence[int]) -> Window:
     images = _images(operands)
     spatial = [fixed(d, f"dimension {i + 2}") for i, d in enumerate(images[2:])]
     rank = len(spatial)
-    strides = operands.integers("strides", [1] * rank)
-    dilations = operands.integers("dilations", [1] * rank)
-    pads = operands.integers("pads", [0] * (2 * rank))
-    auto_pad = operands.attribute("auto_pad", "NOTSET")
-    ceil_mode = bool(operands.attribute("ceil_mode", 0))
+    geometry = plain_window(rank)
+    strides, dilations, pads = (operands.integers(name, geometry[name]) for name in geometry)
+    auto_pad = operands.node.attributes.get("auto_pad", "NOTSET")
     for name, values in (
         ("kernel_shape", kernel_shape),
         ("strides", strides),
@@ -109,14 +112,15 @@ def conv_window(operands: Operands) -> Window:
     kernel_shape = operands.integers("kernel_shape", filters[2:])
     if kernel_shape != filters[2:]:
         raise InvalidModelError(f"kernel_shape {kernel_shape} differs from filters {filters}")
-    return window(operands, kernel_shape)
+    return _window(operands, kernel_shape)
 
 
 def pool_window(operands: Operands) -> Window:
     """The window of a MaxPool or AveragePool node."""
     if "kernel_shape" not in operands.node.attributes:
         raise InvalidModelError("kernel_shape is missing")
-    found = window(operands, operands.integers("kernel_shape", [1] * len(operands.shape(0)[2:])))
+    kernel_shape = operands.integers("kernel_shape", [1] * len(operands.shape(0)[2:]))
+    found = _window(operands, kernel_shape, bool(operands.attribute("ceil_mode")))
     if min(found.pads) < 0:
         raise InvalidModelError(
             f"auto_pad with strides {list(found.strides)} larger than the window leaves pixels "
@@ -128,7 +132,7 @@ def pool_window(operands: Operands) -> Window:
 def conv(operands: Operands) -> tuple[Shape, ...]:
     """Conv: X [N, C, spatial...], W [M, C/group, kernel...], optional B [M]."""
     images, filters = _images(operands), operands.shape(1)
-    group = operands.attribute("group", 1)
+    group = operands.attribute("group")
     if len(filters) != len(images):
         raise InvalidModelError(f"filters {filters} and input {images} differ in rank")
     channels, num_filters = fixed(images[1], "channels"), fixed(filters[0], "filter count")
@@ -151,11 +155,3 @@ def global_pool(operands: Operands) -> tuple[Shape, ...]:
     """GlobalAveragePool: every spatial dimension becomes 1."""
     images = _images(operands)
     return ((*images[:2], *(1 for _ in images[2:])),)
-
-
-RULES = {
-    "Conv": conv,
-    "MaxPool": pool,
-    "AveragePool": pool,
-    "GlobalAveragePool": global_pool,
-}

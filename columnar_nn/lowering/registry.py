@@ -1,4 +1,4 @@
-"""What a rule is: operands and computed inputs in, the expression that computes the node out."""
+"""What a lowering is: operands and computed inputs in, an expression of the node out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.expressions.expression import Call, Expression, Weight
+from columnar_nn.model.operators import Implementations
 from columnar_nn.model.shape_rules.operands import Operands
 
-Rule = Callable[[Operands, list[Expression]], Expression]
+Lowering = Callable[[Operands, list[Expression]], Expression]
 """Makes an expression of a node's operands and its computed inputs; raises Gap if none does."""
+
+LOWERINGS: Implementations[Lowering] = Implementations()
+"""ONNX operator to its lowering; `lowering.network` imports all that register here."""
+
+lowers = LOWERINGS.implements
 
 
 class Gap(Exception):  # noqa: N818 - what is missing, not what went wrong

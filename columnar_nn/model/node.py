@@ -1,0 +1,37 @@
+"""One operator of a network and the tensors that enter or leave it, with ONNX's meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Shape = tuple[int | None, ...]
+"""Dimensions of a tensor; None is the symbolic batch dimension."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, shape and NumPy dtype name of a tensor that enters or leaves a graph."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator: ONNX name, inputs, outputs and attributes, with ONNX semantics.
+
+    An absent optional input is the empty string, as in ONNX.
+    """
+
+    name: str
+    op_type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def reads(self) -> Iterator[str]:
+        """The tensors that the node needs."""
+        return filter(None, self.inputs)

@@ -1,0 +1,170 @@
+"""The table of ONNX operators that networks are made of: what is true of each, said once.
+
+Every layer asks here: shape inference, the import, the layers of a network, tolerances, and all
+that implement operators. Files in older opsets become opset 21 at import (`model.canonical`);
+operators that others express there (Split as Slices) have no line.
+
+To add an operator:
+ 1. here: its line. Shape rules are in `model/shape_rules/`, rules for the axis of the batch in
+    `model/batch_axis.py`; a unary function of each element needs no new one (`_unary`).
+ 2. `reference/`: the function in NumPy, `@implements`; in a new file: imported in
+    `reference/operators.py`.
+ 3. `adapters/pytorch/operators.py` and `adapters/tensorflow/operators.py`: the function,
+    `@implements`. ONNX Runtime and OpenVINO read the network as ONNX; what they do otherwise is
+    rewritten in `adapters/openvino/network.py`. Velox: `adapters/velox/layers.py`, or a gap in 6.
+ 4. the columnar engine: the kernel (`kernels/elementwise.py` and its code, `kernels/emit/`)
+    under the operator's name in snake case is all that a unary function needs. Any other gets a
+    function in `lowering/`, `@lowers`, that says it in vector functions; for a new one of these
+    see the checklist in `functions/__init__.py`.
+ 5. `model/canonical.py`: only if an older opset wrote it otherwise.
+ 6. tests: cases in `tests/conformance/op_cases.py` run every backend (gaps with their reason in
+    `backend_gaps.py`), and its own in `tests/reference/`, `tests/model/batch_cases.py` and
+    `tests/fuzz/random_network.py`. What ONNX's own cases no longer refuse goes from
+    `tests/conformance/onnx_gaps.py`; new refusals of the columnar engine go to
+    `onnx_gaps_columnar.py`.
+`tests/model/test_operators.py` names every layer that an operator is missing from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from columnar_nn.model import batch_axis
+from columnar_nn.model.batch_axis import Axis
+from columnar_nn.model.node import Node, Shape
+from columnar_nn.model.shape_rules import elementwise, matrix, movement, window
+from columnar_nn.model.shape_rules.operands import Operands
+from columnar_nn.model.shape_rules.window import Window
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What is true of one operator of opset 21, whoever computes it.
+
+    `shape` gives the shapes of its outputs and raises InvalidModelError; `rows` the axis of the
+    output that holds the images of a batch, given those of the inputs (`model.batch_axis`).
+    `defaults` are the attributes that may be left out of a file, floats as float32 holds them.
+    `window` is the geometry of a window that slides over images, None if there is none.
+    """
+
+    shape: Callable[[Operands], tuple[Shape, ...]]
+    rows: Callable[[Operands, Sequence[Axis]], int]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    window: Callable[[Operands], Window] | None = None
+    sums_products: bool = False
+    """Each element is a sum of many products: what costs and what rounds in a network."""
+    unary: bool = False
+    """A function of each element of one tensor; attributes are all its parameters."""
+    renames: bool = False
+    """Its output is its input."""
+
+
+def _defaults(**values: Any) -> dict[str, Any]:
+    """Attributes as a file holds them, which knows no float64."""
+    return {
+        name: float(np.float32(value)) if isinstance(value, float) else value
+        for name, value in values.items()
+    }
+
+
+def _unary(**defaults: float) -> Operator:
+    return Operator(elementwise.unary, batch_axis.first_alone, _defaults(**defaults), unary=True)
+
+
+_ARITHMETIC = Operator(elementwise.broadcasting, batch_axis.broadcasting)
+_SOFTMAX = Operator(elementwise.along_axis, batch_axis.softmax, {"axis": -1})
+_RENAMING = Operator(elementwise.unary, batch_axis.first_alone, renames=True)
+
+OPERATORS: Mapping[str, Operator] = {
+    "Add": _ARITHMETIC,
+    "AveragePool": Operator(
+        window.pool,
+        batch_axis.pool,
+        {"ceil_mode": 0, "count_include_pad": 0},
+        window=window.pool_window,
+    ),
+    "BatchNormalization": Operator(
+        elementwise.batch_normalization, batch_axis.of_channels, _defaults(epsilon=1e-5)
+    ),
+    "Clip": Operator(elementwise.clip, batch_axis.first_alone),
+    "Concat": Operator(movement.concat, batch_axis.concat),
+    "Conv": Operator(
+        window.conv,
+        batch_axis.conv,
+        {"group": 1},
+        window=window.conv_window,
+        sums_products=True,
+    ),
+    "Div": _ARITHMETIC,
+    "Dropout": _RENAMING,
+    "Elu": _unary(alpha=1.0),
+    "Flatten": Operator(movement.flatten, batch_axis.flatten, {"axis": 1}),
+    "Gemm": Operator(
+        matrix.gemm,
+        batch_axis.gemm,
+        {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0},
+        sums_products=True,
+    ),
+    "GlobalAveragePool": Operator(window.global_pool, batch_axis.pool),
+    "HardSigmoid": _unary(alpha=0.2, beta=0.5),
+    "HardSwish": _unary(),
+    "Identity": _RENAMING,
+    "LRN": Operator(
+        elementwise.lrn, batch_axis.of_channels, _defaults(alpha=1e-4, beta=0.75, bias=1.0)
+    ),
+    "LeakyRelu": _unary(alpha=0.01),
+    "LogSoftmax": _SOFTMAX,
+    "MatMul": Operator(matrix.mat_mul, batch_axis.mat_mul, sums_products=True),
+    "MaxPool": Operator(window.pool, batch_axis.pool, {"ceil_mode": 0}, window=window.pool_window),
+    "Mul": _ARITHMETIC,
+    "PRelu": Operator(elementwise.prelu, batch_axis.broadcasting),
+    "Pad": Operator(movement.pad, batch_axis.pad, {"mode": "constant"}),
+    "ReduceMean": Operator(
+        movement.reduce_, batch_axis.reduce_, {"keepdims": 1, "noop_with_empty_axes": 0}
+    ),
+    "Relu": _unary(),
+    "Reshape": Operator(movement.reshape, batch_axis.reshape, {"allowzero": 0}),
+    "Selu": _unary(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
+    "Sigmoid": _unary(),
+    "Slice": Operator(movement.slice_, batch_axis.slice_),
+    "Softmax": _SOFTMAX,
+    "Squeeze": Operator(movement.squeeze, batch_axis.squeeze),
+    "Sub": _ARITHMETIC,
+    "Tanh": _unary(),
+    "Transpose": Operator(movement.transpose, batch_axis.transpose),
+    "Unsqueeze": Operator(movement.unsqueeze, batch_axis.unsqueeze),
+}
+"""Operators by ONNX's name: all that a graph may hold."""
+
+SUMMING = frozenset(name for name, operator in OPERATORS.items() if operator.sums_products)
+UNARY = frozenset(name for name, operator in OPERATORS.items() if operator.unary)
+RENAMING = frozenset(name for name, operator in OPERATORS.items() if operator.renames)
+
+
+def with_defaults(node: Node) -> Node:
+    """The node with the attributes that it leaves out; one of no known operator as it is."""
+    operator = OPERATORS.get(node.op_type)
+    if operator is None or operator.defaults.keys() <= node.attributes.keys():
+        return node
+    return replace(node, attributes={**operator.defaults, **node.attributes})
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Implementations(dict[str, Function]):
+    """What a layer computes each operator with: functions registered where they are written."""
+
+    def implements(self, *op_types: str) -> Callable[[Function], Function]:
+        """Decorates the function that implements these operators."""
+
+        def register(function: Function) -> Function:
+            assert self.keys().isdisjoint(op_types), f"implemented twice: {op_types}"
+            self.update(dict.fromkeys(op_types, function))
+            return function
+
+        return register
