@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from columnar_nn.exec.operators.base import Operator, SourceOperator
+from columnar_nn.exec.operators.base import Operator, SinkOperator, SourceOperator
 from columnar_nn.exec.stats import CpuWallTiming, OperatorStats
 from columnar_nn.exec.trace import Trace
 
@@ -47,6 +47,7 @@ class Driver:
         a system call.
         """
         self.source = cast(SourceOperator, operators[0])
+        self.sink = cast(SinkOperator, operators[-1])
         self._operators = tuple(operators)
         self._row_bytes = row_bytes
         self._track_cpu = track_cpu

@@ -9,7 +9,8 @@ from columnar_nn.expressions.expression import Call, FieldReference, Weight
 from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions.resolve import resolve
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.plan.text import expression_texts, to_text
+from columnar_nn.plan.expression_text import expression_texts
+from columnar_nn.plan.text import to_text
 
 BATCH = pa.record_batch(
     {

@@ -11,7 +11,7 @@ import pytest
 from closeness import assert_close
 from exec.networks import column, expected, images, residual_network
 
-from columnar_nn.exec.task import Executable, prepare
+from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.expressions.expression import Call, topological
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import rewrites as graph_rewrites

@@ -22,7 +22,7 @@ from bench.golden.engine import EngineOptions, WorkerError, parse_backend
 from bench.profile.taps import write_taps
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, Node, TensorSpec

@@ -14,6 +14,7 @@ from exec.networks import column, expected, images, residual_network
 from soak.soaking import still_alive
 
 from columnar_nn.exec import task as tasks
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 
@@ -53,7 +54,7 @@ class User(threading.Thread):
             builder = builder.aggregate([], ["count(1) AS n", "sum(id) AS ids"])
         plan = builder.plan()
         fusion = chance.choice(("none", "layer", "pipeline"))
-        with tasks.prepare(plan, chance.randint(1, 4), fusion) as executable:
+        with prepare(plan, chance.randint(1, 4), fusion) as executable:
             for _ in range(min(chance.randint(1, 5), self.count - self.done)):
                 still_alive()
                 self.done += 1
