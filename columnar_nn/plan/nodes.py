@@ -181,10 +181,8 @@ class AggregationNode(UnaryNode):
             return super().with_expressions(expressions)
         arguments = iter(expressions)
         aggregates = tuple(
-            aggregate
-            if aggregate.argument is None
-            else replace(aggregate, argument=next(arguments))
-            for aggregate in self.aggregates
+            a if a.argument is None else replace(a, argument=next(arguments))
+            for a in self.aggregates
         )
         return replace(self, aggregates=aggregates)
 

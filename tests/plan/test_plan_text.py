@@ -44,6 +44,24 @@ def test_the_tree_is_indented_and_ends_with_a_newline() -> None:
     )
 
 
+def test_every_source_of_a_node_is_indented_below_it() -> None:
+    builder = PlanBuilder()
+    first = builder.new_builder().values([BATCH]).filter("b").plan()
+    second = builder.new_builder().values([BATCH]).plan()
+    plan = builder.local_partition([first, second]).limit(2).plan()
+    text = to_text(plan, annotate=lambda node: [f"below {node.id}"] if node.sources else [])
+    assert text == (
+        f"-- Limit[4][2] -> {ROW}\n"
+        "   below 4\n"
+        f"  -- LocalPartition[3][GATHER] -> {ROW}\n"
+        "     below 3\n"
+        f'    -- Filter[1][expression: ROW["b"]] -> {ROW}\n'
+        "       below 1\n"
+        f"      -- Values[0][3 rows in 1 vectors] -> {ROW}\n"
+        f"    -- Values[2][3 rows in 1 vectors] -> {ROW}\n"
+    )
+
+
 def test_the_short_form_has_names_and_ids_only() -> None:
     plan = values().filter("b").limit(2).plan()
     assert to_text(plan, detailed=False) == "-- Limit[2]\n  -- Filter[1]\n    -- Values[0]\n"
