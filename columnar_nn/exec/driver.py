@@ -29,6 +29,7 @@ class Progress(Enum):
 class Driver:
     """Operators of one pipeline, the first a source, and what they did.
 
+    `source` is the first; `sink` the last, if that feeds another pipeline.
     `output` is the batch that the last operator gave when `run_once` returned OUTPUT, `blocked`
     the operator that waits when it returned BLOCKED.
     """

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import cast
 
 from columnar_nn.exec.driver import Driver
-from columnar_nn.exec.operators.base import DriverContext, SinkOperator, SourceOperator
+from columnar_nn.exec.operators.base import (
+    DriverContext,
+    Operator,
+    SinkOperator,
+    SourceOperator,
+)
 from columnar_nn.exec.operators.registry import operator_class, sink_class
 from columnar_nn.exec.stats import fixed_row_bytes
 from columnar_nn.exec.trace import Trace
@@ -39,7 +44,7 @@ class Pipeline:
         return None if self.consumer is None else sink_class(self.consumer)
 
     @cached_property
-    def _operators(self) -> list[tuple[Any, PlanNode]]:
+    def _operators(self) -> list[tuple[type[Operator], PlanNode]]:
         return [(operator_class(node), node) for node in self.nodes]
 
     @cached_property

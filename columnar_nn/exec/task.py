@@ -14,7 +14,7 @@ import pyarrow as pa
 from columnar_nn.errors import UsageError
 from columnar_nn.exec.compiled_plan import CompiledPlan
 from columnar_nn.exec.driver import Driver, Progress
-from columnar_nn.exec.operators.base import Bridge, DriverContext
+from columnar_nn.exec.operators.base import Bridge, DriverContext, SinkOperator
 from columnar_nn.exec.pipelines import Pipeline
 from columnar_nn.exec.stats import TaskStats, merged
 from columnar_nn.exec.task_threads import TaskThreads
@@ -118,16 +118,14 @@ class Task:
             threads.pool.submit(self._drive, mine)
 
     def _make_bridges(self, num_drivers: Sequence[int]) -> None:
-        """What nodes are fed through that other pipelines feed."""
-        feeding: dict[str, list[int]] = {}
+        """What nodes are fed through by other pipelines, each of so many drivers."""
+        fed: dict[str, tuple[type[SinkOperator], list[int]]] = {}
         for pipeline, count in zip(self._pipelines, num_drivers, strict=True):
-            if pipeline.consumer is not None:
-                feeding.setdefault(pipeline.consumer.id, []).append(count)
-        for pipeline in self._pipelines:
             if pipeline.consumer is not None and pipeline.sink is not None:
-                node_id = pipeline.consumer.id
-                if node_id not in self._bridges:
-                    self._bridges[node_id] = pipeline.sink.make_bridge(feeding[node_id])
+                _, counts = fed.setdefault(pipeline.consumer.id, (pipeline.sink, []))
+                counts.append(count)
+        for node_id, (sink, counts) in fed.items():
+            self._bridges[node_id] = sink.make_bridge(counts)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         if self._iterator is not None or self._closed:
