@@ -18,7 +18,8 @@ from adapters.base import Backend, Configuration, Description, Settings, Stopwat
 from adapters.operator_profile import OperatorProfile, merged
 from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches
-from columnar_nn.exec.task import Executable, Task, prepare
+from columnar_nn.exec.executable import Executable, prepare
+from columnar_nn.exec.task import Task
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
         UnsupportedOperatorError,
         UsageError,
     )
+    from columnar_nn.exec.executable import Executable, prepare
     from columnar_nn.exec.stats import OperatorStats, PlanNodeStats, StepStats, TaskStats
-    from columnar_nn.exec.task import Executable, Task, prepare
+    from columnar_nn.exec.task import Task
     from columnar_nn.expressions.expression import argmax, call, column, softmax
     from columnar_nn.lowering.network import network, network_outputs
     from columnar_nn.model.graph import Graph, Node, TensorSpec
@@ -58,8 +59,9 @@ _MODULES = {
     "lowering.network": ("network", "network_outputs"),
     "plan.builder": ("PlanBuilder",),
     "plan.text": ("to_text",),
+    "exec.executable": ("Executable", "prepare"),
     "exec.stats": ("OperatorStats", "PlanNodeStats", "StepStats", "TaskStats"),
-    "exec.task": ("Executable", "Task", "prepare"),
+    "exec.task": ("Task",),
     "data.tensor_column": ("from_numpy", "to_numpy"),
 }
 _ORIGINAL_NAMES = {"load_network": "resolve"}

@@ -13,14 +13,13 @@ import pyarrow as pa
 from bench.files.output import OutputFile
 from bench.machine.peak import MachinePeak, measure
 from columnar_nn.data import tensor_column
+from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.exec.stats import PlanNodeStats, StepStats, TaskStats
-from columnar_nn.exec.task import Executable, prepare
 from columnar_nn.expressions.types import row_type_text
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.plan.nodes import PlanNode, nodes
-from columnar_nn.plan.text import details
+from columnar_nn.plan.plan_node import PlanNode
 
 PROFILING_ROUNDS = 5
 
@@ -63,7 +62,7 @@ def executable_for(
     images: int,
     without: Collection[str] = (),
 ) -> Executable:
-    """The graph's outputs over random images, ready to run; see `columnar_nn.exec.task.prepare`."""
+    """The graph's outputs over random images, ready to run; see `exec.executable.prepare`."""
     table = pa.table({"image": tensor_column.from_numpy(random_images(graph, images))})
     plan = PlanBuilder().table_scan(table).project(network_outputs(graph, "image")).plan()
     return prepare(plan, threads, fusion, algorithm, without)
@@ -130,16 +129,18 @@ def document(graph: Graph, executable: Executable, analysis: Analysis | None) ->
     """The plan as nested dicts under DuckDB's key names; times in seconds, None if not run."""
     stats = {} if analysis is None else analysis.stats.plan_node_stats()
     steps = executable.steps if analysis is None else analysis.stats.steps
-    children: list[dict[str, Any]] = []
-    for node in reversed(list(nodes(executable.plan))):
+
+    def tree(node: PlanNode) -> dict[str, Any]:
         mine = [step for step in steps if step.plan_node_id == node.id]
-        children = [_node(node, stats.get(node.id), mine, analysis, children)]
+        children = [tree(source) for source in node.sources]
+        return _node(node, stats.get(node.id), mine, analysis, children)
+
     return {
         "model": graph.name,
         "backend": "columnar",
         "threads": executable.threads,
         **(_run(analysis) if analysis is not None else {}),
-        "children": children,
+        "children": [tree(executable.plan)],
     }
 
 
@@ -172,7 +173,7 @@ def _node(
     children: list[dict[str, Any]],
 ) -> dict[str, Any]:
     info: dict[str, Any] = {
-        "details": details(node),
+        "details": node.details,
         "output_type": row_type_text(node.output_type),
     }
     if stats is not None and analysis is not None:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from bench.explain.columnar import PROFILING_ROUNDS, Analysis, Rates, num_drivers, rates
 from bench.profile.rows import row_name
 from bench.text.table_style import WIDTH
+from columnar_nn.exec.executable import Executable
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.exec.stats_text import nanos_text, plan_with_stats
-from columnar_nn.exec.task import Executable
-from columnar_nn.plan.nodes import nodes
+from columnar_nn.plan.plan_node import nodes
 from columnar_nn.plan.text import to_text
 
 _NOTES = (

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from columnar_nn.exec.operators.base import Operator, SourceOperator
+from columnar_nn.exec.operators.base import Operator, SinkOperator, SourceOperator
 from columnar_nn.exec.stats import CpuWallTiming, OperatorStats
 from columnar_nn.exec.trace import Trace
 
@@ -29,6 +29,7 @@ class Progress(Enum):
 class Driver:
     """Operators of one pipeline, the first a source, and what they did.
 
+    `source` is the first; `sink` the last, if that feeds another pipeline.
     `output` is the batch that the last operator gave when `run_once` returned OUTPUT, `blocked`
     the operator that waits when it returned BLOCKED.
     """
@@ -47,6 +48,7 @@ class Driver:
         a system call.
         """
         self.source = cast(SourceOperator, operators[0])
+        self.sink = cast(SinkOperator, operators[-1])
         self._operators = tuple(operators)
         self._row_bytes = row_bytes
         self._track_cpu = track_cpu

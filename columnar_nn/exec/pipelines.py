@@ -1,120 +1,87 @@
-"""A plan cut into pipelines, and what its nodes become there (velox/exec/LocalPlanner.cpp)."""
+"""A plan cut into pipelines (velox/exec/LocalPlanner.cpp)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
-import numpy as np
-import pyarrow as pa
-
-from columnar_nn.errors import InvalidDataError, UsageError
-from columnar_nn.exec.operators import aggregation
-from columnar_nn.exec.operators.aggregation import HashAggregation
-from columnar_nn.exec.operators.base import Operator
-from columnar_nn.exec.operators.filter_project import Filter, Project
-from columnar_nn.exec.operators.limit import Limit
-from columnar_nn.exec.operators.order_by import OrderBy
-from columnar_nn.exec.projection import Projection
-from columnar_nn.exec.stats import StepStats
-from columnar_nn.expressions.expression import FieldReference
-from columnar_nn.kernels import Team
-from columnar_nn.plan.nodes import (
-    AggregationNode,
-    FilterNode,
-    LimitNode,
-    LocalPartitionNode,
-    OrderByNode,
-    PlanNode,
-    ProjectNode,
-    TableScanNode,
-    ValuesNode,
+from columnar_nn.exec.driver import Driver
+from columnar_nn.exec.operators.base import (
+    DriverContext,
+    Operator,
+    SinkOperator,
+    SourceOperator,
 )
-
-Parts = list[list[PlanNode]]
-
-
-def parts(chain: Iterable[PlanNode]) -> Parts:
-    """Nodes, scan first, cut after each LocalPartition: those of each pipeline."""
-    found: Parts = [[]]
-    for node in chain:
-        found[-1].append(node)
-        if isinstance(node, LocalPartitionNode):
-            found.append([])
-    return found
+from columnar_nn.exec.operators.registry import operator_class, sink_class
+from columnar_nn.exec.stats import fixed_row_bytes
+from columnar_nn.exec.trace import Trace
+from columnar_nn.plan.plan_node import PlanNode
 
 
-def stream(
-    scan: PlanNode, batches: Mapping[str, Iterable[pa.RecordBatch]]
-) -> Iterator[pa.RecordBatch]:
-    """What a scan reads: its own source, or what `batches` has under its id, and nothing else."""
-    for node_id, given in batches.items():
-        if node_id != scan.id:
-            raise UsageError(f"no scan has plan node id {node_id!r}: the plan's has {scan.id!r}")
-        if not isinstance(given, Iterable):
-            raise InvalidDataError(
-                f"{type(given).__name__} is no stream of batches: give a list of RecordBatches"
-            )
-        return iter(given)
-    if isinstance(scan, ValuesNode):
-        return iter(scan.values)
-    assert isinstance(scan, TableScanNode)
-    return scan.table.read(scan.output_type.names)
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """Nodes that each driver runs from the first, a source, to the last.
 
-
-def projection(node: PlanNode, keep_denormals: bool) -> Projection | None:
-    """The expressions that a node computes of each batch; None if it has none."""
-    if isinstance(node, ProjectNode):
-        return Projection(node.names, node.projections, keep_denormals)
-    if isinstance(node, FilterNode):
-        return Projection(["keep"], [node.filter], keep_denormals)
-    if isinstance(node, AggregationNode) and node.step != "FINAL":
-        keys = [
-            FieldReference(key, node.source.output_type.field(key).type)
-            for key in node.grouping_keys
-        ]
-        arguments = [a.argument for a in node.aggregates if a.argument is not None]
-        names = aggregation.argument_names(node)
-        return Projection(names, [*keys, *arguments], keep_denormals)
-    return None
-
-
-def operator(
-    node: PlanNode, projection: Projection | None, profile: bool, team: Team | None
-) -> Operator:
-    """A new operator of a node in the middle of a pipeline, with what `projection` made of it.
-
-    With `profile` its kernels are timed; a `team` shares their work.
+    What leaves the last one feeds source `position` of `consumer`, a node of another pipeline; if
+    that is None it is the plan's output. `feeding` numbers the pipelines that feed this one's
+    nodes, in the order in which they are read.
     """
-    if isinstance(node, FilterNode):
-        assert projection is not None
-        return Filter(node.id, projection, team)
-    if isinstance(node, ProjectNode):
-        assert projection is not None
-        times = np.zeros(len(projection.steps), np.int64) if profile else None
-        return Project(node.id, projection, times, team)
-    if isinstance(node, AggregationNode):
-        return HashAggregation(node, projection, team)
-    if isinstance(node, LimitNode):
-        return Limit(node.id, node.offset, node.count)
-    assert isinstance(node, OrderByNode)
-    return OrderBy(node.id, node.keys)
+
+    nodes: tuple[PlanNode, ...]
+    consumer: PlanNode | None
+    position: int
+    feeding: tuple[int, ...]
+
+    @cached_property
+    def parallel(self) -> bool:
+        """Whether several drivers may run it."""
+        return all(node.parallel for node in self.nodes)
+
+    @cached_property
+    def sink(self) -> type[SinkOperator] | None:
+        """What its drivers end with if it feeds another."""
+        return None if self.consumer is None else sink_class(self.consumer)
+
+    @cached_property
+    def _operators(self) -> list[tuple[type[Operator], PlanNode]]:
+        return [(operator_class(node), node) for node in self.nodes]
+
+    @cached_property
+    def _row_bytes(self) -> list[int]:
+        ends = () if self.consumer is None else (self.nodes[-1],)
+        return [fixed_row_bytes(node.output_type) for node in (*self.nodes, *ends)]
+
+    def driver(self, number: int, context: DriverContext, trace: Trace | None) -> Driver:
+        """A new driver of this pipeline, the plan's `number`-th."""
+        operators = [make(node, context) for make, node in self._operators]
+        if self.sink is not None and self.consumer is not None:
+            source = cast(SourceOperator, operators[0])
+            operators.append(self.sink(self.consumer, context, source))
+        return Driver(number, operators, self._row_bytes, context.profile, trace)
 
 
-def step_stats(
-    projections: Mapping[str, Projection], operators: Sequence[Operator]
-) -> tuple[StepStats, ...]:
-    """What the kernels of ProjectNodes did in all of the `operators`, by plan node id."""
-    result = []
-    projects = [operator for operator in operators if isinstance(operator, Project)]
-    for node_id, projection in projections.items():
-        mine = [operator for operator in projects if operator.plan_node_id == node_id]
-        rows = sum(operator.num_rows for operator in mine)
-        for index, step in enumerate(projection.steps):
-            times = [
-                int(operator.step_nanoseconds[index])
-                for operator in mine
-                if operator.step_nanoseconds is not None
-            ]
-            result.append(replace(step, plan_node_id=node_id, nanoseconds=sum(times), rows=rows))
-    return tuple(result)
+def cut(plan: PlanNode) -> tuple[Pipeline, ...]:
+    """The plan's pipelines, each after those that feed it: the last one gives the output.
+
+    A node's first source is run by its own pipeline, unless its operator starts one; the others
+    are run by pipelines of their own.
+    """
+    found: list[Pipeline] = []
+    _cut(plan, None, 0, found)
+    return tuple(found)
+
+
+def _cut(last: PlanNode, consumer: PlanNode | None, position: int, found: list[Pipeline]) -> int:
+    """Adds the pipeline that ends with `last`, after those that feed it; returns its number."""
+    nodes, feeding = [last], []
+    while True:
+        node = nodes[0]
+        own = 0 if operator_class(node).starts_pipeline else 1
+        for index, source in enumerate(node.sources[own:], start=own):
+            feeding.append(_cut(source, node, index, found))
+        if not node.sources[:own]:
+            break
+        nodes.insert(0, node.sources[0])
+    found.append(Pipeline(tuple(nodes), consumer, position, tuple(feeding)))
+    return len(found) - 1

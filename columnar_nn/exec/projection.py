@@ -1,4 +1,4 @@
-"""A ProjectNode's or FilterNode's expressions compiled: kernel programs, then scalar functions."""
+"""The expressions of a plan node compiled: kernel programs, then scalar functions."""
 
 from __future__ import annotations
 

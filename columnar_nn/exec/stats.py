@@ -99,7 +99,7 @@ class OperatorStats:
 
 @dataclass(frozen=True)
 class StepStats:
-    """Time of one kernel of a ProjectNode, over all drivers and rows, and what it did a row.
+    """Time of one kernel of a plan node, over all drivers and rows, and what it did a row.
 
     `label` names the graph's nodes it computes, joined by +; `operations` counts those of the
     operator's definition (a multiply-add is two), `multiply_adds` those the kernel executes.
@@ -175,36 +175,35 @@ class TaskStats:
     def plan_node_stats(self) -> dict[str, PlanNodeStats]:
         """Statistics by plan node id.
 
-        A node that became several operators (both ends of a LocalPartition) takes its input
-        from the first and its output from the last of them.
+        A node that became several operators (the ends of a LocalPartition) has the input and the
+        output of all: where a pipeline begins there is no input, where it feeds another no output.
         """
         by_node: dict[str, list[OperatorStats]] = {}
         for operator in self.operators:
             by_node.setdefault(operator.plan_node_id, []).append(operator)
-        return {node_id: self._fold(operators) for node_id, operators in by_node.items()}
+        return {node_id: self._fold(node_id, operators) for node_id, operators in by_node.items()}
 
-    def _fold(self, operators: Sequence[OperatorStats]) -> PlanNodeStats:
-        first, last = operators[0], operators[-1]
+    def _fold(self, node_id: str, operators: Sequence[OperatorStats]) -> PlanNodeStats:
         timings = {}
         for name in ("add_input", "get_output", "finish"):
             timings[name] = CpuWallTiming()
             for operator in operators:
                 timings[name].merge(getattr(operator, name))
         return PlanNodeStats(
-            plan_node_id=first.plan_node_id,
+            plan_node_id=node_id,
             operator_types=tuple(operator.operator_type for operator in operators),
-            input_rows=first.input_rows,
-            input_batches=first.input_batches,
-            input_bytes=first.input_bytes,
-            output_rows=last.output_rows,
-            output_batches=last.output_batches,
-            output_bytes=last.output_bytes,
+            input_rows=sum(operator.input_rows for operator in operators),
+            input_batches=sum(operator.input_batches for operator in operators),
+            input_bytes=sum(operator.input_bytes for operator in operators),
+            output_rows=sum(operator.output_rows for operator in operators),
+            output_batches=sum(operator.output_batches for operator in operators),
+            output_bytes=sum(operator.output_bytes for operator in operators),
             wall_nanos=sum(operator.wall_nanos for operator in operators),
             cpu_nanos=sum(operator.cpu_nanos for operator in operators),
             blocked_nanos=sum(operator.blocked_nanos for operator in operators),
             peak_memory_bytes=sum(operator.peak_memory_bytes for operator in operators),
             num_drivers=max(operator.num_drivers for operator in operators),
-            steps=tuple(s for s in self.steps if s.plan_node_id == first.plan_node_id),
+            steps=tuple(s for s in self.steps if s.plan_node_id == node_id),
             **timings,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from columnar_nn.exec.stats import PlanNodeStats, TaskStats
-from columnar_nn.plan.nodes import PlanNode
+from columnar_nn.plan.plan_node import PlanNode
 from columnar_nn.plan.text import to_text
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.exec.operators.base import Operator
-from columnar_nn.exec.operators.filter_project import Project
+from columnar_nn.exec.stats import StepStats
 
 PROCESS_NAME = "columnar_nn"
 
@@ -26,13 +27,15 @@ PROCESS_NAME = "columnar_nn"
 class Trace:
     """Events of one task, added by its drivers from their threads."""
 
-    def __init__(self, kernel_labels: dict[str, tuple[tuple[str, str], ...]]) -> None:
-        """`kernel_labels` holds (label, kernel) of each step of each ProjectNode, by its id."""
-        self._kernel_labels = kernel_labels
+    def __init__(self, steps: Iterable[StepStats]) -> None:
+        """`steps` are the kernel steps of every node."""
+        self._steps: dict[str, list[StepStats]] = {}
+        for step in steps:
+            self._steps.setdefault(step.plan_node_id, []).append(step)
         self._lock = threading.Lock()
         self._events: list[dict[str, Any]] = []
         self._threads: dict[int, str] = {}
-        self._nanoseconds: dict[int, np.ndarray] = {}
+        self._seen: dict[int, tuple[int, np.ndarray]] = {}  # rows and kernel times of operators
 
     def operator_call(
         self, operator: Operator, method: str, start: int, end: int, result: Any
@@ -50,21 +53,22 @@ class Trace:
                 end,
                 {} if rows is None else {"rows": rows},
             )
-            if isinstance(operator, Project) and method == "get_output" and rows is not None:
-                self._kernels(thread, operator, start, rows)
+            self._kernels(thread, operator, start)
 
-    def _kernels(self, thread: int, operator: Project, start: int, rows: int) -> None:
-        """The batch's kernel times, laid end to end: image by image they alternate too fast."""
+    def _kernels(self, thread: int, operator: Operator, start: int) -> None:
+        """A batch's kernel times, laid end to end: image by image they alternate too fast."""
         total = operator.step_nanoseconds
         if total is None:
             return
-        before = self._nanoseconds.get(id(operator))
-        spent = total - before if before is not None else total.copy()
-        self._nanoseconds[id(operator)] = total.copy()
-        labels = self._kernel_labels.get(operator.plan_node_id, ())
-        for (label, kernel), nanoseconds in zip(labels, spent.tolist(), strict=True):
-            arguments = {"kernel": kernel, "rows": rows, "summed": "over the batch's rows"}
-            self._add(thread, label, "kernel", start, start + nanoseconds, arguments)
+        rows_before, before = self._seen.get(id(operator), (0, np.zeros_like(total)))
+        rows = operator.evaluated_rows - rows_before
+        if not rows:
+            return
+        self._seen[id(operator)] = (operator.evaluated_rows, total.copy())
+        steps = self._steps.get(operator.plan_node_id, ())
+        for step, nanoseconds in zip(steps, (total - before).tolist(), strict=True):
+            arguments = {"kernel": step.kernel, "rows": rows, "summed": "over the batch's rows"}
+            self._add(thread, step.label, "kernel", start, start + nanoseconds, arguments)
             start += nanoseconds
 
     def _add(

@@ -1,4 +1,4 @@
-"""Expressions of a ProjectNode or FilterNode: a directed acyclic graph of calls over columns.
+"""Expressions of plan nodes: a directed acyclic graph of calls over columns.
 
 An expression is made without types; `columnar_nn/functions/resolve.py` fills them in. Expressions
 are compared by identity: one that is used twice is one vertex, and is computed once.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,12 +23,12 @@ from columnar_nn.plan.nodes import (
     LimitNode,
     LocalPartitionNode,
     OrderByNode,
-    PlanNode,
     ProjectNode,
     SortingKey,
     TableScanNode,
     ValuesNode,
 )
+from columnar_nn.plan.plan_node import PlanNode, nodes
 
 Projections = Sequence[str] | Mapping[str, str | Expression]
 
@@ -38,12 +39,23 @@ class PlanBuilder:
     """Builds a plan from its scan upwards; every method returns the builder.
 
     Methods raise InvalidPlanError, naming the field, the type or the text at fault and what
-    exists. Node ids count up from 0, as in Velox.
+    exists. Node ids count up from 0, as in Velox. Plans that are to be parts of one, as sources
+    of `local_partition`, are built by builders that share their ids:
+
+        builder = PlanBuilder()
+        parts = [builder.new_builder().table_scan(path).plan() for path in paths]
+        plan = builder.local_partition(parts).limit(10).plan()
     """
 
     def __init__(self) -> None:
         self._plan: PlanNode | None = None
-        self._next_id = 0
+        self._ids: Iterator[int] = itertools.count()
+
+    def new_builder(self) -> PlanBuilder:
+        """An empty builder, none of whose nodes has an id that this one gives or has given."""
+        builder = PlanBuilder()
+        builder._ids = self._ids
+        return builder
 
     def plan(self) -> PlanNode:
         """The root node."""
@@ -52,10 +64,9 @@ class PlanBuilder:
         return self._plan
 
     def _id(self) -> str:
-        self._next_id += 1
-        return str(self._next_id - 1)
+        return str(next(self._ids))
 
-    def _leaf(self, node: PlanNode) -> PlanBuilder:
+    def _first(self, node: PlanNode) -> PlanBuilder:
         if self._plan is not None:
             raise InvalidPlanError(f"{node.name} must come first, not after {self._plan.name}")
         self._plan = node
@@ -71,14 +82,14 @@ class PlanBuilder:
         schema = batches[0].schema
         if any(batch.schema != schema for batch in batches):
             raise InvalidPlanError("values() needs batches of one schema")
-        return self._leaf(ValuesNode(self._id(), tuple(batches), decoded(schema)))
+        return self._first(ValuesNode(self._id(), decoded(schema), tuple(batches)))
 
     def table_scan(self, source: Any, columns: Sequence[str] | None = None) -> PlanBuilder:
         """All or some `columns` of an Arrow source: see `arrow_source.open_source`."""
         table = open_source(source)
         names = table.schema.names if columns is None else columns
         output = pa.schema([pa.field(n, field_type(table.schema, n)) for n in names])
-        return self._leaf(TableScanNode(self._id(), table, decoded(output)))
+        return self._first(TableScanNode(self._id(), decoded(output), table))
 
     def filter(self, condition: str | Expression) -> PlanBuilder:
         """Rows for which a BOOLEAN expression is true."""
@@ -88,7 +99,7 @@ class PlanBuilder:
             raise InvalidPlanError(
                 f"Filter expression must be of type BOOLEAN. Got {type_name(resolved.type)}."
             )
-        self._plan = FilterNode(self._id(), resolved, source)
+        self._plan = FilterNode(self._id(), source, resolved)
         return self
 
     def project(self, projections: Projections) -> PlanBuilder:
@@ -108,7 +119,7 @@ class PlanBuilder:
                 names.append(alias or f"p{index}")
                 expressions.append(expression)
         resolved = resolve(expressions, source.output_type)
-        self._plan = ProjectNode(self._id(), tuple(names), tuple(resolved), source)
+        self._plan = ProjectNode(self._id(), source, tuple(names), tuple(resolved))
         return self
 
     def aggregate(self, grouping_keys: Sequence[str], aggregates: Sequence[str]) -> PlanBuilder:
@@ -122,12 +133,12 @@ class PlanBuilder:
         resolved = [
             self._aggregate(text, f"a{index}", schema) for index, text in enumerate(aggregates)
         ]
-        output = pa.schema([*fields, *(pa.field(a.name, a.type) for a in resolved)])
-        for name in output.names:
-            if output.names.count(name) > 1:
+        names = [*grouping_keys, *(aggregate.name for aggregate in resolved)]
+        for name in names:
+            if names.count(name) > 1:
                 raise InvalidPlanError(f"aggregate() would give two columns {name}: rename one")
         self._plan = AggregationNode(
-            self._id(), "SINGLE", tuple(grouping_keys), tuple(resolved), source, output
+            self._id(), source, "SINGLE", tuple(grouping_keys), tuple(resolved)
         )
         return self
 
@@ -157,7 +168,7 @@ class PlanBuilder:
         """At most `count` rows after the first `offset`."""
         if count < 1 or offset < 0:
             raise InvalidPlanError(f"limit {count} offset {offset}: needs count > 0, offset >= 0")
-        self._plan = LimitNode(self._id(), offset, count, self.plan())
+        self._plan = LimitNode(self._id(), self.plan(), offset, count)
         return self
 
     def order_by(self, keys: Sequence[str]) -> PlanBuilder:
@@ -176,17 +187,51 @@ class PlanBuilder:
                     (match[3] or "last").lower() == "first",
                 )
             )
-        self._plan = OrderByNode(self._id(), tuple(parsed), source)
+        self._plan = OrderByNode(self._id(), source, tuple(parsed))
         return self
 
-    def local_partition(self) -> PlanBuilder:
-        """From here on one driver: gathers what the drivers below produce, in scan order."""
-        self._plan = LocalPartitionNode(self._id(), self.plan())
-        return self
+    def local_partition(self, sources: Sequence[PlanNode] | None = None) -> PlanBuilder:
+        """From here on one driver: gathers what the drivers below produce, in scan order.
+
+        With `sources`, which then come first: the rows of several plans that give the same columns,
+        one plan's after the other's (UNION ALL).
+        """
+        if sources is None:
+            self._plan = LocalPartitionNode(self._id(), (self.plan(),))
+            return self
+        if not sources:
+            raise InvalidPlanError("local_partition() needs at least one source, for its columns")
+        _refuse_other_columns(sources)
+        node = LocalPartitionNode(self._id(), tuple(sources))
+        ids = [below.id for below in nodes(node)]
+        for node_id in ids:
+            if ids.count(node_id) > 1:
+                raise InvalidPlanError(
+                    f"two nodes have the id {node_id}: make each source with new_builder()"
+                )
+        return self._first(node)
 
     @staticmethod
     def _parse(expression: str | Expression) -> tuple[Expression, str | None]:
         return sql.parse(expression) if isinstance(expression, str) else (expression, None)
+
+
+def _refuse_other_columns(sources: Sequence[PlanNode]) -> None:
+    """Raises InvalidPlanError unless all sources give the same columns."""
+    first = sources[0].output_type
+    for index, source in enumerate(sources[1:], start=1):
+        columns = source.output_type
+        if columns.names != first.names:
+            raise InvalidPlanError(
+                f"source {index} of local_partition() gives columns {', '.join(columns.names)}; "
+                f"source 0 gives {', '.join(first.names)}: project them alike"
+            )
+        for field, wanted in zip(columns, first, strict=True):
+            if field.type != wanted.type:
+                raise InvalidPlanError(
+                    f"source {index} of local_partition() gives {field.name} as {field.type}, "
+                    f"source 0 as {wanted.type}: cast one of them"
+                )
 
 
 def _sum_type(argument: DataType) -> DataType | None:

@@ -1,86 +1,128 @@
-"""Plan nodes, named and shaped as Velox's (velox/core/PlanNode.h): a tree, immutable.
+"""Plan nodes, named and shaped as Velox's (velox/core/PlanNode.h), immutable.
 
-A node's `output_type` is an Arrow schema. Nodes are made by `plan_builder.PlanBuilder`, which
-checks them, and printed by `plan_text`.
+They are made by `builder.PlanBuilder`, which checks them, and run by `exec/operators/`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import pyarrow as pa
 
 from columnar_nn.data.arrow_source import ArrowSource
 from columnar_nn.expressions.expression import Expression
+from columnar_nn.expressions.types import type_name
+from columnar_nn.plan.expression_text import expression_texts
+from columnar_nn.plan.plan_node import PlanNode, ScanNode, UnaryNode
 
-Step = Literal["SINGLE", "PARTIAL", "FINAL"]
+AggregationStep = Literal["SINGLE", "PARTIAL", "FINAL"]
 
 
 @dataclass(frozen=True, eq=False)
-class ValuesNode:
+class ValuesNode(ScanNode):
     """Batches that are part of the plan."""
 
-    id: str
     values: tuple[pa.RecordBatch, ...]
-    output_type: pa.Schema
     name = "Values"
-    sources = ()
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        """The batches."""
+        return iter(self.values)
+
+    @property
+    def details(self) -> str:
+        """How many there are."""
+        rows = sum(batch.num_rows for batch in self.values)
+        return f"{rows} rows in {len(self.values)} vectors"
 
 
 @dataclass(frozen=True, eq=False)
-class TableScanNode:
+class TableScanNode(ScanNode):
     """Columns of an Arrow source: a file, or batches that a task is given under the node's id."""
 
-    id: str
     table: ArrowSource
-    output_type: pa.Schema
     name = "TableScan"
-    sources = ()
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        """The table's batches."""
+        return self.table.read(self.schema.names)
+
+    @property
+    def details(self) -> str:
+        """The table's name."""
+        return f"table: {self.table.name}"
 
 
 @dataclass(frozen=True, eq=False)
-class FilterNode:
+class FilterNode(UnaryNode):
     """Rows for which `filter` (BOOLEAN) is true; not those for which it is null."""
 
-    id: str
     filter: Expression
-    source: PlanNode
     name = "Filter"
 
     @property
-    def sources(self) -> tuple[PlanNode, ...]:
-        """The node it filters."""
-        return (self.source,)
+    def expressions(self) -> tuple[Expression, ...]:
+        """The condition."""
+        return (self.filter,)
+
+    def with_expressions(self, expressions: Sequence[Expression]) -> PlanNode:
+        """The node with another condition."""
+        (condition,) = expressions
+        return replace(self, filter=condition)
 
     @property
-    def output_type(self) -> pa.Schema:
-        """That of its source."""
-        return self.source.output_type
+    def parallel(self) -> bool:
+        """Each batch is filtered by itself."""
+        return True
+
+    @property
+    def details(self) -> str:
+        """The condition."""
+        return f"expression: {expression_texts(self.expressions)[0]}"
 
 
 @dataclass(frozen=True, eq=False)
-class ProjectNode:
+class ProjectNode(UnaryNode):
     """One expression for each output column."""
 
-    id: str
     names: tuple[str, ...]
     projections: tuple[Expression, ...]
-    source: PlanNode
     name = "Project"
+    reads_by_name = True
 
-    @property
-    def sources(self) -> tuple[PlanNode, ...]:
-        """The node whose columns the expressions read."""
-        return (self.source,)
-
-    @property
+    @cached_property
     def output_type(self) -> pa.Schema:
         """Names and types of the expressions."""
         return pa.schema(
             [pa.field(n, e.type) for n, e in zip(self.names, self.projections, strict=True)]
         )
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """The projections."""
+        return self.projections
+
+    def with_expressions(self, expressions: Sequence[Expression]) -> PlanNode:
+        """The node with other projections."""
+        return replace(self, projections=tuple(expressions))
+
+    @property
+    def parallel(self) -> bool:
+        """Each batch is projected by itself."""
+        return True
+
+    @property
+    def details(self) -> str:
+        """Name, type and text of each projection."""
+        texts = expression_texts(self.projections)
+        listed = (
+            f"({name}:{type_name(expression.type)}, {text})"
+            for name, expression, text in zip(self.names, self.projections, texts, strict=True)
+        )
+        return f"expressions: {', '.join(listed)}"
 
 
 @dataclass(frozen=True)
@@ -92,48 +134,94 @@ class Aggregate:
     argument: Expression | None
     type: pa.DataType
 
+    @property
+    def intermediate_type(self) -> pa.DataType:
+        """Type of what a PARTIAL aggregation gives."""
+        if self.function == "avg":
+            return pa.struct([("sum", pa.float64()), ("count", pa.int64())])
+        if self.function == "sum" and pa.types.is_floating(self.type):
+            return pa.float64()
+        return self.type
+
 
 @dataclass(frozen=True, eq=False)
-class AggregationNode:
+class AggregationNode(UnaryNode):
     """Groups of equal keys, and aggregates of each; one group of all rows without keys.
 
     Step PARTIAL gives intermediate results (avg as a struct of sum and count), FINAL merges
     such results of several drivers, SINGLE does both.
     """
 
-    id: str
-    step: Step
+    step: AggregationStep
     grouping_keys: tuple[str, ...]
     aggregates: tuple[Aggregate, ...]
-    source: PlanNode
-    output_type: pa.Schema
     name = "Aggregation"
+    reads_by_name = True
+
+    @cached_property
+    def output_type(self) -> pa.Schema:
+        """The keys, then the aggregates."""
+        keys = [pa.field(k, self.source.output_type.field(k).type) for k in self.grouping_keys]
+        partial = self.step == "PARTIAL"
+        results = [
+            pa.field(a.name, a.intermediate_type if partial else a.type) for a in self.aggregates
+        ]
+        return pa.schema([*keys, *results])
 
     @property
-    def sources(self) -> tuple[PlanNode, ...]:
-        """The node whose rows are aggregated."""
-        return (self.source,)
+    def expressions(self) -> tuple[Expression, ...]:
+        """The aggregates' arguments; none in step FINAL, which merges what was made of them."""
+        if self.step == "FINAL":
+            return ()
+        return tuple(a.argument for a in self.aggregates if a.argument is not None)
+
+    def with_expressions(self, expressions: Sequence[Expression]) -> PlanNode:
+        """The node with other arguments."""
+        if self.step == "FINAL":
+            return super().with_expressions(expressions)
+        arguments = iter(expressions)
+        aggregates = tuple(
+            a if a.argument is None else replace(a, argument=next(arguments))
+            for a in self.aggregates
+        )
+        return replace(self, aggregates=aggregates)
+
+    @property
+    def parallel(self) -> bool:
+        """Each driver makes groups of its own, in step PARTIAL."""
+        return self.step == "PARTIAL"
+
+    def gathered(self, gather: Callable[[PlanNode], PlanNode]) -> PlanNode:
+        """Step FINAL over the groups of several drivers, if these run its source."""
+        if self.step != "SINGLE" or gather(self.source) is self.source:
+            return super().gathered(gather)
+        partial = replace(self, id=f"{self.id}.partial", step="PARTIAL")
+        gathered = LocalPartitionNode(f"{self.id}.gather", (partial,))
+        return replace(self, step="FINAL", source=gathered)
+
+    @property
+    def details(self) -> str:
+        """Step, keys and aggregates."""
+        keys = f"[{', '.join(self.grouping_keys)}] " if self.grouping_keys else ""
+        calls = []
+        for aggregate in self.aggregates:
+            arguments = [] if aggregate.argument is None else expression_texts([aggregate.argument])
+            calls.append(f"{aggregate.name} := {aggregate.function}({', '.join(arguments)})")
+        return f"{self.step} {keys}{', '.join(calls)}"
 
 
 @dataclass(frozen=True, eq=False)
-class LimitNode:
+class LimitNode(UnaryNode):
     """At most `count` rows after the first `offset`, in input order."""
 
-    id: str
     offset: int
     count: int
-    source: PlanNode
     name = "Limit"
 
     @property
-    def sources(self) -> tuple[PlanNode, ...]:
-        """The node whose rows are counted."""
-        return (self.source,)
-
-    @property
-    def output_type(self) -> pa.Schema:
-        """That of its source."""
-        return self.source.output_type
+    def details(self) -> str:
+        """The number of rows, and the offset if there is one."""
+        return f"{self.count} offset {self.offset}" if self.offset else str(self.count)
 
 
 @dataclass(frozen=True)
@@ -146,65 +234,59 @@ class SortingKey:
 
 
 @dataclass(frozen=True, eq=False)
-class OrderByNode:
+class OrderByNode(UnaryNode):
     """All rows, sorted; equal ones stay in input order."""
 
-    id: str
     keys: tuple[SortingKey, ...]
-    source: PlanNode
     name = "OrderBy"
 
     @property
-    def sources(self) -> tuple[PlanNode, ...]:
-        """The node whose rows are sorted."""
-        return (self.source,)
-
-    @property
-    def output_type(self) -> pa.Schema:
-        """That of its source."""
-        return self.source.output_type
+    def details(self) -> str:
+        """The keys, the first to sort by first."""
+        return ", ".join(
+            f"{key.column} {'ASC' if key.ascending else 'DESC'} "
+            f"NULLS {'FIRST' if key.nulls_first else 'LAST'}"
+            for key in self.keys
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class LocalPartitionNode:
-    """Gathers what several drivers produce into one stream, in the order of the scan."""
+class LocalPartitionNode(PlanNode):
+    """Gathers the rows of its sources, each perhaps run by several drivers, into one stream.
 
-    id: str
-    source: PlanNode
+    That of several sources is UNION ALL: they have the same columns, and their rows come in the
+    order of the sources, each one's in the order of its scan, whatever the number of threads.
+    """
+
+    inputs: tuple[PlanNode, ...]
     name = "LocalPartition"
 
     @property
     def sources(self) -> tuple[PlanNode, ...]:
-        """The node that several drivers run."""
-        return (self.source,)
+        """The nodes that are gathered."""
+        return self.inputs
+
+    def with_sources(self, sources: Sequence[PlanNode]) -> PlanNode:
+        """The node over others."""
+        if all(a is b for a, b in zip(self.inputs, sources, strict=True)):
+            return self
+        return replace(self, inputs=tuple(sources))
 
     @property
     def output_type(self) -> pa.Schema:
-        """That of its source."""
-        return self.source.output_type
+        """That of each source."""
+        return self.inputs[0].output_type
 
+    def gathered(self, gather: Callable[[PlanNode], PlanNode]) -> PlanNode:
+        """Itself: it is what gathers."""
+        return self
 
-PlanNode = (
-    ValuesNode
-    | TableScanNode
-    | FilterNode
-    | ProjectNode
-    | AggregationNode
-    | LimitNode
-    | OrderByNode
-    | LocalPartitionNode
-)
+    @property
+    def serial(self) -> PlanNode:
+        """Its source, if it has one."""
+        return self.inputs[0] if len(self.inputs) == 1 else self
 
-
-def nodes(plan: PlanNode) -> Iterator[PlanNode]:
-    """The plan's nodes from the root down to the scan (a plan here is a chain)."""
-    yield plan
-    for source in plan.sources:
-        yield from nodes(source)
-
-
-def with_source(node: PlanNode, source: PlanNode) -> PlanNode:
-    """The node over another source of the same output type; the same object if it is the same."""
-    if isinstance(node, (ValuesNode, TableScanNode)) or node.source is source:
-        return node
-    return replace(node, source=source)
+    @property
+    def details(self) -> str:
+        """The kind of partitioning: all rows into one."""
+        return "GATHER"

@@ -10,7 +10,7 @@ import pyarrow as pa
 from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
 from columnar_nn.plan.builder import PlanBuilder

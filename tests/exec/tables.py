@@ -8,9 +8,9 @@ from itertools import pairwise
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.plan.nodes import PlanNode
+from columnar_nn.plan.plan_node import PlanNode
 
 SCHEMA = pa.schema(
     [

@@ -90,3 +90,12 @@ def test_real_sums_are_accumulated_in_double() -> None:
     plan = scan([batch]).aggregate([], ["sum(x)", "avg(x)"]).plan()
     assert plan.output_type.types == [pa.float32(), pa.float32()]
     assert run(plan) == [{"a0": 2.0, "a1": 0.5}]
+
+
+@quick
+@given(batches=tables())
+def test_rows_are_counted_though_no_column_is_read(
+    threads: int, batches: tuple[pa.RecordBatch, ...]
+) -> None:
+    plan = scan(batches).aggregate([], ["count() AS n"]).plan()
+    assert run(plan, threads) == [{"n": len(rows_of(batches))}]

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import CnnBenchError, InvalidDataError, InvalidPlanError
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 

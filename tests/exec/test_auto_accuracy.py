@@ -14,7 +14,7 @@ from generated import normal
 
 from adapters.pytorch.network import network
 from columnar_nn.data import tensor_column
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph

@@ -20,7 +20,7 @@ from exec.networks import images, residual_network
 
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
-from columnar_nn.exec.task import Executable, prepare
+from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 

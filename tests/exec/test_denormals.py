@@ -8,7 +8,7 @@ import pytest
 from exec.networks import column
 
 from columnar_nn.data import tensor_column
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.plan.builder import PlanBuilder

@@ -14,7 +14,7 @@ from exec.networks import column
 from generated import normal
 
 from columnar_nn.data import tensor_column
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.networks.plain9 import plain9

@@ -11,7 +11,7 @@ from exec.networks import column, expected, images, residual_network
 from columnar_nn.data.tensor_column import from_numpy, to_numpy
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.exec import kernel_program
-from columnar_nn.exec.task import Executable, prepare
+from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.expressions.expression import Call, argmax, call
 from columnar_nn.lowering.network import network, network_outputs
 from columnar_nn.model import zoo

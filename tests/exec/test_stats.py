@@ -7,12 +7,12 @@ import pytest
 from exec.networks import images, residual_network
 
 from columnar_nn.exec import driver
+from columnar_nn.exec.executable import prepare
 from columnar_nn.exec.stats import CpuWallTiming, OperatorStats, StepStats, TaskStats, merged
 from columnar_nn.exec.stats_text import bytes_text, nanos_text, plan_with_stats
-from columnar_nn.exec.task import prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.plan.nodes import PlanNode
+from columnar_nn.plan.plan_node import PlanNode
 
 BATCH = images(600)
 KEPT = sum(label < 3 for label in BATCH.column("label").to_pylist())

@@ -11,7 +11,7 @@ from exec.networks import images
 from pyarrow import parquet
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.plan.builder import PlanBuilder
 
 BATCH = images(300)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from exec.networks import images, residual_network
 
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 

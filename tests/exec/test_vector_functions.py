@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UnsupportedOperatorError
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.shapes import infer_shapes

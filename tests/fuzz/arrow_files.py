@@ -13,7 +13,7 @@ from fuzz.outcome import MEBIBYTE, emptied, problem
 from pyarrow import parquet
 
 from columnar_nn.data import tensor_column
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.plan.builder import PlanBuilder
 
 MEMORY = 512 * MEBIBYTE

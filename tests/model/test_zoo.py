@@ -10,7 +10,7 @@ import pytest
 from bench.data.dataset import open_dataset
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import onnx_io, zoo
 from columnar_nn.model.graph import Graph

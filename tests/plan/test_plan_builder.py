@@ -10,6 +10,7 @@ from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import argmax, call
 from columnar_nn.plan.builder import PlanBuilder
+from columnar_nn.plan.plan_node import nodes
 
 BATCH = pa.record_batch(
     {
@@ -24,6 +25,15 @@ BATCH = pa.record_batch(
 
 def values() -> PlanBuilder:
     return PlanBuilder().values([BATCH])
+
+
+def union(*projections: str) -> PlanBuilder:
+    """One source for each text of projections."""
+    builder = PlanBuilder()
+    sources = [
+        builder.new_builder().values([BATCH]).project(text.split(", ")) for text in projections
+    ]
+    return builder.local_partition([source.plan() for source in sources])
 
 
 @pytest.mark.parametrize(
@@ -56,6 +66,23 @@ def values() -> PlanBuilder:
         (lambda: values().order_by(["nope"]), "field not found: nope"),
         (lambda: values().order_by(["id sideways"]), "cannot parse sorting key: id sideways"),
         (lambda: values().limit(0), "needs count > 0"),
+        (lambda: PlanBuilder().local_partition(), "the plan is empty"),
+        (lambda: PlanBuilder().local_partition([]), "needs at least one source"),
+        (
+            lambda: values().local_partition([values().plan()]),
+            "LocalPartition must come first, not after Values",
+        ),
+        (lambda: union("id", "x"), "source 1 of .* gives columns x; source 0 gives id: project"),
+        (lambda: union("id", "id, x"), "source 1 of local_partition.. gives columns id, x"),
+        (
+            lambda: union("id AS a", "id AS a", "x AS a"),
+            "source 2 of local_partition.. gives a as float, source 0 as int64: cast one of them",
+        ),
+        (lambda: union("image AS a", "features AS a"), "gives a as extension<.*, source 0 as exte"),
+        (
+            lambda: PlanBuilder().local_partition([values().plan(), values().plan()]),
+            "two nodes have the id 0: make each source with new_builder()",
+        ),
         (lambda: values().limit(1, -1), "offset >= 0"),
     ],
 )
@@ -73,3 +100,9 @@ def test_pixels_become_floats_before_a_vector_function() -> None:
 def test_a_vector_function_may_be_called_from_text() -> None:
     plan = values().project(["argmax(features) = id as hit"]).plan()
     assert plan.output_type == pa.schema([pa.field("hit", pa.bool_())])
+
+
+def test_the_ids_of_a_builder_and_of_those_made_of_it_differ() -> None:
+    plan = union("id", "id").limit(1).plan()
+    assert [node.id for node in nodes(plan)] == ["5", "4", "1", "0", "3", "2"]
+    assert plan.output_type.names == ["id"]

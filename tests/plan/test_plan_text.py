@@ -9,7 +9,8 @@ from columnar_nn.expressions.expression import Call, FieldReference, Weight
 from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions.resolve import resolve
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.plan.text import expression_texts, to_text
+from columnar_nn.plan.expression_text import expression_texts
+from columnar_nn.plan.text import to_text
 
 BATCH = pa.record_batch(
     {
@@ -40,6 +41,24 @@ def test_the_tree_is_indented_and_ends_with_a_newline() -> None:
         f"-- Limit[2][2 offset 1] -> {ROW}\n"
         f'  -- Filter[1][expression: lt(cast ROW["label"] as BIGINT,2)] -> {ROW}\n'
         f"    -- Values[0][3 rows in 1 vectors] -> {ROW}\n"
+    )
+
+
+def test_every_source_of_a_node_is_indented_below_it() -> None:
+    builder = PlanBuilder()
+    first = builder.new_builder().values([BATCH]).filter("b").plan()
+    second = builder.new_builder().values([BATCH]).plan()
+    plan = builder.local_partition([first, second]).limit(2).plan()
+    text = to_text(plan, annotate=lambda node: [f"below {node.id}"] if node.sources else [])
+    assert text == (
+        f"-- Limit[4][2] -> {ROW}\n"
+        "   below 4\n"
+        f"  -- LocalPartition[3][GATHER] -> {ROW}\n"
+        "     below 3\n"
+        f'    -- Filter[1][expression: ROW["b"]] -> {ROW}\n'
+        "       below 1\n"
+        f"      -- Values[0][3 rows in 1 vectors] -> {ROW}\n"
+        f"    -- Values[2][3 rows in 1 vectors] -> {ROW}\n"
     )
 
 

@@ -11,13 +11,14 @@ import pytest
 from closeness import assert_close
 from exec.networks import column, expected, images, residual_network
 
-from columnar_nn.exec.task import Executable, prepare
+from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.expressions.expression import Call, topological
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import rewrites as graph_rewrites
 from columnar_nn.plan import rewrites
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.plan.nodes import ProjectNode
+from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
+from columnar_nn.plan.text import to_text
 
 BATCH = images(5)
 PLAN = PlanBuilder().values([BATCH]).project(network_outputs(residual_network(), "image")).plan()
@@ -25,8 +26,7 @@ PLAN = PlanBuilder().values([BATCH]).project(network_outputs(residual_network(),
 
 def calls(executable: Executable) -> Counter[str]:
     """How often each function is called in the plan that runs."""
-    assert isinstance(executable.plan, ProjectNode)
-    expressions = topological(executable.plan.projections)
+    expressions = topological(executable.plan.expressions)
     return Counter(e.function for e in expressions if isinstance(e, Call))
 
 
@@ -67,6 +67,55 @@ def test_each_rule_left_out(rule: str) -> None:
     assert found["pipeline"] == (rule != "pipeline_networks")
     assert all(bool(found[function]) == (name == rule) for name, function in kept.items())
     check(executable)
+
+
+def rewritten(plan: PlanBuilder) -> list[str]:
+    """Names of a plan's nodes once drivers are gathered, as its text lists them."""
+    text = to_text(gather_drivers(plan.plan()), detailed=False)
+    return [line.replace("-- ", "").partition("[")[0] for line in text.splitlines()]
+
+
+def scan() -> PlanBuilder:
+    return PlanBuilder().values([BATCH])
+
+
+def test_drivers_are_gathered_below_whatever_needs_a_single_one() -> None:
+    assert rewritten(scan()) == ["LocalPartition", "  Values"]
+    limited = ["LocalPartition", "  Limit", "    LocalPartition", "      Filter", "        Values"]
+    below = [line.removeprefix("  ") for line in limited[1:]]
+    assert rewritten(scan().filter("label < 3").limit(1)) == below
+    assert rewritten(scan().filter("label < 3").limit(1).local_partition()) == limited
+    assert rewritten(scan().local_partition()) == ["LocalPartition", "  Values"]
+    assert rewritten(scan().limit(3).filter("label < 3").order_by(["id"])) == [
+        "OrderBy",
+        "  Filter",
+        "    Limit",
+        "      LocalPartition",
+        "        Values",
+    ]
+
+
+def test_every_source_is_gathered_by_itself() -> None:
+    builder = PlanBuilder()
+    parts = [builder.new_builder().values([BATCH]) for _ in range(3)]
+    parts[0].aggregate([], ["count() AS id"])
+    parts[1].project(["id"])
+    parts[2].project(["id"]).limit(2)
+    builder.local_partition([part.plan() for part in parts]).aggregate([], ["sum(id)"])
+    assert rewritten(builder) == [
+        "Aggregation",
+        "  LocalPartition",
+        "    Aggregation",
+        "      LocalPartition",
+        "        Aggregation",
+        "          Values",
+        "    Project",
+        "      Values",
+        "    Limit",
+        "      LocalPartition",
+        "        Project",
+        "          Values",
+    ]
 
 
 def explain(*arguments: str) -> subprocess.CompletedProcess[str]:

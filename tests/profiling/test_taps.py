@@ -25,7 +25,7 @@ from bench.workers.process import WorkerError
 from bench.workers.selection import Selection, select_one
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, Node, TensorSpec

@@ -12,7 +12,7 @@ from exec.networks import column, expected, images, residual_network
 from soak.soaking import still_alive
 
 from columnar_nn.data.arrow_source import from_batches
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 

@@ -95,7 +95,7 @@ from closeness import assert_close
 from exec.networks import column, expected, images, residual_network
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.exec.task import prepare
+from columnar_nn.exec.executable import prepare
 
 graph, batch = residual_network(), images(20)
 plan = PlanBuilder().values([batch]).project({"y": network(graph)}).plan()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import mmap
 import sys
 from pathlib import Path
@@ -129,6 +130,28 @@ def run_queries(seeds: list[int]) -> dict[tuple[str, int], tuple[str, list[dict]
                 rows if name in ORDERED else sorted(rows, key=repr),
             )
     return answers
+
+
+def union_plan_text(columns: list[str]) -> str:
+    """Velox's text of a limit over two scans of BIGINT columns, gathered by a LocalPartition."""
+    from pyvelox import plan_builder
+
+    from adapters.velox import plan_json
+
+    writer = plan_json.PlanWriter(0)
+    scans = [writer.scan(dict.fromkeys(columns, plan_json.BIGINT)) for _ in range(2)]
+    gather = {"name": "GatherPartitionFunctionSpec"}
+    union = {
+        "name": "LocalPartitionNode",
+        "id": "2",
+        "sources": scans,
+        "type": "GATHER",
+        "scaleWriter": False,
+        "partitionFunctionSpec": gather,
+    }
+    limit = {"name": "LimitNode", "id": "3", "sources": [union], "partial": False}
+    plan = json.dumps({**limit, "offset": 2, "count": 5})
+    return str(plan_builder.deserialize_plan(plan).to_string())
 
 
 def scan_plan_text(query: list[tuple[str, list]]) -> str:

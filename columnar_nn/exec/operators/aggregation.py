@@ -6,14 +6,16 @@ Input is collected as the few columns that matter and reduced to one row a group
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from columnar_nn.exec.operators.base import Operator
-from columnar_nn.exec.projection import Projection
-from columnar_nn.kernels import Team
+from columnar_nn.exec.operators.base import DriverContext
+from columnar_nn.exec.operators.expression_operator import ExpressionOperator
+from columnar_nn.exec.operators.registry import runs
+from columnar_nn.expressions.expression import Constant, Expression, FieldReference
 from columnar_nn.plan.nodes import Aggregate, AggregationNode
 
 REDUCE_ROWS = 65536
@@ -28,7 +30,8 @@ _STATES = {
 """For each aggregate, its states: how one is made of values, and how two are merged."""
 
 
-class HashAggregation(Operator):
+@runs(AggregationNode)
+class HashAggregation(ExpressionOperator):
     """One group for each combination of keys; null is a key like any other.
 
     Without keys there is one group, even of no rows: its count is 0 and the rest null. The
@@ -37,21 +40,31 @@ class HashAggregation(Operator):
 
     operator_type = "Aggregation"
 
-    def __init__(
-        self, node: AggregationNode, arguments: Projection | None, team: Team | None = None
-    ) -> None:
-        """`arguments` computes the keys and the aggregates' arguments; None in step FINAL.
-
-        A `team` shares its kernels' work.
-        """
-        super().__init__(node.id)
+    def __init__(self, node: AggregationNode, context: DriverContext) -> None:
+        super().__init__(node, context)
         self._node = node
-        self._arguments = arguments
-        self._team = team
         self._collected: list[pa.RecordBatch] = []
         self._num_rows = 0
+        self._held_bytes = 0
         self._states: pa.Table | None = None
         self._finished = False
+
+    @staticmethod
+    def computed(node: AggregationNode) -> Sequence[tuple[str, Expression]]:
+        """The keys and the aggregates' arguments; in step FINAL what PARTIAL ones gave."""
+        source = node.source.output_type
+        read = source.names if node.step == "FINAL" else node.grouping_keys
+        columns: list[tuple[str, Expression]] = [
+            (name, FieldReference(name, source.field(name).type)) for name in read
+        ]
+        if node.step != "FINAL":
+            columns += [
+                (_argument_name(index), aggregate.argument)
+                for index, aggregate in enumerate(node.aggregates)
+                if aggregate.argument is not None
+            ]
+        # count() alone reads no column, but a batch of Arrow's without columns has no rows
+        return columns or [("rows", Constant(True))]
 
     def needs_input(self) -> bool:
         """Until there is no more."""
@@ -59,12 +72,11 @@ class HashAggregation(Operator):
 
     def add_input(self, batch: pa.RecordBatch) -> None:
         """Keeps keys and arguments, and reduces them when there are many."""
-        kept = batch
-        if self._arguments is not None:
-            kept = self._arguments.evaluate(batch, team=self._team)
+        kept = self.evaluate(batch)
         self._collected.append(kept)
         self._num_rows += kept.num_rows
-        self.memory_bytes += kept.nbytes
+        self._held_bytes += kept.nbytes
+        self.memory_bytes = self.kernel_bytes + self._held_bytes
         if self._num_rows >= REDUCE_ROWS:
             self._reduce()
 
@@ -102,13 +114,13 @@ class HashAggregation(Operator):
             self._states = _grouped(merged, keys, self._merging()) if len(parts) > 1 else merged
         self._collected.clear()
         self._num_rows = 0
-        self.memory_bytes = self._states.nbytes if self._states is not None else 0
+        self._held_bytes = self._states.nbytes if self._states is not None else 0
+        self.memory_bytes = self.kernel_bytes + self._held_bytes
 
     def _states_of_collected(self, keys: list[str]) -> pa.Table:
-        if self._arguments is None:
-            return self._states_of_partials(keys)
-        schema = self._arguments.schema
-        rows = pa.Table.from_batches(self._collected, schema)
+        rows = pa.Table.from_batches(self._collected, self._projection.schema)
+        if self._node.step == "FINAL":
+            return self._states_of_partials(rows, keys)
         calls = []
         for index, aggregate in enumerate(self._node.aggregates):
             for state, (make, _) in enumerate(_STATES[aggregate.function]):
@@ -116,10 +128,8 @@ class HashAggregation(Operator):
                 calls.append((column, make, _state_name(index, state)))
         return _grouped(rows, keys, calls)
 
-    def _states_of_partials(self, keys: list[str]) -> pa.Table:
+    def _states_of_partials(self, rows: pa.Table, keys: list[str]) -> pa.Table:
         """What PARTIAL aggregations gave, its structs taken apart into columns."""
-        source = self._node.source.output_type
-        rows = pa.Table.from_batches(self._collected, source)
         names, columns = list(keys), [rows.column(key) for key in keys]
         for index, aggregate in enumerate(self._node.aggregates):
             column = rows.column(aggregate.name)
@@ -167,12 +177,6 @@ def _argument_name(index: int) -> str:
 
 def _state_name(index: int, state: int) -> str:
     return f"state {index}.{state}"
-
-
-def argument_names(node: AggregationNode) -> list[str]:
-    """Names of the columns that `arguments` computes: the keys, then the arguments."""
-    arguments = [_argument_name(i) for i, a in enumerate(node.aggregates) if a.argument is not None]
-    return [*node.grouping_keys, *arguments]
 
 
 def _grouped(rows: pa.Table, keys: list[str], calls: list[tuple[str | None, str, str]]) -> pa.Table:

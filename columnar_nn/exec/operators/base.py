@@ -7,14 +7,48 @@ when the next one needs input, and does all of the timing and counting.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
-WAIT_SECONDS = 1.0
-"""How long one driver waits for another at a time: where a system does not let a signal end a wait,
-it is answered between two.
-"""
+from columnar_nn.exec.morsels import SharedSource
+from columnar_nn.exec.projection import Projection
+from columnar_nn.expressions.expression import Expression
+from columnar_nn.kernels import Team
+from columnar_nn.plan.plan_node import PlanNode
+
+
+class Bridge(ABC):
+    """What the last operators of pipelines share with the operator of another that they feed."""
+
+    def done(self, position: int, sequence: int) -> None:  # noqa: B027 - not all go by it
+        """Nothing more will be made of morsel `sequence` of the pipeline that feeds `position`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Frees all who wait: nobody wants any more, and its `SinkOperator`s are finished."""
+
+
+@dataclass(slots=True)
+class DriverContext:
+    """What the operators of a driver are made with (velox/exec/Driver.h, DriverCtx).
+
+    `projections`, `streams` and `bridges` go by plan node id: compiled expressions, what scans hand
+    out, and what nodes are fed through by other pipelines. A `team` shares the work of kernels. The
+    pipeline feeds source `position` of its consumer; `on_drained` is told each morsel's number once
+    everything made of it has left.
+    """
+
+    projections: Mapping[str, Projection]
+    streams: Mapping[str, SharedSource]
+    bridges: Mapping[str, Bridge]
+    profile: bool
+    team: Team | None
+    position: int
+    on_drained: Callable[[int], None] | None
 
 
 class Operator(ABC):
@@ -23,11 +57,25 @@ class Operator(ABC):
     operator_type: str
     """Velox's name, e.g. "FilterProject"."""
 
-    def __init__(self, plan_node_id: str) -> None:
-        self.plan_node_id = plan_node_id
+    starts_pipeline: ClassVar[bool] = False
+    """Whether it has no input: what its node reads is other pipelines' to run."""
+
+    evaluated_rows = 0
+    """Rows whose expressions it has computed."""
+
+    step_nanoseconds: np.ndarray | None = None
+    """Time in each kernel step of its expressions; None where there are none or it is not taken."""
+
+    def __init__(self, node: PlanNode, context: DriverContext) -> None:
+        self.plan_node_id = node.id
         self.memory_bytes = 0
         """Held now: buffered input, state and scratch memory."""
         self._no_more_input = False
+
+    @staticmethod
+    def computed(node: Any) -> Sequence[tuple[str, Expression]]:
+        """Columns that it computes of each batch, compiled once for all operators of the node."""
+        return ()
 
     def is_blocked(self) -> bool:
         """Whether the operator cannot go on until another driver has done something.
@@ -65,7 +113,7 @@ class Operator(ABC):
         everything upstream is stopped."""
 
     def close(self) -> None:  # noqa: B027 - most operators hold nothing to release
-        """Called once when the driver ends, after an error too."""
+        """Called when the driver ends, after an error too; perhaps once more at the task's end."""
 
 
 class SourceOperator(Operator):
@@ -75,14 +123,15 @@ class SourceOperator(Operator):
     of the source; -1 before the first.
     """
 
+    starts_pipeline = True
+
     is_fetching = False
     """Whether it waits for something outside of the task, which may take for ever."""
 
-    def __init__(self, plan_node_id: str, on_drained: Callable[[int], None] | None) -> None:
-        """`on_drained` is told each number, when everything made of its batch has left."""
-        super().__init__(plan_node_id)
+    def __init__(self, node: PlanNode, context: DriverContext) -> None:
+        super().__init__(node, context)
         self.sequence = -1
-        self._on_drained = on_drained
+        self._on_drained = context.on_drained
         self._is_drained = True
 
     def begin(self, sequence: int) -> None:
@@ -112,3 +161,24 @@ class SourceOperator(Operator):
     def close(self) -> None:
         """Reports the last batch as done."""
         self.drained()
+
+
+class SinkOperator(Operator):
+    """The last operator of a pipeline that feeds a node of another, through a bridge."""
+
+    def __init__(self, node: PlanNode, context: DriverContext, source: SourceOperator) -> None:
+        """`node` is the one that is fed, `source` the first operator of the same driver."""
+        super().__init__(node, context)
+
+    @staticmethod
+    @abstractmethod
+    def make_bridge(num_drivers: Sequence[int]) -> Bridge:
+        """A task's bridge of a node, fed by pipelines of so many drivers, in their order."""
+
+    @abstractmethod
+    def wait_for_either(self) -> None:
+        """As `wait`, or once what it feeds may go on: for the thread that runs both."""
+
+    def get_output(self) -> pa.RecordBatch | None:
+        """None: the output is the other pipeline's."""
+        return None

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 
-from columnar_nn.exec.operators.base import Operator
-from columnar_nn.exec.projection import Projection
-from columnar_nn.kernels import Team
+from columnar_nn.exec.operators.base import DriverContext
+from columnar_nn.exec.operators.expression_operator import ExpressionOperator
+from columnar_nn.exec.operators.registry import runs
+from columnar_nn.expressions.expression import Expression
+from columnar_nn.plan.nodes import FilterNode, ProjectNode
+from columnar_nn.plan.plan_node import PlanNode
 
 
-class BatchByBatch(Operator):
+class BatchByBatch(ExpressionOperator):
     """An operator whose output depends on one batch of input at a time."""
 
     operator_type = "FilterProject"
 
-    def __init__(self, plan_node_id: str) -> None:
-        super().__init__(plan_node_id)
+    def __init__(self, node: PlanNode, context: DriverContext) -> None:
+        super().__init__(node, context)
         self._batch: pa.RecordBatch | None = None
 
     @abstractmethod
@@ -45,48 +48,38 @@ class BatchByBatch(Operator):
         return self._no_more_input and self._batch is None
 
 
+@runs(ProjectNode)
 class Project(BatchByBatch):
-    """Expressions of each batch.
+    """Expressions of each batch."""
 
-    `step_nanoseconds` collects kernel times when profiling; a `team` shares the kernels' work.
-    """
-
-    def __init__(
-        self,
-        plan_node_id: str,
-        projection: Projection,
-        step_nanoseconds: np.ndarray | None,
-        team: Team | None = None,
-    ) -> None:
-        super().__init__(plan_node_id)
-        self._projection = projection
-        self._team = team
-        self.step_nanoseconds = step_nanoseconds
-        self.num_rows = 0
+    @staticmethod
+    def computed(node: ProjectNode) -> Sequence[tuple[str, Expression]]:
+        """The projections."""
+        return list(zip(node.names, node.projections, strict=True))
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The projected batch."""
-        output = self._projection.evaluate(batch, self.step_nanoseconds, self._team)
-        rows = batch.num_rows
-        self.num_rows += rows
-        self.memory_bytes = max(self.memory_bytes, self._projection.memory_bytes(rows))
+        output = self.evaluate(batch)
+        self.memory_bytes = self.kernel_bytes
         return output
 
 
+@runs(FilterNode)
 class Filter(BatchByBatch):
-    """Rows of each batch for which the condition is true; a `team` shares its kernels' work."""
+    """Rows of each batch for which the condition is true."""
 
-    def __init__(self, plan_node_id: str, condition: Projection, team: Team | None = None) -> None:
-        super().__init__(plan_node_id)
-        self._condition = condition
-        self._team = team
+    @staticmethod
+    def computed(node: FilterNode) -> Sequence[tuple[str, Expression]]:
+        """The condition."""
+        return [("keep", node.filter)]
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         """The rows that pass; None if none does."""
-        keep = self._condition.evaluate(batch, team=self._team).column(0)
+        keep = self.evaluate(batch).column(0)
+        self.memory_bytes = self.kernel_bytes
         passed = keep.true_count
         if passed == batch.num_rows:
             return batch
         output = batch.filter(keep)
-        self.memory_bytes = output.nbytes
+        self.memory_bytes += output.nbytes
         return output if passed else None

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from columnar_nn.exec.operators.base import Operator
+from columnar_nn.exec.operators.base import DriverContext, Operator
+from columnar_nn.exec.operators.registry import runs
+from columnar_nn.plan.nodes import LimitNode
 
 
+@runs(LimitNode)
 class Limit(Operator):
     """Slices of the batches that come, without a copy."""
 
     operator_type = "Limit"
 
-    def __init__(self, plan_node_id: str, offset: int, count: int) -> None:
-        super().__init__(plan_node_id)
-        self._to_skip = offset
-        self._to_give = count
+    def __init__(self, node: LimitNode, context: DriverContext) -> None:
+        super().__init__(node, context)
+        self._to_skip = node.offset
+        self._to_give = node.count
         self._output: pa.RecordBatch | None = None
 
     def needs_input(self) -> bool:

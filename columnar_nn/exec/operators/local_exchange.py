@@ -1,91 +1,142 @@
-"""LocalPartition and LocalExchange: what several drivers make, joined in the order of the scan."""
+"""LocalPartition and LocalExchange: what several drivers make, joined in the order of the scans."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import cast
 
 import pyarrow as pa
 
-from columnar_nn.exec.operators.base import WAIT_SECONDS, Operator, SourceOperator
+from columnar_nn.exec.operators.base import Bridge, DriverContext, SinkOperator, SourceOperator
+from columnar_nn.exec.operators.registry import feeds, runs
+from columnar_nn.exec.waiting import wait_until
+from columnar_nn.plan.nodes import LocalPartitionNode
 
 
-class OrderedExchange:
-    """A bounded queue between the drivers of one pipeline and the driver of the next.
+def window(num_producers: int) -> int:
+    """How many morsels a driver may be ahead of the oldest that is unfinished, or not yet taken."""
+    return 2 * num_producers + 2
 
-    Batches carry the number of the morsel they were made of and leave in that order. A driver
-    more than `window` morsels ahead of the oldest one that is unfinished, or not yet taken, is
-    blocked, which bounds the memory whatever the number of rows.
+
+class _SourceQueue:
+    """The batches of one source, in the order of the morsels they were made of.
+
+    Not locked: the exchange does that.
     """
 
     def __init__(self, num_producers: int) -> None:
-        self.window = 2 * num_producers + 2
+        self._window = window(num_producers)
+        self.ready: deque[tuple[int, pa.RecordBatch]] = deque()
         self._producers = num_producers
-        self._condition = threading.Condition()
         self._pending: dict[int, list[pa.RecordBatch]] = {}
         self._done: set[int] = set()
         self._head = 0
-        self._ready: deque[tuple[int, pa.RecordBatch]] = deque()
+
+    def put(self, sequence: int, batch: pa.RecordBatch) -> bool:
+        """Whether the batch is ready at once."""
+        is_ready = sequence <= self._head
+        if is_ready:
+            self.ready.append((sequence, batch))
+        else:
+            self._pending.setdefault(sequence, []).append(batch)
+        return is_ready
+
+    def done(self, sequence: int) -> None:
+        self._done.add(sequence)
+        while self._head in self._done:
+            self._done.remove(self._head)
+            self._head += 1
+            self._make_ready(self._head)
+
+    def producer_finished(self) -> None:
+        if self._producers == 1:
+            for sequence in sorted(self._pending):
+                self._make_ready(sequence)
+        self._producers -= 1  # last: who sees that there is none left finds all ready
+
+    def _make_ready(self, sequence: int) -> None:
+        self.ready.extend((sequence, batch) for batch in self._pending.pop(sequence, ()))
+
+    def is_finished(self) -> bool:
+        return self._producers == 0 and not self.ready
+
+    def is_full(self, sequence: int) -> bool:
+        oldest = min(self._head, self.ready[0][0]) if self.ready else self._head
+        return sequence >= oldest + self._window
+
+    def clear(self) -> None:
+        self.ready.clear()
+        self._pending.clear()
+
+
+class OrderedExchange(Bridge):
+    """Bounded queues between the drivers of some pipelines and the driver of the next.
+
+    Batches carry the number of the morsel they were made of. They leave source by source, each
+    source's in the order of these numbers. Drivers that are too far ahead are blocked, also those
+    of a source whose turn has not come, which bounds the memory whatever the number of rows.
+    """
+
+    def __init__(self, num_producers: Sequence[int]) -> None:
+        """`num_producers` is the number of drivers of each source."""
+        self._queues = [_SourceQueue(number) for number in num_producers]
+        self._turn = 0
+        self._condition = threading.Condition()
         self._num_bytes = 0
         self._closed = False
 
-    def put(self, sequence: int, batch: pa.RecordBatch) -> None:
-        """Adds a batch made of morsel `sequence`."""
+    def put(self, position: int, sequence: int, batch: pa.RecordBatch) -> None:
+        """Adds a batch made of morsel `sequence` of source `position`."""
         num_bytes = batch.nbytes
         with self._condition:
             self._num_bytes += num_bytes
-            if sequence > self._head:
-                self._pending.setdefault(sequence, []).append(batch)
-                return
-            self._ready.append((sequence, batch))
-            self._condition.notify_all()
+            if self._queues[position].put(sequence, batch):
+                self._condition.notify_all()
 
-    def done(self, sequence: int) -> None:
-        """Nothing more will be made of morsel `sequence`."""
+    def done(self, position: int, sequence: int) -> None:
+        """Nothing more will be made of morsel `sequence` of source `position`."""
         with self._condition:
-            self._done.add(sequence)
-            while self._head in self._done:
-                self._done.remove(self._head)
-                self._head += 1
-                self._make_ready(self._head)
+            self._queues[position].done(sequence)
             self._condition.notify_all()
 
-    def producer_finished(self) -> None:
-        """One driver will put no more."""
+    def producer_finished(self, position: int) -> None:
+        """One driver of source `position` will put no more."""
         with self._condition:
-            self._producers -= 1
-            if self._producers == 0:
-                for sequence in sorted(self._pending):
-                    self._make_ready(sequence)
+            self._queues[position].producer_finished()
+            self._take_turns()
             self._condition.notify_all()
 
-    def _make_ready(self, sequence: int) -> None:
-        self._ready.extend((sequence, batch) for batch in self._pending.pop(sequence, ()))
+    def _take_turns(self) -> None:
+        while self._turn + 1 < len(self._queues) and self._queues[self._turn].is_finished():
+            self._turn += 1
 
     def take(self) -> pa.RecordBatch | None:
         """The next batch in order; None if it is not there yet or there are no more."""
         with self._condition:
-            if not self._ready:
+            ready = self._queues[self._turn].ready
+            if not ready:
                 return None
-            _, batch = self._ready.popleft()
+            _, batch = ready.popleft()
             self._num_bytes -= batch.nbytes
+            self._take_turns()
             self._condition.notify_all()
             return batch
 
     def is_empty(self) -> bool:
         """Whether `take` would return None."""
-        return not self._ready
+        return not self._queues[self._turn].ready
 
     def is_finished(self) -> bool:
         """Whether no batch will ever come out again."""
-        return self._closed or (self._producers == 0 and not self._ready)
+        is_last = self._turn == len(self._queues) - 1
+        return self._closed or (is_last and self._queues[-1].is_finished())
 
-    def is_full(self, sequence: int) -> bool:
-        """Whether the driver that works on morsel `sequence` must wait."""
+    def is_full(self, position: int, sequence: int) -> bool:
+        """Whether the driver that works on morsel `sequence` of source `position` must wait."""
         with self._condition:
-            oldest = min(self._head, self._ready[0][0]) if self._ready else self._head
-            return not self._closed and sequence >= oldest + self.window
+            return not self._closed and self._queues[position].is_full(sequence)
 
     def is_closed(self) -> bool:
         """Whether the consumer has had enough."""
@@ -97,50 +148,58 @@ class OrderedExchange:
 
     def wait_for_output(self) -> None:
         """Returns once there is a batch to take, or never will be."""
-        self._wait_for(lambda: bool(self._ready) or self.is_finished())
+        wait_until(self._condition, lambda: not self.is_empty() or self.is_finished())
 
-    def wait_for_room(self, sequence: int) -> None:
-        """Returns once the driver that works on morsel `sequence` may go on."""
-        self._wait_for(lambda: not self.is_full(sequence))
+    def wait_for_room(self, position: int, sequence: int) -> None:
+        """Returns once the driver that works on that morsel may go on."""
+        wait_until(self._condition, lambda: not self.is_full(position, sequence))
 
-    def wait_for_room_or_output(self, sequence: int) -> None:
+    def wait_for_room_or_output(self, position: int, sequence: int) -> None:
         """As both, whichever comes first: for the thread that takes the output too."""
-        self._wait_for(lambda: bool(self._ready) or not self.is_full(sequence))
-
-    def _wait_for(self, predicate: Callable[[], bool]) -> None:
-        with self._condition:
-            while not self._condition.wait_for(predicate, WAIT_SECONDS):
-                pass
+        wait_until(
+            self._condition, lambda: not self.is_empty() or not self.is_full(position, sequence)
+        )
 
     def close(self) -> None:
         """Frees all who wait; nothing comes out any more."""
         with self._condition:
             self._closed = True
-            self._ready.clear()
-            self._pending.clear()
+            for queue in self._queues:
+                queue.clear()
             self._condition.notify_all()
 
 
-class LocalPartition(Operator):
+@feeds(LocalPartitionNode)
+class LocalPartition(SinkOperator):
     """Last operator of a pipeline: puts what its driver made into the exchange."""
 
     operator_type = "LocalPartition"
 
     def __init__(
-        self, plan_node_id: str, exchange: OrderedExchange, source: SourceOperator
+        self, node: LocalPartitionNode, context: DriverContext, source: SourceOperator
     ) -> None:
-        super().__init__(plan_node_id)
-        self._exchange = exchange
+        super().__init__(node, context, source)
+        self._exchange = cast(OrderedExchange, context.bridges[node.id])
+        self._position = context.position
         self._source = source
         self._reported = False
 
+    @staticmethod
+    def make_bridge(num_drivers: Sequence[int]) -> OrderedExchange:
+        """The exchange."""
+        return OrderedExchange(num_drivers)
+
     def is_blocked(self) -> bool:
         """While this driver is too far ahead."""
-        return self._exchange.is_full(self._source.sequence)
+        return self._exchange.is_full(self._position, self._source.sequence)
 
     def wait(self) -> None:
         """Until the others have caught up."""
-        self._exchange.wait_for_room(self._source.sequence)
+        self._exchange.wait_for_room(self._position, self._source.sequence)
+
+    def wait_for_either(self) -> None:
+        """Until the others have caught up, or there is output."""
+        self._exchange.wait_for_room_or_output(self._position, self._source.sequence)
 
     def needs_input(self) -> bool:
         """Until there is no more."""
@@ -148,11 +207,7 @@ class LocalPartition(Operator):
 
     def add_input(self, batch: pa.RecordBatch) -> None:
         """Hands the batch on."""
-        self._exchange.put(max(self._source.sequence, 0), batch)
-
-    def get_output(self) -> pa.RecordBatch | None:
-        """None: the output is the exchange's."""
-        return None
+        self._exchange.put(self._position, max(self._source.sequence, 0), batch)
 
     def is_finished(self) -> bool:
         """Once there is no more input, or nobody wants it."""
@@ -162,44 +217,40 @@ class LocalPartition(Operator):
         """Reports this driver as finished, once."""
         if not self._reported:
             self._reported = True
-            self._exchange.producer_finished()
+            self._exchange.producer_finished(self._position)
 
 
+@runs(LocalPartitionNode)
 class LocalExchange(SourceOperator):
     """First operator of the next pipeline: takes batches out of the exchange."""
 
     operator_type = "LocalExchange"
 
-    def __init__(
-        self,
-        plan_node_id: str,
-        exchange: OrderedExchange,
-        on_drained: Callable[[int], None] | None,
-    ) -> None:
-        super().__init__(plan_node_id, on_drained)
-        self.exchange = exchange
+    def __init__(self, node: LocalPartitionNode, context: DriverContext) -> None:
+        super().__init__(node, context)
+        self._exchange = cast(OrderedExchange, context.bridges[node.id])
 
     def is_blocked(self) -> bool:
         """While the next batch in order is not there."""
-        return self.exchange.is_empty() and not self.exchange.is_finished()
+        return self._exchange.is_empty() and not self._exchange.is_finished()
 
     def wait(self) -> None:
         """Until it is."""
-        self.exchange.wait_for_output()
+        self._exchange.wait_for_output()
 
     def get_output(self) -> pa.RecordBatch | None:
         """The next batch in order."""
-        self.memory_bytes = self.exchange.num_bytes()
-        batch = self.exchange.take()
+        self.memory_bytes = self._exchange.num_bytes()
+        batch = self._exchange.take()
         if batch is not None:
             self.begin(self.sequence + 1)
         return batch
 
     def is_finished(self) -> bool:
         """Once no more will come."""
-        return self.exchange.is_finished()
+        return self._exchange.is_finished()
 
     def close(self) -> None:
         """Reports the last batch as done, and stops the drivers that feed the exchange."""
         super().close()
-        self.exchange.close()
+        self._exchange.close()

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from columnar_nn.exec.operators.base import Operator
-from columnar_nn.plan.nodes import SortingKey
+from columnar_nn.exec.operators.base import DriverContext, Operator
+from columnar_nn.exec.operators.registry import runs
+from columnar_nn.plan.nodes import OrderByNode
 
 
+@runs(OrderByNode)
 class OrderBy(Operator):
     """Collects everything, then sorts it once."""
 
     operator_type = "OrderBy"
 
-    def __init__(self, plan_node_id: str, keys: Sequence[SortingKey]) -> None:
-        super().__init__(plan_node_id)
-        self._keys = tuple(keys)
+    def __init__(self, node: OrderByNode, context: DriverContext) -> None:
+        super().__init__(node, context)
+        self._keys = node.keys
         self._batches: list[pa.RecordBatch] = []
         self._finished = False
 

@@ -6,7 +6,8 @@ layer     fold_batch_norm, fuse_layers: a convolution or dense layer with its bi
 pipeline  the same kernels, but image by image: pipeline_networks
 
 At every level choose_algorithm then says how each convolution is computed, and gather_drivers
-where several threads meet. Rules of graphs, for every engine, are in `model.rewrites`.
+where several threads meet. Rules of expressions are applied to those of every node, so that a
+network runs alike wherever it stands. Rules of graphs, for every engine, are in `model.rewrites`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from columnar_nn.errors import UsageError
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.plan.nodes import PlanNode, ProjectNode, nodes, with_source
+from columnar_nn.plan.plan_node import PlanNode, transform_up
 from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
 from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
 from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
@@ -47,20 +48,16 @@ def apply(
         raise UsageError(f"no fusion level {fusion!r}: use {', '.join(FUSIONS)}")
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
-    rules = [RULES[name] for name in FUSIONS[fusion] if name not in without]
-    plan = _rewrite_projections(plan, [*rules, choose_algorithm(algorithm)])
+    rules: list[ExpressionRule] = [RULES[name] for name in FUSIONS[fusion] if name not in without]
+    rules.append(choose_algorithm(algorithm))
+    plan = transform_up(plan, lambda node: _with_rules(node, rules))
     return gather_drivers(plan) if threads > 1 else plan
 
 
-def _rewrite_projections(plan: PlanNode, rules: Sequence[ExpressionRule]) -> PlanNode:
-    chain = list(nodes(plan))[::-1]
-    result = chain[0]
-    for node in chain[1:]:
-        rewritten = with_source(node, result)
-        if isinstance(rewritten, ProjectNode):
-            expressions: Sequence[Expression] = rewritten.projections
-            for rule in rules:
-                expressions = rule(expressions)
-            rewritten = ProjectNode(rewritten.id, rewritten.names, tuple(expressions), result)
-        result = rewritten
-    return result
+def _with_rules(node: PlanNode, rules: Sequence[ExpressionRule]) -> PlanNode:
+    expressions: Sequence[Expression] = node.expressions
+    if not expressions:
+        return node
+    for rule in rules:
+        expressions = rule(expressions)
+    return node.with_expressions(expressions)

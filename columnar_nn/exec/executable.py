@@ -1,0 +1,97 @@
+"""A plan made ready to run (velox/exec/Task.h begins here).
+
+    executable = prepare(plan, threads=2)
+    for batch in executable.run():
+        ...
+
+`prepare` does once what does not depend on the data: rewrites, kernels bound and compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+import pyarrow as pa
+
+from columnar_nn.errors import UsageError
+from columnar_nn.exec.compiled_plan import CompiledPlan
+from columnar_nn.exec.stats import StepStats
+from columnar_nn.exec.task import Task
+from columnar_nn.exec.task_threads import TaskThreads
+from columnar_nn.kernels.placement import Placement
+from columnar_nn.plan import rewrites
+from columnar_nn.plan.plan_node import PlanNode
+
+
+def prepare(
+    plan: PlanNode,
+    threads: int = 1,
+    fusion: str = "pipeline",
+    algorithm: str = "auto",
+    without: Collection[str] = (),
+    keep_denormals: bool = False,
+) -> Executable:
+    """The plan rewritten for a fusion level, algorithm and number of threads, and compiled.
+
+    `without` names rewrite rules that are left out (`rewrites.RULES`). Kernels take denormals for
+    zero, unless `keep_denormals`. Raises UsageError for an unknown fusion level or algorithm, and
+    for less than one thread.
+    """
+    if threads < 1:
+        raise UsageError(f"cannot run on {threads} threads: 1 or more")
+    rewritten = rewrites.apply(plan, threads, fusion, algorithm, without)
+    return Executable(rewritten, threads, keep_denormals)
+
+
+class Executable:
+    """A plan as it will run, its kernels bound and loaded.
+
+    It runs any number of tasks, one at a time, from any thread: threads that work at the same time
+    have an executable each. UsageError is raised from a task that begins while another is not yet
+    read to its end, and by any use after `close` or in the child of a fork. A task is over when its
+    iterator is at its end, has raised an error, is closed or dropped.
+
+    Threads, and the scratch memory that they keep, live as long as the executable does.
+    """
+
+    def __init__(self, plan: PlanNode, threads: int, keep_denormals: bool) -> None:
+        self.plan = plan
+        self.output_type = plan.output_type
+        self.threads = threads
+        self._compiled = CompiledPlan(plan, keep_denormals)
+        self._threads = TaskThreads(threads)
+
+    @property
+    def steps(self) -> tuple[StepStats, ...]:
+        """The work a row of every kernel step of every node, without times."""
+        return self._compiled.steps
+
+    @property
+    def placements(self) -> tuple[Placement, ...]:
+        """Where each kernel program of a node keeps an image's intermediate tensors."""
+        projections = self._compiled.projections.values()
+        return tuple(p.placement for projection in projections for p in projection.programs)
+
+    def run(
+        self,
+        batches: Mapping[str, Iterable[pa.RecordBatch]] | None = None,
+        profile: bool = False,
+        trace: bool = False,
+    ) -> Task:
+        """A task that has not begun; `batches` replaces what scans read, by plan node id.
+
+        With `profile` kernels and the operators' CPU time are timed, with `trace` every call of an
+        operator is recorded too.
+        """
+        self._threads.refuse_if_over()
+        return Task(self._compiled, self._threads, batches or {}, profile or trace, trace)
+
+    def close(self) -> None:
+        """Ends the threads, once a task that runs has ended; that is closed."""
+        self._threads.close()
+
+    def __enter__(self) -> Executable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
