@@ -176,7 +176,3 @@ def _print_version(wanted: bool) -> None:
             version = "(run from a folder, not installed)"
         print(f"cnn-bench {version}")
         raise typer.Exit
-
-
-if __name__ == "__main__":
-    main()

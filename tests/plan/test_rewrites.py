@@ -70,7 +70,7 @@ def test_each_rule_left_out(rule: str) -> None:
 
 
 def explain(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench.cli.app", "explain", "plain9", *arguments]
+    command = [sys.executable, "-m", "cnn_bench", "explain", "plain9", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
