@@ -22,7 +22,7 @@ class Limits:
     """How long to measure.
 
     A cell is run at least `runs` times and `min_time` seconds, but beyond `budget` seconds no
-    more often than cells.MIN_RUNS, and not at all if one run would take longer than that. A
+    more often than selection.MIN_RUNS, and not at all if one run would take longer than that. A
     worker that does not answer within `timeout` seconds is hanging.
     """
 

@@ -3,8 +3,8 @@
 Started by bench/workers/process.py, which sets the environment. Each command and each reply is
 one JSON line on a socket that nothing else knows of, so that whatever a framework prints
 cannot corrupt them; a reply carries its command's number, so that nothing else is taken for
-one. A command names a method of the session, a worker_session.Session; the reply is what the
-method returns, or {"failure": ..., "reason": ...}.
+one. A command names a method of the session, a bench.workers.session.Session; the reply
+is what the method returns, or {"failure": ..., "reason": ...}.
 """
 
 from __future__ import annotations

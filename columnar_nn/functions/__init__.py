@@ -1,22 +1,4 @@
 """Vector functions: one file each (close relatives share one), collected by `registry`.
 
-To add a vector function:
- 1. `kernels/`: a binding function that takes layouts and weights and returns a BoundKernel,
-    and its code in `kernels/emit/`; not needed where a kernel exists.
- 2. `functions/<name>.py`: a VectorFunction in `FUNCTIONS`: its name, the shape rule (those of
-    `model/shape_rules/` serve), `assemble` (layouts in and out, the kernel), `operations`.
- 3. `functions/registry.py`: the module in `MODULES`.
- 4. `expression_rules/`: which ONNX operator it computes, in `RULES`.
- 5. `rewrites/`: only if it can be fused with its neighbours.
- 6. Tests: `tests/kernels/` against the reference, and the case's line in
-    `tests/conformance/onnx_gaps_columnar.py` goes: that test fails until it does.
-
-To add an operator (a plan node that is executed):
- 1. `plan.py`: the frozen node, its output type, and its place in `PlanNode`.
- 2. `plan_builder.py`: the method that checks its arguments and makes it.
- 3. `plan_text.py`: what stands between its brackets, in `_DETAILS`.
- 4. `operators/<name>.py`: the Operator, by the contract of `operators/base.py`; it takes no times.
- 5. `task.py`: `Task._operator` makes it; `rewrites/gather_drivers.py` if several drivers may
-    run it.
- 6. Tests: `tests/exec/test_<name>.py` against plain Python, `tests/plan/test_plan_text.py`.
+CONTRIBUTING.md lists what a new one touches.
 """

@@ -1,7 +1,7 @@
 """Plan nodes, named and shaped as Velox's (velox/core/PlanNode.h): a tree, immutable.
 
-A node's `output_type` is an Arrow schema. Nodes are made by `plan_builder.PlanBuilder`, which
-checks them, and printed by `plan_text`.
+A node's `output_type` is an Arrow schema. Nodes are made by `builder.PlanBuilder`, which
+checks them, and printed by `text`.
 """
 
 from __future__ import annotations
