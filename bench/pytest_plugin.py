@@ -1,6 +1,6 @@
 """Golden bundles in any project's tests: a fixture that opens them and an assertion.
 
-pytest finds this module by its entry point; it imports nothing heavy until it is used.
+A project asks for it (docs/golden.md); it imports nothing heavy until it is used.
 """
 
 from __future__ import annotations

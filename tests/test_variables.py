@@ -35,7 +35,7 @@ def cnn_bench(folder: Path, *arguments: str, **environment: str | None) -> tuple
     """Exit status, standard output and standard error of the command, run in a folder."""
     chosen = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     result = subprocess.run(
-        [sys.executable, "-m", "bench.cli.app", *arguments],
+        [sys.executable, "-m", "cnn_bench", *arguments],
         cwd=folder,
         env={name: value for name, value in chosen.items() if value is not None},
         capture_output=True,

@@ -81,7 +81,3 @@ def _line(error: Exception) -> str:
 def _complain(line: str, status: int) -> int:
     print(f"cnn-bench: {line}", file=sys.stderr)
     return status
-
-
-if __name__ == "__main__":
-    main()

@@ -20,7 +20,7 @@ from columnar_nn.model import onnx_io
 from columnar_nn.model.networks.builder import NetworkBuilder
 
 FAKE = "fake_backends.FakeBackend"
-MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()"]
+MAIN = [sys.executable, "-m", "cnn_bench"]
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),
@@ -145,7 +145,7 @@ def test_help(arguments: list[str]) -> None:
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys; sys.argv[1:] = ['--help']\n"
-        "from bench.cli.app import main\n"
+        "from cnn_bench import main\n"
         "try: main()\n"
         "except SystemExit: print(sorted({'numpy', 'pyarrow', 'llvmlite'} & set(sys.modules)))"
     )

@@ -22,7 +22,7 @@ import pytest
 
 from columnar_nn.model import onnx_io
 
-MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()"]
+MAIN = [sys.executable, "-m", "cnn_bench"]
 
 MEDDLING = """
 import os

@@ -68,9 +68,8 @@ def run_or_skip(
 def gap(engine: str, case: Case) -> str | None:
     """Why a backend does not run a case; None if it does."""
     backend, _, configuration = engine.partition(":")
-    gaps = GAPS.get(backend, {})
-    matching = (why for pattern, why in gaps.items() if fits(pattern, configuration, case))
-    return next(matching, None)
+    gaps = GAPS.get(backend, {}).items()
+    return next((why for pattern, why in gaps if fits(pattern, configuration, case)), None)
 
 
 def fits(pattern: str, configuration: str, case: Case) -> bool:

@@ -17,7 +17,7 @@ from bench.data.dataset import PHOTO10
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench.cli.app", "data", *map(str, arguments)]
+    command = [sys.executable, "-m", "cnn_bench", "data", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -132,7 +132,7 @@ def test_the_command_writes_a_file_and_tells_its_accuracy(tmp_path: Path) -> Non
     folder = write_folder(tmp_path / "cifar", split_files(40))
     out = tmp_path / "plain9.onnx"
     options = ["--data", str(folder), "--crops", "256", "--images", "64", "--threads", "1"]
-    command = [sys.executable, "-m", "bench.cli.app", "train", "--out", str(out), *options]
+    command = [sys.executable, "-m", "cnn_bench", "train", "--out", str(out), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
     assert f"wrote {out}: accuracy" in done.stdout
@@ -144,7 +144,7 @@ def test_the_command_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "bench.cli.app",
+        "cnn_bench",
         "train",
         "--out",
         str(tmp_path / "no" / "x.onnx"),

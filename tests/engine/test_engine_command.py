@@ -18,7 +18,7 @@ from progress_lines import without_progress
 from bench.text.table_style import WIDTH
 from columnar_nn.model import onnx_io
 
-MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()", "engine"]
+MAIN = [sys.executable, "-m", "cnn_bench", "engine"]
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),

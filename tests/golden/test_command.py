@@ -18,7 +18,7 @@ from bench.golden.bundle import Bundle
 from columnar_nn.model import onnx_io
 
 WIDTH = 100
-MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()", "golden"]
+MAIN = [sys.executable, "-m", "cnn_bench", "golden"]
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),

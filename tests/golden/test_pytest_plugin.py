@@ -47,21 +47,23 @@ def test_unknown_tensor_is_refused(bundle: Bundle) -> None:
         assert_matches_golden({"conv9": np.zeros(1)}, bundle)
 
 
-def documented_example() -> str:
-    """The Python example of the documentation's section on pytest."""
+def documented_example() -> tuple[str, str]:
+    """The conftest.py and the test of the documentation's section on pytest."""
     text = (ROOT / "docs" / "golden.md").read_text(encoding="utf-8")
     section = text.split("## In another project's tests")[1]
-    return section.split("```python\n")[1].split("```")[0]
+    _, *blocks = section.split("```python\n")
+    conftest, test = (block.split("```")[0] for block in blocks)
+    return conftest, test
 
 
-def run_pytest(project: Path) -> subprocess.CompletedProcess[str]:
+def run_pytest(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "pytest", "-p", "bench.pytest_plugin", "-q", "."]
+    command = [sys.executable, "-m", "pytest", *options, "-q", "."]
     return subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, check=False
     )
@@ -79,7 +81,8 @@ def project(bundle: Bundle, tmp_path: Path) -> Path:
         "def run(images):\n"
         "    return evaluate(graph.nodes, graph.weights, {'image': images}, ['logits'])['logits']\n"
     )
-    example = documented_example()
+    conftest, example = documented_example()
+    (tmp_path / "conftest.py").write_text(conftest)
     assert "golden/plain9-photo10" in example
     example = example.replace("golden/plain9-photo10", "golden/small")
     (tmp_path / "test_my_engine.py").write_text(example)
@@ -90,6 +93,15 @@ def test_documented_example_passes(project: Path) -> None:
     finished = run_pytest(project)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "1 passed" in finished.stdout
+
+
+def test_the_plugin_is_there_where_it_is_asked_for(project: Path) -> None:
+    (project / "conftest.py").unlink()
+    finished = run_pytest(project)
+    assert finished.returncode == 1
+    assert "fixture 'golden_bundle' not found" in finished.stdout
+    finished = run_pytest(project, "-p", "bench.pytest_plugin")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 def test_documented_example_fails_for_a_wrong_engine(project: Path) -> None:

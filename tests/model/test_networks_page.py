@@ -40,7 +40,7 @@ def test_a_network_of_one_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     engines = ["--backend", "columnar", "--backend", "reference"]
     brief = ["--runs", "1", "--min-time", "0"]
     done = subprocess.run(
-        [sys.executable, "-m", "bench.cli.app", *command.split(), *engines, *brief],
+        [sys.executable, "-m", "cnn_bench", *command.split(), *engines, *brief],
         capture_output=True,
         text=True,
         check=False,

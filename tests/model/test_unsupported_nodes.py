@@ -33,7 +33,7 @@ def test_all_are_named_in_one_line(command: list[str], tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets), tmp_path / "unknown.onnx")
     path = str(tmp_path / "unknown.onnx")
     done = subprocess.run(
-        [sys.executable, "-m", "bench.cli.app", *command, path],
+        [sys.executable, "-m", "cnn_bench", *command, path],
         capture_output=True,
         text=True,
         check=False,

@@ -20,7 +20,7 @@ from columnar_nn.model.layer_table import layers
 
 
 def explain(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench.cli.app", "explain", *arguments]
+    command = [sys.executable, "-m", "cnn_bench", "explain", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -119,7 +119,7 @@ def test_every_source_is_gathered_by_itself() -> None:
 
 
 def explain(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench.cli.app", "explain", "plain9", *arguments]
+    command = [sys.executable, "-m", "cnn_bench", "explain", "plain9", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from columnar_nn.model import onnx_io
 
-MAIN = [sys.executable, "-c", "from bench.cli.app import main; main()"]
+MAIN = [sys.executable, "-m", "cnn_bench"]
 
 
 def cnn_bench(*arguments: str) -> subprocess.CompletedProcess[str]:

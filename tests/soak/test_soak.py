@@ -58,7 +58,7 @@ def compare(cache: Path, json_file: Path) -> subprocess.Popen[str]:
     command = ["compare", "--backend", "columnar", "--backend", "onnxruntime:default"]
     brief = ["--samples", "1,8", "--runs", "3", "--min-time", "0", "--budget", "60"]
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.cli.app", *command, *brief, "--json", str(json_file)],
+        [sys.executable, "-m", "cnn_bench", *command, *brief, "--json", str(json_file)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "CNN_BENCH_CACHE_DIR": str(cache)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
