@@ -4,25 +4,8 @@ Every layer asks here: shape inference, the import, the layers of a network, tol
 that implement operators. Files in older opsets become opset 21 at import (`model.canonical`);
 operators that others express there (Split as Slices) have no line.
 
-To add an operator:
- 1. here: its line. Shape rules are in `model/shape_rules/`, rules for the axis of the batch in
-    `model/batch_axis.py`; a unary function of each element needs no new one (`_unary`).
- 2. `reference/`: the function in NumPy, `@implements`; in a new file: imported in
-    `reference/operators.py`.
- 3. `adapters/pytorch/operators.py` and `adapters/tensorflow/operators.py`: the function,
-    `@implements`. ONNX Runtime and OpenVINO read the network as ONNX; what they do otherwise is
-    rewritten in `adapters/openvino/network.py`. Velox: `adapters/velox/layers.py`, or a gap in 6.
- 4. the columnar engine: the kernel (`kernels/elementwise.py` and its code, `kernels/emit/`)
-    under the operator's name in snake case is all that a unary function needs. Any other gets a
-    function in `lowering/`, `@lowers`, that says it in vector functions; for a new one of these
-    see the checklist in `functions/__init__.py`.
- 5. `model/canonical.py`: only if an older opset wrote it otherwise.
- 6. tests: cases in `tests/conformance/op_cases.py` run every backend (gaps with their reason in
-    `backend_gaps.py`), and its own in `tests/reference/`, `tests/model/batch_cases.py` and
-    `tests/fuzz/random_network.py`. What ONNX's own cases no longer refuse goes from
-    `tests/conformance/onnx_gaps.py`; new refusals of the columnar engine go to
-    `onnx_gaps_columnar.py`.
-`tests/model/test_operators.py` names every layer that an operator is missing from.
+CONTRIBUTING.md lists what a new one touches, and `tests/model/test_operators.py` every layer that
+one is missing from.
 """
 
 from __future__ import annotations

@@ -38,16 +38,6 @@ NOT_OURS = {
 }
 """Each with what it is instead."""
 
-NOT_YET = {
-    "columnar_nn/model/operators.py": "the table of ONNX operators",
-    "tests/model/test_operators.py": "the table of ONNX operators",
-    "columnar_nn/plan/plan_node.py": "plans that are trees",
-    "columnar_nn/exec/operators/registry.py": "plans that are trees",
-    "columnar_nn/exec/operators/expression_operator.py": "plans that are trees",
-    "bench/cli/commands.py": "the commands apart from how they end",
-}
-"""Each with what brings it."""
-
 PATH = re.compile(r"[\w.<>*-]*(?:/[\w.<>*-]+)*/?")
 NAMES_A_FILE = re.compile(r"\.(?:py|md|toml)$")
 DOTTED = re.compile(r"(?<![\w./-])[a-z_]\w*(?:\.\w+)+")
@@ -141,7 +131,7 @@ def wrong_paths(text: Text) -> Iterator[str]:
         path = match[0] if match[0].endswith("/") else match[0].rstrip(".")
         first, slash, _ = path.partition("/")
         names_one = NAMES_A_FILE.search(path) or path.endswith("/") or (slash and first in FOLDERS)
-        if first and names_one and path not in {**NOT_OURS, **NOT_YET} and not is_there(path):
+        if first and names_one and path not in NOT_OURS and not is_there(path):
             yield f"{text.file}:{text.line + words.count(chr(10), 0, match.start())}: {path}"
 
 
@@ -227,7 +217,7 @@ def test_every_module_is_there() -> None:
 
 
 def test_what_is_not_there_is_not_there() -> None:
-    assert not [path for path in (*NOT_OURS, *NOT_YET) if is_there(path)]
+    assert not [path for path in NOT_OURS if is_there(path)]
 
 
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
