@@ -70,7 +70,7 @@ def _with_earlier_output(model: onnx.ModelProto, trials: _Trials) -> onnx.ModelP
     """Only one output, of a node as early as possible: halving finds it where all that read what
     is wrong are wrong, one by one the nodes before it what halving missed."""
     values = _values(model)
-    made = [name for node in model.graph.node for name in node.output if name in values]
+    made = [name for name in _computed(model) if name in values]
     present = [value.name for value in model.graph.output]
     tensors = made if len(present) > 1 else [name for name in made if name != present[0]]
     found = None
@@ -85,6 +85,16 @@ def _with_earlier_output(model: onnx.ModelProto, trials: _Trials) -> onnx.ModelP
     return found or trials.first(
         _part(model, outputs=[values[tensor]]) for tensor in tensors if len(present) > 1
     )
+
+
+def _computed(model: onnx.ModelProto) -> list[str]:
+    """What nodes make of the inputs, in their order; what they make of constants tells nothing."""
+    known, made = {value.name for value in _sources(model)}, []
+    for node in model.graph.node:
+        if known.intersection(node.input):
+            known.update(node.output)
+            made += node.output
+    return made
 
 
 def _with_later_input(model: onnx.ModelProto, trials: _Trials) -> onnx.ModelProto | None:

@@ -120,14 +120,14 @@ def test_a_rule_of_the_importer_that_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write(tmp_path / "file.onnx", [node("Flatten", "x", "f"), node("Sum", "f f f", "y")])
-    right = canonical.REWRITES["Sum"]
+    right = canonical.CANONICAL_FORMS["Sum"]
 
     def wrong(total: Node, rewriting: canonical.Rewriting) -> list[Node]:
         return right(replace(total, inputs=total.inputs[:-1]), rewriting)
 
     assert check(file).verdict == EQUAL
     cache_root.clear()
-    monkeypatch.setitem(canonical.REWRITES, "Sum", wrong)
+    monkeypatch.setitem(canonical.CANONICAL_FORMS, "Sum", wrong)
     assert check(file).verdict == MISREAD
 
 

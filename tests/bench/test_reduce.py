@@ -135,6 +135,16 @@ def test_work_is_bounded() -> None:
     assert len(calls) == 5
 
 
+def test_what_is_made_of_constants_alone_hides_no_earlier_output() -> None:
+    nodes = [
+        node("LRN", "x", "a", size=3),
+        node("Reshape", "shape one", "target"),
+        node("Reshape", "a target", "y"),
+    ]
+    shape, one = np.array([-1, 4, 64]), np.array([3])
+    assert operators(reduce(model(nodes, shape=shape, one=one), has("LRN"))) == ["LRN"]
+
+
 def test_only_valid_models_are_tried() -> None:
     def fails(candidate: onnx.ModelProto) -> bool:
         onnx.checker.check_model(candidate)
@@ -167,7 +177,7 @@ FAULTS = {
 def test_a_fault_of_the_import_is_cut_down_to_its_operator(
     op_type: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(canonical.REWRITES, op_type, FAULTS[op_type])
+    monkeypatch.setitem(canonical.CANONICAL_FORMS, op_type, FAULTS[op_type])
     seeds = (s for s in range(1000) if len(sample(s).plain.graph.node) > 5)
     affected = (s for s in seeds if op_type in operators(sample(s).plain))
     wrong = next(found for seed in affected if (found := graphs.check(seed, tmp_path)))
