@@ -39,10 +39,11 @@ class CompiledPlan:
         by_name = {
             source.id for node in nodes(plan) if node.reads_by_name for source in node.sources
         }
-        self._scanned_columns = {
-            scan.id: ColumnSelection(scan.output_type, narrow=scan.id not in by_name)
+        self._scans = [
+            (scan, ColumnSelection(scan.output_type, narrow=scan.id not in by_name))
             for scan in plan.scans
-        }
+        ]
+        self._scan_ids = [scan.id for scan in plan.scans]
 
     @cached_property
     def serial_pipelines(self) -> tuple[Pipeline, ...]:
@@ -64,8 +65,8 @@ class CompiledPlan:
         Raises UsageError for an id that no scan has, InvalidDataError for what is no stream.
         """
         for node_id, given in batches.items():
-            if node_id not in self._scanned_columns:
-                known = ", ".join(map(repr, self._scanned_columns))
+            if node_id not in self._scan_ids:
+                known = ", ".join(map(repr, self._scan_ids))
                 raise UsageError(f"no scan has plan node id {node_id!r}: the plan's has {known}")
             if not isinstance(given, Iterable):
                 raise InvalidDataError(
@@ -73,10 +74,9 @@ class CompiledPlan:
                 )
         return {
             scan.id: SharedSource(
-                iter(batches[scan.id]) if scan.id in batches else scan.read(),
-                self._scanned_columns[scan.id],
+                iter(batches[scan.id]) if scan.id in batches else scan.read(), columns
             )
-            for scan in self.plan.scans
+            for scan, columns in self._scans
         }
 
     def step_stats(self, operators: Sequence[Operator]) -> tuple[StepStats, ...]:

@@ -89,7 +89,8 @@ class Task:
         serial = self._is_serial()
         self._pipelines = compiled.serial_pipelines if serial else compiled.pipelines
         counts = [threads.size if p.parallel and not serial else 1 for p in self._pipelines]
-        self._make_bridges(counts)
+        if len(counts) > 1:
+            self._make_bridges(counts)
         for number, (pipeline, count) in enumerate(zip(self._pipelines, counts, strict=True)):
             stream = self._streams.get(pipeline.nodes[0].id)
             if stream is not None:
@@ -113,9 +114,9 @@ class Task:
         if others:
             threads.pool.start(threads.size - 1)
             _on_threads.add(self)
-        for mine in zip(*others, strict=True):
-            self._left.add(mine[0])
-            threads.pool.submit(self._drive, mine)
+            for mine in zip(*others, strict=True):
+                self._left.add(mine[0])
+                threads.pool.submit(self._drive, mine)
 
     def _make_bridges(self, num_drivers: Sequence[int]) -> None:
         """What nodes are fed through by other pipelines, each of so many drivers."""
