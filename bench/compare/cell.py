@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.compare import statistics
 from bench.compare.budget import MIN_RUNS
 from bench.compare.experiment import Limits
 from bench.machine.disturbance import DISTURBED_SHARE, taken_share
+from bench.results import statistics
 from bench.results.result import Benchmark
 from bench.verdict.rule import Verdict, combined
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.machine.disturbance import DISTURBED_SHARE
-from bench.verdict.status import NOT_RUN, UNSUCCESSFUL
+from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL
 from columnar_nn.errors import InvalidDataError
 
 SCHEMA_VERSION = 1
@@ -205,3 +205,25 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(entry) for entry in value]
     return value
+
+
+def best(
+    cells: Iterable[Benchmark],
+    samples: int,
+    condition: Callable[[Benchmark], bool] = lambda cell: True,
+) -> Benchmark | None:
+    """The fastest cell of so many samples whose output passed.
+
+    By medians, but a disturbed one's says less than its fastest run.
+    """
+
+    def seconds(cell: Benchmark) -> float:
+        assert cell.median_s is not None
+        return cell.fastest_s or min(cell.times) if cell.disturbed else cell.median_s
+
+    fitting = (
+        cell
+        for cell in cells
+        if cell.samples == samples and cell.median_s and cell.status == PASSED and condition(cell)
+    )
+    return min(fitting, key=seconds, default=None)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base import Stopwatch
-from bench.compare.statistics import estimate_median, spread
+from bench.results.statistics import estimate_median, spread
 from bench.workers.session import take_turn
 
 
