@@ -11,6 +11,8 @@ from bench.compare.comparison import Comparison
 from bench.compare.experiment import Experiment, Limits
 from bench.data.dataset import Dataset
 from bench.results.result import Result
+from bench.results.session import Session
+from bench.results.summary import summarize
 from bench.text.progress import Progress
 from bench.workers import inputs
 from bench.workers.held import HeldWorker
@@ -64,9 +66,10 @@ class Setup:
         """A comparison on the first `threads` CPUs, all in one run, its outputs checked."""
         options = self.options.on_threads(threads)
         experiment = Experiment(tuple(selections), tuple(samples), options, self.limits, self.seed)
-        comparison = Comparison(experiment, self.graph, self.dataset, self.progress)
+        session = Session("engine", experiment.settings(), options.cpus)
+        comparison = Comparison(session, experiment, self.graph, self.dataset, self.progress)
         comparison.run()
-        return comparison.result({"settings": {"budget_s": self.limits.budget}})
+        return summarize(comparison.results())
 
 
 def columnar(configuration: str, threads: int | None = None) -> Selection:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from bench.results import json_text
 from bench.results.schema import (
     FORMAT,
     FORMAT_VERSION,
@@ -171,6 +172,6 @@ def _text(value: Any) -> str | None:
 
 def _tree(table: Table, name: str, text: str | None) -> Any:
     try:
-        return None if text is None else json.loads(text)
-    except (ValueError, RecursionError):
-        raise InvalidDataError(f"table {table.name}: {name} is not JSON") from None
+        return None if text is None else json_text.parse(text)
+    except ValueError as error:
+        raise InvalidDataError(f"table {table.name}: {name} is not JSON: {error}") from None

@@ -11,21 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.results import columns, version_1
+from bench.results import columns, json_text, version_1
 from bench.results.privacy import Redaction
 from bench.results.results import Results
-from bench.results.schema import FORMAT, FORMAT_VERSION, TABLES, Field, Row, Table, Type
+from bench.results.schema import FORMAT, FORMAT_VERSION, TABLES, Field, Row, Table, Type, finite
 from bench.results.summary import summaries
 from columnar_nn.errors import InvalidDataError
 
 MAX_BYTES = 64 << 20
 """Of a file of JSON: a larger one is none of ours."""
-
-MAX_DEPTH = 16
-"""Of a tree in a field."""
-
-MAX_DIGITS = 18
-"""Of a whole number, which then fits into 64 bits."""
 
 _SUMMARY = "summary"
 
@@ -36,7 +30,7 @@ def to_json(results: Results) -> bytes:
     lines = [f'{{\n"format": {_json(FORMAT)},\n"format_version": {FORMAT_VERSION}']
     for name, rows in results.rows.items():
         lines.append(_list(name, map(redact, rows)))
-    lines.append(_list(_SUMMARY, map(redact, summaries(results))))
+    lines.append(_list(_SUMMARY, map(redact, map(finite, summaries(results)))))
     return (",\n".join(lines) + "\n}\n").encode()
 
 
@@ -72,13 +66,10 @@ def _loads(content: bytes) -> Results:
     except UnicodeDecodeError:
         raise InvalidDataError("this is not text in UTF-8, so no result of cnn-bench") from None
     first, _, others = text.partition("\n")
-    opening = _parse(first) if first.startswith("{") and others.strip() else None
-    if isinstance(opening, dict) and "table" in opening:
-        _check_version(opening)
+    if (opening := _line(first)) is not None:
+        _check_version(opening[1])
         return Results.of(_last_of_each(_parsed(_journal(opening, others))))
-    document = _parse(text, strict=True)
-    if not isinstance(document, dict):
-        raise InvalidDataError("this JSON is no result of cnn-bench")
+    document = _object(text)
     if "format" not in document and document.get("schema_version") == version_1.VERSION:
         return Results.of(_parsed(version_1.rows(document, content)))
     _check_version(document)
@@ -95,33 +86,24 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _parse(text: str, strict: bool = False) -> Any:
-    """A JSON value; None if it is none, or, of a strict reading, InvalidDataError."""
+def _object(text: str) -> dict[str, Any]:
     try:
-        return json.loads(
-            text, parse_int=_whole, parse_constant=_refuse, object_pairs_hook=_without_repeats
-        )
-    except (ValueError, RecursionError) as error:
-        if strict:
-            raise InvalidDataError(f"this is not JSON as cnn-bench writes it: {error}") from None
-        return None
-
-
-def _whole(text: str) -> int:
-    if len(text.lstrip("-")) > MAX_DIGITS:
-        raise ValueError(f"a whole number of {len(text)} digits")
-    return int(text)
-
-
-def _refuse(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name twice in an object")
+        found = json_text.parse(text)
+    except ValueError as error:
+        raise InvalidDataError(f"this is not JSON as cnn-bench writes it: {error}") from None
+    if not isinstance(found, dict):
+        raise InvalidDataError("this JSON is no result of cnn-bench")
     return found
+
+
+def _line(text: str) -> tuple[str, dict[str, Any]] | None:
+    """A line of a journal: its table's name and the row, if it is one."""
+    try:
+        row = json_text.parse(text)
+    except ValueError:
+        return None
+    name = row.pop("table", None) if isinstance(row, dict) else None
+    return (name, row) if isinstance(name, str) and name in TABLES else None
 
 
 def _check_version(opening: Mapping[str, Any]) -> None:
@@ -145,18 +127,17 @@ def _rows(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, row
 
 
-def _journal(opening: dict[str, Any], text: str) -> Iterator[tuple[str, Any]]:
+def _journal(opening: tuple[str, dict[str, Any]], text: str) -> Iterator[tuple[str, Any]]:
     """The rows of a journal; the last line may have been cut short with the process."""
-    header = {"format", "format_version", "table"}
-    yield opening["table"], {name: v for name, v in opening.items() if name not in header}
+    name, session = opening
+    yield name, {n: v for n, v in session.items() if n not in ("format", "format_version")}
     lines = text.splitlines()
-    for number, line in enumerate(lines, 2):
-        row = _parse(line)
-        if not isinstance(row, dict) or row.get("table") not in TABLES:
-            if number == len(lines) + 1:
-                return
+    for number, text_line in enumerate(lines, 2):
+        row = _line(text_line)
+        if row is not None:
+            yield row
+        elif number <= len(lines):
             raise InvalidDataError(f"line {number} of this journal is no row of results")
-        yield row.pop("table"), row
 
 
 def _last_of_each(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
@@ -167,10 +148,8 @@ def _last_of_each(rows: Iterable[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
     yield from latest.values()
 
 
-def _parsed(rows: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Row]]:
+def _parsed(rows: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Row]]:
     for name, row in rows:
-        if name not in TABLES:
-            raise InvalidDataError(f"{name!r:.40} is no table of results")
         yield name, _row(TABLES[name], row)
 
 
@@ -180,7 +159,6 @@ def _row(table: Table, row: Any) -> Row:
         raise InvalidDataError(f"table {table.name}: {row!r:.40} is no row")
     known = {field.name: _value(table, field, row.get(field.name)) for field in table.fields}
     others = {name: value for name, value in row.items() if name not in known}
-    _check_depth(table, others)
     if table.hash_name and known[table.hash_name] != table.hash_of(known):
         raise InvalidDataError(
             f"table {table.name}: {known[table.hash_name]!r:.40} is not the hash of its row"
@@ -198,7 +176,6 @@ def _value(table: Table, field: Field, value: Any) -> Any:
         if isinstance(value, list) and value:
             return [None if one is None else _scalar(table, field, one) for one in value]
     elif field.type is Type.TREE:
-        _check_depth(table, value)
         return value
     elif field.type is Type.TEXTS:
         if isinstance(value, list) and all(isinstance(one, str) for one in value):
@@ -217,24 +194,6 @@ def _scalar(table: Table, field: Field, value: Any) -> Any:
     if type(value) is kinds.get(field.type):
         return value
     raise InvalidDataError(f"table {table.name}: {value!r:.40} cannot be {field.name}")
-
-
-def _check_depth(table: Table, value: Any) -> None:
-    """Raises InvalidDataError for a tree that is deep, or holds a number that JSON does not."""
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise InvalidDataError(f"table {table.name}: a field is over {MAX_DEPTH} levels deep")
-        below: list[Any] = []
-        for one in level:
-            if isinstance(one, Mapping):
-                below += one.values()
-            elif isinstance(one, list):
-                below += one
-            elif isinstance(one, float) and not math.isfinite(one):
-                raise InvalidDataError(f"table {table.name}: {one} is no number")
-        level = below
 
 
 def _list(name: str, rows: Iterable[Row]) -> str:

@@ -50,7 +50,8 @@ class Results:
             key = tuple(row[field] for field in TABLES[name].keys)
             other = found[name].setdefault(key, row)
             if other != row:
-                differing = next(n for n in {**other, **row} if other.get(n) != row.get(n))
+                fields = {**other, **row}
+                differing = next(n for n in fields if other.get(n, other) != row.get(n, row))
                 raise InvalidDataError(
                     f"two rows of {name} {' '.join(map(str, key))} differ in {differing}: they "
                     "cannot both be true"

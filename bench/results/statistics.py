@@ -50,5 +50,5 @@ def estimate_median(values: Sequence[float], confidence: float = CONFIDENCE) -> 
 
 def spread(values: Sequence[float]) -> float:
     """Interquartile range over the median: how much times scatter, but for a few outliers."""
-    first, median, third = np.percentile(values, [25, 50, 75])
-    return float((third - first) / median)
+    first, median, third = map(float, np.percentile(values, [25, 50, 75]))
+    return (third - first) / median

@@ -18,6 +18,7 @@ from bench.results import statistics
 from bench.results.result import BackendRecord, Benchmark, Result, best
 from bench.results.results import Results
 from bench.results.schema import PARITY, Row
+from bench.verdict.status import STATUSES
 from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
 
@@ -114,6 +115,7 @@ def _cells(results: Results, scenario: str) -> Iterator[tuple[Row, Row]]:
     for cell in results["cell"]:
         workload = workloads[cell["workload"]]
         if workload["scenario"] == scenario:
+            _check(cell["status"] in STATUSES, f"no cell ends {cell['status']}")
             yield cell, workload
 
 
@@ -257,7 +259,7 @@ def _context(results: Results) -> dict[str, Any]:
     tolerances: Any = next((row["tolerance"] for row in results["cell"] if row["tolerance"]), {})
     return {
         "time": session["started"],
-        "machine": machine,
+        "machine": {**machine, "caches": _shaped("caches", machine["caches"] or {}, {str: int})},
         "versions": _shaped("versions", session["versions"], {str: str}),
         "git_commit": session["commit"],
         "settings": settings,

@@ -1,1 +1,1 @@
-"""Figures as text: tables, and ratios in words."""
+"""Figures as text: one style of tables."""

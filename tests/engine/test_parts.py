@@ -32,7 +32,7 @@ from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
 
 CONTEXT = {
-    "machine": {"cpu": "a processor", "architecture": "x86_64"},
+    "machine": {"brand": "a processor", "architecture": "x86_64"},
     "settings": {"cpus": [0, 1]},
     "model": {"name": "small"},
     "data": {"name": "synthetic"},
