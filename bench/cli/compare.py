@@ -45,7 +45,7 @@ from bench.model.check import MISREAD
 from bench.results.document import to_json
 from bench.results.journal import Journal
 from bench.results.results import Results
-from bench.results.session import Session
+from bench.results.session import Session, Workloads
 from bench.results.summary import summarize
 from bench.verdict import tolerance
 from bench.workers.selection import select
@@ -126,7 +126,9 @@ def compare(
         import_check=None if checked is None else checked.document(),
     )
     if checked is not None and checked.verdict == MISREAD:
-        unsaved = save(json, to_json(misread(session, experiment, graph, dataset, checked.reason)))
+        unsaved = save(
+            json, to_json(misread(session, experiment, Workloads(graph, dataset), checked.reason))
+        )
         raise typer.Exit(unsaved or checked.exit_code())
     comparing = partial(Comparison, session, experiment, graph, dataset, overrides=overrides)
     raise typer.Exit(_run(comparing, session, json))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ from bench.compare import truth as truths
 from bench.compare.cell import Cell
 from bench.compare.contender import Contender
 from bench.compare.experiment import Experiment
-from bench.compare.recording import Recording, Rows
+from bench.compare.recording import Recording
 from bench.compare.truth import Overrides, Truth
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
 from bench.results.results import Results
-from bench.results.schema import MACHINE, SESSION
+from bench.results.schema import Row
 from bench.results.session import Session, Workloads
 from bench.text.progress import Progress
 from bench.workers import inputs
@@ -70,7 +70,7 @@ class Comparison:
     ) -> None:
         """`overrides` are the tolerances that the user gave."""
         self._session = session
-        self._recording = Recording(session.id, experiment.options, Workloads(graph, dataset))
+        self._recording = Recording(session, experiment.options, Workloads(graph, dataset))
         self._experiment = experiment
         self._overrides = overrides or Overrides()
         self._graph = graph
@@ -103,17 +103,12 @@ class Comparison:
 
     def results(self) -> Results:
         """All that is known by now."""
-        return Results.of(self._rows())
-
-    def _rows(self) -> Rows:
-        yield MACHINE.name, self._session.machine
-        yield SESSION.name, self._session.ended(self._complete, self._truth_row())
-        for contender in self._contenders:
-            record = contender.record()
-            yield from self._recording.backend(record)
-            for cell in contender.cells:
-                yield from self._recording.cell(record, cell)
-                yield from self._recording.times(record, cell)
+        rows = [
+            row
+            for contender in self._contenders
+            for row in self._recording.all_of(contender.record(), contender.cells)
+        ]
+        return self._session.results(rows, self._complete, self._truth_row())
 
     def _evaluation(self, configuration: str, folder: Path) -> Contender:
         """The reference in float64, the truth, or in float32, its noise; measured or not."""
@@ -205,7 +200,7 @@ class Comparison:
             self._write(self._recording.turn(record, cell, len(cell.turns) - 1))
         self._turns += 1
 
-    def _write(self, rows: Rows) -> None:
+    def _write(self, rows: Iterable[tuple[str, Row]]) -> None:
         for table, row in rows:
             self._record(table, row)
 

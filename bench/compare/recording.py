@@ -2,170 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from bench.compare.cell import Cell
 from bench.compare.experiment import Experiment
-from bench.data.dataset import Dataset
+from bench.results.recording import Recorder
 from bench.results.result import BackendRecord
 from bench.results.results import Results
-from bench.results.schema import CELL, MACHINE, OBSERVATION, SESSION, SUBJECT, WORKLOAD
+from bench.results.schema import CHECK, OFFLINE, START, Row
 from bench.results.session import Session, Workloads
-from bench.results.summary import CHECK, COLD_START, OFFLINE, START
+from bench.results.summary import COLD_START
 from bench.verdict.status import MISREAD
 from bench.workers.options import Options
-from bench.workers.turn import Turn
-from columnar_nn.model.graph import Graph
+from bench.workers.selection import Selection
 
-Rows = Iterator[tuple[str, dict[str, Any]]]
+_FOUND = ("description", "precision", "layout", "algorithm", "denormals", "versions", "notes")
 
 
 class Recording:
-    """Makes the rows of one session of a comparison.
+    """Records one comparison; each method returns the rows that it made.
 
     `tolerance` is that of each output once it is known (bench/compare/truth.py).
     """
 
-    def __init__(self, session_id: str, options: Options, workloads: Workloads) -> None:
-        self._session_id = session_id
+    def __init__(self, session: Session, options: Options, workloads: Workloads) -> None:
+        self._recorder = Recorder(session, workloads)
         self._options = options
-        self._workloads = workloads
+        self._first_batch = workloads.first_batch
         self.tolerance: Mapping[str, Any] | None = None
 
-    def backend(self, record: BackendRecord) -> Rows:
+    def backend(self, record: BackendRecord) -> list[tuple[str, Row]]:
         """A backend as it is known by now, with the cells of its start and of its check."""
+        recorder, first = self._recorder, self._first_batch
         subject = self._subject(record)
-        yield SUBJECT.name, subject
-        first = self._workloads.first_batch
-        workload = self._workloads.row(START, first, first)
-        cell = self._cell(
-            subject,
-            workload,
+        start = recorder.cell(
+            *(subject, START, first, first),
             status=record.status,
-            reason=record.reason or None,
+            reason=record.reason,
+            tolerance=self.tolerance,
             log=record.log or None,
         )
-        yield WORKLOAD.name, workload
-        yield CELL.name, cell
         seconds = {part: getattr(record, f"{part}_s") for part in COLD_START}
         for part, value in {**seconds, "total": record.cold_start_s}.items():
             if value is not None:
-                yield OBSERVATION.name, _observation(cell, "cold_start", [part], [value], "s")
+                recorder.observe(start, "cold_start", [value], [part])
         for part, size in (("start", record.start_rss_bytes), ("peak", record.peak_rss_bytes)):
             if size is not None:
-                yield OBSERVATION.name, _observation(cell, "rss", [part], [float(size)], "byte")
+                recorder.observe(start, "rss", [size], [part])
         if record.checked:
-            workload = self._workloads.row(CHECK, None, None)
-            yield WORKLOAD.name, workload
-            checked = {**record.checked, "reason": record.checked["reason"] or None}
-            yield CELL.name, self._cell(subject, workload, **checked)
+            recorder.cell(subject, CHECK, None, None, tolerance=self.tolerance, **record.checked)
+        return recorder.take()
 
-    def cell(self, record: BackendRecord, cell: Cell) -> Rows:
+    def cell(self, record: BackendRecord, cell: Cell) -> list[tuple[str, Row]]:
         """A cell as it is known by now, without its times."""
-        workload, row = self._timed(record, cell)
-        yield WORKLOAD.name, workload
-        yield CELL.name, row
+        self._cell(record, cell)
+        return self._recorder.take()
 
-    def times(self, record: BackendRecord, cell: Cell) -> Rows:
-        """All times of a cell, turn by turn."""
-        for number in range(len(cell.turns)):
-            yield from self.turn(record, cell, number)
-
-    def turn(self, record: BackendRecord, cell: Cell, number: int) -> Rows:
+    def turn(self, record: BackendRecord, cell: Cell, number: int) -> list[tuple[str, Row]]:
         """The times of one of a cell's turns, all of them and those of each phase."""
-        _, row = self._timed(record, cell)
+        row = self._cell(record, cell)
         turn = cell.turns[number]
-        index = sum(len(before.times) for before in cell.turns[:number])
-        known = {
-            "index": index,
+        place: dict[str, Any] = {
+            "index": sum(len(before.times) for before in cell.turns[:number]),
             "round": turn.round,
             "order": turn.order,
             "start_s": turn.start_s,
-            "disturbance": turn.disturbance and _tree(turn),
         }
-        times = _observation(row, "time", [], list(turn.times), "s")
-        yield OBSERVATION.name, {**times, **known, "switches": list(turn.switches)}
+        taken = turn.disturbance and asdict(turn.disturbance)
+        self._recorder.observe(
+            row, "time", turn.times, switches=turn.switches, disturbance=taken, **place
+        )
         for phase in turn.phases[0]:
             seconds = [run[phase] for run in turn.phases]
-            block = _observation(row, "phase", [phase], seconds, "s")
-            yield OBSERVATION.name, {**block, **known, "disturbance": None}
+            self._recorder.observe(row, "phase", seconds, [phase], **place)
+        return self._recorder.take()
 
-    def _timed(self, record: BackendRecord, cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
-        subject = self._subject(record)
-        workload = self._workloads.row(OFFLINE, cell.samples, cell.batch_size)
-        return workload, self._cell(subject, workload, **cell.outcome())
+    def all_of(self, record: BackendRecord, cells: Iterable[Cell]) -> list[tuple[str, Row]]:
+        """A backend with all that was measured of its cells."""
+        rows = self.backend(record)
+        for cell in cells:
+            rows += self.cell(record, cell)
+            for number in range(len(cell.turns)):
+                rows += self.turn(record, cell, number)
+        return rows
 
-    def _subject(self, record: BackendRecord) -> dict[str, Any]:
-        options = self._options.on_threads(record.threads)
-        return SUBJECT.row(
-            session_id=self._session_id,
-            backend=record.backend,
-            configuration=record.configuration,
-            processes=1,
-            threads=record.threads,
-            options={"algorithm": options.algorithm},
-            description=record.description,
-            cpus=options.cpus,
-            precision=record.precision,
-            layout=record.layout,
-            algorithm=record.algorithm,
-            denormals=record.denormals,
-            versions=record.versions,
-            notes=record.notes,
-        )
-
-    def _cell(
-        self, subject: Mapping[str, Any], workload: Mapping[str, Any], **known: Any
-    ) -> dict[str, Any]:
-        return CELL.row(
-            session_id=self._session_id,
-            subject=subject["subject"],
-            workload=workload["workload"],
+    def _cell(self, record: BackendRecord, cell: Cell) -> Row:
+        return self._recorder.cell(
+            *(self._subject(record), OFFLINE, cell.samples, cell.batch_size),
             tolerance=self.tolerance,
-            **known,
+            **cell.outcome(),
         )
 
+    def _subject(self, record: BackendRecord) -> Row:
+        selection = Selection(record.backend, record.configuration, threads=record.threads)
+        found = {name: getattr(record, name) for name in _FOUND}
+        return self._recorder.subject(selection, self._options, **found)
 
-def misread(
-    session: Session, experiment: Experiment, graph: Graph, dataset: Dataset, reason: str
-) -> Results:
+
+def misread(session: Session, experiment: Experiment, workloads: Workloads, reason: str) -> Results:
     """The results of a comparison that was not run, since its network was misread."""
-    recording = Recording(session.id, experiment.options, Workloads(graph, dataset))
-
-    def rows() -> Rows:
-        yield MACHINE.name, session.machine
-        yield SESSION.name, session.ended(complete=True)
-        for selection in experiment.selections:
-            yield from recording.backend(
-                BackendRecord(
-                    selection.backend,
-                    selection.configuration,
-                    experiment.options.on_threads(selection.threads).threads,
-                    MISREAD,
-                    reason,
-                    description=selection.description,
-                )
-            )
-
-    return Results.of(rows())
-
-
-def _observation(
-    cell: Mapping[str, Any], metric: str, part: list[str], values: list[float], unit: str
-) -> dict[str, Any]:
-    return OBSERVATION.row(
-        session_id=cell["session_id"],
-        cell=cell["cell"],
-        metric=metric,
-        part=part,
-        index=0,
-        value=values,
-        unit=unit,
-    )
-
-
-def _tree(turn: Turn) -> dict[str, Any]:
-    assert turn.disturbance is not None
-    return {**asdict(turn.disturbance), "run_queue_s": list(turn.disturbance.run_queue_s)}
+    recorder, first = Recorder(session, workloads), workloads.first_batch
+    for selection in experiment.selections:
+        subject = recorder.subject(selection, experiment.options)
+        recorder.cell(subject, START, first, first, status=MISREAD, reason=reason)
+    return recorder.results(complete=True)

@@ -6,15 +6,13 @@ import os
 import platform
 import subprocess
 import sys
-import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bench.data.dataset import Dataset
 from bench.machine import cpus
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
@@ -38,36 +36,6 @@ SIMD_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_
 
 _CPU_FOLDER = Path("/sys/devices/system/cpu")
 _MAX_IDLE_LOAD = 0.5
-
-
-def context(
-    settings: Mapping[str, Any], graph: Graph, dataset: Dataset, chosen: tuple[int, ...]
-) -> dict[str, Any]:
-    """What a result says of how it came about: `settings`, network, data, machine, software.
-
-    `chosen` are the CPUs that are measured on.
-    """
-    return {
-        **describe(),
-        "settings": dict(settings),
-        "model": {"name": graph.name, "parameters": graph.num_parameters()},
-        "data": {
-            "name": dataset.name,
-            "rows": dataset.num_rows,
-            "fingerprint": dataset.fingerprint,
-        },
-        "warnings": doubts(graph, chosen),
-    }
-
-
-def describe() -> dict[str, Any]:
-    """Machine, operating system, limits and versions."""
-    return {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "machine": machine(),
-        "versions": versions(),
-        "git_commit": git_commit(),
-    }
 
 
 def machine() -> dict[str, Any]:

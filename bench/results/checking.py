@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from bench.results import merging
 from bench.results.results import Results
-from bench.results.schema import Row
-from bench.results.summary import OFFLINE, benchmarks
+from bench.results.schema import OFFLINE, Row
+from bench.results.summary import benchmarks
 from bench.verdict.status import UNSUCCESSFUL
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.machine.disturbance import DISTURBED_SHARE
-from bench.results.schema import finite
 from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL
 
 
@@ -137,11 +135,6 @@ class Result:
         statuses = {r.status for r in self.backends} | {b.status for b in self.benchmarks}
         unknown = bool(self.context.get("parity", {}).get("failure"))
         return int(unknown or not statuses.isdisjoint(UNSUCCESSFUL))
-
-
-def to_json(document: Mapping[str, Any]) -> bytes:
-    """Any JSON document as a file holds it; what JSON cannot say becomes null."""
-    return (json.dumps(finite(document), indent=2, allow_nan=False) + "\n").encode()
 
 
 def best(

@@ -248,7 +248,7 @@ WORKLOAD = Table(
     "what it was measured on",
     (
         _key("workload", Type.TEXT, "hash of what was asked"),
-        _asked("model_name", Type.TEXT, "name of the network", null=""),
+        _asked("model_name", Type.TEXT, "name of the network", null="no network is run"),
         _asked(
             "model_sha256",
             Type.TEXT,
@@ -300,6 +300,7 @@ CELL = Table(
         *PARITY,
         _field("tolerance", Type.TREE, "rtol, atol and whether the user's, by output"),
         _field("accuracy", Type.REAL, "share of rows with the label's class", "1"),
+        _field("detail", Type.TREE, "what else is known of it", null="nothing else"),
         _field("log", Type.TEXT, "end of what its process printed", null="it did not fail"),
         _REASONS,
     ),
@@ -335,3 +336,49 @@ OBSERVATION = Table(
 
 TABLES = {table.name: table for table in (SESSION, MACHINE, SUBJECT, WORKLOAD, CELL, OBSERVATION)}
 """In the order in which one refers to the others: earlier rows are known by later ones."""
+
+START, OFFLINE, CHECK = "start", "offline", "check"
+PROFILE, STREAM, PEAK, GOLDEN = "profile", "stream", "peak", "golden"
+
+SCENARIOS = {
+    START: "a process from its start to the first result, and on to its end",
+    OFFLINE: "all images are there at once, run after run",
+    CHECK: "the first images once, to compare their outputs with the reference's",
+    PROFILE: "all images at once, with and without the clocks of operators",
+    STREAM: "images read from a file batch by batch, outputs let go",
+    PEAK: "no network: what the machine can do",
+    GOLDEN: "the images of a golden bundle once, every tensor compared with the bundle's",
+}
+"""Names and meanings of scenarios."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A kind of observation: what of, in which unit (empty: various), its part in words."""
+
+    name: str
+    unit: str
+    part: str
+    meaning: str
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("time", "s", "", "one run, Arrow batches in to Arrow outputs out"),
+        Metric("phase", "s", "input, compute or output", "a phase of that run"),
+        Metric("profiled_time", "s", "", "one run with the clocks of operators on"),
+        Metric("operator", "s", "number in the run, names of nodes", "an operator of that run"),
+        Metric("kernels", "s", "", "all kernels of that run"),
+        Metric("event", "1", "name", "hardware events of a run"),
+        Metric("cold_start", "s", "process, import, build, first_inference, total", "of a start"),
+        Metric("rss", "byte", "start or peak", "resident memory: before the backend, and largest"),
+        Metric("held", "byte", "", "memory of the operators' batches, at most"),
+        Metric("traffic", "byte", "", "what kernels pass on to each other, an image"),
+        Metric("gflops", "1/s", "", "floating-point operations, a multiply-add is two"),
+        Metric("bandwidth", "byte/s", "kernel, level of memory", "of all threads together"),
+        Metric("parity", "", "tensor, figure", "a figure of the table cell, of one tensor"),
+        Metric("stage", "s", "start, import, build, run or total", "a stage of a verification"),
+    )
+}
+"""The metrics that cnn-bench writes; others may come."""

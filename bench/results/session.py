@@ -8,14 +8,15 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from bench.data.dataset import Dataset
 from bench.machine import environment
 from bench.machine.disturbance import Snapshot
-from bench.results.schema import HASH_DIGITS, MACHINE, SESSION, WORKLOAD
+from bench.results.results import Results
+from bench.results.schema import HASH_DIGITS, MACHINE, PEAK, SESSION, WORKLOAD, Row
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import layers
 
@@ -60,6 +61,20 @@ class Session:
             },
         }
 
+    def heading(self, graph: Graph, dataset: Dataset) -> dict[str, Any]:
+        """What reports begin with: machine, settings, warnings, names of network and data."""
+        return {
+            "machine": self.machine,
+            "settings": self._opening["settings"],
+            "warnings": self._opening["warnings"],
+            "model": {"name": graph.name},
+            "data": {"name": dataset.name},
+        }
+
+    def warn(self, text: str) -> None:
+        """Adds a warning that came up only later."""
+        self._opening["warnings"].append(text)
+
     def opening(self) -> dict[str, Any]:
         """Its row while it goes on."""
         return SESSION.row(**self._opening, complete=False)
@@ -77,6 +92,16 @@ class Session:
             load_after=os.getloadavg()[0],
         )
 
+    def results(
+        self,
+        rows: Iterable[tuple[str, Row]],
+        complete: bool,
+        truth: Mapping[str, Any] | None = None,
+    ) -> Results:
+        """It as it ends now, with all rows of what was measured."""
+        own = [(MACHINE.name, self.machine), (SESSION.name, self.ended(complete, truth))]
+        return Results.of([*own, *rows])
+
 
 class Workloads:
     """Workloads of one network on one data set."""
@@ -91,7 +116,9 @@ class Workloads:
         return self._graph.batch or 1
 
     def row(self, scenario: str, samples: int | None, batch_size: int | None) -> dict[str, Any]:
-        """The workload of so many images in a scenario (bench/results/summary.py)."""
+        """The workload of so many images in a scenario (bench/results/schema.py)."""
+        if scenario == PEAK:
+            return WORKLOAD.row(scenario=scenario)
         return WORKLOAD.row(
             model_name=self._graph.name,
             model_sha256=self._model_sha256,

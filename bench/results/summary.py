@@ -17,14 +17,10 @@ from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, taken_share
 from bench.results import statistics
 from bench.results.result import BackendRecord, Benchmark, Result, best
 from bench.results.results import Results
-from bench.results.schema import PARITY, Row
+from bench.results.schema import CHECK, OFFLINE, PARITY, START, Row
 from bench.verdict.status import STATUSES
 from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
-
-OFFLINE, START, CHECK = "offline", "start", "check"
-"""Scenarios of a comparison: all images at once, run after run; a process from its start to its
-end; the first images once, to compare their outputs."""
 
 COLD_START = ("process", "import", "build", "first_inference")
 """Parts of the metric cold_start, beside their `total`."""
@@ -251,6 +247,7 @@ def _context(results: Results) -> dict[str, Any]:
     """What stands above and below the tables: the session, its machine, network and data."""
     (session,), (machine,) = results["session"], results["machine"]
     settings = _shaped("settings", session["settings"], _SETTINGS)
+    _shaped("settings", settings.get("batch_note", ""), str)
     _check(bool(results["workload"]), "it has not begun")
     workload = max(results["workload"], key=lambda row: row["samples"] or 0)
     truth = session["truth"] or {"rows": 0, "failure": ""}
@@ -263,7 +260,7 @@ def _context(results: Results) -> dict[str, Any]:
         "versions": _shaped("versions", session["versions"], {str: str}),
         "git_commit": session["commit"],
         "settings": settings,
-        "model": {"name": workload["model_name"], "parameters": workload["parameters"] or 0},
+        "model": {"name": workload["model_name"] or "", "parameters": workload["parameters"] or 0},
         "data": {"name": workload["data_name"] or "", "rows": workload["data_rows"] or 0},
         "warnings": session["warnings"],
         "import_check": session["import_check"],

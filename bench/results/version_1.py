@@ -13,15 +13,18 @@ from typing import Any
 
 from bench.results.schema import (
     CELL,
+    CHECK,
     HASH_DIGITS,
     MACHINE,
     OBSERVATION,
+    OFFLINE,
     PARITY,
     SESSION,
+    START,
     SUBJECT,
     WORKLOAD,
 )
-from bench.results.summary import CHECK, COLD_START, OFFLINE, START
+from bench.results.summary import COLD_START
 from columnar_nn.errors import InvalidDataError
 
 VERSION = 1

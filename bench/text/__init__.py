@@ -1,1 +1,1 @@
-"""Figures as text: one style of tables."""
+"""Figures as text: tables, single figures, caveats, progress."""

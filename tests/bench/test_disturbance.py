@@ -22,7 +22,6 @@ from bench.machine import cpus, disturbance
 from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, Snapshot, taken_share
 from bench.results import document
 from bench.results.result import BackendRecord, Benchmark, Result
-from bench.results.results import Results
 from bench.results.session import Workloads
 from bench.results.summary import summarize
 from bench.verdict.status import NOT_RUN, PASSED
@@ -104,11 +103,8 @@ def benchmark_of(turns: list[Turn]) -> Benchmark:
     experiment = Experiment((), (1,), Options((0,), 9.0), LIMITS, 7)
     session = session_of(experiment)
     workloads = Workloads(fake_backends.tiny_graph(), RandomImages())  # type: ignore[arg-type]
-    recording = Recording(session.id, experiment.options, workloads)
-    cell = Cell(1, 1, turns)
-    rows = [("machine", session.machine), ("session", session.ended(True))]
-    rows += [*recording.backend(record), *recording.cell(record, cell)]
-    results = Results.of([*rows, *recording.times(record, cell)])
+    recording = Recording(session, experiment.options, workloads)
+    results = session.results(recording.all_of(record, [Cell(1, 1, turns)]), complete=True)
     (found,) = summarize(document.loads(document.to_json(results))).benchmarks
     return found
 
