@@ -1,10 +1,12 @@
-"""What profiling backends gave, as immutable records."""
+"""What profiling backends gave, as immutable records and an Arrow table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import pyarrow as pa
 
 from adapters.operator_profile import OperatorProfile
 from bench.verdict.status import UNSUCCESSFUL
@@ -73,3 +75,25 @@ class ProfileResult:
     def exit_code(self) -> int:
         """0 if nothing that ran failed, else 1; a backend without operator times is no failure."""
         return int(any(backend.status in UNSUCCESSFUL for backend in self.backends))
+
+    def operators_table(self) -> pa.Table:
+        """One row an operator of every backend's median run; seconds are of the whole run."""
+        records = [
+            {"engine": backend.label, "position": position, **asdict(operator)}
+            for backend in self.backends
+            if backend.median_run is not None
+            for position, operator in enumerate(backend.median_run.operators)
+        ]
+        return pa.Table.from_pylist(records, schema=_OPERATORS)
+
+
+_OPERATORS = pa.schema(
+    [
+        ("engine", pa.string()),
+        ("position", pa.int32()),
+        ("nodes", pa.list_(pa.string())),
+        ("operator", pa.string()),
+        ("seconds", pa.float64()),
+        ("calls", pa.int64()),
+    ]
+)

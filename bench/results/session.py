@@ -10,9 +10,8 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
-from bench.data.dataset import Dataset
 from bench.machine import environment
 from bench.machine.disturbance import Snapshot
 from bench.results.results import Results
@@ -61,7 +60,7 @@ class Session:
             },
         }
 
-    def heading(self, graph: Graph, dataset: Dataset) -> dict[str, Any]:
+    def heading(self, graph: Graph, dataset: Images) -> dict[str, Any]:
         """What reports begin with: machine, settings, warnings, names of network and data."""
         return {
             "machine": self.machine,
@@ -103,10 +102,21 @@ class Session:
         return Results.of([*own, *rows])
 
 
-class Workloads:
-    """Workloads of one network on one data set."""
+class Images(Protocol):
+    """What a workload says of its images: as bench.data.dataset.Dataset does."""
 
-    def __init__(self, graph: Graph, dataset: Dataset) -> None:
+    @property
+    def name(self) -> str: ...
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+
+class Workloads:
+    """Workloads of one network on one set of images."""
+
+    def __init__(self, graph: Graph, dataset: Images) -> None:
         self._graph = graph
         self._dataset = dataset
 
