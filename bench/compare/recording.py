@@ -11,7 +11,7 @@ from bench.compare.experiment import Experiment
 from bench.results.recording import Recorder
 from bench.results.result import BackendRecord
 from bench.results.results import Results
-from bench.results.schema import CHECK, OFFLINE, START, Row
+from bench.results.schema import CELL, CHECK, OBSERVATION, OFFLINE, START, Row
 from bench.results.session import Session, Workloads
 from bench.results.summary import COLD_START
 from bench.verdict.status import MISREAD
@@ -61,7 +61,10 @@ class Recording:
         return self._recorder.take()
 
     def turn(self, record: BackendRecord, cell: Cell, number: int) -> list[tuple[str, Row]]:
-        """The times of one of a cell's turns, all of them and those of each phase."""
+        """The times of one of a cell's turns, all of them and those of each phase.
+
+        And the cell, of which more is known now; backend and workload are those of before.
+        """
         row = self._cell(record, cell)
         turn = cell.turns[number]
         place: dict[str, Any] = {
@@ -77,7 +80,8 @@ class Recording:
         for phase in turn.phases[0]:
             seconds = [run[phase] for run in turn.phases]
             self._recorder.observe(row, "phase", seconds, [phase], **place)
-        return self._recorder.take()
+        told = (CELL.name, OBSERVATION.name)
+        return [(table, row) for table, row in self._recorder.take() if table in told]
 
     def all_of(self, record: BackendRecord, cells: Iterable[Cell]) -> list[tuple[str, Row]]:
         """A backend with all that was measured of its cells."""

@@ -48,7 +48,7 @@ def read(path: Path) -> Results:
     try:
         if path.is_dir():
             return Results.of(_parsed(columns.read(path)))
-        return _loads(_content(path))
+        return loads(_content(path))
     except InvalidDataError as error:
         raise InvalidDataError(f"{path}: {error}") from None
     except OSError as error:
@@ -56,11 +56,7 @@ def read(path: Path) -> Results:
 
 
 def loads(content: bytes) -> Results:
-    """The results in a document, a journal, or a comparison's file of version 1."""
-    return _loads(content)
-
-
-def _loads(content: bytes) -> Results:
+    """The results in a document, a journal, or a comparison's file of version 1; as `read`."""
     try:
         text = content.decode()
     except UnicodeDecodeError:
