@@ -116,21 +116,33 @@ def read(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _read_file(file: Path) -> pa.Table:
+    """A table, each batch validated before anything else is asked of it."""
+    found: list[pa.RecordBatch] = []
+    size = 0
     try:
-        if file.suffix == ".parquet":
-            opened = parquet.ParquetFile(file)
-            groups = range(opened.metadata.num_row_groups)
-            size = sum(opened.metadata.row_group(group).total_byte_size for group in groups)
-            table = None if size > MAX_BYTES else opened.read()
+        schema, batches = _open(file)
+        for batch in batches:
+            batch.validate(full=True)
+            size += batch.nbytes
+            if size > MAX_BYTES:
+                break
+            found.append(batch)
         else:
-            with pa.OSFile(str(file)) as source:
-                table = None if source.size() > MAX_BYTES else pa.ipc.open_file(source).read_all()
-        if table is not None and table.nbytes <= MAX_BYTES:
-            table.validate(full=True)
-            return table
+            return pa.Table.from_batches(found, schema)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InvalidDataError(f"{file}: {first_line(error)}") from None
     raise InvalidDataError(f"{file} takes over {MAX_BYTES:,} bytes: merge fewer results")
+
+
+def _open(file: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    if file.suffix == ".parquet":
+        opened = parquet.ParquetFile(file)
+        return opened.schema_arrow, opened.iter_batches()
+    with pa.OSFile(str(file)) as source:
+        if source.size() > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES:,} bytes")
+        reader = pa.ipc.open_file(source.read())
+    return reader.schema, (reader.get_batch(i) for i in range(reader.num_record_batches))
 
 
 def _column(table: Table, field: Field, rows: Sequence[Row], counts: Sequence[int]) -> list[Any]:
