@@ -22,7 +22,7 @@ ROOMS = {
         *("functions", "lowering", "plan", "exec", "integrations"),
     ),
     "bench": (
-        *("files", "data", "verdict", "machine", "workers", "results", "text", "model"),
+        *("files", "data", "verdict", "machine", "workers", "text", "results", "model"),
         *("compare", "golden", "profile", "engine", "explain", "training", "cli"),
     ),
 }

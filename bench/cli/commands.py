@@ -22,6 +22,9 @@ COMMANDS = {
     "golden": ("bench.cli.golden:app", "Prove that an engine still computes what it did."),
     "explain": ("bench.cli.explain:explain", "Print the plan by which an engine runs a network."),
     "profile": ("bench.cli.profile:profile", "Show every layer's time in every engine."),
+    "merge": ("bench.cli.merge:merge", "Make one file of results of several."),
+    "check": ("bench.cli.check:check", "Say what is wrong with results before they go out."),
+    "show": ("bench.cli.show:show", "Print the tables of results."),
     "taps": ("bench.cli.taps:taps", "Write the tensors between layers to an Arrow file."),
     "cache": ("bench.cli.cache:app", "Show or clear what is kept on disk: kernels, import checks."),
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
 
 import typer
 
@@ -33,18 +35,21 @@ from bench.cli.signals import EXIT_INTERRUPTED
 from bench.compare import report
 from bench.compare.comparison import Comparison, num_images
 from bench.compare.experiment import Experiment, Limits
+from bench.compare.recording import misread
 from bench.compare.truth import Overrides
-from bench.data.dataset import Dataset, open_dataset
+from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
 from bench.machine import environment
 from bench.model import fixed_batch
-from bench.model.check import MISREAD, ImportCheck
+from bench.model.check import MISREAD
+from bench.results.document import to_json
 from bench.results.journal import Journal
-from bench.results.result import BackendRecord, Result, to_json
+from bench.results.results import Results
+from bench.results.session import Session, Workloads
+from bench.results.summary import summarize
 from bench.verdict import tolerance
 from bench.workers.selection import select
 from columnar_nn.model import zoo
-from columnar_nn.model.graph import Graph
 from columnar_nn.settings import variables
 
 
@@ -104,7 +109,7 @@ def compare(
     settings = {
         "model": model,
         "data": data,
-        **_settings(experiment),
+        **experiment.settings(),
         "named": backend or [],
         "strict": strict,
         "rtol": dict(overrides.rtol),
@@ -112,48 +117,50 @@ def compare(
         "batch_note": fixed_batch.note(graph),
     }
     dataset = open_dataset(data, num_images(experiment)).fitted_to(graph)
-    context = environment.context(settings, graph, dataset, experiment.options.cpus)
     checked = show_import(model, graph, import_check, experiment.options, terminal.stream(json))
-    context["import_check"] = None if checked is None else checked.document()
+    session = Session(
+        "compare",
+        settings,
+        experiment.options.cpus,
+        warnings=environment.doubts(graph, experiment.options.cpus),
+        import_check=None if checked is None else checked.document(),
+    )
     if checked is not None and checked.verdict == MISREAD:
-        unsaved = save(json, to_json(_misread(experiment, context, checked).document()))
+        unsaved = save(
+            json, to_json(misread(session, experiment, Workloads(graph, dataset), checked.reason))
+        )
         raise typer.Exit(unsaved or checked.exit_code())
-    raise typer.Exit(_run(experiment, overrides, graph, dataset, context, json))
+    comparing = partial(Comparison, session, experiment, graph, dataset, overrides=overrides)
+    raise typer.Exit(_run(comparing, session, json))
 
 
-def _run(
-    experiment: Experiment,
-    overrides: Overrides,
-    graph: Graph,
-    dataset: Dataset,
-    context: dict[str, Any],
-    json: OutputFile | None,
-) -> int:
+def _run(comparing: Callable[..., Comparison], session: Session, json: OutputFile | None) -> int:
     """Compares, prints and saves; returns the exit status."""
-    journal = Journal(json, context)
+    journal = Journal(json, session)
     with signals.last_words(journal.notice):
         try:
             with terminal.progress() as show:
-                comparison = Comparison(experiment, graph, dataset, show, journal.append, overrides)
+                comparison = comparing(progress=show, record=journal.append)
                 try:
                     comparison.run()
                 except KeyboardInterrupt:
                     pass
                 except Exception:
-                    outcome = comparison.result(context)
-                    if any(benchmark.times for benchmark in outcome.benchmarks):
-                        _finish(outcome, json, journal)
+                    results = comparison.results()
+                    if any(row["metric"] == "time" for row in results["observation"]):
+                        _finish(results, json, journal)
                     raise
-            return _finish(comparison.result(context), json, journal)
+            return _finish(comparison.results(), json, journal)
         except (Exception, KeyboardInterrupt):
             _say(journal.notice())
             raise
 
 
-def _finish(outcome: Result, json: OutputFile | None, journal: Journal) -> int:
+def _finish(results: Results, json: OutputFile | None, journal: Journal) -> int:
     """Prints, then saves, so that one can fail without the other; returns the exit status."""
+    outcome = summarize(results)
     report.show(outcome, terminal.output(json))
-    content = to_json(outcome.document())
+    content = to_json(results)
     unsaved = save(json, content)
     unshown = streams.failure() if json is None else ""
     if unshown:
@@ -175,37 +182,3 @@ def _finish(outcome: Result, json: OutputFile | None, journal: Journal) -> int:
 def _say(line: str) -> None:
     if line:
         print(f"cnn-bench: {line}", file=sys.stderr)
-
-
-def _misread(experiment: Experiment, context: dict[str, Any], checked: ImportCheck) -> Result:
-    """The result of a comparison that was not run."""
-    records = tuple(
-        BackendRecord(
-            selection.backend,
-            selection.configuration,
-            experiment.options.on_threads(selection.threads).threads,
-            checked.verdict,
-            checked.reason,
-            description=selection.description,
-        )
-        for selection in experiment.selections
-    )
-    return Result(context, records, ())
-
-
-def _settings(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as a result's settings have it."""
-    options, limits = experiment.options, experiment.limits
-    return {
-        "backends": [selection.label for selection in experiment.selections],
-        "samples": list(experiment.samples),
-        "batch_size": options.batch_size,
-        "threads": options.threads,
-        "cpus": list(options.cpus),
-        "runs": limits.runs,
-        "min_time_s": limits.min_time,
-        "budget_s": limits.budget,
-        "timeout_s": options.timeout,
-        "algorithm": options.algorithm,
-        "seed": experiment.seed,
-    }

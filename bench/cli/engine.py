@@ -31,7 +31,8 @@ from bench.files.output import OutputFile
 from bench.files.temporary import temporary_folder
 from bench.machine import environment
 from bench.model import fixed_batch
-from bench.results.result import to_json
+from bench.results.document import to_json
+from bench.results.session import Session
 from columnar_nn.model import zoo
 
 
@@ -82,7 +83,10 @@ def engine(
         "timeout_s": timeout,
         "seed": seed,
     }
-    result = EngineResult(environment.context(settings, graph, dataset, options.cpus))
+    session = Session(
+        "engine", settings, options.cpus, warnings=environment.doubts(graph, options.cpus)
+    )
+    result = EngineResult(session.heading(graph, dataset))
     with temporary_folder() as folder, terminal.progress() as show:
         limits = Limits(runs, min_time, budget)
         setup = Setup(graph, dataset, options, limits, seed, folder, show)
@@ -94,7 +98,7 @@ def engine(
 def _finish(result: EngineResult, json: OutputFile | None) -> int:
     """Prints and saves; returns the exit status."""
     report.show(result, terminal.output(json))
-    unsaved = save(json, to_json(result.document()))
+    unsaved = save(json, to_json(result.results()))
     if not result.complete:
         kept = f"; what was measured is in {json}" if json and not unsaved else ""
         print(f"cnn-bench: interrupted before the end{kept}", file=sys.stderr)

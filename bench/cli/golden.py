@@ -29,7 +29,7 @@ from bench.cli.options import (
 from bench.data.dataset import open_dataset
 from bench.files.output import OutputFile
 from bench.golden import bisect as bisection
-from bench.golden import checks, record, report, tap_selection
+from bench.golden import checks, record, recording, report, tap_selection
 from bench.golden import create as creation
 from bench.golden import diff as differences
 from bench.golden import verify as verification
@@ -39,6 +39,8 @@ from bench.golden.verify import Comparing
 from bench.model import fixed_batch
 from bench.model.check import MISREAD
 from bench.model.check import TIMEOUT_S as IMPORT_CHECK_TIMEOUT_S
+from bench.results import document
+from bench.results.session import Session
 from bench.text.caveats import show_caveat
 from bench.workers.selection import select_one
 from columnar_nn.model import zoo
@@ -128,13 +130,29 @@ def verify(
     selection = select_one(backend)
     options = run_options(threads, timeout, batch_size, algorithm)
     opened = open_bundle(bundle)
+    settings = {
+        "bundle": bundle.name,
+        "backends": [selection.label],
+        "batch_size": batch_size,
+        "cpus": list(options.cpus),
+        "timeout_s": timeout,
+        "algorithm": algorithm,
+        "taps": taps,
+        "check": check,
+        "rtol": list(rtol or ()),
+        "atol": list(atol or ()),
+        "fail_fast": fail_fast,
+    }
+    session = Session("golden verify", settings, options.cpus)
     console = terminal.output(save, json, junit)
     with nullcontext() if save is None else save.new_file() as file:
         with terminal.progress() as show:
             outcome = verification.verify(opened, selection, options, comparing, file, show)
         _show_batches(opened.graph(), console)
         report.show_verification(outcome, console)
-    raise typer.Exit(_write(outcome, json, junit) or outcome.exit_code())
+    found = recording.results(session, opened, selection, options, outcome)
+    unsaved = saving.save(json, document.to_json(found))
+    raise typer.Exit(_write_junit(outcome, junit) or unsaved or outcome.exit_code())
 
 
 @app.command()
@@ -209,6 +227,10 @@ def _write(
 ) -> int:
     """Saves the outcome where it was asked for; 0, or the exit status if it could not."""
     unsaved = saving.save(json, record.to_json(outcome).encode())
-    if junit is not None and isinstance(outcome, verification.Verification):
-        unsaved = saving.save(junit, record.to_junit(outcome).encode()) or unsaved
+    if isinstance(outcome, verification.Verification):
+        unsaved = _write_junit(outcome, junit) or unsaved
     return unsaved
+
+
+def _write_junit(outcome: verification.Verification, junit: OutputFile | None) -> int:
+    return 0 if junit is None else saving.save(junit, record.to_junit(outcome).encode())

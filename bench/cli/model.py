@@ -16,7 +16,7 @@ from bench.cli.options import ThreadsOption, TimeoutOption, run_options
 from bench.model import check as import_check
 from bench.model import fixed_batch
 from bench.model.check import ImportCheck
-from bench.results.result import finite
+from bench.results.schema import finite
 from bench.text.caveats import show_caveat
 from bench.text.table_style import print_table, show_note, table
 from columnar_nn.errors import UsageError, printable

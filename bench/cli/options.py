@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -135,6 +136,13 @@ RtolOption = Annotated[
 AtolOption = Annotated[
     list[str] | None,
     typer.Option(metavar="[TENSOR:]VALUE", help="Replaces the absolute tolerance; repeatable."),
+]
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help="Results: JSON, a journal, or a folder of Parquet or Arrow files.",
+    ),
 ]
 JsonOption = Annotated[
     OutputFile | None,

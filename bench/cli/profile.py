@@ -27,9 +27,10 @@ from bench.data.dataset import open_dataset
 from bench.machine import environment
 from bench.model import fixed_batch
 from bench.model.check import MISREAD
-from bench.profile import measure, report
+from bench.profile import measure, recording, report
 from bench.profile.rows import layer_rows
-from bench.results.result import to_json
+from bench.results.document import to_json
+from bench.results.session import Session, Workloads
 from bench.workers.selection import select
 from columnar_nn.model import zoo
 
@@ -74,24 +75,24 @@ def profile(
     settings = {
         "model": model,
         "data": data,
-        "backends": [selection.label for selection in experiment.selections],
-        "batch_size": size,
+        **experiment.settings(),
         "batch_note": fixed_batch.note(graph),
-        "cpus": list(options.cpus),
-        "rounds": rounds,
-        "budget_s": budget,
-        "timeout_s": timeout,
-        "algorithm": algorithm,
-        "seed": experiment.seed,
     }
-    context = environment.context(settings, graph, dataset, options.cpus)
     checked = show_import(model, graph, import_check, options, terminal.stream(json))
-    context["import_check"] = None if checked is None else checked.document()
+    session = Session(
+        "profile",
+        settings,
+        options.cpus,
+        warnings=environment.doubts(graph, options.cpus),
+        import_check=None if checked is None else checked.document(),
+    )
     if checked is not None and checked.verdict == MISREAD:
         raise typer.Exit(checked.exit_code())
     with terminal.progress() as show:
-        result = measure.measure(experiment, graph, dataset, context, show)
+        heading = session.heading(graph, dataset)
+        result = measure.measure(experiment, graph, dataset, heading, show)
     rows = layer_rows(graph, result)
     report.show(result, rows, terminal.output(json))
-    unsaved = save(json, to_json(result.document(rows)))
+    found = recording.results(session, Workloads(graph, dataset), experiment, result)
+    unsaved = save(json, to_json(found))
     raise typer.Exit(unsaved or result.exit_code())

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from bench.compare import statistics
 from bench.compare.budget import MIN_RUNS
 from bench.compare.experiment import Limits
-from bench.machine.disturbance import DISTURBED_SHARE, taken_share
-from bench.results.result import Benchmark
 from bench.verdict.rule import Verdict, combined
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN
-from bench.workers.selection import Selection
 from bench.workers.turn import Turn
 
 
@@ -58,24 +52,19 @@ class Cell:
         spent = len(self.times) >= min(MIN_RUNS, limits.runs) and total >= limits.budget
         return bool(self.status) or enough or spent
 
-    def benchmark(self, selection: Selection, threads: int, limits: Limits) -> Benchmark:
-        """What is known of the cell by now."""
-        status, reason = self._ending()
-        return Benchmark(
-            backend=selection.backend,
-            configuration=selection.configuration,
-            samples=self.samples,
-            batch_size=self.batch_size,
-            threads=threads,
-            status=status,
-            reason=reason,
-            predicted_s=self.predicted,
-            accuracy=self.accuracy,
-            **self._timing(limits),
+    def outcome(self) -> dict[str, Any]:
+        """How it ended as far as is known, as a row of the table cell has it."""
+        status, reason = self.ending()
+        return {
+            "status": status,
+            "reason": reason or None,
+            "predicted_s": self.predicted,
+            "accuracy": self.accuracy,
             **({} if self.own is None else figures(self.own)),
-        )
+        }
 
-    def _ending(self) -> tuple[str, str]:
+    def ending(self) -> tuple[str, str]:
+        """Its status and the reason, by now."""
         if self.status:
             return self.status, self.reason
         if not self.times:
@@ -89,51 +78,9 @@ class Cell:
             return FAILED, f"on the first {images}, run for a check: {verdict.reason}"
         return verdict.status, verdict.reason
 
-    def _timing(self, limits: Limits) -> dict[str, Any]:
-        times = self.times
-        if not times:
-            return {}
-        phases = [run for turn in self.turns for run in turn.phases]
-        estimate = statistics.estimate_median(times)
-        share = taken_share(turn.disturbance for turn in self.turns)
-        warnings = []
-        if share is not None and share > DISTURBED_SHARE:
-            warnings.append(
-                f"disturbed: others took over {DISTURBED_SHARE:.0%} of the time, so that its "
-                "median is compared with no other"
-            )
-        if statistics.spread(times) > statistics.STABLE_SPREAD:
-            warnings.append(
-                f"unstable: half of the times differ by over {statistics.STABLE_SPREAD:.0%}"
-            )
-        if len(times) < limits.runs:
-            warnings.append(f"{len(times)} runs instead of {limits.runs}")
-        return {
-            "times": tuple(times),
-            "phases": {name: float(np.median([run[name] for run in phases])) for name in phases[0]},
-            "median_s": estimate.median,
-            "ci_low_s": estimate.low,
-            "ci_high_s": estimate.high,
-            "ci_confidence": estimate.confidence,
-            "images_per_second": self.samples / estimate.median,
-            "warning": "; ".join(warnings),
-            "taken_share": share,
-            "undisturbed_s": min(
-                (s for turn in self.turns for s in turn.undisturbed()), default=None
-            ),
-            "turns": tuple(
-                {
-                    "runs": len(turn.times),
-                    "switches": tuple(turn.switches),
-                    "disturbance": turn.disturbance and asdict(turn.disturbance),
-                }
-                for turn in self.turns
-            ),
-        }
-
 
 def figures(verdict: Verdict) -> dict[str, Any]:
-    """The figures of a verdict as Benchmark's fields."""
+    """The figures of a verdict as the table cell has them."""
     parity = verdict.parity
     return {
         "max_abs": parity.max_abs,

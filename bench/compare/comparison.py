@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,13 @@ from bench.compare import truth as truths
 from bench.compare.cell import Cell
 from bench.compare.contender import Contender
 from bench.compare.experiment import Experiment
+from bench.compare.recording import Recording
 from bench.compare.truth import Overrides, Truth
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
-from bench.results.result import Result
+from bench.results.results import Results
+from bench.results.schema import Row
+from bench.results.session import Session, Workloads
 from bench.text.progress import Progress
 from bench.workers import inputs
 from bench.workers.inputs import Inputs
@@ -45,7 +47,7 @@ _PREPARED_IMAGES = 2 * CHECKED_IMAGES
 """A check in whole batches may take nearly twice its images."""
 
 Record = Callable[[str, Mapping[str, Any]], None]
-"""Told what was measured as soon as it was: a table of bench/results/journal.py, and the fields."""
+"""Told what was measured as soon as it was: a table of bench/results/schema.py, and a row of it."""
 
 
 def num_images(experiment: Experiment) -> int:
@@ -54,10 +56,11 @@ def num_images(experiment: Experiment) -> int:
 
 
 class Comparison:
-    """One comparison in progress; `result` can be asked at any time, also after Ctrl-C."""
+    """One comparison in progress; `results` can be asked at any time, also after Ctrl-C."""
 
     def __init__(
         self,
+        session: Session,
         experiment: Experiment,
         graph: Graph,
         dataset: Dataset,
@@ -66,6 +69,8 @@ class Comparison:
         overrides: Overrides | None = None,
     ) -> None:
         """`overrides` are the tolerances that the user gave."""
+        self._session = session
+        self._recording = Recording(session, experiment.options, Workloads(graph, dataset))
         self._experiment = experiment
         self._overrides = overrides or Overrides()
         self._graph = graph
@@ -96,14 +101,14 @@ class Comparison:
                 for contender in (*self._contenders, *evaluations.values()):
                     contender.kill()
 
-    def result(self, context: Mapping[str, Any]) -> Result:
-        """All that is known by now, under `context` and what the comparison adds to it."""
-        return Result(
-            context={**context, "parity": self._parity_context()},
-            backends=tuple(contender.record() for contender in self._contenders),
-            benchmarks=tuple(b for c in self._contenders for b in c.benchmarks()),
-            complete=self._complete,
-        )
+    def results(self) -> Results:
+        """All that is known by now."""
+        rows = [
+            row
+            for contender in self._contenders
+            for row in self._recording.all_of(contender.record(), contender.cells)
+        ]
+        return self._session.results(rows, self._complete, self._truth_row())
 
     def _evaluation(self, configuration: str, folder: Path) -> Contender:
         """The reference in float64, the truth, or in float32, its noise; measured or not."""
@@ -125,6 +130,8 @@ class Comparison:
         for evaluation in evaluations.values():
             evaluation.start(data)
         self._truth = self._known_outputs(folder, data, evaluations)
+        if self._truth is not None:
+            self._recording.tolerance = self._truth.context()["tolerances"]
         for evaluation in evaluations.values():
             if evaluation not in self._contenders:
                 evaluation.finish()
@@ -132,14 +139,14 @@ class Comparison:
             self._step(f"starting {contender.selection.label}")
             if contender not in evaluations.values():
                 contender.start(data)
-            self._record("backend", asdict(contender.record()))
+            self._write(self._recording.backend(contender.record()))
             for cell in contender.cells:
                 self._step(f"checking {contender.selection.label} on {cell.samples}")
                 contender.warm_up(cell, self._truth)
-                self._record("cell", asdict(contender.benchmark(cell)))
+                self._write(self._recording.cell(contender.record(), cell))
             self._step(f"checking {contender.selection.label}")
             contender.check(self._truth)
-            self._record("backend", asdict(contender.record()))
+            self._write(self._recording.backend(contender.record()))
         self._take_turns()
         for contender in self._contenders:
             contender.finish()
@@ -179,24 +186,23 @@ class Comparison:
                     self._turn(contender, cell, turns_left)
 
     def _turn(self, contender: Contender, cell: Cell, turns_left: int) -> None:
-        start = time.monotonic()
-        turn = contender.turn(cell, turns_left)
-        self._record(
-            "turn",
-            {
-                "backend": contender.selection.backend,
-                "configuration": contender.selection.configuration,
-                "samples": cell.samples,
-                "batch_size": cell.batch_size,
-                "round": ROUNDS - turns_left,
-                "order": self._turns,
-                "start_s": start - self._turns_started,
-                "status": cell.status,
-                "reason": cell.reason,
-                **({} if turn is None else asdict(turn)),
-            },
+        turn = contender.turn(
+            cell,
+            turns_left,
+            round=ROUNDS - turns_left,
+            order=self._turns,
+            start_s=time.monotonic() - self._turns_started,
         )
+        record = contender.record()
+        if turn is None:
+            self._write(self._recording.cell(record, cell))
+        else:
+            self._write(self._recording.turn(record, cell, len(cell.turns) - 1))
         self._turns += 1
+
+    def _write(self, rows: Iterable[tuple[str, Row]]) -> None:
+        for table, row in rows:
+            self._record(table, row)
 
     def _step(self, doing: str, done: int = 1) -> None:
         num_cells = len(self._experiment.samples)
@@ -204,7 +210,10 @@ class Comparison:
         self._progress(self._done, total, doing)
         self._done += done
 
-    def _parity_context(self) -> dict[str, Any]:
+    def _truth_row(self) -> dict[str, Any]:
+        """The truth as a session's row has it."""
         if self._truth is None:
             return {"rows": 0, "failure": self._reference_failure}
-        return {"failure": "", **self._truth.context()}
+        known = {**self._truth.context(), "failure": ""}
+        del known["tolerances"]  # every cell has them
+        return known

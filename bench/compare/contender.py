@@ -12,7 +12,7 @@ from bench.compare.cell import Cell, figures
 from bench.compare.experiment import Experiment
 from bench.compare.truth import Truth
 from bench.machine.disturbance import Snapshot
-from bench.results.result import BackendRecord, Benchmark
+from bench.results.result import BackendRecord
 from bench.verdict.rule import Verdict
 from bench.verdict.status import NOT_RUN, worst
 from bench.workers import inputs
@@ -130,8 +130,11 @@ class Contender:
         for cell in self.cells:
             cell.checked = self._checked
 
-    def turn(self, cell: Cell, turns_left: int) -> Turn | None:
-        """Times the cell's share of its runs in one of `turns_left` turns; None if that fails."""
+    def turn(self, cell: Cell, turns_left: int, **place: Any) -> Turn | None:
+        """Times the cell's share of its runs in one of `turns_left` turns; None if that fails.
+
+        `place` is where it stands among all turns, as Turn has it.
+        """
         assert cell.calibrated is not None, "a cell is warmed up before its first turn"
         assert self._worker.running, "a worker that ended has no cell left to time"
         done, total = len(cell.times), sum(cell.times)
@@ -148,7 +151,7 @@ class Contender:
             return None
         after = Snapshot.take(self._worker.pid, self._options.cpus)
         disturbance = before.until(after) if before and after else None
-        turn = Turn(reply["times"], reply["phases"], reply["switches"], disturbance)
+        turn = Turn(reply["times"], reply["phases"], reply["switches"], disturbance, **place)
         cell.turns.append(turn)
         return turn
 
@@ -216,7 +219,7 @@ class Contender:
 
     def record(self) -> BackendRecord:
         """The backend as it was run; its status is the worst of its cells' and its own end's."""
-        endings = [(benchmark.status, benchmark.reason) for benchmark in self.benchmarks()]
+        endings = [cell.ending() for cell in self.cells]
         if self._ending is not None:
             endings.append((self._ending.status, self._ending.reason))
         status = worst(status for status, _ in endings)
@@ -255,11 +258,3 @@ class Contender:
         if checked is None:
             return {}
         return {"status": checked.status, "reason": checked.reason, **figures(checked)}
-
-    def benchmarks(self) -> list[Benchmark]:
-        """What is known of each cell by now."""
-        return [self.benchmark(cell) for cell in self.cells]
-
-    def benchmark(self, cell: Cell) -> Benchmark:
-        """What is known of one of its cells by now."""
-        return cell.benchmark(self.selection, self._options.threads, self._limits)

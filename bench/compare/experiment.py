@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from bench.workers.options import Options
 from bench.workers.selection import Selection
@@ -27,3 +28,20 @@ class Experiment:
     options: Options
     limits: Limits
     seed: int
+
+    def settings(self) -> dict[str, Any]:
+        """It as the settings of a session have it."""
+        options, limits = self.options, self.limits
+        return {
+            "backends": [selection.label for selection in self.selections],
+            "samples": list(self.samples),
+            "batch_size": options.batch_size,
+            "threads": options.threads,
+            "cpus": list(options.cpus),
+            "runs": limits.runs,
+            "min_time_s": limits.min_time,
+            "budget_s": limits.budget,
+            "timeout_s": options.timeout,
+            "algorithm": options.algorithm,
+            "seed": self.seed,
+        }

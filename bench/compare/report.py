@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.results.result import BackendRecord, Benchmark, Result
+from bench.compare.ratio import compared
+from bench.results.result import BackendRecord, Benchmark, Result, best
 from bench.text.caveats import show_caveats
 from bench.text.figures import counted, milliseconds
-from bench.text.ratio import compared
 from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.rule import RULE
 from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
@@ -63,12 +63,15 @@ def _time_table(result: Result, records: Sequence[BackendRecord]) -> Table:
     samples = result.context["settings"]["samples"]
     made = table("backend:configuration", *(counted(count, "image") for count in samples))
     for record in records:
-        cells = [_find(result, record, count) for count in samples]
-        made.add_row(escape(record.label), *(_time_text(result, cell) for cell in cells))
+        cells = {c.samples: c for c in result.benchmarks if c.label == record.label}
+        texts = (_time_text(result, cells.get(count)) for count in samples)
+        made.add_row(escape(record.label), *texts)
     return made
 
 
-def _time_text(result: Result, cell: Benchmark) -> str:
+def _time_text(result: Result, cell: Benchmark | None) -> str:
+    if cell is None:  # the command was killed before it
+        return "-"
     if cell.median_s is None:
         about = f" (~{_seconds(cell.predicted_s)})" if cell.predicted_s is not None else ""
         return f"[{_STYLES.get(cell.status, 'yellow')}]{cell.status.lower()}{about}[/]"
@@ -107,8 +110,10 @@ def _show_verdicts(result: Result, console: Console) -> None:
     """One line for each number of samples: how the columnar engine compares with its best peer."""
     lines = []
     for samples in result.context["settings"]["samples"]:
-        ours = _best(result, samples, lambda cell: cell.backend == "columnar")
-        peer = _best(result, samples, lambda cell: cell.backend not in ("columnar", "reference"))
+        ours = best(result.benchmarks, samples, lambda cell: cell.backend == "columnar")
+        peer = best(
+            result.benchmarks, samples, lambda cell: cell.backend not in ("columnar", "reference")
+        )
         if ours is not None and peer is not None:
             lines.append(f"{counted(samples, 'image'):>14}: {compared(ours, peer)}")
     if lines:
@@ -135,7 +140,7 @@ def _throughput_table(result: Result, records: Sequence[BackendRecord]) -> Table
         if not measured:
             continue
         cell = max(measured, key=lambda cell: cell.samples)
-        pytorch = _best(result, cell.samples, lambda other: other.backend == "pytorch")
+        pytorch = best(result.benchmarks, cell.samples, lambda other: other.backend == "pytorch")
         assert cell.median_s is not None
         made.add_row(
             escape(record.label),
@@ -307,16 +312,21 @@ def _show_configurations(records: Sequence[BackendRecord], console: Console) -> 
 def _show_machine(result: Result, console: Console) -> None:
     context = result.context
     machine, settings = context["machine"], context["settings"]
-    caches = ", ".join(f"{level} {size}" for level, size in machine.get("caches", {}).items())
+    caches = ", ".join(f"{n} {size >> 10}K" for n, size in (machine["caches"] or {}).items())
+    memory = machine["memory_bytes"]
+    facts = [
+        f"{machine['usable_cores'] or len(settings['cpus'])} usable cores (pinned to CPU "
+        f"{', '.join(map(str, settings['cpus']))}), {', '.join(machine['features'] or ())}",
+        caches,
+        f"{memory / 2**30:.0f} GiB of memory" if memory else "",
+        machine["kernel"] or "",
+    ]
     versions = ", ".join(f"{name} {version}" for name, version in context["versions"].items())
     lines = [
-        f"{machine.get('cpu', machine['architecture'])}: {machine['usable_cores']} usable cores "
-        f"(pinned to CPU {', '.join(map(str, settings['cpus']))}), "
-        f"{', '.join(machine['features'])}; {caches}; "
-        f"{machine['memory_bytes'] / 2**30:.0f} GiB of memory; {machine['system']}",
+        f"{machine['brand'] or machine['architecture']}: {'; '.join(filter(None, facts))}",
         versions + (f"; commit {context['git_commit']}" if context["git_commit"] else ""),
         f"at least {settings['runs']} runs and {settings['min_time_s']:g} s a cell within "
-        f"{settings['budget_s']:g} s; random order from seed {settings['seed']}; "
+        f"{settings['budget_s']:g} s; random order from seed {settings.get('seed')}; "
         f"columnar algorithm {settings['algorithm']}; {context['time']}",
     ]
     console.print("\n[bold]Machine, versions, settings[/]")
@@ -334,29 +344,8 @@ def _by_speed(result: Result) -> list[BackendRecord]:
     return sorted(result.backends, key=speed, reverse=True)
 
 
-def _find(result: Result, record: BackendRecord, samples: int) -> Benchmark:
-    return next(c for c in result.benchmarks if c.label == record.label and c.samples == samples)
-
-
 def _fastest(result: Result, samples: int) -> Benchmark | None:
-    return _best(result, samples, lambda cell: True)
-
-
-def _best(result: Result, samples: int, condition: Callable[[Benchmark], bool]) -> Benchmark | None:
-    """The fastest cell of so many samples whose output passed.
-
-    By medians, but a disturbed one's says less than its fastest run.
-    """
-    cells: Iterable[Any] = (
-        cell
-        for cell in result.benchmarks
-        if cell.samples == samples and cell.median_s and cell.status == PASSED and condition(cell)
-    )
-    return min(
-        cells,
-        key=lambda cell: cell.fastest_s or min(cell.times) if cell.disturbed else cell.median_s,
-        default=None,
-    )
+    return best(result.benchmarks, samples)
 
 
 def _ratio(cell: Benchmark, other: Benchmark | None) -> str:

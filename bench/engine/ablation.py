@@ -40,7 +40,7 @@ class Ablation:
 
 def measure(setup: Setup) -> Ablation:
     """Compares the configurations, then runs each once more to ask for its kernels."""
-    comparison = setup.compare([columnar(name) for name in CONFIGURATIONS], [SAMPLES])
+    comparison = setup.compare("ablation", [columnar(name) for name in CONFIGURATIONS], [SAMPLES])
     traffic = []
     for index, name in enumerate(CONFIGURATIONS):
         setup.progress(index, len(CONFIGURATIONS), f"kernels of {name}")

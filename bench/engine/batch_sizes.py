@@ -51,5 +51,5 @@ def measure(setup: Setup) -> BatchSizes:
     data.images.unlink()
     budget = max(BUDGET, setup.limits.budget)
     patient = replace(setup, limits=replace(setup.limits, budget=budget))
-    comparison = patient.compare([columnar(CONFIGURATION)], SAMPLES)
+    comparison = patient.compare("batches", [columnar(CONFIGURATION)], SAMPLES)
     return BatchSizes(comparison, tuple(memory))

@@ -23,7 +23,8 @@ class TimedLayer:
     `operations` are those of the operator's definition, a multiply-add being two, which Winograd
     saves some of; `executed` are two for each multiply-add that the kernel really executes, with
     padded channels and ragged tiles (0 for kernels without any). `num_bytes` are its input,
-    packed weights and output. `nanoseconds` is the median of the runs.
+    packed weights and output. `nanoseconds` is the median of the runs an image, `seconds` those of
+    each run.
     """
 
     label: str
@@ -33,6 +34,7 @@ class TimedLayer:
     executed: int
     num_bytes: int
     nanoseconds: float
+    seconds: tuple[float, ...] = ()
 
     @property
     def effective_gflops(self) -> float:
@@ -50,11 +52,16 @@ class TimedLayer:
 
 @dataclass(frozen=True)
 class LayerTimes:
-    """One configuration, nanoseconds an image: its layers, and whole runs without their clocks."""
+    """One configuration, nanoseconds an image: its layers, and whole runs without their clocks.
+
+    `plain` and `profiled` are the seconds of each whole run, without and with them.
+    """
 
     configuration: str
     layers: tuple[TimedLayer, ...]
     end_to_end: float
+    plain: tuple[float, ...] = ()
+    profiled: tuple[float, ...] = ()
 
     @property
     def kernels(self) -> float:
@@ -64,12 +71,13 @@ class LayerTimes:
 
 @dataclass(frozen=True)
 class LayersResult:
-    """Both configurations, one thread, and the peak measured in between."""
+    """Both configurations, one thread, and the peaks measured in between."""
 
     core_gflops: float
     images: int
     batch_size: int
     configurations: tuple[LayerTimes, ...]
+    peaks: tuple[float, ...] = ()
 
 
 def measure(setup: Setup) -> LayersResult:
@@ -100,6 +108,7 @@ def measure(setup: Setup) -> LayersResult:
         images=PROFILED_IMAGES,
         batch_size=BATCH_SIZE,
         configurations=tuple(_layer_times(name, replies[name]) for name in CONFIGURATIONS),
+        peaks=tuple(peaks),
     )
 
 
@@ -118,8 +127,11 @@ def _layer_times(configuration: str, replies: list[dict[str, Any]]) -> LayerTime
                 executed=2 * step["multiply_adds"],
                 num_bytes=step["input_bytes"] + step["weight_bytes"] + step["output_bytes"],
                 nanoseconds=float(nanoseconds),
+                seconds=tuple(float(value) / 1e9 for value in of_runs),
             )
-            for step, nanoseconds in zip(replies[0]["steps"], medians, strict=True)
+            for step, nanoseconds, of_runs in zip(replies[0]["steps"], medians, runs.T, strict=True)
         ),
         end_to_end=float(np.median(plain)) / PROFILED_IMAGES * 1e9,
+        plain=tuple(map(float, plain)),
+        profiled=tuple(seconds for reply in replies for seconds in reply["profiled"]),
     )

@@ -21,7 +21,8 @@ class Overhead:
     """Medians in seconds a batch, one thread, of runs of `batches` batches of `images`.
 
     `end_to_end` is of plain runs. `kernels` and `outside` are of profiled ones: time in kernels,
-    and the rest of that same run, which asks for the operators' CPU time too.
+    and the rest of that same run, which asks for the operators' CPU time too. The seconds of each
+    run are `plain`, `profiled` and, of its kernels, `kernel_seconds`.
     """
 
     images: int
@@ -30,6 +31,9 @@ class Overhead:
     end_to_end: float
     kernels: float
     outside: float
+    plain: tuple[float, ...] = ()
+    profiled: tuple[float, ...] = ()
+    kernel_seconds: tuple[float, ...] = ()
 
     @property
     def share(self) -> float:
@@ -69,6 +73,9 @@ def measure(setup: Setup) -> OverheadResult:
                     end_to_end=float(np.median(reply["plain"])) / batches,
                     kernels=float(np.median(kernels)) / batches,
                     outside=float(np.median(outside)) / batches,
+                    plain=tuple(reply["plain"]),
+                    profiled=tuple(reply["profiled"]),
+                    kernel_seconds=tuple(map(float, kernels)),
                 )
             )
     return OverheadResult(CONFIGURATION, tuple(found))

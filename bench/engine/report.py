@@ -43,7 +43,7 @@ def show(result: EngineResult, console: Console) -> None:
     machine, settings = context["machine"], context["settings"]
     console.print(
         f"[bold]{escape(context['model']['name'])}[/] on [bold]{escape(context['data']['name'])}[/]"
-        f", {escape(machine.get('cpu', machine['architecture']))}, CPU "
+        f", {escape(machine['brand'] or machine['architecture'])}, CPU "
         f"{', '.join(map(str, settings['cpus']))}; one thread unless said",
         highlight=False,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.engine import (
@@ -16,13 +16,14 @@ from bench.engine import (
     roofline,
     scaling,
 )
+from bench.engine.recording import record
 from bench.engine.setup import Setup
+from bench.results.recording import Recorder
 from bench.results.result import Result
+from bench.results.results import Results
+from bench.results.session import Session, Workloads
 from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
-
-SCHEMA_VERSION = 1
-"""Of the JSON document. 1: context, parts by name as their modules' dataclasses, failures."""
 
 PARTS: Mapping[str, Callable[[Setup], Any]] = {
     "roofline": roofline.measure,
@@ -50,23 +51,19 @@ def parse_parts(text: str) -> tuple[str, ...]:
 class EngineResult:
     """What was measured; `failures` has the reason of each part that could not be.
 
-    `complete` is false if the run was interrupted.
+    `sessions` has a session for each comparison and for what a part measured besides. `complete` is
+    false if the run was interrupted.
     """
 
     context: Mapping[str, Any]
     parts: dict[str, Any] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    sessions: list[Results] = field(default_factory=list)
     complete: bool = False
 
-    def document(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "context": self.context,
-            "parts": {name: asdict(part) for name, part in self.parts.items()},
-            "failures": self.failures,
-            "complete": self.complete,
-        }
+    def results(self) -> Results:
+        """All sessions as one."""
+        return Results.of(row for session in self.sessions for row in session)
 
     def exit_code(self) -> int:
         """0 if every part was measured and every output that was compared passed, else 1."""
@@ -78,8 +75,25 @@ class EngineResult:
 def run(names: Iterable[str], setup: Setup, result: EngineResult) -> None:
     """Measures the named parts into `result`, which keeps what there is if it is interrupted."""
     for name in names:
+        session = Session(
+            "engine",
+            {**result.context["settings"], "part": name},
+            setup.options.cpus,
+            warnings=result.context["warnings"],
+        )
+        recorder = Recorder(session, Workloads(setup.graph, setup.dataset))
+        complete = False
         try:
             result.parts[name] = PARTS[name](setup)
+            record(result.parts[name], recorder, setup)
+            complete = True
         except WorkerError as error:
             result.failures[name] = str(error)
+            session.warn(f"{name} could not be measured: {error}")
+        finally:
+            own = recorder.results(complete)
+            result.sessions += setup.measured
+            setup.measured.clear()
+            if own["cell"] or not complete:
+                result.sessions.append(own)
     result.complete = True

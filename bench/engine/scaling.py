@@ -23,4 +23,4 @@ def measure(setup: Setup) -> Scaling:
     """One worker for each number of threads and configuration."""
     counts = setup.thread_counts
     selections = [columnar(name, count) for name in CONFIGURATIONS for count in counts]
-    return Scaling(counts, setup.compare(selections, SAMPLES, counts[-1]))
+    return Scaling(counts, setup.compare("threads", selections, SAMPLES, counts[-1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from bench.compare.comparison import Comparison
 from bench.compare.experiment import Experiment, Limits
 from bench.data.dataset import Dataset
 from bench.results.result import Result
+from bench.results.results import Results
+from bench.results.session import Session
+from bench.results.summary import summarize
 from bench.text.progress import Progress
 from bench.workers import inputs
 from bench.workers.held import HeldWorker
@@ -33,6 +36,7 @@ class Setup:
     """A network, images, how the largest measurement is run, and how long to measure.
 
     `options` are in batches of BATCH_SIZE. `folder` is a temporary one that outlives every part.
+    `measured` collects the sessions of its comparisons, those that were interrupted too.
     """
 
     graph: Graph
@@ -42,6 +46,7 @@ class Setup:
     seed: int
     folder: Path
     progress: Progress
+    measured: list[Results] = field(default_factory=list)
 
     @property
     def thread_counts(self) -> tuple[int, ...]:
@@ -59,14 +64,21 @@ class Setup:
         return HeldWorker(self.options.on_threads(threads), self.folder, SESSION, variables)
 
     def compare(
-        self, selections: Sequence[Selection], samples: Sequence[int], threads: int = 1
+        self, part: str, selections: Sequence[Selection], samples: Sequence[int], threads: int = 1
     ) -> Result:
-        """A comparison on the first `threads` CPUs, all in one run, its outputs checked."""
+        """A comparison on the first `threads` CPUs, all in one run, its outputs checked.
+
+        It is a session of its own, of the part of this name.
+        """
         options = self.options.on_threads(threads)
         experiment = Experiment(tuple(selections), tuple(samples), options, self.limits, self.seed)
-        comparison = Comparison(experiment, self.graph, self.dataset, self.progress)
-        comparison.run()
-        return comparison.result({"settings": {"budget_s": self.limits.budget}})
+        session = Session("engine", {"part": part, **experiment.settings()}, options.cpus)
+        comparison = Comparison(session, experiment, self.graph, self.dataset, self.progress)
+        try:
+            comparison.run()
+        finally:
+            self.measured.append(comparison.results())
+        return summarize(self.measured[-1])
 
 
 def columnar(configuration: str, threads: int | None = None) -> Selection:

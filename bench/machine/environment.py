@@ -6,15 +6,13 @@ import os
 import platform
 import subprocess
 import sys
-import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bench.data.dataset import Dataset
 from bench.machine import cpus
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
@@ -40,72 +38,69 @@ _CPU_FOLDER = Path("/sys/devices/system/cpu")
 _MAX_IDLE_LOAD = 0.5
 
 
-def context(
-    settings: Mapping[str, Any], graph: Graph, dataset: Dataset, chosen: tuple[int, ...]
-) -> dict[str, Any]:
-    """What a result says of how it came about: `settings`, network, data, machine, software.
-
-    `chosen` are the CPUs that are measured on.
-    """
-    return {
-        **describe(),
-        "settings": dict(settings),
-        "model": {"name": graph.name, "parameters": graph.num_parameters()},
-        "data": {
-            "name": dataset.name,
-            "rows": dataset.num_rows,
-            "fingerprint": dataset.fingerprint,
-        },
-        "warnings": [*warnings(chosen), *filter(None, [denormals_note(graph)])],
-    }
-
-
-def describe() -> dict[str, Any]:
-    """Machine, operating system, limits and versions; what cannot be read is absent."""
-    return {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "machine": machine(),
-        "versions": versions(),
-        "git_commit": git_commit(),
-    }
-
-
 def machine() -> dict[str, Any]:
-    """CPU, memory and operating system, and how much of them this process may use."""
-    brand, flags = _processor()
-    usable = cpus.available()
-    facts = {
-        "cpu": brand,
+    """The processor, memory and operating system, and how much of them this process may use.
+
+    The fields of the table machine (bench/results/schema.py); what cannot be read is None.
+    """
+    processor = _processor()
+    usable, every = cpus.available(), tuple(range(os.cpu_count() or 1))
+    cores = len(cpus.physical(every))
+    return {
+        **processor,
         "architecture": platform.machine(),
-        "features": [name for name in SIMD_FEATURES if name in flags],
-        "logical_cpus": os.cpu_count(),
+        "cores": cores,
+        "threads_per_core": len(every) // cores,
+        "caches": _caches() or None,
         "usable_cpus": len(usable),
         "usable_cores": len(cpus.physical(usable)),
         "cpu_quota": cpus.quota(),
-        "caches": _caches(),
         "memory_bytes": psutil.virtual_memory().total,
         "memory_limit_bytes": _memory_limit(),
-        "system": platform.platform(),
+        "kernel": platform.platform(),
         "governor": _read(_CPU_FOLDER / "cpu0/cpufreq/scaling_governor"),
         "turbo": _turbo(),
     }
-    return {name: value for name, value in facts.items() if value is not None}
 
 
-def _processor() -> tuple[str | None, Collection[str]]:
-    """The processor's name, if known, and the names of its features.
+def _processor() -> dict[str, Any]:
+    """What the processor says of itself, and of a hypervisor above it.
 
-    On Linux as the kernel tells them: py-cpuinfo starts processes, which would outlive this one if
+    On Linux as the kernel tells it: py-cpuinfo starts processes, which would outlive this one if
     it were killed meanwhile.
     """
     if sys.platform != "linux":
         import cpuinfo
 
         info = cpuinfo.get_cpu_info()
-        return info.get("brand_raw"), info.get("flags", ())
-    lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
-    facts = {name.strip(): value.strip() for name, _, value in lines}
-    return facts.get("model name"), facts.get("flags", facts.get("Features", "")).split()
+        names = {"vendor": "vendor_id_raw", "brand": "brand_raw"}
+        names |= {name: name for name in ("family", "model", "stepping")}
+        facts = {name: info.get(key) for name, key in names.items()}
+        flags: Collection[str] = info.get("flags", ())
+    else:
+        lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+        told = {name.strip(): value.strip() for name, _, value in lines}
+        facts = {
+            name: next((told[key] for key in keys if key in told), None)
+            for name, keys in _PROC_CPUINFO.items()
+        }
+        flags = told.get("flags", told.get("Features", "")).split()
+    return {
+        **{name: None if fact is None else str(fact) for name, fact in facts.items()},
+        "features": [name for name in SIMD_FEATURES if name in flags],
+        "hypervisor": _read(Path("/sys/hypervisor/type"))
+        or ("yes" if "hypervisor" in flags else None),
+    }
+
+
+_PROC_CPUINFO = {
+    "vendor": ("vendor_id", "CPU implementer"),
+    "family": ("cpu family", "CPU architecture"),
+    "model": ("model", "CPU part"),
+    "stepping": ("stepping", "CPU revision"),
+    "brand": ("model name",),
+}
+"""What the kernel calls the facts of a processor, of Intel's architecture and of ARM's."""
 
 
 def versions() -> dict[str, str]:
@@ -133,6 +128,11 @@ def git_commit() -> str | None:
         return None
 
 
+def doubts(graph: Graph, chosen: tuple[int, ...]) -> list[str]:
+    """What makes times of a network on the CPUs `chosen` doubtful."""
+    return [*warnings(chosen), *filter(None, [denormals_note(graph)])]
+
+
 def warnings(chosen: tuple[int, ...]) -> list[str]:
     """What about the machine, just now, makes times on the CPUs `chosen` doubtful."""
     found = []
@@ -157,21 +157,17 @@ def warnings(chosen: tuple[int, ...]) -> list[str]:
 
 def cache_bytes() -> dict[int, int]:
     """Size of each level of data cache, by level; empty where the system does not tell."""
+    return {int(level[1:]): size for level, size in _caches().items()}
+
+
+def _caches() -> dict[str, int]:
     units = {"K": 2**10, "M": 2**20}
-    return {
-        int(level[1:]): int(size[:-1]) * units[size[-1]]
-        for level, size in (_caches() or {}).items()
-        if size[-1] in units
-    }
-
-
-def _caches() -> dict[str, str] | None:
     found = {}
     for folder in sorted((_CPU_FOLDER / "cpu0/cache").glob("index*")):
         level, kind, size = (_read(folder / name) for name in ("level", "type", "size"))
-        if kind != "Instruction" and size:
-            found[f"L{level}"] = size
-    return found or None
+        if kind != "Instruction" and size and size[-1] in units:
+            found[f"L{level}"] = int(size[:-1]) * units[size[-1]]
+    return found
 
 
 def _memory_limit() -> int | None:

@@ -45,7 +45,7 @@ def _show_head(result: ProfileResult, console: Console) -> None:
         f"[bold]{escape(context['model']['name'])}[/] on {result.samples:,} image(s) of "
         f"{escape(context['data']['name'])} in batches of {settings['batch_size']:,}, "
         f"{counted(len(settings['cpus']), 'thread')}\n"
-        f"{escape(machine.get('cpu', machine['architecture']))}",
+        f"{escape(machine['brand'] or machine['architecture'])}",
         highlight=False,
     )
     show_caveats(console, context)

@@ -1,13 +1,8 @@
-"""What profiling backends gave, as immutable records, an Arrow table and a JSON document.
-
-Schema history:
-1  context, the backends, called engines, with every run's times and operators, rows of the side
-   by side table; times in seconds, of whole runs unless a name says otherwise.
-"""
+"""What profiling backends gave, as immutable records and an Arrow table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,8 +10,6 @@ import pyarrow as pa
 
 from adapters.operator_profile import OperatorProfile
 from bench.verdict.status import UNSUCCESSFUL
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -82,16 +75,6 @@ class ProfileResult:
     def exit_code(self) -> int:
         """0 if nothing that ran failed, else 1; a backend without operator times is no failure."""
         return int(any(backend.status in UNSUCCESSFUL for backend in self.backends))
-
-    def document(self, rows: Sequence[tuple[str, ...]]) -> dict[str, Any]:
-        """As JSON has it; `rows` are the nodes of each row of the table."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "context": self.context,
-            "samples": self.samples,
-            "engines": [asdict(backend) for backend in self.backends],
-            "rows": [list(nodes) for nodes in rows],
-        }
 
     def operators_table(self) -> pa.Table:
         """One row an operator of every backend's median run; seconds are of the whole run."""

@@ -1,61 +1,52 @@
 """What has been measured so far, on disk while more is: nothing is lost with the process.
 
-A JSON object a line, each appended as soon as it is known; `table` says of what:
-session    the first line: `format`, `format_version`, `session_id`, and the result's context
-backend    a backend as it was started, then as it was checked: the fields of BackendRecord
-           (bench/results/result.py)
-cell       a cell once its output was checked: the fields of Benchmark there
-turn       timed runs of a cell: the fields of Turn (bench/workers/turn.py), `round`, `order` among
-           all turns, and `start_s` since the first one began; without times, how it failed
-Of a process that was killed the last line may be cut short.
+The rows of results (bench/results/schema.py), a JSON object a line, each appended as soon as it is
+known; `table` says of what. The session's comes first, and has `format` and `format_version`, too.
+A row that is written again, as more became known, replaces the one before. Of a process that was
+killed the last line may be cut short. bench/results/document.py reads it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import secrets
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bench.files import temporary
 from bench.files.output import OutputFile
-from bench.results.result import finite
-
-FORMAT, FORMAT_VERSION = "cnn-bench/journal", 1
+from bench.results.document import to_line
+from bench.results.schema import FORMAT, FORMAT_VERSION, Row
+from bench.results.session import Session
 
 
 class Journal:
     """The journal of one session, beside the file that its result will be written to.
 
     Where that is no regular file, or cannot have one beside it, it is in the folder of temporary
-    files. It is made by the first line that follows the session's.
+    files. It is made by the first row that follows the session's and the machine's.
     """
 
-    def __init__(self, result: OutputFile | None, context: Mapping[str, Any]) -> None:
-        self._session_id = secrets.token_hex(8)
+    def __init__(self, result: OutputFile | None, session: Session) -> None:
         file = None if result is None else result.replaced
         self._beside = [*([file] if file else []), temporary.place() / "cnn-bench"]
-        self._session = context
+        self._session = session
         self._descriptor: int | None = None
         self._path: Path | None = None
         self._failed = False
         self._kept = False
 
-    def append(self, table: str, fields: Mapping[str, Any]) -> None:
-        """Adds a line. A disk that refuses ends the journal, which is said, and nothing else."""
+    def append(self, table: str, row: Row) -> None:
+        """Adds a row. A disk that refuses ends the journal, which is said, and nothing else."""
         if self._failed:
             return
         try:
             if self._descriptor is None:
                 self._create()
                 opening = {"format": FORMAT, "format_version": FORMAT_VERSION}
-                opening |= {"session_id": self._session_id, "context": self._session}
-                self._write("session", opening)
-            self._write(table, fields)
+                self._write("session", opening | self._session.opening())
+                self._write("machine", self._session.machine)
+            self._write(table, row)
             self._kept = True
         except OSError as error:
             self._failed = True
@@ -82,7 +73,7 @@ class Journal:
 
     def _create(self) -> None:
         for start in self._beside:
-            self._path = start.with_name(f"{start.name}.{self._session_id}.journal")
+            self._path = start.with_name(f"{start.name}.{self._session.id}.journal")
             try:
                 flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY
                 self._descriptor = os.open(self._path, flags, 0o600)
@@ -91,8 +82,8 @@ class Journal:
                 if start is self._beside[-1]:
                     raise
 
-    def _write(self, table: str, fields: Mapping[str, Any]) -> None:
+    def _write(self, table: str, row: Row) -> None:
         assert self._descriptor is not None
-        line = json.dumps(finite({"table": table, **fields}), allow_nan=False).encode() + b"\n"
+        line = to_line(table, row)
         while line:
             line = line[os.write(self._descriptor, line) :]

@@ -1,25 +1,13 @@
-"""The result of a comparison as immutable records, and its JSON file.
-
-Schema history:
-1  context, backends, benchmarks; times in seconds, memory in bytes. A figure that is
-   undefined, or infinite, is null. Fields that came later have a default: noise_ratio,
-   telling_rows, checked, taken_share, undisturbed_s, turns.
-"""
+"""A comparison as its report shows it: immutable records, made from rows by summary.py."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.machine.disturbance import DISTURBED_SHARE
-from bench.verdict.status import NOT_RUN, UNSUCCESSFUL
-from columnar_nn.errors import InvalidDataError
-
-SCHEMA_VERSION = 1
+from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL
 
 
 @dataclass(frozen=True)
@@ -72,9 +60,7 @@ class Benchmark:
     `parity_rows` rows of this very cell's output, of which `telling_rows` differ from those of the
     dimmed images; `noise_ratio` is the largest error over noise of a column or row
     (bench/verdict/rule.py); `accuracy` is over all its rows. `taken_share` is what others took of
-    its wall time, None if unknown; `undisturbed_s` its fastest run that was not disturbed; `turns`
-    has of each turn the number of `runs`, their `switches` (bench/workers/turn.py) and the
-    `disturbance` (bench/machine/disturbance.py).
+    its wall time, None if unknown; `undisturbed_s` its fastest run that was not disturbed.
     """
 
     backend: str
@@ -107,7 +93,6 @@ class Benchmark:
     accuracy: float | None = None
     taken_share: float | None = None
     undisturbed_s: float | None = None
-    turns: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def disturbed(self) -> bool:
@@ -132,11 +117,6 @@ class Result:
     backends: tuple[BackendRecord, ...]
     benchmarks: tuple[Benchmark, ...]
     complete: bool = True
-    schema_version: int = SCHEMA_VERSION
-
-    def document(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {"schema_version": self.schema_version} | asdict(self)
 
     def exit_code(self) -> int:
         """0 if nothing that ran failed, else 1, also if there was no reference to compare with.
@@ -157,51 +137,23 @@ class Result:
         return int(unknown or not statuses.isdisjoint(UNSUCCESSFUL))
 
 
-def to_json(document: Mapping[str, Any]) -> bytes:
-    """Any JSON document as a file holds it; what JSON cannot say becomes null."""
-    return (json.dumps(finite(document), indent=2, allow_nan=False) + "\n").encode()
+def best(
+    cells: Iterable[Benchmark],
+    samples: int,
+    condition: Callable[[Benchmark], bool] = lambda cell: True,
+) -> Benchmark | None:
+    """The fastest cell of so many samples whose output passed.
 
+    By medians, but a disturbed one's says less than its fastest run.
+    """
 
-def load(path: Path) -> Result:
-    """Reads a result; raises InvalidDataError for another file or an unknown schema version."""
-    try:
-        document = json.loads(path.read_text())
-        version = document["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InvalidDataError(f"{path} is not a result of cnn-bench compare: {error}") from None
-    if version != SCHEMA_VERSION:
-        raise InvalidDataError(
-            f"{path} has schema version {version}, this cnn-bench reads {SCHEMA_VERSION}"
-        )
-    try:
-        return Result(
-            context=document["context"],
-            backends=tuple(
-                BackendRecord(**{**record, "notes": tuple(record["notes"])})
-                for record in document["backends"]
-            ),
-            benchmarks=tuple(
-                Benchmark(
-                    **{
-                        **record,
-                        "times": tuple(record["times"]),
-                        "turns": tuple(record.get("turns", ())),
-                    }
-                )
-                for record in document["benchmarks"]
-            ),
-            complete=document["complete"],
-        )
-    except (KeyError, TypeError) as error:
-        raise InvalidDataError(f"{path} does not follow its schema: {error}") from None
+    def seconds(cell: Benchmark) -> float:
+        assert cell.median_s is not None
+        return cell.fastest_s or min(cell.times) if cell.disturbed else cell.median_s
 
-
-def finite(value: Any) -> Any:
-    """The same tree with every float that JSON cannot say replaced by null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(entry) for entry in value]
-    return value
+    fitting = (
+        cell
+        for cell in cells
+        if cell.samples == samples and cell.median_s and cell.status == PASSED and condition(cell)
+    )
+    return min(fitting, key=seconds, default=None)

@@ -1,1 +1,1 @@
-"""Figures as text: tables, and ratios in words."""
+"""Figures as text: tables, single figures, caveats, progress."""

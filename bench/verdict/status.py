@@ -26,9 +26,10 @@ NOT_RUN = "NOT RUN"
 UNSUCCESSFUL = (MISREAD, CRASHED, TIMEOUT, FAILED)
 """What makes a comparison fail as a whole."""
 
-_BY_SEVERITY = (*UNSUCCESSFUL, MISTRUSTED, UNIMPLEMENTED, SKIPPED, PASSED, NOT_RUN)
+STATUSES = (*UNSUCCESSFUL, MISTRUSTED, UNIMPLEMENTED, SKIPPED, PASSED, NOT_RUN)
+"""All of them, the most severe one first; NOT RUN counts only if there is nothing else."""
 
 
 def worst(statuses: Iterable[str]) -> str:
     """The most severe of the statuses; NOT RUN counts only if there is nothing else."""
-    return min(statuses, key=_BY_SEVERITY.index)
+    return min(statuses, key=STATUSES.index)

@@ -13,13 +13,18 @@ class Turn:
     """Seconds of each run of one turn, in all and of each phase by name, in order.
 
     `switches` has how often a thread of the backend had to leave its CPU in each run. The
-    `disturbance` is that of the turn as a whole; None where it is not known.
+    `disturbance` is that of the turn as a whole; None where it is not known. `order` is its number
+    among all turns, `round` that of the round it was in, and `start_s` when it began, in seconds
+    after the first one did.
     """
 
     times: Sequence[float]
     phases: Sequence[dict[str, float]]
     switches: Sequence[int]
     disturbance: Disturbance | None = None
+    round: int = 0
+    order: int = 0
+    start_s: float = 0.0
 
     def undisturbed(self) -> list[float]:
         """Times of the runs that were not disturbed: all of a quiet turn, else those in which

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,9 +10,11 @@ from typing import Any
 
 import fake_backends
 import numpy as np
+import psutil
 import pytest
 import typer
 from progress_lines import without_progress
+from sessions import read_back
 
 from bench.cli import app, commands
 from columnar_nn.model import onnx_io
@@ -99,7 +100,11 @@ def test_every_option_is_found() -> None:
     found = set(single_options())
     assert {("compare", "--samples", False), ("golden verify", "--backend", False)} <= found
     assert {("model show", "--json", True), ("engine", "--model", False)} <= found
-    assert {words.split()[0] for words, _, _ in found} == set(commands.COMMANDS) - {"cache"}
+    assert {words.split()[0] for words, _, _ in found} == set(commands.COMMANDS) - {
+        "cache",
+        "check",
+        "show",
+    }
 
 
 @pytest.mark.parametrize(("words", "option", "flag"), single_options())
@@ -169,19 +174,19 @@ def test_compare_prints_tables_and_writes_json(inputs: list[str], tmp_path: Path
     assert without_progress(done.stderr) == "", "no progress bar without a terminal"
     assert "\x1b[" not in done.stdout
     assert "tiny (30,720 parameters)" in done.stdout
-    document = json.loads((tmp_path / "result.json").read_text())
-    assert document["context"]["settings"]["batch_size"] == 4
-    assert document["context"]["versions"]["numpy"] == np.__version__
-    assert document["context"]["machine"]["logical_cpus"] == os.cpu_count()
-    statuses = {(b["configuration"], b["samples"]): b["status"] for b in document["benchmarks"]}
+    result = read_back(tmp_path / "result.json")
+    assert result.context["settings"]["batch_size"] == 4
+    assert result.context["versions"]["numpy"] == np.__version__
+    assert result.context["machine"]["memory_bytes"] == psutil.virtual_memory().total
+    statuses = {(b.configuration, b.samples): b.status for b in result.benchmarks}
     assert statuses == {
         ("fine", 1): "PASSED",
         ("fine", 10): "PASSED",
         ("default", 1): "SKIPPED",
         ("default", 10): "SKIPPED",
     }
-    assert [b["batch_size"] for b in document["benchmarks"][:2]] == [1, 4]
-    assert all(len(b["times"]) == 2 for b in document["benchmarks"][:2])
+    assert [b.batch_size for b in result.benchmarks[:2]] == [1, 4]
+    assert all(len(b.times) == 2 for b in result.benchmarks[:2])
 
 
 def test_a_wrong_output_is_exit_status_1(inputs: list[str]) -> None:

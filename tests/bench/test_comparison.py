@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import pytest
 from random_images import NUM_IMAGES, RandomImages, write_random_images
+from sessions import result_of, session_of
 
 from bench.compare import comparison as measure
 from bench.compare.budget import MIN_RUNS
@@ -55,6 +56,7 @@ def compare(
     experiment = dataclasses.replace(experiment, **changes)
     steps: list[tuple[int, int, str]] = []
     comparison = Comparison(
+        session_of(experiment),
         experiment,
         graph or fake_backends.tiny_graph(),
         RandomImages(),  # type: ignore[arg-type]
@@ -63,9 +65,9 @@ def compare(
     try:
         comparison.run()
     except KeyboardInterrupt:
-        return comparison.result({})
+        return result_of(comparison)
     assert progress or steps[-1][0] < steps[-1][1] == len(steps) - 1
-    return comparison.result({})
+    return result_of(comparison)
 
 
 def by_label(result: Result) -> dict[str, list[Benchmark]]:
@@ -212,7 +214,8 @@ def test_without_a_reference_nothing_is_trusted(monkeypatch: pytest.MonkeyPatch)
     result = compare("FakeBackend:fine")
     assert result.exit_code() == 1
     assert [cell.status for cell in result.benchmarks] == [MISTRUSTED, MISTRUSTED]
-    assert result.context["parity"] == {"rows": 0, "failure": "ValueError: on purpose"}
+    parity = result.context["parity"]
+    assert (parity["rows"], parity["failure"]) == (0, "ValueError: on purpose")
 
 
 def test_an_interrupt_keeps_what_is_known_and_leaves_no_process() -> None:

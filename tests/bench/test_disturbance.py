@@ -12,16 +12,21 @@ from pathlib import Path
 import fake_backends
 import pytest
 from random_images import RandomImages, write_random_images
+from sessions import result_of, session_of
 
 from bench.compare.cell import Cell
 from bench.compare.comparison import Comparison
 from bench.compare.experiment import Experiment, Limits
+from bench.compare.recording import Recording
 from bench.machine import cpus, disturbance
 from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, Snapshot, taken_share
+from bench.results import document
 from bench.results.result import BackendRecord, Benchmark, Result
+from bench.results.session import Workloads
+from bench.results.summary import summarize
 from bench.verdict.status import NOT_RUN, PASSED
 from bench.workers.options import Options
-from bench.workers.selection import Selection, select
+from bench.workers.selection import select
 from bench.workers.turn import Turn
 
 LIMITS = Limits(runs=2, min_time=0.0, budget=9.0)
@@ -85,14 +90,23 @@ BUSY = taken(1.0, others=0.5, waited=[0.5])
 def test_a_cell_is_disturbed_from_a_tenth_on(
     turns: list[Turn], disturbed: bool, fastest: float | None
 ) -> None:
-    cell = Cell(1, 1, turns)
-    benchmark = cell.benchmark(Selection("fake", "fine"), 1, LIMITS)
+    benchmark = benchmark_of(turns)
     assert (benchmark.disturbed, benchmark.fastest_s) == (disturbed, fastest)
     assert ("disturbed: others took over 10%" in benchmark.warning) == disturbed
-    assert [found["runs"] for found in benchmark.turns] == [len(turn.times) for turn in turns]
-    known = turns[0].disturbance
-    assert benchmark.turns[0]["disturbance"] == (known and dataclasses.asdict(known))
     assert benchmark.times == tuple(seconds for turn in turns for seconds in turn.times)
+    assert benchmark.taken_share == taken_share(turn.disturbance for turn in turns)
+
+
+def benchmark_of(turns: list[Turn]) -> Benchmark:
+    """The cell of these turns, written as rows and read back."""
+    record = BackendRecord("fake", "fine", 1, PASSED)
+    experiment = Experiment((), (1,), Options((0,), 9.0), LIMITS, 7)
+    session = session_of(experiment)
+    workloads = Workloads(fake_backends.tiny_graph(), RandomImages())  # type: ignore[arg-type]
+    recording = Recording(session, experiment.options, workloads)
+    results = session.results(recording.all_of(record, [Cell(1, 1, turns)]), complete=True)
+    (found,) = summarize(document.loads(document.to_json(results))).benchmarks
+    return found
 
 
 def write_counters(folder: Path, waited: dict[int, int], switches: int, ticks: int) -> None:
@@ -193,13 +207,14 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
             seed=7,
         )
         comparison = Comparison(
+            session_of(experiment, **settings),
             experiment,
             fake_backends.tiny_graph(),
             RandomImages(),  # type: ignore[arg-type]
             lambda done, total, doing: None,
         )
         comparison.run()
-        return comparison.result({"settings": settings})
+        return result_of(comparison)
 
     return run
 
@@ -236,7 +251,7 @@ def busy_cpus() -> Iterator[None]:
 def test_on_a_busy_machine_the_cell_is_marked(compare: Callable[..., Result]) -> None:
     result = compare("fine", strict=True)
     (cell,) = result.benchmarks
-    if not all(turn["disturbance"] for turn in cell.turns):
+    if cell.taken_share is None:
         pytest.skip("this kernel tells nothing of its threads")
     assert cell.status == PASSED
     assert cell.disturbed

@@ -12,17 +12,19 @@ import psutil
 import pytest
 
 from bench.machine import cpus, environment
+from bench.results.schema import MACHINE
 from columnar_nn.errors import UsageError
 
 
 def test_facts_agree_with_other_sources() -> None:
-    facts = json.loads(json.dumps(environment.describe()))
-    assert facts["machine"]["logical_cpus"] == os.cpu_count()
+    facts = json.loads(json.dumps({"machine": environment.machine()}))
+    facts["versions"] = environment.versions()
+    assert facts["machine"]["cores"] * facts["machine"]["threads_per_core"] == os.cpu_count()
     assert facts["machine"]["usable_cpus"] == len(os.sched_getaffinity(0))
     assert facts["machine"]["memory_bytes"] == psutil.virtual_memory().total
     assert facts["versions"]["numpy"] == metadata.version("numpy")
     assert facts["versions"]["python"].endswith(platform.python_version())
-    assert None not in facts["machine"].values()
+    assert set(facts["machine"]) < set(MACHINE.by_name)
 
 
 @pytest.mark.parametrize(

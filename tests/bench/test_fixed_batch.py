@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from closeness import assert_close
 from model.batched_networks import ints, noise, original, step, write
+from sessions import read_back
 
 from bench.cli.app import main
 from bench.data.dataset import open_dataset
@@ -136,9 +137,9 @@ def test_compare_and_profile(model: Path, tmp_path: Path, command: Command) -> N
     assert status == 0, printed
     assert RUN in printed
     assert "to the first batch's result" in printed
-    result = json.loads(out.read_text())
-    assert RUN in result["context"]["settings"]["batch_note"]
-    assert {(b["samples"], b["batch_size"], b["status"]) for b in result["benchmarks"]} == {
+    result = read_back(out)
+    assert RUN in result.context["settings"]["batch_note"]
+    assert {(b.samples, b.batch_size, b.status) for b in result.benchmarks} == {
         (4, SIZE, "PASSED"),
         (12, SIZE, "PASSED"),
     }

@@ -12,6 +12,7 @@ import pytest
 from onnx import helper
 from onnx_files import NETWORK, node, write
 from progress_lines import without_progress
+from sessions import read_back
 
 from bench.cli.app import main
 from columnar_nn.model import zoo
@@ -103,7 +104,7 @@ def test_the_json_of_a_comparison_tells(run: Run, tmp_path: Path) -> None:
     for remembered in (False, True):
         status, output, _ = run(*of_command("compare"), "--json", "result.json")
         assert (status, output.splitlines()[0].endswith("(remembered)")) == (0, remembered)
-        check = json.loads(Path("result.json").read_text())["context"]["import_check"]
+        check = read_back(Path("result.json")).context["import_check"]
         assert (check["verdict"], check["remembered"]) == ("equal", remembered)
         assert check["outputs"][0]["name"] == "y"
 
@@ -111,11 +112,11 @@ def test_the_json_of_a_comparison_tells(run: Run, tmp_path: Path) -> None:
 def test_the_json_of_a_misread_file_tells(run: Run, tmp_path: Path, misread: None) -> None:
     write(tmp_path / "file.onnx")
     assert run(*of_command("compare"), "--json", "result.json")[0] == 1
-    document = json.loads(Path("result.json").read_text())
-    assert document["context"]["import_check"]["verdict"] == "MISREAD"
-    assert [record["status"] for record in document["backends"]] == ["MISREAD"]
-    assert "output y: it differs by" in document["backends"][0]["reason"]
-    assert document["benchmarks"] == []
+    result = read_back(Path("result.json"))
+    assert result.context["import_check"]["verdict"] == "MISREAD"
+    assert [record.status for record in result.backends] == ["MISREAD"]
+    assert "output y: it differs by" in result.backends[0].reason
+    assert result.benchmarks == ()
 
 
 def test_a_network_by_name_has_no_file_to_check(run: Run) -> None:
@@ -184,11 +185,11 @@ def test_the_untouched_file_beside_its_import(run: Run, tmp_path: Path, misread:
     backends = ["--backend", "onnxruntime:default", "--backend", "onnxruntime:original"]
     options = [*of_command("compare"), *backends, "--no-import-check", "--json", "result.json"]
     assert run(*options)[0] == 1
-    document = json.loads(Path("result.json").read_text())
-    statuses = {record["configuration"]: record["status"] for record in document["backends"]}
+    records = read_back(Path("result.json")).backends
+    statuses = {record.configuration: record.status for record in records}
     assert statuses == {"float64": "PASSED", "default": "PASSED", "original": "FAILED"}
-    (original,) = [r for r in document["backends"] if r["configuration"] == "original"]
-    assert original["notes"] == ["runs image by image: the file takes batches of 1"]
+    (original,) = [r for r in records if r.configuration == "original"]
+    assert original.notes == ("runs image by image: the file takes batches of 1",)
 
 
 def test_a_network_by_name_has_no_untouched_file(run: Run) -> None:

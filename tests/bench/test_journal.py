@@ -11,6 +11,11 @@ import pytest
 
 from bench.files.output import OutputFile
 from bench.results.journal import Journal
+from bench.results.session import Session
+
+
+def journal_for(output: OutputFile | None) -> Journal:
+    return Journal(output, Session("compare", {"seed": 1}, (0,)))
 
 
 @pytest.fixture(autouse=True)
@@ -21,18 +26,19 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_line_for_the_session_and_one_for_what_was_measured(tmp_path: Path) -> None:
-    journal = Journal(OutputFile(str(tmp_path / "x.json")), {"seed": 1})
+def test_lines_for_session_and_machine_and_one_for_what_was_measured(tmp_path: Path) -> None:
+    journal = journal_for(OutputFile(str(tmp_path / "x.json")))
     assert list(tmp_path.glob("*.journal")) == [], "not before there is something to keep"
     assert journal.notice() == ""
-    journal.append("turn", {"times": [0.5], "error": float("nan")})
+    journal.append("observation", {"value": [0.5]})
     (file,) = tmp_path.glob("*.journal")
     assert journal.notice() == f"what was measured is in {file}"
-    session, turn = map(json.loads, file.read_text().splitlines())
-    assert session["table"] == "session"
-    assert session["context"] == {"seed": 1}
+    session, machine, turn = map(json.loads, file.read_text().splitlines())
+    assert (session["table"], machine["table"]) == ("session", "machine")
+    assert (session["settings"], session["complete"]) == ({"seed": 1}, False)
+    assert session["machine_id"] == machine["machine_id"]
     assert file.name == f"x.json.{session['session_id']}.journal"
-    assert turn == {"table": "turn", "times": [0.5], "error": None}
+    assert turn == {"table": "observation", "value": [0.5]}
     journal.remove()
     assert not file.exists()
 
@@ -45,8 +51,8 @@ def test_without_a_place_beside_the_result_it_is_a_temporary_file(
     output = None
     if name is not None:
         output = OutputFile(name if name == "-" else str(tmp_path / name))
-    journal = Journal(output, {})
-    journal.append("turn", {})
+    journal = journal_for(output)
+    journal.append("observation", {})
     assert len(list(place.glob("cnn-bench.*.journal"))) == 1
     journal.remove()
     assert list(place.iterdir()) == []
@@ -58,11 +64,11 @@ def test_a_full_disk_ends_the_journal_and_nothing_else(
     def refuse(descriptor: int, content: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    journal = Journal(OutputFile(str(tmp_path / "x.json")), {})
+    journal = journal_for(OutputFile(str(tmp_path / "x.json")))
     with monkeypatch.context() as patched:
         patched.setattr("os.write", refuse)
-        journal.append("turn", {"times": [1]})
-        journal.append("turn", {"times": [2]})
+        journal.append("observation", {"value": [1]})
+        journal.append("observation", {"value": [2]})
     (line,) = capsys.readouterr().err.splitlines()
     assert "No space left on device; what is measured is only in memory from now on" in line
     assert journal.notice() == "", "it names no file that holds nothing"
@@ -75,10 +81,10 @@ def test_a_disk_that_fills_leaves_the_beginning(
     def refuse(descriptor: int, content: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    journal = Journal(OutputFile(str(tmp_path / "x.json")), {})
-    journal.append("turn", {"times": [1]})
+    journal = journal_for(OutputFile(str(tmp_path / "x.json")))
+    journal.append("observation", {"value": [1]})
     monkeypatch.setattr("os.write", refuse)
-    journal.append("turn", {"times": [2]})
+    journal.append("observation", {"value": [2]})
     (file,) = tmp_path.glob("*.journal")
     assert journal.notice() == f"the beginning of what was measured is in {file}"
-    assert json.loads(file.read_text().splitlines()[-1])["times"] == [1]
+    assert json.loads(file.read_text().splitlines()[-1])["value"] == [1]

@@ -19,7 +19,10 @@ import fake_backends
 import numpy as np
 import psutil
 import pytest
+from sessions import read_back
 
+from bench.results import document
+from bench.results.summary import summarize
 from columnar_nn.model import onnx_io
 
 MAIN = [sys.executable, "-m", "cnn_bench"]
@@ -102,7 +105,7 @@ class Place:
     def turns(self) -> Iterator[dict[str, Any]]:
         for journal in self.journals():
             lines = [json.loads(line) for line in journal.read_text().splitlines()]
-            yield from (line for line in lines if line["table"] == "turn")
+            yield from (line for line in lines if line.get("metric") == "time")
 
 
 @pytest.fixture
@@ -124,13 +127,14 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def is_whole(file: Path) -> bool:
-    return bool(json.loads(file.read_text())["complete"])
+    return read_back(file).complete
 
 
 def test_json_on_standard_output_sends_tables_to_standard_error(place: Place) -> None:
     done = place.run(*SHORT, "--json", "-")
     assert done.returncode == 0
-    assert json.loads(done.stdout)["complete"]
+    (session,) = document.loads(done.stdout.encode())["session"]
+    assert session["complete"]
     assert "Time in ms" in done.stderr
     assert place.temporary == []
 
@@ -152,7 +156,8 @@ def test_json_goes_into_a_fifo(place: Place) -> None:
     done = place.run(*SHORT, "--json", "fifo")
     reader.join()
     assert done.returncode == 0, done.stderr
-    assert json.loads(read[0])["complete"]
+    (session,) = document.loads(read[0].encode())["session"]
+    assert session["complete"]
     assert (place.folder / "fifo").is_fifo()
 
 
@@ -247,9 +252,9 @@ def test_an_interrupted_run_keeps_its_turns(place: Place, number: signal.Signals
     assert process.returncode == 130
     assert "interrupted before the end; what was measured is in result.json" in errors
     assert "Time in ms" in shown
-    document = json.loads((place.folder / "result.json").read_text())
-    assert not document["complete"]
-    assert len(document["benchmarks"][0]["times"]) >= 100
+    result = read_back(place.folder / "result.json")
+    assert not result.complete
+    assert len(result.benchmarks[0].times) >= 100
     assert workers
     wait_until(lambda: not any(worker.is_running() for worker in workers))
     assert place.journals() == []
@@ -289,9 +294,12 @@ def test_a_second_interrupt_ends_at_once_and_names_the_journal(place: Place) -> 
     assert process.returncode == 130
     (journal,) = place.journals()
     assert errors == f"cnn-bench: ended at once; what was measured is in {journal}\n"
-    (turn, *_) = place.turns()
-    assert len(turn["times"]) == len(turn["phases"]) == 100
-    assert (turn["configuration"], turn["samples"], turn["round"]) == ("slow", 1, 0)
+    results = document.read(journal)
+    (cell,) = summarize(results).benchmarks
+    assert (cell.configuration, cell.samples, len(cell.times)) == ("slow", 1, 100)
+    blocks = [row for row in results["observation"] if row["metric"] in ("time", "phase")]
+    assert {(row["round"], len(row["value"])) for row in blocks} == {(0, 100)}
+    assert len(blocks) == 4  # all of it, and three phases
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
@@ -313,10 +321,10 @@ def test_a_killed_run_leaves_its_journal_and_no_process(place: Place) -> None:
     wait_until(lambda: not any(child.is_running() for child in started))
     (journal,) = place.journals()
     assert journal.name.startswith("result.json.")
-    lines = [json.loads(line) for line in journal.read_text().splitlines()]
-    assert lines[0]["format"] == "cnn-bench/journal"
-    assert lines[0]["context"]["settings"]["samples"] == [1]
-    assert {line["table"] for line in lines} == {"session", "backend", "cell", "turn"}
+    results = document.read(journal)
+    (session,) = results["session"]
+    assert (session["settings"]["samples"], session["complete"]) == ([1], False)
+    assert all(results.rows.values()), "every table has rows"
     assert not (place.folder / "result.json").exists()
     assert place.temporary != []
     assert place.run(*SHORT, "--json", "result.json").returncode == 0

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.compare import report
+from bench.compare.ratio import ratio_text
 from bench.results.result import BackendRecord, Benchmark, Result
-from bench.text.ratio import ratio_text
 from bench.text.table_style import WIDTH
 from bench.verdict.rule import RULE
 from bench.verdict.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
@@ -36,13 +36,13 @@ def context(samples: tuple[int, ...] = SAMPLES) -> dict[str, Any]:
             "algorithm": "auto",
         },
         "machine": {
-            "cpu": "A CPU",
+            "brand": "A CPU",
             "architecture": "x86_64",
             "usable_cores": 2,
             "features": ["avx2"],
-            "caches": {"L1": "32K"},
+            "caches": {"L1": 2**15},
             "memory_bytes": 2**34,
-            "system": "Linux",
+            "kernel": "Linux",
         },
         "versions": {"python": "3.11"},
         "git_commit": "abc",
@@ -158,6 +158,7 @@ def test_figures_are_where_they_belong() -> None:
     assert "10 of 10 columns vary with the images, 980 of 1,000 images" in text
     assert "bfloat16 inside" in text
     assert "load average 3.0" in text
+    assert "A CPU: 2 usable cores (pinned to CPU 0, 1), avx2; L1 32K; 16 GiB of memory" in text
 
 
 def test_the_verdict_is_honest_both_ways() -> None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base import Stopwatch
-from bench.compare.statistics import estimate_median, spread
+from bench.results import statistics
+from bench.results.statistics import estimate_median, spread
 from bench.workers.session import take_turn
 
 
@@ -52,6 +53,20 @@ def test_interval_covers_the_true_median_as_often_as_promised() -> None:
 
 def test_thousands_of_values_do_not_overflow() -> None:
     assert 0.95 <= estimate_median([float(i) for i in range(5000)]).confidence < 0.96
+
+
+def test_of_many_values_the_interval_is_that_of_exact_integers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for count in (201, 1000, 5000):
+        values = [float(i) for i in range(count)]
+        exact = estimate_median(values)
+        with monkeypatch.context() as patched:
+            patched.setattr(statistics, "_EXACT", 200)
+            approximate = estimate_median(values)
+        assert (approximate.low, approximate.high) == (exact.low, exact.high)
+        assert approximate.confidence == pytest.approx(exact.confidence, abs=1e-3)
+    assert estimate_median([float(i) for i in range(10**6)]).confidence >= 0.95
 
 
 def test_no_values_is_an_error() -> None:

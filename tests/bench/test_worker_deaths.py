@@ -19,6 +19,7 @@ import psutil
 import pytest
 from dying_backends import DEATHS, PAUSED, STATES
 from random_images import RandomImages, write_random_images
+from sessions import result_of, session_of
 
 from adapters import registry
 from bench.compare.comparison import Comparison
@@ -78,7 +79,13 @@ def comparison_of(names: list[str], min_time: float, graph: Any, progress: Any) 
         limits=Limits(runs=2, min_time=min_time, budget=60.0),
         seed=7,
     )
-    return Comparison(experiment, graph, RandomImages(), progress)  # type: ignore[arg-type]
+    return Comparison(
+        session_of(experiment),
+        experiment,
+        graph,
+        RandomImages(),  # type: ignore[arg-type]
+        progress,
+    )
 
 
 def by_configuration(result: Result) -> dict[str, tuple[BackendRecord, Benchmark]]:
@@ -147,7 +154,7 @@ def deaths(folder: Path) -> Result:
         patch.setattr("bench.workers.held.WorkerProcess", process)
         comparison = comparison_of(names, 0.0, fake_backends.tiny_graph(), progress)
         comparison.run()
-    return comparison.result({})
+    return result_of(comparison)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -203,7 +210,7 @@ def killed_while_measuring() -> Result:
     comparison.run()
     for killer in killers:
         killer.join()
-    return comparison.result({})
+    return result_of(comparison)
 
 
 @pytest.mark.parametrize("name", registry.BACKENDS)

@@ -49,6 +49,9 @@ NOT_RUN = {
     "cnn-bench golden bundle": "a word of the manifest, no command",
     "cnn-bench data info": FORM,
     "cnn-bench model check FILE": FORM,
+    "cnn-bench show FILE...": FORM,
+    "cnn-bench check FILE...": FORM,
+    "cnn-bench merge A B -o C": FORM,
     "cnn-bench explain --trace": FORM,
     "cnn-bench profile --rounds 7 --backend columnar:none/auto "
     "--backend columnar:layer/auto ...": FORM,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 from engine.small_network import small_graph
 from progress_lines import without_progress
 
+from bench.results import document
 from bench.text.table_style import WIDTH
 from columnar_nn.model import onnx_io
 
@@ -62,14 +62,15 @@ def test_tables_and_json(model: str, tmp_path: Path) -> None:
     done = cnn_bench(*options, "--min-time", "0", "--json", str(path))
     assert (done.returncode, without_progress(done.stderr)) == (0, ""), done.stderr
     assert max(map(len, done.stdout.splitlines())) <= WIDTH
-    document = json.loads(path.read_text())
-    assert document["schema_version"] == 1
-    assert document["complete"]
-    assert list(document["parts"]) == ["layers", "overhead"]
-    assert document["context"]["settings"]["parts"] == ["layers", "overhead"]
-    assert document["context"]["machine"]["logical_cpus"] == os.cpu_count()
-    direct = document["parts"]["layers"]["configurations"][0]
-    assert [layer["label"] for layer in direct["layers"]][1] == "conv1+relu1"
+    results = document.read(path)
+    assert [row["settings"]["part"] for row in results["session"]] == ["layers", "overhead"]
+    assert all(row["complete"] for row in results["session"])
+    assert {tuple(row["settings"]["parts"]) for row in results["session"]} == {
+        ("layers", "overhead")
+    }
+    layers = results.session(results["session"][0]["session_id"])
+    parts = [row["part"] for row in layers["observation"] if row["metric"] == "operator"]
+    assert parts[1] == ["1", "conv1", "relu1"]
 
 
 def has_worker(pid: int) -> bool:
@@ -96,4 +97,5 @@ def test_an_interrupted_run_keeps_its_results(model: str, tmp_path: Path) -> Non
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"interrupted before the end; what was measured is in {path}" in errors
-    assert not json.loads(path.read_text())["complete"]
+    (session,) = document.read(path)["session"]
+    assert not session["complete"]

@@ -17,7 +17,7 @@ from bench.text.table_style import WIDTH
 from bench.verdict.status import FAILED, NOT_RUN, PASSED
 
 CONTEXT = {
-    "machine": {"architecture": "riscv64"},
+    "machine": {"brand": None, "architecture": "riscv64"},
     "settings": {"cpus": [3]},
     "model": {"name": "plain9"},
     "data": {"name": "photo10"},

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import fake_backends
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -25,14 +24,15 @@ from bench.engine import (
 from bench.engine import run as run_module
 from bench.engine.run import EngineResult, parse_parts, run
 from bench.engine.setup import Setup
-from bench.results.result import to_json
+from bench.results import document
+from bench.results.results import Results
 from bench.text.table_style import WIDTH
 from bench.verdict.status import CRASHED, NOT_RUN, PASSED, SKIPPED
 from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
 
 CONTEXT = {
-    "machine": {"cpu": "a processor", "architecture": "x86_64"},
+    "machine": {"brand": "a processor", "architecture": "x86_64"},
     "settings": {"cpus": [0, 1]},
     "model": {"name": "small"},
     "data": {"name": "synthetic"},
@@ -186,7 +186,7 @@ def test_parts_run_in_their_order_and_each_once() -> None:
 
 
 def test_a_part_that_fails_is_reported_and_the_next_one_runs(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: Setup) -> None:
         raise WorkerError(CRASHED, "killed by SIGILL", fatal=True)
@@ -198,11 +198,29 @@ def test_a_part_that_fails_is_reported_and_the_next_one_runs(
     assert (result.complete, result.exit_code()) == (True, 1)
     assert list(result.parts) == ["overhead"]
     assert "layers could not be measured: CRASHED: killed by SIGILL" in printed(result)
-    (tmp_path / "result.json").write_bytes(to_json(result.document()))
-    document = json.loads((tmp_path / "result.json").read_text())
-    assert document["schema_version"] == run_module.SCHEMA_VERSION
-    assert document["failures"] == {"layers": "CRASHED: killed by SIGILL"}
-    assert document["parts"]["overhead"]["runs"][0]["images"] == 1
+    found = document.loads(document.to_json(result.results()))
+    sessions = {row["settings"]["part"]: row for row in found["session"]}
+    assert [row["complete"] for row in sessions.values()] == [False, True]
+    warnings = sessions["layers"]["warnings"]
+    assert warnings[-1] == "layers could not be measured: CRASHED: killed by SIGILL"
+    assert warnings[:-1] == CONTEXT["warnings"], "and of no other part"
+    overheads = found.session(sessions["overhead"]["session_id"])
+    samples = {row["samples"] for row in overheads["workload"]}
+    assert samples == {1, 32, 128}
+    part = result.parts["overhead"]
+    (whole,) = [run for run in part.runs if (run.images, run.batches) == (1, 1)]
+    cell = next(row["cell"] for row in overheads["cell"] if row["workload"] == workload(overheads))
+    (times,) = [
+        row["value"]
+        for row in overheads["observation"]
+        if (row["cell"], row["metric"]) == (cell, "time")
+    ]
+    assert float(np.median(times)) == whole.end_to_end
+
+
+def workload(found: Results) -> str:
+    """The workload of one image."""
+    return next(row["workload"] for row in found["workload"] if row["samples"] == 1)
 
 
 def test_an_interrupted_run_keeps_the_parts_it_has(

@@ -27,6 +27,7 @@ TARGETS = (
     "golden_bundles",
     "kernel_cache",
     "arrow_files",
+    "results_files",
 )
 BATCH = 100
 TIMEOUT_S = 120

@@ -15,7 +15,15 @@ CASES = 200
 
 
 @pytest.mark.parametrize(
-    "target", ["cifar10_data", "onnx_files", "golden_bundles", "kernel_cache", "arrow_files"]
+    "target",
+    [
+        "cifar10_data",
+        "onnx_files",
+        "golden_bundles",
+        "kernel_cache",
+        "arrow_files",
+        "results_files",
+    ],
 )
 def test_hostile_input_is_a_result_or_one_line(target: str, tmp_path: Path) -> None:
     """In a process of its own, whose children are forked from a single thread."""

@@ -15,6 +15,7 @@ from progress_lines import without_progress
 
 from bench.cli.app import main
 from bench.golden.bundle import Bundle
+from bench.results import document
 from columnar_nn.model import onnx_io
 
 WIDTH = 100
@@ -107,7 +108,21 @@ def test_failure_prints_the_operator_and_writes_reports(bundle: Bundle, tmp_path
     assert "First diverging operator: conv2 (Conv)" in failed.stdout
     assert "top-1 agreement of logits" in failed.stdout
     assert max(map(len, failed.stdout.splitlines()[1:])) <= WIDTH
-    assert json.loads(files["json"].read_text())["first_diverging"] == "conv2"
+    results = document.read(files["json"])
+    (cell,), (session,) = results["cell"], results["session"]
+    assert (cell["status"], cell["detail"]["first_diverging"]) == ("FAILED", "conv2")
+    assert (session["command"], session["settings"]["backends"]) == (
+        "golden verify",
+        [f"{backend('SwappedChannels')}:usual"],
+    )
+    figures = {tuple(row["part"]): row["value"] for row in results["observation"]}
+    assert figures["conv1", "max_abs"] == [0.0]
+    assert figures["conv1", "sqnr_db"] == [None], "infinite: both are equal"
+    assert figures["conv2", "max_abs"][0] > 0.1
+    manifest = json.loads((bundle.folder / "manifest.json").read_text())
+    assert (
+        results["workload"][0]["data_fingerprint"] == manifest["files"]["inputs.arrows"]["sha256"]
+    )
     (suite,) = ElementTree.parse(files["junit"]).getroot()
     assert suite.attrib["failures"] == "5"
     compared = golden("diff", bundle.folder, files["save"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from profiling.command_line import cnn_bench, tiny_inputs
 from progress_lines import without_progress
+
+from bench.results import document
+from bench.results.results import Results
+from bench.results.schema import Row
 
 PROFILED = "profiling.profiled_backends.ProfiledBackend"
 FOOT = ("whole run, profiled", "outside the rows", "whole run, as it is", "cost of profiling")
@@ -40,19 +43,29 @@ def test_layers_side_by_side(tmp_path: Path) -> None:
     assert any("operator times: not available (fake tells no times" in line for line in lines)
     assert "hardware counters: not available" in done.stdout or "cache misses" in done.stdout
 
-    document = json.loads(path.read_text())
-    assert document["schema_version"] == 1
-    assert document["rows"] == [["flatten", "dense"]]
-    made_up, reference, silent = document["engines"]
-    assert made_up["profiled"][0]["operators"][0] == {
-        "nodes": ["flatten", "dense"],
-        "operator": "all",
-        "seconds": 2e-6,
-        "calls": 3,
-    }
-    assert [o["nodes"] for o in reference["profiled"][1]["operators"]] == [["flatten"], ["dense"]]
-    assert silent["profiled"] == []
-    assert len(silent["plain"]) == len(reference["plain"]) == 2
+    results = document.read(path)
+    made_up, reference, silent = (row["cell"] for row in results["cell"])
+    operators = observed(results, "operator")
+    (first, second) = (row for row in operators if row["cell"] == made_up and row["index"] == 0)
+    assert (first["part"], first["value"], first["unit"]) == (
+        ["0", "flatten", "dense"],
+        [2e-6],
+        "s",
+    )
+    assert first["detail"] == {"operator": "all", "calls": 3}
+    assert second["part"] == ["1"], "the engine's own, of no node"
+    assert [row["part"] for row in operators if (row["cell"], row["index"]) == (reference, 1)] == [
+        ["0", "flatten"],
+        ["1", "dense"],
+    ]
+    assert not [row for row in operators if row["cell"] == silent]
+    assert {row["cell"]: len(row["value"]) for row in observed(results, "time")} == dict.fromkeys(
+        (made_up, reference, silent), 2
+    )
+
+
+def observed(results: Results, metric: str) -> list[Row]:
+    return [row for row in results["observation"] if row["metric"] == metric]
 
 
 @pytest.mark.parametrize(

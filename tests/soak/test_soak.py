@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from sessions import read_back
 from soak.soaking import ROOT, run_program
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
@@ -85,9 +85,9 @@ def test_two_comparisons_at_once(tmp_path: Path) -> None:
     for output in finish([compare(tmp_path / "cache", file) for file in files]):
         assert output.count("PASSED") == 2, output
     for file in files:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        assert len(document["benchmarks"]) == 4
-        assert all(cell["times"] for cell in document["benchmarks"])
+        cells = read_back(file).benchmarks
+        assert len(cells) == 4
+        assert all(cell.times for cell in cells)
 
 
 FIRST_RUN = """

@@ -1,0 +1,38 @@
+"""`cnn-bench show`: the tables of results that were kept."""
+
+from __future__ import annotations
+
+from bench.cli import terminal
+from bench.cli.options import FilesArgument
+from bench.compare import report
+from bench.results import document, listing
+from bench.results.results import Results
+from bench.results.schema import map_texts
+from bench.results.summary import summarize
+from columnar_nn.errors import CnnBenchError, InvalidDataError, printable
+
+
+def show(files: FilesArgument) -> None:
+    """Print the tables of results as the command that measured them did.
+
+    Of a comparison all of them, of other commands every metric's median. Exit status: 0 shown,
+    2 wrong usage or a file that is none.
+    """
+    console = terminal.output()
+    for file in files:
+        results = document.read(file)
+        try:
+            for session in results["session"]:
+                part = results.session(session["session_id"])
+                part = Results.of((name, map_texts(row, _shown)) for name, row in part)
+                if session["command"] == "compare":
+                    report.show(summarize(part), console)
+                else:
+                    listing.show(part, console)
+        except CnnBenchError as error:
+            raise InvalidDataError(f"{file}: {error}") from None
+
+
+def _shown(text: str) -> str:
+    """A text as a terminal may get it: from anyone's file, it could hold control characters."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -1,0 +1,49 @@
+"""The observations of any session as a table: how many there are of each kind, and their middle."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+
+from rich.console import Console
+from rich.markup import escape
+
+from bench.results.results import Results, series
+from bench.text.table_style import print_table, show_title, table
+
+_LONGEST = 40
+
+
+def show(results: Results, console: Console) -> None:
+    """Prints one session: what was asked of whom, and of each metric and part the median."""
+    (session,) = results["session"]
+    subjects = {row["subject"]: row for row in results["subject"]}
+    workloads = {row["workload"]: row for row in results["workload"]}
+    cells = {row["cell"]: row for row in results["cell"]}
+    found: dict[tuple[object, ...], list[float]] = defaultdict(list)
+    units: dict[tuple[object, ...], str] = {}
+    for block in results["observation"]:
+        found[series(block)] += [value for value in block["value"] if value is not None]
+        units[series(block)] = block["unit"]
+    show_title(console, f"cnn-bench {session['command']}, {session['started']}")
+    if not session["complete"]:
+        console.print("[yellow]incomplete:[/] it was interrupted, or killed", highlight=False)
+    made = table("backend:configuration", "images", "status", "metric", "number", "median", "unit")
+    for (_, cell_id, metric, part), values in found.items():
+        cell = cells[str(cell_id)]
+        subject, workload = subjects[cell["subject"]], workloads[cell["workload"]]
+        name = " ".join([str(metric), *map(str, part)])  # type: ignore[call-overload]
+        made.add_row(
+            escape(f"{subject['backend']}:{subject['configuration']}"),
+            "-" if workload["samples"] is None else f"{workload['samples']:,}",
+            escape(cell["status"]),
+            escape(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 2]}.."),
+            f"{len(values):,}",
+            f"{statistics.median(values):.4g}" if values else "-",
+            escape(units[session["session_id"], cell_id, metric, part]),
+        )
+    print_table(console, made)
+    for cell in results["cell"]:
+        if cell["reason"]:
+            label = subjects[cell["subject"]]["backend"]
+            console.print(escape(f"{label}: {cell['status']} {cell['reason']}"), highlight=False)

@@ -1,0 +1,310 @@
+"""What the observations of a session add up to: medians, intervals, rates, ratios.
+
+All of it is made from the rows, whenever it is wanted: it is never merged, and never read back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, taken_share
+from bench.results import statistics
+from bench.results.result import BackendRecord, Benchmark, Result, best
+from bench.results.results import Results
+from bench.results.schema import CHECK, OFFLINE, PARITY, START, Row
+from bench.verdict.status import STATUSES
+from bench.workers.turn import Turn
+from columnar_nn.errors import InvalidDataError
+
+COLD_START = ("process", "import", "build", "first_inference")
+"""Parts of the metric cold_start, beside their `total`."""
+
+_Blocks = Mapping[str, Mapping[tuple[str, ...], list[Row]]]
+"""Rows of observations of one cell, by metric and part, in the order of their index."""
+
+
+def summaries(results: Results) -> Iterator[dict[str, Any]]:
+    """Of every cell that was timed, what readers of the document want to know."""
+    for session in results["session"]:
+        cells = benchmarks(results.session(session["session_id"]))
+        for cell in cells:
+            if cell.median_s is None:
+                continue
+            yield {
+                "session_id": session["session_id"],
+                "subject": cell.label,
+                **{name: value for name, value in asdict(cell).items() if name in _SUMMARIZED},
+                "runs": len(cell.times),
+                "fastest_s": cell.fastest_s,
+                "disturbed": cell.disturbed,
+                "times_the_fastest": _ratio(cell, best(cells, cell.samples)),
+            }
+
+
+def _ratio(cell: Benchmark, fastest: Benchmark | None) -> float | None:
+    """Its median over the fastest's; None where others had so much of one that it says little."""
+    if fastest is None or not (cell.median_s and fastest.median_s):
+        return None
+    return None if cell.disturbed or fastest.disturbed else cell.median_s / fastest.median_s
+
+
+_SUMMARIZED = (
+    *("samples", "batch_size", "threads", "status", "median_s", "ci_low_s", "ci_high_s"),
+    *("ci_confidence", "images_per_second", "phases", "taken_share", "warning"),
+)
+"""Fields of Benchmark in the document's summary."""
+
+
+def summarize(results: Results) -> Result:
+    """One session of a comparison as its report shows it.
+
+    Raises InvalidDataError for one that lacks what a comparison has.
+    """
+    (session,) = results["session"]
+    subjects = {row["subject"]: row for row in results["subject"]}
+    observed = _by_cell(results["observation"])
+    checked = {
+        cell["subject"]: {"status": cell["status"], **_parity(cell)}
+        for cell, _ in _cells(results, CHECK)
+    }
+    records = tuple(
+        backend_record(
+            cell,
+            subjects[cell["subject"]],
+            observed[cell["cell"]],
+            checked.get(cell["subject"], {}),
+        )
+        for cell, _ in _cells(results, START)
+    )
+    return Result(_context(results), records, tuple(benchmarks(results)), session["complete"])
+
+
+def benchmarks(results: Results) -> list[Benchmark]:
+    """The cells of one session in which all images are there at once."""
+    (session,) = results["session"]
+    subjects = {row["subject"]: row for row in results["subject"]}
+    observed = _by_cell(results["observation"])
+    settings = session["settings"]
+    runs = settings.get("runs") if isinstance(settings, Mapping) else None
+    return [
+        benchmark(
+            cell,
+            subjects[cell["subject"]],
+            workload,
+            observed[cell["cell"]],
+            runs if isinstance(runs, int) else 0,
+        )
+        for cell, workload in _cells(results, OFFLINE)
+        if workload["samples"] and workload["batch_size"]
+    ]
+
+
+def _cells(results: Results, scenario: str) -> Iterator[tuple[Row, Row]]:
+    """The cells of a scenario, each with its workload."""
+    workloads = {row["workload"]: row for row in results["workload"]}
+    for cell in results["cell"]:
+        workload = workloads[cell["workload"]]
+        if workload["scenario"] == scenario:
+            _check(cell["status"] in STATUSES, f"no cell ends {cell['status']}")
+            yield cell, workload
+
+
+def benchmark(cell: Row, subject: Row, workload: Row, observed: _Blocks, runs: int) -> Benchmark:
+    """A cell of a comparison in which at least `runs` timed runs were asked for."""
+    return Benchmark(
+        backend=subject["backend"],
+        configuration=subject["configuration"],
+        samples=workload["samples"],
+        batch_size=workload["batch_size"],
+        threads=subject["threads"],
+        status=cell["status"],
+        reason=cell["reason"] or "",
+        predicted_s=cell["predicted_s"],
+        accuracy=cell["accuracy"],
+        **_parity(cell),
+        **_timing(observed, workload["samples"], runs),
+    )
+
+
+def backend_record(
+    cell: Row, subject: Row, observed: _Blocks, checked: Mapping[str, Any]
+) -> BackendRecord:
+    """A backend from the start of its process to its end; `checked` as BackendRecord has it."""
+
+    def first(metric: str, part: str) -> Any:
+        blocks = observed.get(metric, {}).get((part,), ())
+        return blocks[0]["value"][0] if blocks else None
+
+    start_rss, peak_rss = first("rss", "start"), first("rss", "peak")
+    return BackendRecord(
+        backend=subject["backend"],
+        configuration=subject["configuration"],
+        threads=subject["threads"],
+        status=cell["status"],
+        reason=cell["reason"] or "",
+        **{f"{part}_s": first("cold_start", part) for part in COLD_START},
+        cold_start_s=first("cold_start", "total"),
+        start_rss_bytes=start_rss and int(start_rss),
+        peak_rss_bytes=peak_rss and int(peak_rss),
+        description=subject["description"] or "",
+        versions=_shaped("versions", subject["versions"] or {}, {str: str}),
+        precision=subject["precision"] or "",
+        layout=subject["layout"] or "",
+        algorithm=subject["algorithm"] or "",
+        denormals=subject["denormals"] or "",
+        notes=tuple(subject["notes"] or ()),
+        log=cell["log"] or "",
+        checked=checked,
+    )
+
+
+def _timing(observed: _Blocks, samples: int, runs: int) -> dict[str, Any]:
+    """Benchmark's fields that are made from times."""
+    turns = [_turn(block) for block in observed.get("time", {}).get((), ())]
+    times = [seconds for turn in turns for seconds in turn.times]
+    if not times:
+        return {}
+    estimate = statistics.estimate_median(times)
+    share = taken_share(turn.disturbance for turn in turns)
+    warnings = []
+    if share is not None and share > DISTURBED_SHARE:
+        warnings.append(
+            f"disturbed: others took over {DISTURBED_SHARE:.0%} of the time, so that its "
+            "median is compared with no other"
+        )
+    if statistics.spread(times) > statistics.STABLE_SPREAD:
+        warnings.append(
+            f"unstable: half of the times differ by over {statistics.STABLE_SPREAD:.0%}"
+        )
+    if len(times) < runs:
+        warnings.append(f"{len(times)} runs instead of {runs}")
+    return {
+        "times": tuple(times),
+        "phases": {
+            part[0]: float(np.median([v for block in blocks for v in _known(block)]))
+            for part, blocks in observed.get("phase", {}).items()
+            if len(part) == 1
+        },
+        "median_s": estimate.median,
+        "ci_low_s": estimate.low,
+        "ci_high_s": estimate.high,
+        "ci_confidence": estimate.confidence,
+        "images_per_second": samples / estimate.median,
+        "warning": "; ".join(warnings),
+        "taken_share": share,
+        "undisturbed_s": min((s for turn in turns for s in turn.undisturbed()), default=None),
+    }
+
+
+def _turn(block: Row) -> Turn:
+    """The turn that a row of times is; runs of which no switches are known may have had some."""
+    times, switches = block["value"], block["switches"] or [None] * len(block["value"])
+    known = [
+        (seconds, 1 if count is None else count)
+        for seconds, count in zip(times, switches, strict=True)
+        if seconds is not None and seconds > 0
+    ]
+    return Turn(
+        [seconds for seconds, _ in known],
+        [],
+        [count for _, count in known],
+        _disturbance(block["disturbance"]),
+    )
+
+
+def _disturbance(tree: Any) -> Disturbance | None:
+    shape = {"wall_s": _REAL, "steal_s": _REAL, "others_s": _REAL, "run_queue_s": [_REAL]}
+    if not _has_shape(tree, {**shape, "involuntary_switches": int}):
+        return None
+    known = {name: tree[name] for name in (*shape, "involuntary_switches")}
+    return Disturbance(**{**known, "run_queue_s": tuple(known["run_queue_s"])})
+
+
+def _known(block: Row) -> list[float]:
+    return [value for value in block["value"] if value is not None] or [math.nan]
+
+
+def _by_cell(observations: Sequence[Row]) -> Mapping[str, _Blocks]:
+    found: dict[str, Any] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for block in observations:
+        found[block["cell"]][block["metric"]][tuple(block["part"])].append(block)
+    return found
+
+
+def _parity(cell: Row) -> dict[str, Any]:
+    """Benchmark's figures of parity."""
+    figures = {field.name: cell[field.name] for field in PARITY}
+    return {**figures, "parity_rows": figures["parity_rows"] or 0}
+
+
+def _context(results: Results) -> dict[str, Any]:
+    """What stands above and below the tables: the session, its machine, network and data."""
+    (session,), (machine,) = results["session"], results["machine"]
+    settings = _shaped("settings", session["settings"], _SETTINGS)
+    _shaped("settings", settings.get("batch_note", ""), str)
+    _check(bool(results["workload"]), "it has not begun")
+    workload = max(results["workload"], key=lambda row: row["samples"] or 0)
+    truth = session["truth"] or {"rows": 0, "failure": ""}
+    shape = {"rows": int, "failure": str}
+    telling = _shaped("truth", truth, shape).get("telling") or {}
+    tolerances: Any = next((row["tolerance"] for row in results["cell"] if row["tolerance"]), {})
+    return {
+        "time": session["started"],
+        "machine": {**machine, "caches": _shaped("caches", machine["caches"] or {}, {str: int})},
+        "versions": _shaped("versions", session["versions"], {str: str}),
+        "git_commit": session["commit"],
+        "settings": settings,
+        "model": {"name": workload["model_name"] or "", "parameters": workload["parameters"] or 0},
+        "data": {"name": workload["data_name"] or "", "rows": workload["data_rows"] or 0},
+        "warnings": session["warnings"],
+        "import_check": session["import_check"],
+        "parity": {
+            **truth,
+            "telling": _shaped("truth", telling, {str: dict.fromkeys(_TELLING, int)}),
+            "tolerances": _shaped("tolerance", tolerances, {str: {"atol": _REAL, "rtol": _REAL}}),
+        },
+    }
+
+
+_TELLING = ("rows", "columns", "of_columns")
+_REAL = (int, float)
+_SETTINGS = {
+    "samples": [int],
+    "batch_size": int,
+    "threads": int,
+    "cpus": [int],
+    "runs": int,
+    "min_time_s": _REAL,
+    "budget_s": _REAL,
+    "algorithm": str,
+}
+"""Of those of a comparison, what its report shows."""
+
+
+def _shaped(name: str, value: Any, shape: Any) -> Any:
+    _check(_has_shape(value, shape), f"its {name} is not what a comparison has there")
+    return value
+
+
+def _has_shape(value: Any, shape: Any) -> bool:
+    """Whether a tree is like another, whose leaves are types; {str: ...} has any names."""
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_has_shape(one, shape[0]) for one in value)
+    if not isinstance(shape, dict):
+        return isinstance(value, shape) and not isinstance(value, bool)
+    if not isinstance(value, Mapping):
+        return False
+    if str in shape:
+        return all(_has_shape(one, shape[str]) for one in value.values())
+    return all(name in value and _has_shape(value[name], one) for name, one in shape.items())
+
+
+def _check(condition: bool, problem: str) -> None:
+    if not condition:
+        raise InvalidDataError(f"this session cannot be shown as a comparison: {problem}")
