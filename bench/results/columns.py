@@ -121,6 +121,7 @@ def _read_file(file: Path) -> pa.Table:
     size = 0
     try:
         schema, batches = _open(file)
+        _ = schema.names  # UnicodeDecodeError
         for batch in batches:
             batch.validate(full=True)
             size += batch.nbytes
