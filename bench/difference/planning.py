@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from statistics import NormalDist
 
 from bench.difference.permutation import CONFIDENCE, Reals, can_decide
@@ -40,10 +41,11 @@ def sessions_to_settle(deviation: float, shift: float, margin: float, columns: i
     Either they show it, or that it is inside of the margin. None if it takes over MAX_SESSIONS.
     """
     wanted = max(abs(shift), margin - abs(shift))
-    for sessions in range(2, MAX_SESSIONS + 1):
-        if smallest_shift(deviation, sessions, sessions, columns) <= wanted:
-            return sessions
-    return None
+    sizes = range(1, MAX_SESSIONS + 1)
+    place = bisect_left(
+        sizes, True, key=lambda size: smallest_shift(deviation, size, size, columns) <= wanted
+    )
+    return sizes[place] if place < len(sizes) else None
 
 
 def _standard_shift(num_base: int, num_new: int, columns: int) -> float:
