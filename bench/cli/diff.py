@@ -80,7 +80,7 @@ def _percent(option: str, text: str) -> float:
     try:
         return gate.parse_percent(text)
     except UsageError as error:
-        raise UsageError(f"{option} {error}") from None
+        raise UsageError(f"{option}: {error}") from None
 
 
 def _read(path: Path) -> Results:

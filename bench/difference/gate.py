@@ -79,8 +79,8 @@ def parse_gate(text: str, margin: float) -> Gate:
         raise UsageError(f"--fail-on {text!r}: {error}") from None
     if threshold < margin:
         raise UsageError(
-            f"--fail-on {text!r}: changes inside of the margin of {margin:.3g} count as none: "
-            f"name a smaller --margin, or a threshold that is not below it"
+            f"--fail-on {text!r}: such changes are within the --margin of {100 * margin:g}%, so "
+            "that they count as none: name a smaller one"
         )
     return Gate(text, found, selector, threshold)
 
