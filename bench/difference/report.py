@@ -18,6 +18,7 @@ from bench.difference.judgement import Judgement, Verdict
 from bench.difference.pairs import BASE, NEW, Pair
 from bench.difference.permutation import CONFIDENCE
 from bench.results.schema import finite
+from bench.text.caveats import show_caveat
 from bench.text.table_style import print_table, show_note, show_title, table
 from columnar_nn.errors import printable
 
@@ -40,7 +41,7 @@ def show(difference: Difference, console: Console) -> None:
     for line in wording.title(difference):
         console.print(_text(line), highlight=False)
     for line in difference.warnings:
-        console.print(f"[yellow]warning:[/] {_text(line)}", highlight=False)
+        show_caveat(console, "warning", printable(line))
     for line in difference.contradictions:
         console.print(f"[bold red]not comparable:[/] {_text(line)}", highlight=False)
     for metric, rows in _by_metric(difference):

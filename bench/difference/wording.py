@@ -16,7 +16,7 @@ from bench.difference.permutation import CONFIDENCE, Reals, can_decide, fewest_s
 from bench.difference.planning import MAX_SESSIONS
 from bench.results.results import Results
 from bench.results.schema import Row
-from bench.text.table_style import milliseconds
+from bench.text.figures import counted, milliseconds
 
 HEADINGS = ("cell", BASE, NEW, "change", f"{CONFIDENCE:.0%} interval", "verdict")
 
@@ -119,7 +119,7 @@ def count(difference: Difference) -> str:
     """How many rows have each verdict."""
     found = Counter(judgement.verdict for _, judgement in difference.rows)
     parts = ", ".join(f"{found[v]} {v.value}" for v in Verdict if v in found)
-    return f"{_plural(len(difference.rows), 'figure')}: {parts}"
+    return f"{counted(len(difference.rows), 'figure')}: {parts}"
 
 
 def explanation(difference: Difference) -> str:
@@ -152,7 +152,7 @@ def _told_apart(named: Sequence[str], fields: Sequence[str], rows: Sequence[Row]
 
 
 def _images(samples: int | None) -> str:
-    return "any images" if samples is None else _plural(samples, "image")
+    return "any images" if samples is None else counted(samples, "image")
 
 
 def _side(name: str, results: Results) -> str:
@@ -161,7 +161,7 @@ def _side(name: str, results: Results) -> str:
     times = sorted(str(row["started"]) for row in sessions if row["started"])
     span = f", {times[0]} to {times[-1]}" if len(times) > 1 else "".join(f", {t}" for t in times)
     commit = f" of commit {' and '.join(commits)}" if commits else ""
-    return f"{name}: {_plural(len(sessions), 'session')}{commit}{span}"
+    return f"{name}: {counted(len(sessions), 'session')}{commit}{span}"
 
 
 def _typical(figures: Reals, unit: str) -> str:
@@ -170,7 +170,3 @@ def _typical(figures: Reals, unit: str) -> str:
         return "-"
     value = float(np.exp(np.log(known).mean()))
     return f"{value / 2**20:,.1f} MiB" if unit == "byte" else f"{milliseconds(value)} ms"
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -12,7 +12,7 @@ from difference.made_sessions import folder, session, side
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from bench.cli.app import load
+from bench.cli.commands import load
 from bench.results import document
 from bench.results.results import Results
 from columnar_nn.errors import CnnBenchError
