@@ -12,7 +12,6 @@ from bench.cli.options import one_of
 from bench.difference import comparability, gate, report
 from bench.difference.difference import difference
 from bench.results import columns, document
-from bench.results.result import to_json
 from bench.results.results import Results
 from columnar_nn.errors import UsageError
 
@@ -68,7 +67,7 @@ def diff(
     found = difference(_read(base), _read(new), gates, width, allowed)
     code = found.exit_code(require_conclusive)
     if format == "json":
-        print(to_json(report.document(found, code)).decode(), end="")
+        print(report.to_json(found, code), end="")
     elif format == "md":
         print(report.to_markdown(found), end="")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from itertools import groupby
@@ -88,9 +89,9 @@ def to_markdown(difference: Difference) -> str:
     return "\n".join([*lines, "", wording.explanation(difference), ""])
 
 
-def document(difference: Difference, exit_code: int) -> dict[str, Any]:
-    """All of it as JSON has it: times in seconds, changes as shares, unknown as null."""
-    return {
+def to_json(difference: Difference, exit_code: int) -> str:
+    """All of it for programs: times in seconds, changes as shares, null for what is not known."""
+    document = {
         "format": FORMAT,
         "format_version": 1,
         "exit_code": exit_code,
@@ -113,11 +114,11 @@ def document(difference: Difference, exit_code: int) -> dict[str, Any]:
             for gated in difference.gated
         ],
     }
+    return json.dumps(finite(document), indent=2, allow_nan=False) + "\n"
 
 
 def _entry(difference: Difference, pair: Pair, judgement: Judgement) -> dict[str, Any]:
     subject, workload = pair.subject, pair.workload
-    known = math.isfinite(judgement.high)
     return {
         **{name: subject[name] for name in ("subject", "backend", "configuration", "threads")},
         **{name: workload[name] for name in ("workload", "model_name", "samples", "batch_size")},
@@ -126,12 +127,12 @@ def _entry(difference: Difference, pair: Pair, judgement: Judgement) -> dict[str
         "verdict": judgement.verdict.value,
         "looks": wording.appearance(judgement, difference.margin) or None,
         "reason": pair.reason or None,
-        "base": finite([float(figure) for figure in pair.base]),
-        "new": finite([float(figure) for figure in pair.new]),
+        "base": pair.base.tolist(),
+        "new": pair.new.tolist(),
         "change": judgement.change,
-        "low": judgement.low if known else None,
-        "high": judgement.high if known else None,
-        "p_value": judgement.p_value if known else None,
+        "low": judgement.low if math.isfinite(judgement.high) else None,
+        "high": judgement.high,
+        "p_value": judgement.p_value,
         "smallest_change": judgement.smallest,
         "sessions_to_settle": judgement.settle,
     }
