@@ -30,7 +30,7 @@ MARGIN = 0.05
 @cache
 def sessions(name: str) -> list[Results]:
     """In the order in which they were recorded."""
-    results = document.read(RECORDED / f"{name}.json")
+    results = side([document.read(file) for file in RECORDED.glob(f"{name}*.json")])
     rows = sorted(results["session"], key=lambda row: row["started"])
     return [results.session(row["session_id"]) for row in rows]
 
