@@ -14,7 +14,7 @@ MACHINE, VERSIONS = "machine", "versions"
 ALLOWABLE = (MACHINE, VERSIONS)
 """What may differ if the user says so."""
 
-_EFFORT = ("runs", "min_time_s", "budget_s", "limits")
+_EFFORT = ("runs", "min_time_s", "budget_s")
 """Settings that decide how often a cell is run, and what its fastest run is with it."""
 
 _TURNED_OUT = ("precision", "layout", "algorithm", "denormals", "cpus")
@@ -47,7 +47,8 @@ def version_differences(base: Sequence[Row], new: Sequence[Row]) -> list[str]:
     found: dict[str, dict[str, list[str]]] = {}
     for side, rows in (("BASE", base), ("NEW", new)):
         for row in rows:
-            for package, version in (row["versions"] or {}).items():
+            versions = row["versions"] if isinstance(row["versions"], dict) else {}
+            for package, version in versions.items():
                 found.setdefault(package, {}).setdefault(side, []).append(str(version))
     return [
         f"{package} {_both(_list(sides.get('BASE', ())), _list(sides.get('NEW', ())))}"
@@ -86,7 +87,7 @@ def warnings(base: Results, new: Results) -> Iterator[str]:
 
 def _subject_warnings(base: Results, new: Results) -> Iterator[str]:
     sides = [{row["subject"]: row for row in side["subject"]} for side in (base, new)]
-    for key in sides[0].keys() & sides[1].keys():
+    for key in filter(sides[1].__contains__, sides[0]):
         one, other = sides[0][key], sides[1][key]
         for name in _TURNED_OUT:
             if one[name] != other[name] and None not in (one[name], other[name]):

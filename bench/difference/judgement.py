@@ -61,27 +61,21 @@ def judge(base: Reals, new: Reals, margin: float) -> list[Judgement]:
     no difference anywhere, anything at all is called faster or slower with probability
     1 - CONFIDENCE at most.
     """
-    logs = np.log(np.concatenate([base, new]))
-    is_new = np.arange(len(logs)) >= len(base)
-    known = ~np.isnan(logs)
-    decidable = [
-        column
-        for column in range(logs.shape[1])
-        if can_decide(int(known[~is_new, column].sum()), int(known[is_new, column].sum()))
-    ]
-    p_values = np.ones(logs.shape[1])
-    if decidable:
-        p_values[decidable] = adjusted_p_values(logs[:, decidable], is_new)
+    base, new = np.log(base), np.log(new)
+    columns = base.shape[1]
+    known = [(_known(base[:, column]), _known(new[:, column])) for column in range(columns)]
+    decidable = [can_decide(len(one), len(other)) for one, other in known]
+    p_values = np.ones(columns)
+    if any(decidable):
+        p_values[decidable] = adjusted_p_values(base[:, decidable], new[:, decidable])
     return [
-        _judged(
-            logs[known[:, column] & ~is_new, column],
-            logs[known[:, column] & is_new, column],
-            float(p_values[column]),
-            math.log1p(margin),
-            logs.shape[1],
-        )
-        for column in range(logs.shape[1])
+        _judged(one, other, float(p_value), math.log1p(margin), columns)
+        for (one, other), p_value in zip(known, p_values, strict=True)
     ]
+
+
+def _known(column: Reals) -> Reals:
+    return column[~np.isnan(column)]
 
 
 def _judged(base: Reals, new: Reals, p_value: float, margin: float, columns: int) -> Judgement:
@@ -90,8 +84,6 @@ def _judged(base: Reals, new: Reals, p_value: float, margin: float, columns: int
         return Judgement(Verdict.INCONCLUSIVE)
     shift = float(new.mean() - base.mean())
     low, high = shift_interval(base, new)
-    if not can_decide(len(base), len(new)):
-        low, high = -math.inf, math.inf
     deviation = planning.pooled_deviation(base, new)
     smallest = settle = None
     if deviation is not None:

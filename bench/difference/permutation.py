@@ -7,7 +7,7 @@ was as likely as the one at hand. What the deal at hand shows is held against wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -42,21 +42,21 @@ def fewest_sessions() -> int:
     return next(n for n in range(LEAST_SESSIONS, 100) if can_decide(n, n))
 
 
-def adjusted_p_values(values: Reals, is_new: NDArray[np.bool_]) -> Reals:
+def adjusted_p_values(base: Reals, new: Reals) -> Reals:
     """For every column, how likely chance alone shows as much in it, given all columns.
 
-    `values` is [sessions, columns], NaN where a session has none; `is_new` tells the two sides
-    apart. Deals are of whole sessions, so that what makes a session slow as a whole is no evidence
-    for each of its columns anew. If nothing differs, any p-value is at most P with probability P:
-    Holm's procedure with the distribution of the largest statistic in place of Bonferroni's bound
-    (Westfall and Young, Resampling-Based Multiple Testing, 1993, algorithm 2.8). The statistic is
-    the difference of the sides' means over the standard deviation of all, which orders deals as
-    Student's t does.
+    Both sides are [sessions, columns], NaN where a session has none. Deals are of whole sessions,
+    so that what makes a session slow as a whole is no evidence for each of its columns anew. If
+    nothing differs, the least p-value is at most P with probability P at most: Holm's procedure
+    with the distribution of the largest statistic in place of Bonferroni's bound (Westfall and
+    Young, Resampling-Based Multiple Testing, 1993, algorithm 2.8). The statistic is the difference
+    of the sides' means over the standard deviation of all, which orders deals as Student's t does.
     """
+    values = np.concatenate([base, new])
     centred = np.nan_to_num(values - np.nanmean(values, axis=0))
     scale = np.sqrt((centred**2).sum(axis=0))
     standard = np.divide(centred, scale, out=np.zeros_like(centred), where=scale > 0)
-    shown = np.abs(_contrasts(is_new) @ standard)
+    shown = np.abs(_contrasts(len(base), len(new)) @ standard)
     order = np.argsort(shown[0])
     # Of each column, the largest among itself and those that show less.
     largest = np.maximum.accumulate(shown[:, order], axis=1)
@@ -68,41 +68,38 @@ def adjusted_p_values(values: Reals, is_new: NDArray[np.bool_]) -> Reals:
 
 
 def shift_interval(base: Reals, new: Reals) -> tuple[float, float]:
-    """Confidence interval of how much greater the values of `new` are, which cannot be 0 to 0.
+    """Confidence interval of how much greater the values of `new` are.
 
     It holds every shift that, taken from `new`, leaves a deal that is not among the rarest: with
     probability CONFIDENCE or more the true one, whatever the distribution, if both sides have the
-    same (Garthwaite, Biometrics 52, 1996, says it of a single shift). Unbounded where
-    `can_decide` says no.
+    same (Garthwaite, Biometrics 52, 1996, page 1387). Unbounded where `can_decide` says no.
     """
+    if not can_decide(len(base), len(new)):
+        return -math.inf, math.inf
     values = np.concatenate([base, new])
-    is_new = np.arange(len(values)) >= len(base)
-    contrasts = _contrasts(is_new)
-    moved = 1 - contrasts @ is_new
+    contrasts = _contrasts(len(base), len(new))
+    moved = 1 - contrasts[:, len(base) :].sum(axis=1)
     kept = moved > _TIE
     # The shift at which a deal shows as much as the one at hand.
     shifts = np.sort((contrasts[0] @ values - contrasts[kept] @ values) / moved[kept])
     rank = math.floor((1 - CONFIDENCE) / 2 * len(contrasts) + _TIE)
-    if rank < 1:
-        return -math.inf, math.inf
     return float(shifts[rank - 1]), float(shifts[-rank])
 
 
-def _contrasts(is_new: Sequence[bool] | NDArray[np.bool_]) -> Reals:
+@lru_cache(maxsize=8)
+def _contrasts(num_base: int, num_new: int) -> Reals:
     """[deals, sessions]: times values, the mean of the new side less that of the base side.
 
-    The first is the deal at hand. All deals, or as many as MAX_DEALS, the same in every run.
+    The first is the deal at hand, in which the base side comes first. All deals, or as many as
+    MAX_DEALS, the same in every run.
     """
-    at_hand = np.asarray(is_new, bool)
-    size, num_new = len(at_hand), int(at_hand.sum())
+    size = num_base + num_new
     if math.comb(size, num_new) <= MAX_DEALS:
-        chosen = np.array(list(combinations(range(size), num_new)))
+        chosen = np.array(list(combinations(range(size), num_new))[::-1])
         deals = np.zeros((len(chosen), size), bool)
         np.put_along_axis(deals, chosen, True, axis=1)
-        first = int((deals == at_hand).all(axis=1).argmax())
-        deals[[0, first]] = deals[[first, 0]]
     else:
-        generator = np.random.default_rng(0)
+        at_hand = np.arange(size) >= num_base
         others = np.broadcast_to(at_hand, (MAX_DEALS - 1, size))
-        deals = np.vstack([at_hand, generator.permuted(others, axis=1)])
-    return deals / num_new - ~deals / (size - num_new)
+        deals = np.vstack([at_hand, np.random.default_rng(0).permuted(others, axis=1)])
+    return deals / num_new - ~deals / num_base
