@@ -132,7 +132,8 @@ def explanation(difference: Difference) -> str:
 
 
 def _percent(share: float, sign: str = "") -> str:
-    return format(share, f"{sign},.1%" if abs(share) < 1 else f"{sign},.0%")
+    rounded = round(share, 3) + 0.0  # no "-0.0%"
+    return format(rounded, f"{sign},.1%" if abs(rounded) < 1 else f"{sign},.0%")
 
 
 def _full(difference: Difference) -> list[str]:
