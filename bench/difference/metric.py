@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
@@ -53,8 +54,9 @@ def parse(name: str) -> Metric:
     if name in _NAMED:
         return _NAMED[name]
     if match := _PERCENTILE.fullmatch(name):
-        share = float(match[1]) / 100
+        percent = Decimal(match[1])
+        share = float(percent) / 100
         # Of fewer values a percentile is their largest, whichever percentile it is.
-        least = math.ceil(1 / (1 - share))
+        least = math.ceil(100 / (100 - percent))
         return Metric(name, "time", (), "s", lambda v: float(np.quantile(v, share)), least)
     raise UsageError(f"metric {name!r}: choose from {', '.join(_NAMED)}, or a percentile as p99")
