@@ -1,6 +1,6 @@
 # The README's two commands are `make compare` and `make test`; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help compare test quick fuzz fuzzers soak documented nightly lint format clean
+.PHONY: help compare test quick fuzz fuzzers soak documented differences nightly lint format clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -26,13 +26,16 @@ test: $(VENV)/installed ## Run every test, but for soaks and the commands of the
 	$(BIN)/python -m pytest
 
 quick: $(VENV)/installed ## Run the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -m "not slow and not documented and not soak"
+	$(BIN)/python -m pytest -m "not slow and not documented and not soak and not nightly"
 
 documented: $(VENV)/installed ## Run the commands of the documentation that take up to 20 seconds
 	$(BIN)/python -m pytest tests/documentation -m "documented$(if $(SLOW),, and not nightly)"
 
 soak: $(VENV)/installed ## Run many tasks, threads and processes: leaks, hangs and races
 	$(BIN)/python -m pytest tests/soak -m soak --soak $(or $(SOAK),short)
+
+differences: $(VENV)/installed ## Measure a version against itself, and against a slower one
+	$(BIN)/python -m pytest tests/difference -m nightly
 
 TARGET ?= graphs
 SEED ?= 1000
@@ -50,8 +53,9 @@ fuzzers: $(VENV)/installed ## Do so for every target: make fuzzers SEED=1000 MIN
 	echo "fuzz: $$target"; $(MAKE) --no-print-directory fuzz TARGET=$$target || failed=1; \
 	done; test -z "$$failed"
 
-nightly: $(VENV)/installed ## Soak for long, fuzz, and run every documented command: some hours
-	@failed=; for step in "soak SOAK=long" "fuzzers SEED=$$(date +%s)" "documented SLOW=1"; do \
+nightly: $(VENV)/installed ## Soak for long, fuzz, measure, run every documented command: some hours
+	@failed=; for step in differences "soak SOAK=long" "fuzzers SEED=$$(date +%s)" \
+	"documented SLOW=1"; do \
 	$(MAKE) --no-print-directory $$step || failed="$$failed '$$step'"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 

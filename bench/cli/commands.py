@@ -24,6 +24,7 @@ COMMANDS = {
     "profile": ("bench.cli.profile:profile", "Show every layer's time in every engine."),
     "merge": ("bench.cli.merge:merge", "Make one file of results of several."),
     "check": ("bench.cli.check:check", "Say what is wrong with results before they go out."),
+    "diff": ("bench.cli.diff:diff", "Say which cells became faster or slower; gate on it."),
     "show": ("bench.cli.show:show", "Print the tables of results."),
     "taps": ("bench.cli.taps:taps", "Write the tensors between layers to an Arrow file."),
     "cache": ("bench.cli.cache:app", "Show or clear what is kept on disk: kernels, import checks."),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from documentation.commands import ROOT
 
-GIVEN = {"README.md": {"mine.onnx": ROOT / "columnar_nn" / "model" / "weights" / "plain9.onnx"}}
+_RECORDED = ROOT / "tests" / "difference" / "recorded"
+_SESSIONS = {
+    "base.json": _RECORDED / "ten_quiet_base.json",
+    "new.json": _RECORDED / "ten_quiet_new.json",
+}
+_WEIGHTS = ROOT / "columnar_nn" / "model" / "weights"
+
+GIVEN = {
+    "README.md": {"mine.onnx": _WEIGHTS / "plain9.onnx", **_SESSIONS},
+    "docs/diff.md": _SESSIONS,
+}
 """Files of the reader's own that a page speaks of and no command before makes."""
 
 NIGHTLY = {
@@ -41,6 +51,7 @@ NOT_RUN = {
     "make documented": SETS_UP + "this suite itself",
     "make soak": SETS_UP + "continuous integration runs it",
     "make nightly": SETS_UP + "takes hours",
+    "make differences": SETS_UP + "make nightly measures",
     'pip install -c constraints.txt -e ".[all]"': "downloads the frameworks",
     'pipx install ".[all]"': "downloads the frameworks",
     'uv tool install ".[all]"': "downloads the frameworks",

@@ -1,0 +1,93 @@
+"""`cnn-bench diff`: which cells became faster or slower, and whether gates hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli import terminal
+from bench.cli.options import one_of
+from bench.difference import comparability, gate, report
+from bench.difference.difference import difference
+from bench.results import columns, document
+from bench.results.results import Results
+from columnar_nn.errors import UsageError
+
+FORMATS = ("table", "md", "json")
+
+_FILES = "A file of results, or a folder of them: a session each, or several."
+
+
+def diff(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help=_FILES)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help=_FILES)],
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC[FIELD=VALUE,...]:PERCENT%",
+            help="Fail if this metric (fastest, median, p99 ..., cold_start, peak_memory) of a "
+            "cell, or of those with these fields, is slower by so much or more; repeatable. What "
+            "gates name is compared, without gates the fastest runs.",
+            show_default="none",
+        ),
+    ] = None,
+    margin: Annotated[
+        str, typer.Option(metavar="PERCENT%", help="Changes within it count as none.")
+    ] = "5%",
+    allow: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help=f"What may differ, separated by commas: {', '.join(comparability.ALLOWABLE)}.",
+            show_default="nothing",
+        ),
+    ] = "",
+    require_conclusive: Annotated[
+        bool,
+        typer.Option(
+            "--require-conclusive",
+            help="Exit with 4 if a gate, or without gates any verdict, is left open.",
+        ),
+    ] = False,
+    format: Annotated[
+        str, typer.Option(help=f"One of {', '.join(FORMATS)}.", callback=one_of(FORMATS))
+    ] = "table",
+) -> None:
+    """Compare the results of two versions, each measured in several sessions.
+
+    A change counts only if it is larger than sessions of one version differ: 4 sessions a side
+    are the fewest that can show one. Exit status: 0 no gate failed, 1 one did, 2 wrong usage or a
+    file that is none, 3 not comparable, 4 not conclusive though that was required.
+    """
+    width = _percent("--margin", margin)
+    gates = [gate.parse_gate(text, width) for text in dict.fromkeys(fail_on or ())]
+    allowed = comparability.parse_allowed(allow)
+    found = difference(_read(base), _read(new), gates, width, allowed)
+    code = found.exit_code(require_conclusive)
+    if format == "json":
+        print(report.to_json(found, code), end="")
+    elif format == "md":
+        print(report.to_markdown(found), end="")
+    else:
+        report.show(found, terminal.output())
+    raise typer.Exit(code)
+
+
+def _percent(option: str, text: str) -> float:
+    try:
+        return gate.parse_percent(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def _read(path: Path) -> Results:
+    """A file of results, a folder of tables, or a folder of such."""
+    tables = any((path / f"session{suffix}").exists() for suffix in columns.SUFFIXES)
+    if not path.is_dir() or tables:
+        return document.read(path)
+    files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+    if not files:
+        raise UsageError(f"{path} is an empty folder: name a file of results, or a folder of them")
+    return Results.of(row for file in files for row in document.read(file))
