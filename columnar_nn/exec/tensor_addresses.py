@@ -15,9 +15,10 @@ import pyarrow as pa
 from columnar_nn.data import tensor_column
 from columnar_nn.kernels.emit.tables import ARRAY_WORDS
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import Layout, address
+from columnar_nn.kernels.layout import Layout
+from columnar_nn.kernels.parameters import address
 
-FIND = Kernel("arrow", "find_tensors", num_arguments=4)
+FIND = Kernel("arrow", "find_tensors", arguments=("batch", "columns", "count", "found"))
 
 
 class TensorAddresses:

@@ -8,7 +8,8 @@ from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.kernels.convolution import BOUNDS
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+from columnar_nn.kernels.layout import BoundKernel, Layout, packed
+from columnar_nn.kernels.parameters import address
 
 
 def dense(

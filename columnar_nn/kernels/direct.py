@@ -12,7 +12,8 @@ import numpy as np
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES, tile_blocks
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, address, lane_mask, packed
+from columnar_nn.kernels.layout import BoundKernel, lane_mask, packed
+from columnar_nn.kernels.parameters import address
 
 BAND_BYTES = 192 * 1024
 """Input rows a band may hold: most of a small second-level cache, beside the filters."""

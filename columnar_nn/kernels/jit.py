@@ -24,7 +24,7 @@ import ctypes
 import functools
 import importlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,8 @@ import llvmlite.binding as llvm
 
 from columnar_nn.kernels import cache, host
 
-NUM_ARGUMENTS = 7
+ARGUMENTS = ("parameters", "source", "second", "target", "scratch", "part", "parts")
+"""Of a kernel that a program runs."""
 
 PASSES = ("sroa", "simplify_cfg", "loop_rotate", "instruction_combine", "new_gvn", "simplify_cfg")
 """LLVM's optimisations that kernels need: variables to registers, loops tested at their end,
@@ -42,17 +43,18 @@ common expressions once. The code generator hoists what a loop does not change.
 
 @dataclass(frozen=True)
 class Kernel:
-    """A compiled function, named by its module in `emit/`, its emitting function and constants.
+    """A compiled function, named by its module, its function there and constants of that.
 
-    Two equal kernels share their machine code. `num_arguments` int64 values in, nothing out;
-    `calls` are the kernels that it calls.
+    The module is one of `jitted/`, or of `emit/` until all are. Two equal kernels share their
+    machine code. int64 `arguments` in, nothing out; `calls` are the kernels that it calls.
     """
 
     module: str
     function: str
     constants: tuple[int | str, ...] = ()
-    num_arguments: int = NUM_ARGUMENTS
+    arguments: tuple[str, ...] = ARGUMENTS
     calls: tuple[Kernel, ...] = ()
+    jitted: bool = False
 
     @property
     def file_name(self) -> str:
@@ -68,7 +70,7 @@ class Kernel:
     @functools.cached_property
     def run(self) -> Callable[..., None]:
         """The function, to call with Python integers; it runs without the interpreter's lock."""
-        words = [ctypes.c_int64] * self.num_arguments
+        words = [ctypes.c_int64] * len(self.arguments)
         return ctypes.CFUNCTYPE(None, *words)(self.address)
 
 
@@ -84,14 +86,15 @@ def _address(kernel: Kernel) -> int:
     if code is None:
         code = compile_kernel(kernel)
         cache.write(kernel.file_name, code)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _ENGINES.append(engine)
     return int(engine.get_function_address(kernel.file_name))
 
 
-def _target_machine() -> llvm.TargetMachine:
+def target_machine() -> llvm.TargetMachine:
+    """LLVM's code generator for this processor."""
     with contextlib.suppress(RuntimeError):  # llvmlite 0.45 and newer initialize themselves
         llvm.initialize()
     llvm.initialize_native_target()
@@ -112,7 +115,7 @@ def assembly(kernel: Kernel) -> str:
 
     module = ir.Module(name=kernel.file_name)
     module.triple = llvm.get_process_triple()
-    kind = ir.FunctionType(ir.VoidType(), [WORD] * kernel.num_arguments)
+    kind = ir.FunctionType(ir.VoidType(), [WORD] * len(kernel.arguments))
     function = ir.Function(module, kind, kernel.file_name)
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     emitter = Emitter(builder)
@@ -127,16 +130,26 @@ def assembly(kernel: Kernel) -> str:
 def compile_kernel(kernel: Kernel) -> bytes:
     """Object code of a kernel for this processor.
 
-    LLVM's standard pipeline takes 1 s a kernel and gains nothing over PASSES, which take 0.05 s:
-    kernels are written in vectors and unrolled where it pays.
+    LLVM's standard pipeline takes 1 s a kernel and gains nothing over these passes, which take
+    0.05 s: kernels are written in vectors and unrolled where it pays.
     """
-    machine = _target_machine()
-    module = llvm.parse_assembly(assembly(kernel))
+    if kernel.jitted:
+        from columnar_nn.kernels.jitted import entry
+
+        function = entry.kernel_function(kernel.module, kernel.function, kernel.constants)
+        module = entry.link(kernel.file_name, kernel.arguments, function)
+        return object_code(module, entry.PASSES)
+    return object_code(llvm.parse_assembly(assembly(kernel)), PASSES)
+
+
+def object_code(module: llvm.ModuleRef, pass_names: Sequence[str]) -> bytes:
+    """A module made better by LLVM's passes, and then machine code."""
+    machine = target_machine()
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     builder = llvm.create_pass_builder(machine, options)
     passes = llvm.create_new_module_pass_manager()
-    for name in PASSES:
+    for name in pass_names:
         getattr(passes, f"add_{name}_pass")()
     passes.run(module, builder)
     code: bytes = machine.emit_object(module)

@@ -8,7 +8,8 @@ import numpy as np
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+from columnar_nn.kernels.layout import BoundKernel, Layout, packed
+from columnar_nn.kernels.parameters import address
 
 
 def matrix_product(left: Layout | np.ndarray, right: Layout | np.ndarray) -> BoundKernel:

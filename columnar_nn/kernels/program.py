@@ -30,13 +30,14 @@ from columnar_nn.kernels.emit.tables import (
     TIMES,
 )
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, aligned
+from columnar_nn.kernels.layout import BoundKernel, Layout, aligned
+from columnar_nn.kernels.parameters import address
 from columnar_nn.kernels.placement import Buffer, Placement, place
 
 Order = Literal["image", "step"]
 RowNumbers = int | np.ndarray
 
-RUNNER = Kernel("runner", "run", num_arguments=1)
+RUNNER = Kernel("runner", "run", arguments=("table",))
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ class Program:
         for index, step in enumerate(self.steps):
             entry = HEADER_WORDS + STEP_WORDS * index
             table[entry + KERNEL] = step.kernel.function.address
-            table[entry + PARAMETERS] = address(step.kernel.parameters)
+            table[entry + PARAMETERS] = address(step.kernel.words)
             for position, number in _positions(index, step):
                 layout = self.layouts[number]
                 if number in outside:

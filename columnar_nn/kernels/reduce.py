@@ -9,7 +9,8 @@ import numpy as np
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+from columnar_nn.kernels.layout import BoundKernel, Layout, packed
+from columnar_nn.kernels.parameters import address
 
 
 def mean(x: Layout) -> BoundKernel:

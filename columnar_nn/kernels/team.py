@@ -23,7 +23,8 @@ from columnar_nn.kernels.emit.tables import (
     TICKET,
 )
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import address, aligned
+from columnar_nn.kernels.layout import aligned
+from columnar_nn.kernels.parameters import address
 from columnar_nn.kernels.program import RUNNER as PROGRAM_RUNNER
 from columnar_nn.kernels.program import Memory, Order, Program
 from columnar_nn.kernels.threads import Threads
@@ -40,9 +41,9 @@ SHARE_MULTIPLY_ADDS = 2**21
 less work are slower (plain9 on 16 virtual cores: 4 members 0.26 ms, 16 members 0.38 ms).
 """
 
-POST = Kernel("team", "post", num_arguments=2)
-LEAD = Kernel("team", "lead", num_arguments=1)
-SERVE = Kernel("team", "serve", num_arguments=3)
+POST = Kernel("team", "post", arguments=("control", "members"))
+LEAD = Kernel("team", "lead", arguments=("control",))
+SERVE = Kernel("team", "serve", arguments=("control", "number", "patience"))
 
 
 class Team:

@@ -9,7 +9,8 @@ from columnar_nn.kernels.accuracy import largest_pixel
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, address, lane_mask, packed
+from columnar_nn.kernels.layout import BoundKernel, lane_mask, packed
+from columnar_nn.kernels.parameters import address
 from columnar_nn.kernels.toom_cook import transform
 
 BLOCK_BYTES = 384 * 1024
@@ -51,7 +52,11 @@ def _odd_lines(blocks: int, tiles: int) -> int:
 def multiplications() -> dict[int, Kernel]:
     """The kernels that multiply with a panel, by its number of 16-filter blocks."""
     numbers = sorted({host.tile_blocks(1), host.tile_blocks(2)})
-    return {n: Kernel("winograd", "multiply", (n,), num_arguments=9) for n in numbers}
+    arguments = (
+        *("positions", "rows", "in_blocks", "left", "left_bytes", "right"),
+        *("target", "target_bytes", "block_bytes"),
+    )
+    return {n: Kernel("winograd", "multiply", (n,), arguments) for n in numbers}
 
 
 def bind(convolution: Convolution, m: int) -> BoundKernel:
