@@ -192,16 +192,17 @@ class Emitter:
 
     # memory
 
-    def _pointer(self, address: Value, kind: ir.Type) -> ir.Value:
+    def pointer(self, address: Value, kind: ir.Type) -> ir.Value:
+        """An address as LLVM's pointer to a type."""
         return self.builder.inttoptr(address.ir, kind.as_pointer())
 
     def load(self, address: Value, kind: ir.Type, align: int = 4) -> Value:
         """Reads an item or a vector."""
-        return self.of(self.builder.load(self._pointer(address, kind), align=align))
+        return self.of(self.builder.load(self.pointer(address, kind), align=align))
 
     def store(self, address: Value, value: Value, align: int = 4) -> None:
         """Writes an item or a vector."""
-        self.builder.store(value.ir, self._pointer(address, value.type), align=align)
+        self.builder.store(value.ir, self.pointer(address, value.type), align=align)
 
     def load_word(self, address: Value, index: int = 0) -> Value:
         """The int64 at an index of an array."""
@@ -213,20 +214,20 @@ class Emitter:
 
     def add_atomically(self, address: Value) -> Value:
         """Adds 1 to an int64 that threads share, and orders memory; what it was before."""
-        place = self._pointer(address, WORD)
+        place = self.pointer(address, WORD)
         return self.of(self.builder.atomic_rmw("add", place, WORD(1), "seq_cst"))
 
     def load_shared(self, address: Value) -> Value:
         """An int64 that other threads write; what they wrote before it is seen after."""
-        return self.of(self.builder.load_atomic(self._pointer(address, WORD), "acquire", 8))
+        return self.of(self.builder.load_atomic(self.pointer(address, WORD), "acquire", 8))
 
     def copy(self, target: Value, source: Value, num_bytes: Value) -> None:
         """memcpy."""
-        self._memory("llvm.memcpy.p0.p0.i64", self._pointer(source, BYTE), target, num_bytes)
+        self._memory("llvm.memcpy.p0.p0.i64", self.pointer(source, BYTE), target, num_bytes)
 
     def prefetch(self, address: Value) -> None:
         """Asks for the cache line at an address, which need not be readable."""
-        pointer = self._pointer(address, BYTE)
+        pointer = self.pointer(address, BYTE)
         read, soon, data = INT32(0), INT32(3), INT32(1)
         self.call("llvm.prefetch.p0", ir.VoidType(), pointer, read, soon, data)
 
@@ -237,7 +238,7 @@ class Emitter:
 
     def _memory(self, name: str, argument: ir.Value, target: Value, num_bytes: Value) -> None:
         flag = ir.IntType(1)
-        arguments = (self._pointer(target, BYTE), argument, num_bytes.ir, flag(0))
+        arguments = (self.pointer(target, BYTE), argument, num_bytes.ir, flag(0))
         self.call(name, ir.VoidType(), *arguments)
 
     # control
@@ -320,7 +321,7 @@ class Emitter:
     def call_at(self, address: Value, *arguments: Value) -> None:
         """Calls the function of int64 values that lies at an address; it returns nothing."""
         kind = ir.FunctionType(ir.VoidType(), [WORD] * len(arguments))
-        self.builder.call(self._pointer(address, kind), [argument.ir for argument in arguments])
+        self.builder.call(self.pointer(address, kind), [argument.ir for argument in arguments])
 
     def call_kernel(self, file_name: str, *arguments: Value) -> None:
         """Calls another kernel, which must be among the `calls` of the one that is emitted."""

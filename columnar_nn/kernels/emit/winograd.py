@@ -14,9 +14,9 @@ from llvmlite import ir
 from columnar_nn.kernels import host
 from columnar_nn.kernels.emit import tile
 from columnar_nn.kernels.emit.emitter import BLOCK, FLOAT, INT32, WORD, Emitter, Value, Variable
-from columnar_nn.kernels.emit.tables import SPOILED_BYTES
 from columnar_nn.kernels.emit.winograd_transforms import input_transform, output_transform
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.tables import SPOILED_BYTES
 from columnar_nn.kernels.winograd import multiplications
 
 

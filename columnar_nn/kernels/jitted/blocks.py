@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_cast, models, register_model
 
-from columnar_nn.kernels.emit import elementwise, tile
+from columnar_nn.kernels.emit import tile
 from columnar_nn.kernels.emit.emitter import BLOCK, Emitter, Value
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.compiler import CONVERTS, emitted, emitted_as
@@ -71,6 +71,16 @@ _operators(block_type, operator.add, operator.sub, operator.mul, operator.truedi
 _operators(mask_type, operator.lt, operator.le, operator.gt, operator.ge)
 
 
+@emitted_as(operator.ne, mask_type(block_type, block_type))
+def _differs(e: Emitter, a: Value, b: Value) -> Value:
+    return e.of(e.builder.fcmp_unordered("!=", a.ir, b.ir))
+
+
+@emitted_as(operator.pow, block_type(block_type, block_type))
+def _power(e: Emitter, base: Value, exponent: Value) -> Value:
+    return e.of(e.call(f"llvm.pow.v{LANES}f32", BLOCK, base.ir, exponent.ir))
+
+
 @emitted(block_type(block_type))
 def block(e: Emitter, value: Value) -> Value:
     """A number in every lane."""
@@ -89,19 +99,29 @@ def fma(e: Emitter, a: Value, b: Value, c: Value) -> Value:
     return e.multiply_add(a, b, c)
 
 
-@emitted(number(number, number), block_type(block_type, block_type))
+@emitted(block_type(block_type, block_type))
 def maximum(e: Emitter, a: Value, b: Value) -> Value:
     """The greater, or NaN where either is NaN."""
-    return elementwise.maximum(e, a, b)
+    return a.is_nan().select(a, e.greatest(a, b))
 
 
-@emitted(block_type(block_type))
-def exponential(e: Emitter, x: Value) -> Value:
-    """exp(x) within 2 ulp."""
-    return elementwise.exponential(e, x)
+@emitted(block_type(block_type, block_type, block_type))
+def clamp(e: Emitter, value: Value, low: Value, high: Value) -> Value:
+    """At least low, at most high; NaN stays NaN."""
+    return e.clamp(value, low, high)
 
 
 @emitted(number(block_type))
 def sum_of_lanes(e: Emitter, a: Value) -> Value:
     """The sum of all lanes, halved again and again."""
     return tile.sum_of_lanes(e, [a])
+
+
+@emitted(number(block_type))
+def greatest_lane(e: Emitter, a: Value) -> Value:
+    """The greatest of all lanes, NaN if one is."""
+    top = a.lane(0)
+    for index in range(1, LANES):
+        lane = a.lane(index)
+        top = top.is_nan().select(top, e.greatest(top, lane))
+    return top

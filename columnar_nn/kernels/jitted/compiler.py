@@ -85,6 +85,9 @@ class _Meanings(FunctionPass):
         for block in state.func_ir.blocks.values():
             for expression in block.find_exprs(op="binop"):
                 expression.fn = MEANINGS.get(expression.fn, expression.fn)
+            for expression in block.find_exprs(op="inplace_binop"):  # nothing changes in place
+                function = expression.immutable_fn
+                expression.fn = MEANINGS.get(function, function)
             for assignment in block.find_insts(numba_ir.Assign):
                 name = assignment.value
                 if isinstance(name, numba_ir.Global) and name.value in (min, max):
