@@ -12,9 +12,18 @@ import numpy as np
 
 from columnar_nn.errors import UsageError
 from columnar_nn.kernels import host
-from columnar_nn.kernels.emit.roofline import ACCUMULATORS, UNROLL
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.parameters import address
+
+ACCUMULATORS = 12
+"""Independent sums: more than latency times units of any processor (5 x 2), and with two
+operands still in the 16 registers of AVX2."""
+
+UNROLL = 8
+"""Vectors that a step of a loop over memory moves."""
+
+TRIAD_FACTOR = 3.0
+"""The scalar of STREAM's triad, as in its source."""
 
 STREAMS = {"read": 1, "copy": 2, "triad": 3}
 """Arrays that each memory kernel reads or writes, as STREAM counts them: what a store fetches
@@ -61,4 +70,4 @@ def stream(name: str, repeats: int, source: np.ndarray, target: np.ndarray) -> N
 
 @functools.cache
 def _kernel(name: str, *arguments: str) -> Callable[..., None]:
-    return Kernel("roofline", name, arguments=arguments).run
+    return Kernel("roofline", name, arguments=arguments, jitted=True).run
