@@ -19,6 +19,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import numpy as np
 import pyarrow as pa
 
+from columnar_nn.kernels.host import LANES
+
 Floats = Annotated[np.ndarray, "float"]
 """float32, one after the other."""
 
@@ -32,6 +34,8 @@ Bytes = Annotated[np.ndarray, "byte"]
 """uint8: pixels."""
 
 WORD_BYTES = 8
+FLOAT_BYTES = 4
+BLOCK_BYTES = FLOAT_BYTES * LANES
 
 Record = TypeVar("Record", bound=tuple[Any, ...])
 

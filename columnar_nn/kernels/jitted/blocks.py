@@ -14,8 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_cast, models, register_model
 
-from columnar_nn.kernels.emit import tile
-from columnar_nn.kernels.emit.emitter import BLOCK, Emitter, Value
+from columnar_nn.kernels.emit.emitter import BLOCK, INT32, Emitter, Value
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.compiler import CONVERTS, emitted, emitted_as
 
@@ -81,6 +80,11 @@ def _power(e: Emitter, base: Value, exponent: Value) -> Value:
     return e.of(e.call(f"llvm.pow.v{LANES}f32", BLOCK, base.ir, exponent.ir))
 
 
+@emitted_as(abs, block_type(block_type))
+def _magnitude(e: Emitter, a: Value) -> Value:
+    return e.of(e.call(f"llvm.fabs.v{LANES}f32", BLOCK, a.ir))
+
+
 @emitted(block_type(block_type))
 def block(e: Emitter, value: Value) -> Value:
     """A number in every lane."""
@@ -114,7 +118,19 @@ def clamp(e: Emitter, value: Value, low: Value, high: Value) -> Value:
 @emitted(number(block_type))
 def sum_of_lanes(e: Emitter, a: Value) -> Value:
     """The sum of all lanes, halved again and again."""
-    return tile.sum_of_lanes(e, [a])
+    while a.type.count > 1:
+        half = a.type.count // 2
+        none = ir.Constant(a.type, ir.Undefined)
+        low, high = (
+            e.of(
+                e.builder.shuffle_vector(
+                    a.ir, none, ir.Constant(ir.VectorType(INT32, half), list(lanes))
+                )
+            )
+            for lanes in (range(half), range(half, 2 * half))
+        )
+        a = low + high
+    return a.lane(0)
 
 
 @emitted(number(block_type))

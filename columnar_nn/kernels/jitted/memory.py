@@ -179,3 +179,17 @@ def clear_lanes(target: Any, pixels: int, mask: Any) -> None:
 def share(count: int, part: int, parts: int) -> range:
     """The items that one of several equal parts of the work owns, of so many."""
     return range(count * part // parts, count * (part + 1) // parts)
+
+
+@inlined
+def share_either(
+    outermost: bool, outer: int, inner: int, part: int, parts: int
+) -> tuple[int, int, int, int]:
+    """First and end of a part in each of two nested loops.
+
+    Parts share the outer one where `outermost` holds and the inner one elsewhere, and do all of
+    the other.
+    """
+    if outermost:
+        return outer * part // parts, outer * (part + 1) // parts, 0, inner
+    return 0, outer, inner * part // parts, inner * (part + 1) // parts
