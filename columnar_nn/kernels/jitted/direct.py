@@ -84,6 +84,7 @@ def convolve(
                     (p.filter_height, p.dilation_y * line),
                     (p.filter_columns, p.dilation_x * pixel_floats),
                 )
+                owned = p.owned + number * (2 * LANES) if p.owned else p.owned
                 for row in range(rows):
                     begin = (first + row) * p.row_pixels
                     pixels = min(p.row_pixels, p.pixels - begin)
@@ -107,7 +108,7 @@ def convolve(
                             block_step,
                             p.low,
                             p.high,
-                            p.owned + number * (2 * LANES),
+                            owned,
                         )
                         here = here + taken * pixel_step
                         out += taken * LANES

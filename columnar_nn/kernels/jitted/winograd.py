@@ -16,10 +16,8 @@ from columnar_nn.kernels.jitted.blocks import block, sum_of_lanes, where
 from columnar_nn.kernels.jitted.compiler import emitted, inlined
 from columnar_nn.kernels.jitted.memory import (
     POINTERS,
-    blocks,
     bytes_,
     clear_lanes,
-    image,
     integer,
     share,
     share_either,
@@ -126,26 +124,15 @@ def tile_after(p: Winograd, m: int, y: int, x: int) -> tuple[int, int]:
     return y + m, 0
 
 
-def convolve(m: int) -> Callable[..., None]:
-    """Output tiles of m x m. Parts share the tiles or, if these are few, the filters, which are
-    then read once. Where an input is not finite, or so large that what follows might overflow, that
-    is reported: see `report_large`.
-
-    Tiles are transformed a block of T at a time and multiplied with a panel of one or two blocks of
-    16 filters at a time, position by position: the panel's filters of a position stay in the
-    first-level cache for all tiles. Scratch: the window of a ragged tile, twice; V [position]
-    [input block][T][16]; M [position][block][T][16] of a panel.
-    """
+def tile_transform(m: int) -> Callable[..., None]:
+    """A function for kernels: V of all input blocks of a tile."""
     n = m + 2
-    positions = n * n
-    transform_input, transform_output = input_transform(m), output_transform(m)
-    multiply_panel = multiply_call()
+    transform = input_transform(m)
 
     @inlined
     def transform_tile(
         p: Winograd, y: int, x: int, source: Blocks, window: Blocks, target: Blocks
     ) -> None:
-        """V of all input blocks of a tile; where it leaves the image, from a window with zeros."""
         top, left = y - p.top, x - p.left
         inside = top >= 0 and left >= 0 and top + n <= p.height and left + n <= p.width
         for _ in range(p.in_blocks):
@@ -154,9 +141,19 @@ def convolve(m: int) -> Callable[..., None]:
             else:
                 copy_window(window, source, p.height, p.width, top, left, n)
                 here, width = window, n
-            transform_input(here, width, target, p.position_blocks)
+            transform(here, width, target, p.position_blocks)
             source = source + p.height * p.width
             target = target + p.block_tiles
+
+    return transform_tile
+
+
+def tile_finish(m: int) -> Callable[..., None]:
+    """A function for kernels: one tile's 16 filters of output; where it leaves the image, by way of
+    a window.
+    """
+    positions = (m + 2) ** 2
+    transform = output_transform(m)
 
     @inlined
     def finish_tile(
@@ -169,7 +166,6 @@ def convolve(m: int) -> Callable[..., None]:
         target: Blocks,
         scratch: Blocks,
     ) -> None:
-        """One tile's 16 filters of output; where it leaves the image, by way of a window."""
         window, residual_window = scratch, scratch + positions
         inside = y + m <= p.out_height and x + m <= p.out_width
         plane = which * p.out_height * p.out_width
@@ -182,7 +178,7 @@ def convolve(m: int) -> Callable[..., None]:
             copy_window(residual_window, residual + plane, p.out_height, p.out_width, y, x, m)
             more = residual_window
         bias = p.bias + which
-        transform_output(products, p.product_blocks, bias, more, goal, width, p.low, p.high)
+        transform(products, p.product_blocks, bias, more, goal, width, p.low, p.high)
         lines, columns = min(m, p.out_height - y), min(m, p.out_width - x)
         if not inside:
             for line in range(lines):
@@ -190,6 +186,22 @@ def convolve(m: int) -> Callable[..., None]:
         if p.ragged_mask and which + 1 == p.filter_blocks:
             for line in range(lines):
                 clear_lanes(target + (here + line * p.out_width), columns, p.ragged_mask)
+
+    return finish_tile
+
+
+def convolve(m: int) -> Callable[..., None]:
+    """Output tiles of m x m. Parts share the tiles or, if these are few, the filters, which are
+    then read once. Where an input is not finite, or so large that what follows might overflow, that
+    is reported: see `report_large`.
+
+    Tiles are transformed a block of T at a time and multiplied with a panel of one or two blocks of
+    16 filters at a time, position by position: the panel's filters of a position stay in the
+    first-level cache for all tiles. Scratch: the window of a ragged tile, twice; V [position]
+    [input block][T][16]; M [position][block][T][16] of a panel.
+    """
+    positions = (m + 2) ** 2
+    transform, multiply_panel, finish = tile_transform(m), multiply_call(), tile_finish(m)
 
     def kernel(
         parameters: Winograd,
@@ -214,7 +226,7 @@ def convolve(m: int) -> Callable[..., None]:
             left = first % p.tiles_across * m
             y, x = top, left
             for index in range(count):
-                transform_tile(p, y, x, source, scratch, values + index)
+                transform(p, y, x, source, scratch, values + index)
                 y, x = tile_after(p, m, y, x)
             for panel in range(first_panel, last_panel):
                 filters = p.filters + panel * p.in_blocks * p.panel_blocks * (positions * LANES)
@@ -235,7 +247,7 @@ def convolve(m: int) -> Callable[..., None]:
                     for b in range(p.panel_blocks):
                         which = panel * p.panel_blocks + b
                         place = products + (b * p.block_tiles + index)
-                        finish_tile(p, y, x, which, place, second, target, scratch)
+                        finish(p, y, x, which, place, second, target, scratch)
                     y, x = tile_after(p, m, y, x)
             first += count
 
