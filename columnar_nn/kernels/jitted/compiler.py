@@ -15,12 +15,13 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, codegen, typed_passes, untyped_passes
+from numba.core import cgutils, codegen, lowering, typed_passes, untyped_passes
 from numba.core import ir as numba_ir
 from numba.core.compiler import CompilerBase, CompileResult, Flags, compile_extra
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
 from numba.core.cpu import FastMathOptions
+from numba.core.imputils import RefType, iternext_impl
 from numba.core.registry import cpu_target
 from numba.core.typeconv import Conversion
 from numba.core.typing.templates import (
@@ -29,9 +30,9 @@ from numba.core.typing.templates import (
     Signature,
     infer_global,
 )
-from numba.extending import lower_builtin
+from numba.extending import lower_builtin, models, register_model
 
-from columnar_nn.kernels.emit.emitter import Emitter
+from columnar_nn.kernels.emit.emitter import Emitter, Value, align_loop
 
 CONVERTS = Conversion.unsafe
 """What a type answers of another that may stand in its place, though not without loss."""
@@ -90,9 +91,29 @@ class _Meanings(FunctionPass):
                 expression.fn = MEANINGS.get(function, function)
             for assignment in block.find_insts(numba_ir.Assign):
                 name = assignment.value
-                if isinstance(name, numba_ir.Global) and name.value in (min, max):
-                    name.value = MEANINGS[name.value]
+                if isinstance(name, numba_ir.Global) and name.value in (range, min, max):
+                    name.name, name.value = "meant", MEANINGS[name.value]
         return True
+
+
+class _Lower(lowering.Lower):
+    """Aligns loops."""
+
+    def lower_inst(self, inst: Any) -> None:
+        super().lower_inst(inst)
+        if isinstance(inst, numba_ir.Jump):  # what does not go back is not changed by it
+            align_loop(self.builder.block.terminator)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Lowering(typed_passes.NativeLowering):
+    """Numba's, of loops that are aligned."""
+
+    _name = "lowering"
+
+    @property
+    def lowering_class(self) -> type:
+        return _Lower
 
 
 class _Compiler(CompilerBase):
@@ -109,7 +130,7 @@ class _Compiler(CompilerBase):
             typed_passes.NopythonTypeInference,
             typed_passes.PreLowerStripPhis,
             typed_passes.IRLegalization,
-            typed_passes.NativeLowering,
+            _Lowering,
             typed_passes.NoPythonBackend,
         ):
             passes.add_pass(kind, "")
@@ -225,7 +246,60 @@ def _of_integers(emit: Callable) -> Any:
     return emitted(types.int64(types.int64, types.int64))(emit)
 
 
-MEANINGS = {
+class _Range(types.SimpleIterableType):
+    """Numba's type of the integers from one up to another."""
+
+    def __init__(self) -> None:
+        super().__init__("integers", _RangeIterator("next integer", types.int64))
+
+
+class _RangeIterator(types.SimpleIteratorType):
+    """Numba's type of what goes through them."""
+
+
+@register_model(_Range)
+class _RangeModel(models.StructModel):
+    def __init__(self, manager: Any, kind: types.Type) -> None:
+        super().__init__(manager, kind, [("start", types.int64), ("stop", types.int64)])
+
+
+@register_model(_RangeIterator)
+class _RangeIteratorModel(models.StructModel):
+    def __init__(self, manager: Any, kind: types.Type) -> None:
+        place = types.EphemeralPointer(types.int64)
+        super().__init__(manager, kind, [("place", place), ("stop", types.int64)])
+
+
+_range = _Range()
+
+
+@emitted(_range(types.int64), _range(types.int64, types.int64))
+def integers(e: Emitter, *bounds: Value) -> Value:
+    """What `range` is in a kernel: numba's own counts twice, and may have any step."""
+    start, stop = bounds if len(bounds) > 1 else (e.word(0), *bounds)
+    return e.of(cgutils.pack_struct(e.builder, [start.ir, stop.ir]))
+
+
+@lower_builtin("getiter", _Range)
+def _iterator(context: Any, builder: ir.IRBuilder, _: Any, values: Sequence[ir.Value]) -> Any:
+    start, stop = cgutils.unpack_tuple(builder, values[0], 2)
+    before = builder.sub(start, start.type(1))
+    return cgutils.pack_struct(builder, [cgutils.alloca_once_value(builder, before), stop])
+
+
+@lower_builtin("iternext", _RangeIterator)
+@iternext_impl(RefType.UNTRACKED)
+def _next(_: Any, builder: ir.IRBuilder, __: Any, values: Sequence[ir.Value], result: Any) -> None:
+    place, stop = cgutils.unpack_tuple(builder, values[0], 2)
+    last = builder.load(place)
+    index = builder.add(last, last.type(1))
+    builder.store(index, place)
+    result.set_valid(builder.icmp_signed("<", index, stop))
+    result.yield_(index)
+
+
+MEANINGS: dict[Any, Any] = {
+    range: integers,
     operator.floordiv: _of_integers(lambda e, a, b: a // b),
     operator.mod: _of_integers(lambda e, a, b: a % b),
     min: _of_integers(lambda e, a, b: e.least(a, b)),

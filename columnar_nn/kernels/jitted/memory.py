@@ -129,7 +129,7 @@ class ImageType(types.Type):
 
 
 image_type = ImageType()
-_place_type = types.UniTuple(integer, 3)
+_line_type, _place_type = types.UniTuple(integer, 2), types.UniTuple(integer, 3)
 
 
 @register_model(ImageType)
@@ -148,20 +148,27 @@ def image(e: Emitter, start: Value, height: Value, width: Value) -> Value:
     return e.of(made)
 
 
-def _pixel(e: Emitter, pixels: Value, place: Value) -> Value:
+def _place(e: Emitter, pixels: Value, indices: Value) -> Value:
+    """Address of the pixel at indices b, y, x of an image, or of the line at b, y."""
     start, height, width = (e.of(e.builder.extract_value(pixels.ir, i)) for i in range(3))
-    b, y, x = (e.of(e.builder.extract_value(place.ir, i)) for i in range(3))
-    return start + ((b * height + y) * width + x) * ITEMS["block"].num_bytes
+    b, y, *x = (e.of(e.builder.extract_value(indices.ir, i)) for i in range(indices.type.count))
+    offset = (b * height + y) * width
+    return start + (offset + x[0] if x else offset) * ITEMS["block"].num_bytes
 
 
 @emitted_as(operator.getitem, block_type(image_type, _place_type))
 def _load_pixel(e: Emitter, pixels: Value, place: Value) -> Value:
-    return e.load(_pixel(e, pixels, place), BLOCK)
+    return e.load(_place(e, pixels, place), BLOCK)
+
+
+@emitted_as(operator.getitem, POINTERS["block"](image_type, _line_type))
+def _line(e: Emitter, pixels: Value, place: Value) -> Value:
+    return _place(e, pixels, place)
 
 
 @emitted_as(operator.setitem, types.none(image_type, _place_type, block_type))
 def _store_pixel(e: Emitter, pixels: Value, place: Value, value: Value) -> None:
-    e.store(_pixel(e, pixels, place), value)
+    e.store(_place(e, pixels, place), value)
 
 
 @inlined

@@ -19,15 +19,17 @@ def max_pool(parameters: Pooling, source: Blocks, target: Blocks, part: int, par
     results = image(target, p.out_height, p.out_width)
     for row in share(p.blocks * p.out_height, part, parts):
         b, out_y = row // p.out_height, row % p.out_height
+        top = out_y * p.stride_y - p.top
         for out_x in range(p.out_width):
-            greatest = block(-math.inf)
+            greatest, left = block(-math.inf), out_x * p.stride_x - p.left
             for ky in range(p.window_height):
-                y = out_y * p.stride_y - p.top + ky * p.dilation_y
+                y = top + ky * p.dilation_y
                 if 0 <= y < p.height:
+                    line = pixels[b, y]
                     for kx in range(p.window_width):
-                        x = out_x * p.stride_x - p.left + kx * p.dilation_x
+                        x = left + kx * p.dilation_x
                         if 0 <= x < p.width:
-                            greatest = maximum(greatest, pixels[b, y, x])
+                            greatest = maximum(greatest, line[x])
             results[b, out_y, out_x] = greatest
         if p.ragged_mask and b + 1 == p.blocks:
             clear_lanes(target + row * p.out_width, p.out_width, p.ragged_mask)
@@ -42,16 +44,17 @@ def average_pool(
     results = image(target, p.out_height, p.out_width)
     for row in share(p.blocks * p.out_height, part, parts):
         b, out_y = row // p.out_height, row % p.out_height
+        top = out_y * p.stride_y - p.top
         for out_x in range(p.out_width):
-            total, count = block(0.0), 0
-            top, left = out_y * p.stride_y - p.top, out_x * p.stride_x - p.left
+            total, count, left = block(0.0), 0, out_x * p.stride_x - p.left
             for ky in range(p.window_height):
                 y = top + ky * p.dilation_y
                 if 0 <= y < p.height:
+                    line = pixels[b, y]
                     for kx in range(p.window_width):
                         x = left + kx * p.dilation_x
                         if 0 <= x < p.width:
-                            total = total + pixels[b, y, x]
+                            total += line[x]
                             count += 1
             if p.padding_counts:  # all of the window before the end of the padding
                 below, beside = p.bottom_edge - top - 1, p.right_edge - left - 1
@@ -72,5 +75,5 @@ def global_average_pool(
     for b in share(parameters.blocks, part, parts):
         total = block(0.0)
         for pixel in range(pixels):
-            total = total + source[b * pixels + pixel]
+            total += source[b * pixels + pixel]
         target[b] = total * scale

@@ -17,6 +17,13 @@ def channel_of(image: Blocks, channel: int, pixels: int) -> Any:
     return floats(image + channel // LANES * pixels) + channel % LANES
 
 
+@inlined
+def copy_channel(target: Floats, target_step: int, source: Floats, step: int, pixels: int) -> None:
+    """Copies the pixels of a channel, which lie some floats apart."""
+    for pixel in range(pixels):
+        target[pixel * target_step] = source[pixel * step]
+
+
 def to_blocks(parameters: Reorder, source: Floats, target: Blocks, part: int, parts: int) -> None:
     """planar to nchw16c. Parts share the blocks."""
     channels, pixels = parameters.channels, parameters.pixels
@@ -26,9 +33,7 @@ def to_blocks(parameters: Reorder, source: Floats, target: Blocks, part: int, pa
             clear(target + b * pixels, pixels)
         for lane in range(lanes):
             plane = source + (b * LANES + lane) * pixels
-            goal = floats(target + b * pixels) + lane
-            for pixel in range(pixels):
-                goal[pixel * LANES] = plane[pixel]
+            copy_channel(floats(target + b * pixels) + lane, LANES, plane, 1, pixels)
 
 
 def to_planes(parameters: Reorder, source: Blocks, target: Floats, part: int, parts: int) -> None:
@@ -36,9 +41,7 @@ def to_planes(parameters: Reorder, source: Blocks, target: Floats, part: int, pa
     pixels = parameters.pixels
     for channel in share(parameters.channels, part, parts):
         origin = channel_of(source, channel, pixels)
-        plane = target + channel * pixels
-        for pixel in range(pixels):
-            plane[pixel] = origin[pixel * LANES]
+        copy_channel(target + channel * pixels, 1, origin, LANES, pixels)
 
 
 def place_channels(parameters: PlacedChannels, source: Blocks, target: Blocks, part: int) -> None:
@@ -51,10 +54,13 @@ def place_channels(parameters: PlacedChannels, source: Blocks, target: Blocks, p
         copy(target + p.first // LANES * p.pixels, source, num_blocks * p.pixels)
         return
     for channel in range(p.channels):
-        origin = channel_of(source, channel, p.pixels)
-        goal = channel_of(target, p.first + channel, p.pixels)
-        for pixel in range(p.pixels):
-            goal[pixel * LANES] = origin[pixel * LANES]
+        copy_channel(
+            channel_of(target, p.first + channel, p.pixels),
+            LANES,
+            channel_of(source, channel, p.pixels),
+            LANES,
+            p.pixels,
+        )
     end = p.first + p.channels
     if p.is_last and end % LANES:
         goal = channel_of(target, end, p.pixels)

@@ -72,6 +72,6 @@ def argmax(parameters: Features, source: Floats, target: Words, part: int) -> No
         best, place = source[0], 0
         for index in range(1, parameters.length):
             value = source[index]
-            if (value > best or math.isnan(value)) and not math.isnan(best):
+            if not value <= best and not math.isnan(best):  # greater, or the first NaN
                 best, place = value, index
         target[0] = place
