@@ -15,7 +15,7 @@ from columnar_nn.kernels.parameters import Blocks
 
 
 class Dense(NamedTuple):
-    """Of a dense layer whose inputs are `runs` of `inner` floats, which begin `run_step` apart.
+    """Of a dense layer whose inputs are `runs` of `inner` floats, each from another block on.
 
     Weights are [block of outputs][run][inner][16]. Outputs are clamped to `low` and `high`.
     """
@@ -23,7 +23,6 @@ class Dense(NamedTuple):
     outputs: int
     runs: int
     inner: int
-    run_step: int
     weights: Blocks
     bias: Blocks
     low: float
@@ -49,14 +48,14 @@ def dense(
     rows[:outputs] = weight
     if x.kind == "nchw16c":
         channels, height, width = x.shape
-        inner = min(channels, LANES)
-        runs, run_step = x.blocks * height * width, LANES
-        padded = np.zeros((blocks * LANES, x.blocks * inner, height * width), np.float32)
-        padded[:, :channels] = rows.reshape(blocks * LANES, channels, height * width)
-        split = padded.reshape(blocks, LANES, x.blocks, inner, height * width)
+        pixels, inner = height * width, min(channels, LANES)
+        padded = np.zeros((blocks * LANES, x.blocks * inner, pixels), np.float32)
+        padded[:, :channels] = rows.reshape(blocks * LANES, channels, pixels)
+        split = padded.reshape(blocks, LANES, x.blocks, inner, pixels)
         ordered = split.transpose(0, 2, 4, 3, 1)
+        runs, inner = (pixels, inner) if inner < LANES else (1, x.num_items)
     else:
-        runs, inner, run_step = 1, inputs, inputs
+        runs, inner = 1, inputs
         ordered = rows.reshape(blocks, LANES, inputs).transpose(0, 2, 1)
     weights = packed(ordered)
     offsets = np.zeros(blocks * LANES, np.float32)
@@ -66,7 +65,7 @@ def dense(
     return BoundKernel(
         name="dense",
         function=Kernel("dense", "dense", jitted=True),
-        parameters=Dense(outputs, runs, inner, run_step, weights, packed(offsets), low, high),
+        parameters=Dense(outputs, runs, inner, weights, packed(offsets), low, high),
         input_layouts=(x,),
         output_layout=Layout("planar", (outputs,)),
         scratch_floats=LANES,

@@ -12,6 +12,7 @@ from numba import types
 from columnar_nn.kernels.emit.emitter import WORD, Emitter
 from columnar_nn.kernels.jitted import records
 from columnar_nn.kernels.jitted.compiler import call, compile_function
+from columnar_nn.kernels.parameters import BLOCK_BYTES
 
 PASSES = (
     *("always_inliner", "sroa", "instruction_combine", "simplify_cfg"),
@@ -39,6 +40,7 @@ def link(name: str, arguments: Sequence[str], function: Callable) -> llvm.Module
     module = ir.Module(name=name)
     module.triple = llvm.get_process_triple()
     entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [WORD] * len(arguments)), name)
+    entry.attributes.alignstack = BLOCK_BYTES  # else vectors kept there straddle cache lines
     emitter = Emitter(ir.IRBuilder(entry.append_basic_block("entry")))
     given = dict(zip(arguments, map(emitter.of, entry.args), strict=True))
     values = [records.load(emitter, kind, given[argument]).ir for argument, kind in wanted.items()]
