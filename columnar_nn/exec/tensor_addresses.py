@@ -18,9 +18,7 @@ from columnar_nn.kernels.layout import Layout
 from columnar_nn.kernels.parameters import address
 from columnar_nn.kernels.tables import ARRAY_WORDS, TensorColumn
 
-FIND = Kernel(
-    "arrow", "find_tensors", arguments=("batch", "columns", "count", "found"), jitted=True
-)
+FIND = Kernel("arrow", "find_tensors", arguments=("batch", "columns", "count", "found"))
 
 
 class TensorAddresses:

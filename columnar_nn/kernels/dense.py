@@ -64,7 +64,7 @@ def dense(
     low, high = BOUNDS[activation]
     return BoundKernel(
         name="dense",
-        function=Kernel("dense", "dense", jitted=True),
+        function=Kernel("dense", "dense"),
         parameters=Dense(outputs, runs, inner, weights, packed(offsets), low, high),
         input_layouts=(x,),
         output_layout=Layout("planar", (outputs,)),

@@ -191,9 +191,7 @@ def bind(convolution: Convolution) -> BoundKernel:
     ragged = kind in ("channels", "groups") and filters % LANES
     return BoundKernel(
         name=f"conv2d_direct_{kernel_height}x{kernel_width}",
-        function=Kernel(
-            "direct", "convolve", (kind, pixel_floats, inner, stride_x, blocks), jitted=True
-        ),
+        function=Kernel("direct", "convolve", (kind, pixel_floats, inner, stride_x, blocks)),
         parameters=Direct(
             panels=len(table),
             table=table,

@@ -108,7 +108,7 @@ def _bind(x: Layout, operation: str, a: np.ndarray, b: np.ndarray) -> BoundKerne
     groups, length = _groups(x, by_channel=max(np.size(a), np.size(b)) > 1)
     return BoundKernel(
         name=operation,
-        function=Kernel("elementwise", "unary", (operation,), jitted=True),
+        function=Kernel("elementwise", "unary", (operation,)),
         parameters=Unary(
             groups=groups,
             length=length,
@@ -159,7 +159,7 @@ def binary(x: Layout, y: Layout, operation: str) -> BoundKernel:
     groups, length = _groups(x, by_channel=False)
     return BoundKernel(
         name=operation,
-        function=Kernel("elementwise", "binary", (operation,), jitted=True),
+        function=Kernel("elementwise", "binary", (operation,)),
         parameters=Binary(groups, length, x.num_items, _mask(x, groups), by_channel),
         input_layouts=(x, y),
         output_layout=x,
@@ -173,7 +173,7 @@ def pixels_to_float(x: Layout, scale: float = 1.0 / 255.0) -> BoundKernel:
         raise InvalidModelError(f"pixels are uint8, not {x}")
     return BoundKernel(
         name="pixels_to_float",
-        function=Kernel("elementwise", "pixels_to_float", jitted=True),
+        function=Kernel("elementwise", "pixels_to_float"),
         parameters=Pixels(x.num_items, scale),
         input_layouts=(x,),
         output_layout=Layout("planar", x.shape),

@@ -83,10 +83,9 @@ class BoundKernel:
 
     name: str
     function: Kernel
-    parameters: np.ndarray | tuple[Any, ...]
+    parameters: tuple[Any, ...]
     input_layouts: tuple[Layout, ...]
     output_layout: Layout
-    keep_alive: tuple[np.ndarray, ...] = ()
     scratch_floats: int = 0
     multiply_adds: int = 0
     error_bound: float = 0.0
@@ -94,15 +93,12 @@ class BoundKernel:
     @functools.cached_property
     def words(self) -> np.ndarray:
         """The parameters as the kernel reads them, int64."""
-        if isinstance(self.parameters, np.ndarray):
-            return self.parameters
         return words(self.parameters)
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of packed weights read for an image."""
-        held = (*self.keep_alive, *arrays(tuple(self.parameters)))
-        return sum(int(array.nbytes) for array in held)
+        return sum(int(array.nbytes) for array in arrays(self.parameters))
 
 
 def aligned(num_bytes: int) -> np.ndarray:

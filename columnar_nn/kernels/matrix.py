@@ -51,7 +51,7 @@ def matrix_product(left: Layout | np.ndarray, right: Layout | np.ndarray) -> Bou
     role = "neither" if not constants else "left" if isinstance(left, np.ndarray) else "right"
     return BoundKernel(
         name="matrix_product",
-        function=Kernel("matrix", "product", (role,), jitted=True),
+        function=Kernel("matrix", "product", (role,)),
         parameters=Products(
             products=math.prod(leading),
             rows=rows,

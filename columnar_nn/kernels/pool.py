@@ -87,7 +87,7 @@ def _bind(
         raise InvalidModelError(f"a window of {tuple(window)} is larger than {x.shape}")
     return BoundKernel(
         name=f"{kind}_pool",
-        function=Kernel("pool", f"{kind}_pool", jitted=True),
+        function=Kernel("pool", f"{kind}_pool"),
         parameters=Pooling(
             blocks=x.blocks,
             height=height,
@@ -147,7 +147,7 @@ def global_average_pool(x: Layout) -> BoundKernel:
         raise InvalidModelError(f"pooling needs nchw16c, not {x}: insert a reorder step")
     return BoundKernel(
         name="global_average_pool",
-        function=Kernel("pool", "global_average_pool", jitted=True),
+        function=Kernel("pool", "global_average_pool"),
         parameters=GlobalPooling(x.blocks, x.shape[1] * x.shape[2]),
         input_layouts=(x,),
         output_layout=Layout("nchw16c", (x.shape[0], 1, 1)),

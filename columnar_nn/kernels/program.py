@@ -21,7 +21,7 @@ from columnar_nn.kernels.tables import HEADER, HEADER_WORDS, SPOILED_BYTES, STEP
 Order = Literal["image", "step"]
 RowNumbers = int | np.ndarray
 
-RUNNER = Kernel("runner", "run", arguments=("table",), jitted=True)
+RUNNER = Kernel("runner", "run", arguments=("table",))
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def rearrange(
     contiguous = contiguous and columns[0] >= 0
     return BoundKernel(
         name="rearrange",
-        function=Kernel("rearrange", "rearrange", (int(contiguous),), jitted=True),
+        function=Kernel("rearrange", "rearrange", (int(contiguous),)),
         parameters=Rearranged(rows.size, columns.size, rows, columns, fill),
         input_layouts=(x,),
         output_layout=Layout("planar", tuple(len(index) for index in indices)),

@@ -39,7 +39,7 @@ def mean(x: Layout) -> BoundKernel:
         raise InvalidModelError(f"a mean needs a planar tensor, not {x}")
     return BoundKernel(
         name="mean",
-        function=Kernel("reduce", "mean", jitted=True),
+        function=Kernel("reduce", "mean"),
         parameters=Means(math.prod(x.shape[:-1]), x.shape[-1]),
         input_layouts=(x,),
         output_layout=Layout("planar", x.shape[:-1]),
@@ -55,7 +55,7 @@ def local_response_normalization(
         raise InvalidModelError(f"LRN needs planar channels, not {x}")
     return BoundKernel(
         name="local_response_normalization",
-        function=Kernel("reduce", "local_response_normalization", jitted=True),
+        function=Kernel("reduce", "local_response_normalization"),
         parameters=Normalization(
             channels=x.shape[0],
             pixels=math.prod(x.shape[1:]),

@@ -46,7 +46,7 @@ def reorder(x: Layout, to_kind: Kind) -> BoundKernel:
     function = "to_blocks" if to_kind == "nchw16c" else "to_planes"
     return BoundKernel(
         name=f"reorder_to_{to_kind}",
-        function=Kernel("reorder", function, jitted=True),
+        function=Kernel("reorder", function),
         parameters=Reorder(x.shape[0], x.shape[1] * x.shape[2]),
         input_layouts=(x,),
         output_layout=Layout(to_kind, x.shape),
@@ -80,7 +80,7 @@ def concat(inputs: Sequence[Layout], axis: int = 0) -> tuple[BoundKernel, ...]:
         kernels.append(
             BoundKernel(
                 name="concat",
-                function=Kernel("reorder", function, jitted=True),
+                function=Kernel("reorder", function),
                 parameters=parameters,
                 input_layouts=(x,),
                 output_layout=output,

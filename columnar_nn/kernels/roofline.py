@@ -70,4 +70,4 @@ def stream(name: str, repeats: int, source: np.ndarray, target: np.ndarray) -> N
 
 @functools.cache
 def _kernel(name: str, *arguments: str) -> Callable[..., None]:
-    return Kernel("roofline", name, arguments=arguments, jitted=True).run
+    return Kernel("roofline", name, arguments=arguments).run

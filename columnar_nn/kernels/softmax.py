@@ -30,7 +30,7 @@ def _softmax(x: Layout, name: str) -> BoundKernel:
     length = x.shape[-1]
     return BoundKernel(
         name=name,
-        function=Kernel("softmax", name, jitted=True),
+        function=Kernel("softmax", name),
         parameters=Rows(math.prod(x.shape[:-1]), length),
         input_layouts=(x,),
         output_layout=x,
@@ -54,7 +54,7 @@ def argmax(x: Layout) -> BoundKernel:
         raise InvalidModelError(f"argmax needs planar features, not {x}")
     return BoundKernel(
         name="argmax",
-        function=Kernel("softmax", "argmax", jitted=True),
+        function=Kernel("softmax", "argmax"),
         parameters=Features(x.shape[0]),
         input_layouts=(x,),
         output_layout=Layout("int64", (1,)),

@@ -38,9 +38,9 @@ SHARE_MULTIPLY_ADDS = 2**21
 less work are slower (plain9 on 16 virtual cores: 4 members 0.26 ms, 16 members 0.38 ms).
 """
 
-POST = Kernel("team", "post", arguments=("control", "members"), jitted=True)
-LEAD = Kernel("team", "lead", arguments=("control",), jitted=True)
-SERVE = Kernel("team", "serve", arguments=("control", "number", "patience"), jitted=True)
+POST = Kernel("team", "post", arguments=("control", "members"))
+LEAD = Kernel("team", "lead", arguments=("control",))
+SERVE = Kernel("team", "serve", arguments=("control", "number", "patience"))
 
 
 class Team:

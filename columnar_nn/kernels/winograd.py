@@ -91,7 +91,7 @@ def multiplications() -> dict[int, Kernel]:
         *("positions", "rows", "in_blocks", "left", "left_step", "right"),
         *("target", "target_step", "block_step"),
     )
-    return {n: Kernel("winograd", "multiply", (n,), arguments, jitted=True) for n in numbers}
+    return {n: Kernel("winograd", "multiply", (n,), arguments) for n in numbers}
 
 
 def bind(convolution: Convolution, m: int) -> BoundKernel:
@@ -110,7 +110,7 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
     calls = tuple(multiplications().values())
     return BoundKernel(
         name=f"conv2d_winograd_f{m}x{m}_3x3",
-        function=Kernel("winograd", "convolve", (m,), calls=calls, jitted=True),
+        function=Kernel("winograd", "convolve", (m,), calls=calls),
         parameters=Winograd(
             in_blocks=source.blocks,
             height=source.shape[1],

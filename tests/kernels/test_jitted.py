@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import pytest
 
 from columnar_nn.kernels import cache, jit
 from columnar_nn.kernels.layout import packed
-from columnar_nn.kernels.parameters import address, words
+from columnar_nn.kernels.parameters import Floats, Words, address, words
 
 ROOT = Path(__file__).parents[2]
 KERNELS = ROOT / "columnar_nn" / "kernels"
@@ -36,7 +38,7 @@ def test_a_kernel_end_to_end_with_this_numba() -> None:
         from columnar_nn.kernels.jitted import entry
 
         module = entry.link("weighted_sums", jit.ARGUMENTS, weighted_sums)
-        code = jit.object_code(module, entry.PASSES)
+        code = jit.object_code(module)
     except Exception as error:
         versions = f"numba {metadata.version('numba')}, llvmlite {metadata.version('llvmlite')}"
         pytest.fail(f"{versions}: kernels/jitted/compiler.py no longer fits: {error!r}")
@@ -60,6 +62,42 @@ def test_a_kernel_end_to_end_with_this_numba() -> None:
         if offsets is not None:
             expected += offsets.astype(np.float64)[np.arange(5) % 2]
         np.testing.assert_allclose(target, expected, rtol=1e-5)
+
+
+def an_item_of_a_tuple(source: Words, part: int) -> None:
+    """Python raises IndexError from 2 on."""
+    source[0] = (part, 1)[part]
+
+
+def a_division_of_python(source: Words, part: int) -> None:
+    """By zero it raises."""
+    source[0] = divmod(part, source[0])[0]
+
+
+def a_function_of_the_library_of_numba(source: Floats, part: int) -> None:
+    """The C library has it by another name."""
+    source[0] = math.gamma(source[0])
+
+
+def words_on_the_screen(source: Floats, part: int) -> None:
+    """Needs the interpreter."""
+    print(part)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "symbol"),
+    [
+        (an_item_of_a_tuple, "pickle"),
+        (a_division_of_python, "pickle"),
+        (a_function_of_the_library_of_numba, "numba_gamma"),
+        (words_on_the_screen, "PySys"),
+    ],
+)
+def test_what_a_kernel_cannot_do_is_refused(kernel: Callable[..., None], symbol: str) -> None:
+    from columnar_nn.kernels.jitted import entry
+
+    with pytest.raises(TypeError, match=symbol):
+        entry.link(kernel.__name__, jit.ARGUMENTS, kernel)
 
 
 def imported(path: Path) -> set[str]:

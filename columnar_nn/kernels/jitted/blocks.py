@@ -14,9 +14,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_cast, models, register_model
 
-from columnar_nn.kernels.emit.emitter import BLOCK, INT32, Emitter, Value
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.compiler import CONVERTS, emitted, emitted_as
+from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value
 
 
 class BlockType(types.Type):

@@ -32,7 +32,7 @@ from numba.core.typing.templates import (
 )
 from numba.extending import lower_builtin, models, register_model
 
-from columnar_nn.kernels.emit.emitter import Emitter, Value, align_loop
+from columnar_nn.kernels.jitted.emitter import Emitter, Value, align_loop
 
 CONVERTS = Conversion.unsafe
 """What a type answers of another that may stand in its place, though not without loss."""

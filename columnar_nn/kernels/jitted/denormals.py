@@ -6,8 +6,8 @@ from llvmlite import ir
 from numba import types
 
 from columnar_nn.kernels import host
-from columnar_nn.kernels.emit.emitter import BYTE, INT32, WORD, Emitter, Value
 from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.emitter import BYTE, INT32, WORD, Emitter, Value
 from columnar_nn.kernels.jitted.memory import integer
 
 FLUSH = 0x8040 if host.is_x86() else 1 << 24

@@ -9,10 +9,10 @@ from llvmlite import ir
 from numba import float32
 
 from columnar_nn.kernels.elementwise import Binary, Pixels, Unary
-from columnar_nn.kernels.emit.emitter import BLOCK, BYTE, Emitter, Value
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block_type, clamp, fma, where
 from columnar_nn.kernels.jitted.compiler import emitted, inlined
+from columnar_nn.kernels.jitted.emitter import BLOCK, BYTE, Emitter, Value
 from columnar_nn.kernels.jitted.exponential import exponential
 from columnar_nn.kernels.jitted.memory import POINTERS, blocks, copy, floats, share
 from columnar_nn.kernels.parameters import Bytes, Floats

@@ -9,21 +9,13 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 
-from columnar_nn.kernels.emit.emitter import WORD, Emitter
 from columnar_nn.kernels.jitted import records
 from columnar_nn.kernels.jitted.compiler import call, compile_function
+from columnar_nn.kernels.jitted.emitter import WORD, Emitter
 from columnar_nn.kernels.parameters import BLOCK_BYTES
 
-PASSES = (
-    *("always_inliner", "sroa", "instruction_combine", "simplify_cfg"),
-    *("sroa", "loop_rotate", "instruction_combine", "new_gvn", "simplify_cfg"),
-    *("dead_code_elimination", "global_dead_code_eliminate"),
-)
-"""LLVM's optimisations that kernels need: what is called becomes one function, variables go to
-registers, loops are tested at their end, common expressions computed once. Numba's ranges count
-behind a pointer in a struct: the second "sroa" brings that into a register, without which simple
-loops take 1.5 to 5 times as long. The code generator hoists what a loop does not change.
-"""
+_OF_NUMBA = (".const.pickle", "_ZN5numba", "numba_", "NRT_", "Py")
+"""What the names of exceptions, of numba's compiled functions and of its libraries begin with."""
 
 
 def kernel_function(module: str, function: str, constants: Sequence[int | str]) -> Callable:
@@ -49,9 +41,11 @@ def link(name: str, arguments: Sequence[str], function: Callable) -> llvm.Module
     linked = llvm.parse_assembly(str(module))
     for part in compiled.library.modules():
         linked.link_in(llvm.parse_assembly(str(part)))
-    unknown = [f.name for f in linked.functions if f.is_declaration and f.name.startswith("_Z")]
-    if unknown:
-        raise TypeError(f"{name} calls what numba compiles itself: {', '.join(unknown)}")
+    symbols = [f.name for f in linked.functions if f.is_declaration]
+    symbols += [variable.name for variable in linked.global_variables]
+    refused = [symbol for symbol in symbols if symbol.startswith(_OF_NUMBA)]
+    if refused:
+        raise TypeError(f"{name} may raise, or needs Python or numba when run: {refused}")
     for symbol in (*linked.functions, *linked.global_variables):
         if not symbol.is_declaration and symbol.name != name:
             symbol.linkage = llvm.Linkage.internal

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from columnar_nn.kernels.emit.emitter import BLOCK, INT32, Emitter, Value
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block_type
 from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value
 
 
 @emitted(block_type(block_type))

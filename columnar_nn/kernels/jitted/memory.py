@@ -16,10 +16,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import models, register_model
 
-from columnar_nn.kernels.emit.emitter import BLOCK, BYTE, FLOAT, WORD, Emitter, Value
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block_type, where
 from columnar_nn.kernels.jitted.compiler import emitted, emitted_as, inlined
+from columnar_nn.kernels.jitted.emitter import BLOCK, BYTE, FLOAT, WORD, Emitter, Value
 
 integer = types.int64
 

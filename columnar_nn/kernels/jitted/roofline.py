@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from numba import types
 
-from columnar_nn.kernels.emit.emitter import Emitter, Value
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block, fma, number
 from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.emitter import Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, blocks, integer
 from columnar_nn.kernels.parameters import Floats
 from columnar_nn.kernels.roofline import ACCUMULATORS, TRIAD_FACTOR, UNROLL, step_floats

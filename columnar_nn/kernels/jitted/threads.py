@@ -9,8 +9,8 @@ from llvmlite import ir
 from numba import types
 
 from columnar_nn.kernels import host
-from columnar_nn.kernels.emit.emitter import INT32, WORD, Emitter, Value
 from columnar_nn.kernels.jitted.compiler import emitted, inlined
+from columnar_nn.kernels.jitted.emitter import INT32, WORD, Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, integer
 from columnar_nn.kernels.parameters import Words
 

@@ -19,10 +19,10 @@ from typing import Any
 from numba import types
 
 from columnar_nn.kernels import host
-from columnar_nn.kernels.emit.emitter import FLOAT, Emitter, Value, Variable
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import number, sum_of_lanes
 from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.emitter import FLOAT, Emitter, Value, Variable
 from columnar_nn.kernels.jitted.memory import POINTERS, integer
 from columnar_nn.kernels.parameters import BLOCK_BYTES, FLOAT_BYTES
 

@@ -10,10 +10,10 @@ from typing import Any
 from numba import types
 
 from columnar_nn.kernels import host
-from columnar_nn.kernels.emit.emitter import Emitter, Value
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block, sum_of_lanes, where
 from columnar_nn.kernels.jitted.compiler import emitted, inlined
+from columnar_nn.kernels.jitted.emitter import Emitter, Value
 from columnar_nn.kernels.jitted.memory import (
     POINTERS,
     bytes_,

@@ -16,10 +16,10 @@ from typing import Any
 from numba import types
 
 from columnar_nn.kernels import host
-from columnar_nn.kernels.emit.emitter import WORD, Emitter, Value
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import number
 from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.emitter import WORD, Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, integer
 from columnar_nn.kernels.parameters import BLOCK_BYTES, FLOAT_BYTES
 from columnar_nn.kernels.toom_cook import Transform, transform

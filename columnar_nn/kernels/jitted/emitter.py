@@ -1,8 +1,8 @@
-"""A small language for kernels: values with operators, loops and branches that become LLVM code.
+"""A small language for what Python cannot say: values with operators and loops, as LLVM code.
 
-Addresses and sizes are int64 words. Floats come alone, as vectors of the processor's width, or
-as blocks of 16 lanes, one channel block of a pixel, which LLVM splits into the registers it has.
-That costs nothing where few are alive (element-wise kernels, pooling); kernels that fill the
+Register tiles, transforms, and what is one instruction are written in it. Addresses and sizes are
+int64 words. Floats come alone, as vectors of the processor's width, or as blocks of 16 lanes, which
+LLVM splits into the registers it has. That costs nothing where few are alive; tiles that fill the
 register file use vectors. Loads and stores assume no alignment beyond that of an item.
 """
 
@@ -169,7 +169,7 @@ class Variable:
 
 
 class Emitter:
-    """Emits the body of one function of int64 arguments."""
+    """Emits a part of a function."""
 
     def __init__(self, builder: ir.IRBuilder) -> None:
         self.builder = builder
@@ -224,19 +224,6 @@ class Emitter:
         """The int64 at an index of an array."""
         return self.load(address + 8 * index, WORD, 8)
 
-    def load_words(self, address: Value, count: int) -> list[Value]:
-        """The first `count` int64 of an array."""
-        return [self.load_word(address, index) for index in range(count)]
-
-    def add_atomically(self, address: Value) -> Value:
-        """Adds 1 to an int64 that threads share, and orders memory; what it was before."""
-        place = self.pointer(address, WORD)
-        return self.of(self.builder.atomic_rmw("add", place, WORD(1), "seq_cst"))
-
-    def load_shared(self, address: Value) -> Value:
-        """An int64 that other threads write; what they wrote before it is seen after."""
-        return self.of(self.builder.load_atomic(self.pointer(address, WORD), "acquire", 8))
-
     def copy(self, target: Value, source: Value, num_bytes: Value) -> None:
         """memcpy."""
         self._memory("llvm.memcpy.p0.p0.i64", self.pointer(source, BYTE), target, num_bytes)
@@ -277,31 +264,10 @@ class Emitter:
         builder.position_at_end(after)
 
     @contextmanager
-    def loop_while(self, condition: Callable[[], Value]) -> Iterator[None]:
-        """Runs its body as long as the condition, evaluated before each time, holds."""
-        builder = self.builder
-        head, body, after = (builder.append_basic_block(name) for name in ("while", "do", "done"))
-        builder.branch(head)
-        builder.position_at_end(head)
-        builder.cbranch(condition().ir, body, after)
-        builder.position_at_end(body)
-        yield
-        builder.branch(head)
-        builder.position_at_end(after)
-
-    @contextmanager
     def when(self, condition: Value, likely: bool | None = None) -> Iterator[None]:
         """Runs its body if the condition holds, which may be said to be likely or not."""
         with self.builder.if_then(condition.ir, likely):
             yield
-
-    def either(self, condition: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
-        """Emits two branches."""
-        with self.builder.if_else(condition.ir) as (then, otherwise):
-            with then:
-                yes()
-            with otherwise:
-                no()
 
     def switch(self, value: Value, cases: Sequence[int], emit: Callable[[int], None]) -> None:
         """Emits a branch for each case; the value is one of them."""
@@ -326,18 +292,6 @@ class Emitter:
             kind = ir.FunctionType(result, [argument.type for argument in arguments])
             function = ir.Function(self.builder.module, kind, name)
         return self.builder.call(function, arguments)
-
-    def pause(self) -> None:
-        """Tells the processor that this thread spins, so that another one on its core may run."""
-        if host.is_x86():
-            self.call("llvm.x86.sse2.pause", ir.VoidType())
-        elif host.is_arm():
-            self.call("llvm.aarch64.hint", ir.VoidType(), INT32(1))
-
-    def call_at(self, address: Value, *arguments: Value) -> None:
-        """Calls the function of int64 values that lies at an address; it returns nothing."""
-        kind = ir.FunctionType(ir.VoidType(), [WORD] * len(arguments))
-        self.builder.call(self.pointer(address, kind), [argument.ir for argument in arguments])
 
     def call_kernel(self, file_name: str, *arguments: Value) -> None:
         """Calls another kernel, which must be among the `calls` of the one that is emitted."""
@@ -369,20 +323,3 @@ class Emitter:
         """Whether a condition holds in some lane."""
         bits = self.builder.bitcast(mask.ir, ir.IntType(mask.type.count))
         return self.of(bits).differs(0)
-
-    def share(self, count: Value, part: Value, parts: Value) -> tuple[Value, Value]:
-        """First and end of the items that one of several equal parts of the work owns."""
-        return count * part // parts, count * (part + 1) // parts
-
-    def share_either(
-        self, outermost: Value, outer: Value, inner: Value, part: Value, parts: Value
-    ) -> tuple[tuple[Value, Value], tuple[Value, Value]]:
-        """A part's first and end in two nested loops: parts share the outer one where
-        `outermost` holds and the inner one elsewhere, and do all of the other.
-        """
-        outer_first, outer_end = self.share(outer, part, parts)
-        inner_first, inner_end = self.share(inner, part, parts)
-        return (
-            (outermost.select(outer_first, self.word(0)), outermost.select(outer_end, outer)),
-            (outermost.select(0, inner_first), outermost.select(inner, inner_end)),
-        )
