@@ -11,8 +11,9 @@ which are indexed by item, whatever its size. Where a kernel differs by a consta
 that constant, named as the kernel, returns it.
 
     def scale(parameters: Scale, source: Blocks, target: Blocks, part: int, parts: int) -> None:
-        for index in share(parameters.blocks, part, parts):
-            target[index] = source[index] * parameters.factor
+        p = parameters
+        for index in share(p.blocks, part, parts):
+            target[index] = source[index] * p.factor
 
 The language is what numba compiles of loops, branches, numbers, tuples and these:
 

@@ -70,11 +70,6 @@ _operators(block_type, operator.add, operator.sub, operator.mul, operator.truedi
 _operators(mask_type, operator.lt, operator.le, operator.gt, operator.ge)
 
 
-@emitted_as(operator.ne, mask_type(block_type, block_type))
-def _differs(e: Emitter, a: Value, b: Value) -> Value:
-    return e.of(e.builder.fcmp_unordered("!=", a.ir, b.ir))
-
-
 @emitted_as(operator.pow, block_type(block_type, block_type))
 def _power(e: Emitter, base: Value, exponent: Value) -> Value:
     return e.of(e.call(f"llvm.pow.v{LANES}f32", BLOCK, base.ir, exponent.ir))

@@ -247,15 +247,15 @@ class Emitter:
     # control
 
     @contextmanager
-    def loop(self, count: Value, first: Value | None = None) -> Iterator[Value]:
-        """Runs its body with an index from `first` (0) up to, not including, `count`."""
+    def loop(self, count: Value) -> Iterator[Value]:
+        """Runs its body with an index from 0 up to, not including, `count`."""
         builder = self.builder
         before = builder.block
         head, body, after = (builder.append_basic_block(name) for name in ("for", "do", "done"))
         builder.branch(head)
         builder.position_at_end(head)
         index = builder.phi(WORD)
-        index.add_incoming(WORD(0) if first is None else first.ir, before)
+        index.add_incoming(WORD(0), before)
         builder.cbranch(builder.icmp_signed("<", index, count.ir), body, after)
         builder.position_at_end(body)
         yield self.of(index)

@@ -16,10 +16,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import models, register_model
 
-from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block_type, where
 from columnar_nn.kernels.jitted.compiler import emitted, emitted_as, inlined
 from columnar_nn.kernels.jitted.emitter import BLOCK, BYTE, FLOAT, WORD, Emitter, Value
+from columnar_nn.kernels.parameters import BLOCK_BYTES, FLOAT_BYTES, WORD_BYTES
 
 integer = types.int64
 
@@ -35,9 +35,9 @@ class Item:
 
 
 ITEMS = {
-    "float": Item(FLOAT, types.float32, 4, 4),
-    "block": Item(BLOCK, block_type, 4 * LANES, 4),
-    "word": Item(WORD, integer, 8, 8),
+    "float": Item(FLOAT, types.float32, FLOAT_BYTES, FLOAT_BYTES),
+    "block": Item(BLOCK, block_type, BLOCK_BYTES, FLOAT_BYTES),
+    "word": Item(WORD, integer, WORD_BYTES, WORD_BYTES),
     "byte": Item(BYTE, types.uint8, 1, 1),
 }
 """By the names of the annotations in `kernels.parameters`."""
@@ -153,7 +153,7 @@ def _place(e: Emitter, pixels: Value, indices: Value) -> Value:
     start, height, width = (e.of(e.builder.extract_value(pixels.ir, i)) for i in range(3))
     b, y, *x = (e.of(e.builder.extract_value(indices.ir, i)) for i in range(indices.type.count))
     offset = (b * height + y) * width
-    return start + (offset + x[0] if x else offset) * ITEMS["block"].num_bytes
+    return start + (offset + x[0] if x else offset) * BLOCK_BYTES
 
 
 @emitted_as(operator.getitem, block_type(image_type, _place_type))

@@ -13,7 +13,7 @@ from columnar_nn.kernels.jitted.blocks import block, fma, number
 from columnar_nn.kernels.jitted.compiler import emitted
 from columnar_nn.kernels.jitted.emitter import Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, blocks, integer
-from columnar_nn.kernels.parameters import Floats
+from columnar_nn.kernels.parameters import FLOAT_BYTES, Floats
 from columnar_nn.kernels.roofline import ACCUMULATORS, TRIAD_FACTOR, UNROLL, step_floats
 
 STEP_BLOCKS = step_floats() // LANES
@@ -26,7 +26,7 @@ _floats = POINTERS["float"]
 def repeat_multiply_adds(e: Emitter, repeats: Value, a: Value, b: Value, results: Value) -> None:
     """The register tile of `multiply_adds`."""
     factor, offset = (e.splat(value, e.width) for value in (a, b))
-    places = [results + 4 * e.width * index for index in range(ACCUMULATORS)]
+    places = [results + FLOAT_BYTES * e.width * index for index in range(ACCUMULATORS)]
     sums = [e.variable(e.load(place, e.vector)) for place in places]
     with e.loop(repeats):
         for total in sums:
@@ -46,7 +46,7 @@ def multiply_adds(repeats: int, operands: Floats, results: Floats) -> None:
 @emitted(types.none(integer, integer, _floats, _floats))
 def sum_vectors(e: Emitter, repeats: Value, steps: Value, source: Value, target: Value) -> None:
     """The register tile of `read`."""
-    size = 4 * e.width
+    size = FLOAT_BYTES * e.width
     sums = [e.variable(e.constant(e.vector, 0.0)) for _ in range(UNROLL)]
     with e.loop(repeats), e.loop(steps) as step:
         here = source + step * (size * UNROLL)
