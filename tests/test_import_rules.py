@@ -33,7 +33,7 @@ LOOSE = {"columnar_nn": {"errors.py"}, "bench": {"pytest_plugin.py"}}
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "onnxruntime", "openvino", "pyvelox"}
 # google is protobuf, which onnx brings.
-CORE_THIRD_PARTY = {"numpy", "llvmlite", "pyarrow", "onnx", "google"}
+CORE_THIRD_PARTY = {"numpy", "numba", "llvmlite", "pyarrow", "onnx", "google"}
 
 
 def imports(path: Path) -> set[tuple[str, bool]]:

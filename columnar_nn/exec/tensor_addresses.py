@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.data import tensor_column
-from columnar_nn.kernels.emit.tables import ARRAY_WORDS
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import Layout, address
+from columnar_nn.kernels.layout import Layout
+from columnar_nn.kernels.parameters import address
+from columnar_nn.kernels.tables import ARRAY_WORDS, TensorColumn
 
-FIND = Kernel("arrow", "find_tensors", num_arguments=4)
+FIND = Kernel("arrow", "find_tensors", arguments=("batch", "columns", "count", "found"))
 
 
 class TensorAddresses:
@@ -45,7 +46,7 @@ class TensorAddresses:
     def _look_at(self, schema: pa.Schema) -> tuple[pa.Schema, int, np.ndarray]:
         """A schema, and the kernel's table of the columns in its batches: where it is, itself."""
         rows = [
-            (schema.get_field_index(name), layout.num_bytes, layout.dtype.itemsize)
+            TensorColumn(schema.get_field_index(name), layout.num_bytes, layout.dtype.itemsize)
             for name, layout in self._columns
         ]
         table = np.array(rows, np.int64)

@@ -13,6 +13,12 @@ Binding functions take the `Layout` of their inputs and weights as NumPy arrays,
 weights, and return a `BoundKernel`, whose `output_layout` the next one takes. Convolutions
 write nchw16c; pooling reads and writes it; `dense` reads either and writes planar features.
 A kernel is compiled when its program first runs, or taken from the cache (`cache`).
+
+A family of kernels is two files of one name. `kernels/pool.py` holds its record, a NamedTuple of
+what its kernels know of a layer (`parameters`), and the functions that bind them by filling it.
+`kernels/jitted/pool.py` holds the kernels, Python functions that read the record by name and are
+compiled by numba (`jitted`); it is imported only where the cache lacks one of them, for a process
+that compiles nothing must not import numba.
 """
 
 from columnar_nn.kernels.conv2d import choose_algorithm, conv2d

@@ -2,10 +2,10 @@
 
 They lie in the sub-folder `kernels` of the cache (columnar_nn/settings/cache_root.py). In it each
 generation of kernels has a folder of its own, named by a hash of everything that changes the
-machine code: the sources of this package, the llvmlite version, the processor's name and features,
-and the vector width. What they hold is run: a file carries a code that only the user's own key
-makes, which lies beside them, so that one that is damaged, or was written by somebody else or for
-another kernel, is compiled again.
+machine code: the sources of this package, the versions of numba, llvmlite and Python, what
+configures numba, the processor's name and features, and the vector width. What they hold is run: a
+file carries a code that only the user's own key makes, which lies beside them, so that one that is
+damaged, or was written by somebody else or for another kernel, is compiled again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from columnar_nn.kernels import host
-from columnar_nn.settings import cache_root
+from columnar_nn.settings import cache_root, variables
 
 _KIND, _SUFFIX = "kernels", ".kernel"
 _KEY, _KEY_BYTES, _CODE_BYTES = "kernels.key", 32, 32
@@ -36,6 +36,9 @@ def generation() -> str:
         digest.update(name.encode() + b"\0" + source.read_bytes() + b"\0")
     for fact in (
         metadata.version("llvmlite"),
+        metadata.version("numba"),
+        "{}.{}".format(*sys.version_info),  # numba compiles bytecode, which differs by version
+        *variables.of_numba(),
         sys.platform,
         platform.machine(),
         host.processor_name(),

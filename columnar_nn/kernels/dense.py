@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.kernels.convolution import BOUNDS
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+from columnar_nn.kernels.layout import BoundKernel, Layout, packed
+from columnar_nn.kernels.parameters import Blocks
+
+
+class Dense(NamedTuple):
+    """Of a dense layer whose inputs are `runs` of `inner` floats, each from another block on.
+
+    Weights are [block of outputs][run][inner][16]. Outputs are clamped to `low` and `high`.
+    """
+
+    outputs: int
+    runs: int
+    inner: int
+    weights: Blocks
+    bias: Blocks
+    low: float
+    high: float
 
 
 def dense(
@@ -30,36 +48,26 @@ def dense(
     rows[:outputs] = weight
     if x.kind == "nchw16c":
         channels, height, width = x.shape
-        inner = min(channels, LANES)
-        planes, runs, run_bytes = x.blocks, height * width, 4 * LANES
-        padded = np.zeros((blocks * LANES, planes * inner, height * width), np.float32)
-        padded[:, :channels] = rows.reshape(blocks * LANES, channels, height * width)
-        ordered = padded.reshape(blocks, LANES, planes, inner, runs).transpose(0, 2, 4, 3, 1)
+        pixels, inner = height * width, min(channels, LANES)
+        padded = np.zeros((blocks * LANES, x.blocks * inner, pixels), np.float32)
+        padded[:, :channels] = rows.reshape(blocks * LANES, channels, pixels)
+        split = padded.reshape(blocks, LANES, x.blocks, inner, pixels)
+        ordered = split.transpose(0, 2, 4, 3, 1)
+        runs, inner = (pixels, inner) if inner < LANES else (1, x.num_items)
     else:
-        inner = next(size for size in (16, 8, 4, 2, 1) if inputs % size == 0)
-        planes, runs, run_bytes = 1, inputs // inner, 4 * inner
+        runs, inner = 1, inputs
         ordered = rows.reshape(blocks, LANES, inputs).transpose(0, 2, 1)
     weights = packed(ordered)
     offsets = np.zeros(blocks * LANES, np.float32)
     if bias is not None:
         offsets[:outputs] = np.asarray(bias).reshape(-1)
-    offsets = packed(offsets)
-    bounds = np.array(BOUNDS[activation], np.float32)
-    parameters = [
-        outputs,
-        planes,
-        runs * run_bytes,
-        runs,
-        run_bytes,
-        *map(address, (weights, offsets, bounds)),
-    ]
+    low, high = BOUNDS[activation]
     return BoundKernel(
         name="dense",
-        function=Kernel("dense", "dense", (inner,)),
-        parameters=np.array(parameters, np.int64),
+        function=Kernel("dense", "dense"),
+        parameters=Dense(outputs, runs, inner, weights, packed(offsets), low, high),
         input_layouts=(x,),
         output_layout=Layout("planar", (outputs,)),
-        keep_alive=(weights, offsets, bounds),
         scratch_floats=LANES,
         multiply_adds=weights.size,
     )

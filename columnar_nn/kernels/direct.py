@@ -7,12 +7,15 @@ around it, so that the microkernel needs no edge code and never reads outside a 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES, tile_blocks
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, address, lane_mask, packed
+from columnar_nn.kernels.layout import BoundKernel, lane_mask, packed
+from columnar_nn.kernels.parameters import FLOAT_BYTES, Blocks, Floats, Words
 
 BAND_BYTES = 192 * 1024
 """Input rows a band may hold: most of a small second-level cache, beside the filters."""
@@ -24,8 +27,54 @@ FEW_FILTERS = 3
 """Up to so many filters are cheaper one by one, as sums over channels, than as a block of 16."""
 
 
+class Panel(NamedTuple):
+    """What the filters of a tile read: planes of the input, and weights from `offset` on."""
+
+    first_plane: int
+    planes: int
+    offset: int
+
+
+class Direct(NamedTuple):
+    """Of a direct convolution.
+
+    The output is computed in `rows` of `row_pixels`, the last one perhaps shorter: `pixels` in all.
+    In the input they begin `row_step` pixels apart, and those of a band of `band_rows` are copied
+    into lines of `padded_width` if that is not 0. A plane of the input is 16 channels of nchw16c
+    or one of planar; a filter extends over `extent_y` lines, and reads `filter_columns` times as
+    many pixels as a tile takes in a step. Outputs are clamped to `low` and `high`. `ragged_mask` is
+    the last block's lanes past the last filter, if there are any; `owned` is of kind "groups".
+    """
+
+    panels: int
+    table: Words
+    rows: int
+    row_pixels: int
+    pixels: int
+    planes: int
+    height: int
+    width: int
+    row_step: int
+    stride_y: int
+    top: int
+    left: int
+    padded_width: int
+    band_rows: int
+    filter_height: int
+    filter_columns: int
+    extent_y: int
+    dilation_y: int
+    dilation_x: int
+    weights: Floats
+    bias: Floats
+    low: float
+    high: float
+    ragged_mask: Blocks | None
+    owned: Floats | None
+
+
 def _kind(convolution: Convolution) -> str:
-    """Which tile computes it: see `emit.direct.convolve_tile`."""
+    """Which tile computes it: see `jitted.tile.convolution_tile`."""
     filters, group_channels = convolution.weight.shape[:2]
     if convolution.input.kind == "nchw16c":
         if convolution.is_depthwise:
@@ -44,10 +93,8 @@ def _plane_channels(convolution: Convolution) -> int:
 def _pack_panels(convolution: Convolution, blocks: int) -> tuple[np.ndarray, np.ndarray]:
     """Filters as [panel][input plane][tap y][tap x][channel][16 * blocks], and the panels' table.
 
-    The table holds, for each panel, its first input plane, its number of planes and the byte
-    offset of its filters. A plane is 16 channels of nchw16c or one of planar. With groups a
-    panel reads only the planes that hold channels of its groups; weights of channels
-    outside a filter's group are zero: see `_owned_channels`.
+    The table holds a Panel for each. With groups a panel reads only the planes that hold channels
+    of its groups; weights of channels outside a filter's group are zero: see `_owned_channels`.
     """
     weight = convolution.weight
     filters, group_channels, height, width = weight.shape
@@ -66,8 +113,8 @@ def _pack_panels(convolution: Convolution, blocks: int) -> tuple[np.ndarray, np.
         if per_plane == LANES:
             piece = piece.reshape(end - first, LANES, height, width, lanes).transpose(0, 2, 3, 1, 4)
         pieces.append(piece.reshape(-1))
-        table.append((first, end - first, offset))
-        offset += piece.size * 4
+        table.append(Panel(first, end - first, offset))
+        offset += piece.size
     return packed(np.concatenate(pieces)), np.array(table, np.int64)
 
 
@@ -97,18 +144,17 @@ def _pack_lanes(convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
     padded = np.zeros((filters, planes * LANES, height, width), np.float32)
     padded[:, :channels] = weight
     ordered = padded.reshape(filters, planes, LANES, height, width).transpose(0, 1, 3, 4, 2)
-    plane_bytes = height * width * LANES * 4
+    plane = height * width * LANES
     if convolution.is_depthwise:
-        table = [(plane, 1, plane * plane_bytes) for plane in range(planes)]
+        table = [Panel(index, 1, index * plane) for index in range(planes)]
     else:
-        table = [(0, planes, index * planes * plane_bytes) for index in range(filters)]
+        table = [Panel(0, planes, index * planes * plane) for index in range(filters)]
     return packed(ordered), np.array(table, np.int64)
 
 
 def bind(convolution: Convolution) -> BoundKernel:
     """The convolution computed directly: about one multiply-add for each of the operator's."""
     source, target = convolution.input, convolution.output
-    blocked = source.kind == "nchw16c"
     kind = _kind(convolution)
     _, in_height, in_width = source.shape
     filters, out_height, out_width = target.shape
@@ -116,11 +162,12 @@ def bind(convolution: Convolution) -> BoundKernel:
     stride_y, stride_x = convolution.strides
     dilation_y, dilation_x = convolution.dilations
     top, left, _, right = convolution.pads
-    pixel_bytes = 64 if blocked else 4
-    inner = LANES if blocked else 1 if dilation_x > 1 else kernel_width
-    planes = source.blocks if blocked else source.shape[0]
+    pixel_floats = _plane_channels(convolution)
+    planar = source.kind == "planar"
+    inner = LANES if not planar else 1 if dilation_x > 1 else kernel_width
+    planes = source.shape[0] if planar else source.blocks
     blocks = 1
-    owned = np.zeros(0, np.float32)
+    owned = None
     if kind in ("channels", "groups"):
         blocks = tile_blocks(target.blocks) if convolution.groups == 1 else 1
         weights, table = _pack_panels(convolution, blocks)
@@ -130,53 +177,50 @@ def bind(convolution: Convolution) -> BoundKernel:
         weights, table = _pack_lanes(convolution)
 
     rows, row_pixels, total = out_height, out_width, out_height * out_width
+    row_step = stride_y * in_width
     padded_width = left + in_width + right if any(convolution.pads) else 0
-    row_bytes = planes * in_width * pixel_bytes * stride_y
     if convolution.is_pointwise:
-        row_pixels = min(CHUNK_PIXELS, total)
+        row_pixels = row_step = min(CHUNK_PIXELS, total)
         rows = -(-total // row_pixels)
-        row_bytes = planes * row_pixels * pixel_bytes
-    band_rows = max(1, min(rows, BAND_BYTES // row_bytes))
-    band_height = (band_rows - 1) * stride_y + (kernel_height - 1) * dilation_y + 1
+    band_rows = max(1, min(rows, BAND_BYTES // (planes * row_step * pixel_floats * FLOAT_BYTES)))
+    extent_y = (kernel_height - 1) * dilation_y + 1
+    band_height = (band_rows - 1) * stride_y + extent_y
     bias = np.zeros(target.blocks * LANES, np.float32)
     bias[:filters] = convolution.bias
-    bias = packed(bias)
-    bounds = np.array(convolution.bounds, np.float32)
-    mask = lane_mask(target)
-    parameters = [
-        len(table),
-        rows,
-        row_pixels,
-        total,
-        in_height,
-        in_width,
-        planes,
-        stride_y,
-        top,
-        left,
-        padded_width,
-        band_rows,
-        kernel_height,
-        1 if inner == kernel_width and not blocked else kernel_width,
-        dilation_y,
-        dilation_x,
-        (row_pixels if convolution.is_pointwise else stride_y * in_width) * pixel_bytes,
-        address(weights),
-        address(bias),
-        address(bounds),
-        4 if kind == "sum" else total * 64,
-        4 if kind == "sum" else 64,
-        address(table),
-        address(mask) if kind in ("channels", "groups") and filters % LANES else 0,
-        address(owned),
-    ]
+    low, high = convolution.bounds
+    ragged = kind in ("channels", "groups") and filters % LANES
     return BoundKernel(
         name=f"conv2d_direct_{kernel_height}x{kernel_width}",
-        function=Kernel("direct", "convolve", (kind, pixel_bytes, inner, stride_x, blocks)),
-        parameters=np.array(parameters, np.int64),
+        function=Kernel("direct", "convolve", (kind, pixel_floats, inner, stride_x, blocks)),
+        parameters=Direct(
+            panels=len(table),
+            table=table,
+            rows=rows,
+            row_pixels=row_pixels,
+            pixels=total,
+            planes=planes,
+            height=in_height,
+            width=in_width,
+            row_step=row_step,
+            stride_y=stride_y,
+            top=top,
+            left=left,
+            padded_width=padded_width,
+            band_rows=band_rows,
+            filter_height=kernel_height,
+            filter_columns=1 if planar and inner == kernel_width else kernel_width,
+            extent_y=extent_y,
+            dilation_y=dilation_y,
+            dilation_x=dilation_x,
+            weights=weights,
+            bias=packed(bias),
+            low=low,
+            high=high,
+            ragged_mask=lane_mask(target) if ragged else None,
+            owned=owned,
+        ),
         input_layouts=(source, target) if convolution.residual else (source,),
         output_layout=target,
-        keep_alive=(weights, bias, bounds, table, mask, owned),
-        scratch_floats=planes * band_height * padded_width * pixel_bytes // 4,
+        scratch_floats=planes * band_height * padded_width * pixel_floats,
         multiply_adds=weights.size * total,
     )

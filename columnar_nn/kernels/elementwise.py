@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+from columnar_nn.kernels.layout import BoundKernel, Layout, packed
+from columnar_nn.kernels.parameters import Blocks
 
 UNARY = {
     "relu": 0,
@@ -25,6 +28,41 @@ UNARY = {
 """Unary functions by ONNX name in snake case, with the number of their constants."""
 
 BINARY = ("add", "sub", "mul", "div")
+
+
+class Unary(NamedTuple):
+    """Of a function of each element, in groups of `length` floats, `total` in all.
+
+    Each group has a block of constants a and of b, and one of the mask: -1 where zero is written
+    whatever the function gives, 0 elsewhere.
+    """
+
+    groups: int
+    length: int
+    total: int
+    a: Blocks
+    b: Blocks
+    mask: Blocks
+
+
+class Binary(NamedTuple):
+    """Of arithmetic of two tensors, in groups as of Unary.
+
+    With `by_channel` the second one is a block a group rather than of the first one's shape.
+    """
+
+    groups: int
+    length: int
+    total: int
+    mask: Blocks
+    by_channel: bool
+
+
+class Pixels(NamedTuple):
+    """Of `pixels_to_float`."""
+
+    num_pixels: int
+    scale: float
 
 
 def _groups(x: Layout, by_channel: bool) -> tuple[int, int]:
@@ -68,16 +106,20 @@ def _check_float(x: Layout) -> None:
 def _bind(x: Layout, operation: str, a: np.ndarray, b: np.ndarray) -> BoundKernel:
     _check_float(x)
     groups, length = _groups(x, by_channel=max(np.size(a), np.size(b)) > 1)
-    constants = (_by_group(x, a, groups), _by_group(x, b, groups), _mask(x, groups))
-    parameters = [groups, length, x.num_items, *map(address, constants)]
     return BoundKernel(
         name=operation,
         function=Kernel("elementwise", "unary", (operation,)),
-        parameters=np.array(parameters, np.int64),
+        parameters=Unary(
+            groups=groups,
+            length=length,
+            total=x.num_items,
+            a=_by_group(x, a, groups),
+            b=_by_group(x, b, groups),
+            mask=_mask(x, groups),
+        ),
         input_layouts=(x,),
         output_layout=x,
-        keep_alive=constants,
-        scratch_floats=2 * LANES,
+        scratch_floats=LANES,
     )
 
 
@@ -115,16 +157,12 @@ def binary(x: Layout, y: Layout, operation: str) -> BoundKernel:
     if x != y and not by_channel:
         raise InvalidModelError(f"cannot {operation} {x} and {y}: the layouts differ")
     groups, length = _groups(x, by_channel=False)
-    mask = _mask(x, groups)
     return BoundKernel(
         name=operation,
         function=Kernel("elementwise", "binary", (operation,)),
-        parameters=np.array(
-            [groups, length, x.num_items, address(mask), int(by_channel)], np.int64
-        ),
+        parameters=Binary(groups, length, x.num_items, _mask(x, groups), by_channel),
         input_layouts=(x, y),
         output_layout=x,
-        keep_alive=(mask,),
         scratch_floats=2 * LANES,
     )
 
@@ -133,13 +171,10 @@ def pixels_to_float(x: Layout, scale: float = 1.0 / 255.0) -> BoundKernel:
     """uint8 pixels as float32 * scale, planar as they come."""
     if x.kind != "uint8":
         raise InvalidModelError(f"pixels are uint8, not {x}")
-    factor = packed(np.full(LANES, scale, np.float32))
     return BoundKernel(
         name="pixels_to_float",
-        function=Kernel("elementwise", "pixels"),
-        parameters=np.array([x.num_items, address(factor)], np.int64),
+        function=Kernel("elementwise", "pixels_to_float"),
+        parameters=Pixels(x.num_items, scale),
         input_layouts=(x,),
         output_layout=Layout("planar", x.shape),
-        keep_alive=(factor,),
-        scratch_floats=LANES,
     )

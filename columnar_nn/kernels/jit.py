@@ -1,4 +1,4 @@
-"""Machine code: emitted once as LLVM code, compiled, kept on disk, loaded from there.
+"""Machine code: compiled once by numba and LLVM, kept on disk, loaded from there.
 
 Every kernel is a C function
 
@@ -9,12 +9,15 @@ input and of the output, the address of scratch memory of the calling thread, an
 many equal parts of the work to do (0 of 1: all). No two parts write the same element, and no
 part reads what another part writes, so that threads share one image without locks.
 
-The modules in `emit/` write kernels in LLVM's language through llvmlite, numba's compiler layer.
-Rejected, measured on plain9's nine kernels with AVX2: the same microkernels as numba intrinsics
-inside `numba.cfunc` loops, equally fast when run, took 11 to 15 s to compile (type inference of
-integer loops, and every pass twice) and 0.45 s to import numba. Numba's file cache also misses
-closures made by a factory, and serves a stale kernel when a generator that it does not see has
-changed.
+Their code is Python (`jitted/`) that numba's front end types and lowers to LLVM's language; passes
+and object code are LLVM's, driven from here, and the cache is the project's own (`cache`).
+Numba's own entry points were rejected: `njit` and `cfunc` take 1.5 to 3 times as long to compile
+(F(4x4): 1.2 and 1.0 s against 0.55, direct 3x3: 2.6 and 3.8 s against 1.2), since they run LLVM's
+standard pipeline, add wrappers for Python and do much of it twice. Their file cache misses closures
+that a factory makes, serves a stale kernel when a function in another file has changed, and needs
+numba imported, 0.3 s, at every start. As it is, plain9 with an empty cache takes 4 s of processor
+time, imports included, 2 s more than with all kernels written in LLVM's language by hand, and
+with a full one 0.6 s, since numba is not imported.
 """
 
 from __future__ import annotations
@@ -22,7 +25,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import importlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,26 +34,22 @@ import llvmlite.binding as llvm
 
 from columnar_nn.kernels import cache, host
 
-NUM_ARGUMENTS = 7
-
-PASSES = ("sroa", "simplify_cfg", "loop_rotate", "instruction_combine", "new_gvn", "simplify_cfg")
-"""LLVM's optimisations that kernels need: variables to registers, loops tested at their end,
-common expressions once. The code generator hoists what a loop does not change.
-"""
+ARGUMENTS = ("parameters", "source", "second", "target", "scratch", "part", "parts")
+"""Of a kernel that a program runs."""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A compiled function, named by its module in `emit/`, its emitting function and constants.
+    """A compiled function, named by its module, its function there and constants of that.
 
-    Two equal kernels share their machine code. `num_arguments` int64 values in, nothing out;
-    `calls` are the kernels that it calls.
+    The module is one of `jitted/`. Two equal kernels share their machine code. int64 `arguments`
+    in, nothing out; `calls` are the kernels that it calls.
     """
 
     module: str
     function: str
     constants: tuple[int | str, ...] = ()
-    num_arguments: int = NUM_ARGUMENTS
+    arguments: tuple[str, ...] = ARGUMENTS
     calls: tuple[Kernel, ...] = ()
 
     @property
@@ -68,7 +66,7 @@ class Kernel:
     @functools.cached_property
     def run(self) -> Callable[..., None]:
         """The function, to call with Python integers; it runs without the interpreter's lock."""
-        words = [ctypes.c_int64] * self.num_arguments
+        words = [ctypes.c_int64] * len(self.arguments)
         return ctypes.CFUNCTYPE(None, *words)(self.address)
 
 
@@ -84,14 +82,15 @@ def _address(kernel: Kernel) -> int:
     if code is None:
         code = compile_kernel(kernel)
         cache.write(kernel.file_name, code)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _ENGINES.append(engine)
     return int(engine.get_function_address(kernel.file_name))
 
 
-def _target_machine() -> llvm.TargetMachine:
+def target_machine() -> llvm.TargetMachine:
+    """LLVM's code generator for this processor."""
     with contextlib.suppress(RuntimeError):  # llvmlite 0.45 and newer initialize themselves
         llvm.initialize()
     llvm.initialize_native_target()
@@ -104,34 +103,32 @@ def _target_machine() -> llvm.TargetMachine:
     )
 
 
-def assembly(kernel: Kernel) -> str:
-    """The kernel in LLVM's language, before any optimisation."""
-    from llvmlite import ir
-
-    from columnar_nn.kernels.emit.emitter import WORD, Emitter
-
-    module = ir.Module(name=kernel.file_name)
-    module.triple = llvm.get_process_triple()
-    kind = ir.FunctionType(ir.VoidType(), [WORD] * kernel.num_arguments)
-    function = ir.Function(module, kind, kernel.file_name)
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    emitter = Emitter(builder)
-    emit = getattr(
-        importlib.import_module(f"columnar_nn.kernels.emit.{kernel.module}"), kernel.function
-    )
-    emit(emitter, *map(emitter.of, function.args), *kernel.constants)
-    builder.ret_void()
-    return str(module)
-
-
 def compile_kernel(kernel: Kernel) -> bytes:
-    """Object code of a kernel for this processor.
+    """Object code of a kernel for this processor."""
+    from columnar_nn.kernels.jitted import entry
 
-    LLVM's standard pipeline takes 1 s a kernel and gains nothing over PASSES, which take 0.05 s:
-    kernels are written in vectors and unrolled where it pays.
-    """
-    machine = _target_machine()
-    module = llvm.parse_assembly(assembly(kernel))
+    function = entry.kernel_function(kernel.module, kernel.function, kernel.constants)
+    return object_code(entry.link(kernel.file_name, kernel.arguments, function))
+
+
+PASSES = (
+    *("always_inliner", "sroa", "instruction_combine", "simplify_cfg"),
+    *("sroa", "loop_rotate", "instruction_combine", "new_gvn", "simplify_cfg"),
+    *("dead_code_elimination", "global_dead_code_eliminate"),
+)
+"""LLVM's optimisations that kernels need: what is called becomes one function, variables go to
+registers, loops are tested at their end, common expressions computed once. A range counts behind a
+pointer in a struct: the second "sroa" brings that into a register, without which simple loops take
+1.5 to 5 times as long. The code generator hoists what a loop does not change.
+
+LLVM's standard pipeline takes 1 s a kernel and gains nothing over these, which take 0.05 s: kernels
+are written in vectors and unrolled where it pays.
+"""
+
+
+def object_code(module: llvm.ModuleRef) -> bytes:
+    """A module made better by PASSES, and then machine code."""
+    machine = target_machine()
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     builder = llvm.create_pass_builder(machine, options)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
+from columnar_nn.kernels.parameters import arrays, words
 
 Kind = Literal["uint8", "planar", "nchw16c", "int64"]
 
@@ -73,7 +74,7 @@ class Layout:
 class BoundKernel:
     """A kernel with its sizes and packed weights, ready to run on one image.
 
-    `parameters` (int64) holds sizes and the addresses of arrays that `keep_alive` owns.
+    `parameters` is the family's record of sizes, constants and packed arrays (see `parameters`).
     `scratch_floats` is what a thread needs while it runs, `multiply_adds` those really executed
     for an image (fewer than the operator's with Winograd, more with padded channels),
     `weight_bytes` the packed weights read for an image. `error_bound` is a convolution's
@@ -82,18 +83,22 @@ class BoundKernel:
 
     name: str
     function: Kernel
-    parameters: np.ndarray
+    parameters: tuple[Any, ...]
     input_layouts: tuple[Layout, ...]
     output_layout: Layout
-    keep_alive: tuple[np.ndarray, ...] = ()
     scratch_floats: int = 0
     multiply_adds: int = 0
     error_bound: float = 0.0
 
+    @functools.cached_property
+    def words(self) -> np.ndarray:
+        """The parameters as the kernel reads them, int64."""
+        return words(self.parameters)
+
     @property
     def weight_bytes(self) -> int:
         """Bytes of packed weights read for an image."""
-        return sum(array.nbytes for array in self.keep_alive)
+        return sum(int(array.nbytes) for array in arrays(self.parameters))
 
 
 def aligned(num_bytes: int) -> np.ndarray:
@@ -115,9 +120,3 @@ def lane_mask(layout: Layout) -> np.ndarray:
     mask = np.zeros(LANES, np.float32)
     mask[(layout.shape[0] - 1) % LANES + 1 :] = -1.0
     return packed(mask)
-
-
-def address(array: np.ndarray) -> int:
-    """Address of a C-contiguous array's first item; NumPy's own ways take several times as long."""
-    start: int = pa.py_buffer(array).address
-    return start

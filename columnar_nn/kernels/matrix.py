@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+from columnar_nn.kernels.layout import BoundKernel, Layout, packed
+from columnar_nn.kernels.parameters import Floats, Words
+
+
+class Products(NamedTuple):
+    """Of products of matrices, rows x inner by inner x columns, one operand perhaps a constant.
+
+    The offsets are of each product's matrix.
+    """
+
+    products: int
+    rows: int
+    inner: int
+    columns: int
+    left_offsets: Words
+    right_offsets: Words
+    constant: Floats | None
 
 
 def matrix_product(left: Layout | np.ndarray, right: Layout | np.ndarray) -> BoundKernel:
@@ -31,22 +48,27 @@ def matrix_product(left: Layout | np.ndarray, right: Layout | np.ndarray) -> Bou
         raise InvalidModelError(problem) from None
     offsets = [_offsets(shape, leading) for shape in (first, second)]
     rows, inner, columns = first[-2], first[-1], second[-1]
-    places = [address(array) for array in (*offsets, *constants)]
-    parameters = [math.prod(leading), rows, inner, columns, *places, *[0] * (3 - len(places))]
-    role = "" if not constants else "left" if isinstance(left, np.ndarray) else "right"
+    role = "neither" if not constants else "left" if isinstance(left, np.ndarray) else "right"
     return BoundKernel(
         name="matrix_product",
         function=Kernel("matrix", "product", (role,)),
-        parameters=np.array(parameters, np.int64),
+        parameters=Products(
+            products=math.prod(leading),
+            rows=rows,
+            inner=inner,
+            columns=columns,
+            left_offsets=offsets[0],
+            right_offsets=offsets[1],
+            constant=constants[0] if constants else None,
+        ),
         input_layouts=tensors,
         output_layout=Layout("planar", (*leading, rows, columns)),
-        keep_alive=(*constants, *offsets),
         multiply_adds=math.prod(leading) * rows * inner * columns,
     )
 
 
 def _offsets(shape: tuple[int, ...], leading: tuple[int, ...]) -> np.ndarray:
-    """Byte offset of the matrix [..., rows, columns] that each product reads, int64."""
+    """Offset of the matrix [..., rows, columns] that each product reads, int64."""
     matrices = np.arange(math.prod(shape[:-2])).reshape(shape[:-2])
     numbers = np.broadcast_to(matrices, leading).reshape(-1)
-    return np.ascontiguousarray(numbers * (4 * shape[-2] * shape[-1]), np.int64)
+    return np.ascontiguousarray(numbers * (shape[-2] * shape[-1]), np.int64)

@@ -3,13 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from typing import NamedTuple
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, lane_mask
+from columnar_nn.kernels.layout import BoundKernel, Layout, lane_mask
+from columnar_nn.kernels.parameters import Blocks
+
+
+class Pooling(NamedTuple):
+    """Of a max or average pooling. `bottom_edge` and `right_edge` are the height and the width with
+    the padding after.
+
+    `ragged_mask` is the last block's lanes past the last channel, if there are any: a window in the
+    padding alone would leave -inf or NaN there.
+    """
+
+    blocks: int
+    height: int
+    width: int
+    out_height: int
+    out_width: int
+    window_height: int
+    window_width: int
+    stride_y: int
+    stride_x: int
+    top: int
+    left: int
+    dilation_y: int
+    dilation_x: int
+    padding_counts: bool
+    bottom_edge: int
+    right_edge: int
+    ragged_mask: Blocks | None
+
+
+class GlobalPooling(NamedTuple):
+    """Of a global average pooling."""
+
+    blocks: int
+    pixels: int
 
 
 def _output_size(
@@ -51,30 +85,30 @@ def _bind(
     )
     if min(out_height, out_width) < 1:
         raise InvalidModelError(f"a window of {tuple(window)} is larger than {x.shape}")
-    masks = (lane_mask(x),) if channels % LANES else ()
-    parameters = [
-        x.blocks,
-        height,
-        width,
-        out_height,
-        out_width,
-        *window,
-        *strides,
-        top,
-        left,
-        *dilations,
-        int(padding_counts),
-        height + bottom,
-        width + right,
-        address(masks[0]) if masks else 0,
-    ]
     return BoundKernel(
         name=f"{kind}_pool",
-        function=Kernel("pool", "pool", (kind,)),
-        parameters=np.array(parameters, np.int64),
+        function=Kernel("pool", f"{kind}_pool"),
+        parameters=Pooling(
+            blocks=x.blocks,
+            height=height,
+            width=width,
+            out_height=out_height,
+            out_width=out_width,
+            window_height=window[0],
+            window_width=window[1],
+            stride_y=strides[0],
+            stride_x=strides[1],
+            top=top,
+            left=left,
+            dilation_y=dilations[0],
+            dilation_x=dilations[1],
+            padding_counts=padding_counts,
+            bottom_edge=height + bottom,
+            right_edge=width + right,
+            ragged_mask=lane_mask(x) if channels % LANES else None,
+        ),
         input_layouts=(x,),
         output_layout=Layout("nchw16c", (channels, out_height, out_width)),
-        keep_alive=masks,
     )
 
 
@@ -113,8 +147,8 @@ def global_average_pool(x: Layout) -> BoundKernel:
         raise InvalidModelError(f"pooling needs nchw16c, not {x}: insert a reorder step")
     return BoundKernel(
         name="global_average_pool",
-        function=Kernel("pool", "global_average"),
-        parameters=np.array([x.blocks, x.shape[1] * x.shape[2]], np.int64),
+        function=Kernel("pool", "global_average_pool"),
+        parameters=GlobalPooling(x.blocks, x.shape[1] * x.shape[2]),
         input_layouts=(x,),
         output_layout=Layout("nchw16c", (x.shape[0], 1, 1)),
     )

@@ -12,31 +12,16 @@ from typing import Literal
 import numpy as np
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
-from columnar_nn.kernels.emit.tables import (
-    BY_STEP,
-    FIRST_INPUT,
-    FLUSH,
-    HEADER_WORDS,
-    KERNEL,
-    OUTPUT,
-    PARAMETERS,
-    PARTS,
-    ROWS,
-    SCRATCH,
-    SECOND_INPUT,
-    SPOILED_BYTES,
-    STEP_WORDS,
-    STEPS,
-    TIMES,
-)
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, aligned
+from columnar_nn.kernels.layout import BoundKernel, Layout, aligned
+from columnar_nn.kernels.parameters import address
 from columnar_nn.kernels.placement import Buffer, Placement, place
+from columnar_nn.kernels.tables import HEADER, HEADER_WORDS, SPOILED_BYTES, STEP, STEP_WORDS
 
 Order = Literal["image", "step"]
 RowNumbers = int | np.ndarray
 
-RUNNER = Kernel("runner", "run", num_arguments=1)
+RUNNER = Kernel("runner", "run", arguments=("table",))
 
 
 @dataclass(frozen=True)
@@ -180,7 +165,7 @@ class Program:
         """
         memory = self._memory(order, rows)
         self.set_run(memory.table, addresses, first, rows)
-        memory.table[TIMES] = 0 if step_nanoseconds is None else address(step_nanoseconds)
+        memory.table[HEADER.times] = 0 if step_nanoseconds is None else address(step_nanoseconds)
         RUNNER.run(memory.address)
         return not memory.is_spoiled()
 
@@ -191,7 +176,7 @@ class Program:
 
         Or several threads' tables, [words, threads], the same rows or each its own.
         """
-        table[ROWS] = rows
+        table[HEADER.rows] = rows
         for position, argument, row_bytes in self._outer_places:
             table[position] = addresses[argument] + first * row_bytes
 
@@ -223,16 +208,16 @@ class Program:
             arena = aligned(self.placement.num_bytes * images)
         scratch = aligned(SPOILED_BYTES + self._kernel_scratch_bytes)
         table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
-        table[STEPS] = len(self.steps)
-        table[BY_STEP] = order == "step"
-        table[FLUSH] = not self.keep_denormals
-        table[SCRATCH] = address(scratch) + SPOILED_BYTES
-        table[PARTS] = 1
+        table[HEADER.steps] = len(self.steps)
+        table[HEADER.by_step] = order == "step"
+        table[HEADER.flush] = not self.keep_denormals
+        table[HEADER.scratch] = address(scratch) + SPOILED_BYTES
+        table[HEADER.parts] = 1
         outside = {*self.inputs, *self.outputs}
         for index, step in enumerate(self.steps):
             entry = HEADER_WORDS + STEP_WORDS * index
-            table[entry + KERNEL] = step.kernel.function.address
-            table[entry + PARAMETERS] = address(step.kernel.parameters)
+            table[entry + STEP.kernel] = step.kernel.function.address
+            table[entry + STEP.parameters] = address(step.kernel.words)
             for position, number in _positions(index, step):
                 layout = self.layouts[number]
                 if number in outside:
@@ -248,8 +233,8 @@ class Program:
 def _positions(index: int, step: Step) -> list[tuple[int, int]]:
     """(position in the table, buffer number) of a step's inputs and output."""
     entry = HEADER_WORDS + STEP_WORDS * index
-    inputs = zip((entry + FIRST_INPUT, entry + SECOND_INPUT), step.inputs, strict=False)
-    return [*inputs, (entry + OUTPUT, step.output)]
+    inputs = zip((entry + STEP.first, entry + STEP.second), step.inputs, strict=False)
+    return [*inputs, (entry + STEP.output, step.output)]
 
 
 def _image_stride(layout: Layout) -> int:

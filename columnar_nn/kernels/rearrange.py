@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+from columnar_nn.kernels.layout import BoundKernel, Layout
+from columnar_nn.kernels.parameters import Words
 
 OUTSIDE = -1
 """Index of an element that is not in the input."""
 
 _FAR = -(2**48)
-"""Byte offset of such an element: negative, whatever the offsets along other axes add to it."""
+"""Offset of such an element: negative, whatever the offsets along other axes add to it."""
+
+
+class Rearranged(NamedTuple):
+    """Of output[row, column] = input[rows[row] + columns[column]], `fill` if that is negative."""
+
+    num_rows: int
+    num_columns: int
+    rows: Words
+    columns: Words
+    fill: float
 
 
 def rearrange(
@@ -32,7 +44,7 @@ def rearrange(
     axes = tuple(range(len(x.shape)) if permutation is None else permutation)
     if x.kind != "planar" or sorted(axes) != list(range(len(x.shape))) or len(indices) != len(axes):
         raise InvalidModelError(f"cannot rearrange {x} by {len(indices)} axes in order {axes}")
-    strides = [4 * math.prod(x.shape[axis + 1 :]) for axis in axes]
+    strides = [math.prod(x.shape[axis + 1 :]) for axis in axes]
     offsets = []
     for index, stride, axis in zip(indices, strides, axes, strict=True):
         numbers = np.asarray(index, np.int64)
@@ -44,18 +56,15 @@ def rearrange(
         key=lambda tables: tables[0].size + tables[1].size,
     )
     contiguous = bool(columns.size) and np.array_equal(
-        columns, columns[0] + 4 * np.arange(columns.size)
+        columns, columns[0] + np.arange(columns.size)
     )
     contiguous = contiguous and columns[0] >= 0
-    value = packed(np.array([fill], np.float32))
-    parameters = [rows.size, columns.size, *map(address, (rows, columns, value))]
     return BoundKernel(
         name="rearrange",
         function=Kernel("rearrange", "rearrange", (int(contiguous),)),
-        parameters=np.array(parameters, np.int64),
+        parameters=Rearranged(rows.size, columns.size, rows, columns, fill),
         input_layouts=(x,),
         output_layout=Layout("planar", tuple(len(index) for index in indices)),
-        keep_alive=(rows, columns, value),
     )
 
 

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import math
-
-import numpy as np
+from typing import NamedTuple
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, address, packed
+from columnar_nn.kernels.layout import BoundKernel, Layout
+
+
+class Means(NamedTuple):
+    """Of the means of rows of `length` floats."""
+
+    rows: int
+    length: int
+
+
+class Normalization(NamedTuple):
+    """Of x * (bias + factor * sum of squares) ** exponent.
+
+    The sum runs over `before` channels before and `after` after each one, of those there are.
+    """
+
+    channels: int
+    pixels: int
+    before: int
+    after: int
+    bias: float
+    factor: float
+    exponent: float
 
 
 def mean(x: Layout) -> BoundKernel:
@@ -19,7 +40,7 @@ def mean(x: Layout) -> BoundKernel:
     return BoundKernel(
         name="mean",
         function=Kernel("reduce", "mean"),
-        parameters=np.array([math.prod(x.shape[:-1]), x.shape[-1]], np.int64),
+        parameters=Means(math.prod(x.shape[:-1]), x.shape[-1]),
         input_layouts=(x,),
         output_layout=Layout("planar", x.shape[:-1]),
         scratch_floats=LANES,
@@ -32,14 +53,18 @@ def local_response_normalization(
     """ONNX LRN over the first axis of a planar tensor, with a window of `size` channels."""
     if x.kind != "planar" or not x.shape:
         raise InvalidModelError(f"LRN needs planar channels, not {x}")
-    constants = packed(np.array([bias, alpha / size, -beta], np.float32))
-    window = [(size - 1) // 2, size // 2]
-    parameters = [x.shape[0], math.prod(x.shape[1:]), *window, address(constants)]
     return BoundKernel(
         name="local_response_normalization",
         function=Kernel("reduce", "local_response_normalization"),
-        parameters=np.array(parameters, np.int64),
+        parameters=Normalization(
+            channels=x.shape[0],
+            pixels=math.prod(x.shape[1:]),
+            before=(size - 1) // 2,
+            after=size // 2,
+            bias=bias,
+            factor=alpha / size,
+            exponent=-beta,
+        ),
         input_layouts=(x,),
         output_layout=x,
-        keep_alive=(constants,),
     )

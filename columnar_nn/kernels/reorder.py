@@ -4,23 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-import numpy as np
+from typing import NamedTuple
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Kind, Layout
 
 
+class Reorder(NamedTuple):
+    """Of a change of layout."""
+
+    channels: int
+    pixels: int
+
+
+class PlacedChannels(NamedTuple):
+    """Of an nchw16c input copied to the output's channels from `first` on.
+
+    The last input clears the lanes past its last channel.
+    """
+
+    channels: int
+    pixels: int
+    first: int
+    is_last: bool
+
+
+class PlacedRuns(NamedTuple):
+    """Of an input whose runs of `length` floats are copied to places `distance` apart."""
+
+    runs: int
+    length: int
+    distance: int
+    first: int
+
+
 def reorder(x: Layout, to_kind: Kind) -> BoundKernel:
     """The same C x H x W tensor as "nchw16c" or "planar"."""
     if {x.kind, to_kind} != {"planar", "nchw16c"} or len(x.shape) != 3:
         raise InvalidModelError(f"cannot reorder {x} to {to_kind}")
-    factory = "to_blocks" if to_kind == "nchw16c" else "to_planes"
+    function = "to_blocks" if to_kind == "nchw16c" else "to_planes"
     return BoundKernel(
         name=f"reorder_to_{to_kind}",
-        function=Kernel("reorder", factory),
-        parameters=np.array([x.shape[0], x.shape[1] * x.shape[2]], np.int64),
+        function=Kernel("reorder", function),
+        parameters=Reorder(x.shape[0], x.shape[1] * x.shape[2]),
         input_layouts=(x,),
         output_layout=Layout(to_kind, x.shape),
     )
@@ -39,20 +66,22 @@ def concat(inputs: Sequence[Layout], axis: int = 0) -> tuple[BoundKernel, ...]:
     size = sum(x.shape[axis] for x in inputs)
     output = Layout(first.kind, (*first.shape[:axis], size, *first.shape[axis + 1 :]))
     inner = math.prod(first.shape[axis + 1 :])
-    kernels, start = [], 0
+    kernels: list[BoundKernel] = []
+    start = 0
+    parameters: PlacedChannels | PlacedRuns
     for index, x in enumerate(inputs):
         if blocked:
-            factory = "place_channels"
-            parameters = [x.shape[0], inner, start, int(index == len(inputs) - 1)]
+            function, is_last = "place_channels", index == len(inputs) - 1
+            parameters = PlacedChannels(x.shape[0], inner, start, is_last)
         else:
-            factory = "place_runs"
-            runs = math.prod(first.shape[:axis])
-            parameters = [runs, *(4 * inner * length for length in (x.shape[axis], size, start))]
+            lengths = (inner * length for length in (x.shape[axis], size, start))
+            function = "place_runs"
+            parameters = PlacedRuns(math.prod(first.shape[:axis]), *lengths)
         kernels.append(
             BoundKernel(
                 name="concat",
-                function=Kernel("reorder", factory),
-                parameters=np.array(parameters, np.int64),
+                function=Kernel("reorder", function),
+                parameters=parameters,
                 input_layouts=(x,),
                 output_layout=output,
             )

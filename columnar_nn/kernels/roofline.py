@@ -12,9 +12,18 @@ import numpy as np
 
 from columnar_nn.errors import UsageError
 from columnar_nn.kernels import host
-from columnar_nn.kernels.emit.roofline import ACCUMULATORS, UNROLL
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import address
+from columnar_nn.kernels.parameters import address
+
+ACCUMULATORS = 12
+"""Independent sums: more than latency times units of any processor (5 x 2), and with two
+operands still in the 16 registers of AVX2."""
+
+UNROLL = 8
+"""Vectors that a step of a loop over memory moves."""
+
+TRIAD_FACTOR = 3.0
+"""The scalar of STREAM's triad, as in its source."""
 
 STREAMS = {"read": 1, "copy": 2, "triad": 3}
 """Arrays that each memory kernel reads or writes, as STREAM counts them: what a store fetches
@@ -37,7 +46,8 @@ def multiply_adds(repeats: int, a: float, b: float, values: np.ndarray) -> None:
     Executes repeats * lanes() multiply-adds.
     """
     operands = np.array([a, b], np.float32)
-    _kernel("multiply_adds", 3)(repeats, address(operands), address(values))
+    run = _kernel("multiply_adds", "repeats", "operands", "results")
+    run(repeats, address(operands), address(values))
 
 
 def stream(name: str, repeats: int, source: np.ndarray, target: np.ndarray) -> None:
@@ -54,9 +64,10 @@ def stream(name: str, repeats: int, source: np.ndarray, target: np.ndarray) -> N
     if count % step_floats() or source.size % count or target.size != fitting:
         raise UsageError(f"{name} of {source.size} floats into {target.size}: sizes do not fit")
     steps = count // step_floats()
-    _kernel(name, 4)(repeats, steps, address(source), address(target))
+    run = _kernel(name, "repeats", "steps", "source", "target")
+    run(repeats, steps, address(source), address(target))
 
 
 @functools.cache
-def _kernel(name: str, num_arguments: int) -> Callable[..., None]:
-    return Kernel("roofline", name, num_arguments=num_arguments).run
+def _kernel(name: str, *arguments: str) -> Callable[..., None]:
+    return Kernel("roofline", name, arguments=arguments).run

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-
-import numpy as np
+from typing import NamedTuple
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.host import LANES
@@ -12,28 +11,41 @@ from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout
 
 
-def _softmax(x: Layout, name: str, logarithm: int) -> BoundKernel:
+class Rows(NamedTuple):
+    """Of a softmax of each of some rows of `length` floats."""
+
+    rows: int
+    length: int
+
+
+class Features(NamedTuple):
+    """Of an argmax of `length` floats."""
+
+    length: int
+
+
+def _softmax(x: Layout, name: str) -> BoundKernel:
     if x.kind != "planar" or not x.shape:
         raise InvalidModelError(f"softmax needs planar features, not {x}")
-    count = x.shape[-1]
+    length = x.shape[-1]
     return BoundKernel(
         name=name,
-        function=Kernel("softmax", "softmax", (logarithm,)),
-        parameters=np.array([math.prod(x.shape[:-1]), count], np.int64),
+        function=Kernel("softmax", name),
+        parameters=Rows(math.prod(x.shape[:-1]), length),
         input_layouts=(x,),
         output_layout=x,
-        scratch_floats=-(-count // LANES) * LANES,
+        scratch_floats=-(-length // LANES) * LANES,
     )
 
 
 def softmax(x: Layout) -> BoundKernel:
     """exp(x) / sum of exp(x) over the last axis of a planar tensor; no power overflows."""
-    return _softmax(x, "softmax", 0)
+    return _softmax(x, "softmax")
 
 
 def log_softmax(x: Layout) -> BoundKernel:
     """Natural logarithm of softmax, without the detour over exp."""
-    return _softmax(x, "log_softmax", 1)
+    return _softmax(x, "log_softmax")
 
 
 def argmax(x: Layout) -> BoundKernel:
@@ -43,7 +55,7 @@ def argmax(x: Layout) -> BoundKernel:
     return BoundKernel(
         name="argmax",
         function=Kernel("softmax", "argmax"),
-        parameters=np.array([x.shape[0]], np.int64),
+        parameters=Features(x.shape[0]),
         input_layouts=(x,),
         output_layout=Layout("int64", (1,)),
     )

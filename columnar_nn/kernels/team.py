@@ -7,25 +7,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from columnar_nn.kernels.emit.tables import (
-    CLAIMS,
+from columnar_nn.kernels.jit import Kernel
+from columnar_nn.kernels.layout import aligned
+from columnar_nn.kernels.parameters import address
+from columnar_nn.kernels.program import RUNNER as PROGRAM_RUNNER
+from columnar_nn.kernels.program import Memory, Order, Program
+from columnar_nn.kernels.tables import (
     FINISHED,
     FIRST_TABLE,
-    MEETINGS,
+    HEADER,
     MEMBER_WORDS,
     MEMBERS,
-    PART,
-    PARTS,
     POSTED,
     RUNNER,
     SECOND_TABLE,
     SEEN,
     TICKET,
 )
-from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import address, aligned
-from columnar_nn.kernels.program import RUNNER as PROGRAM_RUNNER
-from columnar_nn.kernels.program import Memory, Order, Program
 from columnar_nn.kernels.threads import Threads
 
 PATIENCE_NANOSECONDS = 1_000_000
@@ -40,9 +38,9 @@ SHARE_MULTIPLY_ADDS = 2**21
 less work are slower (plain9 on 16 virtual cores: 4 members 0.26 ms, 16 members 0.38 ms).
 """
 
-POST = Kernel("team", "post", num_arguments=2)
-LEAD = Kernel("team", "lead", num_arguments=1)
-SERVE = Kernel("team", "serve", num_arguments=3)
+POST = Kernel("team", "post", arguments=("control", "members"))
+LEAD = Kernel("team", "lead", arguments=("control",))
+SERVE = Kernel("team", "serve", arguments=("control", "number", "patience"))
 
 
 class Team:
@@ -148,9 +146,9 @@ class TeamProgram:
         self._together = _Memories(
             [program.allocate("image", 1, arena) for _ in range(self._parts)]
         )
-        self._together.tables[PART] = range(self._parts)
-        self._together.tables[PARTS] = self._parts
-        self._together.tables[MEETINGS] = address(self._meetings)
+        self._together.tables[HEADER.part] = range(self._parts)
+        self._together.tables[HEADER.parts] = self._parts
+        self._together.tables[HEADER.meetings] = address(self._meetings)
         self._alone: dict[Order, _Memories] = {}
         self._tables: dict[tuple[Order | None, bool], np.ndarray] = {}
 
@@ -188,7 +186,7 @@ class TeamProgram:
                 [self._program.allocate(order, most) for _ in range(self.team.size)]
             )
             if order == "image":
-                memories.tables[CLAIMS] = address(self._claims)
+                memories.tables[HEADER.claims] = address(self._claims)
             self._tables.clear()
         if order == "image":
             self._claims[0] = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from columnar_nn.kernels import host
@@ -9,14 +11,46 @@ from columnar_nn.kernels.accuracy import largest_pixel
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, address, lane_mask, packed
+from columnar_nn.kernels.layout import BoundKernel, lane_mask, packed
+from columnar_nn.kernels.parameters import BLOCK_BYTES, Blocks
 from columnar_nn.kernels.toom_cook import transform
 
-BLOCK_BYTES = 384 * 1024
+TILES_BYTES = 384 * 1024
 """Most bytes of a block's transformed input and of its products with a panel of filters.
 
 Between 96 and 600 kB the time of plain9's layers changes by less than 4 %.
 """
+
+
+class Winograd(NamedTuple):
+    """Of a Winograd convolution: of its input, its output, and the tiles that are transformed.
+
+    Filters are [panel][position][channel][16 * panel_blocks]. `block_tiles` tiles are transformed
+    at once; their positions lie `position_blocks` apart, those of the products with a panel
+    `product_blocks`. Outputs are clamped to `low` and `high`. `ragged_mask` is the last block's
+    lanes past the last filter, if there are any. Larger pixels than `most` might overflow.
+    """
+
+    in_blocks: int
+    height: int
+    width: int
+    filter_blocks: int
+    out_height: int
+    out_width: int
+    top: int
+    left: int
+    tiles_down: int
+    tiles_across: int
+    panel_blocks: int
+    block_tiles: int
+    position_blocks: int
+    product_blocks: int
+    filters: Blocks
+    bias: Blocks
+    low: float
+    high: float
+    ragged_mask: Blocks | None
+    most: float
 
 
 def pack_filters(weight: np.ndarray, m: int, tile_blocks: int) -> np.ndarray:
@@ -33,25 +67,31 @@ def pack_filters(weight: np.ndarray, m: int, tile_blocks: int) -> np.ndarray:
 
 
 def block_tiles(tiles: int, blocks: int, m: int) -> int:
-    """Tiles transformed at once: groups that fill a register tile, as many as BLOCK_BYTES hold.
+    """Tiles transformed at once: groups that fill a register tile, as many as TILES_BYTES hold.
 
     `blocks` are those of 16 channels of the input and of 16 filters of a panel.
     """
     most = host.tile_pixels()
-    group_bytes = (m + 2) ** 2 * blocks * most * LANES * 4
-    fitting = max(1, BLOCK_BYTES // group_bytes) * most
+    group_bytes = (m + 2) ** 2 * blocks * most * BLOCK_BYTES
+    fitting = max(1, TILES_BYTES // group_bytes) * most
     return -(-tiles // -(-tiles // fitting))
 
 
-def _odd_lines(blocks: int, tiles: int) -> int:
-    """Cache lines of a position: an odd number, so that positions do not share cache sets."""
+def _odd_blocks(blocks: int, tiles: int) -> int:
+    """Cache lines of a position, a block each: an odd number, so that positions do not share cache
+    sets.
+    """
     return blocks * tiles | 1
 
 
 def multiplications() -> dict[int, Kernel]:
     """The kernels that multiply with a panel, by its number of 16-filter blocks."""
     numbers = sorted({host.tile_blocks(1), host.tile_blocks(2)})
-    return {n: Kernel("winograd", "multiply", (n,), num_arguments=9) for n in numbers}
+    arguments = (
+        *("positions", "rows", "in_blocks", "left", "left_step", "right"),
+        *("target", "target_step", "block_step"),
+    )
+    return {n: Kernel("winograd", "multiply", (n,), arguments) for n in numbers}
 
 
 def bind(convolution: Convolution, m: int) -> BoundKernel:
@@ -61,40 +101,40 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
     down, across = -(-out_height // m), -(-out_width // m)
     tile_blocks = host.tile_blocks(target.blocks)
     count = block_tiles(down * across, source.blocks + tile_blocks, m)
-    position_lines = _odd_lines(source.blocks, count)
-    product_lines = _odd_lines(tile_blocks, count)
+    position_blocks = _odd_blocks(source.blocks, count)
+    product_blocks = _odd_blocks(tile_blocks, count)
     weights = pack_filters(convolution.weight, m, tile_blocks)
     bias = np.zeros(target.blocks * LANES, np.float32)
     bias[:filters] = convolution.bias
-    bias = packed(bias)
-    bounds = np.array(convolution.bounds, np.float32)
-    mask = lane_mask(target)
-    parameters = [
-        source.blocks,
-        *source.shape[1:],
-        target.blocks,
-        out_height,
-        out_width,
-        *convolution.pads[:2],
-        down,
-        across,
-        tile_blocks,
-        count,
-        position_lines * 64,
-        product_lines * 64,
-        *map(address, (weights, bias, bounds)),
-        address(mask) if filters % LANES else 0,
-        int(np.float32(largest_pixel(convolution.weight, m)).view(np.int32)),
-    ]
-    positions = (m + 2) ** 2
-    lines = 2 + position_lines + product_lines
+    low, high = convolution.bounds
+    calls = tuple(multiplications().values())
     return BoundKernel(
         name=f"conv2d_winograd_f{m}x{m}_3x3",
-        function=Kernel("winograd", "convolve", (m,), calls=tuple(multiplications().values())),
-        parameters=np.array(parameters, np.int64),
+        function=Kernel("winograd", "convolve", (m,), calls=calls),
+        parameters=Winograd(
+            in_blocks=source.blocks,
+            height=source.shape[1],
+            width=source.shape[2],
+            filter_blocks=target.blocks,
+            out_height=out_height,
+            out_width=out_width,
+            top=convolution.pads[0],
+            left=convolution.pads[1],
+            tiles_down=down,
+            tiles_across=across,
+            panel_blocks=tile_blocks,
+            block_tiles=count,
+            position_blocks=position_blocks,
+            product_blocks=product_blocks,
+            filters=weights,
+            bias=packed(bias),
+            low=low,
+            high=high,
+            ragged_mask=lane_mask(target) if filters % LANES else None,
+            most=largest_pixel(convolution.weight, m),
+        ),
         input_layouts=(source, target) if convolution.residual else (source,),
         output_layout=target,
-        keep_alive=(weights, bias, bounds, mask),
-        scratch_floats=positions * lines * LANES,
+        scratch_floats=(m + 2) ** 2 * (2 + position_blocks + product_blocks) * LANES,
         multiply_adds=weights.size * down * across,
     )

@@ -16,6 +16,9 @@ DEBUG = "CNN_BENCH_DEBUG"
 PROCESSOR = "CNN_BENCH_PROCESSOR"
 VECTOR_WIDTH = "CNN_BENCH_VECTOR_WIDTH"
 
+NUMBA_FILE = Path(".numba_config.yaml")
+"""Where numba looks, in the working directory, for values of its variables."""
+
 WIDTHS = (4, 8, 16)
 
 
@@ -68,3 +71,10 @@ def settle() -> None:
             os.environ[name] = str(Path(os.environ[name]).absolute())
     for variable in (cache_dir, debug, processor, vector_width):
         variable()
+
+
+def of_numba() -> tuple[str, ...]:
+    """What configures numba and may change the code that it makes: its variables, and its file."""
+    given = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
+    variables = tuple("=".join(item) for item in given)
+    return (*variables, NUMBA_FILE.read_text()) if NUMBA_FILE.is_file() else variables

@@ -13,7 +13,7 @@ from test_import_rules import ROOMS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-MACHINE_CODE = "columnar_nn/kernels/emit/"
+MACHINE_CODE = "columnar_nn/kernels/jitted/"
 """What runs is made of it: no function in it is called."""
 
 

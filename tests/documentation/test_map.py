@@ -244,7 +244,7 @@ def test_every_link_between_pages_leads_somewhere() -> None:
 @pytest.mark.parametrize(
     ("words", "wrong"),
     [
-        ("`columnar_nn/kernels/` and `kernels/emit/`, docs/golden.md.", []),
+        ("`columnar_nn/kernels/` and `kernels/jitted/`, docs/golden.md.", []),
         ("`columnar_nn/functions/no_such.py`", ["columnar_nn/functions/no_such.py"]),
         ("test_map.py, and/or no_such.py.", ["no_such.py"]),
         ("no_such/ is a folder, 1 / 2 and https://a.b/no/such.py none", ["no_such/"]),

@@ -12,7 +12,7 @@ from kernels.images import error, normal, run
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, Threads, matrix_product
-from columnar_nn.kernels.layout import address
+from columnar_nn.kernels.parameters import address
 
 MATRICES = (Layout("planar", (3, 5, 7)), Layout("planar", (3, 7, 33)))
 

@@ -12,7 +12,7 @@ from kernels.images import normal, run, stored
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, Threads, concat, rearrange
-from columnar_nn.kernels.layout import address
+from columnar_nn.kernels.parameters import address
 
 
 @st.composite

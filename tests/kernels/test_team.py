@@ -23,7 +23,7 @@ from columnar_nn.kernels import (
     unary,
     useful_parts,
 )
-from columnar_nn.kernels.layout import address
+from columnar_nn.kernels.parameters import address
 
 SIZES = [1, 2, 3]
 

@@ -8,7 +8,7 @@ import gc
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from columnar_nn.data import tensor_column
@@ -39,6 +39,7 @@ def first_number(address: int, dtype: str) -> float:
     start=st.integers(0, 19),
     swapped=st.booleans(),
 )
+@settings(deadline=None)  # the first example may compile the kernel
 def test_first_rows_of_slices(rows: int, skipped: int, start: int, swapped: bool) -> None:
     start = min(start, rows - 1)
     columns = {

@@ -11,10 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
-from columnar_nn.kernels.emit.emitter import WORD, Emitter, Value
+from numba import types
+
+from columnar_nn.kernels import host
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jitted.blocks import number
+from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.emitter import WORD, Emitter, Value
+from columnar_nn.kernels.jitted.memory import POINTERS, integer
+from columnar_nn.kernels.parameters import BLOCK_BYTES, FLOAT_BYTES
 from columnar_nn.kernels.toom_cook import Transform, transform
+
+blocks = POINTERS["block"]
 
 
 def _plus(e: Emitter, total: Value | None, factor: Fraction, value: Value) -> Value:
@@ -85,8 +95,8 @@ def _scratch(e: Emitter, count: int) -> Value:
     return e.of(e.builder.ptrtoint(memory, WORD))
 
 
-def _in_registers(e: Emitter, m: int) -> bool:
-    return e.width == LANES and m <= 4
+def _in_registers(m: int) -> bool:
+    return host.vector_width() == LANES and m <= 4
 
 
 def _input_by_stack(
@@ -94,13 +104,13 @@ def _input_by_stack(
 ) -> None:
     matrices = transform(m)
     n = matrices.n
-    vector_bytes = 4 * e.width
+    vector_bytes = FLOAT_BYTES * e.width
     between = _scratch(e, n * n)
     with e.loop(e.word(LANES // e.width)) as part:
         start = part * vector_bytes
         rows = [source + start + row_bytes * i for i in range(n)]
         with e.loop(e.word(n)) as across:
-            column = [e.load(row + across * 64, e.vector) for row in rows]
+            column = [e.load(row + across * BLOCK_BYTES, e.vector) for row in rows]
             for i, result in enumerate(_input_rows(e, matrices, column)):
                 e.store(between + across * vector_bytes + i * n * vector_bytes, result)
         with e.loop(e.word(n)) as down:
@@ -122,7 +132,7 @@ def _input_in_registers(
         group = [*pair, *matrices.alone[index :: len(matrices.pairs)]]
         lines: list[list[Value]] = [[] for _ in group]
         for x in range(n):
-            column = [e.load(row + 64 * x, e.vector) for row in rows]
+            column = [e.load(row + BLOCK_BYTES * x, e.vector) for row in rows]
             results = _input_rows(e, matrices, column)  # those of other groups are not compiled
             for line, k in zip(lines, group, strict=True):
                 line.append(results[k])
@@ -131,15 +141,22 @@ def _input_in_registers(
                 e.store(target + position_bytes * (k * n + j), result)
 
 
-def input_transform(
-    e: Emitter, m: int, source: Value, row_bytes: Value, target: Value, position_bytes: Value
-) -> None:
-    """V = B^T d B of one tile of (m + 2) x (m + 2) pixels 64 bytes apart.
+def input_transform(m: int) -> Any:
+    """A function for kernels that transforms (m + 2) x (m + 2) pixels of an input: V = B^T d B.
 
-    Position (i, j) goes to target + (i n + j) * position_bytes.
+        transform(source, width, target, position_blocks)
+
+    Rows begin `width` pixels apart; position (i, j) of V is target[(i n + j) * position_blocks].
     """
-    emit = _input_in_registers if _in_registers(e, m) else _input_by_stack
-    emit(e, m, source, row_bytes, target, position_bytes)
+    emit = _input_in_registers if _in_registers(m) else _input_by_stack
+
+    @emitted(types.none(blocks, integer, blocks, integer))
+    def input_of_tile(
+        e: Emitter, source: Value, width: Value, target: Value, position_blocks: Value
+    ) -> None:
+        emit(e, m, source, width * BLOCK_BYTES, target, position_blocks * BLOCK_BYTES)
+
+    return input_of_tile
 
 
 def _output_by_stack(
@@ -147,7 +164,7 @@ def _output_by_stack(
 ) -> None:
     matrices = transform(m)
     n = matrices.n
-    vector_bytes = 4 * e.width
+    vector_bytes = FLOAT_BYTES * e.width
     between = _scratch(e, m * n)
     with e.loop(e.word(LANES // e.width)) as part:
         start = part * vector_bytes
@@ -179,32 +196,43 @@ def _output_in_registers(
         store(e.word(y), e.word(0), [column[y] for column in results])
 
 
-def output_transform(
-    e: Emitter,
-    m: int,
-    products: Value,
-    position_bytes: Value,
-    bias: Value,
-    residual: Value,
-    target: Value,
-    row_bytes: Value,
-    low: Value,
-    high: Value,
-) -> None:
-    """output = clamp(A^T M A + bias + residual) of one tile and 16 filters.
+def output_transform(m: int) -> Any:
+    """A function for kernels that transforms products back to m x m pixels of 16 filters.
 
-    Pixels of output and residual (0: none) lie 64 bytes apart, rows `row_bytes`.
+        transform(products, position_blocks, bias, residual, target, width, low, high)
+
+    target = at least low, at most high of A^T M A + bias + residual (if there is one). Positions of
+    M lie `position_blocks` apart; rows of target and residual begin `width` pixels apart.
     """
+    emit = _output_in_registers if _in_registers(m) else _output_by_stack
 
-    def store(y: Value, start: Value, values: Sequence[Value]) -> None:
-        offsets = e.load(bias + start, e.vector)
-        slots = [e.variable(value + offsets) for value in values]
-        displacement = y * row_bytes + start
-        with e.when(residual.differs(0)):
+    @emitted(types.none(blocks, integer, blocks, blocks, blocks, integer, number, number))
+    def output_of_tile(
+        e: Emitter,
+        products: Value,
+        position_blocks: Value,
+        bias: Value,
+        residual: Value,
+        target: Value,
+        width: Value,
+        low: Value,
+        high: Value,
+    ) -> None:
+        row_bytes = width * BLOCK_BYTES
+        lowest, highest = e.splat(low, e.width), e.splat(high, e.width)
+
+        def store(y: Value, start: Value, values: Sequence[Value]) -> None:
+            offsets = e.load(bias + start, e.vector)
+            slots = [e.variable(value + offsets) for value in values]
+            displacement = y * row_bytes + start
+            with e.when(residual.differs(0)):
+                for x, slot in enumerate(slots):
+                    more = e.load(residual + displacement + BLOCK_BYTES * x, e.vector)
+                    slot.value = slot.value + more
             for x, slot in enumerate(slots):
-                slot.value = slot.value + e.load(residual + displacement + 64 * x, e.vector)
-        for x, slot in enumerate(slots):
-            e.store(target + displacement + 64 * x, e.clamp(slot.value, low, high))
+                place = target + displacement + BLOCK_BYTES * x
+                e.store(place, e.clamp(slot.value, lowest, highest))
 
-    emit = _output_in_registers if _in_registers(e, m) else _output_by_stack
-    emit(e, m, products, position_bytes, store)
+        emit(e, m, products, position_blocks * BLOCK_BYTES, store)
+
+    return output_of_tile

@@ -1,1 +1,0 @@
-"""Kernels as LLVM code: imported only when the cache lacks one. Each function emits one kernel."""

@@ -1,0 +1,39 @@
+"""exp of a block."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jitted.blocks import block_type
+from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value
+
+
+@emitted(block_type(block_type))
+def exponential(e: Emitter, x: Value) -> Value:
+    """exp(x) within 2 ulp: x = n ln 2 + r, a polynomial of r, and n added to the exponent.
+
+    Below -87 it stays at the smallest normal numbers; above 88.7 it is infinite. Polynomial and
+    the two parts of ln 2 are those of the Cephes library.
+    """
+
+    def constant(number: float) -> Value:
+        return e.constant(BLOCK, number)
+
+    bounded = e.clamp(x, constant(-87.0), constant(89.0))
+    magic = 12582912.0  # 1.5 * 2**23: adding it rounds to an integer
+    rounded = bounded * 1.4426950408889634 + magic - magic
+    rest = e.multiply_add(rounded, constant(-0.693359375), bounded)
+    rest = e.multiply_add(rounded, constant(2.12194440e-4), rest)
+    series = constant(1.9875691500e-4)
+    for factor in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5):
+        series = e.multiply_add(series, rest, constant(factor))
+    value = e.multiply_add(series, rest * rest, rest) + 1.0
+    builder, integers = e.builder, ir.VectorType(INT32, LANES)
+    count = e.of(builder.fptosi(rounded.ir, integers))
+    half = e.of(builder.ashr(count.ir, count.constant(1)))
+    for exponent in (half, count - half):  # in two factors, since n may be 128
+        bits = builder.shl((exponent + 127).ir, exponent.constant(23))
+        value = value * e.of(builder.bitcast(bits, BLOCK))
+    return x.is_nan().select(x, value)

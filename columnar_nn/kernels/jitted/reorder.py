@@ -1,0 +1,77 @@
+"""Changes of layout, and concatenation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jitted.compiler import inlined
+from columnar_nn.kernels.jitted.memory import clear, copy, floats, share
+from columnar_nn.kernels.parameters import Blocks, Floats
+from columnar_nn.kernels.reorder import PlacedChannels, PlacedRuns, Reorder
+
+
+@inlined
+def channel_of(image: Blocks, channel: int, pixels: int) -> Any:
+    """A channel of the first pixel in nchw16c; those of the others follow LANES floats apart."""
+    return floats(image + channel // LANES * pixels) + channel % LANES
+
+
+@inlined
+def copy_channel(target: Floats, target_step: int, source: Floats, step: int, pixels: int) -> None:
+    """Copies the pixels of a channel, which lie some floats apart."""
+    for pixel in range(pixels):
+        target[pixel * target_step] = source[pixel * step]
+
+
+def to_blocks(parameters: Reorder, source: Floats, target: Blocks, part: int, parts: int) -> None:
+    """planar to nchw16c. Parts share the blocks."""
+    channels, pixels = parameters.channels, parameters.pixels
+    for b in share((channels + LANES - 1) // LANES, part, parts):
+        lanes = min(LANES, channels - b * LANES)
+        if lanes < LANES:
+            clear(target + b * pixels, pixels)
+        for lane in range(lanes):
+            plane = source + (b * LANES + lane) * pixels
+            copy_channel(floats(target + b * pixels) + lane, LANES, plane, 1, pixels)
+
+
+def to_planes(parameters: Reorder, source: Blocks, target: Floats, part: int, parts: int) -> None:
+    """nchw16c to planar. Parts share the channels."""
+    pixels = parameters.pixels
+    for channel in share(parameters.channels, part, parts):
+        origin = channel_of(source, channel, pixels)
+        copy_channel(target + channel * pixels, 1, origin, LANES, pixels)
+
+
+def place_channels(parameters: PlacedChannels, source: Blocks, target: Blocks, part: int) -> None:
+    """Copies an nchw16c input to some of the output's channels. Part 0 does it all."""
+    p = parameters
+    if part != 0:
+        return
+    if p.first % LANES == 0 and (p.channels % LANES == 0 or p.is_last):
+        num_blocks = (p.channels + LANES - 1) // LANES
+        copy(target + p.first // LANES * p.pixels, source, num_blocks * p.pixels)
+        return
+    for channel in range(p.channels):
+        copy_channel(
+            channel_of(target, p.first + channel, p.pixels),
+            LANES,
+            channel_of(source, channel, p.pixels),
+            LANES,
+            p.pixels,
+        )
+    end = p.first + p.channels
+    if p.is_last and end % LANES:
+        goal = channel_of(target, end, p.pixels)
+        for pixel in range(p.pixels):
+            clear(goal + pixel * LANES, LANES - end % LANES)
+
+
+def place_runs(
+    parameters: PlacedRuns, source: Floats, target: Floats, part: int, parts: int
+) -> None:
+    """Copies the runs of an input to equal distances in the output. Parts share the runs."""
+    p = parameters
+    for run in share(p.runs, part, parts):
+        copy(target + p.first + run * p.distance, source + run * p.length, p.length)
