@@ -16,15 +16,15 @@ _SCOPE = re.compile(r"(?:^|/)node(\d+)/")
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """One execution; `node` is the index of the network's node that it is named after."""
+class KernelRun:
+    """One execution of a kernel; `node` is the index of the network's node that it is named after."""
 
     node: int | None
     operator: str
     seconds: float
 
 
-def kernels(path: Path) -> Iterator[Kernel]:
+def kernels(path: Path) -> Iterator[KernelRun]:
     """The kernels that the executor ran, by their start."""
     space = xplane_pb2.XSpace.FromString(path.read_bytes())
     found = []
@@ -36,5 +36,5 @@ def kernels(path: Path) -> Iterator[Kernel]:
                     scope = _SCOPE.search(match["name"])
                     node = int(scope[1]) if scope else None
                     start = line.timestamp_ns * 1000 + event.offset_ps
-                    found.append((start, Kernel(node, match["type"], event.duration_ps / 1e12)))
+                    found.append((start, KernelRun(node, match["type"], event.duration_ps / 1e12)))
     yield from (kernel for _, kernel in sorted(found, key=lambda entry: entry[0]))

@@ -50,7 +50,7 @@ class Staged:
         """
         _refuse_too_many_weights(network)
         self._network, self._transformed, self._threads = network, transformed, threads
-        self._programs: dict[int, Program] = {}
+        self._programs: dict[int, VeloxProgram] = {}
         self._outputs: list[np.ndarray] = []
 
     def prepare(self, images: int) -> None:
@@ -79,7 +79,7 @@ class Staged:
         """Releases buffers and plans."""
         self._programs.clear()
 
-    def _program_for(self, images: int) -> Program:
+    def _program_for(self, images: int) -> VeloxProgram:
         """The program that computes so many images, in equal parts if they are very many.
 
         Once there are MAX_PROGRAMS, the one that has the fewest places too many, if any has enough.
@@ -88,7 +88,7 @@ class Staged:
         size = -(-images // parts)
         if size not in self._programs and len(self._programs) < MAX_PROGRAMS:
             transformed = self._transformed and size >= winograd.MIN_IMAGES
-            self._programs[size] = Program(self._network, size, transformed, self._threads)
+            self._programs[size] = VeloxProgram(self._network, size, transformed, self._threads)
         known = sorted(self._programs)
         return self._programs[next((enough for enough in known if enough >= size), known[-1])]
 
@@ -106,7 +106,7 @@ def _refuse_too_many_weights(network: Network) -> None:
         raise UnsupportedOperatorError("velox", refused)
 
 
-class Program:
+class VeloxProgram:
     """The network for one number of images: buffers, vectors and plans, made once."""
 
     def __init__(self, network: Network, images: int, transformed: bool, threads: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -14,11 +16,12 @@ import pyarrow as pa
 from columnar_nn.errors import UsageError
 from columnar_nn.exec.compiled_plan import CompiledPlan
 from columnar_nn.exec.driver import Driver, Progress
-from columnar_nn.exec.operators.base import Bridge, DriverContext, SinkOperator
+from columnar_nn.exec.operators.base import Bridge, DriverContext, Operator, SinkOperator
 from columnar_nn.exec.pipelines import Pipeline
 from columnar_nn.exec.stats import TaskStats, merged
 from columnar_nn.exec.task_threads import TaskThreads
 from columnar_nn.exec.trace import Trace
+from columnar_nn.exec.waiting import wait_until
 
 SHORT_STREAM_ROWS = 256
 """Rows for each thread up to which a stream is not worth drivers on other threads.
@@ -68,7 +71,9 @@ class Task:
         self._left: set[Driver] = set()  # those that other threads run and have not ended
         self._pipelines: Sequence[Pipeline] = ()
         self._drivers: list[list[Driver]] = []  # of each pipeline, the caller's first
+        self._unread: list[deque[int]] = []  # what feeds each, if the caller's driver goes on
         self._bridges: dict[str, Bridge] = {}
+        self._changed = threading.Condition()  # notified whenever a blocked driver may go on
         self._started_ns = self._ended_ns = 0
         self._streams = compiled.streams(batches)
 
@@ -88,6 +93,7 @@ class Task:
         compiled, threads = self._compiled, self._threads
         serial = self._is_serial()
         self._pipelines = compiled.serial_pipelines if serial else compiled.pipelines
+        self._unread = [deque(pipeline.feeding) for pipeline in self._pipelines]
         counts = [threads.size if p.parallel and not serial else 1 for p in self._pipelines]
         if len(counts) > 1:
             self._make_bridges(counts)
@@ -126,7 +132,7 @@ class Task:
                 _, counts = fed.setdefault(pipeline.consumer.id, (pipeline.sink, []))
                 counts.append(count)
         for node_id, (sink, counts) in fed.items():
-            self._bridges[node_id] = sink.make_bridge(counts)
+            self._bridges[node_id] = sink.make_bridge(counts, self._changed)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         if self._iterator is not None or self._closed:
@@ -176,25 +182,43 @@ class Task:
             if progress is not Progress.BLOCKED:
                 return progress
             self._raise_error()
-            self._help(number, driver)
+            assert driver.blocked is not None
+            self._help(number, (driver.blocked,))
 
-    def _help(self, number: int, waiting: Driver) -> None:
-        """Runs the caller's drivers of what feeds pipeline `number`, until `waiting` may go on."""
-        blocked = waiting.blocked
-        assert blocked is not None
-        for feeding in self._pipelines[number].feeding:
-            driver = self._drivers[feeding][0]
-            while blocked.is_blocked():
-                progress = driver.run_once()
-                if progress is Progress.FINISHED:
-                    driver.close()
-                    break
-                if progress is Progress.BLOCKED and driver.blocked is driver.sink:
-                    # an aggregation gives no output before all drivers have gone on
-                    driver.sink.wait_for_either()
-                elif progress is Progress.BLOCKED:
-                    self._help(feeding, driver)
-        blocked.wait()
+    def _help(self, number: int, blocked: tuple[Operator, ...]) -> None:
+        """Runs the caller's drivers of what feeds pipeline `number`.
+
+        Until one of `blocked` may go on: the operator of that pipeline which waits, then those for
+        which this thread runs it. Other threads may need any of them to go on first.
+        """
+        unread = self._unread[number]
+        while blocked[0].is_blocked():
+            if not unread:
+                self._wait(blocked)
+                return
+            driver = self._drivers[unread[0]][0]
+            progress = driver.run_once()
+            if progress is Progress.FINISHED:
+                self._finish(unread.popleft())
+            elif progress is Progress.BLOCKED:
+                assert driver.blocked is not None
+                if driver.blocked is driver.sink:
+                    self._wait((driver.sink, *blocked))
+                else:
+                    self._help(unread[0], (driver.blocked, *blocked))
+                if not all(operator.is_blocked() for operator in blocked):
+                    return
+
+    def _finish(self, number: int) -> None:
+        """Closes the caller's driver of a pipeline, and of what fed it: nobody wants the rest."""
+        self._drivers[number][0].close()
+        unread = self._unread[number]
+        while unread:
+            self._finish(unread.popleft())
+
+    def _wait(self, blocked: Sequence[Operator]) -> None:
+        """Returns once one of them may go on."""
+        wait_until(self._changed, lambda: not all(o.is_blocked() for o in blocked))
 
     def _drive(self, drivers: Sequence[Driver]) -> None:
         """A thread's work: its drivers, each to the end."""
@@ -203,7 +227,7 @@ class Task:
                 while (progress := driver.run_once()) is not Progress.FINISHED:
                     if progress is Progress.BLOCKED:
                         assert driver.blocked is not None
-                        driver.blocked.wait()
+                        self._wait((driver.blocked,))
             except BaseException as error:
                 self._errors.append(error)
                 self._stop()

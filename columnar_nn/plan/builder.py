@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -190,7 +191,7 @@ class PlanBuilder:
         self._plan = OrderByNode(self._id(), source, tuple(parsed))
         return self
 
-    def local_partition(self, sources: Sequence[PlanNode] | None = None) -> PlanBuilder:
+    def local_partition(self, sources: Iterable[PlanNode] | None = None) -> PlanBuilder:
         """From here on one driver: gathers what the drivers below produce, in scan order.
 
         With `sources`, which then come first: the rows of several plans that give the same columns,
@@ -199,13 +200,18 @@ class PlanBuilder:
         if sources is None:
             self._plan = LocalPartitionNode(self._id(), (self.plan(),))
             return self
-        if not sources:
-            raise InvalidPlanError("local_partition() needs at least one source, for its columns")
-        _refuse_other_columns(sources)
-        node = LocalPartitionNode(self._id(), tuple(sources))
-        ids = [below.id for below in nodes(node)]
-        for node_id in ids:
-            if ids.count(node_id) > 1:
+        inputs = () if isinstance(sources, PlanNode) else tuple(sources)
+        if not inputs:
+            raise InvalidPlanError("local_partition() needs a list of plans, one at least")
+        for source in inputs:
+            if not isinstance(source, PlanNode):
+                raise InvalidPlanError(
+                    f"local_partition() needs plans, not {type(source).__name__}: see plan()"
+                )
+        _refuse_other_columns(inputs)
+        node = LocalPartitionNode(self._id(), inputs)
+        for node_id, count in Counter(below.id for below in nodes(node)).items():
+            if count > 1:
                 raise InvalidPlanError(
                     f"two nodes have the id {node_id}: make each source with new_builder()"
                 )

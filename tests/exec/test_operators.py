@@ -21,7 +21,6 @@ from columnar_nn.exec.operators.base import (
     SourceOperator,
 )
 from columnar_nn.exec.operators.registry import feeds, runs
-from columnar_nn.exec.waiting import wait_until
 from columnar_nn.plan import nodes
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.plan_node import PlanNode, ScanNode, UnaryNode
@@ -149,16 +148,16 @@ class SemiJoinNode(PlanNode):
 class Ids(Bridge):
     """What the build side found, once all of its drivers have ended."""
 
-    def __init__(self, num_builders: int) -> None:
-        self.condition = threading.Condition()
+    def __init__(self, num_builders: int, changed: threading.Condition) -> None:
+        self.changed = changed
         self.ids: list[int] = []
         self.builders = num_builders
         self.closed = False
 
     def close(self) -> None:
-        with self.condition:
+        with self.changed:
             self.closed = True
-            self.condition.notify_all()
+            self.changed.notify_all()
 
 
 @feeds(SemiJoinNode)
@@ -172,26 +171,23 @@ class IdBuild(SinkOperator):
         assert context.position == 1
 
     @staticmethod
-    def make_bridge(num_drivers: Sequence[int]) -> Ids:
-        return Ids(sum(num_drivers))
-
-    def wait_for_either(self) -> None:
-        raise AssertionError("never blocked")
+    def make_bridge(num_drivers: Sequence[int], changed: threading.Condition) -> Ids:
+        return Ids(sum(num_drivers), changed)
 
     def needs_input(self) -> bool:
         return not self._no_more_input
 
     def add_input(self, batch: pa.RecordBatch) -> None:
-        with self._bridge.condition:
+        with self._bridge.changed:
             self._bridge.ids += batch.column("id").to_pylist()
 
     def is_finished(self) -> bool:
         return self._no_more_input or self._bridge.closed
 
     def close(self) -> None:
-        with self._bridge.condition:
+        with self._bridge.changed:
             self._bridge.builders -= not self._ended
-            self._bridge.condition.notify_all()
+            self._bridge.changed.notify_all()
         self._ended = True
 
 
@@ -206,9 +202,6 @@ class IdProbe(EveryOther):
 
     def is_blocked(self) -> bool:
         return self._bridge.builders > 0 and not self._bridge.closed
-
-    def wait(self) -> None:
-        wait_until(self._bridge.condition, lambda: not self.is_blocked())
 
     def add_input(self, batch: pa.RecordBatch) -> None:
         kept = batch.filter(pa.array([i in self._bridge.ids for i in batch[0].to_pylist()]))

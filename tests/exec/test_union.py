@@ -13,8 +13,11 @@ from exec.networks import column, expected, images, residual_network
 
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.errors import InvalidDataError, UsageError
+from columnar_nn.exec.driver import Driver, Progress
 from columnar_nn.exec.executable import prepare
+from columnar_nn.exec.operators.filter_project import Filter
 from columnar_nn.exec.operators.local_exchange import window
+from columnar_nn.exec.operators.table_scan import Scan
 from columnar_nn.exec.stats_text import plan_with_stats
 from columnar_nn.exec.task import SHORT_STREAM_ROWS
 from columnar_nn.expressions.expression import argmax
@@ -141,6 +144,80 @@ def test_unions_of_unions_and_what_stands_above(threads: int) -> None:
     whole.aggregate([], ["count() AS n", "sum(id) AS id"])
     with prepare(whole.plan(), threads) as executable:
         assert executable.run().to_table().to_pylist() == [{"n": len(rows), "id": sum(rows)}]
+
+
+@pytest.mark.usefixtures("drivers")
+def test_a_limit_frees_the_drivers_of_all_that_is_below_it() -> None:
+    """Or they wait for ever in the lowest exchange, and what is read next waits for them."""
+    builder = PlanBuilder()
+    long = builder.new_builder().values(numbered((64,) * 100)).local_partition()
+    parts = [long.plan(), builder.new_builder().values(numbered((1,))).plan()]
+    limited = builder.new_builder().local_partition(parts).limit(3)
+    following = builder.new_builder().values(numbered((64,) * 10, 1000))
+    builder.local_partition([limited.plan(), following.plan()])
+    for _ in range(5):
+        assert ids(builder, 2) == [0, 1, 2, *range(1000, 1640)]
+
+
+@pytest.mark.usefixtures("drivers")
+def test_who_reads_ahead_still_takes_what_others_wait_to_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One driver is slow, one as far ahead of it as it may be; the caller is at the next source.
+
+    That needs all three, and the second goes on when the caller takes what the first has made.
+    """
+    get_output, apply = Scan.get_output, Filter.apply
+    one_is_slow, slow = threading.Lock(), list[int]()
+    all_given, reads_on = threading.Event(), threading.Event()
+
+    def is_caller() -> bool:
+        return threading.current_thread() is threading.main_thread()
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        row = 0
+        while not all_given.is_set():
+            if slow and row == slow[0] + window(3):
+                all_given.set()
+            yield from numbered((1,), row)
+            row += 1
+
+    def scanned(scan: Scan) -> pa.RecordBatch | None:
+        if is_caller():
+            all_given.wait(5)
+        return get_output(scan)
+
+    def filtered(filter_: Filter, batch: pa.RecordBatch) -> pa.RecordBatch | None:
+        row = batch.column("id")[0].as_py()
+        if is_caller() and row >= 1000:
+            reads_on.set()
+        elif not is_caller() and one_is_slow.acquire(blocking=False):
+            slow.append(row)
+            reads_on.wait(5)
+        return apply(filter_, batch)
+
+    monkeypatch.setattr(Scan, "get_output", scanned)
+    monkeypatch.setattr(Filter, "apply", filtered)
+    builder = PlanBuilder()
+    first = builder.new_builder().table_scan(from_batches(numbered((1,))[0].schema, rows()))
+    first.filter("id >= 0")
+    second = builder.new_builder().values(numbered((1,) * 4, 1000)).filter("id > 0")
+    second.local_partition()
+    builder.local_partition([first.plan(), second.plan()])
+    found = ids(builder, 3)
+    assert found == [*range(slow[0] + window(3) + 1), *range(1000, 1004)]
+
+
+def test_sources_that_have_been_read_are_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_once, calls = Driver.run_once, [0]
+
+    def counted(driver: Driver) -> Progress:
+        calls[0] += 1
+        return run_once(driver)
+
+    monkeypatch.setattr(Driver, "run_once", counted)
+    assert len(ids(union(*[numbered((1,)) for _ in range(100)]), 1)) == 100
+    assert calls[0] < 1000
 
 
 class BrokenSourceError(Exception):

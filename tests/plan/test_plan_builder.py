@@ -67,7 +67,9 @@ def union(*projections: str) -> PlanBuilder:
         (lambda: values().order_by(["id sideways"]), "cannot parse sorting key: id sideways"),
         (lambda: values().limit(0), "needs count > 0"),
         (lambda: PlanBuilder().local_partition(), "the plan is empty"),
-        (lambda: PlanBuilder().local_partition([]), "needs at least one source"),
+        (lambda: PlanBuilder().local_partition([]), "needs a list of plans, one at least"),
+        (lambda: PlanBuilder().local_partition(values().plan()), "needs a list of plans"),
+        (lambda: PlanBuilder().local_partition([values()]), "not PlanBuilder: see plan"),
         (
             lambda: values().local_partition([values().plan()]),
             "LocalPartition must come first, not after Values",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Condition
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,7 +23,11 @@ from columnar_nn.plan.plan_node import PlanNode
 
 
 class Bridge(ABC):
-    """What the last operators of pipelines share with the operator of another that they feed."""
+    """What the last operators of pipelines share with the operator of another that they feed.
+
+    It notifies the `changed` that it is made with whenever an operator may have stopped being
+    blocked: all of a task's bridges have the same one, so that a thread can wait for any.
+    """
 
     def done(self, position: int, sequence: int) -> None:  # noqa: B027 - not all go by it
         """Nothing more will be made of morsel `sequence` of the pipeline that feeds `position`."""
@@ -83,9 +88,6 @@ class Operator(ABC):
         A blocked operator is neither given input nor asked for output.
         """
         return False
-
-    def wait(self) -> None:  # noqa: B027 - most operators are never blocked
-        """Returns once the operator may have stopped being blocked."""
 
     @abstractmethod
     def needs_input(self) -> bool:
@@ -172,12 +174,8 @@ class SinkOperator(Operator):
 
     @staticmethod
     @abstractmethod
-    def make_bridge(num_drivers: Sequence[int]) -> Bridge:
+    def make_bridge(num_drivers: Sequence[int], changed: Condition) -> Bridge:
         """A task's bridge of a node, fed by pipelines of so many drivers, in their order."""
-
-    @abstractmethod
-    def wait_for_either(self) -> None:
-        """As `wait`, or once what it feeds may go on: for the thread that runs both."""
 
     def get_output(self) -> pa.RecordBatch | None:
         """None: the output is the other pipeline's."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Sequence
+from threading import Condition
 from typing import cast
 
 import pyarrow as pa
 
 from columnar_nn.exec.operators.base import Bridge, DriverContext, SinkOperator, SourceOperator
 from columnar_nn.exec.operators.registry import feeds, runs
-from columnar_nn.exec.waiting import wait_until
 from columnar_nn.plan.nodes import LocalPartitionNode
 
 
@@ -79,34 +78,34 @@ class OrderedExchange(Bridge):
     of a source whose turn has not come, which bounds the memory whatever the number of rows.
     """
 
-    def __init__(self, num_producers: Sequence[int]) -> None:
+    def __init__(self, num_producers: Sequence[int], changed: Condition) -> None:
         """`num_producers` is the number of drivers of each source."""
         self._queues = [_SourceQueue(number) for number in num_producers]
         self._turn = 0
-        self._condition = threading.Condition()
+        self._changed = changed
         self._num_bytes = 0
         self._closed = False
 
     def put(self, position: int, sequence: int, batch: pa.RecordBatch) -> None:
         """Adds a batch made of morsel `sequence` of source `position`."""
         num_bytes = batch.nbytes
-        with self._condition:
+        with self._changed:
             self._num_bytes += num_bytes
             if self._queues[position].put(sequence, batch):
-                self._condition.notify_all()
+                self._changed.notify_all()
 
     def done(self, position: int, sequence: int) -> None:
         """Nothing more will be made of morsel `sequence` of source `position`."""
-        with self._condition:
+        with self._changed:
             self._queues[position].done(sequence)
-            self._condition.notify_all()
+            self._changed.notify_all()
 
     def producer_finished(self, position: int) -> None:
         """One driver of source `position` will put no more."""
-        with self._condition:
+        with self._changed:
             self._queues[position].producer_finished()
             self._take_turns()
-            self._condition.notify_all()
+            self._changed.notify_all()
 
     def _take_turns(self) -> None:
         while self._turn + 1 < len(self._queues) and self._queues[self._turn].is_finished():
@@ -114,14 +113,14 @@ class OrderedExchange(Bridge):
 
     def take(self) -> pa.RecordBatch | None:
         """The next batch in order; None if it is not there yet or there are no more."""
-        with self._condition:
+        with self._changed:
             ready = self._queues[self._turn].ready
             if not ready:
                 return None
             _, batch = ready.popleft()
             self._num_bytes -= batch.nbytes
             self._take_turns()
-            self._condition.notify_all()
+            self._changed.notify_all()
             return batch
 
     def is_empty(self) -> bool:
@@ -135,7 +134,7 @@ class OrderedExchange(Bridge):
 
     def is_full(self, position: int, sequence: int) -> bool:
         """Whether the driver that works on morsel `sequence` of source `position` must wait."""
-        with self._condition:
+        with self._changed:
             return not self._closed and self._queues[position].is_full(sequence)
 
     def is_closed(self) -> bool:
@@ -146,27 +145,13 @@ class OrderedExchange(Bridge):
         """Bytes of the batches inside."""
         return self._num_bytes
 
-    def wait_for_output(self) -> None:
-        """Returns once there is a batch to take, or never will be."""
-        wait_until(self._condition, lambda: not self.is_empty() or self.is_finished())
-
-    def wait_for_room(self, position: int, sequence: int) -> None:
-        """Returns once the driver that works on that morsel may go on."""
-        wait_until(self._condition, lambda: not self.is_full(position, sequence))
-
-    def wait_for_room_or_output(self, position: int, sequence: int) -> None:
-        """As both, whichever comes first: for the thread that takes the output too."""
-        wait_until(
-            self._condition, lambda: not self.is_empty() or not self.is_full(position, sequence)
-        )
-
     def close(self) -> None:
         """Frees all who wait; nothing comes out any more."""
-        with self._condition:
+        with self._changed:
             self._closed = True
             for queue in self._queues:
                 queue.clear()
-            self._condition.notify_all()
+            self._changed.notify_all()
 
 
 @feeds(LocalPartitionNode)
@@ -185,21 +170,13 @@ class LocalPartition(SinkOperator):
         self._reported = False
 
     @staticmethod
-    def make_bridge(num_drivers: Sequence[int]) -> OrderedExchange:
+    def make_bridge(num_drivers: Sequence[int], changed: Condition) -> OrderedExchange:
         """The exchange."""
-        return OrderedExchange(num_drivers)
+        return OrderedExchange(num_drivers, changed)
 
     def is_blocked(self) -> bool:
         """While this driver is too far ahead."""
         return self._exchange.is_full(self._position, self._source.sequence)
-
-    def wait(self) -> None:
-        """Until the others have caught up."""
-        self._exchange.wait_for_room(self._position, self._source.sequence)
-
-    def wait_for_either(self) -> None:
-        """Until the others have caught up, or there is output."""
-        self._exchange.wait_for_room_or_output(self._position, self._source.sequence)
 
     def needs_input(self) -> bool:
         """Until there is no more."""
@@ -233,10 +210,6 @@ class LocalExchange(SourceOperator):
     def is_blocked(self) -> bool:
         """While the next batch in order is not there."""
         return self._exchange.is_empty() and not self._exchange.is_finished()
-
-    def wait(self) -> None:
-        """Until it is."""
-        self._exchange.wait_for_output()
 
     def get_output(self) -> pa.RecordBatch | None:
         """The next batch in order."""
