@@ -30,9 +30,7 @@ def layer_rows(graph: Graph, result: ProfileResult) -> list[tuple[str, ...]]:
     return joined_rows(names, (operator.nodes for operator in _operators(result)))
 
 
-def joined_rows(
-    names: Iterable[str], operators: Iterable[Sequence[str]]
-) -> list[tuple[str, ...]]:
+def joined_rows(names: Iterable[str], operators: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
     """Likewise, of nodes in this order and the nodes of each operator."""
     groups: dict[str, set[str]] = {}
     for nodes in operators:

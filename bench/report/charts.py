@@ -10,12 +10,9 @@ from typing import Any
 import altair as alt
 import pyarrow as pa
 
-from bench.report import palette
+from bench.report import encodings, palette, roofline
 from bench.report.figures import Panel
 from bench.report.fits import Line
-
-HIDDEN = "hidden"
-"""Vega's signal with the engines that are not to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Chart:
 
 def charts(panel: Panel) -> Iterator[Chart]:
     """Those of one setting, the most telling first."""
-    for draw in (_times, _ratios, _residuals, _layers, _errors, _starts, _memory):
+    for draw in (_times, _ratios, _residuals, _layers, _roofline, _errors, _starts, _memory):
         chart = draw(panel)
         if chart is not None:
             yield chart
@@ -52,16 +49,16 @@ def _times(panel: Panel) -> Chart | None:
     if not rows:
         return None
     sizes = sorted({row["samples"] for row in rows})
-    x = _log_x("samples", "images in a run", sizes)
+    x = encodings.log_x("samples", "images in a run", sizes)
     values = [row[name] for row in rows for name in ("low_ms", "high_ms")]
-    y = alt.Y(**_log("median_ms", "time of a run (ms)", values))
+    y = alt.Y(**encodings.log("median_ms", "time of a run (ms)", values))
     lines = _lines(panel)
     fitted = {row["engine"] for row in lines}
     joined = [row for row in rows if row["engine"] not in fitted]
     layers = [
-        _line(panel, lines, x, y, width=2),
-        _line(panel, joined, x, y, width=1),
-        *_points(panel, rows, x, y, "low_ms:Q", "high_ms:Q"),
+        encodings.line(panel, lines, x, y, width=2),
+        encodings.line(panel, joined, x, y, width=1),
+        *encodings.points(panel, rows, x, y, "low_ms:Q", "high_ms:Q"),
     ]
     crossings = _in_units(panel.tables["crossings"], ms=("seconds",))
     if crossings:
@@ -94,12 +91,12 @@ def _ratios(panel: Panel) -> Chart | None:
     if len({row["engine"] for row in rows}) < 2:
         return None
     sizes = sorted({row["samples"] for row in rows})
-    x = _log_x("samples", "images in a run", sizes)
+    x = encodings.log_x("samples", "images in a run", sizes)
     values = [row[name] for row in rows for name in ("ratio", "ratio_low", "ratio_high")]
-    y = alt.Y(**_log("ratio", "times as long as the fastest", values, (1, 2, 5)))
+    y = alt.Y(**encodings.log("ratio", "times as long as the fastest", values, (1, 2, 5)))
     layers = [
-        _line(panel, rows, x, y),
-        *_points(panel, rows, x, y, "ratio_low:Q", "ratio_high:Q"),
+        encodings.line(panel, rows, x, y),
+        *encodings.points(panel, rows, x, y, "ratio_low:Q", "ratio_high:Q"),
     ]
     reading = (
         "Each engine's time over that of the fastest whose output passed, in the same session: 1 "
@@ -114,13 +111,13 @@ def _residuals(panel: Panel) -> Chart | None:
     if not rows:
         return None
     sizes = sorted({row["samples"] for row in rows})
-    x = _log_x("samples", "images in a run", sizes)
+    x = encodings.log_x("samples", "images in a run", sizes)
     y = alt.Y("residual:Q", title="time over the line", axis=alt.Axis(format="+.0%", tickCount=6))
     zero = alt.Chart(alt.InlineData(values=[{"residual": 0}]))
     layers = [
         zero.mark_rule(color=palette.SOFT).encode(y="residual:Q"),
-        _line(panel, rows, x, y),
-        *_points(panel, rows, x, y),
+        encodings.line(panel, rows, x, y),
+        *encodings.points(panel, rows, x, y),
     ]
     reading = (
         "How far each time is above (+) or below (-) its fitted line. Within some per cent the "
@@ -134,10 +131,12 @@ def _errors(panel: Panel) -> Chart | None:
     rows = [{**row, "sound": row["status"] == "PASSED"} for row in rows if row["max_rel"]]
     if len(rows) < 2:
         return None
-    x = alt.X(**_log("image_ms", "time of an image (ms)", [row["image_ms"] for row in rows]))
+    x = alt.X(
+        **encodings.log("image_ms", "time of an image (ms)", [row["image_ms"] for row in rows])
+    )
     values = [row["max_rel"] for row in rows]
-    y = alt.Y(**_log("max_rel", "largest error / largest output", values, format=".0e"))
-    layers = _points(panel, rows, x, y, size=110)
+    y = alt.Y(**encodings.log("max_rel", "largest error / largest output", values, format=".0e"))
+    layers = encodings.points(panel, rows, x, y, size=110)
     reading = (
         "Down and to the left is better: what an image takes in the longest run, and the largest "
         "error of that run's outputs over the largest output of the float64 reference. A hollow "
@@ -182,10 +181,14 @@ def _layers(panel: Panel) -> Chart | None:
     engines = [engine for engine in panel.engines if any(r["engine"] == engine for r in rows)]
     names = list(dict.fromkeys(r["layer"] for r in sorted(rows, key=lambda r: r["position"])))
     bars = (
-        _base(rows)
+        encodings.of_rows(rows)
         .mark_bar()
         .encode(
-            x=alt.X("seconds:Q", title=f"time in a run of {rows[0]['samples']:,} images (ms)"),
+            x=alt.X(
+                "seconds:Q",
+                title=f"time in a run of {rows[0]['samples']:,} images (ms)",
+                axis=alt.Axis(tickCount=6),
+            ),
             y=alt.Y("layer:N", sort=names, title=None, axis=alt.Axis(labelLimit=140)),
             yOffset=alt.YOffset("engine:N", sort=engines),
             color=alt.Color(
@@ -204,6 +207,52 @@ def _layers(panel: Panel) -> Chart | None:
     return _chart("layers", "Time of each layer", reading, bars, height)
 
 
+def _roofline(panel: Panel) -> Chart | None:
+    rows = [{**row, "sound": True} for row in panel.tables["intensities"].to_pylist()]
+    rates = {row["roof"]: row["rate"] for row in panel.tables["roofs"].to_pylist()}
+    peak = rates.pop(roofline.PEAK, None)
+    if not rows or peak is None or not rates:
+        return None
+    first = min(*(row["intensity"] for row in rows), peak / max(rates.values())) / 2
+    last = max(*(row["intensity"] for row in rows), peak / min(rates.values())) * 2
+    lines = [
+        {"roof": roof, "intensity": at, "gflops": rate * at / 1e9}
+        for roof, rate in rates.items()
+        for at in (first, peak / rate)
+    ]
+    lines += [
+        {"roof": roofline.PEAK, "intensity": at, "gflops": peak / 1e9}
+        for at in (peak / max(rates.values()), last)
+    ]
+    points = [{**row, "gflops": row["rate"] / 1e9} for row in rows]
+    values = [row["gflops"] for row in (*points, *lines)]
+    x = alt.X(**encodings.log("intensity", "operations a byte", [first, last], padding=54))
+    y = alt.Y(**encodings.log("gflops", "GFLOP/s", values))
+    drawn = alt.Chart(alt.InlineData(values=lines)).encode(x=x, y=y, detail="roof:N")
+    starts = [line for line in lines if line["intensity"] in (first, last)]
+    names = alt.Chart(alt.InlineData(values=starts)).encode(x=x, y=y, text="roof:N")
+    at_the_right = f"datum.roof == '{roofline.PEAK}'"
+    layers = [
+        drawn.mark_line(color=palette.SOFT, strokeWidth=1.2),
+        *(
+            names.transform_filter(condition).mark_text(
+                align=align, dx=dx, dy=dy, color=palette.SOFT, fontSize=11.5
+            )
+            for condition, align, dx, dy in (
+                (at_the_right, "right", -2, -8),
+                (f"!({at_the_right})", "right", -5, 2),
+            )
+        ),
+        *encodings.points(panel, points, x, y, name="layer"),
+    ]
+    reading = (
+        "Each mark is a layer: what it reached, over the operations it executes for each byte of "
+        "input, weights and output. The lines are what this machine reached in the same command: "
+        "multiply-adds in registers, and bytes from each level of its memory."
+    )
+    return _chart("roofline", "Roofline", reading, alt.layer(*layers), 340)
+
+
 def _scaling(axis: str, setting: str, counts: Sequence[int], rows: Sequence[Any]) -> Chart:
     engines = tuple(dict.fromkeys(row["engine"] for row in rows))
     panel = Panel(None, engines, {})  # type: ignore[arg-type]
@@ -211,8 +260,8 @@ def _scaling(axis: str, setting: str, counts: Sequence[int], rows: Sequence[Any]
     y = alt.Y("images_per_second:Q", title="images/s", axis=alt.Axis(format="~s"))
     points = [{**row, "sound": True} for row in rows]
     layers = [
-        _line(panel, points, x, y),
-        *_points(panel, points, x, y, "low:Q", "high:Q"),
+        encodings.line(panel, points, x, y),
+        *encodings.points(panel, points, x, y, "low:Q", "high:Q"),
     ]
     reading = f"Higher is faster: {setting}. Twice the {axis} are at best twice the throughput."
     return _chart(axis, f"Throughput over {axis}", reading, alt.layer(*layers), 320)
@@ -235,10 +284,10 @@ def _bars(
     order = {part: number for number, part in enumerate(parts)}
     data = [{**row, "what": parts[row["part"]], "order": order[row["part"]]} for row in rows]
     return (
-        _base(data)
+        encodings.of_rows(data)
         .mark_bar(height={"band": 0.7})
         .encode(
-            x=alt.X(f"{field}:Q", title=title, stack="zero"),
+            x=alt.X(f"{field}:Q", title=title, stack="zero", axis=alt.Axis(tickCount=6)),
             y=alt.Y("engine:N", title=None, sort=sorted(totals, key=lambda name: totals[name])),
             color=alt.Color(
                 "what:N",
@@ -250,64 +299,6 @@ def _bars(
         )
         .properties(height={"step": 24})
     )
-
-
-def _points(
-    panel: Panel,
-    rows: Sequence[Mapping[str, Any]],
-    x: alt.X,
-    y: alt.Y,
-    low: str = "",
-    high: str = "",
-    size: int = 55,
-) -> list[alt.Chart]:
-    """Marks, hollow where a row is not sound, each with its interval."""
-    style = _marked(panel)
-    tooltip = [
-        alt.Tooltip("engine:N"),
-        alt.Tooltip("samples:Q", title="images", format=","),
-        alt.Tooltip(y["shorthand"], title=y["title"], format=".4~g"),
-    ]
-    if any("doubt" in row for row in rows):
-        tooltip.append(alt.Tooltip("doubt:N", title="note"))
-    layers = []
-    if low:
-        intervals = _base(rows).mark_rule(strokeWidth=1.3)
-        span = {"y": alt.Y(low, title=y["title"]), "y2": high, "color": style["color"]}
-        layers.append(intervals.encode(x=x, **span))
-    hollow = _base(rows).mark_point(size=size, fill=palette.PAPER, opacity=1)
-    full = _base([row for row in rows if row["sound"]]).mark_point(size=size, filled=True, opacity=1)
-    layers += [chart.encode(x=x, y=y, tooltip=tooltip, **style) for chart in (hollow, full)]
-    return layers
-
-
-def _coloured(panel: Panel) -> dict[str, Any]:
-    """Colour and dash of each engine's lines; the rows have the dash, so that no legend does."""
-    looks = palette.looks(panel.engines)
-    colours = [look.colour for look in looks.values()]
-    scale = alt.Scale(domain=list(looks), range=colours)
-    return {
-        "color": alt.Color("engine:N", title=None, scale=scale),
-        "strokeDash": alt.StrokeDash("dash:N", scale=None, legend=None),
-    }
-
-
-def _marked(panel: Panel) -> dict[str, Any]:
-    """Colour and mark of each engine."""
-    looks = palette.looks(panel.engines)
-    scale = alt.Scale(domain=list(looks), range=[look.mark for look in looks.values()])
-    shape = alt.Shape("engine:N", title=None, scale=scale)
-    return {"color": _coloured(panel)["color"], "shape": shape}
-
-
-def _line(
-    panel: Panel, rows: Sequence[Mapping[str, Any]], x: alt.X, y: alt.Y, width: float = 1.5
-) -> alt.Chart:
-    """A line for each engine."""
-    looks = palette.looks(panel.engines)
-    dashed = [{**row, "dash": list(looks[row["engine"]].dash)} for row in rows]
-    drawn = _base(dashed).mark_line(strokeWidth=width, clip=True)
-    return drawn.encode(x=x, y=y, **_coloured(panel))
 
 
 def _lines(panel: Panel) -> list[dict[str, Any]]:
@@ -334,49 +325,9 @@ def _lines(panel: Panel) -> list[dict[str, Any]]:
 _STEPS = 24
 
 
-def _base(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
-    """A chart of these rows without those of engines that the reader does not want to see."""
-    used = alt.Chart(alt.InlineData(values=[*rows]))
-    return used.transform_filter(f"indexof({HIDDEN}, datum.engine) < 0")
-
-
-def _log_x(field: str, title: str, values: Sequence[float]) -> alt.X:
-    """A logarithmic axis whose ticks are what was measured, if these are not too many."""
-    ticks = list(values) if len(values) <= 8 else _ticks(values, (1,))
-    return alt.X(
-        f"{field}:Q",
-        title=title,
-        scale=alt.Scale(type="log", nice=False, padding=14),
-        axis=alt.Axis(values=ticks, format=","),
-    )
-
-
-def _log(
-    field: str,
-    title: str,
-    values: Sequence[float],
-    steps: Sequence[int] = (1,),
-    format: str = ",~g",
-) -> dict[str, Any]:
-    """A logarithmic channel with ticks at powers of ten, times each of the steps."""
-    few = max(values) / min(values) < 30
-    ticks = _ticks(values, (1, 2, 5) if few else steps)
-    return {
-        "shorthand": f"{field}:Q",
-        "title": title,
-        "scale": alt.Scale(type="log", nice=False, padding=14),
-        "axis": alt.Axis(values=ticks, format=format),
-    }
-
-
-def _ticks(values: Sequence[float], steps: Sequence[int]) -> list[float]:
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return [float(f"{step}e{power}") for power in range(low, high + 1) for step in steps]
-
-
 def _in_units(table: pa.Table, ms: Sequence[str]) -> list[dict[str, Any]]:
     """Rows with milliseconds beside the seconds of these columns, or in place of `seconds`."""
-    rows = table.to_pylist()
+    rows: list[dict[str, Any]] = table.to_pylist()
     for row in rows:
         for name in ms:
             value = row[name] and row[name] * 1e3
@@ -386,37 +337,7 @@ def _in_units(table: pa.Table, ms: Sequence[str]) -> list[dict[str, Any]]:
 
 def _chart(name: str, title: str, reading: str, drawn: Any, height: int | None = None) -> Chart:
     sized = drawn.properties(height=height) if height else drawn
-    spec = sized.add_params(alt.param(name=HIDDEN, value=[])).configure(**_CONFIG)
+    spec = sized.add_params(alt.param(name=encodings.HIDDEN, value=[])).configure(
+        **encodings.CONFIG
+    )
     return Chart(name, title, reading, spec.to_dict())
-
-
-_FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
-_CONFIG: dict[str, Any] = {
-    "aria": False,
-    "background": "transparent",
-    "font": _FONT,
-    "padding": 4,
-    "view": alt.ViewConfig(stroke=None),
-    "axis": alt.AxisConfig(
-        labelColor=palette.SOFT,
-        titleColor=palette.INK,
-        gridColor=palette.FAINT,
-        domainColor=palette.SOFT,
-        tickColor=palette.SOFT,
-        labelFontSize=12,
-        titleFontSize=12.5,
-        titleFontWeight="normal",
-        titlePadding=8,
-        labelOverlap=True,
-    ),
-    "legend": alt.LegendConfig(
-        orient="bottom",
-        labelColor=palette.INK,
-        labelFontSize=12.5,
-        labelLimit=0,
-        symbolSize=80,
-        symbolStrokeWidth=1.8,
-        rowPadding=4,
-        columnPadding=14,
-    ),
-}

@@ -1,8 +1,8 @@
 """What a report shows, as Arrow tables: times and their fits, starts, errors, layers.
 
-A panel is what may be compared with each other: one network on one data set, on one machine, with as
-many threads and processes. A figure that several sessions measured is the median of the sessions'
-figures, and its interval that of this median.
+A panel is what may be compared with each other: one network on one data set, on one machine, with
+as many threads and processes. A figure that several sessions measured is the median of the
+sessions' figures, and its interval that of this median.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from bench.report import fits, layers
+from bench.report import fits, layers, roofline
 from bench.results.result import Benchmark, best
 from bench.results.results import Results
 from bench.results.schema import Row
@@ -22,10 +22,14 @@ from bench.results.statistics import Estimate, estimate_median
 from bench.results.summary import COLD_START, benchmarks
 from bench.verdict.status import PASSED, worst
 
+FITS_WITHIN = 0.2
+"""Largest residual of a line by which a change of lead is told."""
+
 
 class Setting(NamedTuple):
-    """What a panel is of."""
+    """What a panel is of; `machine_id` is the hash of what does not change of the machine."""
 
+    machine_id: str
     machine: str
     model: str
     data: str
@@ -85,6 +89,8 @@ SCHEMAS = {
     "starts": _schema(engine="text", part="text", seconds="s"),
     "memory": _schema(engine="text", part="text", bytes="byte"),
     "layers": _schema(engine="text", layer="text", position="count", seconds="s", samples="count"),
+    "intensities": _schema(engine="text", layer="text", intensity="1/byte", rate="1/s"),
+    "roofs": _schema(roof="text", rate="1/s or byte/s"),
     "scaling": _schema(
         engine="text",
         setting="text",
@@ -104,7 +110,8 @@ def figures(results: Results) -> Figures:
     slices = defaultdict(list)
     for setting, part in _slices(results):
         slices[setting].append(part)
-    panels = [_panel(setting, parts) for setting, parts in slices.items()]
+    roofs = roofline.roofs(results)
+    panels = [_panel(setting, parts, roofs) for setting, parts in slices.items()]
     shown = tuple(panel for panel in panels if any(map(len, panel.tables.values())))
     return Figures(results, shown, _table("scaling", _scaling(shown)))
 
@@ -122,7 +129,9 @@ def _slices(results: Results) -> Iterator[tuple[Setting, Results]]:
             workload, subject = workloads[cell["workload"]], subjects[cell["subject"]]
             if workload["model_name"]:
                 network = workload["model_name"], workload["data_name"] or "unnamed data"
-                setting = Setting(name, *network, subject["threads"], subject["processes"])
+                machine_is = machine["machine_id"], name
+                how = subject["threads"], subject["processes"]
+                setting = Setting(*machine_is, *network, *how)
                 cells[setting].append(cell)
         for setting, rows in cells.items():
             yield setting, _only(own, rows)
@@ -135,7 +144,7 @@ def _only(results: Results, cells: Sequence[Row]) -> Results:
     return Results({**results.rows, "cell": tuple(cells), "observation": observed})
 
 
-def _panel(setting: Setting, parts: Sequence[Results]) -> Panel:
+def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) -> Panel:
     sessions = [benchmarks(part) for part in parts]
     measured = [cell for cells in sessions for cell in cells if cell.median_s]
     sizes: dict[tuple[str, int], set[int]] = defaultdict(set)
@@ -166,12 +175,15 @@ def _panel(setting: Setting, parts: Sequence[Results]) -> Panel:
         "starts": starts,
         "memory": memory,
         "layers": layers.layer_times(parts),
+        "intensities": roofline.points(parts),
     }
+    if tables["intensities"]:
+        tables["roofs"] = roofs.get((setting.machine_id, setting.threads), [])
     others = [row["engine"] for name in ("starts", "layers") for row in tables[name]]
     return Panel(
         setting,
         tuple(dict.fromkeys((*engines, *others))),
-        {name: _table(name, rows) for name, rows in tables.items()},
+        {name: _table(name, tables.get(name, ())) for name in SCHEMAS if name != "scaling"},
     )
 
 
@@ -263,10 +275,13 @@ def _line_row(engine: str, line: fits.Line, times: Iterable[Mapping[str, Any]]) 
 def _crossings(
     lines: Mapping[str, fits.Line], times: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Changes of lead among engines, within what all of these were measured on."""
+    """Changes of lead among engines, within what these were measured on, if their lines fit."""
     ranges: dict[str, list[int]] = defaultdict(list)
     for row in times:
         ranges[row["engine"]].append(row["samples"])
+    fitting = {row["engine"] for row in times if row.get("residual") is not None} - {
+        row["engine"] for row in times if abs(row.get("residual") or 0.0) > FITS_WITHIN
+    }
     if not lines:
         return []
     first = max(min(ranges[engine]) for engine in lines)
@@ -280,6 +295,7 @@ def _crossings(
             "after": crossing.after,
         }
         for crossing in fits.changes_of_lead(whole, first, last)
+        if {crossing.before, crossing.after} <= fitting
     ]
 
 
@@ -305,10 +321,10 @@ def _errors(measured: Sequence[Benchmark], name: Any) -> list[dict[str, Any]]:
 def _starts(parts: Sequence[Results]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Cold starts by stage and memory by who took it: medians over all processes."""
     found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for part in parts:
-        subjects = {row["subject"]: row for row in part["subject"]}
-        cells = {row["cell"]: subjects[row["subject"]] for row in part["cell"]}
-        for block in part["observation"]:
+    for results in parts:
+        subjects = {row["subject"]: row for row in results["subject"]}
+        cells = {row["cell"]: subjects[row["subject"]] for row in results["cell"]}
+        for block in results["observation"]:
             if block["metric"] in ("cold_start", "rss") and block["part"]:
                 subject = cells[block["cell"]]
                 engine = f"{subject['backend']}:{subject['configuration']}"
@@ -337,7 +353,7 @@ def _scaling(panels: Sequence[Panel]) -> Iterator[dict[str, Any]]:
     """Images a second at the most images that an engine ran with every number of threads."""
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for panel in panels:
-        machine, model, data, threads, processes = panel.setting
+        _, machine, model, data, threads, processes = panel.setting
         for row in panel.tables["times"].to_pylist():
             made = {
                 "engine": row["engine"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 MIN_SIZES = 3
 """Through two points there is always a line: it takes one more to say whether it fits."""
@@ -38,7 +38,7 @@ def fit(samples: Sequence[float], seconds: Sequence[float]) -> Line:
     long, and without weights the largest run alone decides. Times must be above 0, and of at least
     two different numbers of images. Lawson and Hanson, Solving Least Squares Problems, chapter 23.
     """
-    weights = [seconds_ ** -2 for seconds_ in seconds]
+    weights = [seconds_**-2 for seconds_ in seconds]
     total = sum(weights)
     mean_n = sum(w * n for w, n in zip(weights, samples, strict=True)) / total
     mean_t = sum(w * t for w, t in zip(weights, seconds, strict=True)) / total
@@ -64,7 +64,7 @@ def changes_of_lead(lines: Mapping[str, Line], first: float, last: float) -> Ite
     edges = [first, *crossings, last]
     leaders = [
         min(lines, key=lambda name: lines[name].at((low + high) / 2))
-        for low, high in zip(edges, edges[1:], strict=False)
+        for low, high in pairwise(edges)
         if lines
     ]
     for point, before, after in zip(crossings, leaders, leaders[1:], strict=False):

@@ -13,9 +13,7 @@ from bench.report.figures import Figures, figures
 from bench.results.results import Results
 from columnar_nn.errors import MissingPackageError, UsageError
 
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
-)
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 """What the page may do: nothing but run what it holds. No eval either: Vega interprets."""
 
 EXTRA = "report"
@@ -85,7 +83,9 @@ def _render(found: Figures, interactive: bool) -> str:
         for panel in found.panels
     ]
     scaling = drawn(charts.scaling(found.scaling))
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
+    )
     dark = drawing.dark_style(".cnn-bench .drawn ")
     behaviour = _part("page.js").replace("LEGEND_COLUMN", str(drawing.LEGEND_COLUMN))
     serial = count(1)

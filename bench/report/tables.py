@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.figures import Figures, Panel
+from bench.report.figures import FITS_WITHIN, Figures, Panel
 from bench.results.results import Results
 from bench.text.figures import counted, milliseconds
 
@@ -134,7 +134,7 @@ def _crossings(panel: Panel) -> Table:
             (counted(round(row["samples"]), "image"), row["after"], row["before"])
             for row in panel.tables["crossings"].to_pylist()
         ),
-        "By the fitted lines.",
+        f"By the fitted lines, of those that are off by {FITS_WITHIN:.0%} at most.",
         of_engines=False,
     )
 
@@ -262,19 +262,19 @@ _FACTS = (
 
 
 def _configurations(results: Results) -> Table:
-    rows = {}
+    rows: dict[tuple[str, str, str], None] = {}
     for row in results["subject"]:
         facts = [row["description"], row["precision"], row["layout"], row["algorithm"]]
         facts += [f"denormals {row['denormals']}"] if row["denormals"] else []
         facts += [f"{name} {version}" for name, version in _pairs(row["versions"])]
         facts += row["notes"] or ()
         label = f"{row['backend']}:{row['configuration']}"
-        rows[label, row["threads"], "; ".join(fact for fact in facts if fact)] = None
+        rows[label, str(row["threads"]), "; ".join(fact for fact in facts if fact)] = None
     return Table(
         "configurations",
         "What each engine is",
         ("engine", "threads", "what it did"),
-        tuple((label, str(threads), facts) for label, threads, facts in rows if facts),
+        tuple((label, threads, facts) for label, threads, facts in rows if facts),
     )
 
 
