@@ -52,4 +52,4 @@ def scripts() -> str:
     """Vega, Vega-Lite, Vega-Embed as one script that makes no request."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle())
+    return str(vl_convert.javascript_bundle(snippet=None))
