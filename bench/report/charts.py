@@ -11,7 +11,7 @@ import altair as alt
 import pyarrow as pa
 
 from bench.report import encodings, palette, roofline
-from bench.report.figures import Panel
+from bench.report.figures import REST, Panel
 from bench.report.fits import Line
 
 
@@ -56,8 +56,7 @@ def _times(panel: Panel) -> Chart | None:
     fitted = {row["engine"] for row in lines}
     joined = [row for row in rows if row["engine"] not in fitted]
     layers = [
-        encodings.line(panel, lines, x, y, width=2),
-        encodings.line(panel, joined, x, y, width=1),
+        *(encodings.line(panel, of, x, y, width) for of, width in ((lines, 2), (joined, 1)) if of),
         *encodings.points(panel, rows, x, y, "low_ms:Q", "high_ms:Q"),
     ]
     crossings = _in_units(panel.tables["crossings"], ms=("seconds",))
@@ -150,6 +149,7 @@ _STAGES = {
     "import": "import",
     "build": "build",
     "first_inference": "first result",
+    REST: "harness between",
 }
 _MEMORY = {"before": "Python, harness", "engine": "the engine"}
 
@@ -168,7 +168,7 @@ def _memory(panel: Panel) -> Chart | None:
         "Largest resident memory of an engine's process; what it had before the engine was "
         "imported is shown apart."
     )
-    chart = _bars(panel, rows, "mib", "peak memory (MiB)", _MEMORY, palette.STAGES[::2])
+    chart = _bars(panel, rows, "mib", "peak memory (MiB)", _MEMORY, palette.STAGES[:3:2])
     return chart and _chart("memory", "Memory", reading, chart)
 
 

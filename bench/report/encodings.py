@@ -41,11 +41,10 @@ def points(
         intervals = of_rows(rows).mark_rule(strokeWidth=1.3)
         span = {"y": alt.Y(low, title=y["title"]), "y2": high, "color": style["color"]}
         layers.append(intervals.encode(x=x, **span))
-    hollow = of_rows(rows).mark_point(size=size, fill=palette.PAPER, opacity=1)
-    full = of_rows([row for row in rows if row["sound"]]).mark_point(
-        size=size, filled=True, opacity=1
-    )
-    layers += [chart.encode(x=x, y=y, tooltip=tooltip, **style) for chart in (hollow, full)]
+    sound = [row for row in rows if row["sound"]]
+    marks = [of_rows(rows).mark_point(size=size, fill=palette.PAPER, opacity=1)]
+    marks += [of_rows(sound).mark_point(size=size, filled=True, opacity=1)] if sound else []
+    layers += [mark.encode(x=x, y=y, tooltip=tooltip, **style) for mark in marks]
     return layers
 
 

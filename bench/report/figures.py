@@ -22,6 +22,9 @@ from bench.results.statistics import Estimate, estimate_median
 from bench.results.summary import COLD_START, benchmarks
 from bench.verdict.status import PASSED, worst
 
+REST = "rest"
+"""Of a cold start, what is none of its parts: the harness between them."""
+
 FITS_WITHIN = 0.2
 """Largest residual of a line by which a change of lead is told."""
 
@@ -331,12 +334,13 @@ def _starts(parts: Sequence[Results]) -> tuple[list[dict[str, Any]], list[dict[s
                 known = [value for value in block["value"] if value is not None]
                 found[engine, block["metric"], block["part"][0]] += known
     medians = {key: estimate_median(values).median for key, values in found.items() if values}
-    starts = [
-        {"engine": engine, "part": part, "seconds": medians[engine, "cold_start", part]}
-        for engine in dict.fromkeys(engine for engine, *_ in medians)
-        for part in COLD_START
-        if (engine, "cold_start", part) in medians
-    ]
+    starts = []
+    for engine in dict.fromkeys(engine for engine, *_ in medians):
+        own = {part: medians.get((engine, "cold_start", part)) for part in (*COLD_START, "total")}
+        known = {part: seconds for part, seconds in own.items() if seconds is not None}
+        if (total := known.pop("total", None)) is not None:
+            known[REST] = max(0.0, total - sum(known.values()))
+        starts += [{"engine": engine, "part": p, "seconds": s} for p, s in known.items()]
     memory = []
     for engine, metric, part in medians:
         if (metric, part) == ("rss", "peak"):

@@ -21,16 +21,16 @@ class Look(NamedTuple):
 INK, SOFT, FAINT, PAPER = "#1f2328", "#59636e", "#dde2e8", "#ffffff"
 
 _BACKENDS = {
-    "columnar": "#d1480b",
+    "columnar": "#c23f06",
     "onnxruntime": "#0b62b8",
-    "openvino": "#0f9a74",
-    "pytorch": "#8e2f8f",
-    "tensorflow": "#b98900",
-    "velox": "#3aa6dd",
+    "openvino": "#0d9a78",
+    "pytorch": "#7d2a86",
+    "tensorflow": "#c99a00",
+    "velox": "#45b0e6",
     "reference": "#737c87",
 }
 _OTHERS = ("#5a3d2b", "#2b2f77")
-STAGES = ("#98a2ae", "#4fa8d8", "#0b62b8", "#b98900")
+STAGES = ("#98a2ae", "#4fa8d8", "#0b62b8", "#b98900", "#5d6672")
 """Of the stages of a start, and of the parts of memory, in order."""
 
 DARK = {
@@ -38,14 +38,16 @@ DARK = {
     SOFT: "#9aa5b1",
     FAINT: "#353c45",
     PAPER: "#12161b",
-    "#d1480b": "#ff8a4c",
-    "#0b62b8": "#5aa2ff",
-    "#0f9a74": "#37cfa0",
-    "#8e2f8f": "#e07be0",
+    "#c23f06": "#ff7f40",
+    "#0b62b8": "#4f94ff",
+    "#0d9a78": "#2fc79a",
+    "#7d2a86": "#e58be0",
     "#b98900": "#e2b93b",
-    "#3aa6dd": "#8adcff",
-    "#737c87": "#a7b0ba",
+    "#c99a00": "#ecd052",
+    "#45b0e6": "#9fe3ff",
+    "#737c87": "#98a2ad",
     "#98a2ae": "#707a86",
+    "#5d6672": "#c3cad2",
     "#4fa8d8": "#8adcff",
     "#5a3d2b": "#c79b7f",
     "#2b2f77": "#a3a8ff",

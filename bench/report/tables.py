@@ -176,7 +176,7 @@ def _starts(panel: Panel) -> Table:
     rows = []
     for engine, own in stages.items():
         taken = [own.get(part) for part in parts]
-        total = sum(value for value in taken if value is not None)
+        total = sum(own.values())
         sizes = memory.get(engine, {})
         of_engine = sizes.get("engine")
         peak = None if of_engine is None else of_engine + sizes["before"]
