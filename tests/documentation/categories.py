@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from documentation.commands import ROOT
 
-GIVEN = {"README.md": {"mine.onnx": ROOT / "columnar_nn" / "model" / "weights" / "plain9.onnx"}}
+_COMPARE = ROOT / "tests" / "report" / "data" / "compare.json"
+GIVEN = {
+    "README.md": {
+        "mine.onnx": ROOT / "columnar_nn" / "model" / "weights" / "plain9.onnx",
+        "compare.json": _COMPARE,
+    },
+    "docs/report.md": {"compare.json": _COMPARE},
+}
 """Files of the reader's own that a page speaks of and no command before makes."""
 
 NIGHTLY = {
@@ -13,6 +20,7 @@ NIGHTLY = {
     "cnn-bench engine --part peers",
     "cnn-bench engine --part peers,batches --budget 20 --json engine.json",
     "cnn-bench engine --part roofline,layers",
+    "cnn-bench compare --samples 1,10,100,1000 --budget 10 --seed 1 --json compare.json",
     "cnn-bench compare --model resnet18 --samples 1,8",
     "cnn-bench compare --model mine.onnx --data synthetic --samples 1,32",
     "cnn-bench compare --model resnet20 --samples 1,8,32 --threads 1",
@@ -42,6 +50,7 @@ NOT_RUN = {
     "make soak": SETS_UP + "continuous integration runs it",
     "make nightly": SETS_UP + "takes hours",
     'pip install -c constraints.txt -e ".[all]"': "downloads the frameworks",
+    'pip install -c constraints.txt -e ".[report]"': "downloads what draws charts",
     'pipx install ".[all]"': "downloads the frameworks",
     'uv tool install ".[all]"': "downloads the frameworks",
     "python -m cnn_bench": "a mention; tests/test_installation.py runs it, installed",
@@ -52,6 +61,9 @@ NOT_RUN = {
     "cnn-bench show FILE...": FORM,
     "cnn-bench check FILE...": FORM,
     "cnn-bench merge A B -o C": FORM,
+    "cnn-bench merge": FORM,
+    "cnn-bench report FILE...": FORM,
+    "make browser": SETS_UP + "continuous integration runs it",
     "cnn-bench explain --trace": FORM,
     "cnn-bench profile --rounds 7 --backend columnar:none/auto "
     "--backend columnar:layer/auto ...": FORM,
