@@ -182,12 +182,16 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
     }
     if tables["intensities"]:
         tables["roofs"] = roofs.get((setting.machine_id, setting.threads), [])
-    others = [row["engine"] for name in ("starts", "layers") for row in tables[name]]
+    others = [row["engine"] for name in _OF_ENGINES for row in tables[name]]
     return Panel(
         setting,
         tuple(dict.fromkeys((*engines, *others))),
         {name: _table(name, tables.get(name, ())) for name in SCHEMAS if name != "scaling"},
     )
+
+
+_OF_ENGINES = ("starts", "memory", "layers", "intensities")
+"""Tables whose engines need not have times."""
 
 
 class _Timed(NamedTuple):

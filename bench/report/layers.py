@@ -21,12 +21,17 @@ class _Operators(NamedTuple):
 def layer_times(parts: Sequence[Results]) -> list[dict[str, Any]]:
     """Rows of the table `layers`: sets of nodes that every engine's operators respect.
 
-    Engines that were profiled on fewer images than the most are left out, and so are operators that
-    belong to no node.
+    Of runs of one number of images: that of most engines, or else the largest. Operators that
+    belong to no node are left out.
     """
-    found = {engine: own for part in parts for engine, own in _operators(part)}
-    most = max((own.samples for own in found.values()), default=0)
-    found = {engine: own for engine, own in found.items() if own.samples == most}
+    by_samples: dict[int, dict[str, _Operators]] = defaultdict(dict)
+    for part in parts:
+        for engine, own in _operators(part):
+            by_samples[own.samples][engine] = own
+    if not by_samples:
+        return []
+    samples = max(by_samples, key=lambda samples: (len(by_samples[samples]), samples))
+    found = by_samples[samples]
     longest_first = sorted(found.values(), key=lambda own: -len(own.seconds))
     names = [name for own in longest_first for nodes in own.seconds for name in nodes]
     rows = joined_rows(names, (nodes for own in found.values() for nodes in own.seconds))
@@ -36,7 +41,7 @@ def layer_times(parts: Sequence[Results]) -> list[dict[str, Any]]:
             "layer": row_name(row),
             "position": position,
             "seconds": sum(taken),
-            "samples": most,
+            "samples": samples,
         }
         for engine, own in found.items()
         for position, row in enumerate(rows)
@@ -45,7 +50,7 @@ def layer_times(parts: Sequence[Results]) -> list[dict[str, Any]]:
 
 
 def _operators(part: Results) -> list[tuple[str, _Operators]]:
-    """Each engine's, of its cell with the most images."""
+    """Each engine's, in every cell that has some."""
     subjects = {row["subject"]: row for row in part["subject"]}
     workloads = {row["workload"]: row for row in part["workload"]}
     runs: dict[str, dict[tuple[str, ...], dict[int, float]]] = defaultdict(dict)
@@ -56,8 +61,7 @@ def _operators(part: Results) -> list[tuple[str, _Operators]]:
             for index, value in enumerate(block["value"], block["index"]):
                 operator[index] += value or 0.0
     found = []
-    cells = [cell for cell in part["cell"] if cell["cell"] in runs]
-    for cell in sorted(cells, key=lambda cell: workloads[cell["workload"]]["samples"] or 0):
+    for cell in (cell for cell in part["cell"] if cell["cell"] in runs):
         subject = subjects[cell["subject"]]
         seconds = {nodes: median(of.values()) for nodes, of in runs[cell["cell"]].items()}
         samples = workloads[cell["workload"]]["samples"] or 0
