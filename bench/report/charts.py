@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 import pyarrow as pa
 
-from bench.report import encodings, palette, roofline
+from bench.report import drawing, encodings, palette, roofline
 from bench.report.figures import REST, Panel
 from bench.report.fits import Line
 
@@ -337,7 +337,24 @@ def _in_units(table: pa.Table, ms: Sequence[str]) -> list[dict[str, Any]]:
 
 def _chart(name: str, title: str, reading: str, drawn: Any, height: int | None = None) -> Chart:
     sized = drawn.properties(height=height) if height else drawn
-    spec = sized.add_params(alt.param(name=encodings.HIDDEN, value=[])).configure(
-        **encodings.CONFIG
-    )
-    return Chart(name, title, reading, spec.to_dict())
+    whole = sized.add_params(alt.param(name=encodings.HIDDEN, value=[]))
+    spec = whole.configure(**encodings.CONFIG).to_dict()
+    longest = max((len(label) for label in _labels(spec)), default=0)
+    column = round(_SYMBOL + _CHARACTER * longest)
+    return Chart(name, title, reading, {**spec, "usermeta": {drawing.LEGEND_COLUMN: column}})
+
+
+def _labels(spec: Any) -> Iterator[str]:
+    """What legends have to say: the names that a chart's scales are of."""
+    if isinstance(spec, list):
+        for part in spec:
+            yield from _labels(part)
+    elif isinstance(spec, dict):
+        domain = spec.get("domain")
+        yield from (label for label in domain or () if isinstance(label, str))
+        for name in ("layer", "encoding", "color", "scale"):
+            yield from _labels(spec.get(name))
+
+
+_SYMBOL, _CHARACTER = 36, 6.6
+"""Pixels of a legend's symbol with its margins, and of a character at its size."""

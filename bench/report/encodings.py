@@ -104,7 +104,7 @@ def log(
 ) -> dict[str, Any]:
     """A logarithmic channel with ticks at powers of ten, times each of the steps."""
     span = max(values) / min(values)
-    ticks = _ticks(values, range(1, 10) if span < 5 else (1, 2, 5) if span < 30 else steps)
+    ticks = _ticks(values, _FINE if span < 5 else (1, 2, 5) if span < 30 else steps)
     return {
         "shorthand": f"{field}:Q",
         "title": title,
@@ -113,7 +113,10 @@ def log(
     }
 
 
-def _ticks(values: Sequence[float], steps: Sequence[int]) -> list[float]:
+_FINE = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+
+
+def _ticks(values: Sequence[float], steps: Sequence[float]) -> list[float]:
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     return [float(f"{step}e{power}") for power in range(low, high + 1) for step in steps]
 

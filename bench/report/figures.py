@@ -338,13 +338,19 @@ def _starts(parts: Sequence[Results]) -> tuple[list[dict[str, Any]], list[dict[s
                 known = [value for value in block["value"] if value is not None]
                 found[engine, block["metric"], block["part"][0]] += known
     medians = {key: estimate_median(values).median for key, values in found.items() if values}
-    starts = []
+    starts: list[dict[str, Any]] = []
     for engine in dict.fromkeys(engine for engine, *_ in medians):
-        own = {part: medians.get((engine, "cold_start", part)) for part in (*COLD_START, "total")}
-        known = {part: seconds for part, seconds in own.items() if seconds is not None}
-        if (total := known.pop("total", None)) is not None:
-            known[REST] = max(0.0, total - sum(known.values()))
-        starts += [{"engine": engine, "part": p, "seconds": s} for p, s in known.items()]
+        parts_s = {
+            part: medians[engine, "cold_start", part]
+            for part in (*COLD_START, "total")
+            if (engine, "cold_start", part) in medians
+        }
+        if "total" in parts_s:
+            total = parts_s.pop("total")
+            parts_s[REST] = max(0.0, total - sum(parts_s.values()))
+        starts += [
+            {"engine": engine, "part": part, "seconds": taken} for part, taken in parts_s.items()
+        ]
     memory = []
     for engine, metric, part in medians:
         if (metric, part) == ("rss", "peak"):

@@ -18,7 +18,7 @@ function fitted(spec, width) {
   const made = JSON.parse(text);
   made.width = "container";
   made.autosize = { type: "fit-x", contains: "padding" };
-  made.config.legend.columns = Math.max(1, Math.floor((width - 60) / LEGEND_COLUMN));
+  made.config.legend.columns = Math.max(1, Math.floor((width - 60) / made.usermeta.legend_column));
   const hidden = made.params.find((parameter) => parameter.name === "hidden");
   hidden.value = hiddenEngines();
   return made;

@@ -87,7 +87,6 @@ def _render(found: Figures, interactive: bool) -> str:
         autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
     dark = drawing.dark_style(".cnn-bench .drawn ")
-    behaviour = _part("page.js").replace("LEGEND_COLUMN", str(drawing.LEGEND_COLUMN))
     serial = count(1)
     return environment.from_string(_part("page.html")).render(
         interactive=interactive,
@@ -102,7 +101,7 @@ def _render(found: Figures, interactive: bool) -> str:
         specs=_embedded(specs),
         dark=_embedded(palette.DARK),
         scripts=drawing.scripts() if interactive else "",
-        behaviour=behaviour,
+        behaviour=_part("page.js"),
         serial=lambda: next(serial),
     )
 

@@ -56,7 +56,7 @@ DARK = {
 
 _MARKS = (
     *("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"),
-    *("triangle-right", "triangle-left", "wedge"),
+    *("triangle-right", "triangle-left", "M-.8,-.9L.8,-.9L-.8,.9L.8,.9Z"),
 )
 _STRIDE = 4
 """Between the marks of two configurations of a backend."""

@@ -24,6 +24,9 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
 ]
 WIDTHS = (400, 1000, 1600)
+NARROWEST = 500
+"""Pixels that a window of Chromium has at least: narrower pages have larger pixels."""
+
 NOBODY = "not an origin"
 
 
@@ -44,7 +47,9 @@ def opened(file: Path, tmp_path: Path, width: int, *options: str) -> tuple[str, 
             *("--disable-background-networking", "--disable-component-update", "--no-first-run"),
             *("--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"),
             *(f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}"),
-            *(f"--window-size={width},2000", "--virtual-time-budget=30000", *options),
+            *(f"--window-size={max(width, NARROWEST)},2000", *options),
+            *(f"--force-device-scale-factor={max(1, NARROWEST / width)}",),
+            "--virtual-time-budget=30000",
             *("--dump-dom", file.as_uri()),
         ],
         capture_output=True,
@@ -64,7 +69,9 @@ def test_every_chart_draws(file: Path, tmp_path: Path, width: int, theme: str) -
     charts = document.count("<figure ")
     assert charts >= 7
     assert f'data-charts="{charts}"' in document, console
-    assert len(re.findall(r"<figure [^>]*data-drawn=", document)) == charts
+    drawn_widths = [int(found) for found in re.findall(r'data-drawn="(\d+)"', document)]
+    assert len(drawn_widths) == charts
+    assert 0.4 * width < max(drawn_widths) < width
     live = re.findall(r'<div class="live.*?</figure>', document, re.S)
     assert len(live) == charts
     for drawn in live:
