@@ -297,7 +297,7 @@ def _bars(
             order="order:Q",
             tooltip=["engine:N", "what:N", alt.Tooltip(f"{field}:Q", title=title, format=".3~g")],
         )
-        .properties(height={"step": 24})
+        .properties(height=24 * len(totals))
     )
 
 

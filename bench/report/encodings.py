@@ -121,7 +121,9 @@ def _ticks(values: Sequence[float], steps: Sequence[float]) -> list[float]:
     return [float(f"{step}e{power}") for power in range(low, high + 1) for step in steps]
 
 
-_FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+_FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
+"""Static charts are laid out with these widths: another font would run over its place."""
+
 CONFIG: dict[str, Any] = {
     "aria": False,
     "background": "transparent",
@@ -148,6 +150,6 @@ CONFIG: dict[str, Any] = {
         symbolSize=80,
         symbolStrokeWidth=1.8,
         rowPadding=4,
-        columnPadding=14,
+        columnPadding=18,
     ),
 }
