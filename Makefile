@@ -1,6 +1,7 @@
 # The README's two commands are `make compare` and `make test`; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help compare test quick fuzz fuzzers soak documented differences nightly lint format clean
+.PHONY: help compare test quick fuzz fuzzers soak documented browser differences nightly lint format \
+	clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -22,14 +23,17 @@ $(VENV)/installed: pyproject.toml constraints.txt
 compare: $(VENV)/installed ## Compare every engine on the embedded photographs
 	@$(BIN)/cnn-bench compare
 
-test: $(VENV)/installed ## Run every test, but for soaks and the commands of the documentation
+test: $(VENV)/installed ## Run every test, but for soaks, pages in a browser, commands of the documentation
 	$(BIN)/python -m pytest
 
 quick: $(VENV)/installed ## Run the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -m "not slow and not documented and not soak and not nightly"
+	$(BIN)/python -m pytest -m "not slow and not documented and not soak and not browser and not nightly"
 
 documented: $(VENV)/installed ## Run the commands of the documentation that take up to 20 seconds
 	$(BIN)/python -m pytest tests/documentation -m "documented$(if $(SLOW),, and not nightly)"
+
+browser: $(VENV)/installed ## Open the report in headless Chromium, if there is one
+	$(BIN)/python -m pytest tests/browser -m browser -rs
 
 soak: $(VENV)/installed ## Run many tasks, threads and processes: leaks, hangs and races
 	$(BIN)/python -m pytest tests/soak -m soak --soak $(or $(SOAK),short)

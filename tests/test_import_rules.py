@@ -23,7 +23,8 @@ ROOMS = {
     ),
     "bench": (
         *("files", "data", "verdict", "machine", "workers", "text", "results", "model"),
-        *("difference", "compare", "golden", "profile", "engine", "explain", "training", "cli"),
+        *("difference", "compare", "golden", "profile", "engine", "explain", "training"),
+        *("report", "cli"),
     ),
 }
 """The rooms of a package, lowest first: a module imports from its own room and from lower ones."""

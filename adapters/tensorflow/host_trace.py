@@ -17,7 +17,7 @@ _SCOPE = re.compile(r"(?:^|/)node(\d+)/")
 
 @dataclass(frozen=True)
 class KernelRun:
-    """One execution of a kernel; `node` is the index of the network's node that it is named after."""
+    """One execution; `node` is the index of the network's node that it is named after."""
 
     node: int | None
     operator: str

@@ -26,15 +26,21 @@ def layer_rows(graph: Graph, result: ProfileResult) -> list[tuple[str, ...]]:
 
     In graph order, each set too; nodes for which no backend runs anything are left out.
     """
-    groups: dict[str, set[str]] = {}
-    for operator in _operators(result):
-        joined = set(operator.nodes).union(*(groups.get(name, ()) for name in operator.nodes))
-        groups |= dict.fromkeys(joined, joined)
     names = [node.name for node in graph.nodes]
+    return joined_rows(names, (operator.nodes for operator in _operators(result)))
+
+
+def joined_rows(names: Iterable[str], operators: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Likewise, of nodes in this order and the nodes of each operator."""
+    groups: dict[str, set[str]] = {}
+    for nodes in operators:
+        joined = set(nodes).union(*(groups.get(name, ()) for name in nodes))
+        groups |= dict.fromkeys(joined, joined)
+    order = list(dict.fromkeys(names))
     rows: dict[tuple[str, ...], None] = {}
-    for name in names:
+    for name in order:
         if name in groups:
-            rows[tuple(other for other in names if other in groups[name])] = None
+            rows[tuple(other for other in order if other in groups[name])] = None
     return list(rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import pyarrow as pa
 
@@ -94,6 +95,14 @@ class Results:
     def table(self, name: str = OBSERVATION.name) -> pa.Table:
         """One table as Arrow, a row an observation; trees are JSON texts."""
         return columns.to_arrow(TABLES[name], self.rows[name])
+
+    def _repr_html_(self) -> str | None:
+        """Charts and tables in a notebook; None without the packages that draw them.
+
+        Reports are made of results, in a room above this one: hence the import by name.
+        """
+        text: str | None = import_module("bench.report.page").notebook(self)
+        return text
 
     def _check_references(self) -> None:
         for name, references in _REFERENCES.items():

@@ -9,11 +9,17 @@ _SESSIONS = {
     "base.json": _RECORDED / "ten_quiet_base.json",
     "new.json": _RECORDED / "ten_quiet_new.json",
 }
+_COMPARE = ROOT / "tests" / "report" / "data" / "compare.json"
 _WEIGHTS = ROOT / "columnar_nn" / "model" / "weights"
 
 GIVEN = {
-    "README.md": {"mine.onnx": _WEIGHTS / "plain9.onnx", **_SESSIONS},
+    "README.md": {
+        "mine.onnx": _WEIGHTS / "plain9.onnx",
+        "compare.json": _COMPARE,
+        **_SESSIONS,
+    },
     "docs/diff.md": _SESSIONS,
+    "docs/report.md": {"compare.json": _COMPARE},
 }
 """Files of the reader's own that a page speaks of and no command before makes."""
 
@@ -23,6 +29,7 @@ NIGHTLY = {
     "cnn-bench engine --part peers",
     "cnn-bench engine --part peers,batches --budget 20 --json engine.json",
     "cnn-bench engine --part roofline,layers",
+    "cnn-bench compare --samples 1,10,100,1000 --budget 10 --seed 1 --json compare.json",
     "cnn-bench compare --model resnet18 --samples 1,8",
     "cnn-bench compare --model mine.onnx --data synthetic --samples 1,32",
     "cnn-bench compare --model resnet20 --samples 1,8,32 --threads 1",
@@ -53,6 +60,7 @@ NOT_RUN = {
     "make nightly": SETS_UP + "takes hours",
     "make differences": SETS_UP + "make nightly measures",
     'pip install -c constraints.txt -e ".[all]"': "downloads the frameworks",
+    'pip install -c constraints.txt -e ".[report]"': "downloads what draws charts",
     'pipx install ".[all]"': "downloads the frameworks",
     'uv tool install ".[all]"': "downloads the frameworks",
     "python -m cnn_bench": "a mention; tests/test_installation.py runs it, installed",
@@ -63,6 +71,10 @@ NOT_RUN = {
     "cnn-bench show FILE...": FORM,
     "cnn-bench check FILE...": FORM,
     "cnn-bench merge A B -o C": FORM,
+    "cnn-bench merge": FORM,
+    "cnn-bench report": FORM,
+    "cnn-bench report FILE...": FORM,
+    "make browser": SETS_UP + "continuous integration runs it",
     "cnn-bench explain --trace": FORM,
     "cnn-bench profile --rounds 7 --backend columnar:none/auto "
     "--backend columnar:layer/auto ...": FORM,

@@ -18,7 +18,7 @@ from documentation.categories import GIVEN, NIGHTLY, NOT_RUN
 from documentation.commands import ROOT, Command, of_pages, of_text
 
 COMMANDS = of_pages()
-WRITES = ("--json", "--junit", "--out", "--trace")
+WRITES = ("--json", "--junit", "--out", "--trace", "-o")
 
 PAGE = """
 Run `cnn-bench a`, or `make

@@ -1,0 +1,360 @@
+"""The charts of a panel as Vega-Lite, each only if there is something to draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pyarrow as pa
+
+from bench.report import drawing, encodings, palette, roofline
+from bench.report.figures import REST, Panel
+from bench.report.fits import Line
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart: `name` says which it is, `reading` in a sentence or two how it is read."""
+
+    name: str
+    title: str
+    reading: str
+    spec: Mapping[str, Any]
+
+
+def charts(panel: Panel) -> Iterator[Chart]:
+    """Those of one setting, the most telling first."""
+    for draw in (_times, _ratios, _residuals, _layers, _roofline, _errors, _starts, _memory):
+        chart = draw(panel)
+        if chart is not None:
+            yield chart
+
+
+def scaling(table: pa.Table) -> Iterator[Chart]:
+    """Throughput over threads and over processes, of each setting that has several of them."""
+    rows = table.to_pylist()
+    for setting in dict.fromkeys(row["setting"] for row in rows):
+        mine = [row for row in rows if row["setting"] == setting]
+        for axis in ("threads", "processes"):
+            counts = sorted({row[axis] for row in mine})
+            if len(counts) > 1:
+                yield _scaling(axis, setting, counts, mine)
+
+
+def _times(panel: Panel) -> Chart | None:
+    rows = _in_units(panel.tables["times"], ms=("median_s", "low_s", "high_s", "fit_s"))
+    if not rows:
+        return None
+    sizes = sorted({row["samples"] for row in rows})
+    x = encodings.log_x("samples", "images in a run", sizes)
+    values = [row[name] for row in rows for name in ("low_ms", "high_ms")]
+    y = alt.Y(**encodings.log("median_ms", "time of a run (ms)", values))
+    lines = _lines(panel)
+    fitted = {row["engine"] for row in lines}
+    joined = [row for row in rows if row["engine"] not in fitted]
+    layers = [
+        *(encodings.line(panel, of, x, y, width) for of, width in ((lines, 2), (joined, 1)) if of),
+        *encodings.points(panel, rows, x, y, "low_ms:Q", "high_ms:Q"),
+    ]
+    crossings = _in_units(panel.tables["crossings"], ms=("seconds",))
+    if crossings:
+        marks = alt.Chart(alt.InlineData(values=crossings)).encode(
+            x=x,
+            y=alt.Y("seconds:Q"),
+            tooltip=[
+                alt.Tooltip("samples:Q", title="images", format=",.0f"),
+                alt.Tooltip("before:N", title="fastest below"),
+                alt.Tooltip("after:N", title="fastest above"),
+            ],
+        )
+        layers.append(marks.mark_point(shape="circle", size=190, color=palette.INK, strokeWidth=1))
+    reading = (
+        "Lower is faster; both axes are logarithmic. A bar is the interval that holds the true "
+        "median, a hollow mark a time that is not to be trusted (see the table). "
+    )
+    if fitted:
+        reading += (
+            "Lines are fits of a fixed time a call and a time an image, weighted so that every "
+            "run counts by its relative error. "
+        )
+    if crossings:
+        reading += "A ring is where the fastest engine changes, according to the lines."
+    return _chart("time", "Time against images", reading.strip(), alt.layer(*layers), 380)
+
+
+def _ratios(panel: Panel) -> Chart | None:
+    rows = [row for row in panel.tables["times"].to_pylist() if row["ratio"] is not None]
+    if len({row["engine"] for row in rows}) < 2:
+        return None
+    sizes = sorted({row["samples"] for row in rows})
+    x = encodings.log_x("samples", "images in a run", sizes)
+    values = [row[name] for row in rows for name in ("ratio", "ratio_low", "ratio_high")]
+    y = alt.Y(**encodings.log("ratio", "times as long as the fastest", values, (1, 2, 5)))
+    layers = [
+        encodings.line(panel, rows, x, y),
+        *encodings.points(panel, rows, x, y, "ratio_low:Q", "ratio_high:Q"),
+    ]
+    reading = (
+        "Each engine's time over that of the fastest whose output passed, in the same session: 1 "
+        "is the fastest. The interval is as wide as both medians' together. A hollow mark is by "
+        "fastest undisturbed runs, because others disturbed the medians."
+    )
+    return _chart("ratio", "Against the fastest", reading, alt.layer(*layers), 320)
+
+
+def _residuals(panel: Panel) -> Chart | None:
+    rows = [row for row in panel.tables["times"].to_pylist() if row["residual"] is not None]
+    if not rows:
+        return None
+    sizes = sorted({row["samples"] for row in rows})
+    x = encodings.log_x("samples", "images in a run", sizes)
+    y = alt.Y("residual:Q", title="time over the line", axis=alt.Axis(format="+.0%", tickCount=6))
+    zero = alt.Chart(alt.InlineData(values=[{"residual": 0}]))
+    layers = [
+        zero.mark_rule(color=palette.SOFT).encode(y="residual:Q"),
+        encodings.line(panel, rows, x, y),
+        *encodings.points(panel, rows, x, y),
+    ]
+    reading = (
+        "How far each time is above (+) or below (-) its fitted line. Within some per cent the "
+        "two costs tell all; a bend says that cost an image changes with the number of images."
+    )
+    return _chart("residuals", "What the fit leaves over", reading, alt.layer(*layers), 260)
+
+
+def _errors(panel: Panel) -> Chart | None:
+    rows = _in_units(panel.tables["errors"], ms=("image_s",))
+    rows = [{**row, "sound": row["status"] == "PASSED"} for row in rows if row["max_rel"]]
+    if len(rows) < 2:
+        return None
+    x = alt.X(
+        **encodings.log("image_ms", "time of an image (ms)", [row["image_ms"] for row in rows])
+    )
+    values = [row["max_rel"] for row in rows]
+    y = alt.Y(**encodings.log("max_rel", "largest error / largest output", values, format=".0e"))
+    layers = encodings.points(panel, rows, x, y, size=110)
+    reading = (
+        "Down and to the left is better: what an image takes in the longest run, and the largest "
+        "error of that run's outputs over the largest output of the float64 reference. A hollow "
+        "mark did not pass. The reference itself has no error and is not drawn."
+    )
+    return _chart("error", "Error against time", reading, alt.layer(*layers), 320)
+
+
+_STAGES = {
+    "process": "process, Python",
+    "import": "import",
+    "build": "build",
+    "first_inference": "first result",
+    REST: "harness between",
+}
+_MEMORY = {"before": "Python, harness", "engine": "the engine"}
+
+
+def _starts(panel: Panel) -> Chart | None:
+    rows = panel.tables["starts"].to_pylist()
+    reading = "From the start of a process to its first result, on a warm page cache."
+    chart = _bars(panel, rows, "seconds", "cold start (s)", _STAGES, palette.STAGES)
+    return chart and _chart("start", "Cold start", reading, chart)
+
+
+def _memory(panel: Panel) -> Chart | None:
+    rows = panel.tables["memory"].to_pylist()
+    rows = [{**row, "mib": row["bytes"] / 2**20} for row in rows]
+    reading = (
+        "Largest resident memory of an engine's process; what it had before the engine was "
+        "imported is shown apart."
+    )
+    chart = _bars(panel, rows, "mib", "peak memory (MiB)", _MEMORY, palette.STAGES[:3:2])
+    return chart and _chart("memory", "Memory", reading, chart)
+
+
+def _layers(panel: Panel) -> Chart | None:
+    table = panel.tables["layers"]
+    if not len(table):
+        return None
+    rows = _in_units(table, ms=("seconds",))
+    looks = palette.looks(panel.engines)
+    engines = [engine for engine in panel.engines if any(r["engine"] == engine for r in rows)]
+    names = list(dict.fromkeys(r["layer"] for r in sorted(rows, key=lambda r: r["position"])))
+    bars = (
+        encodings.of_rows(rows)
+        .mark_bar()
+        .encode(
+            x=alt.X(
+                "seconds:Q",
+                title=f"time in a run of {rows[0]['samples']:,} images (ms)",
+                axis=alt.Axis(tickCount=6),
+            ),
+            y=alt.Y("layer:N", sort=names, title=None, axis=alt.Axis(labelLimit=140)),
+            yOffset=alt.YOffset("engine:N", sort=engines),
+            color=alt.Color(
+                "engine:N",
+                title=None,
+                scale=alt.Scale(domain=engines, range=[looks[name].colour for name in engines]),
+            ),
+            tooltip=["engine:N", "layer:N", alt.Tooltip("seconds:Q", title="ms", format=".3~g")],
+        )
+    )
+    reading = (
+        "What each layer takes in a run with the clocks of operators on: medians. Layers that any "
+        "of the engines computes in one operator are one row."
+    )
+    height = len(names) * (7 * len(engines) + 8)
+    return _chart("layers", "Time of each layer", reading, bars, height)
+
+
+def _roofline(panel: Panel) -> Chart | None:
+    rows = [{**row, "sound": True} for row in panel.tables["intensities"].to_pylist()]
+    rates = {row["roof"]: row["rate"] for row in panel.tables["roofs"].to_pylist()}
+    peak = rates.pop(roofline.PEAK, None)
+    if not rows or peak is None or not rates:
+        return None
+    first = min(*(row["intensity"] for row in rows), peak / max(rates.values())) / 2
+    last = max(*(row["intensity"] for row in rows), peak / min(rates.values())) * 2
+    lines = [
+        {"roof": roof, "intensity": at, "gflops": rate * at / 1e9}
+        for roof, rate in rates.items()
+        for at in (first, peak / rate)
+    ]
+    lines += [
+        {"roof": roofline.PEAK, "intensity": at, "gflops": peak / 1e9}
+        for at in (peak / max(rates.values()), last)
+    ]
+    points = [{**row, "gflops": row["rate"] / 1e9} for row in rows]
+    values = [row["gflops"] for row in (*points, *lines)]
+    x = alt.X(**encodings.log("intensity", "operations a byte", [first, last], padding=54))
+    y = alt.Y(**encodings.log("gflops", "GFLOP/s", values))
+    drawn = alt.Chart(alt.InlineData(values=lines)).encode(x=x, y=y, detail="roof:N")
+    starts = [line for line in lines if line["intensity"] in (first, last)]
+    names = alt.Chart(alt.InlineData(values=starts)).encode(x=x, y=y, text="roof:N")
+    at_the_right = f"datum.roof == '{roofline.PEAK}'"
+    layers = [
+        drawn.mark_line(color=palette.SOFT, strokeWidth=1.2),
+        *(
+            names.transform_filter(condition).mark_text(
+                align=align, dx=dx, dy=dy, color=palette.SOFT, fontSize=11.5
+            )
+            for condition, align, dx, dy in (
+                (at_the_right, "right", -2, -8),
+                (f"!({at_the_right})", "right", -5, 2),
+            )
+        ),
+        *encodings.points(panel, points, x, y, name="layer"),
+    ]
+    reading = (
+        "Each mark is a layer: what it reached, over the operations it executes for each byte of "
+        "input, weights and output. The lines are what this machine reached in the same command: "
+        "multiply-adds in registers, and bytes from each level of its memory."
+    )
+    return _chart("roofline", "Roofline", reading, alt.layer(*layers), 340)
+
+
+def _scaling(axis: str, setting: str, counts: Sequence[int], rows: Sequence[Any]) -> Chart:
+    engines = tuple(dict.fromkeys(row["engine"] for row in rows))
+    panel = Panel(None, engines, {})  # type: ignore[arg-type]
+    x = alt.X(f"{axis}:Q", title=axis, axis=alt.Axis(values=list(counts), format="d"))
+    y = alt.Y("images_per_second:Q", title="images/s", axis=alt.Axis(format="~s"))
+    points = [{**row, "sound": True} for row in rows]
+    layers = [
+        encodings.line(panel, points, x, y),
+        *encodings.points(panel, points, x, y, "low:Q", "high:Q"),
+    ]
+    reading = f"Higher is faster: {setting}. Twice the {axis} are at best twice the throughput."
+    return _chart(axis, f"Throughput over {axis}", reading, alt.layer(*layers), 320)
+
+
+def _bars(
+    panel: Panel,
+    rows: Sequence[Mapping[str, Any]],
+    field: str,
+    title: str,
+    parts: Mapping[str, str],
+    colours: Sequence[str],
+) -> alt.Chart | None:
+    """Stacked bars, one an engine, those that need least on top."""
+    if not rows:
+        return None
+    totals: dict[str, float] = {}
+    for row in rows:
+        totals[row["engine"]] = totals.get(row["engine"], 0.0) + row[field]
+    order = {part: number for number, part in enumerate(parts)}
+    data = [{**row, "what": parts[row["part"]], "order": order[row["part"]]} for row in rows]
+    return (
+        encodings.of_rows(data)
+        .mark_bar(height={"band": 0.7})
+        .encode(
+            x=alt.X(f"{field}:Q", title=title, stack="zero", axis=alt.Axis(tickCount=6)),
+            y=alt.Y("engine:N", title=None, sort=sorted(totals, key=lambda name: totals[name])),
+            color=alt.Color(
+                "what:N",
+                title=None,
+                scale=alt.Scale(domain=list(parts.values()), range=list(colours[: len(parts)])),
+            ),
+            order="order:Q",
+            tooltip=["engine:N", "what:N", alt.Tooltip(f"{field}:Q", title=title, format=".3~g")],
+        )
+        .properties(height=24 * len(totals))
+    )
+
+
+def _lines(panel: Panel) -> list[dict[str, Any]]:
+    """Points of the fitted lines, close enough to look smooth on logarithmic axes."""
+    times = panel.tables["times"].to_pylist()
+    rows = []
+    for found in panel.tables["lines"].to_pylist():
+        line = Line(found["call_s"], found["image_s"])
+        sizes = [row["samples"] for row in times if row["engine"] == found["engine"]]
+        low, high = math.log10(min(sizes)), math.log10(max(sizes))
+        for step in range(_STEPS + 1):
+            samples = 10 ** (low + (high - low) * step / _STEPS)
+            seconds = line.at(samples)
+            rows.append(
+                {
+                    "engine": found["engine"],
+                    "samples": float(f"{samples:.4g}"),
+                    "median_ms": float(f"{seconds * 1e3:.4g}"),
+                }
+            )
+    return [row for row in rows if row["median_ms"] > 0]
+
+
+_STEPS = 24
+
+
+def _in_units(table: pa.Table, ms: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows with milliseconds beside the seconds of these columns, or in place of `seconds`."""
+    rows: list[dict[str, Any]] = table.to_pylist()
+    for row in rows:
+        for name in ms:
+            value = row[name] and row[name] * 1e3
+            row[name if name == "seconds" else f"{name.removesuffix('_s')}_ms"] = value
+    return rows
+
+
+def _chart(name: str, title: str, reading: str, drawn: Any, height: int | None = None) -> Chart:
+    sized = drawn.properties(height=height) if height else drawn
+    whole = sized.add_params(alt.param(name=encodings.HIDDEN, value=[]))
+    spec = whole.configure(**encodings.CONFIG).to_dict()
+    longest = max((len(label) for label in _labels(spec)), default=0)
+    column = round(_SYMBOL + _CHARACTER * longest)
+    return Chart(name, title, reading, {**spec, "usermeta": {drawing.LEGEND_COLUMN: column}})
+
+
+def _labels(spec: Any) -> Iterator[str]:
+    """What legends have to say: the names that a chart's scales are of."""
+    if isinstance(spec, list):
+        for part in spec:
+            yield from _labels(part)
+    elif isinstance(spec, dict):
+        domain = spec.get("domain")
+        yield from (label for label in domain or () if isinstance(label, str))
+        for name in ("layer", "encoding", "color", "scale"):
+            yield from _labels(spec.get(name))
+
+
+_SYMBOL, _CHARACTER = 36, 6.6
+"""Pixels of a legend's symbol with its margins, and of a character at its size."""
