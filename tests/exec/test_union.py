@@ -167,33 +167,27 @@ def test_who_reads_ahead_still_takes_what_others_wait_to_give(
 
     That needs all three, and the second goes on when the caller takes what the first has made.
     """
-    get_output, apply = Scan.get_output, Filter.apply
-    one_is_slow, slow = threading.Lock(), list[int]()
-    all_given, reads_on = threading.Event(), threading.Event()
-
-    def is_caller() -> bool:
-        return threading.current_thread() is threading.main_thread()
+    get_output, apply, last = Scan.get_output, Filter.apply, window(3)
+    last_is_given, caller_reads_on = threading.Event(), threading.Event()
 
     def rows() -> Iterator[pa.RecordBatch]:
-        row = 0
-        while not all_given.is_set():
-            if slow and row == slow[0] + window(3):
-                all_given.set()
+        for row in range(last + 1):
+            if row == last:
+                last_is_given.set()
             yield from numbered((1,), row)
-            row += 1
 
     def scanned(scan: Scan) -> pa.RecordBatch | None:
-        if is_caller():
-            all_given.wait(5)
+        if threading.current_thread() is threading.main_thread():
+            last_is_given.wait(5)
         return get_output(scan)
 
     def filtered(filter_: Filter, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         row = batch.column("id")[0].as_py()
-        if is_caller() and row >= 1000:
-            reads_on.set()
-        elif not is_caller() and one_is_slow.acquire(blocking=False):
-            slow.append(row)
-            reads_on.wait(5)
+        if row == 0:
+            caller_reads_on.wait(5)
+            time.sleep(0.05)  # until the caller has nothing more to do and waits
+        elif row == 1003 and threading.current_thread() is threading.main_thread():
+            caller_reads_on.set()
         return apply(filter_, batch)
 
     monkeypatch.setattr(Scan, "get_output", scanned)
@@ -204,8 +198,7 @@ def test_who_reads_ahead_still_takes_what_others_wait_to_give(
     second = builder.new_builder().values(numbered((1,) * 4, 1000)).filter("id > 0")
     second.local_partition()
     builder.local_partition([first.plan(), second.plan()])
-    found = ids(builder, 3)
-    assert found == [*range(slow[0] + window(3) + 1), *range(1000, 1004)]
+    assert ids(builder, 3) == [*range(last + 1), *range(1000, 1004)]
 
 
 def test_sources_that_have_been_read_are_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
