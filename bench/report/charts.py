@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -339,9 +339,35 @@ def _chart(name: str, title: str, reading: str, drawn: Any, height: int | None =
     sized = drawn.properties(height=height) if height else drawn
     whole = sized.add_params(alt.param(name=encodings.HIDDEN, value=[]))
     spec = whole.configure(**encodings.CONFIG).to_dict()
+    layers = spec.get("layer", [spec])
+    for dataset, rows in spec["datasets"].items():
+        own = [layer for layer in layers if layer["data"]["name"] == dataset]
+        spec["datasets"][dataset] = _drawn(rows, set().union(*map(_fields, own)))
     longest = max((len(label) for label in _labels(spec)), default=0)
     column = round(_SYMBOL + _CHARACTER * longest)
     return Chart(name, title, reading, {**spec, "usermeta": {drawing.LEGEND_COLUMN: column}})
+
+
+def _drawn(rows: Sequence[Mapping[str, Any]], fields: Collection[str]) -> list[dict[str, Any]]:
+    """Rows as far as they are drawn or told, to six digits."""
+    return [
+        {
+            name: float(f"{value:.6g}") if isinstance(value, float) else value
+            for name, value in row.items()
+            if name in fields
+        }
+        for row in rows
+    ]
+
+
+def _fields(layer: Mapping[str, Any]) -> set[str]:
+    channels = layer["encoding"].values()
+    told = [one for of in channels for one in (of if isinstance(of, list) else [of])]
+    return {channel["field"] for channel in told if "field" in channel} | _FILTERED
+
+
+_FILTERED = {"engine", "roof"}
+"""Fields that filters look at."""
 
 
 def _labels(spec: Any) -> Iterator[str]:

@@ -29,13 +29,16 @@ def svg(spec: Mapping[str, Any], title: str, width: int = WIDE) -> str:
     drawn["config"]["legend"]["columns"] = max(1, width // drawn["usermeta"][LEGEND_COLUMN])
     text = str(vl_convert.vegalite_to_svg(drawn)).strip()
     font = html.escape(drawn["config"]["font"], quote=False)
-    for idle in (f' font-family="{font}"', *_IDLE):
-        text = text.replace(idle, "")
+    text = _IDLE.sub("", text.replace(f' font-family="{font}"', ""))
     opening = f'<svg role="img" aria-label="{html.escape(title)}" font-family="{font}" '
     return re.sub(r"(?<=\d\.\d\d)\d+", "", text).replace("<svg ", opening, 1)
 
 
-_IDLE = (' opacity="1"', ' aria-hidden="true"', ' pointer-events="none"', ' class="background"')
+_IDLE = re.compile(
+    r' opacity="1"| pointer-events="none"| aria-hidden="true"| class="background"'
+    r'| aria-roledescription="[^"]*"| role="graphics-[a-z]+"'
+    r'|<path class="foreground"[^>]* display="none"/>'
+)
 """What Vega writes at every element and nobody needs."""
 
 
