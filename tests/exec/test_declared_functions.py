@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pyarrow as pa
 import pytest
 from closeness import assert_close
 from exec import declared
-from onnx import TensorProto, helper, numpy_helper
 
 import columnar_nn as cnn
 from adapters import declared_functions
@@ -88,43 +86,19 @@ def test_functions_of_a_row(threads: int) -> None:
     close(project(given, images, threads), expected, rtol=1e-5, atol=1e-6)
 
 
-def custom_file(folder: Path, **attributes: float) -> Path:
-    """A convolution, then HardShrink and Sums of the domain my.ops."""
-    shapes = (["N", 3, 8, 8], ["N", 20])
-    values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in zip(("image", "y"), shapes, strict=True)
-    ]
-    nodes = [
-        helper.make_node("Conv", ["image", "w"], ["c"], "conv"),
-        helper.make_node("HardShrink", ["c"], ["s"], "shrink", domain="my.ops", **attributes),
-        helper.make_node("Sums", ["s"], ["y"], "sums", domain="my.ops"),
-    ]
-    weights = [numpy_helper.from_array(rows(20, 3, 3, 3), "w")]
-    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("my.ops", 1)]
-    graph = helper.make_graph(nodes, "g", values[:1], values[1:], weights)
-    path = folder / "custom.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
-    return path
-
-
 def declare_operators() -> None:
-    cnn.vector_function("hard_shrink", onnx="my.ops::HardShrink", lambd=0.5)(declared.hard_shrink)
-    cnn.vector_function(
-        "sums", onnx="my.ops::Sums", shape=lambda shape: shape[:1], power=2, factor=0.5
-    )(declared.channel_sums)
+    declared_functions.load([str(Path(__file__).parent / "own_functions.py")])
 
 
 @pytest.mark.parametrize("fusion", ["pipeline", "none"])
 def test_operators_of_a_file(tmp_path: Path, fusion: str) -> None:
-    path = custom_file(tmp_path, lambd=0.25)
+    path = declared.custom_file(tmp_path, lambd=0.25)
     with pytest.raises(UnsupportedOperatorError, match=r"operator of another domain, my\.ops"):
         cnn.load_network(str(path))
     declare_operators()
     graph = cnn.load_network(str(path))
     images = rows(5, 3, 8, 8)
     result = project(cnn.network(graph, "x"), images, fusion=fusion)
-    declared_functions.give_to_reference()
     expected = evaluate(graph.nodes, graph.weights, {"image": images}, ["y"])["y"]
     close(result, expected, rtol=1e-4, atol=1e-4)
     windows = np.lib.stride_tricks.sliding_window_view(images.astype(np.float64), (3, 3), (2, 3))
@@ -135,7 +109,7 @@ def test_operators_of_a_file(tmp_path: Path, fusion: str) -> None:
 
 def test_a_graph_with_them_is_written_and_read(tmp_path: Path) -> None:
     declare_operators()
-    graph = cnn.load_network(str(custom_file(tmp_path)))
+    graph = cnn.load_network(str(declared.custom_file(tmp_path)))
     assert [node.op_type for node in graph.nodes] == ["Conv", "my.ops::HardShrink", "my.ops::Sums"]
     assert graph.nodes[1].attributes == {"lambd": 0.5}
     onnx_io.save(graph, tmp_path / "again.onnx")
@@ -145,13 +119,13 @@ def test_a_graph_with_them_is_written_and_read(tmp_path: Path) -> None:
 def test_an_attribute_that_the_function_lacks(tmp_path: Path) -> None:
     declare_operators()
     with pytest.raises(InvalidModelError, match=r"node shrink .*no attribute 'bias'"):
-        cnn.load_network(str(custom_file(tmp_path, bias=1.0)))
+        cnn.load_network(str(declared.custom_file(tmp_path, bias=1.0)))
 
 
 @pytest.mark.parametrize("backend", ["pytorch", "onnxruntime", "openvino", "tensorflow", "velox"])
 def test_other_backends_say_that_they_have_none(tmp_path: Path, backend: str) -> None:
     declare_operators()
-    graph = cnn.load_network(str(custom_file(tmp_path)))
+    graph = cnn.load_network(str(declared.custom_file(tmp_path)))
     made = load(backend)
     settings = Settings(next(iter(made.configurations)), 1, 1)
     with pytest.raises(UnsupportedOperatorError, match=r"shrink \(my\.ops::HardShrink\)") as found:
