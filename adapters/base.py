@@ -19,8 +19,9 @@ import pyarrow as pa
 
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn.data import tensor_column
-from columnar_nn.errors import MissingPackageError
+from columnar_nn.errors import MissingPackageError, UnsupportedOperatorError
 from columnar_nn.model.graph import Graph
+from columnar_nn.model.operators import is_custom
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ class Backend(ABC):
     extra: ClassVar[str]
     """The extra of this project that installs it; empty if the core does."""
     configurations: ClassVar[Mapping[str, Configuration]]
+    computes_declared: ClassVar[bool] = False
+    """Whether it computes functions that users declare in Python."""
 
     @classmethod
     def import_framework(cls) -> None:
@@ -123,6 +126,12 @@ class Backend(ABC):
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self.graph = graph
         self.settings = settings
+        custom = [node for node in graph.nodes if is_custom(node.op_type)]
+        if custom and not self.computes_declared:
+            reason = "it has no functions declared in Python"
+            raise UnsupportedOperatorError(
+                self.name, [(node.name, node.op_type, reason) for node in custom]
+            )
         self._build()
 
     @abstractmethod

@@ -64,6 +64,7 @@ class ColumnarBackend(Backend):
     package = "llvmlite"
     extra = ""
     configurations = _configurations()
+    computes_declared = True
 
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self._keep_denormals = settings.configuration == KEEP_DENORMALS

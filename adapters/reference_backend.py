@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from adapters import declared_functions
 from adapters.base import Backend, Configuration, Description, image_array
 from adapters.operator_profile import OperatorClock, OperatorProfile
 from columnar_nn.errors import UnsupportedOperatorError
@@ -25,6 +26,7 @@ class ReferenceBackend(Backend):
     name = "reference"
     package = "numpy"
     extra = ""
+    computes_declared = True
     configurations: ClassVar[Mapping[str, Configuration]] = {
         "float64": Configuration("NumPy, float64 sums rounded once", "default"),
         "float32": Configuration("NumPy, float32 sums: what float32 itself does", "variant"),
@@ -33,6 +35,7 @@ class ReferenceBackend(Backend):
     def _build(self) -> None:
         self._clock: OperatorClock | None = None
         self._calculation = _CALCULATIONS[self.settings.configuration]
+        declared_functions.give_to_reference()
         missing = [
             (node.name, node.op_type, "no such operator in the reference")
             for node in self.graph.nodes

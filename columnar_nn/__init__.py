@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from columnar_nn.exec.stats import OperatorStats, PlanNodeStats, StepStats, TaskStats
     from columnar_nn.exec.task import Task
     from columnar_nn.expressions.expression import argmax, call, column, softmax
+    from columnar_nn.functions.declared import vector_function
     from columnar_nn.lowering.network import network, network_outputs
     from columnar_nn.model.graph import Graph, Node, TensorSpec
     from columnar_nn.model.zoo import resolve as load_network
@@ -54,6 +55,7 @@ _MODULES = {
         "UsageError",
     ),
     "expressions.expression": ("argmax", "call", "column", "softmax"),
+    "functions.declared": ("vector_function",),
     "model.graph": ("Graph", "Node", "TensorSpec"),
     "model.zoo": ("load_network",),
     "lowering.network": ("network", "network_outputs"),
@@ -96,6 +98,7 @@ __all__ = [
     "softmax",
     "to_numpy",
     "to_text",
+    "vector_function",
 ]
 
 

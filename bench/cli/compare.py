@@ -17,6 +17,7 @@ from bench.cli.options import (
     BackendsOption,
     BatchSizeOption,
     DataOption,
+    FunctionsOption,
     ImportCheckOption,
     JsonOption,
     MinTimeOption,
@@ -79,6 +80,7 @@ def compare(
     atol: AtolOption = None,
     seed: SeedOption = None,
     import_check: ImportCheckOption = True,
+    functions: FunctionsOption = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Exit with 1 if other processes disturbed a measurement."),

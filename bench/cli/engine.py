@@ -11,6 +11,7 @@ import typer
 from bench.cli import terminal
 from bench.cli.options import (
     DataOption,
+    FunctionsOption,
     JsonOption,
     MinTimeOption,
     ModelOption,
@@ -58,6 +59,7 @@ def engine(
     ] = 20.0,
     timeout: TimeoutOption = 300.0,
     seed: SeedOption = None,
+    functions: FunctionsOption = None,
     json: JsonOption = None,
 ) -> None:
     """Hold the columnar engine against the limits of this machine and against its peers.

@@ -14,6 +14,7 @@ import typer
 from bench.cli import terminal
 from bench.cli.options import (
     AlgorithmOption,
+    FunctionsOption,
     ModelArgument,
     OneThreadOption,
     TimeoutOption,
@@ -56,6 +57,7 @@ def explain(
         typer.Option(help="How Velox is told the network.", show_default="its default one"),
     ] = None,
     algorithm: AlgorithmOption = "auto",
+    functions: FunctionsOption = None,
     analyze: Annotated[
         bool, typer.Option("--analyze", help="Run it on random images, and show times.")
     ] = False,

@@ -17,6 +17,7 @@ from bench.cli.options import (
     BackendOption,
     BatchSizeOption,
     DataOption,
+    FunctionsOption,
     ImportCheckOption,
     JsonOption,
     ModelOption,
@@ -81,6 +82,7 @@ def create(
         str, typer.Option(help='"all", "outputs" or names of tensors, separated by commas.')
     ] = tap_selection.ALL,
     import_check: ImportCheckOption = True,
+    functions: FunctionsOption = None,
 ) -> None:
     """Create a bundle with the float64 reference; the same inputs give the same bytes.
 
@@ -106,6 +108,7 @@ def verify(
     *,
     backend: BackendOption,
     algorithm: AlgorithmOption = "auto",
+    functions: FunctionsOption = None,
     taps: TapsOption = tap_selection.ALL,
     rtol: RtolOption = None,
     atol: AtolOption = None,
@@ -181,6 +184,7 @@ def bisect(
     *,
     backend: BackendOption,
     algorithm: AlgorithmOption = "auto",
+    functions: FunctionsOption = None,
     rtol: RtolOption = None,
     atol: AtolOption = None,
     check: CheckOption = checks.ELEMENTWISE,

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from bench.cli import terminal
-from bench.cli.options import ThreadsOption, TimeoutOption, run_options
+from bench.cli.options import FunctionsOption, ThreadsOption, TimeoutOption, run_options
 from bench.model import check as import_check
 from bench.model import fixed_batch
 from bench.model.check import ImportCheck
@@ -38,6 +38,7 @@ def show(
     model: Annotated[
         str, typer.Argument(help=f"{', '.join(zoo.BUILDERS)}, or a path to an .onnx file.")
     ],
+    functions: FunctionsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a network's layers: type, output shape, window, parameters, multiply-accumulates."""
@@ -56,6 +57,7 @@ def check_import(
     file: Annotated[str, typer.Argument(help="Path of an .onnx file.")],
     threads: ThreadsOption = None,
     timeout: TimeoutOption = import_check.TIMEOUT_S,
+    functions: FunctionsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run a file and what was read of it side by side, and compare their outputs.

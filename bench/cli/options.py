@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapters import declared_functions
 from bench.files.output import OutputFile
 from bench.machine import cpus
 from bench.workers.options import Options
@@ -75,6 +76,13 @@ def new_file(text: str) -> Any:
     return typer.Option(metavar="FILE", help=text, parser=OutputFile, callback=writable)
 
 
+def _declare(files: list[str] | None) -> list[str] | None:
+    """A callback that runs files for the functions that they declare."""
+    if files:
+        declared_functions.load(files)
+    return files
+
+
 def _name(parameter: typer.CallbackParam) -> str:
     return str(parameter.opts[0])
 
@@ -127,6 +135,14 @@ ImportCheckOption = Annotated[
     bool,
     typer.Option(
         help="Hold what was read of an .onnx file against the file itself, run by ONNX Runtime."
+    ),
+]
+FunctionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        help="Python that declares functions of one's own, repeatable; it is run.",
+        callback=_declare,
     ),
 ]
 RtolOption = Annotated[

@@ -13,6 +13,7 @@ from bench.cli.options import (
     BackendsOption,
     BatchSizeOption,
     DataOption,
+    FunctionsOption,
     ImportCheckOption,
     JsonOption,
     ModelOption,
@@ -52,6 +53,7 @@ def profile(
     timeout: TimeoutOption = 180.0,
     algorithm: AlgorithmOption = "auto",
     import_check: ImportCheckOption = True,
+    functions: FunctionsOption = None,
     json: JsonOption = None,
 ) -> None:
     """Show the time of every layer in every engine, side by side.

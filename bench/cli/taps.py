@@ -13,6 +13,7 @@ from bench.cli.options import (
     BackendOption,
     BatchSizeOption,
     DataOption,
+    FunctionsOption,
     ModelArgument,
     OneThreadOption,
     TimeoutOption,
@@ -45,6 +46,7 @@ def taps(
     batch_size: BatchSizeOption = 32,
     threads: OneThreadOption = 1,
     algorithm: AlgorithmOption = "auto",
+    functions: FunctionsOption = None,
     timeout: TimeoutOption = 180.0,
 ) -> None:
     """Write any tensors of a network to an Arrow file, as one engine computes them.

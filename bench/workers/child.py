@@ -32,6 +32,10 @@ def main() -> None:
         if start["cpus"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, start["cpus"])
         # Imported here: NumPy and Arrow size their thread pools by the CPUs they find.
+        if start["functions"]:
+            from adapters import declared_functions
+
+            declared_functions.load(start["functions"])
         module, _, name = start["session"].partition(":")
         session = getattr(import_module(module), name)(started=start["started"])
         with socket.socket(fileno=start["socket"]).makefile("rwb") as lines:

@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from adapters import declared_functions
 from bench.verdict.status import CRASHED, SKIPPED, TIMEOUT
 from columnar_nn.errors import printable
 
@@ -89,7 +90,8 @@ def environment(threads: int, folder: Path) -> dict[str, str]:
 class WorkerProcess:
     """One worker process, in a session and process group of its own.
 
-    `folder` must be an existing empty folder: the worker's working directory and log.
+    `folder` must be an existing empty folder: the worker's working directory and log. The files
+    of functions that this process has run are run in the worker too, before anything else.
     `variables` are added to its environment. Raises WorkerError if no process can be started.
     """
 
@@ -113,6 +115,7 @@ class WorkerProcess:
                     "parent": os.getpid(),
                     "cpus": list(cpus),
                     "session": session,
+                    "functions": list(declared_functions.LOADED),
                     "started": time.monotonic(),
                 }
                 self._process = subprocess.Popen(

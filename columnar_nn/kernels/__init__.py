@@ -28,9 +28,11 @@ from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.matrix import matrix_product
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
 from columnar_nn.kernels.program import Program, Step
+from columnar_nn.kernels.python_function import PythonFunction
 from columnar_nn.kernels.rearrange import rearrange
 from columnar_nn.kernels.reduce import local_response_normalization, mean
 from columnar_nn.kernels.reorder import concat, reorder
+from columnar_nn.kernels.rows import of_row
 from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
 from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
 from columnar_nn.kernels.threads import Threads
@@ -40,6 +42,7 @@ __all__ = [
     "BoundKernel",
     "Layout",
     "Program",
+    "PythonFunction",
     "Step",
     "Team",
     "TeamProgram",
@@ -57,6 +60,7 @@ __all__ = [
     "matrix_product",
     "max_pool",
     "mean",
+    "of_row",
     "pixels_to_float",
     "rearrange",
     "reorder",

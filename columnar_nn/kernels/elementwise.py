@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, packed
 from columnar_nn.kernels.parameters import Blocks
+from columnar_nn.kernels.python_function import PythonFunction
 
 UNARY = {
     "relu": 0,
@@ -33,15 +35,14 @@ BINARY = ("add", "sub", "mul", "div")
 class Unary(NamedTuple):
     """Of a function of each element, in groups of `length` floats, `total` in all.
 
-    Each group has a block of constants a and of b, and one of the mask: -1 where zero is written
-    whatever the function gives, 0 elsewhere.
+    Each group has a block of each of the function's constants, and one of the mask: -1 where zero
+    is written whatever the function gives, 0 elsewhere.
     """
 
     groups: int
     length: int
     total: int
-    a: Blocks
-    b: Blocks
+    constants: Blocks
     mask: Blocks
 
 
@@ -76,18 +77,22 @@ def _groups(x: Layout, by_channel: bool) -> tuple[int, int]:
     return x.shape[0], x.num_items // x.shape[0]
 
 
-def _by_group(x: Layout, values: np.ndarray, groups: int) -> np.ndarray:
-    """Constants as 16 floats a group: of a value each group, each channel, or one for all."""
-    flat = np.asarray(values, np.float32).reshape(-1)
-    if flat.size == 1:
-        return packed(np.full((groups, LANES), flat[0], np.float32))
-    if flat.size != x.shape[0]:
-        raise InvalidModelError(f"{flat.size} constants for {x.shape[0]} channels")
-    if x.kind == "planar" and len(x.shape) > 1:
-        return packed(np.repeat(flat, LANES).reshape(groups, LANES))
-    lanes = np.zeros(groups * LANES, np.float32)
-    lanes[: flat.size] = flat
-    return packed(lanes.reshape(groups, LANES))
+def _by_group(x: Layout, constants: Sequence[np.ndarray], groups: int) -> np.ndarray:
+    """Of each group a block of each constant: of a value each group, each channel, or for all."""
+    lanes = np.zeros((groups, len(constants), LANES), np.float32)
+    for index, values in enumerate(constants):
+        flat = values.reshape(-1)
+        if flat.size not in (1, x.shape[0]):
+            raise InvalidModelError(f"{flat.size} constants for {x.shape[0]} channels")
+        if flat.size == 1:
+            lanes[:, index] = flat[0]
+        elif x.kind == "planar" and len(x.shape) > 1:
+            lanes[:, index] = flat[:, np.newaxis]
+        else:
+            padded = np.zeros(groups * LANES, np.float32)
+            padded[: flat.size] = flat
+            lanes[:, index] = padded.reshape(groups, LANES)
+    return packed(lanes)
 
 
 def _mask(x: Layout, groups: int) -> np.ndarray:
@@ -103,46 +108,60 @@ def _check_float(x: Layout) -> None:
         raise InvalidModelError(f"an element-wise function needs float32, not {x}")
 
 
-def _bind(x: Layout, operation: str, a: np.ndarray, b: np.ndarray) -> BoundKernel:
+def _bind(
+    x: Layout, operation: str | PythonFunction, constants: Sequence[float | np.ndarray]
+) -> BoundKernel:
     _check_float(x)
-    groups, length = _groups(x, by_channel=max(np.size(a), np.size(b)) > 1)
+    values = [np.asarray(value, np.float32) for value in constants]
+    groups, length = _groups(x, by_channel=any(value.size > 1 for value in values))
+    own = None if isinstance(operation, str) else operation
+    name, key = (str(operation),) * 2 if own is None else (own.name, own.key)
     return BoundKernel(
-        name=operation,
-        function=Kernel("elementwise", "unary", (operation,)),
+        name=name,
+        function=Kernel(
+            "elementwise",
+            "unary",
+            (key, len(values)),
+            python=own,
+        ),
         parameters=Unary(
             groups=groups,
             length=length,
             total=x.num_items,
-            a=_by_group(x, a, groups),
-            b=_by_group(x, b, groups),
+            constants=_by_group(x, values, groups),
             mask=_mask(x, groups),
         ),
         input_layouts=(x,),
         output_layout=x,
         scratch_floats=LANES,
+        checks_indices=own is not None,
     )
 
 
-def unary(x: Layout, operation: str, *constants: float | np.ndarray) -> BoundKernel:
+def unary(
+    x: Layout, operation: str | PythonFunction, *constants: float | np.ndarray
+) -> BoundKernel:
     """output = operation(x) with ONNX's meaning of "relu", "leaky_relu" (alpha), "prelu" (slopes:
     one, or one a channel), "elu" (alpha), "clip" (low, high), "sigmoid", "tanh", "hard_sigmoid"
-    (alpha, beta) or "hard_swish"; or x "divided_by" constants, or "divided_into" them. Raises
-    UsageError for another name or number of constants.
+    (alpha, beta) or "hard_swish"; or x "divided_by" constants, or "divided_into" them; or a
+    function of one's own of x and the constants. Raises UsageError for another name or number of
+    constants.
     """
-    if operation not in UNARY:
-        raise UsageError(f"no element-wise function {operation!r}: use {', '.join(UNARY)}")
-    if len(constants) != UNARY[operation]:
-        raise UsageError(f"{operation} takes {UNARY[operation]} constants, not {len(constants)}")
-    a, b = (np.asarray(value, np.float32) for value in (*constants, 0.0, 0.0)[:2])
-    return _bind(x, "prelu" if operation == "leaky_relu" else operation, a, b)
+    if isinstance(operation, str):
+        if operation not in UNARY:
+            raise UsageError(f"no element-wise function {operation!r}: use {', '.join(UNARY)}")
+        if len(constants) != UNARY[operation]:
+            raise UsageError(
+                f"{operation} takes {UNARY[operation]} constants, not {len(constants)}"
+            )
+        operation = "prelu" if operation == "leaky_relu" else operation
+    return _bind(x, operation, constants)
 
 
 def scale_add(x: Layout, scale: np.ndarray | None, offset: np.ndarray | None) -> BoundKernel:
     """output = x * scale + offset, both one a channel (or one for all); None is 1 and 0."""
-    ones, zeros = np.ones(1, np.float32), np.zeros(1, np.float32)
-    return _bind(
-        x, "scale_add", ones if scale is None else scale, zeros if offset is None else offset
-    )
+    given = (1.0 if scale is None else scale, 0.0 if offset is None else offset)
+    return _bind(x, "scale_add", given)
 
 
 def binary(x: Layout, y: Layout, operation: str) -> BoundKernel:

@@ -27,12 +27,13 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import llvmlite.binding as llvm
 
 from columnar_nn.kernels import cache, host
+from columnar_nn.kernels.python_function import PythonFunction
 
 ARGUMENTS = ("parameters", "source", "second", "target", "scratch", "part", "parts")
 """Of a kernel that a program runs."""
@@ -51,6 +52,7 @@ class Kernel:
     constants: tuple[int | str, ...] = ()
     arguments: tuple[str, ...] = ARGUMENTS
     calls: tuple[Kernel, ...] = ()
+    python: PythonFunction | None = field(default=None, compare=False)
 
     @property
     def file_name(self) -> str:
@@ -104,9 +106,17 @@ def target_machine() -> llvm.TargetMachine:
 
 
 def compile_kernel(kernel: Kernel) -> bytes:
-    """Object code of a kernel for this processor."""
+    """Object code of a kernel for this processor; raises UsageError for what is no kernel."""
     from columnar_nn.kernels.jitted import entry
 
+    if kernel.python is not None:
+        from columnar_nn.kernels.jitted import python_function
+
+        named = (kernel.file_name, kernel.arguments, kernel.module)
+        module = python_function.link(*named, kernel.constants[1:], kernel.python)
+        optimize(module)
+        python_function.check(kernel.python, module)
+        return emit(module)
     function = entry.kernel_function(kernel.module, kernel.function, kernel.constants)
     return object_code(entry.link(kernel.file_name, kernel.arguments, function))
 
@@ -128,13 +138,22 @@ are written in vectors and unrolled where it pays.
 
 def object_code(module: llvm.ModuleRef) -> bytes:
     """A module made better by PASSES, and then machine code."""
-    machine = target_machine()
+    optimize(module)
+    return emit(module)
+
+
+def optimize(module: llvm.ModuleRef) -> None:
+    """Makes a module better by PASSES."""
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=2)
-    builder = llvm.create_pass_builder(machine, options)
+    builder = llvm.create_pass_builder(target_machine(), options)
     passes = llvm.create_new_module_pass_manager()
     for name in PASSES:
         getattr(passes, f"add_{name}_pass")()
     passes.run(module, builder)
-    code: bytes = machine.emit_object(module)
+
+
+def emit(module: llvm.ModuleRef) -> bytes:
+    """Machine code of a module as it is."""
+    code: bytes = target_machine().emit_object(module)
     return code

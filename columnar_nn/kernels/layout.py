@@ -78,7 +78,7 @@ class BoundKernel:
     `scratch_floats` is what a thread needs while it runs, `multiply_adds` those really executed
     for an image (fewer than the operator's with Winograd, more with padded channels),
     `weight_bytes` the packed weights read for an image. `error_bound` is a convolution's
-    `accuracy.bound`.
+    `accuracy.bound`. `checks_indices` says that it may report an index outside of a row or tuple.
     """
 
     name: str
@@ -89,6 +89,7 @@ class BoundKernel:
     scratch_floats: int = 0
     multiply_adds: int = 0
     error_bound: float = 0.0
+    checks_indices: bool = False
 
     @functools.cached_property
     def words(self) -> np.ndarray:

@@ -16,7 +16,14 @@ from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, aligned
 from columnar_nn.kernels.parameters import address
 from columnar_nn.kernels.placement import Buffer, Placement, place
-from columnar_nn.kernels.tables import HEADER, HEADER_WORDS, SPOILED_BYTES, STEP, STEP_WORDS
+from columnar_nn.kernels.tables import (
+    HEADER,
+    HEADER_WORDS,
+    OUTSIDE,
+    SPOILED_BYTES,
+    STEP,
+    STEP_WORDS,
+)
 
 Order = Literal["image", "step"]
 RowNumbers = int | np.ndarray
@@ -46,12 +53,12 @@ class Memory:
     spoiled: np.ndarray
     keep_alive: tuple[np.ndarray, ...]
 
-    def is_spoiled(self) -> bool:
-        """Whether a run gave Winograd's algorithm what it cannot compute; forgets it."""
-        spoiled = bool(self.spoiled[0])
-        if spoiled:
+    def take_report(self) -> int:
+        """What kernels have written to that word, 0 for nothing; forgets it."""
+        report = int(self.spoiled[0])
+        if report:
             self.spoiled[0] = 0
-        return spoiled
+        return report
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +163,8 @@ class Program:
 
         False if a convolution by Winograd's algorithm met NaN, infinity, or values so large that
         its transforms may have made some: then outputs are spoiled that need not be, and an
-        activation may have hidden that. They are to be computed directly.
+        activation may have hidden that. They are to be computed directly. Raises InvalidDataError
+        if a user's function has used an index outside of its row.
 
         order "image" takes each row through all steps, with intermediate buffers of one image
         that stay in the core's cache; "step" takes all rows through a step before the next.
@@ -167,7 +175,18 @@ class Program:
         self.set_run(memory.table, addresses, first, rows)
         memory.table[HEADER.times] = 0 if step_nanoseconds is None else address(step_nanoseconds)
         RUNNER.run(memory.address)
-        return not memory.is_spoiled()
+        return self.judge(memory.take_report())
+
+    def judge(self, report: int) -> bool:
+        """What run_at gives of what kernels have reported: see there."""
+        if report == OUTSIDE:
+            steps = [step.kernel for step in self.steps if step.kernel.checks_indices]
+            names = " or ".join(dict.fromkeys(kernel.name for kernel in steps))
+            raise InvalidDataError(
+                f"function {names}: an index lies outside of its row or tuple: check its "
+                "loops against x.shape and out.shape, and count from 0"
+            )
+        return not report
 
     def set_run(
         self, table: np.ndarray, addresses: Sequence[int], first: RowNumbers, rows: RowNumbers

@@ -122,9 +122,9 @@ class _Memories:
         self.rows = memories[0].rows
         self._memories = memories
 
-    def is_spoiled(self) -> bool:
-        """As Memory.is_spoiled, of any member."""
-        return sum(memory.is_spoiled() for memory in self._memories) > 0  # all are to forget
+    def take_report(self) -> int:
+        """As Memory.take_report, the gravest of all members."""
+        return max(memory.take_report() for memory in self._memories)  # all are to forget
 
 
 def useful_parts(program: Program, team: Team) -> int:
@@ -172,10 +172,10 @@ class TeamProgram:
         if tables is None:
             tables = self._tables[key] = self._make_tables(*key)
         self.team.run(tables, members)
-        spoiled = self._alone[order].is_spoiled() if alone else False
+        report = self._alone[order].take_report() if alone else 0
         if together:
-            spoiled |= self._together.is_spoiled()
-        return not spoiled
+            report = max(report, self._together.take_report())
+        return self._program.judge(report)
 
     def _set_alone(self, addresses: Sequence[int], rows: int, members: int, order: Order) -> None:
         """Tells the first members to run whole rows."""

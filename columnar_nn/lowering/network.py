@@ -17,7 +17,7 @@ from columnar_nn.lowering import (  # noqa: F401 - each registers its operators
     movement,
     window,
 )
-from columnar_nn.lowering.registry import LOWERINGS, Gap
+from columnar_nn.lowering.registry import Gap, lowering_of
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.shapes import infer_shapes, operands_of
 
@@ -55,9 +55,7 @@ def network_outputs(
         # what depends on a node that is missing cannot be made, but is no gap of its own
         inputs = [values.get(tensor, FieldReference(tensor)) for tensor in tensors]
         try:
-            if node.op_type not in LOWERINGS:
-                raise Gap("no vector function computes it")
-            values[node.outputs[0]] = LOWERINGS[node.op_type](operands, inputs)
+            values[node.outputs[0]] = lowering_of(node.op_type)(operands, inputs)
         except Gap as gap:
             gaps.append((node.name, node.op_type, str(gap)))
     for spec in graph.outputs:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.expressions.expression import Call, Expression, Weight
+from columnar_nn.functions.declared import function_of_operator
 from columnar_nn.model.operators import Implementations
 from columnar_nn.model.shape_rules.operands import Operands
 
@@ -22,6 +23,21 @@ lowers = LOWERINGS.implements
 
 class Gap(Exception):  # noqa: N818 - what is missing, not what went wrong
     """Why an operator, with these operands, cannot be said in vector functions."""
+
+
+def lowering_of(op_type: str) -> Lowering:
+    """What makes the expression of an operator's nodes; raises Gap if nothing does."""
+    if op_type in LOWERINGS:
+        return LOWERINGS[op_type]
+    declared = function_of_operator(op_type)
+    if declared is None:
+        raise Gap("no vector function computes it")
+
+    def lowering(operands: Operands, inputs: list[Expression]) -> Expression:
+        need_one_tensor(operands, inputs)
+        return call(operands, declared, inputs, **operands.node.attributes)
+
+    return lowering
 
 
 def call(

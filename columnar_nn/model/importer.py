@@ -26,7 +26,7 @@ from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 from columnar_nn.model.inline_functions import Inliner
 from columnar_nn.model.node_check import check_constants, check_node
 from columnar_nn.model.onnx_file import FileNode, Stored
-from columnar_nn.model.operators import OPERATORS, RENAMING
+from columnar_nn.model.operators import OPERATORS, RENAMING, is_custom, with_defaults
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import infer_node
@@ -145,6 +145,9 @@ class GraphImporter:
         if self._unknown.intersection(node.reads()):
             self._leave(node, gap=self._gap_of_unknown(node))
             return None
+        if node.domain:
+            self._place(_custom(node))
+            return None
         check_node(node)
         if node.op_type in self._special:
             return self._special[node.op_type](node)
@@ -164,7 +167,8 @@ class GraphImporter:
     def _gap(self, node: FileNode) -> str | None:
         """Why a node cannot be imported, whatever it reads."""
         if node.domain:
-            return f"operator of another domain, {node.domain}"
+            known = node.custom in OPERATORS
+            return None if known else f"operator of another domain, {node.domain}"
         if node.subgraphs and node.op_type != "If":
             return "control flow is not supported"
         if node.op_type in self._special or node.op_type in fold.FOLDED - OPERATORS.keys():
@@ -184,7 +188,12 @@ class GraphImporter:
         ):
             self._perhaps_constant.update(filter(None, node.outputs))
             return None
-        if node.op_type == "If" or node.op_type in OPERATORS or node.op_type in EXPRESSED:
+        if (
+            node.op_type == "If"
+            or node.custom in OPERATORS
+            or node.op_type in OPERATORS
+            or node.op_type in EXPRESSED
+        ):
             return None
         return self._not_ours(node)
 
@@ -256,7 +265,8 @@ class GraphImporter:
             return
         if self.batch_sizes.keys() & set(node.inputs):
             node = self._without_batch_size(node)
-        check_constants(node, OPSET, self.constants)
+        if not is_custom(node.op_type):
+            check_constants(node, OPSET, self.constants)
         shapes = infer_node(node, self.shapes, self.constants)
         for shape in shapes:
             if math.prod(d for d in shape[1:] if d is not None) > MAX_ELEMENTS:
@@ -352,3 +362,19 @@ class GraphImporter:
             if new_name in read:
                 self.add_stored(new_name, branch.stored[name])
         return nodes
+
+
+def _custom(node: FileNode) -> Node:
+    """A node of an operator that a user has declared: of one tensor, with its attributes alone."""
+    defaults = OPERATORS[node.custom].defaults
+    unknown = sorted(node.attributes.keys() - defaults.keys())
+    if unknown:
+        raise InvalidModelError(f"the function has no attribute {unknown[0]!r}")
+    for name, value in node.attributes.items():
+        if not isinstance(value, (int, float)):
+            raise InvalidModelError(f"attribute {name!r} is no number")
+    if len(node.inputs) != 1 or len(node.outputs) != 1 or not node.inputs[0]:
+        raise InvalidModelError("a declared function takes one tensor and makes one")
+    return with_defaults(
+        Node(node.name, node.custom, node.inputs, node.outputs, dict(node.attributes))
+    )

@@ -52,6 +52,11 @@ class FileNode:
         return self.domain, self.op_type, self.overload
 
     @property
+    def custom(self) -> str:
+        """What the operator is called where a user has declared it."""
+        return f"{self.domain}::{self.op_type}"
+
+    @property
     def subgraphs(self) -> tuple[FileGraph, ...]:
         """The graphs that its attributes hold, such as the branches of an If."""
         return tuple(v for v in self.attributes.values() if isinstance(v, FileGraph))

@@ -35,6 +35,7 @@ from columnar_nn.model.importer import MAX_ELEMENTS, GraphImporter
 from columnar_nn.model.inline_functions import Inliner
 from columnar_nn.model.judge import judge_inputs, judge_nodes, judge_weights
 from columnar_nn.model.names import FreshNames
+from columnar_nn.model.operators import is_custom
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
 from columnar_nn.model.shapes import infer_shapes
 from columnar_nn.model.stored_tensors import StoredTensors
@@ -140,6 +141,8 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
 def to_proto(graph: Graph) -> onnx.ModelProto:
     """The graph as an ONNX model, the batch dimension symbolic; the model passes the checker."""
     shapes = infer_shapes(graph)
+    custom = (node.op_type for node in graph.nodes if is_custom(node.op_type))
+    domains = sorted({op_type.rpartition("::")[0] for op_type in custom})
     proto = helper.make_graph(
         [_node_proto(node) for node in graph.nodes],
         graph.name,
@@ -149,7 +152,10 @@ def to_proto(graph: Graph) -> onnx.ModelProto:
     )
     model = helper.make_model(
         proto,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[
+            helper.make_opsetid("", OPSET),
+            *(helper.make_opsetid(domain, 1) for domain in domains),
+        ],
         ir_version=IR_VERSION,
         producer_name="cnn-bench",
     )
@@ -188,6 +194,10 @@ def _input_spec(name: str, value: onnx.ValueInfoProto) -> TensorSpec:
 
 
 def _node_proto(node: Node) -> onnx.NodeProto:
+    if is_custom(node.op_type):
+        domain, _, op_type = node.op_type.rpartition("::")
+        edges = (node.inputs, node.outputs, node.name)
+        return helper.make_node(op_type, *edges, domain=domain, **node.attributes)
     schema = onnx.defs.get_schema(node.op_type, OPSET)
     proto = helper.make_node(node.op_type, node.inputs, node.outputs, node.name)
     for name, value in sorted(node.attributes.items()):

@@ -62,7 +62,7 @@ _ARITHMETIC = Operator(elementwise.broadcasting, batch_axis.broadcasting)
 _SOFTMAX = Operator(elementwise.along_axis, batch_axis.softmax, {"axis": -1})
 _RENAMING = Operator(elementwise.unary, batch_axis.first_alone, renames=True)
 
-OPERATORS: Mapping[str, Operator] = {
+OPERATORS: dict[str, Operator] = {
     "Add": _ARITHMETIC,
     "AveragePool": Operator(
         window.pool,
@@ -121,11 +121,22 @@ OPERATORS: Mapping[str, Operator] = {
     "Transpose": Operator(movement.transpose, batch_axis.transpose),
     "Unsqueeze": Operator(movement.unsqueeze, batch_axis.unsqueeze),
 }
-"""Operators by ONNX's name: all that a graph may hold."""
+"""Operators by ONNX's name: all that a graph may hold. A custom one is called domain::Type."""
 
 SUMMING = frozenset(name for name, operator in OPERATORS.items() if operator.sums_products)
 UNARY = frozenset(name for name, operator in OPERATORS.items() if operator.unary)
 RENAMING = frozenset(name for name, operator in OPERATORS.items() if operator.renames)
+
+
+def is_custom(op_type: str) -> bool:
+    """Whether an operator is none of ONNX's, but one that a user has declared."""
+    return "::" in op_type
+
+
+def declare_operator(op_type: str, operator: Operator) -> None:
+    """Adds a custom operator, domain::Type, or replaces it."""
+    assert is_custom(op_type)
+    OPERATORS[op_type] = operator
 
 
 def with_defaults(node: Node) -> Node:

@@ -19,6 +19,9 @@ GIVEN = {
         **_SESSIONS,
     },
     "docs/diff.md": _SESSIONS,
+    "docs/functions.md": {
+        "mine.onnx": _WEIGHTS / "plain9.onnx",
+    },
     "docs/report.md": {"compare.json": _COMPARE},
 }
 """Files of the reader's own that a page speaks of and no command before makes."""

@@ -11,9 +11,11 @@ import mmap
 import sys
 
 import numpy as np
+from exec import declared
 from kernels import convolutions, images
 
 from columnar_nn import kernels as k
+from columnar_nn.errors import InvalidDataError
 from columnar_nn.kernels import Layout, layout, program
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -74,6 +76,23 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
     run(k.matrix_product(images.normal(6, 3, height), x), image)
 
 
+def own_kernels(x: Layout, image: np.ndarray) -> None:
+    """Functions of one's own, also with indices outside of the row."""
+    run(k.unary(x, k.PythonFunction("mish", declared.mish)), image)
+    run(k.unary(x, k.PythonFunction("hard_shrink", declared.hard_shrink), 0.5), image)
+    if x.kind == "planar":
+        sums = k.PythonFunction("sums", declared.channel_sums)
+        run(k.of_row(x, x.shape[:1], sums, 2, 0.5), image)
+        flat, beyond = Layout("planar", (x.num_items,)), k.PythonFunction("beyond", declared.beyond)
+        row = image.reshape(len(image), -1)
+        for first, count in ((-1, 2), (x.num_items - 1, 2), (2**40, 1), (-(2**62), 1)):
+            try:
+                run(k.of_row(flat, flat.shape, beyond, first, count), row)
+            except InvalidDataError:
+                continue
+            raise AssertionError(f"an index from {first} on was not reported")
+
+
 def other_kernels(shape: tuple[int, int, int]) -> None:
     """Every kernel but convolutions, on images of a shape."""
     for kind in ("nchw16c", "planar"):
@@ -87,6 +106,7 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
         run(k.dense(x, images.normal(3, 21, image[0].size)), image)
         for kernel in k.concat((x, x)):
             run(kernel, image)
+        own_kernels(x, image)
         if kind == "nchw16c":
             run(k.max_pool(x, (2, 1), (2, 2), (1, 0, 1, 0)), image)
             window = ((2, 1), (2, 2), (1, 0, 1, 0), (2, 1))

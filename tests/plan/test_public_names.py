@@ -37,6 +37,7 @@ def test_the_public_names_are_pinned() -> None:
         "softmax",
         "to_numpy",
         "to_text",
+        "vector_function",
     ]
 
 

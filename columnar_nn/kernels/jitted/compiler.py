@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -73,6 +73,10 @@ class _Library(codegen.CodeLibrary):
         return list(found.values())
 
 
+_NAMED = (type, type(min))
+"""What `range`, `float` and `min` are in Python."""
+
+
 @register_pass(mutates_CFG=False, analysis_only=False)
 class _Meanings(FunctionPass):
     """Puts what is meant in kernels in the place of operators and functions of Python."""
@@ -82,18 +86,34 @@ class _Meanings(FunctionPass):
     def __init__(self) -> None:
         super().__init__()
 
+    def meanings(self) -> Mapping[Any, Any]:
+        """What is meant by operators and functions."""
+        return MEANINGS
+
     def run_pass(self, state: Any) -> bool:
+        meanings = self.meanings()
         for block in state.func_ir.blocks.values():
             for expression in block.find_exprs(op="binop"):
-                expression.fn = MEANINGS.get(expression.fn, expression.fn)
+                expression.fn = meanings.get(expression.fn, expression.fn)
             for expression in block.find_exprs(op="inplace_binop"):  # nothing changes in place
                 function = expression.immutable_fn
-                expression.fn = MEANINGS.get(function, function)
+                expression.fn = meanings.get(function, function)
             for assignment in block.find_insts(numba_ir.Assign):
                 name = assignment.value
-                if isinstance(name, numba_ir.Global) and name.value in (range, min, max):
-                    name.name, name.value = "meant", MEANINGS[name.value]
+                if isinstance(name, numba_ir.Global) and isinstance(name.value, _NAMED):
+                    name.value = meanings.get(name.value, name.value)
+                    name.name = "meant"
         return True
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _MeaningsOfPython(_Meanings):
+    """As they are in Python, of what a user has written."""
+
+    _name = "meanings of Python"
+
+    def meanings(self) -> Mapping[Any, Any]:
+        return MEANINGS_OF_PYTHON
 
 
 class _Lower(lowering.Lower):
@@ -119,13 +139,15 @@ class _Lowering(typed_passes.NativeLowering):
 class _Compiler(CompilerBase):
     """Without closures, literals, inlining of Python, rewrites, array expressions, annotations."""
 
+    meanings: type = _Meanings
+
     def define_pipelines(self) -> list[PassManager]:
         passes = PassManager("kernel")
         for kind in (
             untyped_passes.TranslateByteCode,
             untyped_passes.FixupArgs,
             untyped_passes.IRProcessing,
-            _Meanings,
+            self.meanings,
             untyped_passes.ReconstructSSA,
             typed_passes.NopythonTypeInference,
             typed_passes.PreLowerStripPhis,
@@ -136,6 +158,12 @@ class _Compiler(CompilerBase):
             passes.add_pass(kind, "")
         passes.finalize()
         return [passes]
+
+
+class _CompilerOfPython(_Compiler):
+    """Of what a user has written."""
+
+    meanings = _MeaningsOfPython
 
 
 def _flags() -> Flags:
@@ -149,7 +177,10 @@ def _flags() -> Flags:
 
 
 def compile_function(
-    function: Callable, arguments: Sequence[types.Type], result: types.Type | None = None
+    function: Callable,
+    arguments: Sequence[types.Type],
+    result: types.Type | None = None,
+    pipeline: type[_Compiler] = _Compiler,
 ) -> CompileResult:
     """A function typed and lowered for arguments, its result inferred if None."""
     library = _Library(function.__qualname__)
@@ -163,7 +194,7 @@ def compile_function(
             _flags(),
             {},
             library=library,
-            pipeline_class=_Compiler,
+            pipeline_class=pipeline,
         )
 
 
@@ -172,13 +203,38 @@ def call(builder: ir.IRBuilder, compiled: CompileResult, arguments: Sequence[ir.
 
     The status that it returns, too, is not looked at: nothing in a kernel raises.
     """
+    return _called(builder, compiled, arguments)[1]
+
+
+def call_as_written(
+    builder: ir.IRBuilder, compiled: CompileResult, arguments: Sequence[ir.Value]
+) -> Any:
+    """As `call`, of a user's function: what it raises, the calling one raises."""
+    status, result = _called(builder, compiled, arguments)
+    with cgutils.if_unlikely(builder, status.is_error):
+        cpu_target.target_context.call_conv.return_status_propagate(builder, status)
+    return result
+
+
+def call_reporting(
+    builder: ir.IRBuilder, compiled: CompileResult, arguments: Sequence[ir.Value]
+) -> ir.Value:
+    """As `call`; whether the function has raised."""
+    raised: ir.Value = _called(builder, compiled, arguments)[0].is_error
+    return raised
+
+
+def _called(
+    builder: ir.IRBuilder, compiled: CompileResult, arguments: Sequence[ir.Value]
+) -> tuple[Any, Any]:
+    """The status of a call, and its result."""
     convention, about = cpu_target.target_context.call_conv, compiled.fndesc
     kind = convention.get_function_type(about.restype, about.argtypes)
     function = cgutils.get_or_insert_function(builder.module, kind, about.mangled_name)
-    _, result = convention.call_function(
+    called: tuple[Any, Any] = convention.call_function(
         builder, function, about.restype, about.argtypes, arguments
     )
-    return result
+    return called
 
 
 def _template(base: type, function: Callable, **attributes: Any) -> types.Function:
@@ -193,22 +249,52 @@ def make_tuple(builder: ir.IRBuilder, kind: types.BaseTuple, items: Sequence[ir.
 
 def inlined(function: Callable) -> Callable:
     """Decorator: a Python function that kernels call, compiled for the types that they give."""
+    _inline(function, function, _Compiler)
+    return function
+
+
+@functools.cache
+def inlined_as_written(function: Callable) -> Callable:
+    """A user's function that kernels call: as `inlined`, with Python's meaning of operators."""
+    _inline(function, function, _CompilerOfPython)
+    return function
+
+
+def inlined_as(function: Callable, *given: types.Type) -> Callable[[Callable], Any]:
+    """Decorator: as `inlined`, of what a function of Python is in kernels for some types."""
+
+    def decorate(written: Callable) -> Callable:
+        _inline(function, written, _Compiler, given)
+        return written
+
+    return decorate
+
+
+def _inline(
+    function: Callable,
+    written: Callable,
+    pipeline: type[_Compiler],
+    only: tuple[types.Type, ...] | None = None,
+) -> None:
+    """Has calls of a function be those of one that is compiled, of any types or of some only."""
 
     @functools.cache
     def compiled(*arguments: types.Type) -> CompileResult:
-        return compile_function(function, arguments)
+        return compile_function(written, arguments, pipeline=pipeline)
 
-    def generic(_: AbstractTemplate, arguments: tuple[types.Type, ...], __: Any) -> Signature:
+    def generic(_: AbstractTemplate, arguments: tuple[types.Type, ...], __: Any) -> Any:
+        if only is not None and arguments != only:
+            return None
         return compiled(*map(types.unliteral, arguments)).signature
 
     def lower(context: Any, builder: ir.IRBuilder, sig: Signature, values: Any) -> Any:
         callee = compiled(*sig.args)
         context.active_code_library.add_linking_library(callee.library)
-        return call(builder, callee, values)
+        by = call_as_written if pipeline is _CompilerOfPython else call
+        return by(builder, callee, values)
 
     infer_global(function, _template(AbstractTemplate, function, generic=generic))
-    lower_builtin(function, types.VarArg(types.Any))(lower)
-    return function
+    lower_builtin(function, *(only or (types.VarArg(types.Any),)))(lower)
 
 
 def emitted(*signatures: Signature) -> Callable[[Callable], Any]:
@@ -308,3 +394,27 @@ MEANINGS: dict[Any, Any] = {
 """Integers divided are not negative: Python's own divisions have branches. Numba's own `min` and
 `max` go through its back end.
 """
+
+
+def _of_numbers(emit: Callable) -> Any:
+    two = types.int64(types.int64, types.int64), types.float64(types.float64, types.float64)
+    return emitted(*two)(emit)
+
+
+def _truncated(e: Emitter, number: Value) -> Value:
+    if number.is_integer:
+        return number
+    kind = ir.IntType(64)
+    name = "llvm.fptosi.sat.i64.f64"  # of what is no int64 the nearest, of NaN zero
+    return e.of(e.call(name, kind, number.ir))
+
+
+MEANINGS_OF_PYTHON: dict[Any, Any] = {
+    min: _of_numbers(lambda e, a, b: (b < a).select(b, a)),
+    max: _of_numbers(lambda e, a, b: (b > a).select(b, a)),
+    operator.pow: emitted(types.float64(types.float64, types.float64))(
+        lambda e, a, b: e.of(e.call("llvm.pow.f64", ir.DoubleType(), a.ir, b.ir))
+    ),
+    int: emitted(types.int64(types.int64), types.int64(types.float64))(_truncated),
+}
+"""`min` and `max` of two numbers: the first one where they are equal, or where either is NaN."""

@@ -1,12 +1,14 @@
-"""exp of a block."""
+"""exp and tanh of a block."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from llvmlite import ir
 
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.blocks import block_type
-from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.blocks import block_type, fma, where
+from columnar_nn.kernels.jitted.compiler import emitted, inlined
 from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value
 
 
@@ -37,3 +39,17 @@ def exponential(e: Emitter, x: Value) -> Value:
         bits = builder.shl((exponent + 127).ir, exponent.constant(23))
         value = value * e.of(builder.bitcast(bits, BLOCK))
     return x.is_nan().select(x, value)
+
+
+@inlined
+def tanh(x: Any) -> Any:
+    """A polynomial of the Cephes library near zero, by exp elsewhere."""
+    size = where(x < 0.0, 0.0 - x, x)
+    square = x * x
+    series = fma(-5.70498872745e-3, square, 2.06390887954e-2)
+    series = fma(series, square, -5.37397155531e-2)
+    series = fma(series, square, 1.33314422036e-1)
+    series = fma(series, square, -3.33332819422e-1)
+    near = fma(series * square, x, x)
+    far = 1.0 - 2.0 / (exponential(size + size) + 1.0)
+    return where(size < 0.625, near, where(x < 0.0, 0.0 - far, far))

@@ -1,0 +1,137 @@
+"""Functions of the user's, compiled into the kernels that the built-in ones are compiled into.
+
+A function of an element is first typed on blocks, so that it is vector code: arithmetic and the
+functions below are defined on them. What does not type on blocks, as a branch does not, is compiled
+on float64 numbers and rounded once, as a function of a row is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import operator
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import errors
+
+from columnar_nn.errors import UsageError
+from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jitted import entry
+from columnar_nn.kernels.jitted.blocks import block_type
+from columnar_nn.kernels.jitted.compiler import (
+    MEANINGS_OF_PYTHON,
+    emitted_as,
+    inlined_as,
+    inlined_as_written,
+)
+from columnar_nn.kernels.jitted.emitter import BLOCK, FLOAT, INT32, Emitter, Value
+from columnar_nn.kernels.jitted.exponential import exponential, tanh
+from columnar_nn.kernels.python_function import PythonFunction
+
+_unary, _binary = block_type(block_type), block_type(block_type, block_type)
+
+emitted_as(math.exp, _unary)(exponential)
+inlined_as(math.tanh, block_type)(tanh)
+emitted_as(MEANINGS_OF_PYTHON[max], _binary)(lambda e, a, b: (b > a).select(b, a))
+emitted_as(MEANINGS_OF_PYTHON[min], _binary)(lambda e, a, b: (b < a).select(b, a))
+
+
+@emitted_as(MEANINGS_OF_PYTHON[operator.pow], _binary)
+def _power(e: Emitter, base: Value, exponent: Value) -> Value:
+    return e.of(e.call(f"llvm.pow.v{LANES}f32", BLOCK, base.ir, exponent.ir))
+
+
+@emitted_as(operator.neg, _unary)
+def _negative(e: Emitter, x: Value) -> Value:
+    return e.of(e.builder.fneg(x.ir))
+
+
+def _by_llvm(function: Callable[..., Any], name: str) -> None:
+    @emitted_as(function, _unary)
+    def emit(e: Emitter, x: Value) -> Value:
+        return e.of(e.call(f"llvm.{name}.v{LANES}f32", BLOCK, x.ir))
+
+
+def _by_lane(function: Callable[..., Any]) -> None:
+    """A function of the C library, called for each lane."""
+
+    @emitted_as(function, _unary)
+    def emit(e: Emitter, x: Value) -> Value:
+        result = ir.Constant(BLOCK, ir.Undefined)
+        for index in range(LANES):
+            value = e.call(f"{function.__name__}f", FLOAT, x.lane(index).ir)
+            result = e.builder.insert_element(result, value, INT32(index))
+        return e.of(result)
+
+
+for _function, _name in ((math.sqrt, "sqrt"), (math.fabs, "fabs")):
+    _by_llvm(_function, _name)
+for _function in (
+    *(math.log, math.log1p, math.log2, math.log10, math.expm1, math.erf, math.erfc),
+    *(math.sin, math.cos, math.tan, math.asin, math.acos, math.atan),
+    *(math.sinh, math.cosh, math.asinh, math.acosh, math.atanh),
+):
+    _by_lane(_function)
+
+
+_FORMS = {"elementwise": ("of_blocks", "of_numbers"), "rows": ("of_rows",)}
+"""The functions of a module that make a kernel of a user's function, the fastest first."""
+
+
+def link(
+    name: str,
+    arguments: Sequence[str],
+    module: str,
+    constants: Sequence[int | str],
+    python: PythonFunction,
+) -> llvm.ModuleRef:
+    """As `entry.link`, the kernel of a module of `jitted/` that computes a user's function.
+
+    Raises UsageError for what does not type: what is not supported, where, what to write instead.
+    """
+    for function in (python.function, *python.called):
+        inlined_as_written(function)
+    error: Exception | None = None
+    for form in _FORMS[module]:
+        made = entry.kernel_function(module, form, (python.function, *constants))
+        try:
+            return entry.joined(name, arguments, made)
+        except errors.NumbaError as refused:
+            error = refused
+    assert error is not None
+    raise _refusal(python, error) from None
+
+
+def check(python: PythonFunction, linked: llvm.ModuleRef) -> None:
+    """Raises UsageError for an optimized module that needs more than the C library."""
+    library = ctypes.CDLL(None)
+    missing = entry.foreign_symbols(linked)
+    missing += [
+        function.name
+        for function in linked.functions
+        if function.is_declaration
+        and not function.name.startswith("llvm.")
+        and not hasattr(library, function.name)
+    ]
+    if missing:
+        name = re.sub(r"^numba_|f$", "", missing[0])
+        what = name if name.isidentifier() and len(name) < 16 else "a function that numba adds"
+        instead = "use another function of math, or write it out in loops"
+        raise python.refusal(f"{what}, which the C library does not have,", instead)
+
+
+def _refusal(python: PythonFunction, error: Exception) -> UsageError:
+    """Numba's long text as one line: what, and the last place in the user's file that it names."""
+    text = str(error)
+    file = python.function.__code__.co_filename
+    places = re.findall(r'File "([^"]+)", line (\d+)', text)
+    lines = [int(line) for path, line in places if path in file]
+    named = re.findall(r"<built-in function (\w+)>|Unknown attribute '(\w+)'", text)
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    what = f"{''.join(named[-1])} of such arguments" if named else first
+    instead = "use loops, numbers, x.shape, x[i], out[i] = value and functions of math"
+    return python.refusal(what, instead, lines[-1] if lines else 0)
