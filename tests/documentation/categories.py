@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from documentation.commands import ROOT
 
 _RECORDED = ROOT / "tests" / "difference" / "recorded"
@@ -11,6 +13,8 @@ _SESSIONS = {
 }
 _COMPARE = ROOT / "tests" / "report" / "data" / "compare.json"
 _WEIGHTS = ROOT / "columnar_nn" / "model" / "weights"
+_PAGE = (ROOT / "docs" / "functions.md").read_text(encoding="utf-8")
+_FUNCTIONS = re.findall(r"^```python\n(.*?vector_function.*?)^```$", _PAGE, re.M | re.S)
 
 GIVEN = {
     "README.md": {
@@ -21,10 +25,12 @@ GIVEN = {
     "docs/diff.md": _SESSIONS,
     "docs/functions.md": {
         "mine.onnx": _WEIGHTS / "plain9.onnx",
+        "functions.py": "\n\n".join(_FUNCTIONS),
     },
     "docs/report.md": {"compare.json": _COMPARE},
 }
-"""Files of the reader's own that a page speaks of and no command before makes."""
+"""Files of the reader's own that a page speaks of and no command before makes: one of the
+project, or its text."""
 
 NIGHTLY = {
     "cnn-bench compare",
