@@ -8,7 +8,7 @@ Source: Velox `velox/expression/CastExpr.cpp`, `velox/type/Conversions.h`.
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from columnar_nn.expressions.types import DataType, type_name
-from columnar_nn.functions.row_errors import Rows
+from columnar_nn.functions.row_errors import Rows, nulled
 
 _SPACES = " \t\n\v\f\r"
 _INTEGER = r"^[+-]?[0-9]+$"
@@ -67,7 +67,7 @@ def cast(array: Any, target: DataType) -> tuple[Any, Any]:
         if not pc.any(refused).as_py():
             refused = None
         else:
-            array = pc.if_else(refused, pa.scalar(None, array.type), array)
+            array = nulled(refused, array)
     convert = _CASTS.get(kinds, lambda values, kind: values.cast(kind, safe=False))
     return convert(array, target), refused
 
@@ -133,7 +133,7 @@ def _too_large(array: Any, target: DataType) -> Any:
 
 
 def _trimmed(text: Any) -> Any:
-    return pc.utf8_trim(text.cast(pa.string()), _SPACES)
+    return pc.ascii_trim(text.cast(pa.string()), _SPACES)
 
 
 def _digits(text: Any) -> Any:
@@ -148,9 +148,9 @@ _WIDEST = pa.decimal128(38, 0)
 def _no_integer(text: Any, target: DataType) -> Any:
     digits = _digits(text)
     legible = pc.and_(
-        pc.match_substring_regex(digits, _INTEGER), pc.less(pc.utf8_length(digits), 38)
+        pc.match_substring_regex(digits, _INTEGER), pc.less(pc.binary_length(digits), 38)
     )
-    numbers = pc.if_else(legible, digits, pa.scalar(None, pa.string())).cast(_WIDEST)
+    numbers = nulled(pc.invert(legible), digits).cast(_WIDEST)
     low, high = (
         pa.scalar(limit, pa.int64() if limit < 2**63 else pa.uint64()) for limit in _limits(target)
     )
@@ -178,21 +178,22 @@ def _no_truth(text: Any, target: DataType) -> Any:
 
 
 def _as_truth(text: Any, target: DataType) -> Any:
-    return pc.if_else(pc.is_valid(text), pc.is_in(pc.ascii_lower(text), _TRUE), None)
+    return nulled(pc.is_null(text), pc.is_in(pc.ascii_lower(text), _TRUE))
 
 
 def _instants(text: Any, pattern: str, target: DataType) -> Any:
     """Null where the text is no such date or time of the calendar."""
     padded = pc.replace_substring_regex(_trimmed(text), r"-([0-9])\b", r"-0\1")
     padded = pc.replace_substring_regex(padded, r"-0([0-9][0-9])", r"-\1")
-    days = pc.strptime(pc.utf8_slice_codeunits(padded, 0, 10), "%Y-%m-%d", "s", error_is_null=True)
+    day = pc.replace_substring_regex(padded, "^(.{10}).*", r"\1")
+    days = pc.strptime(day, "%Y-%m-%d", "s", error_is_null=True)
     # strptime knows no calendar: it takes 31 February for 2 or 3 March
-    real = pc.equal(pc.strftime(days, "%Y-%m-%d"), pc.utf8_slice_codeunits(padded, 0, 10))
+    real = pc.equal(pc.strftime(days, "%Y-%m-%d"), day)
     time = pc.match_substring_regex(
         padded, r"^.{10}($| ([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]|$))"
     )
     good = pc.and_(pc.and_(real, time), pc.match_substring_regex(padded, pattern))
-    return pc.if_else(good, padded, pa.scalar(None, pa.string())).cast(target)
+    return nulled(pc.invert(good), padded).cast(target)
 
 
 def _no_instant(pattern: str) -> Callable[[Any, DataType], Any]:
@@ -202,29 +203,30 @@ def _no_instant(pattern: str) -> Callable[[Any, DataType], Any]:
 
 
 def _float_text(numbers: Any, target: DataType) -> Any:
-    """Presto's: 1.5, 100.0, 1.0E7, -Infinity, NaN; the shortest digits that read back."""
+    """1.5, 100.0, 1.0E7, -Infinity, NaN: from 1e-3 to 1e7 the shortest digits that read back, else
+    17 digits (REAL: 8) without zeros at the end."""
     encoded = pc.dictionary_encode(numbers, null_encoding="mask")
-    texts = [_one_float_text(value) for value in encoded.dictionary.cast(pa.string()).to_pylist()]
+    distinct = encoded.dictionary
+    digits = 16 if numbers.type == pa.float64() else 7
+    texts = [
+        _one_float_text(value, text, digits)
+        for value, text in zip(
+            distinct.to_pylist(), distinct.cast(pa.string()).to_pylist(), strict=True
+        )
+    ]
     return pa.array(texts, target).take(encoded.indices)
 
 
-def _one_float_text(text: str) -> str:
-    if text.endswith(("nan", "inf")):
-        return text.replace("inf", "Infinity").replace("nan", "NaN").replace("-NaN", "NaN")
-    match = re.fullmatch(r"(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?", text)
-    assert match is not None
-    sign, whole, fraction, exponent = match[1], match[2], match[3] or "", int(match[4] or 0)
-    digits = (whole + fraction).lstrip("0")
-    if not digits:
-        return f"{sign}0.0"
-    magnitude = len(whole) - 1 + exponent - (len(whole + fraction) - len(digits))
-    digits = digits.rstrip("0")
-    if -3 <= magnitude < 7:
-        if magnitude < 0:
-            return f"{sign}0.{'0' * (-magnitude - 1)}{digits}"
-        digits = digits.ljust(magnitude + 2, "0")
-        return f"{sign}{digits[: magnitude + 1]}.{digits[magnitude + 1 :]}"
-    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{magnitude}"
+def _one_float_text(value: float, shortest: str, digits: int) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return shortest if "." in shortest else f"{shortest}.0"
+    mantissa, _, exponent = f"{value:.{digits}E}".partition("E")
+    mantissa = mantissa.rstrip("0")
+    return f"{mantissa}{'0' if mantissa.endswith('.') else ''}E{int(exponent)}"
 
 
 def _timestamp_text(instants: Any, target: DataType) -> Any:

@@ -38,6 +38,21 @@ class Rows:
         return pc.and_(self.failed, where)
 
 
+def picked(condition: Any, left: Any, right: Any) -> Any:
+    """pc.if_else, whose text of pyarrow 19 is not written where a null constant meets a slice."""
+    sides = [left, right]
+    for index, side in enumerate(sides):
+        other = sides[1 - index]
+        if isinstance(side, pa.Scalar) and not side.is_valid and not isinstance(other, pa.Scalar):
+            sides[index] = pa.nulls(len(other), side.type)
+    return pc.if_else(condition, *sides)
+
+
+def nulled(refused: Any, values: Any) -> Any:
+    """Null where `refused` is true."""
+    return picked(refused, pa.scalar(None, values.type), values)
+
+
 def computed(
     compute: Callable[..., Any],
     failing: Callable[..., Any] | None,
@@ -46,16 +61,16 @@ def computed(
     """What `compute` makes of the inputs' values; rows of which it refuses the values have failed.
 
     It refuses by pa.ArrowInvalid. `failing` gives the rows that it refuses; without, they are found
-    by halves.
+    by halves. A null argument makes the result null: no other is needed then.
     """
     values = [rows.values for rows in inputs]
-    failed, reason = either(inputs)
+    failed, reason = either(inputs, _failures_without_nulls(inputs))
     try:
         return Rows(compute(*values), failed, reason)
     except pa.ArrowInvalid as error:
         refused = failing(*values) if failing else _by_halves(compute, values)
         refused = pc.fill_null(refused, False)
-        kept = [pc.if_else(refused, pa.scalar(None, value.type), value) for value in values]
+        kept = [nulled(refused, value) for value in values]
         failed = refused if failed is None else pc.or_(failed, refused)
         return Rows(compute(*kept), failed, reason or str(error))
 
@@ -68,6 +83,19 @@ def either(inputs: Sequence[Rows], failures: Sequence[Any] | None = None) -> tup
             failed = failure if failed is None else pc.or_(failed, failure)
             reason = reason or rows.reason
     return failed, reason
+
+
+def _failures_without_nulls(inputs: Sequence[Rows]) -> list[Any]:
+    """Of each input, the rows that failed where no other is null."""
+    if all(rows.failed is None for rows in inputs):
+        return [None] * len(inputs)
+    null = None
+    for rows in inputs:
+        missing = pc.is_null(rows.values)
+        if rows.failed is not None:
+            missing = pc.and_(missing, pc.invert(rows.failed))
+        null = missing if null is None else pc.or_(null, missing)
+    return [rows.failure(pc.invert(null)) for rows in inputs]
 
 
 def conjunction(left: Rows, right: Rows) -> Rows:
@@ -100,7 +128,7 @@ def choice(*inputs: Rows) -> Rows:
             result = Rows(pa.scalar(None, value.values.type))
         failures = (condition.failed, value.failure(true), result.failure(pc.invert(true)))
         failed, reason = either((condition, value, result), failures)
-        result = Rows(pc.if_else(true, value.values, result.values), failed, reason)
+        result = Rows(picked(true, value.values, result.values), failed, reason)
     assert result is not None
     return result
 
@@ -113,7 +141,7 @@ def first_valid(*inputs: Rows) -> Rows:
         failed, reason = either((rows, result), (rows.failed, result.failure(missing)))
         if rows.failed is not None:  # such a row is null, but the next value is none for it
             missing = pc.and_(missing, pc.invert(rows.failed))
-        result = Rows(pc.if_else(missing, result.values, rows.values), failed, reason)
+        result = Rows(picked(missing, result.values, rows.values), failed, reason)
     return result
 
 

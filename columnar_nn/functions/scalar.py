@@ -185,23 +185,17 @@ def _listed(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataT
 def _modulus(left: Any, right: Any) -> Any:
     """Remainder with the sign of the dividend, as in C."""
     if pa.types.is_floating(left.type):
-        values = np.fmod(
-            *(pc.fill_null(side, np.nan).to_numpy(False) for side in _arrays(left, right))
-        )
+        sides = [pc.fill_null(side, np.nan) for side in (left, right)]
+        numbers = [np.asarray(s.as_py() if isinstance(s, pa.Scalar) else s) for s in sides]
+        with np.errstate(invalid="ignore"):  # of infinity, and by zero: NaN
+            remainders = np.fmod(*numbers).astype(left.type.to_pandas_dtype())
+        made = pa.array(remainders) if remainders.ndim else pa.scalar(remainders.item(), left.type)
         valid = pc.and_(pc.is_valid(left), pc.is_valid(right))
-        return pc.if_else(valid, pa.array(values, left.type), pa.scalar(None, left.type))
+        return pc.if_else(valid, made, pa.scalar(None, left.type))
     if pa.types.is_signed_integer(left.type):  # the least integer / -1 overflows; % -1 is 0
         minus_one = pc.equal(right, pa.scalar(-1, right.type))
         right = pc.if_else(minus_one, pa.scalar(1, right.type), right)
     return pc.subtract(left, pc.multiply(pc.divide_checked(left, right), right))
-
-
-def _arrays(left: Any, right: Any) -> tuple[Any, Any]:
-    lengths = [len(side) for side in (left, right) if not isinstance(side, pa.Scalar)]
-    length = max(lengths, default=1)
-    return tuple(  # type: ignore[return-value]
-        pa.repeat(side, length) if isinstance(side, pa.Scalar) else side for side in (left, right)
-    )
 
 
 def _divide(left: Any, right: Any) -> Any:
@@ -225,7 +219,7 @@ def _indivisible(left: Any, right: Any) -> Any:
 
 
 def _within(value: Any, low: Any, high: Any) -> Any:
-    return pc.and_kleene(floats.less_equal(low, value), floats.less_equal(value, high))
+    return pc.and_(floats.less_equal(low, value), floats.less_equal(value, high))
 
 
 def _distinct(left: Any, right: Any) -> Any:

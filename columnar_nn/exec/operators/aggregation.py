@@ -195,11 +195,11 @@ class HashAggregation(ExpressionOperator):
 
 
 def _argument_name(index: int) -> str:
-    return f"argument {index}"
+    return f"\0argument {index}"  # no user's column is called so
 
 
 def _state_name(index: int, state: int) -> str:
-    return f"state {index}.{state}"
+    return f"\0state {index}.{state}"
 
 
 def _prepared(function: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -209,7 +209,7 @@ def _prepared(function: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     if function == "avg":
         return column.cast(pa.float64(), safe=False)
-    if function == "sum" and pa.types.is_unsigned_integer(column.type):
+    if function == "sum" and pa.types.is_integer(column.type):
         try:
             return column.cast(pa.int64())
         except pa.ArrowInvalid as error:
@@ -227,26 +227,33 @@ def _grouped(rows: pa.Table, keys: list[str], calls: list[tuple[str | None, str,
 
     Raises InvalidDataError where a sum of integers does not fit 64 bits.
     """
+    # Arrow names results after columns; numbers in place of names keep any two apart.
+    read = [*keys, *dict.fromkeys(column for column, _, _ in calls if column is not None)]
+    number = {name: str(index) for index, name in enumerate(read)}
+    columns = {number[name]: rows.column(name) for name in read}
     requested: list[Any] = []
     halves: list[int] = []
     for column, function, _ in calls:
         if column is None:
             requested.append(([], "count_all"))
         elif function == "count":
-            requested.append((column, "count", pc.CountOptions(mode="only_valid")))
+            requested.append((number[column], "count", pc.CountOptions(mode="only_valid")))
         elif function == "sum" and _may_overflow(rows.column(column)):
-            rows = _with_halves(rows, column)
             halves.append(len(requested))
-            requested += [(f"{column} {half}", "sum") for half in ("high", "low")]
+            for half, part in zip(("high", "low"), _halved(rows.column(column)), strict=True):
+                columns[f"{number[column]} {half}"] = part
+                requested.append((f"{number[column]} {half}", "sum"))
         else:
-            requested.append((column, function))
-    grouped = rows.group_by(keys, use_threads=False).aggregate(requested)
-    # Two results may have one name; the keys come before them or, in older versions, after.
-    results = [grouped.column(i) for i, n in enumerate(grouped.column_names) if n not in keys]
+            requested.append((number[column], function))
+    source = pa.table(columns) if columns else rows
+    numbers = [number[key] for key in keys]
+    grouped = source.group_by(numbers, use_threads=False).aggregate(requested)
+    # The keys come before the results or, in older versions, after.
+    results = [grouped.column(i) for i, n in enumerate(grouped.column_names) if n not in numbers]
     for index in reversed(halves):
         results[index : index + 2] = [_whole(results[index], results[index + 1])]
-    columns = [grouped.column(key) for key in keys]
-    return pa.table(columns + results, names=[*keys, *(name for _, _, name in calls)])
+    grouped_keys = [grouped.column(name) for name in numbers]
+    return pa.table(grouped_keys + results, names=[*keys, *(name for _, _, name in calls)])
 
 
 def _may_overflow(column: pa.ChunkedArray) -> bool:
@@ -262,11 +269,9 @@ _LOW_BITS = pa.scalar(2**32 - 1, pa.int64())
 _HALF = pa.scalar(32, pa.int64())
 
 
-def _with_halves(rows: pa.Table, column: str) -> pa.Table:
-    """With the upper and the lower 32 bits as columns, whose sums cannot overflow."""
-    values = rows.column(column).cast(pa.int64())
-    rows = rows.append_column(f"{column} high", pc.shift_right(values, _HALF))
-    return rows.append_column(f"{column} low", pc.bit_wise_and(values, _LOW_BITS))
+def _halved(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """The upper and the lower 32 bits, whose sums cannot overflow."""
+    return pc.shift_right(column, _HALF), pc.bit_wise_and(column, _LOW_BITS)
 
 
 def _whole(high: pa.ChunkedArray, low: pa.ChunkedArray) -> pa.ChunkedArray:
