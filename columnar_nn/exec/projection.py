@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.exec.kernel_program import KernelProgram
@@ -20,7 +21,9 @@ from columnar_nn.expressions.expression import (
     FieldReference,
     topological,
 )
+from columnar_nn.functions import casts
 from columnar_nn.functions.resolve import is_vector_call
+from columnar_nn.functions.row_errors import Rows
 from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
 from columnar_nn.kernels import Team
 from columnar_nn.kernels.program import Order
@@ -168,8 +171,14 @@ class Projection:
             for position, root in enumerate(program.roots):
                 if id(root) not in values:
                     values[id(root)] = program.input_column(batch, position)
+        failures: dict[int, Rows] = {}
         for call in self._scalars:
-            values[id(call)] = _scalar(call, batch, values)
+            rows_of = _scalar(call, batch, values, failures)
+            values[id(call)] = rows_of.values
+            if rows_of.failed is not None:
+                failures[id(call)] = rows_of
+        for expression in self._expressions:
+            _refuse_failures(expression, failures.get(id(expression)), rows)
         columns = [_value(expression, batch, values) for expression in self._expressions]
         return pa.RecordBatch.from_arrays(
             [pa.repeat(c, rows) if isinstance(c, pa.Scalar) else c for c in columns],
@@ -184,15 +193,24 @@ def _value(expression: Expression, batch: pa.RecordBatch, values: Mapping[int, A
 
 
 def _scalar(
-    expression: Call | Cast | Constant, batch: pa.RecordBatch, values: Mapping[int, Any]
-) -> Any:
+    expression: Call | Cast | Constant,
+    batch: pa.RecordBatch,
+    values: Mapping[int, Any],
+    failures: Mapping[int, Rows],
+) -> Rows:
     if isinstance(expression, Constant):
-        return pa.scalar(expression.value, expression.type)
-    inputs = [_value(source, batch, values) for source in expression.inputs]
-    try:
-        if isinstance(expression, Cast):
-            return inputs[0].cast(expression.type)
-        return SCALAR_FUNCTIONS[expression.function].compute(*inputs)
-    except pa.ArrowInvalid as error:
+        return Rows(pa.scalar(expression.value, expression.type))
+    inputs = [
+        failures.get(id(source)) or Rows(_value(source, batch, values))
+        for source in expression.inputs
+    ]
+    if isinstance(expression, Cast):
+        return casts.cast_rows(inputs[0], expression.type)
+    return SCALAR_FUNCTIONS[expression.function].rows(*inputs)
+
+
+def _refuse_failures(expression: Expression, rows_of: Rows | None, rows: int) -> None:
+    """Raises InvalidDataError if the expression failed on a row."""
+    if rows_of is not None and rows and pc.any(rows_of.failed).as_py():
         name = expression.function if isinstance(expression, Call) else "cast"
-        raise InvalidDataError(f"{name}: {error}; filter such rows out first") from None
+        raise InvalidDataError(f"{name}: {rows_of.reason}; filter such rows out first")

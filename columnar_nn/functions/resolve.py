@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference, transform
-from columnar_nn.expressions.types import DataType
+from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions import registry
+from columnar_nn.functions.casts import is_castable
 from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, resolve_scalar
 
 
@@ -53,6 +54,9 @@ def resolve(roots: Sequence[Expression], schema: pa.Schema) -> list[Expression]:
         if isinstance(expression, FieldReference):
             return FieldReference(expression.name, field_type(schema, expression.name))
         if isinstance(expression, Cast):
+            if not is_castable(inputs[0].type, expression.type):
+                source, target = (type_name(kind) for kind in (inputs[0].type, expression.type))
+                raise InvalidPlanError(f"cannot cast {source} to {target}")
             return Cast(inputs[0], expression.type)
         if not isinstance(expression, Call):
             return expression

@@ -1,7 +1,8 @@
 """Functions of scalar columns, for filters and projections: Velox's names and type rules.
 
 They are computed by pyarrow.compute. As in Velox's Presto functions, integer arithmetic that
-overflows and division of integers by zero are errors, and nulls propagate.
+overflows and division of integers by zero are errors of their rows, nulls propagate, and NaN is
+equal to itself and larger than every other number.
 """
 
 from __future__ import annotations
@@ -16,20 +17,40 @@ import pyarrow.compute as pc
 
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.types import DataType
+from columnar_nn.functions import floats, row_errors
+from columnar_nn.functions.row_errors import Rows
 
 INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
 FLOATS = (pa.float32(), pa.float64())
 
 
+Resolve = Callable[[str, Sequence[DataType]], tuple[list[DataType], DataType]]
+"""(types that the arguments must become, type of the result) of a name and the arguments' types."""
+
+
 @dataclass(frozen=True)
 class ScalarFunction:
-    """What the arguments must become and what comes out; and the computation on Arrow arrays.
+    """Its types, and its computation on Arrow arrays and scalars.
 
-    `resolve(name, types)` gives (types of the coerced arguments, type of the result).
+    `compute` raises pa.ArrowInvalid if it fails on some row; `failing` then says on which, where
+    that is sooner known than found.
     """
 
-    resolve: Callable[[str, Sequence[DataType]], tuple[list[DataType], DataType]]
+    resolve: Resolve
     compute: Callable[..., Any]
+    failing: Callable[..., Any] | None = None
+
+    def rows(self, *inputs: Rows) -> Rows:
+        """The function of each row, errors kept with theirs."""
+        return row_errors.computed(self.compute, self.failing, inputs)
+
+
+@dataclass(frozen=True)
+class SpecialForm:
+    """A function that does not need all of its arguments in every row, as Velox calls it."""
+
+    resolve: Resolve
+    rows: Callable[..., Rows]
 
 
 def _widened(data_type: DataType) -> DataType:
@@ -94,7 +115,7 @@ def _between(name: str, types: Sequence[DataType]) -> tuple[list[DataType], Data
     return [target] * 3, pa.bool_()
 
 
-def _boolean(count: int) -> Callable[[str, Sequence[DataType]], tuple[list[DataType], DataType]]:
+def _boolean(count: int) -> Resolve:
     def resolve(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
         _count(name, types, count)
         if any(data_type not in (pa.bool_(), pa.null()) for data_type in types):
@@ -104,35 +125,77 @@ def _boolean(count: int) -> Callable[[str, Sequence[DataType]], tuple[list[DataT
     return resolve
 
 
-def _is_null(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
-    _count(name, types, 1)
-    return list(types), pa.bool_()
+def _any(result: DataType | None) -> Resolve:
+    """One argument of any type; the result has its type if `result` is None."""
+
+    def resolve(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
+        _count(name, types, 1)
+        return list(types), result or types[0]
+
+    return resolve
 
 
-def _if(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
-    _count(name, types, 3)
-    is_tensor = isinstance(types[1], pa.FixedShapeTensorType)
-    if types[0] != pa.bool_() or types[1] != types[2] or is_tensor:
+def _number(kinds: Sequence[DataType], result: DataType | None) -> Resolve:
+    def resolve(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
+        _count(name, types, 1)
+        if types[0] not in kinds:
+            raise _unfit(name, types)
+        return list(types), result or types[0]
+
+    return resolve
+
+
+def _alike(name: str, types: Sequence[DataType]) -> DataType:
+    """The type that they all have; null literals have any."""
+    known = [data_type for data_type in types if data_type != pa.null()] or [pa.null()]
+    is_tensor = isinstance(known[0], pa.FixedShapeTensorType)
+    if is_tensor or any(data_type != known[0] for data_type in known):
         raise _unfit(name, types)
-    return list(types), types[1]
+    return known[0]
+
+
+def _coalesce(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
+    if not types:
+        raise InvalidPlanError(f"function {name} takes an argument at least")
+    result = _alike(name, types)
+    return [result] * len(types), result
+
+
+def _switch(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
+    """Conditions and values in turn, then perhaps the value of all other rows."""
+    pairs = len(types) // 2
+    if not pairs or (name == "if" and len(types) > 3):
+        raise InvalidPlanError(f"function {name} takes conditions, a value after each")
+    conditions = types[0 : 2 * pairs : 2]
+    if any(kind not in (pa.bool_(), pa.null()) for kind in conditions):
+        raise _unfit(name, types)
+    values = [types[i] for i in range(1, 2 * pairs, 2)] + list(types[2 * pairs :])
+    result = _alike(name, values)
+    wanted = [pa.bool_(), result] * pairs + [result] * (len(types) % 2)
+    return wanted, result
+
+
+def _listed(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
+    target = common_type(types)
+    if len(types) < 2 or target is None or isinstance(target, pa.FixedShapeTensorType):
+        raise _unfit(name, types)
+    return [target] * len(types), pa.bool_()
 
 
 def _modulus(left: Any, right: Any) -> Any:
     """Remainder with the sign of the dividend, as in C."""
     if pa.types.is_floating(left.type):
-        values = np.fmod(
-            *(pc.fill_null(side, np.nan).to_numpy(False) for side in _arrays(left, right))
-        )
+        sides = [pc.fill_null(side, np.nan) for side in (left, right)]
+        numbers = [np.asarray(s.as_py() if isinstance(s, pa.Scalar) else s) for s in sides]
+        with np.errstate(invalid="ignore"):  # of infinity, and by zero: NaN
+            remainders = np.fmod(*numbers).astype(left.type.to_pandas_dtype())
+        made = pa.array(remainders) if remainders.ndim else pa.scalar(remainders.item(), left.type)
         valid = pc.and_(pc.is_valid(left), pc.is_valid(right))
-        return pc.if_else(valid, pa.array(values, left.type), pa.scalar(None, left.type))
+        return pc.if_else(valid, made, pa.scalar(None, left.type))
+    if pa.types.is_signed_integer(left.type):  # the least integer / -1 overflows; % -1 is 0
+        minus_one = pc.equal(right, pa.scalar(-1, right.type))
+        right = pc.if_else(minus_one, pa.scalar(1, right.type), right)
     return pc.subtract(left, pc.multiply(pc.divide_checked(left, right), right))
-
-
-def _arrays(left: Any, right: Any) -> tuple[Any, Any]:
-    length = max(len(side) for side in (left, right) if not isinstance(side, pa.Scalar))
-    return tuple(  # type: ignore[return-value]
-        pa.repeat(side, length) if isinstance(side, pa.Scalar) else side for side in (left, right)
-    )
 
 
 def _divide(left: Any, right: Any) -> Any:
@@ -141,28 +204,70 @@ def _divide(left: Any, right: Any) -> Any:
     return pc.divide(left, right) if floating else pc.divide_checked(left, right)
 
 
+def _zero(left: Any, right: Any) -> Any:
+    return pc.equal(right, pa.scalar(0, right.type))
+
+
+def _indivisible(left: Any, right: Any) -> Any:
+    """A divisor of zero; or the least integer and -1, whose quotient is no such integer."""
+    failing = _zero(left, right)
+    if pa.types.is_signed_integer(left.type):
+        least = pa.scalar(-(2 ** (left.type.bit_width - 1)), left.type)
+        overflow = pc.and_(pc.equal(left, least), pc.equal(right, pa.scalar(-1, right.type)))
+        failing = pc.or_(failing, overflow)
+    return failing
+
+
 def _within(value: Any, low: Any, high: Any) -> Any:
-    return pc.and_kleene(pc.greater_equal(value, low), pc.less_equal(value, high))
+    return pc.and_(floats.less_equal(low, value), floats.less_equal(value, high))
 
 
-SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
+def _distinct(left: Any, right: Any) -> Any:
+    """Not equal, where null is a value like others."""
+    nulls = pc.xor(pc.is_null(left), pc.is_null(right))
+    return pc.or_(nulls, pc.fill_null(pc.invert(floats.equal(left, right)), False))
+
+
+def _among(value: Any, *listed: Any) -> Any:
+    found = floats.equal(value, listed[0])
+    for other in listed[1:]:
+        found = pc.or_kleene(found, floats.equal(value, other))
+    return found
+
+
+def _negated(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda left, right: pc.invert(compare(left, right))
+
+
+def _turned(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda left, right: compare(right, left)
+
+
+SCALAR_FUNCTIONS: dict[str, ScalarFunction | SpecialForm] = {
     "plus": ScalarFunction(_arithmetic, pc.add_checked),
     "minus": ScalarFunction(_arithmetic, pc.subtract_checked),
     "multiply": ScalarFunction(_arithmetic, pc.multiply_checked),
-    "divide": ScalarFunction(_arithmetic, _divide),
-    "mod": ScalarFunction(_arithmetic, _modulus),
-    "eq": ScalarFunction(_comparison, pc.equal),
-    "neq": ScalarFunction(_comparison, pc.not_equal),
-    "lt": ScalarFunction(_comparison, pc.less),
-    "lte": ScalarFunction(_comparison, pc.less_equal),
-    "gt": ScalarFunction(_comparison, pc.greater),
-    "gte": ScalarFunction(_comparison, pc.greater_equal),
+    "divide": ScalarFunction(_arithmetic, _divide, _indivisible),
+    "mod": ScalarFunction(_arithmetic, _modulus, _zero),
+    "negate": ScalarFunction(_number((*INTEGERS, *FLOATS), None), pc.negate_checked),
+    "eq": ScalarFunction(_comparison, floats.equal),
+    "neq": ScalarFunction(_comparison, _negated(floats.equal)),
+    "lt": ScalarFunction(_comparison, floats.less),
+    "lte": ScalarFunction(_comparison, floats.less_equal),
+    "gt": ScalarFunction(_comparison, _turned(floats.less)),
+    "gte": ScalarFunction(_comparison, _turned(floats.less_equal)),
+    "distinct_from": ScalarFunction(_comparison, _distinct),
     "between": ScalarFunction(_between, _within),
-    "and": ScalarFunction(_boolean(2), pc.and_kleene),
-    "or": ScalarFunction(_boolean(2), pc.or_kleene),
+    "in": ScalarFunction(_listed, _among),
     "not": ScalarFunction(_boolean(1), pc.invert),
-    "is_null": ScalarFunction(_is_null, pc.is_null),
-    "if": ScalarFunction(_if, pc.if_else),
+    "is_null": ScalarFunction(_any(pa.bool_()), pc.is_null),
+    "is_nan": ScalarFunction(_number(FLOATS, pa.bool_()), pc.is_nan),
+    "and": SpecialForm(_boolean(2), row_errors.conjunction),
+    "or": SpecialForm(_boolean(2), row_errors.disjunction),
+    "if": SpecialForm(_switch, row_errors.choice),
+    "switch": SpecialForm(_switch, row_errors.choice),
+    "coalesce": SpecialForm(_coalesce, row_errors.first_valid),
+    "try": SpecialForm(_any(None), row_errors.attempt),
 }
 """Scalar functions by Velox's name."""
 

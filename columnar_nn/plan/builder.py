@@ -253,12 +253,17 @@ def _average_type(argument: DataType) -> DataType | None:
 
 
 def _extreme_type(argument: DataType) -> DataType | None:
-    comparable = pa.types.is_integer(argument) or argument in (
-        *INTEGERS,
-        *FLOATS,
-        pa.bool_(),
-        pa.string(),
-        pa.date32(),
+    comparable = (
+        pa.types.is_integer(argument)
+        or pa.types.is_timestamp(argument)
+        or argument
+        in (
+            *INTEGERS,
+            *FLOATS,
+            pa.bool_(),
+            pa.string(),
+            pa.date32(),
+        )
     )
     return argument if comparable else None
 

@@ -52,6 +52,8 @@ SQL_TYPES = {
     "real": pa.float32(),
     "double": pa.float64(),
     "varchar": pa.string(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
 }
 
 

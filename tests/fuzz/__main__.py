@@ -28,6 +28,7 @@ TARGETS = (
     "kernel_cache",
     "arrow_files",
     "results_files",
+    "queries",
 )
 BATCH = 100
 TIMEOUT_S = 120

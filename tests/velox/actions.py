@@ -165,3 +165,26 @@ def scan_plan_text(query: list[tuple[str, list]]) -> str:
     for method, arguments in query:
         getattr(builder, method)(*arguments)
     return builder.get_plan_node().to_string()
+
+
+def run_random_queries(seeds: list[int]) -> list[tuple[str, list[dict] | None]]:
+    """For each query its rows, or the reason why Velox refused it."""
+    from pyvelox import arrow, plan_builder
+    from velox.random_queries import query, table
+
+    from adapters.velox.task import VeloxTask
+
+    vectors: dict[int, list] = {}
+    answers: list[tuple[str, list[dict] | None]] = []
+    for seed in seeds:
+        asked = query(seed)
+        if asked.table not in vectors:
+            vectors[asked.table] = [arrow.to_velox(b) for b in table(asked.table).to_batches()]
+        try:
+            builder = asked.on(plan_builder.PlanBuilder().values(vectors[asked.table]))
+            task = VeloxTask(builder.get_plan_node())
+            rows = [row for v in task.batches() for row in arrow.to_arrow(v).to_pylist()]
+            answers.append(("", rows))
+        except Exception as error:
+            answers.append((str(error), None))
+    return answers

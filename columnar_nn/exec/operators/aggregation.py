@@ -6,16 +6,18 @@ Input is collected as the few columns that matter and reduced to one row a group
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from columnar_nn.errors import InvalidDataError
 from columnar_nn.exec.operators.base import DriverContext
 from columnar_nn.exec.operators.expression_operator import ExpressionOperator
 from columnar_nn.exec.operators.registry import runs
 from columnar_nn.expressions.expression import Constant, Expression, FieldReference
+from columnar_nn.functions import floats
 from columnar_nn.plan.nodes import Aggregate, AggregationNode
 
 REDUCE_ROWS = 65536
@@ -28,6 +30,8 @@ _STATES = {
     "avg": (("sum", "sum"), ("count", "sum")),
 }
 """For each aggregate, its states: how one is made of values, and how two are merged."""
+
+_EXTREMES = ("min", "max")
 
 
 @runs(AggregationNode)
@@ -72,7 +76,7 @@ class HashAggregation(ExpressionOperator):
 
     def add_input(self, batch: pa.RecordBatch) -> None:
         """Keeps keys and arguments, and reduces them when there are many."""
-        kept = self.evaluate(batch)
+        kept = self._keyed(self.evaluate(batch))
         self._collected.append(kept)
         self._num_rows += kept.num_rows
         self._held_bytes += kept.nbytes
@@ -103,6 +107,15 @@ class HashAggregation(ExpressionOperator):
         """Once the groups have been given out."""
         return self._finished
 
+    def _keyed(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """With keys that are equal bit by bit where they are equal."""
+        for key in self._node.grouping_keys:
+            if pa.types.is_floating(rows.schema.field(key).type):
+                index = rows.schema.get_field_index(key)
+                column = floats.one_pattern(rows.column(index))
+                rows = rows.set_column(index, key, column)
+        return rows
+
     def _reduce(self) -> None:
         """Folds what was collected into the states."""
         keys = list(self._node.grouping_keys)
@@ -121,12 +134,16 @@ class HashAggregation(ExpressionOperator):
         rows = pa.Table.from_batches(self._collected, self._projection.schema)
         if self._node.step == "FINAL":
             return self._states_of_partials(rows, keys)
-        calls = []
+        calls: list[tuple[str | None, str, str]] = []
+        columns = {key: rows.column(key) for key in keys}
         for index, aggregate in enumerate(self._node.aggregates):
+            column = None
+            if aggregate.argument is not None:
+                column = _argument_name(index)
+                columns[column] = _prepared(aggregate.function, rows.column(column))
             for state, (make, _) in enumerate(_STATES[aggregate.function]):
-                column = _argument_name(index) if aggregate.argument is not None else None
                 calls.append((column, make, _state_name(index, state)))
-        return _grouped(rows, keys, calls)
+        return _grouped(pa.table(columns) if columns else rows, keys, calls)
 
     def _states_of_partials(self, rows: pa.Table, keys: list[str]) -> pa.Table:
         """What PARTIAL aggregations gave, its structs taken apart into columns."""
@@ -136,7 +153,9 @@ class HashAggregation(ExpressionOperator):
             for state in range(len(_STATES[aggregate.function])):
                 names.append(_state_name(index, state))
                 is_struct = pa.types.is_struct(column.type)
-                columns.append(pc.struct_field(column, state) if is_struct else column)
+                part = pc.struct_field(column, state) if is_struct else column
+                is_extreme = aggregate.function in _EXTREMES
+                columns.append(_chunkwise(floats.to_ordered, part) if is_extreme else part)
         return _grouped(pa.table(columns, names=names), keys, self._merging())
 
     def _merging(self) -> list[tuple[str | None, str, str]]:
@@ -154,7 +173,7 @@ class HashAggregation(ExpressionOperator):
             for state in range(len(_STATES[aggregate.function]))
         ]
         if len(states) == 1:
-            return states[0]
+            return self._final_column(index, aggregate)
         struct = self._node.output_type.field(aggregate.name).type
         arrays = [
             state.combine_chunks().cast(struct.field(i).type) for i, state in enumerate(states)
@@ -165,6 +184,10 @@ class HashAggregation(ExpressionOperator):
     def _final_column(self, index: int, aggregate: Aggregate) -> pa.ChunkedArray:
         assert self._states is not None
         first = self._states.column(_state_name(index, 0))
+        if aggregate.function in _EXTREMES:
+            assert aggregate.argument is not None
+            kind = aggregate.type
+            return _chunkwise(lambda chunk: floats.from_ordered(chunk, kind), first)
         if aggregate.function != "avg":
             return first
         counts = self._states.column(_state_name(index, 1))
@@ -172,26 +195,92 @@ class HashAggregation(ExpressionOperator):
 
 
 def _argument_name(index: int) -> str:
-    return f"argument {index}"
+    return f"\0argument {index}"  # no user's column is called so
 
 
 def _state_name(index: int, state: int) -> str:
-    return f"state {index}.{state}"
+    return f"\0state {index}.{state}"
+
+
+def _prepared(function: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """An aggregate's argument as Arrow's kernels must have it.
+
+    Averages are of doubles, whatever they are of; NaN is the largest number.
+    """
+    if function == "avg":
+        return column.cast(pa.float64(), safe=False)
+    if function == "sum" and pa.types.is_integer(column.type):
+        try:
+            return column.cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            raise InvalidDataError(f"sum: {error}; cast the argument to double") from None
+    return _chunkwise(floats.to_ordered, column) if function in _EXTREMES else column
+
+
+def _chunkwise(change: Callable[[Any], Any], column: pa.ChunkedArray) -> pa.ChunkedArray:
+    changed = [change(chunk) for chunk in column.chunks]
+    return pa.chunked_array(changed) if changed else column
 
 
 def _grouped(rows: pa.Table, keys: list[str], calls: list[tuple[str | None, str, str]]) -> pa.Table:
-    """(column or None, function, name of the result) for each group of equal keys."""
+    """(column or None, function, name of the result) for each group of equal keys.
+
+    Raises InvalidDataError where a sum of integers does not fit 64 bits.
+    """
+    # Arrow names results after columns; numbers in place of names keep any two apart.
+    read = [*keys, *dict.fromkeys(column for column, _, _ in calls if column is not None)]
+    number = {name: str(index) for index, name in enumerate(read)}
+    columns = {number[name]: rows.column(name) for name in read}
     requested: list[Any] = []
+    halves: list[int] = []
     for column, function, _ in calls:
         if column is None:
             requested.append(([], "count_all"))
         elif function == "count":
-            requested.append((column, "count", pc.CountOptions(mode="only_valid")))
+            requested.append((number[column], "count", pc.CountOptions(mode="only_valid")))
+        elif function == "sum" and _may_overflow(rows.column(column)):
+            halves.append(len(requested))
+            for half, part in zip(("high", "low"), _halved(rows.column(column)), strict=True):
+                columns[f"{number[column]} {half}"] = part
+                requested.append((f"{number[column]} {half}", "sum"))
         else:
-            requested.append((column, function))
-    grouped = rows.group_by(keys, use_threads=False).aggregate(requested)
-    # Two results may have one name; the keys come before them or, in older versions, after.
-    columns = [grouped.column(key) for key in keys]
-    results = (i for i, name in enumerate(grouped.column_names) if name not in keys)
-    columns += [grouped.column(index) for index in results]
-    return pa.table(columns, names=[*keys, *(name for _, _, name in calls)])
+            requested.append((number[column], function))
+    source = pa.table(columns) if columns else rows
+    numbers = [number[key] for key in keys]
+    grouped = source.group_by(numbers, use_threads=False).aggregate(requested)
+    # The keys come before the results or, in older versions, after.
+    results = [grouped.column(i) for i, n in enumerate(grouped.column_names) if n not in numbers]
+    for index in reversed(halves):
+        results[index : index + 2] = [_whole(results[index], results[index + 1])]
+    grouped_keys = [grouped.column(name) for name in numbers]
+    return pa.table(grouped_keys + results, names=[*keys, *(name for _, _, name in calls)])
+
+
+def _may_overflow(column: pa.ChunkedArray) -> bool:
+    """Whether a sum of some of the integers may leave 64 bits."""
+    if not pa.types.is_integer(column.type):
+        return False
+    extremes = pc.min_max(column)
+    low, high = (extremes[end].as_py() or 0 for end in ("min", "max"))
+    return max(-low, high) * len(column) >= 2**63
+
+
+_LOW_BITS = pa.scalar(2**32 - 1, pa.int64())
+_HALF = pa.scalar(32, pa.int64())
+
+
+def _halved(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """The upper and the lower 32 bits, whose sums cannot overflow."""
+    return pc.shift_right(column, _HALF), pc.bit_wise_and(column, _LOW_BITS)
+
+
+def _whole(high: pa.ChunkedArray, low: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The sum of sums of upper and of lower halves."""
+    high = pc.add(high, pc.shift_right(low, _HALF))
+    fits = pc.and_(
+        pc.greater_equal(high, pa.scalar(-(2**31), pa.int64())),
+        pc.less(high, pa.scalar(2**31, pa.int64())),
+    )
+    if not pc.all(fits).as_py():
+        raise InvalidDataError("sum: integer overflow; cast the argument to double")
+    return pc.add(pc.shift_left(high, _HALF), pc.bit_wise_and(low, _LOW_BITS))

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from columnar_nn.exec.operators.base import DriverContext, Operator
 from columnar_nn.exec.operators.registry import runs
+from columnar_nn.functions import floats
 from columnar_nn.plan.nodes import OrderByNode
 
 
@@ -47,7 +48,8 @@ class OrderBy(Operator):
         """Row numbers in order: stable sorts by each key, the least significant first."""
         order = np.arange(rows.num_rows)
         for key in reversed(self._keys):
-            values = rows.column(key.column).take(pa.array(order))
+            keys = floats.to_ordered(floats.one_pattern(rows.column(key.column)))
+            values = keys.take(pa.array(order))
             # A dense rank sorts anything, and descending order by it keeps equal rows in order.
             rank = (
                 pc.rank(values, sort_keys="ascending", tiebreaker="dense")
