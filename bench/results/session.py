@@ -39,7 +39,7 @@ class Session:
     ) -> None:
         self.id = secrets.token_hex(HASH_DIGITS // 2)
         self._cpus = cpus
-        self._before = Snapshot.take(os.getpid(), cpus)
+        self._before = Snapshot.take([os.getpid()], cpus)
         self.machine = MACHINE.row(session_id=self.id, **environment.machine())
         self._opening: dict[str, Any] = {
             "session_id": self.id,
@@ -80,7 +80,7 @@ class Session:
 
     def ended(self, complete: bool, truth: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Its row once it has ended; `complete` if nothing that was asked for is missing."""
-        after = Snapshot.take(os.getpid(), self._cpus)
+        after = Snapshot.take([os.getpid()], self._cpus)
         taken = self._before.until(after) if self._before and after else None
         return SESSION.row(
             **self._opening,

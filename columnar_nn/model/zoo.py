@@ -64,8 +64,8 @@ def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
     the rules of `model.rewrites` but those named in `without`. One made for one batch size is made
     to take any if it keeps the images of a batch apart; otherwise `Graph.batch` says the size that
     it is tied to. A name takes the trained weights shipped in `weights/<name>.onnx` if there are
-    any, else the seeded random ones, as every variant has. Raises as `onnx_io.load` and `with_symbolic_batch` do, and
-    UsageError for an unknown name.
+    any, else the seeded random ones, as every variant has. Raises as `onnx_io.load` and
+    `with_symbolic_batch` do, and UsageError for an unknown name.
     """
     if is_file(name_or_path):
         name = printable(Path(name_or_path).stem)

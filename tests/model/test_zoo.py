@@ -129,7 +129,9 @@ def test_an_unknown_name_lists_what_is_known() -> None:
 def test_a_variant_has_the_layers_that_its_factors_say() -> None:
     def filters(name: str) -> list[int]:
         graph = zoo.resolve(name)
-        return [len(w) for key, w in graph.weights.items() if key.endswith("weight") and w.ndim == 4]
+        return [
+            len(w) for key, w in graph.weights.items() if key.endswith("weight") and w.ndim == 4
+        ]
 
     assert filters("plain9@width=2") == [32, 32, 64, 64, 128, 128, 1]
     assert filters("plain9@depth=2") == [16] * 4 + [32] * 4 + [64] * 4 + [1]

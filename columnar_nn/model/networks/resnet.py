@@ -9,10 +9,10 @@ from columnar_nn.model.networks.builder import NetworkBuilder
 def resnet20(seed: int = 0, *, width: int = 1, depth: int = 1, resolution: int = 32) -> Graph:
     """The paper's 20-layer network for CIFAR-10: three stages of three basic blocks.
 
-    Input "image" [N, 3, resolution, resolution], output "logits" [N, 10]. Where a stage begins, the shortcut is
-    a 1x1 convolution with batch normalisation (the paper's option B; its CIFAR networks used
-    option A, zero-padded channels). There are `width` times as many filters, and `depth` times as
-    many blocks a stage.
+    Input "image" [N, 3, resolution, resolution], output "logits" [N, 10]. Where a stage begins, the
+    shortcut is a 1x1 convolution with batch normalisation (the paper's option B; its CIFAR networks
+    used option A, zero-padded channels). There are `width` times as many filters, and `depth` times
+    as many blocks a stage.
     """
     network = NetworkBuilder("resnet20", (3, resolution, resolution), seed)
     tensor = network.conv("conv1", "image", 16 * width, 3, pad=1)
