@@ -11,7 +11,6 @@ from bench.verdict.rule import Verdict, combined
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN
 from bench.workers.turn import Turn
 
-
 ENDED_BEFORE = "the comparison ended before it"
 """Why a cell was not run that was still to be: its reason also while others have their turns."""
 

@@ -209,7 +209,7 @@ class Contender:
             return reply
         except WorkerError as error:
             cell.end(error.status, error.reason)
-            for other in self.cells:
+            for other in self.cells if error.status != NOT_RUN else ():
                 if other.samples > cell.samples and other.calibrated is None:
                     other.end(NOT_RUN, f"{error.status} at {cell.samples} sample(s)")
             if error.fatal:
