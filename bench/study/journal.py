@@ -20,6 +20,9 @@ from bench.results.schema import FORMAT, FORMAT_VERSION, OBSERVATION, Row
 
 SUFFIX = ".journal"
 
+OPENING_ROWS = 2
+"""With which a journal begins: those of the session and of its machine."""
+
 
 class StudyJournal:
     """An open journal; every method that writes raises OSError, with the file's name, if it cannot.

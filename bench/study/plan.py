@@ -47,8 +47,8 @@ class Network:
 class Entrant:
     """One backend on one network in one process, or as a crew of them, with all of its cells.
 
-    An entrant equals itself alone. `cells` are the numbers of images, each with the hash of its cell. `unfit` is why this machine
-    cannot run it; empty if it can.
+    An entrant equals itself alone. `cells` are the numbers of images, each with the hash of its
+    cell. `unfit` is why this machine cannot run it; empty if it can.
     """
 
     selection: Selection

@@ -17,7 +17,7 @@ from bench.results import document
 from bench.results.results import Results
 from bench.results.schema import MACHINE, OFFLINE, Row
 from bench.results.summary import turn_of
-from bench.study.journal import SUFFIX
+from bench.study.journal import OPENING_ROWS, SUFFIX
 from bench.study.plan import Plan
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 from columnar_nn.errors import UsageError
@@ -134,8 +134,8 @@ def _read(folder: Path) -> Iterator[Record]:
         whole = file.with_suffix(".json")
         if file.suffix not in (SUFFIX, ".json") or (file != whole and whole.exists()):
             continue
-        if not file.stat().st_size:
-            continue  # its process died, or its disk was full, before the first line
+        if file.suffix == SUFFIX and file.read_bytes().count(b"\n") < OPENING_ROWS:
+            continue  # its process died, or its disk was full, before anything was measured
         results = document.read(file)
         if len(results["session"]) != 1:
             raise UsageError(f"{file} is no single session: name a folder that only studies use")

@@ -37,7 +37,7 @@ def texts(name: str, written: object) -> tuple[str, ...]:
 
     Raises UsageError, naming the axis.
     """
-    parts = written if isinstance(written, list) else [written]
+    parts = written if isinstance(written, list | tuple) else [written]
     if not all(isinstance(part, str | int) and not isinstance(part, bool) for part in parts):
         raise UsageError(f"{name} {written!r}: expected a text or a number, or a list of them")
     found = [text.strip() for part in parts for text in str(part).split(",")]
