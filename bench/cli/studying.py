@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -114,8 +113,3 @@ def _import_checks(plan: Plan, wanted: bool) -> dict[str, ImportCheck]:
 
 def _say(line: str) -> None:
     print(f"cnn-bench: {line}", file=sys.stderr)
-
-
-def parts(texts: Sequence[str] | None) -> list[str]:
-    """The texts of a repeatable option."""
-    return list(texts or ())

@@ -136,14 +136,15 @@ def benchmark(cell: Row, subject: Row, workload: Row, observed: _Blocks, runs: i
         accuracy=cell["accuracy"],
         model=workload["model_name"] or "",
         processes=subject["processes"],
-        partitions=_partitions(subject),
+        partitions=partitions(subject),
         **_shares(observed),
         **_parity(cell),
         **_timing(observed, workload["samples"], runs),
     )
 
 
-def _partitions(subject: Row) -> str:
+def partitions(subject: Row) -> str:
+    """How the images were cut for the processes of a subject; empty where that was not asked."""
     options = subject["options"]
     return str(options.get("partitions", "")) if isinstance(options, Mapping) else ""
 

@@ -1,4 +1,4 @@
-"""study.toml: a study in a file, as a reader and as a template for a new one."""
+"""A study in a file, in TOML: how it is read, and one to begin with."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bench.results.result import Benchmark
 from bench.results.results import Results
 from bench.results.statistics import Estimate, estimate_median
-from bench.results.summary import benchmarks
+from bench.results.summary import benchmarks, partitions
 from bench.text.figures import counted
 from bench.verdict.status import worst
 
@@ -107,8 +107,8 @@ def _memory(session: Results) -> Mapping[tuple[object, ...], int]:
             cell = cells[block["cell"]]
             row = subjects[cell["subject"]]
             label = f"{row['backend']}:{row['configuration']}"
-            cut = (row["options"] or {}).get("partitions", "")
-            key = models[cell["workload"]], label, row["processes"], row["threads"], cut
+            shape = row["processes"], row["threads"], partitions(row)
+            key = models[cell["workload"]], label, *shape
             found[key] = max(found.get(key, 0), *map(int, block["value"]))
     return found
 

@@ -34,6 +34,8 @@ WINDOW_RUNS, WINDOW_S = 3, 0.05
 """Of an interval: so short that it is steady, so long that its edges, where not all processes run,
 are a small part of it."""
 
+_WIDENINGS = 6
+
 Span = Sequence[float]
 """Beginning and end of a run by time.monotonic."""
 
@@ -125,10 +127,9 @@ class Crew:
         began = time.monotonic()
         while len(times) < min_runs or time.monotonic() - began < min_seconds:
             if self._options.partitions is None:
-                replies = self._together(asked, min_runs=WINDOW_RUNS, min_seconds=WINDOW_S)
-                times.append(
-                    _interval_time([r["spans"] for r in replies], list(map(_size, shares)))
-                )
+                replies = self._side_by_side(asked)
+                spans = [reply["spans"] for reply in replies]
+                times.append(_interval_time(spans, list(map(_size, shares))))
             else:
                 replies = self._together(asked)
                 times.append(_job_time([reply["spans"] for reply in replies]))
@@ -174,6 +175,19 @@ class Crew:
         for file in files:
             file.unlink()
 
+    def _side_by_side(self, asked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Replies of processes of which all were at work for most of the time.
+
+        Where others keep one of them from its CPU, it takes a longer interval to see them all.
+        """
+        for widening in range(_WIDENINGS):
+            seconds = WINDOW_S * 2**widening
+            replies = self._together(asked, min_runs=WINDOW_RUNS, min_seconds=seconds)
+            begin, end = _interval([reply["spans"] for reply in replies])
+            if end - begin >= seconds / 2:
+                break
+        return replies
+
     def _together(self, asked: Sequence[Mapping[str, Any]], **limits: Any) -> list[dict[str, Any]]:
         at = time.monotonic() + _LEAD_S + _LEAD_EACH_S * len(self._workers)
         return self._ask("share", [{**each, "at": at, **limits} for each in asked])
@@ -213,8 +227,7 @@ def _interval_time(spans: Sequence[Sequence[Span]], sizes: Sequence[int]) -> flo
 
     A run that is only in part within it counts in part.
     """
-    begin = max(own[0][0] for own in spans)
-    end = min(own[-1][1] for own in spans)
+    begin, end = _interval(spans)
     if end <= begin:
         raise WorkerError(CRASHED, "its processes were never at work together", fatal=False)
     done = sum(
@@ -223,6 +236,11 @@ def _interval_time(spans: Sequence[Sequence[Span]], sizes: Sequence[int]) -> flo
         for start, stop in own
     )
     return sum(sizes) * (end - begin) / done
+
+
+def _interval(spans: Sequence[Sequence[Span]]) -> tuple[float, float]:
+    """From the last beginning to the first end; the other way round if there was no interval."""
+    return max(own[0][0] for own in spans), min(own[-1][1] for own in spans)
 
 
 def _job_time(spans: Sequence[Sequence[Span]]) -> float:

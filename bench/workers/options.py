@@ -13,7 +13,8 @@ class Options:
     """CPUs to be pinned to, one for each thread, and how much patience, batches and algorithm.
 
     The images of every run are shared by `processes`, each with as many of the CPUs. They are cut
-    as `partitions` say, or else, with several processes, as evenly as may be (bench/workers/crew).
+    as `partitions` say, or else, with several processes, as evenly as may be
+    (bench/workers/crew.py).
     `timeout` is in seconds a command: a worker that takes longer is hanging. `batch_size` is the
     rows of the largest batch; a network that is tied to a batch size is run in batches of that.
     `algorithm` ("auto", "direct" or "winograd") is of backends that choose how to convolve.

@@ -19,6 +19,7 @@ from columnar_nn.model import onnx_io
 
 FINE = "fake_backends.FakeBackend:fine"
 SLOW = "fake_backends.FakeBackend:slow"
+MAIN = (sys.executable, "-m", "cnn_bench")
 QUICK = ("--runs", "5", "--min-time", "0", "--no-import-check")
 
 
@@ -35,26 +36,28 @@ class Place:
         (folder / "tmp").mkdir()
         return cls(folder)
 
-    def command(self, *options: str) -> list[str]:
+    def sweep(self, *options: str) -> list[str]:
         inputs = ("--model", "tiny.onnx", "--data", "images.bin", "--threads", "1")
-        given = [] if options[:1] == ("study",) else ["sweep", *inputs, *QUICK]
-        return [sys.executable, "-m", "cnn_bench", *given, *options]
+        return ["sweep", *inputs, *QUICK, *options]
 
-    def environment(self, **variables: str) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         path = [os.path.abspath(entry) for entry in sys.path]
         return {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([*path, str(self.folder)]),
             "TMPDIR": str(self.folder / "tmp"),
             "COLUMNS": "200",
-            **variables,
         }
 
-    def run(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """A sweep of the tiny network."""
+        return self.call(*self.sweep(*options))
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*options),
+            [*MAIN, *arguments],
             cwd=self.folder,
-            env=self.environment(**variables),
+            env=self.environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -63,7 +66,7 @@ class Place:
     @contextmanager
     def running(self, *options: str) -> Iterator[subprocess.Popen[str]]:
         with subprocess.Popen(
-            self.command(*options),
+            [*MAIN, *self.sweep(*options)],
             cwd=self.folder,
             env=self.environment(),
             stdout=subprocess.PIPE,
