@@ -50,10 +50,11 @@ NIGHTLY = {
     "cnn-bench profile",
     "cnn-bench data make photo10 --out DIR",
     "cnn-bench sweep --model plain9,plain9@width=2 --backend columnar --samples 100 --out width",
-    "cnn-bench study run mine.toml --only samples=1 --only 'backend=columnar:*' --only model=plain9",
+    "cnn-bench study run mine.toml --only samples=1 "
+    "--only 'backend=columnar:*' --only model=plain9",
     "cnn-bench sweep --backend columnar --backend onnxruntime --samples 400 --cores 2 --out cores",
-    "cnn-bench sweep --backend columnar --samples 400 --batch-size 32 --threads 2,1 --processes 1,2 "
-    "--zip threads,processes --partitions 4,4:zipf --out skew",
+    "cnn-bench sweep --backend columnar --samples 400 --batch-size 32 --threads 2,1 "
+    "--processes 1,2 --zip threads,processes --partitions 4,4:zipf --out skew",
     "cnn-bench train --out plain9.onnx",
     "cnn-bench train --model resnet20 --crops 96000 --images 48000 --out resnet20.onnx",
 }
