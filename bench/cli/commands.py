@@ -15,6 +15,8 @@ from columnar_nn.errors import UsageError
 
 COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
+    "sweep": ("bench.cli.sweep:sweep", "Compare over lists and ranges of everything; resumable."),
+    "study": ("bench.cli.study:app", "Sweeps kept in a file: plan, run, status, replay."),
     "engine": ("bench.cli.engine:engine", "Hold the columnar engine against the machine's limits."),
     "data": ("bench.cli.data:app", "Make, inspect and fetch image data."),
     "model": ("bench.cli.model:app", "Show networks and their layers; check how a file is read."),

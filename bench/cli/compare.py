@@ -34,7 +34,8 @@ from bench.cli.options import (
 from bench.cli.saving import keep, save
 from bench.cli.signals import EXIT_INTERRUPTED
 from bench.compare import report
-from bench.compare.comparison import Comparison, num_images
+from bench.compare.comparison import Comparison
+from bench.compare.evaluation import num_images
 from bench.compare.experiment import Experiment, Limits
 from bench.compare.recording import misread
 from bench.compare.truth import Overrides

@@ -12,6 +12,7 @@ import typer
 from adapters import declared_functions
 from bench.files.output import OutputFile
 from bench.machine import cpus
+from bench.study import values
 from bench.workers.options import Options
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
@@ -19,6 +20,7 @@ from columnar_nn.model import zoo
 ALGORITHMS = ("auto", "direct", "winograd")
 
 _MODELS = f"{', '.join(zoo.BUILDERS)}, or the path of an .onnx file."
+_ONLY_ONE = "this takes one value; for several: cnn-bench sweep"
 _NAME = "NAME[:CONFIGURATION]"
 
 
@@ -57,8 +59,18 @@ def parse_samples(text: str) -> tuple[int, ...]:
     except ValueError:
         counts = []
     if not counts or counts[0] < 1:
-        raise UsageError(f"--samples {text!r}: expected positive whole numbers such as 1,10,100")
+        raise UsageError(
+            f"--samples {text!r}: expected positive whole numbers such as 1,10,100; cnn-bench "
+            "sweep takes ranges"
+        )
     return tuple(counts)
+
+
+def at_least_one(parameter: typer.CallbackParam, value: int) -> int:
+    """A callback that refuses 0 and less."""
+    if value < 1:
+        raise UsageError(f"{_name(parameter)} {value}: give at least 1")
+    return value
 
 
 def seed_or_new(seed: int | None) -> int:
@@ -87,8 +99,32 @@ def _name(parameter: typer.CallbackParam) -> str:
     return str(parameter.opts[0])
 
 
+def _one(parameter: typer.CallbackParam, value: str) -> str:
+    """A callback that refuses a list of networks."""
+    if "," in value and not Path(value).exists():
+        raise UsageError(f"{_name(parameter)} {value}: {_ONLY_ONE} {_name(parameter)} {value}")
+    return value
+
+
+def one_number(name: str) -> Callable[[str], int]:
+    """A parser of a positive number, which says of a list what takes one."""
+
+    def parse(text: str) -> int:
+        try:
+            return int(text)
+        except ValueError:
+            pass
+        try:
+            values.numbers(name, text)
+        except UsageError:
+            raise typer.BadParameter(f"{text!r} is not a whole number.") from None
+        raise UsageError(f"{name} {text}: {_ONLY_ONE} {name} {text}")
+
+    return parse
+
+
 ModelArgument = Annotated[str, typer.Argument(help=_MODELS)]
-ModelOption = Annotated[str, typer.Option(help=_MODELS)]
+ModelOption = Annotated[str, typer.Option(help=_MODELS, callback=_one)]
 DataOption = Annotated[
     str,
     typer.Option(
@@ -114,11 +150,22 @@ AlgorithmOption = Annotated[
     ),
 ]
 BatchSizeOption = Annotated[
-    int, typer.Option(min=1, help="Images in a batch; fewer images make one batch.")
+    int,
+    typer.Option(
+        metavar="INTEGER RANGE",
+        parser=one_number("--batch-size"),
+        callback=at_least_one,
+        help="Images in a batch; fewer images make one batch.",
+    ),
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(help="Threads, each pinned to a CPU.", show_default="all physical cores"),
+    typer.Option(
+        metavar="INTEGER",
+        parser=one_number("--threads"),
+        help="Threads, each pinned to a CPU.",
+        show_default="all physical cores",
+    ),
 ]
 OneThreadOption = Annotated[int, typer.Option(help="Threads, each pinned to a CPU.")]
 RunsOption = Annotated[int, typer.Option(min=1, help="Timed runs of a cell, at least.")]

@@ -9,14 +9,15 @@ from bench.results import document, listing
 from bench.results.results import Results
 from bench.results.schema import map_texts
 from bench.results.summary import summarize
+from bench.study import report as findings
 from columnar_nn.errors import CnnBenchError, InvalidDataError, printable
 
 
 def show(files: FilesArgument) -> None:
     """Print the tables of results as the command that measured them did.
 
-    Of a comparison all of them, of other commands every metric's median. Exit status: 0 shown,
-    2 wrong usage or a file that is none.
+    Of a comparison and of a study all of them, of other commands every metric's median. Exit
+    status: 0 shown, 2 wrong usage or a file that is none.
     """
     console = terminal.output()
     for file in files:
@@ -27,6 +28,8 @@ def show(files: FilesArgument) -> None:
                 part = Results.of((name, map_texts(row, _shown)) for name, row in part)
                 if session["command"] == "compare":
                     report.show(summarize(part), console)
+                elif session["study"] is not None:
+                    findings.show(part, console)
                 else:
                     listing.show(part, console)
         except CnnBenchError as error:

@@ -11,6 +11,9 @@ from bench.verdict.rule import Verdict, combined
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN
 from bench.workers.turn import Turn
 
+ENDED_BEFORE = "the comparison ended before it"
+"""Why a cell was not run that was still to be: its reason also while others have their turns."""
+
 
 @dataclass
 class Cell:
@@ -68,7 +71,7 @@ class Cell:
         if self.status:
             return self.status, self.reason
         if not self.times:
-            return NOT_RUN, "the comparison ended before it"
+            return NOT_RUN, ENDED_BEFORE
         verdicts = [verdict for verdict in (self.own, self.checked) if verdict is not None]
         if not verdicts:
             return MISTRUSTED, "there is no reference output to compare with"

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.compare import truth as truths
 from bench.compare.cell import Cell
 from bench.compare.contender import Contender
+from bench.compare.evaluation import evaluations as reference_selections
+from bench.compare.evaluation import known_outputs, num_images
 from bench.compare.experiment import Experiment
 from bench.compare.recording import Recording
 from bench.compare.truth import Overrides, Truth
@@ -28,31 +29,14 @@ from bench.text.progress import Progress
 from bench.workers import inputs
 from bench.workers.inputs import Inputs
 from bench.workers.process import WorkerError
-from bench.workers.selection import select
+from bench.workers.selection import Selection
 from columnar_nn.model.graph import Graph
 
 ROUNDS = 5
 """Turns into which a cell's runs are divided."""
 
-REFERENCE_BUDGET_S = 5.0
-"""Seconds that computing the reference outputs may take; with more images, some are chosen."""
-
-CHECKED_IMAGES = 32
-"""Every configuration runs so many images for a check, whatever its numbers of samples."""
-
-MIN_CHECKED_IMAGES = 4
-"""... and of a large network as many as the budget allows, but at least these."""
-
-_PREPARED_IMAGES = 2 * CHECKED_IMAGES
-"""A check in whole batches may take nearly twice its images."""
-
 Record = Callable[[str, Mapping[str, Any]], None]
 """Told what was measured as soon as it was: a table of bench/results/schema.py, and a row of it."""
-
-
-def num_images(experiment: Experiment) -> int:
-    """How many images a comparison prepares: those of its largest cell, and of the checks."""
-    return max(*experiment.samples, _PREPARED_IMAGES)
 
 
 class Comparison:
@@ -91,8 +75,8 @@ class Comparison:
                 for selection in self._experiment.selections
             ]
             evaluations = {
-                configuration: self._evaluation(configuration, folder)
-                for configuration in ("float64", "float32")
+                name: self._evaluation(selection, folder)
+                for name, selection in reference_selections().items()
             }
             try:
                 self._measure(folder, evaluations)
@@ -110,12 +94,11 @@ class Comparison:
         ]
         return self._session.results(rows, self._complete, self._truth_row())
 
-    def _evaluation(self, configuration: str, folder: Path) -> Contender:
-        """The reference in float64, the truth, or in float32, its noise; measured or not."""
+    def _evaluation(self, selection: Selection, folder: Path) -> Contender:
+        """One that says what is right, and may be measured besides."""
         for contender in self._contenders:
-            if contender.selection.label == f"reference:{configuration}":
+            if contender.selection.label == selection.label:
                 return contender
-        (selection,) = select([f"reference:{configuration}"])
         return Contender(selection, self._experiment, folder)
 
     def _measure(self, folder: Path, evaluations: Mapping[str, Contender]) -> None:
@@ -154,24 +137,11 @@ class Comparison:
     def _known_outputs(
         self, folder: Path, data: Inputs, evaluations: Mapping[str, Contender]
     ) -> Truth | None:
-        batch_size = self._experiment.options.batch_size
-        images = folder / "compared.arrow"
-        outputs = {name: folder / f"{name}.arrow" for name in evaluations}
         try:
-            first = data.first_batch
-            seconds = evaluations["float64"].outputs_for(
-                data.images, first, first, outputs["float64"]
-            )
-            limit = max(MIN_CHECKED_IMAGES, int(REFERENCE_BUDGET_S * first / seconds))
-            checked = -(-min(CHECKED_IMAGES, limit) // first) * first
-            rows = truths.rows_to_compare(self._experiment.samples, checked, limit, first)
-            truths.write_compared(data.images, rows, images, batch_size)
-            for name, count in (("float64", len(rows)), ("float32", 2 * len(rows))):
-                evaluations[name].outputs_for(images, count, batch_size, outputs[name])
+            return known_outputs(folder, data, self._experiment, evaluations, self._overrides)
         except WorkerError as error:
             self._reference_failure = error.reason
             return None
-        return Truth.load(rows, checked, outputs["float64"], outputs["float32"], self._overrides)
 
     def _take_turns(self) -> None:
         limits = self._experiment.limits

@@ -14,14 +14,14 @@ from bench.compare.truth import Truth
 from bench.machine.disturbance import Snapshot
 from bench.results.result import BackendRecord
 from bench.verdict.rule import Verdict
-from bench.verdict.status import NOT_RUN, worst
+from bench.verdict.status import MISTRUSTED, NOT_RUN, PASSED, worst
 from bench.workers import inputs
-from bench.workers.held import HeldWorker
+from bench.workers.crew import worker_for
 from bench.workers.inputs import Inputs
 from bench.workers.process import WorkerError
 from bench.workers.selection import Selection
 from bench.workers.session import PRIMING_LIMIT_S
-from bench.workers.turn import Turn
+from bench.workers.turn import Share, Turn
 
 _SHORT_S = 0.3
 """A cell expected to take less is warmed several times: the first may be its compilation."""
@@ -45,12 +45,23 @@ class Contender:
         self.cells = [
             Cell(count, min(self._options.batch_size, count)) for count in experiment.samples
         ]
-        self._worker = HeldWorker(self._options, folder)
+        self._worker = worker_for(self._options, folder)
+        self._warm: set[int] = set()
         self._restarts = 0
         self._cold_start: dict[str, Any] = {}
         self._description: dict[str, Any] = {}
         self._checked: Verdict | None = None
         self._ending: WorkerError | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its worker has been started and has not ended."""
+        return self._worker.running
+
+    @property
+    def peak_rss_bytes(self) -> int:
+        """The largest resident memory of its worker so far."""
+        return self._worker.peak_rss_bytes
 
     def start(self, data: Inputs) -> None:
         """Starts the worker, which runs the backend once, each part timed."""
@@ -111,7 +122,7 @@ class Contender:
         In batches that have been run, and no more images than half of the timeout allows.
         """
         warm = [cell for cell in self.cells if cell.calibrated is not None]
-        failed = any(cell.status not in ("", NOT_RUN) for cell in self.cells)
+        failed = any(c.status not in ("", NOT_RUN, PASSED, MISTRUSTED) for c in self.cells)
         if truth is None or failed or not warm:
             return
         largest = max(warm, key=lambda cell: cell.samples)
@@ -140,18 +151,21 @@ class Contender:
         done, total = len(cell.times), sum(cell.times)
         runs = math.ceil((self._limits.runs - done) / turns_left)
         affordable = max(MIN_RUNS - done, int((self._limits.budget - total) / cell.calibrated))
-        before = Snapshot.take(self._worker.pid, self._options.cpus)
+        cold = cell.samples not in self._warm
+        before = Snapshot.take(self._worker.pids, self._options.cpus)
         reply = self._attempt(
             cell,
             min_runs=max(1, min(runs, affordable)),
             min_seconds=(self._limits.min_time - total) / turns_left,
-            prime=cell.calibrated < PRIMING_LIMIT_S,
+            prime=cold or cell.calibrated < PRIMING_LIMIT_S,
         )
         if reply is None:
             return None
-        after = Snapshot.take(self._worker.pid, self._options.cpus)
+        after = Snapshot.take(self._worker.pids, self._options.cpus)
         disturbance = before.until(after) if before and after else None
-        turn = Turn(reply["times"], reply["phases"], reply["switches"], disturbance, **place)
+        shares = [Share(**share) for share in reply.get("shares", ())]
+        measured = (reply["times"], reply["phases"], reply["switches"], disturbance)
+        turn = Turn(*measured, **place, shares=shares)
         cell.turns.append(turn)
         return turn
 
@@ -168,6 +182,15 @@ class Contender:
                 self._ending = error
             self.kill()
 
+    def wake(self) -> None:
+        """Starts its worker again after `finish`; what that takes is not recorded."""
+        self._warm.clear()
+        try:
+            self._worker.start(self.selection, self._data)
+        except WorkerError as error:
+            self._end_all(error.status, error.reason)
+            self.kill()
+
     def kill(self) -> None:
         """Ends the worker at once, whatever it is doing."""
         self._worker.kill()
@@ -175,16 +198,18 @@ class Contender:
     def _attempt(self, cell: Cell, **arguments: Any) -> dict[str, Any] | None:
         """Runs a cell; a failure ends it, and the untried larger ones, and revives the worker."""
         try:
-            return self._worker.ask(
+            reply = self._worker.ask(
                 "run",
                 images=str(self._data.images),
                 samples=cell.samples,
                 batch_size=cell.batch_size,
                 **arguments,
             )
+            self._warm.add(cell.samples)
+            return reply
         except WorkerError as error:
             cell.end(error.status, error.reason)
-            for other in self.cells:
+            for other in self.cells if error.status != NOT_RUN else ():
                 if other.samples > cell.samples and other.calibrated is None:
                     other.end(NOT_RUN, f"{error.status} at {cell.samples} sample(s)")
             if error.fatal:
@@ -199,11 +224,7 @@ class Contender:
             self._end_all(error.status, error.reason)
             return
         self._restarts += 1
-        try:
-            self._worker.start(self.selection, self._data)
-        except WorkerError as again:
-            self._end_all(again.status, again.reason)
-            self.kill()
+        self.wake()
 
     def _end_all(self, status: str, reason: str) -> None:
         for cell in self.cells:

@@ -80,6 +80,12 @@ class Recording:
         for phase in turn.phases[0]:
             seconds = [run[phase] for run in turn.phases]
             self._recorder.observe(row, "phase", seconds, [phase], **place)
+        for process, share in enumerate(map(asdict, turn.shares)):
+            self._recorder.observe(row, "share", share["seconds"], [str(process)], **place)
+            for memory in ("rss", "pss"):
+                if (size := share[f"{memory}_bytes"]) is not None:
+                    known = {**place, "index": number}
+                    self._recorder.observe(row, f"share_{memory}", [size], [str(process)], **known)
         told = (CELL.name, OBSERVATION.name)
         return [(table, row) for table, row in self._recorder.take() if table in told]
 

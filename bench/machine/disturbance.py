@@ -38,7 +38,7 @@ class Disturbance:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The counters of a process, its threads and its CPUs at one time, in seconds."""
+    """The counters of processes, their threads and their CPUs at one time, in seconds."""
 
     time: float
     steal: dict[int, float]
@@ -48,15 +48,20 @@ class Snapshot:
     switches: dict[int, int]
 
     @classmethod
-    def take(cls, pid: int, cpus: Sequence[int]) -> Snapshot | None:
-        """Of a process whose threads are stopped, as those of one that runs count on.
+    def take(cls, pids: Sequence[int], cpus: Sequence[int]) -> Snapshot | None:
+        """Of processes whose threads are stopped, as those of one that runs count on.
 
-        None where the kernel does not tell, or if the process is gone.
+        None where the kernel does not tell, or if one of them is gone.
         """
+        waited: dict[int, float] = {}
+        switches: dict[int, int] = {}
         try:
             busy, steal = _cpu_times(cpus)
-            waited, switches = _threads(pid)
-            own = _own_time(pid)
+            for pid in pids:
+                waits, leaves = _threads(pid)
+                waited |= waits
+                switches |= leaves
+            own = sum(map(_own_time, pids))
         except (OSError, ValueError, IndexError):
             return None
         return cls(time.perf_counter(), steal, busy, own, waited, switches)

@@ -1,8 +1,8 @@
 """What a report shows, as Arrow tables: times and their fits, starts, errors, layers.
 
 A panel is what may be compared with each other: one network on one data set, on one machine, with
-as many threads and processes. A figure that several sessions measured is the median of the
-sessions' figures, and its interval that of this median.
+as many threads and processes, and the images cut alike. A figure that several sessions measured is
+the median of the sessions' figures, and its interval that of this median.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.results.result import Benchmark, best
 from bench.results.results import Results
 from bench.results.schema import Row
 from bench.results.statistics import Estimate, estimate_median
-from bench.results.summary import COLD_START, benchmarks
+from bench.results.summary import COLD_START, benchmarks, partitions
 from bench.verdict.status import PASSED, worst
 
 REST = "rest"
@@ -38,6 +38,7 @@ class Setting(NamedTuple):
     data: str
     threads: int
     processes: int
+    partitions: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _slices(results: Results) -> Iterator[tuple[Setting, Results]]:
                 network = workload["model_name"], workload["data_name"] or "unnamed data"
                 machine_is = machine["machine_id"], name
                 how = subject["threads"], subject["processes"]
-                setting = Setting(*machine_is, *network, *how)
+                setting = Setting(*machine_is, *network, *how, partitions(subject))
                 cells[setting].append(cell)
         for setting, rows in cells.items():
             yield setting, _only(own, rows)
@@ -367,11 +368,12 @@ def _scaling(panels: Sequence[Panel]) -> Iterator[dict[str, Any]]:
     """Images a second at the most images that an engine ran with every number of threads."""
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for panel in panels:
-        _, machine, model, data, threads, processes = panel.setting
+        _, machine, model, data, threads, processes, cut = panel.setting
+        on = f", partitions {cut}" if cut else ""
         for row in panel.tables["times"].to_pylist():
             made = {
                 "engine": row["engine"],
-                "setting": f"{model} on {data}, {machine}",
+                "setting": f"{model} on {data}{on}, {machine}",
                 "samples": row["samples"],
                 "threads": threads,
                 "processes": processes,

@@ -31,8 +31,9 @@ def title(panel: Panel) -> str:
     """What a panel is of, in words."""
     setting = panel.setting
     processes = f", {setting.processes} processes" if setting.processes > 1 else ""
+    cut = f", partitions {setting.partitions}" if setting.partitions else ""
     threads = counted(setting.threads, "thread")
-    return f"{setting.model} on {setting.data}: {threads}{processes}, {setting.machine}"
+    return f"{setting.model} on {setting.data}: {threads}{processes}{cut}, {setting.machine}"
 
 
 def summary(panel: Panel) -> str:

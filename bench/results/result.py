@@ -61,6 +61,8 @@ class Benchmark:
     dimmed images; `noise_ratio` is the largest error over noise of a column or row
     (bench/verdict/rule.py); `accuracy` is over all its rows. `taken_share` is what others took of
     its wall time, None if unknown; `undisturbed_s` its fastest run that was not disturbed.
+    Of several processes, which shared the images as `partitions` says, `balance` is what their
+    parts of a run took in the mean over the longest, `pss_bytes` the memory of all of them.
     """
 
     backend: str
@@ -93,6 +95,11 @@ class Benchmark:
     accuracy: float | None = None
     taken_share: float | None = None
     undisturbed_s: float | None = None
+    model: str = ""
+    processes: int = 1
+    partitions: str = ""
+    balance: float | None = None
+    pss_bytes: int | None = None
 
     @property
     def disturbed(self) -> bool:

@@ -373,6 +373,11 @@ METRICS = {
         Metric("event", "1", "name", "hardware events of a run"),
         Metric("cold_start", "s", "process, import, build, first_inference, total", "of a start"),
         Metric("rss", "byte", "start or peak", "resident memory: before the backend, and largest"),
+        Metric(
+            "share", "s", "number of the process", "what a process took for its part of that run"
+        ),
+        Metric("share_rss", "byte", "number of the process", "its resident memory after a turn"),
+        Metric("share_pss", "byte", "number of the process", "the same, shared pages divided"),
         Metric("held", "byte", "", "memory of the operators' batches, at most"),
         Metric("traffic", "byte", "", "what kernels pass on to each other, an image"),
         Metric("gflops", "1/s", "", "floating-point operations, a multiply-add is two"),

@@ -19,6 +19,7 @@ from bench.results.schema import HASH_DIGITS, MACHINE, PEAK, SESSION, WORKLOAD, 
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import layers
 
+_ISO = "%Y-%m-%dT%H:%M:%S%z"
 _CALIBRATION = "no loop is timed yet"
 
 
@@ -36,10 +37,12 @@ class Session:
         *,
         warnings: Sequence[str] = (),
         import_check: Mapping[str, Any] | None = None,
+        study: str | None = None,
     ) -> None:
+        """`study` is the hash of the study that it belongs to."""
         self.id = secrets.token_hex(HASH_DIGITS // 2)
         self._cpus = cpus
-        self._before = Snapshot.take(os.getpid(), cpus)
+        self._before = Snapshot.take([os.getpid()], cpus)
         self.machine = MACHINE.row(session_id=self.id, **environment.machine())
         self._opening: dict[str, Any] = {
             "session_id": self.id,
@@ -51,6 +54,7 @@ class Session:
             "commit": environment.git_commit(),
             "settings": settings,
             "seed": settings.get("seed"),
+            "study": study,
             "warnings": list(warnings),
             "import_check": import_check,
             "load_before": os.getloadavg()[0],
@@ -59,6 +63,22 @@ class Session:
                 "calibration_after_s": _CALIBRATION,
             },
         }
+
+    @classmethod
+    def resumed(cls, row: Row, machine: Row, cpus: Sequence[int]) -> Session:
+        """One that was interrupted, from its row and its machine's; that it was is a warning."""
+        session = cls(row["command"], row["settings"], cpus, warnings=row["warnings"])
+        kept = ("session_id", "started", "seed", "study", "import_check", "load_before")
+        session._opening |= {name: row[name] for name in kept}
+        session.id = row["session_id"]
+        session.machine = dict(machine)
+        session.warn(f"it was interrupted, and gone on with at {_now()}")
+        return session
+
+    @property
+    def started_at(self) -> float:
+        """When it began, as time.time has it, to a second."""
+        return time.mktime(time.strptime(self._opening["started"], _ISO))
 
     def heading(self, graph: Graph, dataset: Images) -> dict[str, Any]:
         """What reports begin with: machine, settings, warnings, names of network and data."""
@@ -80,7 +100,7 @@ class Session:
 
     def ended(self, complete: bool, truth: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Its row once it has ended; `complete` if nothing that was asked for is missing."""
-        after = Snapshot.take(os.getpid(), self._cpus)
+        after = Snapshot.take([os.getpid()], self._cpus)
         taken = self._before.until(after) if self._before and after else None
         return SESSION.row(
             **self._opening,
@@ -167,4 +187,4 @@ def model_sha256(graph: Graph) -> str:
 
 
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    return time.strftime(_ISO)

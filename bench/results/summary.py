@@ -9,6 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,14 @@ def summaries(results: Results) -> Iterator[dict[str, Any]]:
                 "runs": len(cell.times),
                 "fastest_s": cell.fastest_s,
                 "disturbed": cell.disturbed,
-                "times_the_fastest": _ratio(cell, best(cells, cell.samples)),
+                "times_the_fastest": _ratio(cell, best(cells, cell.samples, partial(_alike, cell))),
             }
+
+
+def _alike(cell: Benchmark, other: Benchmark) -> bool:
+    """Whether two cells differ in nothing but their engines."""
+    kinds = [(c.model, c.threads, c.processes, c.partitions) for c in (cell, other)]
+    return kinds[0] == kinds[1] and cell.batch_size == other.batch_size
 
 
 def _ratio(cell: Benchmark, fastest: Benchmark | None) -> float | None:
@@ -127,9 +134,37 @@ def benchmark(cell: Row, subject: Row, workload: Row, observed: _Blocks, runs: i
         reason=cell["reason"] or "",
         predicted_s=cell["predicted_s"],
         accuracy=cell["accuracy"],
+        model=workload["model_name"] or "",
+        processes=subject["processes"],
+        partitions=partitions(subject),
+        **_shares(observed),
         **_parity(cell),
         **_timing(observed, workload["samples"], runs),
     )
+
+
+def partitions(subject: Row) -> str:
+    """How the images were cut for the processes of a subject; empty where that was not asked."""
+    options = subject["options"]
+    return str(options.get("partitions", "")) if isinstance(options, Mapping) else ""
+
+
+def _shares(observed: _Blocks) -> dict[str, Any]:
+    """How evenly processes shared their runs, and the memory that they took together."""
+    seconds = [
+        [value for block in blocks for value in block["value"]]
+        for blocks in observed.get("share", {}).values()
+    ]
+    runs = [run for run in zip(*seconds, strict=False) if None not in run and max(run) > 0]
+    memory = [
+        float(np.median([v for block in blocks for v in _known(block)]))
+        for blocks in observed.get("share_pss", {}).values()
+    ]
+    total = sum(memory)
+    return {
+        "balance": float(np.median([np.mean(r) / max(r) for r in runs])) if runs else None,
+        "pss_bytes": int(total) if memory and math.isfinite(total) else None,
+    }
 
 
 def backend_record(
@@ -166,7 +201,7 @@ def backend_record(
 
 def _timing(observed: _Blocks, samples: int, runs: int) -> dict[str, Any]:
     """Benchmark's fields that are made from times."""
-    turns = [_turn(block) for block in observed.get("time", {}).get((), ())]
+    turns = [turn_of(block) for block in observed.get("time", {}).get((), ())]
     times = [seconds for turn in turns for seconds in turn.times]
     if not times:
         return {}
@@ -202,7 +237,7 @@ def _timing(observed: _Blocks, samples: int, runs: int) -> dict[str, Any]:
     }
 
 
-def _turn(block: Row) -> Turn:
+def turn_of(block: Row) -> Turn:
     """The turn that a row of times is; runs of which no switches are known may have had some."""
     times, switches = block["value"], block["switches"] or [None] * len(block["value"])
     known = [

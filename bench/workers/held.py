@@ -50,10 +50,10 @@ class HeldWorker:
         return self._process is not None and not self._ended
 
     @property
-    def pid(self) -> int:
+    def pids(self) -> tuple[int, ...]:
         """Number of its process, which must have been started."""
         assert self._process is not None, "asked before its first command"
-        return self._process.pid
+        return (self._process.pid,)
 
     def start(self, selection: Selection, data: Inputs) -> dict[str, Any]:
         """In a new process imports, builds and runs a backend once, each timed.

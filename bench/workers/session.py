@@ -96,9 +96,7 @@ class Session:
         since_start = time.monotonic() - self._started
         self._check(collected, samples)
         if outputs is not None:
-            with pa.ipc.new_file(outputs, collected[0].schema) as writer:
-                for batch in collected:
-                    writer.write_batch(batch)
+            self._write(collected, outputs)
         return self._reply(
             times=turn.times, phases=turn.phases, switches=turn.switches, since_start=since_start
         )
@@ -134,15 +132,26 @@ class Session:
             if not isinstance(field.type, pa.FixedShapeTensorType):
                 raise WrongOutputError(f"output {field.name} is {field.type}, not a tensor column")
 
+    @staticmethod
+    def _write(outputs: Sequence[pa.RecordBatch], path: str) -> None:
+        with pa.ipc.new_file(path, outputs[0].schema) as writer:
+            for batch in outputs:
+                writer.write_batch(batch)
+
     def _batches(self, path: str, samples: int, batch_size: int) -> Sequence[pa.RecordBatch]:
+        batches: list[pa.RecordBatch] = self._rows(path, 0, samples).to_batches(
+            max_chunksize=batch_size
+        )
+        return batches
+
+    def _rows(self, path: str, start: int, count: int) -> pa.Table:
         if path not in self._images:
             # Only the latest file stays mapped: a removed one takes up space until it is not.
             self._images = {path: pa.ipc.open_file(pa.memory_map(path)).read_all()}
-        rows = self._images[path].slice(0, samples)
-        if rows.num_rows != samples:
-            raise InvalidDataError(f"{path} has {rows.num_rows} rows, not {samples}")
-        batches: list[pa.RecordBatch] = rows.to_batches(max_chunksize=batch_size)
-        return batches
+        rows = self._images[path].slice(start, count)
+        if rows.num_rows != count:
+            raise InvalidDataError(f"{path} has {start + rows.num_rows} rows, not {start + count}")
+        return rows
 
     @staticmethod
     def _reply(**values: Any) -> dict[str, Any]:
@@ -171,11 +180,11 @@ def take_turn(
         total = 0.0
         while len(times) < min_runs or total < min_seconds:
             stopwatch = Stopwatch()
-            switched = _involuntary_switches()
+            switched = involuntary_switches()
             start = clock()
             infer(stopwatch)
             seconds = clock() - start
-            switches.append(_involuntary_switches() - switched)
+            switches.append(involuntary_switches() - switched)
             times.append(seconds)
             phases.append(dict(stopwatch.seconds))
             total += seconds
@@ -186,7 +195,7 @@ def take_turn(
     return Turn(times, phases, switches)
 
 
-def _involuntary_switches() -> int:
+def involuntary_switches() -> int:
     """How often threads of this process have had to leave their CPUs so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 

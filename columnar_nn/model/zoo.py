@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from columnar_nn.model.symbolic_batch import with_symbolic_batch
 
 WEIGHTS = Path(__file__).parent / "weights"
 
-BUILDERS: dict[str, Callable[[], Graph]] = {
+_NUMBER = re.compile(r"[1-9]\d{0,3}")
+
+BUILDERS: dict[str, Callable[..., Graph]] = {
     "plain9": plain9,
     "resnet20": resnet20,
     "resnet18": resnet18,
@@ -26,15 +29,27 @@ BUILDERS: dict[str, Callable[[], Graph]] = {
     "squeezenet": squeezenet,
 }
 
+FACTORS: Mapping[str, int] = {"width": 1, "depth": 1, "resolution": 32}
+"""What a variant of a network may have more of, and how much the network itself has."""
+
+VARIED = ("plain9", "resnet20")
+"""Networks with variants: NAME@FACTOR=NUMBER, several factors one after the other."""
+
 
 def build(name: str) -> Graph:
-    """The network called `name` with seeded random weights; raises UsageError if unknown."""
-    if name not in BUILDERS:
+    """The network called `name`, a variant perhaps, with seeded random weights.
+
+    Raises UsageError if it is unknown, or no such variant can be made.
+    """
+    base, factors = _factors(name)
+    if base not in BUILDERS:
         raise UsageError(
             f"unknown model {name!r}: choose from {', '.join(BUILDERS)}, "
             "or give the path of an .onnx file"
         )
-    return BUILDERS[name]()
+    if factors and base not in VARIED:
+        raise UsageError(f"model {name!r}: only {' and '.join(VARIED)} have variants")
+    return replace(BUILDERS[base](**factors), name=_name(base, factors))
 
 
 def is_file(name_or_path: str) -> bool:
@@ -49,8 +64,8 @@ def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
     the rules of `model.rewrites` but those named in `without`. One made for one batch size is made
     to take any if it keeps the images of a batch apart; otherwise `Graph.batch` says the size that
     it is tied to. A name takes the trained weights shipped in `weights/<name>.onnx` if there are
-    any, else the seeded random ones. Raises as `onnx_io.load` and `with_symbolic_batch` do, and
-    UsageError for an unknown name.
+    any, else the seeded random ones, as every variant has. Raises as `onnx_io.load` and
+    `with_symbolic_batch` do, and UsageError for an unknown name.
     """
     if is_file(name_or_path):
         name = printable(Path(name_or_path).stem)
@@ -59,7 +74,29 @@ def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
             return with_symbolic_batch(graph)
         except InvalidModelError as error:
             raise InvalidModelError(f"{name_or_path}: {error}") from None
-    shipped = WEIGHTS / f"{name_or_path}.onnx"
-    if name_or_path in BUILDERS and shipped.exists():
+    name = _name(*_factors(name_or_path))
+    shipped = WEIGHTS / f"{name}.onnx"
+    if name in BUILDERS and shipped.exists():
         return onnx_io.load(shipped, without)
     return build(name_or_path)
+
+
+def _factors(name: str) -> tuple[str, dict[str, int]]:
+    """The network of which a name means a variant, and the factors that the name gives it."""
+    base, *texts = name.split("@")
+    factors: dict[str, int] = {}
+    for text in texts:
+        factor, _, number = text.partition("=")
+        if factor not in FACTORS or factor in factors or not _NUMBER.fullmatch(number):
+            raise UsageError(
+                f"model {name!r}: expected each of {', '.join(f'@{f}=NUMBER' for f in FACTORS)} "
+                "at most once, and a positive number"
+            )
+        factors[factor] = int(number)
+    return base, factors
+
+
+def _name(base: str, factors: Mapping[str, int]) -> str:
+    """The one name of a variant; without factors that change nothing."""
+    given = [f"@{f}={factors[f]}" for f, usual in FACTORS.items() if factors.get(f, usual) != usual]
+    return "".join([base, *given])

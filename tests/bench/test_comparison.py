@@ -12,7 +12,7 @@ import pytest
 from random_images import NUM_IMAGES, RandomImages, write_random_images
 from sessions import result_of, session_of
 
-from bench.compare import comparison as measure
+from bench.compare import evaluation as measure
 from bench.compare.budget import MIN_RUNS
 from bench.compare.comparison import Comparison
 from bench.compare.experiment import Experiment, Limits

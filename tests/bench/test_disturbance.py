@@ -136,9 +136,9 @@ def test_counters_are_read_as_the_kernel_writes_them(
 ) -> None:
     monkeypatch.setattr(disturbance, "_PROC", tmp_path)
     write_counters(tmp_path, {7: 10**9, 8: 10**9}, switches=3, ticks=1000)
-    before = Snapshot.take(7, [1])
+    before = Snapshot.take([7], [1])
     write_counters(tmp_path, {7: 10**9, 8: 3 * 10**9, 9: 5 * 10**8}, switches=5, ticks=3000)
-    after = Snapshot.take(7, [1])
+    after = Snapshot.take([7], [1])
     assert before is not None
     assert after is not None
     found = before.until(after)
@@ -156,7 +156,7 @@ def test_a_kernel_that_does_not_tell_disturbs_nothing(
     monkeypatch.setattr(disturbance, "_PROC", tmp_path)
     write_counters(tmp_path, {7: 0}, switches=0, ticks=0)
     (tmp_path / missing).rename(tmp_path / "elsewhere")
-    assert Snapshot.take(7, [1]) is None
+    assert Snapshot.take([7], [1]) is None
 
 
 def test_cpus_that_are_not_listed_are_no_reason_to_fail(
@@ -164,7 +164,7 @@ def test_cpus_that_are_not_listed_are_no_reason_to_fail(
 ) -> None:
     monkeypatch.setattr(disturbance, "_PROC", tmp_path)
     write_counters(tmp_path, {7: 0}, switches=0, ticks=0)
-    assert Snapshot.take(7, [5]) is None
+    assert Snapshot.take([7], [5]) is None
 
 
 def outcome(status: str = PASSED, share: float | None = None, **settings: object) -> Result:

@@ -76,9 +76,9 @@ def test_it_runs_only_while_it_answers(data: Inputs, options: Options, tmp_path:
         assert not worker.running
         worker.start(FINE, data)
         for _ in range(2):
-            wait_until_stopped(worker.pid)
+            wait_until_stopped(worker.pids[0])
             assert run(worker, data)["times"]
-    assert is_over(worker.pid)
+    assert is_over(worker.pids[0])
 
 
 def test_a_failure_leaves_it_running_and_its_log(
@@ -103,14 +103,14 @@ def test_it_may_be_started_anew_after_its_death(
     with pytest.raises(WorkerError, match="killed by SIGABRT: about to abort"):
         worker.start(replace(FINE, configuration="abort"), data)
     assert "about to abort" in worker.log
-    first, peak = worker.pid, worker.peak_rss_bytes
+    first, peak = worker.pids[0], worker.peak_rss_bytes
     with pytest.raises(WorkerError, match="killed by SIGABRT"):
         worker.ask("describe")
     worker.start(FINE, data)
-    assert worker.pid != first
+    assert worker.pids[0] != first
     assert worker.peak_rss_bytes >= peak > 0
     worker.kill()
-    assert is_over(worker.pid)
+    assert is_over(worker.pids[0])
 
 
 def test_one_that_was_ended_says_what_it_ended_with(
@@ -145,5 +145,5 @@ def test_a_block_that_raises_leaves_no_process(
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert is_over(worker.pid)
+    assert is_over(worker.pids[0])
     assert not worker.running

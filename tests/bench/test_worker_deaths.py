@@ -201,7 +201,7 @@ def killed_while_measuring() -> Result:
             worker = each._worker
             doomed = each.selection.backend in registry.BACKENDS and worker.running
             if doing.startswith("timing ") and each.selection.label == label and doomed:
-                killers.append(threading.Timer(0.1, kill, (worker.pid,)))
+                killers.append(threading.Timer(0.1, kill, worker.pids))
                 killers[-1].start()
 
     names = [select([name])[0].label for name in registry.BACKENDS]

@@ -49,6 +49,12 @@ NIGHTLY = {
     "cnn-bench compare --backend velox:cross_join --samples 32 --budget 60",
     "cnn-bench profile",
     "cnn-bench data make photo10 --out DIR",
+    "cnn-bench sweep --model plain9,plain9@width=2 --backend columnar --samples 100 --out width",
+    "cnn-bench study run mine.toml --only samples=1 "
+    "--only 'backend=columnar:*' --only model=plain9",
+    "cnn-bench sweep --backend columnar --backend onnxruntime --samples 400 --cores 2 --out cores",
+    "cnn-bench sweep --backend columnar --samples 400 --batch-size 32 --threads 2,1 "
+    "--processes 1,2 --zip threads,processes --partitions 4,4:zipf --out skew",
     "cnn-bench train --out plain9.onnx",
     "cnn-bench train --model resnet20 --crops 96000 --images 48000 --out resnet20.onnx",
 }
@@ -83,6 +89,9 @@ NOT_RUN = {
     "cnn-bench merge": FORM,
     "cnn-bench report": FORM,
     "cnn-bench report FILE...": FORM,
+    "cnn-bench sweep": FORM,
+    "cnn-bench study": FORM,
+    "cnn-bench study replay RESULTS": FORM,
     "make browser": SETS_UP + "continuous integration runs it",
     "cnn-bench explain --trace": FORM,
     "cnn-bench profile --rounds 7 --backend columnar:none/auto "

@@ -35,6 +35,7 @@ NOT_OURS = {
     "fuzz-findings/": "made where something is found",
     "package.module.ClassName": "a form",
     "data.size": "words of OpenVINO",
+    "mine.toml": "a study of the reader's",
 }
 """Each with what it is instead."""
 

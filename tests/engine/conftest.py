@@ -17,7 +17,7 @@ from bench.workers.options import Options
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing counts as disturbed, so that every ratio is printed however busy the machine is."""
-    monkeypatch.setattr("bench.compare.contender.Snapshot.take", lambda pid, cpus: None)
+    monkeypatch.setattr("bench.compare.contender.Snapshot.take", lambda pids, cpus: None)
 
 
 @pytest.fixture

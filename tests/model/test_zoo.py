@@ -124,3 +124,45 @@ def test_shipped_weights_tell_the_photographs_apart(name: str, accuracy: float) 
 def test_an_unknown_name_lists_what_is_known() -> None:
     with pytest.raises(UsageError, match=r"unknown model 'vgg': choose from plain9, .*\.onnx file"):
         zoo.resolve("vgg")
+
+
+def test_a_variant_has_the_layers_that_its_factors_say() -> None:
+    def filters(name: str) -> list[int]:
+        graph = zoo.resolve(name)
+        return [
+            len(w) for key, w in graph.weights.items() if key.endswith("weight") and w.ndim == 4
+        ]
+
+    assert filters("plain9@width=2") == [32, 32, 64, 64, 128, 128, 1]
+    assert filters("plain9@depth=2") == [16] * 4 + [32] * 4 + [64] * 4 + [1]
+    assert len(filters("resnet20@depth=2")) == 1 + 2 * 18 + 2  # 6n convolutions, two shortcuts
+    assert max(filters("resnet20@width=3")) == 192
+    for name in ("plain9@resolution=48", "resnet20@resolution=48"):
+        graph = zoo.resolve(name)
+        assert graph.inputs[0].shape == (None, 3, 48, 48)
+        assert graph.outputs[0].shape == (None, 10)
+
+
+def test_one_variant_has_one_name_and_what_changes_nothing_is_the_network_itself() -> None:
+    assert zoo.resolve("plain9@depth=2@width=2").name == "plain9@width=2@depth=2"
+    itself = zoo.resolve("plain9@width=1@resolution=32")
+    assert itself.name == "plain9"
+    trained = zoo.resolve("plain9").weights["conv1.weight"]
+    np.testing.assert_array_equal(itself.weights["conv1.weight"], trained)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("plain9@height=2", "expected each of @width=NUMBER, @depth=NUMBER, @resolution=NUMBER"),
+        ("plain9@width=0", "a positive number"),
+        ("plain9@width=2@width=3", "at most once"),
+        ("plain9@width", "a positive number"),
+        ("resnet50@width=2", "only plain9 and resnet20 have variants"),
+        ("vgg@width=2", "unknown model"),
+        ("plain9@depth=3", "19 convolutions .* at least 39 x 39, .*: add @resolution=39"),
+    ],
+)
+def test_a_variant_that_cannot_be_made_is_refused(name: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        zoo.resolve(name)

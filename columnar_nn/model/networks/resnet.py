@@ -6,21 +6,22 @@ from columnar_nn.model.graph import Graph
 from columnar_nn.model.networks.builder import NetworkBuilder
 
 
-def resnet20(seed: int = 0) -> Graph:
+def resnet20(seed: int = 0, *, width: int = 1, depth: int = 1, resolution: int = 32) -> Graph:
     """The paper's 20-layer network for CIFAR-10: three stages of three basic blocks.
 
-    Input "image" [N, 3, 32, 32], output "logits" [N, 10]. Where a stage begins, the shortcut is
-    a 1x1 convolution with batch normalisation (the paper's option B; its CIFAR networks used
-    option A, zero-padded channels).
+    Input "image" [N, 3, resolution, resolution], output "logits" [N, 10]. Where a stage begins, the
+    shortcut is a 1x1 convolution with batch normalisation (the paper's option B; its CIFAR networks
+    used option A, zero-padded channels). There are `width` times as many filters, and `depth` times
+    as many blocks a stage.
     """
-    network = NetworkBuilder("resnet20", (3, 32, 32), seed)
-    tensor = network.conv("conv1", "image", 16, 3, pad=1)
+    network = NetworkBuilder("resnet20", (3, resolution, resolution), seed)
+    tensor = network.conv("conv1", "image", 16 * width, 3, pad=1)
     tensor = network.relu("relu1", network.batch_norm("bn1", tensor))
     for stage, filters in enumerate((16, 32, 64), start=1):
-        for block in range(3):
+        for block in range(3 * depth):
             stride = 2 if stage > 1 and block == 0 else 1
             name = f"layer{stage}.{block}"
-            tensor = _basic_block(network, name, tensor, filters, stride)
+            tensor = _basic_block(network, name, tensor, filters * width, stride)
     return _head(network, tensor, 10)
 
 

@@ -1,0 +1,1 @@
+"""Studies: what is swept, the plan, sessions that go on where they were interrupted, findings."""

@@ -1,0 +1,133 @@
+"""A study on the terminal: its plan before it runs, and what it found."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+
+from bench.compare.comparison import ROUNDS
+from bench.results.results import Results
+from bench.study import findings
+from bench.study.findings import Figure
+from bench.study.plan import Entrant, Plan
+from bench.study.prediction import Prediction, Predictor
+from bench.text.figures import counted, milliseconds
+from bench.text.table_style import print_table, show_note, show_title, table
+
+_MOST_ROWS = 40
+"""Of the plan's table; of a longer plan the first are shown."""
+
+
+def show_plan(
+    plan: Plan, done: Sequence[set[str]], predictor: Predictor, console: Console
+) -> Prediction:
+    """Prints what is to be measured, what is done, and how long the rest will take; that time."""
+    study = plan.study
+    prediction = predictor.of(plan, done)
+    made = table("process", "images", "threads", "predicted")
+    for entrant in plan.entrants[:_MOST_ROWS]:
+        shape = entrant.options
+        made.add_row(
+            escape(entrant.name),
+            _span(sorted(entrant.cells)),
+            f"{shape.processes}x{shape.threads}" if not entrant.unfit else "too many",
+            _seconds(predictor.of(_only(plan, entrant), done).seconds)
+            if not entrant.unfit
+            else "-",
+        )
+    show_title(console, f"Study {study.hash}")
+    print_table(console, made)
+    if len(plan.entrants) > _MOST_ROWS:
+        show_note(console, f"and {len(plan.entrants) - _MOST_ROWS:,} more")
+    total, ended = len(plan.cells) * study.sessions, sum(map(len, done))
+    sessions = counted(study.sessions, "session")
+    console.print(
+        f"{counted(len(plan.cells), 'cell')}, {sessions} of {ROUNDS} rounds in random order of "
+        f"seed {study.order_seed}; {ended:,} of {total:,} done",
+        highlight=False,
+    )
+    for reason in dict.fromkeys(entrant.unfit for entrant in plan.entrants if entrant.unfit):
+        console.print(f"[yellow]not run:[/] {escape(reason)}", highlight=False)
+    judged = (
+        "a guess: nothing like it has been measured here"
+        if not prediction.known
+        else f"judged by earlier times of {prediction.known:,} of {prediction.cells:,} cells"
+    )
+    if prediction.cells:
+        console.print(f"predicted: {_seconds(prediction.seconds)} ({judged})", highlight=False)
+    return prediction
+
+
+def show(results: Results, console: Console) -> None:
+    """Prints every cell's figures, network by network, and the conclusions."""
+    found = findings.figures(results)
+    by_model: dict[str, list[Figure]] = defaultdict(list)
+    for figure in found:
+        by_model[figure.model].append(figure)
+    for model, rows in by_model.items():
+        show_title(console, model)
+        made = table("backend:configuration", *_HEADINGS)
+        for row in sorted(rows, key=_place):
+            made.add_row(escape(row.engine), *_cells(row))
+        print_table(console, made, ("sessions", "batch", "balance"))
+    show_note(
+        console,
+        "PxT: processes x threads of each. ±: half of the interval that holds the true median. "
+        "MiB: the largest resident memory of all processes together. balance: what the processes' "
+        "parts of a run took in the mean over the longest.",
+    )
+    for status, reason in dict.fromkeys((f.status, f.reason) for f in found if f.reason):
+        same = [f for f in found if (f.status, f.reason) == (status, reason)]
+        names = ", ".join(dict.fromkeys(f"{f.engine} {f.shape} on {f.samples:,}" for f in same))
+        console.print(f"{escape(names)}: [yellow]{status}[/] {escape(reason)}", highlight=False)
+    lines = [*findings.conclusions(found)]
+    if lines:
+        show_title(console, "Conclusions")
+    for line in lines:
+        console.print(escape(line), highlight=False)
+
+
+_HEADINGS = (
+    *("PxT", "partitions", "batch", "images", "ms", "±", "images/s", "MiB", "balance"),
+    *("sessions", "status"),
+)
+
+
+def _place(figure: Figure) -> tuple[object, ...]:
+    time = figure.time.median if figure.time else float("inf")
+    return figure.samples, figure.batch_size, figure.partitions, time
+
+
+def _cells(figure: Figure) -> list[str]:
+    time = figure.time
+    return [
+        figure.shape,
+        figure.partitions or "-",
+        f"{figure.batch_size:,}",
+        f"{figure.samples:,}",
+        milliseconds(time.median) if time else "-",
+        milliseconds((time.high - time.low) / 2) if time else "-",
+        f"{figure.samples / time.median:,.0f}" if time else "-",
+        f"{figure.rss_bytes / 2**20:,.0f}" if figure.rss_bytes else "-",
+        f"{figure.balance:.0%}" if figure.balance else "-",
+        f"{figure.sessions}",
+        escape(figure.status),
+    ]
+
+
+def _only(plan: Plan, entrant: Entrant) -> Plan:
+    return Plan(plan.study, (entrant,))
+
+
+def _span(counts: Sequence[int]) -> str:
+    shown = [f"{count:,}" for count in counts]
+    return ", ".join(shown if len(shown) <= 4 else [*shown[:2], "..", shown[-1]])
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
