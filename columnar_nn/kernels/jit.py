@@ -44,7 +44,8 @@ class Kernel:
     """A compiled function, named by its module, its function there and constants of that.
 
     The module is one of `jitted/`. Two equal kernels share their machine code. int64 `arguments`
-    in, nothing out; `calls` are the kernels that it calls.
+    in, nothing out; `calls` are the kernels that it calls. One of a `python` function has its key
+    as the first constant.
     """
 
     module: str
@@ -112,8 +113,14 @@ def compile_kernel(kernel: Kernel) -> bytes:
     if kernel.python is not None:
         from columnar_nn.kernels.jitted import python_function
 
-        named = (kernel.file_name, kernel.arguments, kernel.module)
-        module = python_function.link(*named, kernel.constants[1:], kernel.python)
+        module = python_function.link(
+            kernel.file_name,
+            kernel.arguments,
+            kernel.module,
+            kernel.function,
+            kernel.constants[1:],
+            kernel.python,
+        )
         optimize(module)
         python_function.check(kernel.python, module)
         return emit(module)

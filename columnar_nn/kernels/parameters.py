@@ -7,8 +7,9 @@ A family of kernels declares one NamedTuple, in the file that binds it:
         scale: float
         mask: Blocks | None
 
-Its fields are `int` (and `bool`), `float` (a float32) and arrays, whose item types are those below.
-A kernel gets an array as where it begins, or as nothing; the record keeps it alive.
+Its fields are `int` (and `bool`), `float` (a float32), arrays, whose item types are those below,
+and kernels. A kernel gets an array as where it begins, or as nothing; the record keeps it alive.
+Another kernel it gets as the address of its machine code, to call, or as 0.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jit import Kernel
 
 Floats = Annotated[np.ndarray, "float"]
 """float32, one after the other."""
@@ -57,8 +59,13 @@ def arrays(record: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
     return tuple(value for value in record if isinstance(value, np.ndarray))
 
 
+def kernels(record: tuple[Any, ...]) -> tuple[Kernel, ...]:
+    """The kernels that a record holds."""
+    return tuple(value for value in record if isinstance(value, Kernel))
+
+
 def words(record: tuple[Any, ...]) -> np.ndarray:
-    """A record as kernels read it: an int64 for each field."""
+    """A record as kernels read it: an int64 for each field. Loads the kernels in it."""
     return np.array([_word(value) for value in record], np.int64)
 
 
@@ -67,6 +74,8 @@ def _word(value: Any) -> int:
         return 0
     if isinstance(value, np.ndarray):
         return address(value)
+    if isinstance(value, Kernel):
+        return value.address
     if isinstance(value, (float, np.floating)):
         return int(np.float32(value).view(np.uint32))
     return int(value)

@@ -180,8 +180,9 @@ class Program:
     def judge(self, report: int) -> bool:
         """What run_at gives of what kernels have reported: see there."""
         if report == OUTSIDE:
-            steps = [step.kernel for step in self.steps if step.kernel.checks_indices]
-            names = " or ".join(dict.fromkeys(kernel.name for kernel in steps))
+            names = " or ".join(
+                dict.fromkeys(name for step in self.steps for name in step.kernel.user_functions)
+            )
             raise InvalidDataError(
                 f"function {names}: an index lies outside of its row or tuple: check its "
                 "loops against x.shape and out.shape, and count from 0"

@@ -78,25 +78,30 @@ for _function in (
     _by_lane(_function)
 
 
-_FORMS = {"elementwise": ("of_blocks", "of_numbers"), "rows": ("of_rows",)}
-"""The functions of a module that make a kernel of a user's function, the fastest first."""
+_FORMS = {
+    "unary": ("of_blocks", "of_numbers"),
+    "epilogue": ("epilogue_of_blocks", "epilogue_of_numbers"),
+    "of_rows": ("of_rows",),
+}
+"""The functions of a module that make a kernel of a Python function, the fastest first."""
 
 
 def link(
     name: str,
     arguments: Sequence[str],
     module: str,
+    kind: str,
     constants: Sequence[int | str],
     python: PythonFunction,
 ) -> llvm.ModuleRef:
-    """As `entry.link`, the kernel of a module of `jitted/` that computes a user's function.
+    """As `entry.link`, the kernel of a module of `jitted/` that computes a Python function.
 
     Raises UsageError for what does not type: what is not supported, where, what to write instead.
     """
     for function in (python.function, *python.called):
         inlined_as_written(function)
     error: Exception | None = None
-    for form in _FORMS[module]:
+    for form in _FORMS[kind]:
         made = entry.kernel_function(module, form, (python.function, *constants))
         try:
             return entry.joined(name, arguments, made)
