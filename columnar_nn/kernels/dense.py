@@ -11,7 +11,7 @@ from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, packed
-from columnar_nn.kernels.parameters import Blocks
+from columnar_nn.kernels.parameters import Blocks, Code
 
 
 class Dense(NamedTuple):
@@ -28,7 +28,7 @@ class Dense(NamedTuple):
     bias: Blocks
     low: float
     high: float
-    epilogue: Kernel | None
+    epilogue: Code | None
     epilogue_constants: Blocks | None
 
 

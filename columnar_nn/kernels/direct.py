@@ -15,7 +15,7 @@ from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES, tile_blocks
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, lane_mask, packed
-from columnar_nn.kernels.parameters import FLOAT_BYTES, Blocks, Floats, Words
+from columnar_nn.kernels.parameters import FLOAT_BYTES, Blocks, Code, Floats, Words
 
 BAND_BYTES = 192 * 1024
 """Input rows a band may hold: most of a small second-level cache, beside the filters."""
@@ -70,7 +70,7 @@ class Direct(NamedTuple):
     bias: Floats
     low: float
     high: float
-    epilogue: Kernel | None
+    epilogue: Code | None
     epilogue_constants: Blocks | None
     ragged_mask: Blocks | None
     owned: Floats | None

@@ -33,6 +33,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from columnar_nn.kernels import cache, host
+from columnar_nn.kernels.parameters import Code
 from columnar_nn.kernels.python_function import PythonFunction
 
 ARGUMENTS = ("parameters", "source", "second", "target", "scratch", "part", "parts")
@@ -40,7 +41,7 @@ ARGUMENTS = ("parameters", "source", "second", "target", "scratch", "part", "par
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Kernel(Code):
     """A compiled function, named by its module, its function there and constants of that.
 
     The module is one of `jitted/`. Two equal kernels share their machine code. int64 `arguments`

@@ -14,6 +14,7 @@ Another kernel it gets as the address of its machine code, to call, or as 0.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -21,7 +22,6 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jit import Kernel
 
 Floats = Annotated[np.ndarray, "float"]
 """float32, one after the other."""
@@ -38,6 +38,16 @@ Bytes = Annotated[np.ndarray, "byte"]
 WORD_BYTES = 8
 FLOAT_BYTES = 4
 BLOCK_BYTES = FLOAT_BYTES * LANES
+
+
+class Code(ABC):
+    """Machine code that a kernel calls."""
+
+    @property
+    @abstractmethod
+    def address(self) -> int:
+        """Where it begins; loads it on first use."""
+
 
 Record = TypeVar("Record", bound=tuple[Any, ...])
 
@@ -59,11 +69,6 @@ def arrays(record: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
     return tuple(value for value in record if isinstance(value, np.ndarray))
 
 
-def kernels(record: tuple[Any, ...]) -> tuple[Kernel, ...]:
-    """The kernels that a record holds."""
-    return tuple(value for value in record if isinstance(value, Kernel))
-
-
 def words(record: tuple[Any, ...]) -> np.ndarray:
     """A record as kernels read it: an int64 for each field. Loads the kernels in it."""
     return np.array([_word(value) for value in record], np.int64)
@@ -74,7 +79,7 @@ def _word(value: Any) -> int:
         return 0
     if isinstance(value, np.ndarray):
         return address(value)
-    if isinstance(value, Kernel):
+    if isinstance(value, Code):
         return value.address
     if isinstance(value, (float, np.floating)):
         return int(np.float32(value).view(np.uint32))

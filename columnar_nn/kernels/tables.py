@@ -52,9 +52,10 @@ SPOILED_BYTES = 64
 an input is not finite or so large that their transforms might overflow.
 """
 
-OUTSIDE = 2
-"""What the same word holds once a user's function has used an index outside of a row, or of a
-tuple."""
+OUTSIDE, OVERFLOW, ZERO_DIVISION = 2, 3, 4
+"""What the same word holds once a Python function has used an index outside of a row or a tuple, an
+integer that 64 bits do not hold, or zero as the divisor of one.
+"""
 
 FINISHED, POSTED, RUNNER, MEMBERS = 0, 8, 9, 16
 """Words of a team's control block: runs that helpers have finished, runs posted to them, address of

@@ -12,7 +12,7 @@ from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, lane_mask, packed
-from columnar_nn.kernels.parameters import BLOCK_BYTES, Blocks
+from columnar_nn.kernels.parameters import BLOCK_BYTES, Blocks, Code
 from columnar_nn.kernels.toom_cook import transform
 
 TILES_BYTES = 384 * 1024
@@ -50,7 +50,7 @@ class Winograd(NamedTuple):
     bias: Blocks
     low: float
     high: float
-    epilogue: Kernel | None
+    epilogue: Code | None
     epilogue_constants: Blocks | None
     ragged_mask: Blocks | None
     most: float

@@ -12,7 +12,8 @@ from numba import float32, float64, types
 from columnar_nn.kernels.elementwise import Binary, Pixels, Unary
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block_type
-from columnar_nn.kernels.jitted.compiler import emitted, inlined, make_tuple
+from columnar_nn.kernels.jitted.compiler import emitted, inlined
+from columnar_nn.kernels.jitted.convention import make_tuple
 from columnar_nn.kernels.jitted.emitter import BLOCK, BYTE, Emitter, Value
 from columnar_nn.kernels.jitted.memory import (
     ITEMS,

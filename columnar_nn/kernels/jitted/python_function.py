@@ -23,24 +23,24 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted import entry
 from columnar_nn.kernels.jitted.blocks import block_type
 from columnar_nn.kernels.jitted.compiler import (
-    MEANINGS_OF_PYTHON,
     emitted_as,
     inlined_as,
     inlined_as_written,
 )
 from columnar_nn.kernels.jitted.emitter import BLOCK, FLOAT, INT32, Emitter, Value
 from columnar_nn.kernels.jitted.exponential import exponential, tanh
+from columnar_nn.kernels.jitted.python_numbers import greatest, least, power
 from columnar_nn.kernels.python_function import PythonFunction
 
 _unary, _binary = block_type(block_type), block_type(block_type, block_type)
 
 emitted_as(math.exp, _unary)(exponential)
 inlined_as(math.tanh, block_type)(tanh)
-emitted_as(MEANINGS_OF_PYTHON[max], _binary)(lambda e, a, b: (b > a).select(b, a))
-emitted_as(MEANINGS_OF_PYTHON[min], _binary)(lambda e, a, b: (b < a).select(b, a))
+emitted_as(greatest, _binary)(lambda e, a, b: (b > a).select(b, a))
+emitted_as(least, _binary)(lambda e, a, b: (b < a).select(b, a))
 
 
-@emitted_as(MEANINGS_OF_PYTHON[operator.pow], _binary)
+@emitted_as(power, _binary)
 def _power(e: Emitter, base: Value, exponent: Value) -> Value:
     return e.of(e.call(f"llvm.pow.v{LANES}f32", BLOCK, base.ir, exponent.ir))
 
