@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from columnar_nn.errors import UsageError
 from columnar_nn.functions.declaration import DeclaredFunction, ShapeRule, declare
+from columnar_nn.functions.names import check_name
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.model import batch_axis
 from columnar_nn.model.batch_axis import Axis, MixedRowsError
@@ -73,10 +74,7 @@ def function_of_operator(op_type: str) -> str | None:
 
 
 def _check_names(name: str, onnx: str | None) -> None:
-    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
-        raise UsageError(f"function name {name!r}: use lower case letters, digits and _")
-    if name in VECTOR_FUNCTIONS and name not in DECLARED:
-        raise UsageError(f"function {name} is built in: choose another name")
+    check_name(name, DECLARED)
     if onnx is not None and not re.fullmatch(r"[\w.]+::\w+", onnx):
         raise UsageError(f"function {name}: onnx={onnx!r} is no operator: write domain::Type")
     other = None if onnx is None else function_of_operator(onnx)

@@ -22,6 +22,7 @@ that compiles nothing must not import numba.
 """
 
 from columnar_nn.kernels.activation import NO_ACTIVATION, RELU, Activation
+from columnar_nn.kernels.columns import ColumnFunction, Kind
 from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
 from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
@@ -43,6 +44,8 @@ __all__ = [
     "RELU",
     "Activation",
     "BoundKernel",
+    "ColumnFunction",
+    "Kind",
     "Layout",
     "Program",
     "PythonFunction",

@@ -125,6 +125,9 @@ class PythonFunction:
             line = started if started and started is not True else line
             if instruction.opname in _REFUSED:
                 raise self.refusal(*_REFUSED[instruction.opname], line, code)
+            is_constant = instruction.opname in ("LOAD_CONST", "RETURN_CONST")
+            if is_constant and isinstance(instruction.argval, (str, bytes)):
+                raise self.refusal("text", "numbers only", line, code)
             if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
                 self._check_attribute(held, str(instruction.argval), line, code)
             if instruction.opname not in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"):

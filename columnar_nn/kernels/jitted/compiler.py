@@ -1,6 +1,6 @@
 """Numba's front end without its back end: a Python function to LLVM's language.
 
-What is internal to numba is used in this file and in `convention` alone. Its bytecode analysis, type
+What is internal to numba is used here and in `convention` alone. Its bytecode analysis, type
 inference and lowering are taken; its own LLVM pipeline, wrappers for Python, run time and file
 cache are not. They are what makes numba's compiling slow (`kernels.jit` has the measurements), and
 without them the object code calls nothing but the C library.

@@ -9,6 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.compiler import CompileResult
+from numba.core.imputils import fix_returning_optional
 from numba.core.registry import cpu_target
 
 status_type = ir.IntType(32)
@@ -30,9 +31,10 @@ def call_as_written(
 ) -> Any:
     """As `call`, of a user's function: what it raises, the calling one raises."""
     status, result = _called(builder, compiled, arguments)
+    context = cpu_target.target_context
     with cgutils.if_unlikely(builder, status.is_error):
-        cpu_target.target_context.call_conv.return_status_propagate(builder, status)
-    return result
+        context.call_conv.return_status_propagate(builder, status)
+    return fix_returning_optional(context, builder, compiled.signature, status, result)
 
 
 def call_reporting(
@@ -74,11 +76,3 @@ def make_optional(
     made = cpu_target.target_context.make_helper(builder, kind)
     made.data, made.valid = value, valid
     return made._getvalue()
-
-
-def optional_parts(
-    builder: ir.IRBuilder, kind: types.Optional, value: ir.Value
-) -> tuple[ir.Value, ir.Value]:
-    """The value of something that may be None, and whether it is not."""
-    given = cpu_target.target_context.make_helper(builder, kind, value=value)
-    return given.data, cgutils.as_bool_bit(builder, given.valid)
