@@ -25,6 +25,7 @@ from columnar_nn.errors import UsageError
 from columnar_nn.functions.declaration import DeclaredFunction, ShapeRule, declare
 from columnar_nn.functions.names import check_name
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
+from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
 from columnar_nn.model import batch_axis
 from columnar_nn.model.batch_axis import Axis, MixedRowsError
 from columnar_nn.model.operators import Operator, declare_operator
@@ -74,7 +75,7 @@ def function_of_operator(op_type: str) -> str | None:
 
 
 def _check_names(name: str, onnx: str | None) -> None:
-    check_name(name, DECLARED)
+    check_name(name, SCALAR_FUNCTIONS)
     if onnx is not None and not re.fullmatch(r"[\w.]+::\w+", onnx):
         raise UsageError(f"function {name}: onnx={onnx!r} is no operator: write domain::Type")
     other = None if onnx is None else function_of_operator(onnx)

@@ -22,6 +22,7 @@ from columnar_nn.errors import UsageError
 from columnar_nn.expressions.types import DataType
 from columnar_nn.functions import row_errors
 from columnar_nn.functions.names import check_name
+from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.functions.row_errors import Rows
 from columnar_nn.functions.scalar import (
     FLOATS,
@@ -34,9 +35,6 @@ from columnar_nn.functions.scalar import (
 )
 from columnar_nn.kernels import ColumnFunction, Kind, PythonFunction
 from columnar_nn.kernels.columns import ARROW_TYPES
-
-DECLARED_SCALARS: dict[str, ColumnFunction] = {}
-"""Scalar functions that users have declared, by name."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,10 +51,9 @@ def scalar_function(name: str) -> Callable[[Function], Function]:
     """
 
     def register(function: Function) -> Function:
-        check_name(name, DECLARED_SCALARS)
+        check_name(name, VECTOR_FUNCTIONS)
         python = PythonFunction.of(name, function)
         declared = ColumnFunction(python, *_signature(name, function))
-        DECLARED_SCALARS[name] = declared
         SCALAR_FUNCTIONS[name] = _scalar_function(declared)
         return function
 
@@ -73,7 +70,10 @@ def _signature(name: str, function: Callable[..., Any]) -> tuple[tuple[Kind, ...
     for parameter in parameters:
         plain = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         if not plain or parameter.default is not parameter.empty:
-            raise UsageError(f"function {name}: parameter {parameter}: give plain ones, no default")
+            raise UsageError(
+                f"function {name}: parameter {parameter.name} has a default, or is no plain one: "
+                "declare plain parameters"
+            )
     kinds = [_kind(name, hints, parameter.name) for parameter in parameters]
     return tuple(kinds), _kind(name, hints, "return")
 

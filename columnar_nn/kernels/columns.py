@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow as pa
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.parameters import WORD_BYTES, address
 from columnar_nn.kernels.python_function import PythonFunction
-from columnar_nn.kernels.tables import OUTSIDE, OVERFLOW, SPOILED_BYTES, ZERO_DIVISION
+from columnar_nn.kernels.tables import OUTSIDE, OVERFLOW, SPOILED_BYTES, ZERO_DIVISION, Column
 
 ARROW_TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64()}
 """Arrow's types of the columns that hold Python's."""
@@ -23,19 +23,6 @@ FAILURES = {
     ZERO_DIVISION: "an integer is divided by zero",
 }
 """What a function does wrong, by what it reports."""
-
-
-class Column(NamedTuple):
-    """A column of Arrow's as the kernel reads it.
-
-    Addresses of its values, or bits of booleans, and of the bits that are 0 where it is null (0: it
-    is not); the number of its first row, and 1, or 0 if that row is every row.
-    """
-
-    values: int
-    validity: int
-    first: int
-    step: int
 
 
 @dataclass(frozen=True)

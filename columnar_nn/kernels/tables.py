@@ -81,3 +81,16 @@ class TensorColumn(NamedTuple):
 
 
 TENSOR_COLUMN_WORDS = len(TensorColumn._fields)
+
+
+class Column(NamedTuple):
+    """A column of Arrow's as a scalar function's kernel reads it.
+
+    Addresses of its values, or bits of booleans, and of the bits that are 0 where it is null (0: it
+    is not); the number of its first row, and 1, or 0 if that row is every row.
+    """
+
+    values: int
+    validity: int
+    first: int
+    step: int

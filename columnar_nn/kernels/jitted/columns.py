@@ -9,12 +9,12 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from columnar_nn.kernels.columns import Column
 from columnar_nn.kernels.jitted.compiler import emitted
 from columnar_nn.kernels.jitted.convention import make_optional, make_tuple
 from columnar_nn.kernels.jitted.emitter import BYTE, Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, integer
 from columnar_nn.kernels.parameters import WORD_BYTES, Words
+from columnar_nn.kernels.tables import Column
 
 COLUMN_WORDS = len(Column._fields)
 

@@ -46,6 +46,11 @@ def _negative(e: Emitter, a: Value) -> Value:
     return e.of(e.builder.neg(a.ir))
 
 
+def _magnitude(e: Emitter, a: Value) -> Value:
+    fail_if(e.builder, a.equals(LEAST).ir, OVERFLOW)
+    return (a < 0).select(e.of(e.builder.neg(a.ir)), a)
+
+
 def _divided(e: Emitter, a: Value, b: Value) -> tuple[Value, Value]:
     """Quotient and remainder, the quotient rounded down."""
     fail_if(e.builder, b.equals(0).ir, ZERO_DIVISION)
@@ -63,6 +68,7 @@ _of_integers(operator.mul, _with_overflow("smul"))
 _of_integers(operator.floordiv, lambda e, a, b: _divided(e, a, b)[0])
 _of_integers(operator.mod, lambda e, a, b: _divided(e, a, b)[1])
 _of_integers(operator.neg, _negative)
+_of_integers(abs, _magnitude)
 
 
 def _of_numbers(emit: Callable) -> Any:
