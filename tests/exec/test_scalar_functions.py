@@ -188,7 +188,9 @@ def test_over_what_a_network_gives() -> None:
 )
 def test_what_fails_is_an_error(body: str, n: int, message: str) -> None:
     cnn.scalar_function("failing")(made_from(f"def f(n: int) -> int:\n    return {body}"))
-    with pytest.raises(InvalidDataError, match=f"function failing: .*{message}") as error:
+    with pytest.raises(
+        InvalidDataError, match=f"failing: .*{message}; filter such rows out"
+    ) as error:
         project("failing(n)", pa.table({"n": [1, n, None]}))
     assert "\n" not in str(error.value)
     assert project("failing(n)", pa.table({"n": pa.array([None], pa.int64())})) == [None]
@@ -336,3 +338,19 @@ def test_a_later_process_takes_it_from_the_cache(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert outputs == ["[2, None] True\n", "[2, None] False\n"]
+
+
+def test_errors_stay_with_their_rows() -> None:
+    """As those of built-in functions: what guards a row, and `try`, forgets them."""
+    cnn.scalar_function("share")(made_from("def f(n: int) -> int:\n    return 60 // n"))
+    cnn.scalar_function("known")(made_from("def f(n: int | None) -> bool:\n    return n is None"))
+    table = pa.table({"n": pa.array([0, 4, None, 0, 5])})
+    assert project("if(n = 0, 0, share(n))", table) == [0, 15, None, 0, 12]
+    assert project("try(share(n))", table) == [None, 15, None, None, 12]
+    assert project("try(share(share(n)))", table) == [None, 4, None, None, 5]
+    assert project("try(known(share(n)))", table) == [None, False, True, None, False]
+    assert project("try(share(0))", table) == [None] * 5
+    filtered = cnn.PlanBuilder().table_scan(table).filter("n <> 0 AND share(n) > 12").plan()
+    assert cnn.prepare(filtered).run().to_table()["n"].to_pylist() == [4]
+    with pytest.raises(InvalidDataError, match="share: an integer is divided by zero"):
+        project("share(n)", table)
