@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from columnar_nn.errors import CnnBenchError, UsageError, first_line
-from columnar_nn.functions.declared import DECLARED, DeclaredFunction
+from columnar_nn.functions.declaration import DeclaredFunction
+from columnar_nn.functions.declared import DECLARED
 from reference.operators import OPERATORS
 from reference.rounding import rounded
 

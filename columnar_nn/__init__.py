@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from columnar_nn.exec.task import Task
     from columnar_nn.expressions.expression import argmax, call, column, softmax
     from columnar_nn.functions.declared import vector_function
+    from columnar_nn.functions.declared_scalar import scalar_function
+    from columnar_nn.kernels.primitives import clamp, fma, where
     from columnar_nn.lowering.network import network, network_outputs
     from columnar_nn.model.graph import Graph, Node, TensorSpec
     from columnar_nn.model.zoo import resolve as load_network
@@ -56,6 +58,8 @@ _MODULES = {
     ),
     "expressions.expression": ("argmax", "call", "column", "softmax"),
     "functions.declared": ("vector_function",),
+    "functions.declared_scalar": ("scalar_function",),
+    "kernels.primitives": ("clamp", "fma", "where"),
     "model.graph": ("Graph", "Node", "TensorSpec"),
     "model.zoo": ("load_network",),
     "lowering.network": ("network", "network_outputs"),
@@ -88,17 +92,21 @@ __all__ = [
     "UsageError",
     "argmax",
     "call",
+    "clamp",
     "column",
+    "fma",
     "from_numpy",
     "load_network",
     "network",
     "network_outputs",
     "open_source",
     "prepare",
+    "scalar_function",
     "softmax",
     "to_numpy",
     "to_text",
     "vector_function",
+    "where",
 ]
 
 

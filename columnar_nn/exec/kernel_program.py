@@ -88,7 +88,7 @@ class KernelProgram:
     def prepare(self) -> None:
         """Loads every kernel from the cache, compiling those that it lacks."""
         for step in self._program.steps:
-            _ = step.kernel.function.address
+            step.kernel.load()
 
     def allocate(self, rows: int) -> list[pa.Buffer]:
         """Memory for what `rows` rows write."""

@@ -24,7 +24,7 @@ from columnar_nn.expressions.expression import (
 from columnar_nn.functions import casts
 from columnar_nn.functions.resolve import is_vector_call
 from columnar_nn.functions.row_errors import Rows
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
+from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, CompiledFunction
 from columnar_nn.kernels import Team
 from columnar_nn.kernels.program import Order
 
@@ -118,6 +118,11 @@ class Projection:
         """Loads every kernel from the cache, compiling those that it lacks."""
         for program in self.programs:
             program.prepare()
+        for expression in self._scalars:
+            if isinstance(expression, Call):
+                function = SCALAR_FUNCTIONS[expression.function]
+                if isinstance(function, CompiledFunction):
+                    function.load()
 
     def memory_bytes(self, rows: int) -> int:
         """What kernels hold for a batch of `rows` rows: intermediate values and results."""

@@ -16,6 +16,7 @@ from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.scale_add import beside_constant, with_any_constant
 from columnar_nn.functions.vector_function import VectorFunction, elements
+from columnar_nn.kernels import PythonFunction
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules.operands import Operands
 
@@ -48,12 +49,24 @@ def _assemble(operation: str) -> Callable[[Assembly, Call, Sequence[Value]], Val
     return assemble
 
 
+def _divided_by(x: float, divisor: float) -> float:
+    return x / divisor
+
+
+def _divided_into(x: float, dividend: float) -> float:
+    return dividend / x
+
+
+DIVIDED_BY = PythonFunction.of("divided_by", _divided_by)
+DIVIDED_INTO = PythonFunction.of("divided_into", _divided_into)
+
+
 def _with_constant(operation: str, assembly: Assembly, call: Call, value: Value) -> Value:
     (constant,) = call.weights
     source = beside_constant(assembly, value, constant)
     layout, is_first = source.layout, call.inputs[0] is not call.tensors[0]
     if operation == "div":
-        kernel = kernels.unary(layout, "divided_into" if is_first else "divided_by", constant)
+        kernel = kernels.unary(layout, DIVIDED_INTO if is_first else DIVIDED_BY, constant)
     elif operation == "mul":
         kernel = kernels.scale_add(layout, constant, None)
     elif operation == "add":

@@ -9,6 +9,7 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
 from columnar_nn.functions import conv2d
 from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.functions.layer_activation import layer_activation
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules import window
@@ -39,7 +40,7 @@ def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
         filters,
         bias,
         **conv2d.arguments(call),
-        activation=call.attributes.get("activation"),
+        activation=layer_activation(call),
         residual=bool(residuals),
     )
     return assembly.apply(kernel, source, *residuals)

@@ -8,6 +8,7 @@ from columnar_nn import kernels
 from columnar_nn.expressions.expression import Call
 from columnar_nn.functions import mat_mul
 from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.functions.layer_activation import layer_activation
 from columnar_nn.functions.vector_function import VectorFunction, elements
 
 
@@ -19,8 +20,7 @@ def operations(call: Call) -> int:
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel, which reads a flattened nchw16c image as it lies: the matrix is permuted."""
     matrix, bias = call.weights
-    activation = call.attributes.get("activation")
-    kernel = kernels.dense(values[0].layout, matrix, bias, activation)
+    kernel = kernels.dense(values[0].layout, matrix, bias, layer_activation(call))
     return assembly.apply(kernel, values[0])
 
 

@@ -64,7 +64,7 @@ def computed(
     by halves. A null argument makes the result null: no other is needed then.
     """
     values = [rows.values for rows in inputs]
-    failed, reason = either(inputs, _failures_without_nulls(inputs))
+    failed, reason = either(inputs, failures_without_nulls(inputs))
     try:
         return Rows(compute(*values), failed, reason)
     except pa.ArrowInvalid as error:
@@ -85,7 +85,7 @@ def either(inputs: Sequence[Rows], failures: Sequence[Any] | None = None) -> tup
     return failed, reason
 
 
-def _failures_without_nulls(inputs: Sequence[Rows]) -> list[Any]:
+def failures_without_nulls(inputs: Sequence[Rows]) -> list[Any]:
     """Of each input, the rows that failed where no other is null."""
     if all(rows.failed is None for rows in inputs):
         return [None] * len(inputs)

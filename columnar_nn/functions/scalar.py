@@ -1,8 +1,8 @@
 """Functions of scalar columns, for filters and projections: Velox's names and type rules.
 
-They are computed by pyarrow.compute. As in Velox's Presto functions, integer arithmetic that
-overflows and division of integers by zero are errors of their rows, nulls propagate, and NaN is
-equal to itself and larger than every other number.
+Built-in ones are computed by pyarrow.compute. As in Velox's Presto functions, integer arithmetic
+that overflows and division of integers by zero are errors of their rows, nulls propagate, and NaN
+is equal to itself and larger than every other number.
 """
 
 from __future__ import annotations
@@ -53,7 +53,16 @@ class SpecialForm:
     rows: Callable[..., Rows]
 
 
-def _widened(data_type: DataType) -> DataType:
+@dataclass(frozen=True)
+class CompiledFunction:
+    """A function in machine code; `load` has it loaded or compiled."""
+
+    resolve: Resolve
+    rows: Callable[..., Rows]
+    load: Callable[[], None]
+
+
+def widened(data_type: DataType) -> DataType:
     """The smallest signed type that holds every value; Velox has no unsigned integers."""
     if pa.types.is_unsigned_integer(data_type):
         return INTEGERS[min(3, (data_type.bit_width // 8).bit_length())]
@@ -69,7 +78,7 @@ def common_type(types: Sequence[DataType]) -> DataType | None:
     types = [data_type for data_type in types if data_type != pa.null()] or types
     if all(data_type == types[0] for data_type in types):
         return types[0]
-    kinds = [_widened(data_type) for data_type in types]
+    kinds = [widened(data_type) for data_type in types]
     if all(kind in INTEGERS for kind in kinds):
         return max(kinds, key=INTEGERS.index)
     if all(kind in FLOATS or kind in INTEGERS[:3] for kind in kinds):
@@ -77,7 +86,8 @@ def common_type(types: Sequence[DataType]) -> DataType | None:
     return None
 
 
-def _unfit(name: str, types: Sequence[DataType]) -> InvalidPlanError:
+def unfit(name: str, types: Sequence[DataType]) -> InvalidPlanError:
+    """The error for arguments of types that a function does not take."""
     from columnar_nn.expressions.types import type_name
 
     listed = ", ".join(map(type_name, types))
@@ -86,40 +96,41 @@ def _unfit(name: str, types: Sequence[DataType]) -> InvalidPlanError:
     )
 
 
-def _count(name: str, types: Sequence[DataType], count: int) -> None:
+def check_count(name: str, types: Sequence[DataType], count: int) -> None:
+    """Raises InvalidPlanError for another number of arguments."""
     if len(types) != count:
         raise InvalidPlanError(f"function {name} takes {count} argument(s), not {len(types)}")
 
 
 def _arithmetic(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
-    _count(name, types, 2)
+    check_count(name, types, 2)
     target = common_type(types)
-    if target is None or _widened(target) not in INTEGERS + FLOATS:
-        raise _unfit(name, types)
+    if target is None or widened(target) not in INTEGERS + FLOATS:
+        raise unfit(name, types)
     return [target, target], target
 
 
 def _comparison(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
-    _count(name, types, 2)
+    check_count(name, types, 2)
     target = common_type(types)
     if target is None or isinstance(target, pa.FixedShapeTensorType):
-        raise _unfit(name, types)
+        raise unfit(name, types)
     return [target, target], pa.bool_()
 
 
 def _between(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
-    _count(name, types, 3)
+    check_count(name, types, 3)
     target = common_type(types)
     if target is None or isinstance(target, pa.FixedShapeTensorType):
-        raise _unfit(name, types)
+        raise unfit(name, types)
     return [target] * 3, pa.bool_()
 
 
 def _boolean(count: int) -> Resolve:
     def resolve(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
-        _count(name, types, count)
+        check_count(name, types, count)
         if any(data_type not in (pa.bool_(), pa.null()) for data_type in types):
-            raise _unfit(name, types)
+            raise unfit(name, types)
         return [pa.bool_()] * count, pa.bool_()
 
     return resolve
@@ -129,7 +140,7 @@ def _any(result: DataType | None) -> Resolve:
     """One argument of any type; the result has its type if `result` is None."""
 
     def resolve(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
-        _count(name, types, 1)
+        check_count(name, types, 1)
         return list(types), result or types[0]
 
     return resolve
@@ -137,9 +148,9 @@ def _any(result: DataType | None) -> Resolve:
 
 def _number(kinds: Sequence[DataType], result: DataType | None) -> Resolve:
     def resolve(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
-        _count(name, types, 1)
+        check_count(name, types, 1)
         if types[0] not in kinds:
-            raise _unfit(name, types)
+            raise unfit(name, types)
         return list(types), result or types[0]
 
     return resolve
@@ -150,7 +161,7 @@ def _alike(name: str, types: Sequence[DataType]) -> DataType:
     known = [data_type for data_type in types if data_type != pa.null()] or [pa.null()]
     is_tensor = isinstance(known[0], pa.FixedShapeTensorType)
     if is_tensor or any(data_type != known[0] for data_type in known):
-        raise _unfit(name, types)
+        raise unfit(name, types)
     return known[0]
 
 
@@ -168,7 +179,7 @@ def _switch(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataT
         raise InvalidPlanError(f"function {name} takes conditions, a value after each")
     conditions = types[0 : 2 * pairs : 2]
     if any(kind not in (pa.bool_(), pa.null()) for kind in conditions):
-        raise _unfit(name, types)
+        raise unfit(name, types)
     values = [types[i] for i in range(1, 2 * pairs, 2)] + list(types[2 * pairs :])
     result = _alike(name, values)
     wanted = [pa.bool_(), result] * pairs + [result] * (len(types) % 2)
@@ -178,7 +189,7 @@ def _switch(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataT
 def _listed(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
     target = common_type(types)
     if len(types) < 2 or target is None or isinstance(target, pa.FixedShapeTensorType):
-        raise _unfit(name, types)
+        raise unfit(name, types)
     return [target] * len(types), pa.bool_()
 
 
@@ -243,7 +254,7 @@ def _turned(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda left, right: compare(right, left)
 
 
-SCALAR_FUNCTIONS: dict[str, ScalarFunction | SpecialForm] = {
+SCALAR_FUNCTIONS: dict[str, ScalarFunction | SpecialForm | CompiledFunction] = {
     "plus": ScalarFunction(_arithmetic, pc.add_checked),
     "minus": ScalarFunction(_arithmetic, pc.subtract_checked),
     "multiply": ScalarFunction(_arithmetic, pc.multiply_checked),

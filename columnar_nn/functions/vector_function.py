@@ -15,6 +15,7 @@ from columnar_nn.errors import InvalidModelError, InvalidPlanError
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import DataType, row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
+from columnar_nn.kernels import Activation
 from columnar_nn.model.graph import Node, Shape
 from columnar_nn.model.shape_rules.operands import Operands
 
@@ -28,7 +29,9 @@ class VectorFunction:
     computed inputs, and returns the result's value. `operations` counts arithmetic operations
     an image (a multiply-add is two) as the operator's definition has them. `defaults` are the
     attributes that a call may leave out, and plan text does: those of the ONNX operator, from
-    `model.operators`. `result` is float32, or int64 for one BIGINT a row.
+    `model.operators`. `result` is float32, or int64 for one BIGINT a row. `activation` makes of a
+    call's attributes what a convolution or dense layer can apply in its place; None of functions
+    that are not of each element.
     """
 
     name: str
@@ -37,6 +40,7 @@ class VectorFunction:
     operations: Callable[[Call], int]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     result: str = "float32"
+    activation: Callable[[Mapping[str, Any]], Activation] | None = None
 
     def result_type(self, call: Call) -> DataType:
         """Arrow type of the result; raises InvalidPlanError if the operands do not fit.

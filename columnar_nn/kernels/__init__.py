@@ -2,7 +2,7 @@
 
     image = Layout("uint8", (3, 32, 32))
     pixels = pixels_to_float(image)
-    conv = conv2d(pixels.output_layout, weight, bias, activation="relu")
+    conv = conv2d(pixels.output_layout, weight, bias, activation=RELU)
     logits = dense(conv.output_layout, matrix, offsets)
     program = Program(
         (Step(pixels, (0,), 1), Step(conv, (1,), 2), Step(logits, (2,), 3)), (0,), (3,)
@@ -21,9 +21,11 @@ compiled by numba (`jitted`); it is imported only where the cache lacks one of t
 that compiles nothing must not import numba.
 """
 
+from columnar_nn.kernels.activation import NO_ACTIVATION, RELU, Activation
+from columnar_nn.kernels.columns import ColumnFunction, Kind
 from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
 from columnar_nn.kernels.dense import dense
-from columnar_nn.kernels.elementwise import UNARY, binary, pixels_to_float, scale_add, unary
+from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
 from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.matrix import matrix_product
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
@@ -38,8 +40,12 @@ from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
 from columnar_nn.kernels.threads import Threads
 
 __all__ = [
-    "UNARY",
+    "NO_ACTIVATION",
+    "RELU",
+    "Activation",
     "BoundKernel",
+    "ColumnFunction",
+    "Kind",
     "Layout",
     "Program",
     "PythonFunction",

@@ -9,6 +9,7 @@ import numpy as np
 
 from columnar_nn.errors import UsageError
 from columnar_nn.kernels import accuracy, cost, direct, winograd
+from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
 from columnar_nn.kernels.convolution import resolve
 from columnar_nn.kernels.layout import BoundKernel, Layout
 
@@ -41,7 +42,7 @@ def choose_algorithm(
     "winograd" the cheapest of Winograd's, however large its error, "direct" is direct. Where
     Winograd's algorithm does not apply, every choice is direct.
     """
-    convolution = resolve(x, weight, None, strides, pads, dilations, groups, None, False)
+    convolution = resolve(x, weight, None, strides, pads, dilations, groups, NO_ACTIVATION, False)
     costs = cost.predict(convolution)
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
@@ -63,17 +64,16 @@ def conv2d(
     pads: Sequence[int] = (0, 0, 0, 0),
     dilations: Sequence[int] = (1, 1),
     groups: int = 1,
-    activation: str | None = None,
+    activation: Activation = NO_ACTIVATION,
     algorithm: str = "auto",
     residual: bool = False,
 ) -> BoundKernel:
     """output = activation(x convolved with weight + bias + second input), nchw16c.
 
     x is nchw16c or planar (few channels, an image). `weight` is [filters, channels / groups,
-    height, width], `pads` (top, left, bottom, right), `activation` None, "relu" or "relu6". The
-    second input, of the output's layout, exists with `residual`. `algorithm` is "auto",
-    "direct", "winograd", or "winograd_f2", "winograd_f4", "winograd_f5" or "winograd_f6": see
-    `choose_algorithm`.
+    height, width], `pads` (top, left, bottom, right). The second input, of the output's layout,
+    exists with `residual`. `algorithm` is "auto", "direct", "winograd", or "winograd_f2",
+    "winograd_f4", "winograd_f5" or "winograd_f6": see `choose_algorithm`.
 
     Error against float64: at most the kernel's `error_bound`. NaN and infinity: direct spoils the
     outputs that see the value, Winograd the whole tile of up to 6 x 6 that does (and makes NaN of

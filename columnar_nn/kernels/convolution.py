@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from columnar_nn.errors import InvalidModelError, UsageError
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.kernels.activation import Activation
 from columnar_nn.kernels.layout import Layout
-
-BOUNDS = {None: (-math.inf, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
-"""Activations that kernels apply as they store: the interval a value is clamped to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +17,7 @@ class Convolution:
     """ONNX Conv of one image; weight [filters, channels a group, height, width], float32.
 
     `pads` is (top, left, bottom, right). With `residual` a second input of the output's layout
-    is added before the activation, whose interval is `bounds`.
+    is added before the activation.
     """
 
     input: Layout
@@ -30,7 +27,7 @@ class Convolution:
     pads: tuple[int, int, int, int]
     dilations: tuple[int, int]
     groups: int
-    bounds: tuple[float, float]
+    activation: Activation
     residual: bool
 
     @property
@@ -74,19 +71,16 @@ def resolve(
     pads: Sequence[int],
     dilations: Sequence[int],
     groups: int,
-    activation: str | None,
+    activation: Activation,
     residual: bool,
 ) -> Convolution:
-    """Checks the arguments of a convolution; raises InvalidModelError or UsageError."""
+    """Checks the arguments of a convolution; raises InvalidModelError."""
     if x.kind not in ("nchw16c", "planar") or len(x.shape) != 3:
         raise InvalidModelError(f"a convolution needs a C x H x W input, not {x}")
     if weight.ndim != 4 or weight.shape[1] * groups != x.shape[0] or weight.shape[0] % groups:
         raise InvalidModelError(
             f"filters of shape {weight.shape} in {groups} group(s) do not fit input {x.shape}"
         )
-    if activation not in BOUNDS:
-        known = ", ".join(str(name) for name in BOUNDS)
-        raise UsageError(f"no convolution applies activation {activation!r}: use {known}")
     convolution = Convolution(
         input=x,
         weight=np.asarray(weight, np.float32),
@@ -95,7 +89,7 @@ def resolve(
         pads=(pads[0], pads[1], pads[2], pads[3]),
         dilations=(dilations[0], dilations[1]),
         groups=groups,
-        bounds=BOUNDS[activation],
+        activation=activation,
         residual=residual,
     )
     if min(convolution.output.shape) < 1:

@@ -6,18 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from columnar_nn.errors import InvalidModelError, UsageError
-from columnar_nn.kernels.convolution import BOUNDS
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, packed
-from columnar_nn.kernels.parameters import Blocks
+from columnar_nn.kernels.parameters import Blocks, Code
 
 
 class Dense(NamedTuple):
     """Of a dense layer whose inputs are `runs` of `inner` floats, each from another block on.
 
-    Weights are [block of outputs][run][inner][16]. Outputs are clamped to `low` and `high`.
+    Weights are [block of outputs][run][inner][16]. Outputs are clamped to `low` and `high`,
+    and changed by an `epilogue` if there is one.
     """
 
     outputs: int
@@ -27,19 +28,21 @@ class Dense(NamedTuple):
     bias: Blocks
     low: float
     high: float
+    epilogue: Code | None
+    epilogue_constants: Blocks | None
 
 
 def dense(
-    x: Layout, weight: np.ndarray, bias: np.ndarray | None = None, activation: str | None = None
+    x: Layout,
+    weight: np.ndarray,
+    bias: np.ndarray | None = None,
+    activation: Activation = NO_ACTIVATION,
 ) -> BoundKernel:
     """output[o] = activation(sum over i of weight[o, i] * x[i] + bias[o]), planar.
 
     `weight` is [outputs, inputs] with the inputs in ONNX's flatten order (channel, row,
     column); where x is nchw16c it is permuted here, once.
     """
-    if activation not in BOUNDS:
-        known = ", ".join(str(name) for name in BOUNDS)
-        raise UsageError(f"no dense layer applies activation {activation!r}: use {known}")
     outputs, inputs = weight.shape
     if inputs != int(np.prod(x.shape)) or x.kind not in ("planar", "nchw16c"):
         raise InvalidModelError(f"a dense layer of {inputs} inputs does not fit {x}")
@@ -61,11 +64,20 @@ def dense(
     offsets = np.zeros(blocks * LANES, np.float32)
     if bias is not None:
         offsets[:outputs] = np.asarray(bias).reshape(-1)
-    low, high = BOUNDS[activation]
     return BoundKernel(
         name="dense",
         function=Kernel("dense", "dense"),
-        parameters=Dense(outputs, runs, inner, weights, packed(offsets), low, high),
+        parameters=Dense(
+            outputs=outputs,
+            runs=runs,
+            inner=inner,
+            weights=weights,
+            bias=packed(offsets),
+            low=activation.low,
+            high=activation.high,
+            epilogue=activation.epilogue,
+            epilogue_constants=activation.epilogue_constants,
+        ),
         input_layouts=(x,),
         output_layout=Layout("planar", (outputs,)),
         scratch_floats=LANES,

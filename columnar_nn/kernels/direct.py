@@ -15,7 +15,7 @@ from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES, tile_blocks
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, lane_mask, packed
-from columnar_nn.kernels.parameters import FLOAT_BYTES, Blocks, Floats, Words
+from columnar_nn.kernels.parameters import FLOAT_BYTES, Blocks, Code, Floats, Words
 
 BAND_BYTES = 192 * 1024
 """Input rows a band may hold: most of a small second-level cache, beside the filters."""
@@ -42,8 +42,9 @@ class Direct(NamedTuple):
     In the input they begin `row_step` pixels apart, and those of a band of `band_rows` are copied
     into lines of `padded_width` if that is not 0. A plane of the input is 16 channels of nchw16c
     or one of planar; a filter extends over `extent_y` lines, and reads `filter_columns` times as
-    many pixels as a tile takes in a step. Outputs are clamped to `low` and `high`. `ragged_mask` is
-    the last block's lanes past the last filter, if there are any; `owned` is of kind "groups".
+    many pixels as a tile takes in a step. Outputs are clamped to `low` and `high`, and changed by
+    an `epilogue` if there is one. `ragged_mask` is the last block's lanes past the last filter, if
+    there are any that may not be zero; `owned` is of kind "groups".
     """
 
     panels: int
@@ -69,6 +70,8 @@ class Direct(NamedTuple):
     bias: Floats
     low: float
     high: float
+    epilogue: Code | None
+    epilogue_constants: Blocks | None
     ragged_mask: Blocks | None
     owned: Floats | None
 
@@ -187,8 +190,8 @@ def bind(convolution: Convolution) -> BoundKernel:
     band_height = (band_rows - 1) * stride_y + extent_y
     bias = np.zeros(target.blocks * LANES, np.float32)
     bias[:filters] = convolution.bias
-    low, high = convolution.bounds
-    ragged = kind in ("channels", "groups") and filters % LANES
+    activation = convolution.activation
+    fills_lanes = kind in ("channels", "groups") or activation.function is not None
     return BoundKernel(
         name=f"conv2d_direct_{kernel_height}x{kernel_width}",
         function=Kernel("direct", "convolve", (kind, pixel_floats, inner, stride_x, blocks)),
@@ -214,9 +217,11 @@ def bind(convolution: Convolution) -> BoundKernel:
             dilation_x=dilation_x,
             weights=weights,
             bias=packed(bias),
-            low=low,
-            high=high,
-            ragged_mask=lane_mask(target) if ragged else None,
+            low=activation.low,
+            high=activation.high,
+            epilogue=activation.epilogue,
+            epilogue_constants=activation.epilogue_constants,
+            ragged_mask=lane_mask(target) if fills_lanes and filters % LANES else None,
             owned=owned,
         ),
         input_layouts=(source, target) if convolution.residual else (source,),

@@ -12,22 +12,8 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, packed
 from columnar_nn.kernels.parameters import Blocks
+from columnar_nn.kernels.primitives import fma
 from columnar_nn.kernels.python_function import PythonFunction
-
-UNARY = {
-    "relu": 0,
-    "leaky_relu": 1,
-    "prelu": 1,
-    "elu": 1,
-    "clip": 2,
-    "sigmoid": 0,
-    "tanh": 0,
-    "hard_sigmoid": 2,
-    "hard_swish": 0,
-    "divided_by": 1,
-    "divided_into": 1,
-}
-"""Unary functions by ONNX name in snake case, with the number of their constants."""
 
 BINARY = ("add", "sub", "mul", "div")
 
@@ -108,22 +94,21 @@ def _check_float(x: Layout) -> None:
         raise InvalidModelError(f"an element-wise function needs float32, not {x}")
 
 
-def _bind(
-    x: Layout, operation: str | PythonFunction, constants: Sequence[float | np.ndarray]
-) -> BoundKernel:
+def unary(x: Layout, function: PythonFunction, *constants: float | np.ndarray) -> BoundKernel:
+    """output = function(x, *constants) of each element; a constant is one, or one a channel.
+
+    Raises UsageError for another number of constants than it takes.
+    """
     _check_float(x)
+    if len(constants) != function.num_constants:
+        raise UsageError(
+            f"{function.name} takes {function.num_constants} constants, not {len(constants)}"
+        )
     values = [np.asarray(value, np.float32) for value in constants]
     groups, length = _groups(x, by_channel=any(value.size > 1 for value in values))
-    own = None if isinstance(operation, str) else operation
-    name, key = (str(operation),) * 2 if own is None else (own.name, own.key)
     return BoundKernel(
-        name=name,
-        function=Kernel(
-            "elementwise",
-            "unary",
-            (key, len(values)),
-            python=own,
-        ),
+        name=function.name,
+        function=Kernel("elementwise", "unary", (function.key, len(values)), python=function),
         parameters=Unary(
             groups=groups,
             length=length,
@@ -134,34 +119,19 @@ def _bind(
         input_layouts=(x,),
         output_layout=x,
         scratch_floats=LANES,
-        checks_indices=own is not None,
     )
 
 
-def unary(
-    x: Layout, operation: str | PythonFunction, *constants: float | np.ndarray
-) -> BoundKernel:
-    """output = operation(x) with ONNX's meaning of "relu", "leaky_relu" (alpha), "prelu" (slopes:
-    one, or one a channel), "elu" (alpha), "clip" (low, high), "sigmoid", "tanh", "hard_sigmoid"
-    (alpha, beta) or "hard_swish"; or x "divided_by" constants, or "divided_into" them; or a
-    function of one's own of x and the constants. Raises UsageError for another name or number of
-    constants.
-    """
-    if isinstance(operation, str):
-        if operation not in UNARY:
-            raise UsageError(f"no element-wise function {operation!r}: use {', '.join(UNARY)}")
-        if len(constants) != UNARY[operation]:
-            raise UsageError(
-                f"{operation} takes {UNARY[operation]} constants, not {len(constants)}"
-            )
-        operation = "prelu" if operation == "leaky_relu" else operation
-    return _bind(x, operation, constants)
+def _scale_add(x: float, scale: float, offset: float) -> float:
+    return fma(x, scale, offset)
+
+
+SCALE_ADD = PythonFunction.of("scale_add", _scale_add)
 
 
 def scale_add(x: Layout, scale: np.ndarray | None, offset: np.ndarray | None) -> BoundKernel:
     """output = x * scale + offset, both one a channel (or one for all); None is 1 and 0."""
-    given = (1.0 if scale is None else scale, 0.0 if offset is None else offset)
-    return _bind(x, "scale_add", given)
+    return unary(x, SCALE_ADD, 1.0 if scale is None else scale, 0.0 if offset is None else offset)
 
 
 def binary(x: Layout, y: Layout, operation: str) -> BoundKernel:

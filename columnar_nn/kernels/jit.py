@@ -33,6 +33,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from columnar_nn.kernels import cache, host
+from columnar_nn.kernels.parameters import Code
 from columnar_nn.kernels.python_function import PythonFunction
 
 ARGUMENTS = ("parameters", "source", "second", "target", "scratch", "part", "parts")
@@ -40,11 +41,12 @@ ARGUMENTS = ("parameters", "source", "second", "target", "scratch", "part", "par
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Kernel(Code):
     """A compiled function, named by its module, its function there and constants of that.
 
     The module is one of `jitted/`. Two equal kernels share their machine code. int64 `arguments`
-    in, nothing out; `calls` are the kernels that it calls.
+    in, nothing out; `calls` are the kernels that it calls. One of a `python` function has its key
+    as the first constant.
     """
 
     module: str
@@ -112,8 +114,14 @@ def compile_kernel(kernel: Kernel) -> bytes:
     if kernel.python is not None:
         from columnar_nn.kernels.jitted import python_function
 
-        named = (kernel.file_name, kernel.arguments, kernel.module)
-        module = python_function.link(*named, kernel.constants[1:], kernel.python)
+        module = python_function.link(
+            kernel.file_name,
+            kernel.arguments,
+            kernel.module,
+            kernel.function,
+            kernel.constants[1:],
+            kernel.python,
+        )
         optimize(module)
         python_function.check(kernel.python, module)
         return emit(module)

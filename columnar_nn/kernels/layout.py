@@ -78,7 +78,7 @@ class BoundKernel:
     `scratch_floats` is what a thread needs while it runs, `multiply_adds` those really executed
     for an image (fewer than the operator's with Winograd, more with padded channels),
     `weight_bytes` the packed weights read for an image. `error_bound` is a convolution's
-    `accuracy.bound`. `checks_indices` says that it may report an index outside of a row or tuple.
+    `accuracy.bound`.
     """
 
     name: str
@@ -89,12 +89,22 @@ class BoundKernel:
     scratch_floats: int = 0
     multiply_adds: int = 0
     error_bound: float = 0.0
-    checks_indices: bool = False
 
     @functools.cached_property
     def words(self) -> np.ndarray:
         """The parameters as the kernel reads them, int64."""
         return words(self.parameters)
+
+    def load(self) -> None:
+        """Loads its machine code from the cache, or compiles it."""
+        _ = self.function.address, self.words
+
+    @property
+    def user_functions(self) -> list[str]:
+        """Names of the functions of the user's that it computes, which may fail on some rows."""
+        kernels = [value for value in self.parameters if isinstance(value, Kernel)]
+        found = (kernel.python for kernel in (self.function, *kernels))
+        return [python.name for python in found if python and not python.is_built_in]
 
     @property
     def weight_bytes(self) -> int:

@@ -7,12 +7,14 @@ A family of kernels declares one NamedTuple, in the file that binds it:
         scale: float
         mask: Blocks | None
 
-Its fields are `int` (and `bool`), `float` (a float32) and arrays, whose item types are those below.
-A kernel gets an array as where it begins, or as nothing; the record keeps it alive.
+Its fields are `int` (and `bool`), `float` (a float32), arrays, whose item types are those below,
+and kernels. A kernel gets an array as where it begins, or as nothing; the record keeps it alive.
+Another kernel it gets as the address of its machine code, to call, or as 0.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -37,6 +39,16 @@ WORD_BYTES = 8
 FLOAT_BYTES = 4
 BLOCK_BYTES = FLOAT_BYTES * LANES
 
+
+class Code(ABC):
+    """Machine code that a kernel calls."""
+
+    @property
+    @abstractmethod
+    def address(self) -> int:
+        """Where it begins; loads it on first use."""
+
+
 Record = TypeVar("Record", bound=tuple[Any, ...])
 
 
@@ -58,7 +70,7 @@ def arrays(record: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
 
 
 def words(record: tuple[Any, ...]) -> np.ndarray:
-    """A record as kernels read it: an int64 for each field."""
+    """A record as kernels read it: an int64 for each field. Loads the kernels in it."""
     return np.array([_word(value) for value in record], np.int64)
 
 
@@ -67,6 +79,8 @@ def _word(value: Any) -> int:
         return 0
     if isinstance(value, np.ndarray):
         return address(value)
+    if isinstance(value, Code):
+        return value.address
     if isinstance(value, (float, np.floating)):
         return int(np.float32(value).view(np.uint32))
     return int(value)

@@ -20,13 +20,23 @@ from columnar_nn.kernels.tables import (
     HEADER,
     HEADER_WORDS,
     OUTSIDE,
+    OVERFLOW,
     SPOILED_BYTES,
     STEP,
     STEP_WORDS,
+    ZERO_DIVISION,
 )
 
 Order = Literal["image", "step"]
 RowNumbers = int | np.ndarray
+
+FAILURES = {
+    OUTSIDE: "an index lies outside of its row or tuple: check its loops against x.shape and "
+    "out.shape, and count from 0",
+    OVERFLOW: "an integer exceeds 64 bits: use floats, or test values first",
+    ZERO_DIVISION: "an integer is divided by zero: test for it, or use floats",
+}
+"""What a user's function does wrong, by what it reports."""
 
 RUNNER = Kernel("runner", "run", arguments=("table",))
 
@@ -179,13 +189,11 @@ class Program:
 
     def judge(self, report: int) -> bool:
         """What run_at gives of what kernels have reported: see there."""
-        if report == OUTSIDE:
-            steps = [step.kernel for step in self.steps if step.kernel.checks_indices]
-            names = " or ".join(dict.fromkeys(kernel.name for kernel in steps))
-            raise InvalidDataError(
-                f"function {names}: an index lies outside of its row or tuple: check its "
-                "loops against x.shape and out.shape, and count from 0"
+        if report in FAILURES:
+            names = " or ".join(
+                dict.fromkeys(name for step in self.steps for name in step.kernel.user_functions)
             )
+            raise InvalidDataError(f"function {names}: {FAILURES[report]}")
         return not report
 
     def set_run(

@@ -1,7 +1,8 @@
-"""A Python function of the user's: what it may hold, and the key that its machine code is kept by.
+"""A Python function that becomes a kernel: what it may hold, and the key of its machine code.
 
-It is checked by its bytecode where it is declared, without numba, so that what no kernel can hold
-is refused there; what is left, numba's type inference refuses (`jitted/python_function.py`).
+Built-in functions of an element are such functions as users declare. One is checked by its bytecode
+where it is declared, without numba, so that what no kernel can hold is refused there; what is left,
+numba's type inference refuses (`jitted/python_function.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 import hashlib
 import inspect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -20,6 +22,9 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.errors import UsageError
+from columnar_nn.kernels.primitives import PRIMITIVES
+
+_PACKAGE = __name__.partition(".")[0]
 
 BUILTINS = ("abs", "bool", "float", "int", "len", "max", "min", "range")
 """Those of Python's own functions that kernels have."""
@@ -72,14 +77,33 @@ class PythonFunction:
             digest.update(repr(_meaning(function)).encode() + b"\0")
         return f"{self.name}-{digest.hexdigest()[:24]}"
 
+    @classmethod
+    def of(cls, name: str, function: Callable[..., Any]) -> PythonFunction:
+        """Of any callable; raises UsageError for one that is no Python function, too."""
+        if not isinstance(function, FunctionType):
+            raise UsageError(
+                f"function {name} is no Python function, but {type(function).__name__}"
+            )
+        return cls(name, function)
+
+    @property
+    def num_constants(self) -> int:
+        """Parameters after an element."""
+        return self.function.__code__.co_argcount - 1
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it is this package's, which has no index that could lie outside."""
+        return str(self.function.__module__).startswith(f"{_PACKAGE}.")
+
     @functools.cached_property
     def called(self) -> tuple[FunctionType, ...]:
-        """The functions that it calls, directly or not, each once."""
+        """The functions that it calls but PRIMITIVES, directly or not, each once."""
         found: dict[FunctionType, None] = {}
         waiting = [self.function]
         while waiting:
             for value in references(waiting.pop()).values():
-                if isinstance(value, FunctionType) and value not in found:
+                if isinstance(value, FunctionType) and value not in (*PRIMITIVES, *found):
                     found[value] = None
                     waiting.append(value)
         return tuple(function for function in found if function is not self.function)
@@ -101,6 +125,9 @@ class PythonFunction:
             line = started if started and started is not True else line
             if instruction.opname in _REFUSED:
                 raise self.refusal(*_REFUSED[instruction.opname], line, code)
+            is_constant = instruction.opname in ("LOAD_CONST", "RETURN_CONST")
+            if is_constant and isinstance(instruction.argval, (str, bytes)):
+                raise self.refusal("text", "numbers only", line, code)
             if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
                 self._check_attribute(held, str(instruction.argval), line, code)
             if instruction.opname not in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"):

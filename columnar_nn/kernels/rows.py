@@ -52,7 +52,6 @@ def of_row(
         ),
         input_layouts=(x,),
         output_layout=target,
-        checks_indices=True,
     )
 
 

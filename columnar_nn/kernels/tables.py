@@ -52,9 +52,10 @@ SPOILED_BYTES = 64
 an input is not finite or so large that their transforms might overflow.
 """
 
-OUTSIDE = 2
-"""What the same word holds once a user's function has used an index outside of a row, or of a
-tuple."""
+OUTSIDE, OVERFLOW, ZERO_DIVISION = 2, 3, 4
+"""What the same word holds once a Python function has used an index outside of a row or a tuple, an
+integer that 64 bits do not hold, or zero as the divisor of one.
+"""
 
 FINISHED, POSTED, RUNNER, MEMBERS = 0, 8, 9, 16
 """Words of a team's control block: runs that helpers have finished, runs posted to them, address of
@@ -80,3 +81,16 @@ class TensorColumn(NamedTuple):
 
 
 TENSOR_COLUMN_WORDS = len(TensorColumn._fields)
+
+
+class Column(NamedTuple):
+    """A column of Arrow's as a scalar function's kernel reads it.
+
+    Addresses of its values, or bits of booleans, and of the bits that are 0 where it is null (0: it
+    is not); the number of its first row, and 1, or 0 if that row is every row.
+    """
+
+    values: int
+    validity: int
+    first: int
+    step: int

@@ -12,7 +12,7 @@ from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, lane_mask, packed
-from columnar_nn.kernels.parameters import BLOCK_BYTES, Blocks
+from columnar_nn.kernels.parameters import BLOCK_BYTES, Blocks, Code
 from columnar_nn.kernels.toom_cook import transform
 
 TILES_BYTES = 384 * 1024
@@ -27,8 +27,9 @@ class Winograd(NamedTuple):
 
     Filters are [panel][position][channel][16 * panel_blocks]. `block_tiles` tiles are transformed
     at once; their positions lie `position_blocks` apart, those of the products with a panel
-    `product_blocks`. Outputs are clamped to `low` and `high`. `ragged_mask` is the last block's
-    lanes past the last filter, if there are any. Larger pixels than `most` might overflow.
+    `product_blocks`. Outputs are clamped to `low` and `high`, and changed by an `epilogue` if there
+    is one. `ragged_mask` is the last block's lanes past the last filter, if there are any. Larger
+    pixels than `most` might overflow.
     """
 
     in_blocks: int
@@ -49,6 +50,8 @@ class Winograd(NamedTuple):
     bias: Blocks
     low: float
     high: float
+    epilogue: Code | None
+    epilogue_constants: Blocks | None
     ragged_mask: Blocks | None
     most: float
 
@@ -106,7 +109,7 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
     weights = pack_filters(convolution.weight, m, tile_blocks)
     bias = np.zeros(target.blocks * LANES, np.float32)
     bias[:filters] = convolution.bias
-    low, high = convolution.bounds
+    activation = convolution.activation
     calls = tuple(multiplications().values())
     return BoundKernel(
         name=f"conv2d_winograd_f{m}x{m}_3x3",
@@ -128,8 +131,10 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
             product_blocks=product_blocks,
             filters=weights,
             bias=packed(bias),
-            low=low,
-            high=high,
+            low=activation.low,
+            high=activation.high,
+            epilogue=activation.epilogue,
+            epilogue_constants=activation.epilogue_constants,
             ragged_mask=lane_mask(target) if filters % LANES else None,
             most=largest_pixel(convolution.weight, m),
         ),

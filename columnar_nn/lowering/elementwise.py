@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.functions.vector_function import function_name
 from columnar_nn.lowering.registry import Gap, Lowering, call, lowers, need_one_tensor
 from columnar_nn.model.operators import OPERATORS, UNARY
@@ -28,19 +27,12 @@ def _batch_norm(operands: Operands, inputs: list[Expression]) -> Expression:
     return call(operands, "batch_norm", inputs, weights, epsilon=epsilon)
 
 
-@lowers(*(op_type for op_type in UNARY if function_name(op_type) in VECTOR_FUNCTIONS))
+@lowers(*UNARY)
 def _unary(operands: Operands, inputs: list[Expression]) -> Expression:
     """The vector function that is called as the operator is, with its attributes."""
     op_type = operands.node.op_type
     given = {name: operands.attribute(name) for name in OPERATORS[op_type].defaults}
     return call(operands, function_name(op_type), inputs, **given)
-
-
-@lowers("Selu")
-def _selu(operands: Operands, inputs: list[Expression]) -> Expression:
-    curve = call(operands, "elu", inputs, alpha=operands.attribute("alpha"))
-    gamma = np.array([operands.attribute("gamma")], np.float32)
-    return call(operands, "vec_scal_mul", [curve], {"gamma": gamma})
 
 
 @lowers("Clip")

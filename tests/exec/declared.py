@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from columnar_nn.functions.declared import DECLARED
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
+from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
 from columnar_nn.model.operators import OPERATORS
 from reference.operators import OPERATORS as REFERENCE
 
@@ -21,7 +22,10 @@ from reference.operators import OPERATORS as REFERENCE
 @contextmanager
 def own_tables() -> Iterator[None]:
     """What is declared inside is gone after it."""
-    tables: list[dict[Any, Any]] = [DECLARED, VECTOR_FUNCTIONS, OPERATORS, REFERENCE]
+    tables: list[dict[Any, Any]] = [
+        *(DECLARED, VECTOR_FUNCTIONS, OPERATORS, REFERENCE),
+        SCALAR_FUNCTIONS,
+    ]
     before = [dict(table) for table in tables]
     try:
         yield

@@ -8,8 +8,10 @@ import numpy as np
 from closeness import assert_close
 from kernels.images import error, normal, run
 
-from columnar_nn.kernels import Layout, choose_algorithm, conv2d
+from columnar_nn.kernels import NO_ACTIVATION, RELU, Activation, Layout, choose_algorithm, conv2d
 from reference.conv import conv
+
+RELU6 = Activation(0.0, 6.0)
 
 BOUNDS = {"direct": 1e-5, "winograd": 5e-5}
 
@@ -26,7 +28,7 @@ class Case:
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)
     groups: int = 1
-    activation: str | None = None
+    activation: Activation = NO_ACTIVATION
     residual: bool = False
     kind: str = "nchw16c"
 
@@ -83,10 +85,7 @@ def check(case: Case, algorithm: str, images: np.ndarray | None = None) -> None:
     if case.residual:
         inputs.append(normal(4, *expected.shape))
         expected = expected + inputs[1]
-    if case.activation == "relu":
-        expected = np.maximum(expected, 0)
-    if case.activation == "relu6":
-        expected = np.clip(expected, 0, 6)
+    expected = np.clip(expected, case.activation.low, case.activation.high)
     actual, bound = run(kernel, *inputs), BOUNDS[algorithm.partition("_")[0]]
     if images is None:
         assert error(actual, expected) < bound
@@ -97,13 +96,13 @@ def check(case: Case, algorithm: str, images: np.ndarray | None = None) -> None:
 
 CASES = (
     Case(16, 16, (10, 11)),
-    Case(17, 33, (13, 9), pads=(1, 1, 1, 1), activation="relu", residual=True),
+    Case(17, 33, (13, 9), pads=(1, 1, 1, 1), activation=RELU, residual=True),
     Case(1, 1, (5, 4), pads=(1, 0, 2, 1)),
-    Case(64, 64, (22, 22), activation="relu"),
-    Case(3, 16, (12, 15), kind="planar", activation="relu6"),
+    Case(64, 64, (22, 22), activation=RELU),
+    Case(3, 16, (12, 15), kind="planar", activation=RELU6),
     Case(3, 17, (31, 33), (7, 7), (2, 2), (3, 3, 3, 3), kind="planar"),
     Case(3, 10, (13, 14), (3, 5), (2, 3), (3, 3, 3, 3), (2, 2), kind="planar"),
-    Case(40, 3, (9, 10), pads=(1, 1, 1, 1), activation="relu", residual=True),
+    Case(40, 3, (9, 10), pads=(1, 1, 1, 1), activation=RELU, residual=True),
     Case(40, 40, (9, 8), (3, 3), (2, 2), (1, 1, 1, 1), groups=40, residual=True),
     Case(64, 32, (9, 7), (1, 1)),
     Case(20, 32, (9, 7), (1, 1), (2, 2)),

@@ -16,6 +16,7 @@ from kernels import convolutions, images
 
 from columnar_nn import kernels as k
 from columnar_nn.errors import InvalidDataError
+from columnar_nn.functions import activations
 from columnar_nn.kernels import Layout, layout, program
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -79,7 +80,14 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
 def own_kernels(x: Layout, image: np.ndarray) -> None:
     """Functions of one's own, also with indices outside of the row."""
     run(k.unary(x, k.PythonFunction("mish", declared.mish)), image)
-    run(k.unary(x, k.PythonFunction("hard_shrink", declared.hard_shrink), 0.5), image)
+    shrink = k.PythonFunction("hard_shrink", declared.hard_shrink)
+    run(k.unary(x, shrink, 0.5), image)
+    fused = k.Activation(function=shrink, constants=(0.5,))
+    run(k.dense(x, images.normal(3, 21, image[0].size), activation=fused), image)
+    for filters, algorithm in ((21, "direct"), (2, "direct"), (21, "winograd_f4")):
+        weight = images.normal(4, filters, x.shape[0], 3, 3)
+        pads = (1, 1, 1, 1)
+        run(k.conv2d(x, weight, pads=pads, activation=fused, algorithm=algorithm), image)
     if x.kind == "planar":
         sums = k.PythonFunction("sums", declared.channel_sums)
         run(k.of_row(x, x.shape[:1], sums, 2, 0.5), image)
@@ -99,7 +107,7 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
         x = Layout(kind, shape)
         image = images.normal(1, 2, *shape)
         print(x, flush=True)
-        run(k.unary(x, "sigmoid"), image)
+        run(k.unary(x, k.PythonFunction("sigmoid", activations.sigmoid)), image)
         run(k.scale_add(x, images.normal(2, shape[0]), None), image)
         run(k.binary(x, x, "add"), image, image)
         run(k.reorder(x, "planar" if kind == "nchw16c" else "nchw16c"), image)

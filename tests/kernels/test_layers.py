@@ -11,6 +11,7 @@ from kernels.images import error, images_of, normal, run, stored
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels import (
+    RELU,
     Layout,
     Program,
     Step,
@@ -97,7 +98,7 @@ def test_dense(layout: Layout, outputs: int) -> None:
     weight, bias = normal(2, outputs, x[0].size), normal(3, outputs)
     expected = x.reshape(2, -1).astype(np.float64) @ weight.T.astype(np.float64) + bias
     assert error(run(dense(layout, weight, bias), x), expected) < 1e-5
-    actual = run(dense(layout, weight, None, "relu"), x)
+    actual = run(dense(layout, weight, None, RELU), x)
     expected = np.maximum(expected - bias, 0)
     np.testing.assert_allclose(actual, expected, atol=1e-4)
 

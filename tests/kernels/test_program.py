@@ -9,9 +9,23 @@ import pytest
 from kernels.images import error, normal
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
-from columnar_nn.kernels import Layout, Program, Step, conv2d, dense, pixels_to_float, unary
+from columnar_nn.functions import activations
+from columnar_nn.kernels import RELU as CLAMPED
+from columnar_nn.kernels import (
+    Layout,
+    Program,
+    PythonFunction,
+    Step,
+    conv2d,
+    dense,
+    pixels_to_float,
+    unary,
+)
 from columnar_nn.model import zoo
 from reference.evaluate import evaluate
+
+RELU = PythonFunction("relu", activations.relu)
+LEAKY_RELU = PythonFunction("leaky_relu", activations.leaky_relu)
 
 
 def plain9_program(algorithm: str) -> Program:
@@ -24,7 +38,7 @@ def plain9_program(algorithm: str) -> Program:
             steps[-1].kernel.output_layout,
             weights[f"conv{index}.weight"],
             weights[f"conv{index}.bias"],
-            activation="relu",
+            activation=CLAMPED,
             algorithm=algorithm,
         )
         steps.append(Step(kernel, (index,), index + 1))
@@ -103,7 +117,7 @@ def test_times_are_added_to_each_step(order: str) -> None:
 
 def test_buffers_are_shared_but_not_while_they_live() -> None:
     layout = Layout("planar", (100,))
-    kernel = unary(layout, "leaky_relu", 0.5)
+    kernel = unary(layout, LEAKY_RELU, 0.5)
     chain = Program(tuple(Step(kernel, (i,), i + 1) for i in range(6)), (0,), (6,))
     assert chain.scratch_bytes("image", 1) < 3 * 512
     x = -np.abs(normal(1, 2, 100))
@@ -115,7 +129,7 @@ def test_buffers_are_shared_but_not_while_they_live() -> None:
 
 def test_an_output_may_be_read_by_later_steps() -> None:
     layout = Layout("planar", (5,))
-    kernel = unary(layout, "leaky_relu", 0.5)
+    kernel = unary(layout, LEAKY_RELU, 0.5)
     program = Program((Step(kernel, (0,), 1), Step(kernel, (1,), 2)), (0,), (1, 2))
     x = np.full((1, 5), -8, np.float32)
     first, second = np.zeros_like(x), np.zeros_like(x)
@@ -126,13 +140,13 @@ def test_an_output_may_be_read_by_later_steps() -> None:
 
 def test_wrong_programs_and_arrays_are_named() -> None:
     small, large = Layout("planar", (5,)), Layout("planar", (6,))
-    step = Step(unary(small, "relu"), (0,), 1)
+    step = Step(unary(small, RELU), (0,), 1)
     with pytest.raises(InvalidPlanError, match="unwritten"):
-        Program((Step(unary(small, "relu"), (7,), 1),), (0,), (1,))
+        Program((Step(unary(small, RELU), (7,), 1),), (0,), (1,))
     with pytest.raises(InvalidPlanError, match="insert a reorder"):
-        Program((step, Step(unary(large, "relu"), (1,), 2)), (0,), (2,))
+        Program((step, Step(unary(large, RELU), (1,), 2)), (0,), (2,))
     with pytest.raises(InvalidPlanError, match="input of the program"):
-        Program((step, Step(unary(small, "relu"), (1,), 0)), (0,), (1,))
+        Program((step, Step(unary(small, RELU), (1,), 0)), (0,), (1,))
     program = Program((step,), (0,), (1,))
     good = np.zeros((2, 5), np.float32)
     for bad in (good.astype(np.float64), np.zeros((2, 6), np.float32), good[:, ::-1]):

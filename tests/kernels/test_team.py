@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kernels.images import normal, stored
-from kernels.test_program import logits_of, pictures, plain9_program
+from kernels.test_program import RELU, logits_of, pictures, plain9_program
 
 from columnar_nn.kernels import (
     Layout,
@@ -98,7 +98,7 @@ def test_members_who_share_an_image_have_enough_to_do() -> None:
     small, large = plain9_program("auto"), plain9_program("direct")
     assert useful_parts(small, few) == useful_parts(large, few) == 2
     assert 2 < useful_parts(small, many) < useful_parts(large, many) < 64
-    nothing = unary(Layout("planar", (3,)), "relu")
+    nothing = unary(Layout("planar", (3,)), RELU)
     assert useful_parts(Program((Step(nothing, (0,), 1),), (0,), (1,)), few) == 1
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from columnar_nn.kernels.jitted.blocks import block, fma, sum_of_lanes, where
+from columnar_nn.kernels.jitted.blocks import block, sum_of_lanes
 from columnar_nn.kernels.jitted.memory import share
 from columnar_nn.kernels.parameters import Blocks, Floats, Words
+from columnar_nn.kernels.primitives import fma, where
 
 
 class Weighted(NamedTuple):

@@ -27,17 +27,21 @@ def test_the_public_names_are_pinned() -> None:
         "UsageError",
         "argmax",
         "call",
+        "clamp",
         "column",
+        "fma",
         "from_numpy",
         "load_network",
         "network",
         "network_outputs",
         "open_source",
         "prepare",
+        "scalar_function",
         "softmax",
         "to_numpy",
         "to_text",
         "vector_function",
+        "where",
     ]
 
 

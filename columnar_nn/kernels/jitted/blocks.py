@@ -17,6 +17,7 @@ from numba.extending import lower_cast, models, register_model
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.compiler import CONVERTS, emitted, emitted_as
 from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value
+from columnar_nn.kernels.primitives import clamp, fma, where
 
 
 class BlockType(types.Type):
@@ -86,28 +87,22 @@ def block(e: Emitter, value: Value) -> Value:
     return value
 
 
-@emitted(block_type(mask_type, block_type, block_type))
-def where(e: Emitter, mask: Value, yes: Value, no: Value) -> Value:
-    """`yes` in the lanes of the mask, `no` in the others."""
-    return mask.select(yes, no)
+_three_blocks = block_type(block_type, block_type, block_type)
+_three_numbers = types.float64(types.float64, types.float64, types.float64)
 
-
-@emitted(number(number, number, number), block_type(block_type, block_type, block_type))
-def fma(e: Emitter, a: Value, b: Value, c: Value) -> Value:
-    """a * b + c, with one rounding where the processor can."""
-    return e.multiply_add(a, b, c)
+emitted_as(
+    where,
+    block_type(mask_type, block_type, block_type),
+    types.float64(types.boolean, types.float64, types.float64),
+)(lambda e, condition, yes, no: condition.select(yes, no))
+emitted_as(clamp, _three_blocks, _three_numbers)(Emitter.clamp)
+emitted_as(fma, number(number, number, number), _three_blocks, _three_numbers)(Emitter.multiply_add)
 
 
 @emitted(block_type(block_type, block_type))
 def maximum(e: Emitter, a: Value, b: Value) -> Value:
     """The greater, or NaN where either is NaN."""
     return a.is_nan().select(a, e.greatest(a, b))
-
-
-@emitted(block_type(block_type, block_type, block_type))
-def clamp(e: Emitter, value: Value, low: Value, high: Value) -> Value:
-    """At least low, at most high; NaN stays NaN."""
-    return e.clamp(value, low, high)
 
 
 @emitted(number(block_type))

@@ -1,9 +1,9 @@
 """Numba's front end without its back end: a Python function to LLVM's language.
 
-What is internal to numba is used in this file alone. Its bytecode analysis, type inference and
-lowering are taken; its own LLVM pipeline, wrappers for Python, run time and file cache are not.
-They are what makes numba's compiling slow (`kernels.jit` has the measurements), and without them
-the object code calls nothing but the C library.
+What is internal to numba is used here and in `convention` alone. Its bytecode analysis, type
+inference and lowering are taken; its own LLVM pipeline, wrappers for Python, run time and file
+cache are not. They are what makes numba's compiling slow (`kernels.jit` has the measurements), and
+without them the object code calls nothing but the C library.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from numba.core.typing.templates import (
 )
 from numba.extending import lower_builtin, models, register_model
 
+from columnar_nn.kernels.jitted.convention import call, call_as_written
 from columnar_nn.kernels.jitted.emitter import Emitter, Value, align_loop
 
 CONVERTS = Conversion.unsafe
@@ -93,8 +94,9 @@ class _Meanings(FunctionPass):
     def run_pass(self, state: Any) -> bool:
         meanings = self.meanings()
         for block in state.func_ir.blocks.values():
-            for expression in block.find_exprs(op="binop"):
-                expression.fn = meanings.get(expression.fn, expression.fn)
+            for operation in ("binop", "unary"):
+                for expression in block.find_exprs(op=operation):
+                    expression.fn = meanings.get(expression.fn, expression.fn)
             for expression in block.find_exprs(op="inplace_binop"):  # nothing changes in place
                 function = expression.immutable_fn
                 expression.fn = meanings.get(function, function)
@@ -198,53 +200,15 @@ def compile_function(
         )
 
 
-def call(builder: ir.IRBuilder, compiled: CompileResult, arguments: Sequence[ir.Value]) -> Any:
-    """Calls a compiled function of another module; what it returns.
-
-    The status that it returns, too, is not looked at: nothing in a kernel raises.
-    """
-    return _called(builder, compiled, arguments)[1]
-
-
-def call_as_written(
-    builder: ir.IRBuilder, compiled: CompileResult, arguments: Sequence[ir.Value]
-) -> Any:
-    """As `call`, of a user's function: what it raises, the calling one raises."""
-    status, result = _called(builder, compiled, arguments)
-    with cgutils.if_unlikely(builder, status.is_error):
-        cpu_target.target_context.call_conv.return_status_propagate(builder, status)
-    return result
-
-
-def call_reporting(
-    builder: ir.IRBuilder, compiled: CompileResult, arguments: Sequence[ir.Value]
-) -> ir.Value:
-    """As `call`; whether the function has raised."""
-    raised: ir.Value = _called(builder, compiled, arguments)[0].is_error
-    return raised
-
-
-def _called(
-    builder: ir.IRBuilder, compiled: CompileResult, arguments: Sequence[ir.Value]
-) -> tuple[Any, Any]:
-    """The status of a call, and its result."""
-    convention, about = cpu_target.target_context.call_conv, compiled.fndesc
-    kind = convention.get_function_type(about.restype, about.argtypes)
-    function = cgutils.get_or_insert_function(builder.module, kind, about.mangled_name)
-    called: tuple[Any, Any] = convention.call_function(
-        builder, function, about.restype, about.argtypes, arguments
-    )
-    return called
+def result_as_written(function: Callable, arguments: Sequence[types.Type]) -> types.Type:
+    """Numba's type of what a user's function returns."""
+    compiled = compile_function(function, arguments, pipeline=_CompilerOfPython)
+    return types.unliteral(compiled.signature.return_type)
 
 
 def _template(base: type, function: Callable, **attributes: Any) -> types.Function:
     """What numba types calls of a function by."""
     return types.Function(type(function.__name__, (base,), {"key": function, **attributes}))
-
-
-def make_tuple(builder: ir.IRBuilder, kind: types.BaseTuple, items: Sequence[ir.Value]) -> ir.Value:
-    """A tuple of numba's type `kind`."""
-    return cpu_target.target_context.make_tuple(builder, kind, items)
 
 
 def inlined(function: Callable) -> Callable:
@@ -328,6 +292,34 @@ def emitted_as(function: Callable, *signatures: Signature) -> Callable[[Callable
     return decorate
 
 
+def meant_of(
+    operation: Callable, applies: Callable[[types.Type], bool], kind: types.Type
+) -> Callable[[Callable], Any]:
+    """Decorator: what an operator means of arguments that are all taken as `kind`, and gives that.
+
+    It is written in the emitting language. Of other arguments the operator is numba's. Gives what
+    stands for the operator.
+    """
+
+    def generic(template: AbstractTemplate, arguments: tuple[types.Type, ...], names: Any) -> Any:
+        if all(map(applies, arguments)):
+            return kind(*[kind] * len(arguments))
+        return template.context.resolve_function_type(operation, arguments, names)
+
+    def decorate(emit: Callable) -> Any:
+        def lower(context: Any, builder: ir.IRBuilder, sig: Signature, values: Any) -> Any:
+            if all(map(applies, sig.args)):
+                emitter = Emitter(builder)
+                return emit(emitter, *map(emitter.of, values)).ir
+            return context.get_function(operation, sig)(builder, values)
+
+        infer_global(emit, _template(AbstractTemplate, emit, generic=generic))
+        lower_builtin(emit, types.VarArg(types.Any))(lower)
+        return emit
+
+    return decorate
+
+
 def _of_integers(emit: Callable) -> Any:
     return emitted(types.int64(types.int64, types.int64))(emit)
 
@@ -396,25 +388,5 @@ MEANINGS: dict[Any, Any] = {
 """
 
 
-def _of_numbers(emit: Callable) -> Any:
-    two = types.int64(types.int64, types.int64), types.float64(types.float64, types.float64)
-    return emitted(*two)(emit)
-
-
-def _truncated(e: Emitter, number: Value) -> Value:
-    if number.is_integer:
-        return number
-    kind = ir.IntType(64)
-    name = "llvm.fptosi.sat.i64.f64"  # of what is no int64 the nearest, of NaN zero
-    return e.of(e.call(name, kind, number.ir))
-
-
-MEANINGS_OF_PYTHON: dict[Any, Any] = {
-    min: _of_numbers(lambda e, a, b: (b < a).select(b, a)),
-    max: _of_numbers(lambda e, a, b: (b > a).select(b, a)),
-    operator.pow: emitted(types.float64(types.float64, types.float64))(
-        lambda e, a, b: e.of(e.call("llvm.pow.f64", ir.DoubleType(), a.ir, b.ir))
-    ),
-    int: emitted(types.int64(types.int64), types.int64(types.float64))(_truncated),
-}
-"""`min` and `max` of two numbers: the first one where they are equal, or where either is NaN."""
+MEANINGS_OF_PYTHON: dict[Any, Any] = {}
+"""Those of what a user has written: see `python_numbers`."""

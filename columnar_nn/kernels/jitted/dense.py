@@ -6,10 +6,11 @@ from typing import Any
 
 from columnar_nn.kernels.dense import Dense
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.blocks import clamp, fma
 from columnar_nn.kernels.jitted.compiler import inlined
+from columnar_nn.kernels.jitted.elementwise import apply_epilogue
 from columnar_nn.kernels.jitted.memory import blocks, copy, share
 from columnar_nn.kernels.parameters import Blocks, Floats
+from columnar_nn.kernels.primitives import clamp, fma
 
 UNROLL = 4
 """Inputs that a loop step handles. So does the processor look ahead to the next outputs, whose sums
@@ -43,8 +44,8 @@ def dense(
             total = add_products(total, source + run * LANES, weights, p.inner)
         results = target + b * LANES
         left = p.outputs - b * LANES
+        stored = blocks(scratch if left < LANES else results)
+        stored[0] = clamp(total, p.low, p.high)
+        apply_epilogue(p, stored, 1, 1, 1, blocks(scratch))
         if left < LANES:
-            blocks(scratch)[0] = clamp(total, p.low, p.high)
             copy(results, scratch, left)
-        else:
-            blocks(results)[0] = clamp(total, p.low, p.high)

@@ -8,6 +8,7 @@ from columnar_nn.kernels import host
 from columnar_nn.kernels.direct import Direct, Panel
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.compiler import inlined
+from columnar_nn.kernels.jitted.elementwise import apply_epilogue
 from columnar_nn.kernels.jitted.memory import blocks, clear, clear_lanes, copy, share_either
 from columnar_nn.kernels.jitted.records import record_at
 from columnar_nn.kernels.jitted.tile import convolution_tile
@@ -112,9 +113,13 @@ def convolve(
                         )
                         here = here + taken * pixel_step
                         out += taken * LANES
-                    if p.ragged_mask and number + 1 == p.panels:
-                        end = target + (out + block_step * (filter_blocks - 1))
-                        clear_lanes(blocks(end + -pixels * LANES), pixels, p.ragged_mask)
+                    if not sums_lanes or number + 1 == p.panels:  # blocks are complete
+                        first_block = 0 if sums_lanes else number * filter_blocks * p.pixels
+                        done = blocks(target) + (first_block + begin)
+                        apply_epilogue(p, done, filter_blocks, pixels, p.pixels, blocks(scratch))
+                        if p.ragged_mask and number + 1 == p.panels:
+                            last_block = done + (filter_blocks - 1) * p.pixels
+                            clear_lanes(last_block, pixels, p.ragged_mask)
             first += rows
 
     return kernel

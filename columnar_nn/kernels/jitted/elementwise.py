@@ -11,72 +11,22 @@ from numba import float32, float64, types
 
 from columnar_nn.kernels.elementwise import Binary, Pixels, Unary
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.blocks import block_type, clamp, fma, where
-from columnar_nn.kernels.jitted.compiler import emitted, inlined, make_tuple
+from columnar_nn.kernels.jitted.blocks import block_type
+from columnar_nn.kernels.jitted.compiler import emitted, inlined
+from columnar_nn.kernels.jitted.convention import make_tuple
 from columnar_nn.kernels.jitted.emitter import BLOCK, BYTE, Emitter, Value
-from columnar_nn.kernels.jitted.exponential import exponential, tanh
-from columnar_nn.kernels.jitted.memory import ITEMS, POINTERS, blocks, copy, floats, share
-from columnar_nn.kernels.parameters import Bytes, Floats
-
-
-@inlined
-def relu(x: Any) -> Any:
-    """NaN stays NaN, as in all of these."""
-    return where(x < 0.0, 0.0, x)
-
-
-@inlined
-def prelu(x: Any, slope: Any) -> Any:
-    """Also the leaky one."""
-    return where(x < 0.0, x * slope, x)
-
-
-@inlined
-def elu(x: Any, alpha: Any) -> Any:
-    """Exponential linear unit."""
-    return where(x < 0.0, alpha * (exponential(x) - 1.0), x)
-
-
-@inlined
-def clip(x: Any, low: Any, high: Any) -> Any:
-    """At least low, at most high."""
-    return clamp(x, low, high)
-
-
-@inlined
-def sigmoid(x: Any) -> Any:
-    """The logistic function."""
-    return 1.0 / (exponential(0.0 - x) + 1.0)
-
-
-@inlined
-def hard_sigmoid(x: Any, alpha: Any, beta: Any) -> Any:
-    """Three straight lines."""
-    return clamp(fma(alpha, x, beta), 0.0, 1.0)
-
-
-@inlined
-def hard_swish(x: Any) -> Any:
-    """x times ONNX's hard sigmoid with alpha 1/6."""
-    return x * clamp(fma(1 / 6, x, 0.5), 0.0, 1.0)
-
-
-@inlined
-def divided_by(x: Any, divisor: Any) -> Any:
-    """x / divisor."""
-    return x / divisor
-
-
-@inlined
-def divided_into(x: Any, dividend: Any) -> Any:
-    """dividend / x."""
-    return dividend / x
-
-
-@inlined
-def scale_add(x: Any, scale: Any, offset: Any) -> Any:
-    """x * scale + offset."""
-    return fma(x, scale, offset)
+from columnar_nn.kernels.jitted.memory import (
+    ITEMS,
+    POINTERS,
+    address_of,
+    blocks,
+    copy,
+    floats,
+    share,
+)
+from columnar_nn.kernels.jitted.threads import call
+from columnar_nn.kernels.parameters import Blocks, Bytes, Floats
+from columnar_nn.kernels.primitives import where
 
 
 @inlined
@@ -103,15 +53,6 @@ def div(x: Any, y: Any) -> Any:
     return x / y
 
 
-UNARY: dict[str, Callable[..., Any]] = {
-    function.__name__: function
-    for function in (
-        *(relu, prelu, elu, clip, sigmoid, tanh, hard_sigmoid, hard_swish),
-        *(divided_by, divided_into, scale_add),
-    )
-}
-"""Of a block and a block of each constant."""
-
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
     function.__name__: function for function in (add, sub, mul, div)
 }
@@ -132,13 +73,8 @@ def tuple_of(kind: types.Type, items: str, count: int, step: int) -> Any:
     return emitted(made(POINTERS[items]))(read)
 
 
-def unary(operation: str, num_constants: int) -> Callable[..., None]:
-    """output = operation(input, *constants). Parts share the blocks of every group."""
-    return of_blocks(UNARY[operation], num_constants)
-
-
 def of_blocks(function: Callable[..., Any], num_constants: int) -> Callable[..., None]:
-    """As `unary`, of a function of blocks."""
+    """output = function(input, *constants), of blocks. Parts share the blocks of every group."""
     constants_at = tuple_of(block_type, "block", num_constants, 1)
 
     def kernel(
@@ -165,7 +101,7 @@ def of_blocks(function: Callable[..., Any], num_constants: int) -> Callable[...,
 
 
 def of_numbers(function: Callable[..., Any], num_constants: int) -> Callable[..., None]:
-    """As `unary`, of a function of float64 numbers; each constant is one number for all."""
+    """As `of_blocks`, of float64 numbers; each constant is one number for all."""
     constants_at = tuple_of(types.float32, "float", num_constants, LANES)
 
     def kernel(parameters: Unary, source: Floats, target: Floats, part: int, parts: int) -> None:
@@ -178,6 +114,50 @@ def of_numbers(function: Callable[..., Any], num_constants: int) -> Callable[...
                 target[start + index] = float32(0) if lanes[index % LANES] < 0.0 else value
 
     return kernel
+
+
+def epilogue_of_blocks(function: Callable[..., Any], num_constants: int) -> Callable[..., None]:
+    """target = function(target, *constants), of blocks: see `activation.EPILOGUE_ARGUMENTS`."""
+    constants_at = tuple_of(block_type, "block", num_constants, 1)
+
+    def kernel(constants: Blocks, target: Blocks, lines: int, columns: int, width: int) -> None:
+        given = constants_at(constants)
+        for line in range(lines):
+            for index in range(line * width, line * width + columns):
+                target[index] = function(target[index], *given)
+
+    return kernel
+
+
+def epilogue_of_numbers(function: Callable[..., Any], num_constants: int) -> Callable[..., None]:
+    """As `epilogue_of_blocks`, of float64 numbers."""
+    constants_at = tuple_of(types.float32, "float", num_constants, LANES)
+
+    def kernel(constants: Floats, target: Floats, lines: int, columns: int, width: int) -> None:
+        given = constants_at(constants)
+        for line in range(lines):
+            start = line * width * LANES
+            for index in range(start, start + columns * LANES):
+                target[index] = float32(function(float64(target[index]), *given))
+
+    return kernel
+
+
+@inlined
+def apply_epilogue(
+    p: Any, target: Blocks, lines: int, columns: int, width: int, scratch: Blocks
+) -> None:
+    """Calls the epilogue, if there is one, that a layer's record `p` holds."""
+    if p.epilogue:
+        call(
+            p.epilogue,
+            address_of(p.epilogue_constants),
+            address_of(target),
+            lines,
+            columns,
+            width,
+            address_of(scratch),
+        )
 
 
 def binary(operation: str) -> Callable[..., None]:

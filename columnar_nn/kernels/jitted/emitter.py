@@ -316,7 +316,7 @@ class Emitter:
         if not host.has_fused_multiply_add():
             return a * b + c
         kind = a.type
-        suffix = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32"
+        suffix = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else kind.intrinsic_name
         return self.of(self.call(f"llvm.fma.{suffix}", kind, a.ir, b.ir, c.ir))
 
     def any_lane(self, mask: Value) -> Value:

@@ -11,7 +11,8 @@ from llvmlite import ir
 from numba import types
 
 from columnar_nn.kernels.jitted import records
-from columnar_nn.kernels.jitted.compiler import call_reporting, compile_function
+from columnar_nn.kernels.jitted.compiler import compile_function
+from columnar_nn.kernels.jitted.convention import call_reporting
 from columnar_nn.kernels.jitted.emitter import WORD, Emitter
 from columnar_nn.kernels.parameters import BLOCK_BYTES, WORD_BYTES
 from columnar_nn.kernels.tables import OUTSIDE, SPOILED_BYTES
@@ -50,10 +51,12 @@ def joined(name: str, arguments: Sequence[str], function: Callable) -> llvm.Modu
     emitter = Emitter(ir.IRBuilder(entry.append_basic_block("entry")))
     given = dict(zip(arguments, map(emitter.of, entry.args), strict=True))
     values = [records.load(emitter, kind, given[argument]).ir for argument, kind in wanted.items()]
-    raised = emitter.of(call_reporting(emitter.builder, compiled, values))
+    raised, status = map(emitter.of, call_reporting(emitter.builder, compiled, values))
     if "scratch" in given:
         with emitter.when(raised, likely=False):
-            emitter.store(given["scratch"] - SPOILED_BYTES, emitter.word(OUTSIDE), WORD_BYTES)
+            own = emitter.of(emitter.builder.sext(status.ir, WORD))
+            report = (own > OUTSIDE).select(own, emitter.word(OUTSIDE))
+            emitter.store(given["scratch"] - SPOILED_BYTES, report, WORD_BYTES)
     emitter.builder.ret_void()
     linked = llvm.parse_assembly(str(module))
     for part in compiled.library.modules():

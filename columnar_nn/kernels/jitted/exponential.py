@@ -7,9 +7,10 @@ from typing import Any
 from llvmlite import ir
 
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.blocks import block_type, fma, where
+from columnar_nn.kernels.jitted.blocks import block_type
 from columnar_nn.kernels.jitted.compiler import emitted, inlined
 from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value
+from columnar_nn.kernels.primitives import fma, where
 
 
 @emitted(block_type(block_type))

@@ -8,11 +8,12 @@ from typing import Any
 from numba import float32
 
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.blocks import block, fma
+from columnar_nn.kernels.jitted.blocks import block
 from columnar_nn.kernels.jitted.compiler import inlined
 from columnar_nn.kernels.jitted.memory import blocks, share
 from columnar_nn.kernels.matrix import Products
 from columnar_nn.kernels.parameters import Floats
+from columnar_nn.kernels.primitives import fma
 
 
 @inlined

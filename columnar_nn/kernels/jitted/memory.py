@@ -16,10 +16,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import models, register_model
 
-from columnar_nn.kernels.jitted.blocks import block_type, where
+from columnar_nn.kernels.jitted.blocks import block_type
 from columnar_nn.kernels.jitted.compiler import emitted, emitted_as, inlined
 from columnar_nn.kernels.jitted.emitter import BLOCK, BYTE, FLOAT, WORD, Emitter, Value
 from columnar_nn.kernels.parameters import BLOCK_BYTES, FLOAT_BYTES, WORD_BYTES
+from columnar_nn.kernels.primitives import where
 
 integer = types.int64
 

@@ -16,31 +16,32 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import errors
+from numba import errors, types
 
 from columnar_nn.errors import UsageError
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted import entry
+from columnar_nn.kernels.jitted import columns, entry
 from columnar_nn.kernels.jitted.blocks import block_type
 from columnar_nn.kernels.jitted.compiler import (
-    MEANINGS_OF_PYTHON,
     emitted_as,
     inlined_as,
     inlined_as_written,
+    result_as_written,
 )
 from columnar_nn.kernels.jitted.emitter import BLOCK, FLOAT, INT32, Emitter, Value
 from columnar_nn.kernels.jitted.exponential import exponential, tanh
+from columnar_nn.kernels.jitted.python_numbers import greatest, least, power
 from columnar_nn.kernels.python_function import PythonFunction
 
 _unary, _binary = block_type(block_type), block_type(block_type, block_type)
 
 emitted_as(math.exp, _unary)(exponential)
 inlined_as(math.tanh, block_type)(tanh)
-emitted_as(MEANINGS_OF_PYTHON[max], _binary)(lambda e, a, b: (b > a).select(b, a))
-emitted_as(MEANINGS_OF_PYTHON[min], _binary)(lambda e, a, b: (b < a).select(b, a))
+emitted_as(greatest, _binary)(lambda e, a, b: (b > a).select(b, a))
+emitted_as(least, _binary)(lambda e, a, b: (b < a).select(b, a))
 
 
-@emitted_as(MEANINGS_OF_PYTHON[operator.pow], _binary)
+@emitted_as(power, _binary)
 def _power(e: Emitter, base: Value, exponent: Value) -> Value:
     return e.of(e.call(f"llvm.pow.v{LANES}f32", BLOCK, base.ir, exponent.ir))
 
@@ -78,25 +79,35 @@ for _function in (
     _by_lane(_function)
 
 
-_FORMS = {"elementwise": ("of_blocks", "of_numbers"), "rows": ("of_rows",)}
-"""The functions of a module that make a kernel of a user's function, the fastest first."""
+_PYTHON_NAMES = {types.boolean: "a bool", types.int64: "an int", types.float64: "a float"}
+
+_FORMS = {
+    "unary": ("of_blocks", "of_numbers"),
+    "epilogue": ("epilogue_of_blocks", "epilogue_of_numbers"),
+    "of_rows": ("of_rows",),
+    "of_columns": ("of_columns",),
+}
+"""The functions of a module that make a kernel of a Python function, the fastest first."""
 
 
 def link(
     name: str,
     arguments: Sequence[str],
     module: str,
+    kind: str,
     constants: Sequence[int | str],
     python: PythonFunction,
 ) -> llvm.ModuleRef:
-    """As `entry.link`, the kernel of a module of `jitted/` that computes a user's function.
+    """As `entry.link`, the kernel of a module of `jitted/` that computes a Python function.
 
     Raises UsageError for what does not type: what is not supported, where, what to write instead.
     """
     for function in (python.function, *python.called):
         inlined_as_written(function)
+    if kind == "of_columns":
+        _check_result(python, *map(str, constants))
     error: Exception | None = None
-    for form in _FORMS[module]:
+    for form in _FORMS[kind]:
         made = entry.kernel_function(module, form, (python.function, *constants))
         try:
             return entry.joined(name, arguments, made)
@@ -104,6 +115,24 @@ def link(
             error = refused
     assert error is not None
     raise _refusal(python, error) from None
+
+
+def _check_result(python: PythonFunction, parameters: str, result: str) -> None:
+    """Raises UsageError for a function of columns that does not return what it declares."""
+    try:
+        found = result_as_written(python.function, columns.parameter_types(parameters))
+    except errors.NumbaError as refused:
+        raise _refusal(python, refused) from None
+    declared = columns.number_type(result)
+    may_be_none = isinstance(found, types.Optional) or found == types.none
+    if may_be_none and not isinstance(declared, types.Optional):
+        raise python.refusal("returning None", "declare the result as one that may be, `| None`")
+    inner = found.type if isinstance(found, types.Optional) else found
+    wanted = columns.NUMBERS[result[0]]
+    widened = wanted == types.float64 and isinstance(inner, types.Integer)
+    if not widened and inner not in (wanted, types.none):
+        what = f"returning {_PYTHON_NAMES.get(inner, inner)} as {_PYTHON_NAMES[wanted]}"
+        raise python.refusal(what, "convert it, or declare what it is")
 
 
 def check(python: PythonFunction, linked: llvm.ModuleRef) -> None:

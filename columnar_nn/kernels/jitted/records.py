@@ -10,7 +10,8 @@ from typing import Any
 
 from numba import types
 
-from columnar_nn.kernels.jitted.compiler import emitted, make_tuple
+from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.convention import make_tuple
 from columnar_nn.kernels.jitted.emitter import FLOAT, Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, integer
 from columnar_nn.kernels.parameters import WORD_BYTES

@@ -5,9 +5,10 @@ from __future__ import annotations
 from numba import float32
 
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.blocks import block, fma, sum_of_lanes
+from columnar_nn.kernels.jitted.blocks import block, sum_of_lanes
 from columnar_nn.kernels.jitted.memory import blocks, clear, copy, share
 from columnar_nn.kernels.parameters import Floats
+from columnar_nn.kernels.primitives import fma
 from columnar_nn.kernels.reduce import Means, Normalization
 
 

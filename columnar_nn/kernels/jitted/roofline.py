@@ -9,11 +9,12 @@ from __future__ import annotations
 from numba import types
 
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.blocks import block, fma, number
+from columnar_nn.kernels.jitted.blocks import block, number
 from columnar_nn.kernels.jitted.compiler import emitted
 from columnar_nn.kernels.jitted.emitter import Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, blocks, integer
 from columnar_nn.kernels.parameters import FLOAT_BYTES, Floats
+from columnar_nn.kernels.primitives import fma
 from columnar_nn.kernels.roofline import ACCUMULATORS, TRIAD_FACTOR, UNROLL, step_floats
 
 STEP_BLOCKS = step_floats() // LANES

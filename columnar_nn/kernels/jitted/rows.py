@@ -17,7 +17,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import make_attribute_wrapper, models, register_model
 
-from columnar_nn.kernels.jitted.compiler import emitted, emitted_as, make_tuple
+from columnar_nn.kernels.jitted.compiler import emitted, emitted_as
+from columnar_nn.kernels.jitted.convention import make_tuple
 from columnar_nn.kernels.jitted.emitter import FLOAT, WORD, Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, address_of, clear, integer
 from columnar_nn.kernels.parameters import FLOAT_BYTES, WORD_BYTES, Floats

@@ -11,8 +11,9 @@ from numba import types
 
 from columnar_nn.kernels import host
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.blocks import block, sum_of_lanes, where
+from columnar_nn.kernels.jitted.blocks import block, sum_of_lanes
 from columnar_nn.kernels.jitted.compiler import emitted, inlined
+from columnar_nn.kernels.jitted.elementwise import apply_epilogue
 from columnar_nn.kernels.jitted.emitter import Emitter, Value
 from columnar_nn.kernels.jitted.memory import (
     POINTERS,
@@ -26,6 +27,7 @@ from columnar_nn.kernels.jitted.memory import (
 from columnar_nn.kernels.jitted.tile import product_tile
 from columnar_nn.kernels.jitted.winograd_transforms import input_transform, output_transform
 from columnar_nn.kernels.parameters import Blocks
+from columnar_nn.kernels.primitives import where
 from columnar_nn.kernels.tables import SPOILED_BYTES
 from columnar_nn.kernels.winograd import Winograd, multiplications
 
@@ -180,6 +182,7 @@ def tile_finish(m: int) -> Callable[..., None]:
         bias = p.bias + which
         transform(products, p.product_blocks, bias, more, goal, width, p.low, p.high)
         lines, columns = min(m, p.out_height - y), min(m, p.out_width - x)
+        apply_epilogue(p, goal, lines, columns, width, scratch)
         if not inside:
             for line in range(lines):
                 copy_pixels(target + (here + line * p.out_width), window + line * m, columns)

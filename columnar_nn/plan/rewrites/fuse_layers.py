@@ -3,8 +3,8 @@
     relu(vec_add(vec_scal_add(conv2d(x, w), b), r))  ->  conv_layer(x, w, b, r, activation=relu)
     relu(mat_add(mat_mul(x, w), b))                  ->  dense_layer(x, w, b, activation=relu)
 
-Bias, residual and activation are each optional; clip(0, 6) is the activation relu6. Nothing
-that is read elsewhere is swallowed.
+Bias, residual and activation are each optional; the activation is any function of each element,
+built in or a user's. Nothing that is read elsewhere is swallowed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy as np
 
 from columnar_nn.expressions.expression import Call, Expression, Weight, transform, with_inputs
 from columnar_nn.expressions.types import tensor_shape
+from columnar_nn.functions.layer_activation import LayerActivation
+from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.plan.rewrites.usage import is_call, joined, use_counts
 
 _LAYERS = {"conv2d": "conv_layer", "mat_mul": "dense_layer"}
@@ -81,15 +83,14 @@ def _with_residual(call: Call, single: Sequence[bool]) -> Call:
     return call
 
 
-def _activation(call: Call) -> str | None:
-    if call.function == "relu":
-        return "relu"
-    if call.function == "clip" and call.attributes == {"min": 0.0, "max": 6.0}:
-        return "relu6"
-    return None
+def _activation(call: Call) -> LayerActivation | None:
+    function = VECTOR_FUNCTIONS.get(call.function)
+    if function is None or function.activation is None:
+        return None
+    return LayerActivation(call.function, call.attributes, function.activation(call.attributes))
 
 
-def _with_activation(call: Call, activation: str) -> Call:
+def _with_activation(call: Call, activation: LayerActivation) -> Call:
     layer = call.inputs[0]
     if not is_call(layer, "conv_layer", "dense_layer") or not isinstance(layer, Call):
         return call

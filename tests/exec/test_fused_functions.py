@@ -1,0 +1,99 @@
+"""Functions of an element after a convolution or dense layer: a part of it, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from exec import declared
+
+import columnar_nn as cnn
+from columnar_nn.expressions.expression import Call, Expression, Weight
+from columnar_nn.functions.registry import VECTOR_FUNCTIONS
+
+RNG = np.random.default_rng(1)
+IMAGES = RNG.normal(size=(5, 3, 9, 8)).astype(np.float32)
+FILTERS = Weight("filters", RNG.normal(size=(20, 3, 3, 3)).astype(np.float32))
+OFFSETS = Weight("offsets", RNG.normal(size=20).astype(np.float32))
+MATRIX = Weight("matrix", RNG.normal(size=(7, 3 * 72)).astype(np.float32) / 8)
+BIAS = Weight("bias", RNG.normal(size=7).astype(np.float32))
+
+FUNCTIONS: dict[str, dict[str, float]] = {
+    "mish": {},
+    "hard_shrink": {"lambd": 0.75},
+    "relu": {},
+    "clip": {"min": -0.5, "max": 0.75},
+    "elu": {"alpha": 0.5},
+    "hard_sigmoid": {},
+    "hard_swish": {},
+    "leaky_relu": {},
+    "selu": {},
+    "sigmoid": {},
+    "tanh": {},
+}
+"""Two of the user's, the second of which is on numbers, and every built-in one."""
+
+
+@pytest.fixture(autouse=True)
+def own_functions() -> Iterator[None]:
+    with declared.own_tables():
+        cnn.vector_function("mish")(declared.mish)
+        cnn.vector_function("hard_shrink", lambd=0.5)(declared.hard_shrink)
+        yield
+
+
+def convolution(image: Expression) -> Call:
+    layer = Call("conv2d", (image, FILTERS), {"pads": (1, 1, 1, 1)})
+    return Call("vec_scal_add", (layer, OFFSETS))
+
+
+def dense(image: Expression) -> Call:
+    features = Call("flatten", (image,))
+    return Call("mat_add", (Call("mat_mul", (features, MATRIX)), BIAS))
+
+
+def projected(plan: cnn.PlanBuilder, threads: int, fusion: str) -> tuple[np.ndarray, str]:
+    executable = cnn.prepare(plan.plan(), threads=threads, fusion=fusion)
+    result = executable.run().to_table()["y"].combine_chunks()
+    return cnn.to_numpy(result), cnn.to_text(executable.plan)
+
+
+def scan() -> cnn.PlanBuilder:
+    return cnn.PlanBuilder().table_scan(pa.table({"x": cnn.from_numpy(IMAGES)}))
+
+
+def test_every_function_of_an_element_is_here() -> None:
+    fused = {name for name, function in VECTOR_FUNCTIONS.items() if function.activation}
+    assert fused == FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize(("threads", "fusion"), [(1, "layer"), (1, "pipeline"), (2, "pipeline")])
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("layer", [convolution, dense])
+def test_a_layer_applies_it(
+    layer: Callable[[Expression], Call], function: str, threads: int, fusion: str
+) -> None:
+    attributes = FUNCTIONS[function]
+    call = cnn.call(function, layer(cnn.column("x")), **attributes)
+    fused, text = projected(scan().project({"y": call}), threads, fusion)
+    assert f"activation={function}" in text
+    assert text.count(function) == 1
+    before = scan().project({"layer": layer(cnn.column("x"))})
+    plan = before.project({"y": cnn.call(function, "layer", **attributes)})
+    apart, text = projected(plan, threads, fusion)
+    assert "activation" not in text
+    np.testing.assert_array_equal(fused.view(np.uint32), apart.view(np.uint32))
+
+
+def test_its_attributes_are_in_the_plan() -> None:
+    call = cnn.call("hard_shrink", convolution(cnn.column("x")), lambd=0.75)
+    _, text = projected(scan().project({"y": call}), 1, "layer")
+    assert "activation=hard_shrink(lambd=0.75)" in text
+
+
+def test_what_is_read_elsewhere_is_not_swallowed() -> None:
+    layer = convolution(cnn.column("x"))
+    plan = scan().project({"y": cnn.call("sigmoid", layer), "before": layer})
+    assert "activation" not in projected(plan, 1, "pipeline")[1]
