@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import pickle
 import resource
 import sys
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from adapters import registry
 from adapters.base import Backend, Settings, Stopwatch
+from bench.workers import open_loop
 from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
 
@@ -103,6 +105,40 @@ class Session:
             times=turn.times, phases=turn.phases, switches=turn.switches, since_start=since_start
         )
 
+    def stream(
+        self,
+        images: str,
+        rows: int,
+        samples: int,
+        batch_size: int,
+        *,
+        min_runs: int,
+        min_seconds: float,
+        prime: bool,
+    ) -> dict[str, Any]:
+        """Queries of `samples` images, one after the other, each run as `run` would.
+
+        They go through the first `rows` of the file again and again. Replies as `run` does.
+        """
+        queries = self._queries(images, rows, samples, batch_size)
+        upcoming = itertools.cycle(queries)
+        turn = take_turn(lambda watch: self._answer(next(upcoming), watch), min_runs, min_seconds, prime)
+        return self._reply(times=turn.times, phases=turn.phases, switches=turn.switches)
+
+    def serve(
+        self, images: str, rows: int, samples: int, batch_size: int, *, due: Sequence[float]
+    ) -> dict[str, Any]:
+        """The same queries as `stream`, but each when it is due (bench/workers/open_loop.py).
+
+        Replies with `times` and `waited`, the latency of each query and the wait for its turn.
+        """
+        queries = self._queries(images, rows, samples, batch_size)
+        self._answer(queries[-1], Stopwatch())  # untimed, as caches were other workers' before
+        times, waited = open_loop.serve(
+            lambda number: self._answer(queries[number % len(queries)], Stopwatch()), due
+        )
+        return self._reply(times=times, waited=waited)
+
     def describe(self) -> dict[str, Any]:
         """What the backend says it really ran, as adapters.base.Description."""
         description = self._backend.describe()
@@ -122,6 +158,20 @@ class Session:
             self._backend.close()
         return self._reply()
 
+    def _queries(
+        self, images: str, rows: int, samples: int, batch_size: int
+    ) -> list[Sequence[pa.RecordBatch]]:
+        """The batches of each query, as many as the rows suffice for."""
+        starts = range(0, rows - samples + 1, samples)
+        return [
+            self._rows(images, start, samples).to_batches(max_chunksize=batch_size)
+            for start in starts
+        ]
+
+    def _answer(self, query: Sequence[pa.RecordBatch], stopwatch: Stopwatch) -> None:
+        for _ in self._backend.infer(iter(query), stopwatch):
+            pass
+
     def _check(self, outputs: Sequence[pa.RecordBatch], samples: int) -> None:
         num_rows = sum(batch.num_rows for batch in outputs)
         if num_rows != samples:
@@ -135,14 +185,19 @@ class Session:
                 raise WrongOutputError(f"output {field.name} is {field.type}, not a tensor column")
 
     def _batches(self, path: str, samples: int, batch_size: int) -> Sequence[pa.RecordBatch]:
+        batches: list[pa.RecordBatch] = self._rows(path, 0, samples).to_batches(
+            max_chunksize=batch_size
+        )
+        return batches
+
+    def _rows(self, path: str, start: int, count: int) -> pa.Table:
         if path not in self._images:
             # Only the latest file stays mapped: a removed one takes up space until it is not.
             self._images = {path: pa.ipc.open_file(pa.memory_map(path)).read_all()}
-        rows = self._images[path].slice(0, samples)
-        if rows.num_rows != samples:
-            raise InvalidDataError(f"{path} has {rows.num_rows} rows, not {samples}")
-        batches: list[pa.RecordBatch] = rows.to_batches(max_chunksize=batch_size)
-        return batches
+        rows = self._images[path].slice(start, count)
+        if rows.num_rows != count:
+            raise InvalidDataError(f"{path} has {start + rows.num_rows} rows, not {start + count}")
+        return rows
 
     @staticmethod
     def _reply(**values: Any) -> dict[str, Any]:
