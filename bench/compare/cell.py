@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.compare.budget import MIN_RUNS
 from bench.compare.experiment import Limits
+from bench.results.schema import OFFLINE, SERVER
 from bench.verdict.rule import Verdict, combined
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN
 from bench.workers.turn import Turn
@@ -16,6 +17,9 @@ from bench.workers.turn import Turn
 class Cell:
     """A cell on its way: its turns so far, and its end if it has come to one besides success.
 
+    It is of a `scenario` (bench/results/schema.py), and of a server also of a `rate`: its runs are
+    queries then, their times latencies.
+
     `calibrated` is how long a run took when warm, `predicted` how long one would take that is
     not run for that reason; both in seconds. `own` is the verdict on its own rows, `checked` that
     on the images that every configuration runs besides.
@@ -23,6 +27,8 @@ class Cell:
 
     samples: int
     batch_size: int
+    scenario: str = OFFLINE
+    rate: float | None = None
     turns: list[Turn] = field(default_factory=list)
     status: str = ""
     reason: str = ""
@@ -37,6 +43,10 @@ class Cell:
         """Seconds of every timed run, in order."""
         return [seconds for turn in self.turns for seconds in turn.times]
 
+    def at(self, rate: float) -> Cell:
+        """The cell of as many images whose queries arrive at a rate; it is as warm as this one."""
+        return replace(self, scenario=SERVER, rate=rate, turns=[], accuracy=None)
+
     def end(self, status: str, reason: str) -> None:
         """Ends the cell unless it has ended before."""
         if not self.status:
@@ -45,8 +55,11 @@ class Cell:
     def finished(self, limits: Limits) -> bool:
         """Whether no more runs are needed, or none can be afforded.
 
-        Beyond the budget there are MIN_RUNS runs, if it was not too long to be run at all.
+        Beyond the budget there are MIN_RUNS runs, if it was not too long to be run at all. A server
+        has its queries in one turn: a queue cannot be interrupted.
         """
+        if self.scenario == SERVER:
+            return bool(self.status or self.turns)
         total = sum(self.times)
         enough = len(self.times) >= limits.runs and total >= limits.min_time
         spent = len(self.times) >= min(MIN_RUNS, limits.runs) and total >= limits.budget

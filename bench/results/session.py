@@ -125,8 +125,14 @@ class Workloads:
         """Images of a process's first run: one, unless the network is tied to more."""
         return self._graph.batch or 1
 
-    def row(self, scenario: str, samples: int | None, batch_size: int | None) -> dict[str, Any]:
-        """The workload of so many images in a scenario (bench/results/schema.py)."""
+    def row(
+        self,
+        scenario: str,
+        samples: int | None,
+        batch_size: int | None,
+        rate: float | None = None,
+    ) -> dict[str, Any]:
+        """The workload of so many images in a scenario (bench/results/schema.py), at a rate."""
         if scenario == PEAK:
             return WORKLOAD.row(scenario=scenario)
         return WORKLOAD.row(
@@ -137,6 +143,7 @@ class Workloads:
             samples=samples,
             batch_size=batch_size,
             scenario=scenario,
+            rate=rate,
             macs=self._macs,
             data_name=self._dataset.name,
             data_rows=self._dataset.num_rows,

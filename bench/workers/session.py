@@ -120,24 +120,40 @@ class Session:
 
         They go through the first `rows` of the file again and again. Replies as `run` does.
         """
-        queries = self._queries(images, rows, samples, batch_size)
-        upcoming = itertools.cycle(queries)
-        turn = take_turn(lambda watch: self._answer(next(upcoming), watch), min_runs, min_seconds, prime)
+        queries = itertools.cycle(self._queries(images, rows, samples, batch_size))
+
+        def infer(stopwatch: Stopwatch) -> None:
+            self._answer(next(queries), stopwatch)
+
+        turn = take_turn(infer, min_runs, min_seconds, prime)
         return self._reply(times=turn.times, phases=turn.phases, switches=turn.switches)
 
     def serve(
-        self, images: str, rows: int, samples: int, batch_size: int, *, due: Sequence[float]
+        self,
+        images: str,
+        rows: int,
+        samples: int,
+        batch_size: int,
+        *,
+        rate: float,
+        queries: int,
+        seed: int,
     ) -> dict[str, Any]:
-        """The same queries as `stream`, but each when it is due (bench/workers/open_loop.py).
+        """As many of these queries as are wanted, as they arrive (bench/workers/open_loop.py).
 
-        Replies with `times` and `waited`, the latency of each query and the wait for its turn.
+        Replies with `times` and `phases`: the latency of each, and the wait for its turn.
         """
-        queries = self._queries(images, rows, samples, batch_size)
-        self._answer(queries[-1], Stopwatch())  # untimed, as caches were other workers' before
+        prepared = self._queries(images, rows, samples, batch_size)
+        self._answer(prepared[-1], Stopwatch())  # untimed: caches were other workers' a moment ago
         times, waited = open_loop.serve(
-            lambda number: self._answer(queries[number % len(queries)], Stopwatch()), due
+            lambda number: self._answer(prepared[number % len(prepared)], Stopwatch()),
+            open_loop.arrivals(rate, queries, seed),
         )
-        return self._reply(times=times, waited=waited)
+        return self._reply(
+            times=[round(seconds, 9) for seconds in times],
+            phases=[{"waiting": round(seconds, 9)} for seconds in waited],
+            switches=[],
+        )
 
     def describe(self) -> dict[str, Any]:
         """What the backend says it really ran, as adapters.base.Description."""
