@@ -112,8 +112,9 @@ def compare(
     """Compare engines on the same network, weights and images.
 
     Each engine runs in a process of its own; times are from Arrow batches in to Arrow logits
-    out. In a scenario other than offline they are latencies of queries. Exit status: 0 all outputs agree with the reference, 1 one does not, an engine failed,
-    nothing of one that was named was run, or the model's file was misread, 2 wrong usage.
+    out. In a scenario other than offline they are latencies of queries. Exit status: 0 all outputs
+    agree with the reference, 1 one does not, an engine failed, nothing of one that was named was
+    run, or the model's file was misread, 2 wrong usage.
     """
     graph = zoo.resolve(model)
     asked = traffic(scenario, rate, latency_limit, percentiles)

@@ -179,7 +179,7 @@ class Contender:
         queries = {} if cell.scenario == OFFLINE else {"rows": len(self._data.labels)}
         return self._attempt(
             cell,
-            "stream" if queries else "run",
+            "answer" if queries else "run",
             **queries,
             min_runs=max(1, min(runs, affordable)),
             min_seconds=(self._limits.min_time - total) / turns_left,

@@ -14,9 +14,9 @@ STEPS = 6
 class RateSearch:
     """Bisects between a rate that is within the limit and one that is not.
 
-    At first these are 0 and what an engine can do, one over the mean time of a query alone: at that
-    rate or a higher one the queue grows for as long as queries come. `rate` is the next to be tried;
-    None after STEPS, where queries alone break the limit, or where too few were measured to tell.
+    At first these are 0 and what an engine can do, one over the mean time of a query alone: from
+    that rate on the queue grows for as long as queries come. `rate` is the next to be tried; None
+    after STEPS, where queries alone break the limit, or where too few were measured to tell.
     """
 
     def __init__(self, limit: Limit, alone: Sequence[float]) -> None:

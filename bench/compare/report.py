@@ -319,7 +319,8 @@ def _show_configurations(records: Sequence[BackendRecord], console: Console) -> 
 
 
 def _show_machine(result: Result, console: Console) -> None:
-    context, offline = result.context, result.traffic.scenario == OFFLINE
+    context = result.context
+    what = "runs" if result.traffic.scenario == OFFLINE else "queries"
     machine, settings = context["machine"], context["settings"]
     caches = ", ".join(f"{n} {size >> 10}K" for n, size in (machine["caches"] or {}).items())
     memory = machine["memory_bytes"]
@@ -334,7 +335,7 @@ def _show_machine(result: Result, console: Console) -> None:
     lines = [
         f"{machine['brand'] or machine['architecture']}: {'; '.join(filter(None, facts))}",
         versions + (f"; commit {context['git_commit']}" if context["git_commit"] else ""),
-        f"at least {settings['runs']} {'runs' if offline else 'queries'} and {settings['min_time_s']:g} s a cell within "
+        f"at least {settings['runs']} {what} and {settings['min_time_s']:g} s a cell within "
         f"{settings['budget_s']:g} s; random order from seed {settings.get('seed')}; "
         f"columnar algorithm {settings['algorithm']}; {context['time']}",
     ]

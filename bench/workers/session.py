@@ -105,7 +105,7 @@ class Session:
             times=turn.times, phases=turn.phases, switches=turn.switches, since_start=since_start
         )
 
-    def stream(
+    def answer(
         self,
         images: str,
         rows: int,
@@ -123,7 +123,7 @@ class Session:
         queries = itertools.cycle(self._queries(images, rows, samples, batch_size))
 
         def infer(stopwatch: Stopwatch) -> None:
-            self._answer(next(queries), stopwatch)
+            self._run_query(next(queries), stopwatch)
 
         turn = take_turn(infer, min_runs, min_seconds, prime)
         return self._reply(times=turn.times, phases=turn.phases, switches=turn.switches)
@@ -144,9 +144,11 @@ class Session:
         Replies with `times` and `phases`: the latency of each, and the wait for its turn.
         """
         prepared = self._queries(images, rows, samples, batch_size)
-        self._answer(prepared[-1], Stopwatch())  # untimed: caches were other workers' a moment ago
+        self._run_query(
+            prepared[-1], Stopwatch()
+        )  # untimed: caches were other workers' a moment ago
         times, waited = open_loop.serve(
-            lambda number: self._answer(prepared[number % len(prepared)], Stopwatch()),
+            lambda number: self._run_query(prepared[number % len(prepared)], Stopwatch()),
             open_loop.arrivals(rate, queries, seed),
         )
         return self._reply(
@@ -184,7 +186,7 @@ class Session:
             for start in starts
         ]
 
-    def _answer(self, query: Sequence[pa.RecordBatch], stopwatch: Stopwatch) -> None:
+    def _run_query(self, query: Sequence[pa.RecordBatch], stopwatch: Stopwatch) -> None:
         for _ in self._backend.infer(iter(query), stopwatch):
             pass
 
