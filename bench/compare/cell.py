@@ -27,8 +27,6 @@ class Cell:
 
     samples: int
     batch_size: int
-    scenario: str = OFFLINE
-    rate: float | None = None
     turns: list[Turn] = field(default_factory=list)
     status: str = ""
     reason: str = ""
@@ -37,6 +35,8 @@ class Cell:
     own: Verdict | None = None
     checked: Verdict | None = None
     accuracy: float | None = None
+    scenario: str = OFFLINE
+    rate: float | None = None
 
     @property
     def times(self) -> list[float]:

@@ -45,9 +45,9 @@ class Contender:
         self._folder = folder
         self._seed = experiment.seed
         self.cells = [
-            Cell(count, min(self._options.batch_size, count), *arrival)
+            Cell(count, min(self._options.batch_size, count), scenario=scenario, rate=rate)
             for count in experiment.samples
-            for arrival in experiment.traffic.arrivals
+            for scenario, rate in experiment.traffic.arrivals
         ]
         self._worker = HeldWorker(self._options, folder)
         self._restarts = 0

@@ -144,9 +144,7 @@ class Session:
         Replies with `times` and `phases`: the latency of each, and the wait for its turn.
         """
         prepared = self._queries(images, rows, samples, batch_size)
-        self._run_query(
-            prepared[-1], Stopwatch()
-        )  # untimed: caches were other workers' a moment ago
+        self._run_query(prepared[-1], Stopwatch())  # untimed, as what `take_turn` primes with
         times, waited = open_loop.serve(
             lambda number: self._run_query(prepared[number % len(prepared)], Stopwatch()),
             open_loop.arrivals(rate, queries, seed),

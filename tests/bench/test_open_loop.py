@@ -75,7 +75,7 @@ def test_percentiles_at_an_exponential_time_of_service() -> None:
 
 
 def test_a_query_that_takes_long_is_charged_for_those_that_it_keeps_waiting() -> None:
-    """Without coordinated omission: one second's stall is the latency of all that were due in it."""
+    """No coordinated omission: a stall of a second is the latency of all that were due in it."""
     due = [0.01 * number for number in range(200)]
     clock = SimulatedClock()
 

@@ -1,8 +1,8 @@
-"""Comparisons of queries: fake backends of known times in workers of their own, and what is shown."""
+"""Comparisons of queries: fake backends of known times in workers of their own; what is shown."""
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import re
 from io import StringIO
 from typing import Any
@@ -34,22 +34,24 @@ SLOW_S = 0.02
 
 
 def measured(
-    traffic: Traffic, *configurations: str, samples: tuple[int, ...] = (1,), **changes: Any
+    traffic: Traffic,
+    *configurations: str,
+    samples: tuple[int, ...] = (1,),
+    runs: int = 12,
+    budget: float = 60.0,
 ) -> Results:
     experiment = Experiment(
         selections=select([f"fake_backends.FakeBackend:{name}" for name in configurations]),
         samples=samples,
         options=Options(cpus.choose(1), 60.0, batch_size=3),
-        limits=Limits(
-            runs=changes.pop("runs", 12), min_time=0.0, budget=changes.pop("budget", 60.0)
-        ),
+        limits=Limits(runs, 0.0, budget),
         seed=7,
         traffic=traffic,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.workers.inputs.write_ipc", write_random_images)
         comparison = Comparison(
-            session_of(dataclasses.replace(experiment, **changes)),
+            session_of(experiment),
             experiment,
             fake_backends.tiny_graph(),
             RandomImages(),  # type: ignore[arg-type]
@@ -101,14 +103,12 @@ def test_one_after_another() -> None:
     text = shown(result)
     assert re.search(r"FakeBackend:slow +70\*? +2\d\.\d ≤2\d", text)
     assert "Time in ms, median" not in text
-    summary = [row for row in results_summary(results) if row["subject"].endswith(":slow")]
+    summary = [row for row in summary_of(results) if row["subject"].endswith(":slow")]
     assert [known["percent"] for known in summary[0]["percentiles"]] == [50.0, 90.0]
     assert summary[0]["queries"] == 70
 
 
-def results_summary(results: Results) -> list[dict[str, Any]]:
-    import json
-
+def summary_of(results: Results) -> list[dict[str, Any]]:
     return json.loads(document.to_json(results))["summary"]  # type: ignore[no-any-return]
 
 
