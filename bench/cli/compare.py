@@ -20,7 +20,6 @@ from bench.cli.options import (
     FunctionsOption,
     ImportCheckOption,
     JsonOption,
-    MinTimeOption,
     ModelOption,
     RtolOption,
     SeedOption,
@@ -86,7 +85,14 @@ def compare(
             min=1, help="Timed runs, or queries, of a cell, at least.", show_default="5; 700"
         ),
     ] = None,
-    min_time: MinTimeOption = 0.3,
+    min_time: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds of timed runs, or queries, of a cell, at least.",
+            show_default="0.3; 3 of a server",
+        ),
+    ] = None,
     budget: Annotated[
         float | None,
         typer.Option(

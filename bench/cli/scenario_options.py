@@ -10,7 +10,7 @@ import typer
 
 from bench.cli.options import choice, parse_samples
 from bench.compare.experiment import Limits
-from bench.results.schema import LATENCIES, MULTI_STREAM, OFFLINE, SERVER
+from bench.results.schema import LATENCIES, MULTI_STREAM, OFFLINE, SERVER, SINGLE_STREAM
 from bench.results.traffic import PERCENTILES, Limit, Traffic
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
@@ -45,8 +45,13 @@ _LIMITED_PERCENT = 99.0
 
 
 _SAMPLES = {OFFLINE: "1,10,100,1000", MULTI_STREAM: "8"}
-_USUAL = (5, 2.0), (700, 10.0)
-"""Least number and seconds of budget: of runs, and of queries, which are enough for p99."""
+_USUAL = {
+    OFFLINE: Limits(5, 0.3, 2.0),
+    SINGLE_STREAM: Limits(700, 0.3, 10.0),
+    MULTI_STREAM: Limits(700, 0.3, 10.0),
+    SERVER: Limits(700, 3.0, 10.0),
+}
+"""Queries are enough for p99; near what a server can do its queue takes seconds to fill."""
 
 
 def traffic(
@@ -85,10 +90,16 @@ def images(asked: Traffic, samples: str | None, graph: Graph) -> tuple[int, ...]
     return (graph.batch or 1,)
 
 
-def limits(asked: Traffic, runs: int | None, min_time: float, budget: float | None) -> Limits:
+def limits(
+    asked: Traffic, runs: int | None, min_time: float | None, budget: float | None
+) -> Limits:
     """How long to measure: as the options of these names say, else as is usual."""
-    least, longest = _USUAL[asked.scenario != OFFLINE]
-    return Limits(least if runs is None else runs, min_time, longest if budget is None else budget)
+    usual = _USUAL[asked.scenario]
+    return Limits(
+        usual.runs if runs is None else runs,
+        usual.min_time if min_time is None else min_time,
+        usual.budget if budget is None else budget,
+    )
 
 
 def _of(scenarios: tuple[str, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any
 
 from bench.compare.budget import MIN_RUNS
@@ -45,7 +46,8 @@ class Cell:
 
     def at(self, rate: float) -> Cell:
         """The cell of as many images whose queries arrive at a rate; it is as warm as this one."""
-        return replace(self, scenario=SERVER, rate=rate, turns=[], accuracy=None)
+        known = fmean(self.times) if self.times else self.calibrated
+        return replace(self, scenario=SERVER, rate=rate, turns=[], calibrated=known)
 
     def end(self, status: str, reason: str) -> None:
         """Ends the cell unless it has ended before."""

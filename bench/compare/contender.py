@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bench.compare import truth as truths
@@ -142,8 +143,11 @@ class Contender:
         assert cell.calibrated is not None, "a cell is warmed up before its first turn"
         assert self._worker.running, "a worker that ended has no cell left to time"
         before = Snapshot.take(self._worker.pid, self._options.cpus)
-        if cell.rate is None:
+        if cell.scenario == OFFLINE:
             reply = self._run(cell, cell.calibrated, turns_left)
+        elif cell.rate is None:
+            known = fmean(cell.times) if cell.times else cell.calibrated
+            reply = self._run(cell, known, turns_left)
         else:
             reply = self._serve(cell, cell.calibrated, cell.rate)
         if reply is None:

@@ -78,8 +78,8 @@ def _show_notes(result: Result, console: Console) -> None:
         if fewest < (least := least_queries(percent)):
             show_note(
                 console,
-                f"- p{percent:g} takes {least:,} queries: --runs {least}, and a --budget that "
-                "lasts for them",
+                f"- p{percent:g} takes {least:,} queries: --runs {least}, and a --budget "
+                "that lasts",
             )
     if any(cell.disturbed for cell in cells):
         show_note(console, "* others took over 10% of its time: the tail may be theirs")

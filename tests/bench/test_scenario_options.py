@@ -72,6 +72,6 @@ def test_images_of_a_query() -> None:
 
 def test_how_long_is_usual() -> None:
     queries = Traffic("single-stream")
-    assert limits(Traffic(), None, 0.3, None) == Limits(5, 0.3, 2.0)
+    assert limits(Traffic(), None, None, None) == Limits(5, 0.3, 2.0)
     assert limits(queries, 9, 0.5, 4.0) == Limits(9, 0.5, 4.0)
-    assert limits(queries, None, 0.3, None).runs >= least_queries(99)
+    assert limits(queries, None, None, None).runs >= least_queries(99)
