@@ -35,8 +35,8 @@ def latencies(parts: Sequence[Results]) -> list[dict[str, Any]]:
                 cells[key].append(one)
     rows = [row for key, same in cells.items() for row in _rows(key, same, sorted(asked))]
     quickest: dict[str, float] = {}
-    for row in rows:
-        quickest[row["engine"]] = min(quickest.get(row["engine"], row["seconds"]), row["seconds"])
+    for row in sorted(rows, key=lambda row: -float(row["latency_s"])):
+        quickest[row["engine"]] = row["latency_s"]
     return sorted(
         rows,
         key=lambda row: (
@@ -94,8 +94,8 @@ def _rows(
                 "queries": sum(len(one.cell.times) for one in same),
                 "sessions": len(same),
                 "percent": percent,
-                "seconds": found.seconds,
-                "at_most": found.at_most,
+                "latency_s": found.seconds,
+                "at_most_s": found.at_most,
                 "sound": not doubts,
                 "doubt": ", ".join(doubts),
             }

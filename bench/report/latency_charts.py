@@ -18,17 +18,28 @@ _USUAL_PERCENT = 99.0
 
 def charts(panel: Panel) -> Iterator[Chart]:
     """Those of one setting: latency over rate, then percentiles of each way queries arrived."""
-    rows = in_units(panel.tables["latencies"], ms=("seconds", "at_most"))
+    rows = in_units(panel.tables["latencies"], ms=("latency_s", "at_most_s"))
     rows = [{**row, "where": _where(row)} for row in rows]
     knees = in_units(panel.tables["knees"], ms=("limit_s",))
     against = _against_rate(panel, [row for row in rows if row["scenario"] == SERVER], knees)
     if against is not None:
         yield against
-    for where in dict.fromkeys(row["where"] for row in rows):
+    common = _common_rate([row for row in rows if row["rate"] is not None])
+    for where in dict.fromkeys(row["where"] for row in rows if row["rate"] in (None, common)):
         mine = [row for row in rows if row["where"] == where]
-        several = len({row["engine"] for row in mine}) > 1
-        if len({row["percent"] for row in mine}) > 1 and (several or mine[0]["rate"] is None):
+        if len({row["percent"] for row in mine}) > 1:
             yield _percentiles(panel, where, mine)
+
+
+def _common_rate(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """The largest of the rates at which most engines were served; None if each had its own."""
+    engines: dict[float, set[str]] = {}
+    for row in rows:
+        engines.setdefault(row["rate"], set()).add(row["engine"])
+    most = max(map(len, engines.values()), default=0)
+    if most < min(2, len({row["engine"] for row in rows})):
+        return None
+    return max((rate for rate, found in engines.items() if len(found) == most), default=None)
 
 
 def _against_rate(
@@ -46,10 +57,10 @@ def _against_rate(
         return None
     rates = [row["rate"] for row in shown]
     x = alt.X(**encodings.log("rate", "queries a second", rates, (1, 2, 5)))
-    values = [row[name] for row in shown for name in ("seconds_ms", "at_most_ms")]
+    values = [row[name] for row in shown for name in ("latency_ms", "at_most_ms")]
     values += [limit_ms] if limit_ms else []
     title = f"p{percent:g} of latency (ms)"
-    y = alt.Y(**encodings.log("seconds_ms", title, values, (1, 2, 5)))
+    y = alt.Y(**encodings.log("latency_ms", title, values, (1, 2, 5)))
     layers = []
     if limit_ms:
         ends = [{"rate": rate, "limit": limit_ms} for rate in (min(rates), max(rates))]
@@ -57,7 +68,7 @@ def _against_rate(
         layers.append(rule.mark_line(color=palette.SOFT, strokeDash=[4, 4]))
     layers += [
         encodings.line(panel, shown, x, y),
-        *encodings.points(panel, shown, x, y, "seconds_ms:Q", "at_most_ms:Q", name="where"),
+        *encodings.points(panel, shown, x, y, "latency_ms:Q", "at_most_ms:Q", name="where"),
     ]
     reading = (
         f"The latency that {percent:g} of 100 queries stay below, from when they were due, over "
@@ -96,12 +107,12 @@ def _percentiles(panel: Panel, where: str, rows: Sequence[Mapping[str, Any]]) ->
             labelExpr="'p' + format(100 - 100 * pow(10, -datum.value), '.4~f')",
         ),
     )
-    values = [row[name] for row in rows for name in ("seconds_ms", "at_most_ms")]
-    y = alt.Y(**encodings.log("seconds_ms", "latency (ms)", values, (1, 2, 5)))
+    values = [row[name] for row in rows for name in ("latency_ms", "at_most_ms")]
+    y = alt.Y(**encodings.log("latency_ms", "latency (ms)", values, (1, 2, 5)))
     named = [{**row, "where": f"p{row['percent']:g}"} for row in rows]
     layers = [
         encodings.line(panel, named, x, y),
-        *encodings.points(panel, named, x, y, "seconds_ms:Q", "at_most_ms:Q", 36, name="where"),
+        *encodings.points(panel, named, x, y, "latency_ms:Q", "at_most_ms:Q", 36, name="where"),
     ]
     reading = (
         f"Latency of queries, {where}: what so many of 100 stay below. Flat is even, a rise to the "

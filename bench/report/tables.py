@@ -167,7 +167,7 @@ def _latencies(panel: Panel) -> Table:
         tuple(
             (
                 *(engine, scenario, f"{samples:,}", "-" if rate is None else f"{rate:,.4g}"),
-                _queries([*found.values()][0]),
+                _queries(next(iter(found.values()))),
                 *(_latency(found.get(percent)) for percent in PERCENTILES),
             )
             for (engine, scenario, samples, rate), found in cells.items()
@@ -183,7 +183,7 @@ def _queries(row: Mapping[str, Any]) -> str:
 def _latency(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return "-"
-    return f"{milliseconds(row['seconds'])} [{milliseconds(row['at_most'])}]"
+    return f"{milliseconds(row['latency_s'])} [{milliseconds(row['at_most_s'])}]"
 
 
 def _knees(panel: Panel) -> Table:
