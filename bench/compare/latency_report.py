@@ -25,17 +25,19 @@ _TITLES = {
 
 def show(result: Result, order: Sequence[str], console: Console) -> None:
     """Prints the latencies, engines in this order, and what each can serve within the limit."""
+    labels = dict.fromkeys((*order, *(one.cell.label for one in result.served)))
+    places = {label: place for place, label in enumerate(labels)}
     for scenario, title in _TITLES.items():
         found = sorted(
             (one for one in result.served if one.scenario == scenario),
-            key=lambda one: (order.index(one.cell.label), one.cell.samples, one.rate or 0.0),
+            key=lambda one: (places[one.cell.label], one.cell.samples, one.rate or 0.0),
         )
         if found:
             show_title(console, title)
             print_table(console, _table(scenario, found, result.traffic.percentiles), ("max",))
     _show_notes(result, console)
     if result.traffic.limit is not None:
-        _show_knees(result, order, result.traffic.limit, console)
+        _show_knees(result, [*labels], result.traffic.limit, console)
 
 
 def _table(scenario: str, found: Sequence[Served], percents: Sequence[float]) -> Table:

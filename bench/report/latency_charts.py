@@ -21,7 +21,7 @@ def charts(panel: Panel) -> Iterator[Chart]:
     rows = in_units(panel.tables["latencies"], ms=("latency_s", "at_most_s"))
     rows = [{**row, "where": _where(row)} for row in rows]
     knees = in_units(panel.tables["knees"], ms=("limit_s",))
-    against = _against_rate(panel, [row for row in rows if row["scenario"] == SERVER], knees)
+    against = _against_rate(panel, [row for row in rows if (row["rate"] or 0) > 0], knees)
     if against is not None:
         yield against
     common = _common_rate([row for row in rows if row["rate"] is not None])
