@@ -20,6 +20,7 @@ from bench.cli.options import (
     FunctionsOption,
     ImportCheckOption,
     JsonOption,
+    LabelOption,
     ModelOption,
     RtolOption,
     SeedOption,
@@ -113,6 +114,7 @@ def compare(
         bool,
         typer.Option("--strict", help="Exit with 1 if other processes disturbed a measurement."),
     ] = False,
+    label: LabelOption = None,
     json: JsonOption = None,
 ) -> None:
     """Compare engines on the same network, weights and images.
@@ -157,6 +159,7 @@ def compare(
         experiment.options.cpus,
         warnings=environment.doubts(graph, experiment.options.cpus),
         import_check=None if checked is None else checked.document(),
+        label=label,
     )
     if checked is not None and checked.verdict == MISREAD:
         unsaved = save(

@@ -204,7 +204,7 @@ MACHINE = Table(
         _asked("caches", Type.TREE, "size of each level of data cache, by name", "byte"),
         _asked("hypervisor", Type.TEXT, "name of the hypervisor, or yes", null="none"),
         _asked("architecture", Type.TEXT, "of the instructions"),
-        _field("label", Type.TEXT, "the user's name of the machine (merge --label)", null="none"),
+        _field("label", Type.TEXT, "the user's name of the machine (--label)", null="none"),
         _field("brand", Type.TEXT, "the processor's name as it is sold"),
         _field("memory_bytes", Type.INTEGER, "memory of the machine", "byte"),
         _field("memory_limit_bytes", Type.INTEGER, "the container's limit", "byte", "no limit"),

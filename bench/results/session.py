@@ -25,7 +25,8 @@ _CALIBRATION = "no loop is timed yet"
 class Session:
     """What is known of a session when it begins; its rows until it has ended, and then.
 
-    `settings` are every option as it took effect, `cpus` those that are measured on.
+    `settings` are every option as it took effect, `cpus` those that are measured on; `label` is the
+    user's name of the machine.
     """
 
     def __init__(
@@ -36,11 +37,12 @@ class Session:
         *,
         warnings: Sequence[str] = (),
         import_check: Mapping[str, Any] | None = None,
+        label: str | None = None,
     ) -> None:
         self.id = secrets.token_hex(HASH_DIGITS // 2)
         self._cpus = cpus
         self._before = Snapshot.take(os.getpid(), cpus)
-        self.machine = MACHINE.row(session_id=self.id, **environment.machine())
+        self.machine = MACHINE.row(session_id=self.id, label=label, **environment.machine())
         self._opening: dict[str, Any] = {
             "session_id": self.id,
             "command": command,
