@@ -42,11 +42,13 @@ class Configuration:
     """A named way of running a backend.
 
     `role` is "default" (what a user gets without asking), "best" (the fastest honest one known
-    for this backend) or "variant" (run only when asked for by name).
+    for this backend) or "variant" (run only when asked for by name). Only one that runs on a `gpu`
+    sees any, and it is a variant.
     """
 
     description: str
     role: str
+    gpu: bool = False
 
 
 @dataclass(frozen=True)

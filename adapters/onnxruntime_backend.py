@@ -1,4 +1,4 @@
-"""ONNX Runtime's CPU execution provider."""
+"""ONNX Runtime's CPU execution provider, and its CUDA one if that is asked for."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ import numpy as np
 import onnx
 import pyarrow as pa
 
+from adapters import onnxruntime_cuda
 from adapters.base import Backend, Configuration, Description, image_array
 from adapters.fused_nodes import fused
 from adapters.onnx_runner import OnnxRuntimeRunner
-from adapters.operator_profile import OperatorProfile
+from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn.errors import UnsupportedNetworkError, UnsupportedOperatorError
 from columnar_nn.model import onnx_io
 
+CUDA = "cuda"
 _KERNEL_TIME, _BLOCKED = "_kernel_time", "_nchwc"
 
 
@@ -39,6 +41,7 @@ class OnnxRuntimeBackend(Backend):
     configurations: ClassVar[Mapping[str, Configuration]] = {
         "default": Configuration("defaults, all graph optimisations, no telemetry", "best"),
         "original": Configuration("the model's own file, untouched, with the defaults", "variant"),
+        CUDA: Configuration("default on a GPU, float32 without TF32", "variant", gpu=True),
     }
 
     @classmethod
@@ -59,10 +62,15 @@ class OnnxRuntimeBackend(Backend):
         ]
         if even:
             raise UnsupportedOperatorError(self.name, even)
+        self._on_cuda: onnxruntime_cuda.OnCuda | None = None
+        if self.settings.configuration == CUDA:
+            onnxruntime_cuda.check()
         self._use(self._new_session(self._options()))
         self._unprofiled: Any = None
         self._input_name = self.graph.inputs[0].name
         self._output_names = [spec.name for spec in self.graph.outputs]
+        if self.settings.configuration == CUDA:
+            self._on_cuda = onnxruntime_cuda.OnCuda(self._session, self._output_names)
         if self._original is not None:
             self._check_outputs(self._original.outputs)
 
@@ -100,23 +108,33 @@ class OnnxRuntimeBackend(Backend):
                 f"{self.graph.name} was made in code, not read from an ONNX file: "
                 f"{self.name}:default runs it"
             )
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if self.settings.configuration == CUDA:
+            providers.insert(0, (onnxruntime_cuda.PROVIDER, onnxruntime_cuda.OPTIONS))
+        return onnxruntime.InferenceSession(model, options, providers=providers)
 
     def _to_input(self, batch: pa.RecordBatch) -> Any:
-        return image_array(batch)
+        images = image_array(batch)
+        return images if self._on_cuda is None else self._on_cuda.put(images)
 
     def _compute(self, model_input: Any) -> Any:
+        if self._on_cuda is not None:
+            return self._on_cuda.run(model_input)
         if self._original is not None:
             outputs = self._original.run({self._input_name: model_input})
             return [outputs[name] for name in self._output_names]
         return self._session.run(self._output_names, {self._input_name: model_input})
 
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
-        arrays: Sequence[np.ndarray] = result
+        arrays: Sequence[np.ndarray] = (
+            result if self._on_cuda is None else self._on_cuda.fetch(result)
+        )
         return [array.astype(np.float32, copy=False) for array in arrays]
 
     def start_profiling(self) -> str:
         """Runs in a session of its own from now on, warmed up: only a new one can profile."""
+        if self._on_cuda is not None:
+            raise ProfilingUnavailableError("its kernels run on after they return: profile default")
         self._unprofiled = self._session
         self._profile_folder = tempfile.TemporaryDirectory()
         options = self._options()
@@ -160,7 +178,7 @@ class OnnxRuntimeBackend(Backend):
             versions={"onnxruntime": onnxruntime.__version__},
             precision="float32",
             layout="NCHW",
-            algorithm=self._convolution_algorithm(),
+            algorithm="cuDNN's choice" if self._on_cuda else self._convolution_algorithm(),
             threads=self._session.get_session_options().intra_op_num_threads,
             notes=(*self._algorithm_notes(), *self._file_notes()),
         )
@@ -193,4 +211,4 @@ class OnnxRuntimeBackend(Backend):
         return "MLAS " + ", ".join(parts) if parts else "no convolution"
 
     def close(self) -> None:
-        del self._session, self._original
+        del self._session, self._original, self._on_cuda

@@ -1,4 +1,4 @@
-"""PyTorch on CPU: the graph as a torch.fx module, run eagerly or compiled."""
+"""PyTorch: the graph as a torch.fx module, run eagerly or compiled; on a GPU if asked for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ import pyarrow as pa
 from adapters.base import Backend, Configuration, Description
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn.data import tensor_column
+from columnar_nn.errors import MissingDeviceError
+
+CUDA = "cuda"
 
 
 class PyTorchBackend(Backend):
@@ -34,6 +37,7 @@ class PyTorchBackend(Backend):
         "torchscript": Configuration("TorchScript, frozen and optimize_for_inference", "best"),
         "compile": Configuration("torch.compile (inductor), weights frozen", "variant"),
         "channels_last": Configuration("eager, tensors in channels_last", "variant"),
+        CUDA: Configuration("eager on a GPU, float32 without TF32", "variant", gpu=True),
     }
 
     @classmethod
@@ -60,9 +64,16 @@ class PyTorchBackend(Backend):
             else torch.contiguous_format
         )
         self._notes: list[str] = []
-        module = network(self.graph).eval().to(memory_format=self._memory_format)
+        self._device = "cpu"
+        if self.settings.configuration == CUDA:
+            _check_cuda(torch)
+            self._device = CUDA
+            torch.backends.cudnn.allow_tf32 = False  # cuDNN's default: 10 bits of a product's 23
+        module = network(self.graph).eval().to(self._device, memory_format=self._memory_format)
         self._example = torch.zeros(
-            self.settings.batch_size, *(int(size or 1) for size in self.graph.inputs[0].shape[1:])
+            self.settings.batch_size,
+            *(int(size or 1) for size in self.graph.inputs[0].shape[1:]),
+            device=self._device,
         ).contiguous(memory_format=self._memory_format)
         if self.settings.configuration == "torchscript":
             self._module, self._notes = _torchscript(module, self._example)
@@ -76,18 +87,30 @@ class PyTorchBackend(Backend):
         import torch
 
         pixels = torch.from_numpy(tensor_column.to_numpy(batch.column("image")))
+        pixels = pixels.to(self._device)
         if pixels.dtype == torch.uint8:
             pixels = torch.div(pixels, 255.0)
-        return pixels.contiguous(memory_format=self._memory_format)
+        pixels = pixels.contiguous(memory_format=self._memory_format)
+        self._synchronize()
+        return pixels
 
     def _compute(self, model_input: Any) -> Any:
         import torch
 
         with torch.inference_mode():
-            return self._module(model_input)
+            result = self._module(model_input)
+        self._synchronize()
+        return result
 
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
-        return [tensor.numpy() for tensor in result]
+        return [tensor.cpu().numpy() for tensor in result]
+
+    def _synchronize(self) -> None:
+        """Waits for a GPU, which goes on after each call, so that phases are timed apart."""
+        if self._device == CUDA:
+            import torch
+
+            torch.cuda.synchronize()
 
     def start_profiling(self) -> str:
         """PyTorch's profiler, the module's calls being run one by one under their nodes' names."""
@@ -110,6 +133,8 @@ class PyTorchBackend(Backend):
     def describe(self) -> Description:
         import torch
 
+        if self._device == CUDA:
+            return _describe_cuda(torch, self._algorithm_notes())
         notes = list(self._notes)
         if self.settings.algorithm != "auto":
             notes.append(f"oneDNN chooses the algorithm, not {self.settings.algorithm}")
@@ -143,6 +168,36 @@ class PyTorchBackend(Backend):
         if ran.total() < num_convolutions:
             parts.append(f"PyTorch's own kernels x{num_convolutions - ran.total()}")
         return ", ".join(parts) or "no convolution"
+
+
+def _check_cuda(torch: Any) -> None:
+    """Raises MissingDeviceError unless there is a GPU that this build of PyTorch can use."""
+    if torch.version.cuda is None:
+        raise MissingDeviceError(
+            f"torch {torch.__version__} is a build for CPUs: install one of "
+            f"{torch.__version__.partition('+')[0]} for CUDA in its place"
+        )
+    if not torch.cuda.is_available():
+        raise MissingDeviceError(
+            f"torch {torch.__version__} finds no GPU: it takes one of NVIDIA's, and a driver for "
+            f"CUDA {torch.version.cuda}"
+        )
+
+
+def _describe_cuda(torch: Any, notes: tuple[str, ...]) -> Description:
+    return Description(
+        versions={
+            "torch": torch.__version__,
+            "CUDA": str(torch.version.cuda),
+            "cuDNN": str(torch.backends.cudnn.version()),
+            "GPU": torch.cuda.get_device_name(),
+        },
+        precision=_precision(torch),
+        layout="NCHW",
+        algorithm="cuDNN's choice",
+        threads=torch.get_num_threads(),
+        notes=notes,
+    )
 
 
 def _torchscript(module: Any, example: Any) -> tuple[Any, list[str]]:

@@ -6,6 +6,7 @@ CnnBenchError                    one line: the cause and the fix; the CLI prints
 ├── InvalidPlanError             a plan or an expression does not type-check
 ├── UnsupportedNetworkError      a backend cannot run a network as a whole
 │   └── UnsupportedOperatorError a backend cannot run some nodes; all of them are listed
+├── MissingDeviceError           a configuration's device is not there
 ├── MissingPackageError          a backend's package is not installed
 └── UsageError                   an option or an argument makes no sense
 """
@@ -89,6 +90,10 @@ class UnsupportedOperatorError(UnsupportedNetworkError):
             ]
             message = f"{heading}: {'; '.join(entries)}"
         super().__init__(message)
+
+
+class MissingDeviceError(CnnBenchError):
+    """A configuration runs on a device that is not there, or that its package cannot use."""
 
 
 class MissingPackageError(CnnBenchError):

@@ -20,23 +20,30 @@ from bench.cli.options import (
     FunctionsOption,
     ImportCheckOption,
     JsonOption,
-    MinTimeOption,
+    LabelOption,
     ModelOption,
     RtolOption,
-    RunsOption,
     SeedOption,
     ThreadsOption,
     TimeoutOption,
-    parse_samples,
     run_options,
     seed_or_new,
 )
 from bench.cli.saving import keep, save
+from bench.cli.scenario_options import (
+    LatencyLimitOption,
+    PercentilesOption,
+    RateOption,
+    ScenarioOption,
+    images,
+    limits,
+    traffic,
+)
 from bench.cli.signals import EXIT_INTERRUPTED
 from bench.compare import report
 from bench.compare.comparison import Comparison
 from bench.compare.evaluation import num_images
-from bench.compare.experiment import Experiment, Limits
+from bench.compare.experiment import Experiment
 from bench.compare.recording import misread
 from bench.compare.truth import Overrides
 from bench.data.dataset import open_dataset
@@ -47,6 +54,7 @@ from bench.model.check import MISREAD
 from bench.results.document import to_json
 from bench.results.journal import Journal
 from bench.results.results import Results
+from bench.results.schema import OFFLINE
 from bench.results.session import Session, Workloads
 from bench.results.summary import summarize
 from bench.verdict import tolerance
@@ -60,21 +68,42 @@ def compare(
     model: ModelOption = "plain9",
     data: DataOption = "photo10",
     backend: BackendsOption = None,
+    scenario: ScenarioOption = OFFLINE,
+    rate: RateOption = None,
+    latency_limit: LatencyLimitOption = None,
+    percentiles: PercentilesOption = None,
     samples: Annotated[
-        str, typer.Option(help="Numbers of images, separated by commas.")
-    ] = "1,10,100,1000",
+        str | None,
+        typer.Option(
+            help="Numbers of images of a run, or of a query, separated by commas.",
+            show_default="1,10,100,1000; 8 in multi-stream",
+        ),
+    ] = None,
     batch_size: BatchSizeOption = 128,
     threads: ThreadsOption = None,
-    runs: RunsOption = 5,
-    min_time: MinTimeOption = 0.3,
-    budget: Annotated[
-        float,
+    runs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Timed runs, or queries, of a cell, at least.", show_default="5; 700"
+        ),
+    ] = None,
+    min_time: Annotated[
+        float | None,
         typer.Option(
             min=0,
-            help="Seconds of a cell's timed runs beyond which it gets no more than 3 of them; it "
-            "is not run at all if one would take longer.",
+            help="Seconds of timed runs, or queries, of a cell, at least.",
+            show_default="0.3; 3 of a server",
         ),
-    ] = 2.0,
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds of a cell's timed runs, or queries, beyond which it gets no more than 3 "
+            "of them; it is not run at all if one would take longer.",
+            show_default="2; 10 of queries",
+        ),
+    ] = None,
     timeout: TimeoutOption = 180.0,
     algorithm: AlgorithmOption = "auto",
     rtol: RtolOption = None,
@@ -86,24 +115,28 @@ def compare(
         bool,
         typer.Option("--strict", help="Exit with 1 if other processes disturbed a measurement."),
     ] = False,
+    label: LabelOption = None,
     json: JsonOption = None,
 ) -> None:
     """Compare engines on the same network, weights and images.
 
     Each engine runs in a process of its own; times are from Arrow batches in to Arrow logits
-    out. Exit status: 0 all outputs agree with the reference, 1 one does not, an engine failed,
-    nothing of one that was named was run, or the model's file was misread, 2 wrong usage.
+    out. In a scenario other than offline they are latencies of queries. Exit status: 0 all outputs
+    agree with the reference, 1 one does not, an engine failed, nothing of one that was named was
+    run, or the model's file was misread, 2 wrong usage.
     """
     graph = zoo.resolve(model)
-    counts = parse_samples(samples)
+    asked = traffic(scenario, rate, latency_limit, percentiles)
+    counts = images(asked, samples, graph)
     size = fixed_batch.batch_size(graph, min(batch_size, max(counts)), counts, "--samples")
     outputs = [spec.name for spec in graph.outputs]
     experiment = Experiment(
         selections=select(backend or ()),
         samples=counts,
         options=run_options(threads, timeout, size, algorithm),
-        limits=Limits(runs, min_time, budget),
+        limits=limits(asked, runs, min_time, budget),
         seed=seed_or_new(seed),
+        traffic=asked,
     )
     overrides = Overrides(
         rtol=tolerance.parse_overrides("--rtol", rtol or (), outputs),
@@ -127,6 +160,7 @@ def compare(
         experiment.options.cpus,
         warnings=environment.doubts(graph, experiment.options.cpus),
         import_check=None if checked is None else checked.document(),
+        label=label,
     )
     if checked is not None and checked.verdict == MISREAD:
         unsaved = save(
@@ -150,7 +184,7 @@ def _run(comparing: Callable[..., Comparison], session: Session, json: OutputFil
                     pass
                 except Exception:
                     results = comparison.results()
-                    if any(row["metric"] == "time" for row in results["observation"]):
+                    if any(row["metric"] in ("time", "latency") for row in results["observation"]):
                         _finish(results, json, journal)
                     raise
             return _finish(comparison.results(), json, journal)

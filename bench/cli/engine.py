@@ -13,6 +13,7 @@ from bench.cli.options import (
     DataOption,
     FunctionsOption,
     JsonOption,
+    LabelOption,
     MinTimeOption,
     ModelOption,
     RunsOption,
@@ -33,6 +34,7 @@ from bench.files.temporary import temporary_folder
 from bench.machine import environment
 from bench.model import fixed_batch
 from bench.results.document import to_json
+from bench.results.merging import labelled
 from bench.results.session import Session
 from columnar_nn.model import zoo
 
@@ -60,6 +62,7 @@ def engine(
     timeout: TimeoutOption = 300.0,
     seed: SeedOption = None,
     functions: FunctionsOption = None,
+    label: LabelOption = None,
     json: JsonOption = None,
 ) -> None:
     """Hold the columnar engine against the limits of this machine and against its peers.
@@ -94,13 +97,13 @@ def engine(
         setup = Setup(graph, dataset, options, limits, seed, folder, show)
         with contextlib.suppress(KeyboardInterrupt):
             run(names, setup, result)
-    raise typer.Exit(_finish(result, json))
+    raise typer.Exit(_finish(result, label, json))
 
 
-def _finish(result: EngineResult, json: OutputFile | None) -> int:
+def _finish(result: EngineResult, label: str | None, json: OutputFile | None) -> int:
     """Prints and saves; returns the exit status."""
     report.show(result, terminal.output(json))
-    unsaved = save(json, to_json(result.results()))
+    unsaved = save(json, to_json(labelled(result.results(), label)))
     if not result.complete:
         kept = f"; what was measured is in {json}" if json and not unsaved else ""
         print(f"cnn-bench: interrupted before the end{kept}", file=sys.stderr)

@@ -20,6 +20,7 @@ from bench.cli.options import (
     FunctionsOption,
     ImportCheckOption,
     JsonOption,
+    LabelOption,
     ModelOption,
     RtolOption,
     ThreadsOption,
@@ -121,6 +122,7 @@ def verify(
         OutputFile | None,
         new_file("Write the engine's tensors as an Arrow IPC stream."),
     ] = None,
+    label: LabelOption = None,
     json: JsonOption = None,
     junit: JunitOption = None,
 ) -> None:
@@ -146,7 +148,7 @@ def verify(
         "atol": list(atol or ()),
         "fail_fast": fail_fast,
     }
-    session = Session("golden verify", settings, options.cpus)
+    session = Session("golden verify", settings, options.cpus, label=label)
     console = terminal.output(save, json, junit)
     with nullcontext() if save is None else save.new_file() as file:
         with terminal.progress() as show:

@@ -13,7 +13,6 @@ from bench.cli.saving import save
 from bench.files.atomic_folder import new_folder
 from bench.files.output import OutputFile
 from bench.results import columns, document, merging
-from bench.results.results import Results
 from bench.results.schema import TABLES
 from columnar_nn.errors import UsageError, printable
 
@@ -51,7 +50,7 @@ def merge(
             target.check()
         except UsageError as error:
             raise UsageError(f"--output {output}: {error}") from None
-    parts = [_labelled(document.read(file), labels.get(str(file))) for file in files]
+    parts = [merging.labelled(document.read(file), labels.get(str(file))) for file in files]
     try:
         results = merging.merged(parts)
     except merging.ContradictionError as error:
@@ -77,7 +76,3 @@ def _labels(texts: list[str] | tuple[()], files: list[Path]) -> dict[str, str]:
             raise UsageError(f"--label {text!r}: {file} is none of the files to merge")
         found[file] = name
     return found
-
-
-def _labelled(results: Results, label: str | None) -> Results:
-    return results if label is None else merging.labelled(results, label)

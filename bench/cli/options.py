@@ -207,6 +207,9 @@ FilesArgument = Annotated[
         help="Results: JSON, a journal, or a folder of Parquet or Arrow files.",
     ),
 ]
+LabelOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Names this machine in the results.")
+]
 JsonOption = Annotated[
     OutputFile | None,
     new_file("Write everything as JSON; - is standard output, tables go to standard error then."),

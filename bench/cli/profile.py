@@ -16,6 +16,7 @@ from bench.cli.options import (
     FunctionsOption,
     ImportCheckOption,
     JsonOption,
+    LabelOption,
     ModelOption,
     OneThreadOption,
     TimeoutOption,
@@ -54,6 +55,7 @@ def profile(
     algorithm: AlgorithmOption = "auto",
     import_check: ImportCheckOption = True,
     functions: FunctionsOption = None,
+    label: LabelOption = None,
     json: JsonOption = None,
 ) -> None:
     """Show the time of every layer in every engine, side by side.
@@ -87,6 +89,7 @@ def profile(
         options.cpus,
         warnings=environment.doubts(graph, options.cpus),
         import_check=None if checked is None else checked.document(),
+        label=label,
     )
     if checked is not None and checked.verdict == MISREAD:
         raise typer.Exit(checked.exit_code())

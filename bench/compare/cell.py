@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any
 
 from bench.compare.budget import MIN_RUNS
 from bench.compare.experiment import Limits
+from bench.results.schema import OFFLINE, SERVER
 from bench.verdict.rule import Verdict, combined
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN
 from bench.workers.turn import Turn
@@ -18,6 +20,9 @@ ENDED_BEFORE = "the comparison ended before it"
 @dataclass
 class Cell:
     """A cell on its way: its turns so far, and its end if it has come to one besides success.
+
+    It is of a `scenario` (bench/results/schema.py), and of a server also of a `rate`: its runs are
+    queries then, their times latencies.
 
     `calibrated` is how long a run took when warm, `predicted` how long one would take that is
     not run for that reason; both in seconds. `own` is the verdict on its own rows, `checked` that
@@ -34,11 +39,18 @@ class Cell:
     own: Verdict | None = None
     checked: Verdict | None = None
     accuracy: float | None = None
+    scenario: str = OFFLINE
+    rate: float | None = None
 
     @property
     def times(self) -> list[float]:
         """Seconds of every timed run, in order."""
         return [seconds for turn in self.turns for seconds in turn.times]
+
+    def at(self, rate: float) -> Cell:
+        """The cell of as many images whose queries arrive at a rate; it is as warm as this one."""
+        known = fmean(self.times) if self.times else self.calibrated
+        return replace(self, scenario=SERVER, rate=rate, turns=[], calibrated=known)
 
     def end(self, status: str, reason: str) -> None:
         """Ends the cell unless it has ended before."""
@@ -48,8 +60,11 @@ class Cell:
     def finished(self, limits: Limits) -> bool:
         """Whether no more runs are needed, or none can be afforded.
 
-        Beyond the budget there are MIN_RUNS runs, if it was not too long to be run at all.
+        Beyond the budget there are MIN_RUNS runs, if it was not too long to be run at all. A server
+        has its queries in one turn: a queue cannot be interrupted.
         """
+        if self.scenario == SERVER:
+            return bool(self.status or self.turns)
         total = sum(self.times)
         enough = len(self.times) >= limits.runs and total >= limits.min_time
         spent = len(self.times) >= min(MIN_RUNS, limits.runs) and total >= limits.budget

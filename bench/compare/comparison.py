@@ -18,6 +18,7 @@ from bench.compare.contender import Contender
 from bench.compare.evaluation import evaluations as reference_selections
 from bench.compare.evaluation import known_outputs, num_images
 from bench.compare.experiment import Experiment
+from bench.compare.rate_search import RateSearch
 from bench.compare.recording import Recording
 from bench.compare.truth import Overrides, Truth
 from bench.data.dataset import Dataset
@@ -25,6 +26,7 @@ from bench.files.temporary import temporary_folder
 from bench.results.results import Results
 from bench.results.schema import Row
 from bench.results.session import Session, Workloads
+from bench.results.traffic import Limit
 from bench.text.progress import Progress
 from bench.workers import inputs
 from bench.workers.inputs import Inputs
@@ -154,6 +156,24 @@ class Comparison:
                 self._step(f"timing {contender.selection.label} on {cell.samples}")
                 if not cell.finished(limits):
                     self._turn(contender, cell, turns_left)
+        limit = self._experiment.traffic.limit
+        if self._experiment.traffic.searched and limit is not None:
+            self._search_rates(limit, shuffler)
+
+    def _search_rates(self, limit: Limit, shuffler: random.Random) -> None:
+        """Has every contender served at rates of its own, one of each in every round."""
+        alone = {contender: contender.cells[0] for contender in self._contenders}
+        searches = {c: RateSearch(limit, cell.times) for c, cell in alone.items()}
+        while pending := [(c, s) for c, s in searches.items() if s.rate is not None]:
+            shuffler.shuffle(pending)
+            for contender, search in pending:
+                assert search.rate is not None
+                self._step(f"{contender.selection.label} at {search.rate:g} queries/s", 0)
+                cell = alone[contender].at(search.rate)
+                contender.cells.append(cell)
+                if not cell.finished(self._experiment.limits):
+                    self._turn(contender, cell, 1)
+                search.tell(cell.times)
 
     def _turn(self, contender: Contender, cell: Cell, turns_left: int) -> None:
         turn = contender.turn(
@@ -175,7 +195,7 @@ class Comparison:
             self._record(table, row)
 
     def _step(self, doing: str, done: int = 1) -> None:
-        num_cells = len(self._experiment.samples)
+        num_cells = len(self._experiment.samples) * len(self._experiment.traffic.arrivals)
         total = len(self._contenders) * (2 + num_cells * (1 + ROUNDS))
         self._progress(self._done, total, doing)
         self._done += done

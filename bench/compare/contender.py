@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bench.compare import truth as truths
@@ -13,6 +14,7 @@ from bench.compare.experiment import Experiment
 from bench.compare.truth import Truth
 from bench.machine.disturbance import Snapshot
 from bench.results.result import BackendRecord
+from bench.results.schema import OFFLINE
 from bench.verdict.rule import Verdict
 from bench.verdict.status import MISTRUSTED, NOT_RUN, PASSED, worst
 from bench.workers import inputs
@@ -42,8 +44,11 @@ class Contender:
         self._options = experiment.options.on_threads(selection.threads)
         self._limits = experiment.limits
         self._folder = folder
+        self._seed = experiment.seed
         self.cells = [
-            Cell(count, min(self._options.batch_size, count)) for count in experiment.samples
+            Cell(count, min(self._options.batch_size, count), scenario=scenario, rate=rate)
+            for count in experiment.samples
+            for scenario, rate in experiment.traffic.arrivals
         ]
         self._worker = worker_for(self._options, folder)
         self._warm: set[int] = set()
@@ -148,17 +153,14 @@ class Contender:
         """
         assert cell.calibrated is not None, "a cell is warmed up before its first turn"
         assert self._worker.running, "a worker that ended has no cell left to time"
-        done, total = len(cell.times), sum(cell.times)
-        runs = math.ceil((self._limits.runs - done) / turns_left)
-        affordable = max(MIN_RUNS - done, int((self._limits.budget - total) / cell.calibrated))
-        cold = cell.samples not in self._warm
         before = Snapshot.take(self._worker.pids, self._options.cpus)
-        reply = self._attempt(
-            cell,
-            min_runs=max(1, min(runs, affordable)),
-            min_seconds=(self._limits.min_time - total) / turns_left,
-            prime=cold or cell.calibrated < PRIMING_LIMIT_S,
-        )
+        if cell.scenario == OFFLINE:
+            reply = self._run(cell, cell.calibrated, turns_left)
+        elif cell.rate is None:
+            known = fmean(cell.times) if cell.times else cell.calibrated
+            reply = self._run(cell, known, turns_left)
+        else:
+            reply = self._serve(cell, cell.calibrated, cell.rate)
         if reply is None:
             return None
         after = Snapshot.take(self._worker.pids, self._options.cpus)
@@ -195,11 +197,40 @@ class Contender:
         """Ends the worker at once, whatever it is doing."""
         self._worker.kill()
 
-    def _attempt(self, cell: Cell, **arguments: Any) -> dict[str, Any] | None:
+    def _run(self, cell: Cell, seconds: float, turns_left: int) -> dict[str, Any] | None:
+        """Runs, or queries, of about so many `seconds`, one after the other."""
+        done, total = len(cell.times), sum(cell.times)
+        runs = math.ceil((self._limits.runs - done) / turns_left)
+        affordable = max(MIN_RUNS - done, int((self._limits.budget - total) / seconds))
+        queries = {} if cell.scenario == OFFLINE else {"rows": len(self._data.labels)}
+        return self._attempt(
+            cell,
+            "answer" if queries else "run",
+            **queries,
+            min_runs=max(1, min(runs, affordable)),
+            min_seconds=(self._limits.min_time - total) / turns_left,
+            prime=seconds < PRIMING_LIMIT_S or cell.samples not in self._warm,
+        )
+
+    def _serve(self, cell: Cell, seconds: float, rate: float) -> dict[str, Any] | None:
+        """Queries that arrive at a rate: all that are wanted, as far as the budget goes."""
+        wanted = max(self._limits.runs, math.ceil(rate * self._limits.min_time))
+        longest = min(self._limits.budget, self._options.timeout / 2)
+        affordable = int(longest / max(seconds, 1 / rate))
+        return self._attempt(
+            cell,
+            "serve",
+            rows=len(self._data.labels),
+            rate=rate,
+            queries=max(MIN_RUNS, min(wanted, affordable)),
+            seed=self._seed,
+        )
+
+    def _attempt(self, cell: Cell, command: str = "run", **arguments: Any) -> dict[str, Any] | None:
         """Runs a cell; a failure ends it, and the untried larger ones, and revives the worker."""
         try:
             reply = self._worker.ask(
-                "run",
+                command,
                 images=str(self._data.images),
                 samples=cell.samples,
                 batch_size=cell.batch_size,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from bench.results.traffic import Traffic
 from bench.workers.options import Options
 from bench.workers.selection import Selection
 
@@ -21,13 +22,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Every selection on every number of samples, run as `options` say, in an order of `seed`."""
+    """Every selection on every number of samples, run as `options` say, in an order of `seed`.
+
+    As `traffic` says they are runs, or queries of so many images; the `limits` are of either.
+    """
 
     selections: tuple[Selection, ...]
     samples: tuple[int, ...]
     options: Options
     limits: Limits
     seed: int
+    traffic: Traffic = field(default_factory=Traffic)
 
     def settings(self) -> dict[str, Any]:
         """It as the settings of a session have it."""
@@ -44,4 +49,5 @@ class Experiment:
             "timeout_s": options.timeout,
             "algorithm": options.algorithm,
             "seed": self.seed,
+            **self.traffic.settings(),
         }

@@ -73,9 +73,10 @@ class Recording:
             "order": turn.order,
             "start_s": turn.start_s,
         }
+        metric = "time" if cell.scenario == OFFLINE else "latency"
         taken = turn.disturbance and asdict(turn.disturbance)
         self._recorder.observe(
-            row, "time", turn.times, switches=turn.switches, disturbance=taken, **place
+            row, metric, turn.times, switches=turn.switches or None, disturbance=taken, **place
         )
         for phase in turn.phases[0]:
             seconds = [run[phase] for run in turn.phases]
@@ -100,7 +101,8 @@ class Recording:
 
     def _cell(self, record: BackendRecord, cell: Cell) -> Row:
         return self._recorder.cell(
-            *(self._subject(record), OFFLINE, cell.samples, cell.batch_size),
+            *(self._subject(record), cell.scenario, cell.samples, cell.batch_size),
+            rate=cell.rate,
             tolerance=self.tolerance,
             **cell.outcome(),
         )

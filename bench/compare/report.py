@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.compare import latency_report
 from bench.compare.ratio import compared
 from bench.results.result import BackendRecord, Benchmark, Result, best
+from bench.results.schema import OFFLINE
 from bench.text.caveats import show_caveats
 from bench.text.figures import counted, milliseconds
 from bench.text.table_style import print_table, show_note, show_title, table
@@ -26,17 +28,10 @@ def show(result: Result, console: Console) -> None:
     """Prints all of the result: times, ratios, cold starts, parity, and what was compared."""
     records = _by_speed(result)
     _show_heading(result, console)
-    show_title(console, "Time in ms, median ± half of its confidence interval")
-    print_table(console, _time_table(result, records))
-    _show_footnotes(result, console)
-    _show_verdicts(result, console)
-    show_title(console, "Throughput at the most images each backend ran")
-    print_table(console, _throughput_table(result, records), ("output", "input", "images"))
-    show_note(
-        console,
-        "input, compute, output: ms/image in each phase. ÷fastest, ÷PyTorch: its time over the "
-        "fastest's and PyTorch's best on as many images.",
-    )
+    if result.traffic.scenario == OFFLINE:
+        _show_times(result, records, console)
+    else:
+        latency_report.show(result, [record.label for record in records], console)
     tied = bool(result.context["settings"].get("batch_note"))
     first = "the first batch's" if tied else "one image's"
     show_title(console, f"Cold start in s, from process start to {first} result; memory in MiB")
@@ -57,6 +52,20 @@ def _show_heading(result: Result, console: Console) -> None:
         highlight=False,
     )
     show_caveats(console, context)
+
+
+def _show_times(result: Result, records: Sequence[BackendRecord], console: Console) -> None:
+    show_title(console, "Time in ms, median ± half of its confidence interval")
+    print_table(console, _time_table(result, records))
+    _show_footnotes(result, console)
+    _show_verdicts(result, console)
+    show_title(console, "Throughput at the most images each backend ran")
+    print_table(console, _throughput_table(result, records), ("output", "input", "images"))
+    show_note(
+        console,
+        "input, compute, output: ms/image in each phase. ÷fastest, ÷PyTorch: its time over the "
+        "fastest's and PyTorch's best on as many images.",
+    )
 
 
 def _time_table(result: Result, records: Sequence[BackendRecord]) -> Table:
@@ -244,7 +253,7 @@ def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
         "status",
     )
     for record in records:
-        cells = [c for c in result.benchmarks if c.label == record.label and c.parity_rows]
+        cells = [c for c in result.cells if c.label == record.label and c.parity_rows]
         if not cells:
             made.add_row(escape(record.label), *["-"] * 7, _status(record.status))
             continue
@@ -274,7 +283,7 @@ def _show_endings(result: Result, console: Console) -> None:
     Then how a backend itself ended, if not as one of its cells.
     """
     for record in result.backends:
-        cells = [cell for cell in result.benchmarks if cell.label == record.label]
+        cells = [cell for cell in result.cells if cell.label == record.label]
         troubled = [cell for cell in cells if cell.reason and cell.predicted_s is None]
         for status, reason in dict.fromkeys((cell.status, cell.reason) for cell in troubled):
             alike = [cell for cell in troubled if (cell.status, cell.reason) == (status, reason)]
@@ -311,6 +320,7 @@ def _show_configurations(records: Sequence[BackendRecord], console: Console) -> 
 
 def _show_machine(result: Result, console: Console) -> None:
     context = result.context
+    what = "runs" if result.traffic.scenario == OFFLINE else "queries"
     machine, settings = context["machine"], context["settings"]
     caches = ", ".join(f"{n} {size >> 10}K" for n, size in (machine["caches"] or {}).items())
     memory = machine["memory_bytes"]
@@ -325,7 +335,7 @@ def _show_machine(result: Result, console: Console) -> None:
     lines = [
         f"{machine['brand'] or machine['architecture']}: {'; '.join(filter(None, facts))}",
         versions + (f"; commit {context['git_commit']}" if context["git_commit"] else ""),
-        f"at least {settings['runs']} runs and {settings['min_time_s']:g} s a cell within "
+        f"at least {settings['runs']} {what} and {settings['min_time_s']:g} s a cell within "
         f"{settings['budget_s']:g} s; random order from seed {settings.get('seed')}; "
         f"columnar algorithm {settings['algorithm']}; {context['time']}",
     ]
@@ -338,7 +348,7 @@ def _by_speed(result: Result) -> list[BackendRecord]:
     """Backends from the fastest to the slowest an image at the most images each ran."""
 
     def speed(record: BackendRecord) -> float:
-        rates = [c.images_per_second or 0.0 for c in result.benchmarks if c.label == record.label]
+        rates = [c.images_per_second or 0.0 for c in result.cells if c.label == record.label]
         return max(rates, default=0.0)
 
     return sorted(result.backends, key=speed, reverse=True)

@@ -23,6 +23,7 @@ PACKAGES = (
     "numpy",
     "onnx",
     "onnxruntime",
+    "onnxruntime-gpu",
     "openvino",
     "pyarrow",
     "pyvelox",

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pyarrow as pa
 
-from bench.report import drawing, encodings, palette, roofline
+from bench.report import encodings, latency_charts, palette, roofline
+from bench.report.chart import Chart, finished, in_units
 from bench.report.figures import REST, Panel
 from bench.report.fits import Line
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One chart: `name` says which it is, `reading` in a sentence or two how it is read."""
-
-    name: str
-    title: str
-    reading: str
-    spec: Mapping[str, Any]
 
 
 def charts(panel: Panel) -> Iterator[Chart]:
@@ -31,6 +21,7 @@ def charts(panel: Panel) -> Iterator[Chart]:
         chart = draw(panel)
         if chart is not None:
             yield chart
+    yield from latency_charts.charts(panel)
 
 
 def scaling(table: pa.Table) -> Iterator[Chart]:
@@ -45,7 +36,7 @@ def scaling(table: pa.Table) -> Iterator[Chart]:
 
 
 def _times(panel: Panel) -> Chart | None:
-    rows = _in_units(panel.tables["times"], ms=("median_s", "low_s", "high_s", "fit_s"))
+    rows = in_units(panel.tables["times"], ms=("median_s", "low_s", "high_s", "fit_s"))
     if not rows:
         return None
     sizes = sorted({row["samples"] for row in rows})
@@ -59,7 +50,7 @@ def _times(panel: Panel) -> Chart | None:
         *(encodings.line(panel, of, x, y, width) for of, width in ((lines, 2), (joined, 1)) if of),
         *encodings.points(panel, rows, x, y, "low_ms:Q", "high_ms:Q"),
     ]
-    crossings = _in_units(panel.tables["crossings"], ms=("seconds",))
+    crossings = in_units(panel.tables["crossings"], ms=("seconds",))
     if crossings:
         marks = alt.Chart(alt.InlineData(values=crossings)).encode(
             x=x,
@@ -82,7 +73,7 @@ def _times(panel: Panel) -> Chart | None:
         )
     if crossings:
         reading += "A ring is where the fastest engine changes, according to the lines."
-    return _chart("time", "Time against images", reading.strip(), alt.layer(*layers), 380)
+    return finished("time", "Time against images", reading.strip(), alt.layer(*layers), 380)
 
 
 def _ratios(panel: Panel) -> Chart | None:
@@ -102,7 +93,7 @@ def _ratios(panel: Panel) -> Chart | None:
         "is the fastest. The interval is as wide as both medians' together. A hollow mark is by "
         "fastest undisturbed runs, because others disturbed the medians."
     )
-    return _chart("ratio", "Against the fastest", reading, alt.layer(*layers), 320)
+    return finished("ratio", "Against the fastest", reading, alt.layer(*layers), 320)
 
 
 def _residuals(panel: Panel) -> Chart | None:
@@ -122,11 +113,11 @@ def _residuals(panel: Panel) -> Chart | None:
         "How far each time is above (+) or below (-) its fitted line. Within some per cent the "
         "two costs tell all; a bend says that cost an image changes with the number of images."
     )
-    return _chart("residuals", "What the fit leaves over", reading, alt.layer(*layers), 260)
+    return finished("residuals", "What the fit leaves over", reading, alt.layer(*layers), 260)
 
 
 def _errors(panel: Panel) -> Chart | None:
-    rows = _in_units(panel.tables["errors"], ms=("image_s",))
+    rows = in_units(panel.tables["errors"], ms=("image_s",))
     rows = [{**row, "sound": row["status"] == "PASSED"} for row in rows if row["max_rel"]]
     if len(rows) < 2:
         return None
@@ -141,7 +132,7 @@ def _errors(panel: Panel) -> Chart | None:
         "error of that run's outputs over the largest output of the float64 reference. A hollow "
         "mark did not pass. The reference itself has no error and is not drawn."
     )
-    return _chart("error", "Error against time", reading, alt.layer(*layers), 320)
+    return finished("error", "Error against time", reading, alt.layer(*layers), 320)
 
 
 _STAGES = {
@@ -158,7 +149,7 @@ def _starts(panel: Panel) -> Chart | None:
     rows = panel.tables["starts"].to_pylist()
     reading = "From the start of a process to its first result, on a warm page cache."
     chart = _bars(panel, rows, "seconds", "cold start (s)", _STAGES, palette.STAGES)
-    return chart and _chart("start", "Cold start", reading, chart)
+    return chart and finished("start", "Cold start", reading, chart)
 
 
 def _memory(panel: Panel) -> Chart | None:
@@ -169,14 +160,14 @@ def _memory(panel: Panel) -> Chart | None:
         "imported is shown apart."
     )
     chart = _bars(panel, rows, "mib", "peak memory (MiB)", _MEMORY, palette.STAGES[:3:2])
-    return chart and _chart("memory", "Memory", reading, chart)
+    return chart and finished("memory", "Memory", reading, chart)
 
 
 def _layers(panel: Panel) -> Chart | None:
     table = panel.tables["layers"]
     if not len(table):
         return None
-    rows = _in_units(table, ms=("seconds",))
+    rows = in_units(table, ms=("seconds",))
     looks = palette.looks(panel.engines)
     engines = [engine for engine in panel.engines if any(r["engine"] == engine for r in rows)]
     names = list(dict.fromkeys(r["layer"] for r in sorted(rows, key=lambda r: r["position"])))
@@ -204,7 +195,7 @@ def _layers(panel: Panel) -> Chart | None:
         "of the engines computes in one operator are one row."
     )
     height = len(names) * (7 * len(engines) + 8)
-    return _chart("layers", "Time of each layer", reading, bars, height)
+    return finished("layers", "Time of each layer", reading, bars, height)
 
 
 def _roofline(panel: Panel) -> Chart | None:
@@ -250,7 +241,7 @@ def _roofline(panel: Panel) -> Chart | None:
         "input, weights and output. The lines are what this machine reached in the same command: "
         "multiply-adds in registers, and bytes from each level of its memory."
     )
-    return _chart("roofline", "Roofline", reading, alt.layer(*layers), 340)
+    return finished("roofline", "Roofline", reading, alt.layer(*layers), 340)
 
 
 def _scaling(axis: str, setting: str, counts: Sequence[int], rows: Sequence[Any]) -> Chart:
@@ -264,7 +255,7 @@ def _scaling(axis: str, setting: str, counts: Sequence[int], rows: Sequence[Any]
         *encodings.points(panel, points, x, y, "low:Q", "high:Q"),
     ]
     reading = f"Higher is faster: {setting}. Twice the {axis} are at best twice the throughput."
-    return _chart(axis, f"Throughput over {axis}", reading, alt.layer(*layers), 320)
+    return finished(axis, f"Throughput over {axis}", reading, alt.layer(*layers), 320)
 
 
 def _bars(
@@ -323,64 +314,3 @@ def _lines(panel: Panel) -> list[dict[str, Any]]:
 
 
 _STEPS = 24
-
-
-def _in_units(table: pa.Table, ms: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows with milliseconds beside the seconds of these columns, or in place of `seconds`."""
-    rows: list[dict[str, Any]] = table.to_pylist()
-    for row in rows:
-        for name in ms:
-            value = row[name] and row[name] * 1e3
-            row[name if name == "seconds" else f"{name.removesuffix('_s')}_ms"] = value
-    return rows
-
-
-def _chart(name: str, title: str, reading: str, drawn: Any, height: int | None = None) -> Chart:
-    sized = drawn.properties(height=height) if height else drawn
-    whole = sized.add_params(alt.param(name=encodings.HIDDEN, value=[]))
-    spec = whole.configure(**encodings.CONFIG).to_dict()
-    layers = spec.get("layer", [spec])
-    for dataset, rows in spec["datasets"].items():
-        own = [layer for layer in layers if layer["data"]["name"] == dataset]
-        spec["datasets"][dataset] = _drawn(rows, set().union(*map(_fields, own)))
-    longest = max((len(label) for label in _labels(spec)), default=0)
-    column = round(_SYMBOL + _CHARACTER * longest)
-    return Chart(name, title, reading, {**spec, "usermeta": {drawing.LEGEND_COLUMN: column}})
-
-
-def _drawn(rows: Sequence[Mapping[str, Any]], fields: Collection[str]) -> list[dict[str, Any]]:
-    """Rows as far as they are drawn or told, to six digits."""
-    return [
-        {
-            name: float(f"{value:.6g}") if isinstance(value, float) else value
-            for name, value in row.items()
-            if name in fields
-        }
-        for row in rows
-    ]
-
-
-def _fields(layer: Mapping[str, Any]) -> set[str]:
-    channels = layer["encoding"].values()
-    told = [one for of in channels for one in (of if isinstance(of, list) else [of])]
-    return {channel["field"] for channel in told if "field" in channel} | _FILTERED
-
-
-_FILTERED = {"engine", "roof"}
-"""Fields that filters look at."""
-
-
-def _labels(spec: Any) -> Iterator[str]:
-    """What legends have to say: the names that a chart's scales are of."""
-    if isinstance(spec, list):
-        for part in spec:
-            yield from _labels(part)
-    elif isinstance(spec, dict):
-        domain = spec.get("domain")
-        yield from (label for label in domain or () if isinstance(label, str))
-        for name in ("layer", "encoding", "color", "scale"):
-            yield from _labels(spec.get(name))
-
-
-_SYMBOL, _CHARACTER = 36, 6.6
-"""Pixels of a legend's symbol with its margins, and of a character at its size."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from bench.report import fits, layers, roofline
+from bench.report import fits, latencies, layers, roofline
 from bench.results.result import Benchmark, best
 from bench.results.results import Results
 from bench.results.schema import Row
@@ -92,6 +92,20 @@ SCHEMAS = {
     ),
     "starts": _schema(engine="text", part="text", seconds="s"),
     "memory": _schema(engine="text", part="text", bytes="byte"),
+    "latencies": _schema(
+        engine="text",
+        scenario="text",
+        samples="count",
+        rate="1/s",
+        queries="count",
+        sessions="count",
+        percent="1",
+        latency_s="s",
+        at_most_s="s",
+        sound="flag",
+        doubt="text",
+    ),
+    "knees": _schema(engine="text", rate="1/s", percent="1", limit_s="s", sessions="count"),
     "layers": _schema(engine="text", layer="text", position="count", seconds="s", samples="count"),
     "intensities": _schema(engine="text", layer="text", intensity="1/byte", rate="1/s"),
     "roofs": _schema(roof="text", rate="1/s or byte/s"),
@@ -178,6 +192,8 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
         "errors": _errors(measured, name),
         "starts": starts,
         "memory": memory,
+        "latencies": latencies.latencies(parts),
+        "knees": latencies.knees(parts),
         "layers": layers.layer_times(parts),
         "intensities": roofline.points(parts),
     }
@@ -191,7 +207,7 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
     )
 
 
-_OF_ENGINES = ("starts", "memory", "layers", "intensities")
+_OF_ENGINES = ("latencies", "starts", "memory", "layers", "intensities")
 """Tables whose engines need not have times."""
 
 

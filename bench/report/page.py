@@ -59,11 +59,12 @@ def _render(found: Figures, interactive: bool) -> str:
     import jinja2
 
     from bench.report import charts
+    from bench.report.chart import Chart
 
     numbers = count(1)
     specs: dict[str, Any] = {}
 
-    def drawn(made: Iterable[charts.Chart]) -> list[dict[str, Any]]:
+    def drawn(made: Iterable[Chart]) -> list[dict[str, Any]]:
         shown = []
         for chart in made:
             name = f"chart-{next(numbers)}"

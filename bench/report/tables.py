@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.report.figures import FITS_WITHIN, Figures, Panel
 from bench.results.results import Results
+from bench.results.traffic import PERCENTILES
 from bench.text.figures import counted, milliseconds
 
 
@@ -40,6 +41,10 @@ def summary(panel: Panel) -> str:
     """Which engine is the fastest on the most images, and how far the next is; empty if unknown."""
     rows = [row for row in panel.tables["times"].to_pylist() if row["ratio"] is not None]
     most = max((row["samples"] for row in rows), default=0)
+    if not rows and (knees := panel.tables["knees"].to_pylist()):
+        best = knees[0]
+        limit = f"p{best['percent']:g} of latency at most {milliseconds(best['limit_s'])} ms"
+        return f"With {limit} {best['engine']} serves the most: {best['rate']:,.4g} queries/s."
     first, *others = sorted((r for r in rows if r["samples"] == most), key=_ratio) or [None]
     if first is None or not others:
         return ""
@@ -49,7 +54,7 @@ def summary(panel: Panel) -> str:
 
 def tables(panel: Panel) -> Iterator[Table]:
     """The tables of one setting, those that have rows."""
-    for make in (_times, _lines, _crossings, _layers, _starts, _errors):
+    for make in (_times, _lines, _crossings, _latencies, _knees, _layers, _starts, _errors):
         table = make(panel)
         if table.rows:
             yield table
@@ -137,6 +142,66 @@ def _crossings(panel: Panel) -> Table:
         ),
         f"By the fitted lines, of those that are off by {FITS_WITHIN:.0%} at most.",
         of_engines=False,
+    )
+
+
+def _latencies(panel: Panel) -> Table:
+    rows = panel.tables["latencies"].to_pylist()
+    cells: dict[tuple[Any, ...], dict[float, Mapping[str, Any]]] = {}
+    for row in rows:
+        key = (row["engine"], row["scenario"], row["samples"], row["rate"])
+        cells.setdefault(key, {})[row["percent"]] = row
+    doubts = {row["doubt"] for row in rows} - {""}
+    note = (
+        "From when a query was due to its outputs; in brackets what the true percentile is at "
+        "most, with 99% confidence. A percentile that the queries do not carry is left out."
+    )
+    if doubts:
+        note += f" * {' or '.join(sorted(doubts))}."
+    return Table(
+        "latencies",
+        "Latency of a query in ms",
+        (
+            *("engine", "scenario", "images", "queries/s", "queries"),
+            *(f"p{percent:g}" for percent in PERCENTILES),
+        ),
+        tuple(
+            (
+                *(engine, scenario, f"{samples:,}", "-" if rate is None else f"{rate:,.4g}"),
+                _queries(next(iter(found.values()))),
+                *(_latency(found.get(percent)) for percent in PERCENTILES),
+            )
+            for (engine, scenario, samples, rate), found in cells.items()
+        ),
+        note,
+    )
+
+
+def _queries(row: Mapping[str, Any]) -> str:
+    return f"{row['queries']:,}{'*' if row['doubt'] else ''}"
+
+
+def _latency(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    return f"{milliseconds(row['latency_s'])} [{milliseconds(row['at_most_s'])}]"
+
+
+def _knees(panel: Panel) -> Table:
+    return Table(
+        "knees",
+        "The largest rate within the limit of latency",
+        ("engine", "queries/s", "limit", "sessions"),
+        tuple(
+            (
+                row["engine"],
+                f"{row['rate']:,.4g}",
+                f"p{row['percent']:g} at most {milliseconds(row['limit_s'])} ms",
+                str(row["sessions"]),
+            )
+            for row in panel.tables["knees"].to_pylist()
+        ),
+        "Of the rates that were tried, below every one that was beyond the limit.",
     )
 
 

@@ -40,8 +40,10 @@ def merged(parts: Sequence[Results]) -> Results:
     return results
 
 
-def labelled(results: Results, label: str) -> Results:
-    """The same, of a machine with a name."""
+def labelled(results: Results, label: str | None) -> Results:
+    """The same, of a machine with a name, if there is one."""
+    if label is None:
+        return results
     return Results.of(
         (name, {**row, "label": label} if name == MACHINE.name else row) for name, row in results
     )

@@ -46,10 +46,11 @@ class Recorder:
         scenario: str,
         samples: int | None,
         batch_size: int | None,
+        rate: float | None = None,
         **known: Any,
     ) -> Row:
-        """The subject on so many images in a scenario, and how that ended."""
-        workload = self._workloads.row(scenario, samples, batch_size)
+        """The subject on so many images in a scenario, at a rate if it has one; how it ended."""
+        workload = self._workloads.row(scenario, samples, batch_size, rate)
         self._add(WORKLOAD.name, workload)
         row = CELL.row(
             session_id=self._session.id,

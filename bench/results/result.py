@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.machine.disturbance import DISTURBED_SHARE
+from bench.results.traffic import Traffic
 from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL
 
 
@@ -117,13 +118,34 @@ class Benchmark:
 
 
 @dataclass(frozen=True)
+class Served:
+    """A cell of queries, in a scenario and, of a server, at a rate in queries a second.
+
+    The `cell` has their latencies as its `times`. `wait_s` is how long they waited for their turn
+    in the mean, None where they do not wait.
+    """
+
+    cell: Benchmark
+    scenario: str
+    rate: float | None
+    wait_s: float | None
+
+
+@dataclass(frozen=True)
 class Result:
-    """A whole comparison; `complete` is false if it was interrupted."""
+    """A whole comparison, of runs or of queries; `complete` is false if it was interrupted."""
 
     context: Mapping[str, Any]
     backends: tuple[BackendRecord, ...]
     benchmarks: tuple[Benchmark, ...]
     complete: bool = True
+    served: tuple[Served, ...] = ()
+    traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def cells(self) -> tuple[Benchmark, ...]:
+        """Those of runs and those of queries."""
+        return (*self.benchmarks, *(one.cell for one in self.served))
 
     def exit_code(self) -> int:
         """0 if nothing that ran failed, else 1, also if there was no reference to compare with.
@@ -137,9 +159,9 @@ class Result:
             meant = [r.status for r in self.backends if name in (r.backend, r.label)]
             if meant and set(meant) == {NOT_RUN}:
                 return 1
-        if settings.get("strict") and any(cell.disturbed for cell in self.benchmarks):
+        if settings.get("strict") and any(cell.disturbed for cell in self.cells):
             return 1
-        statuses = {r.status for r in self.backends} | {b.status for b in self.benchmarks}
+        statuses = {r.status for r in self.backends} | {cell.status for cell in self.cells}
         unknown = bool(self.context.get("parity", {}).get("failure"))
         return int(unknown or not statuses.isdisjoint(UNSUCCESSFUL))
 

@@ -204,7 +204,7 @@ MACHINE = Table(
         _asked("caches", Type.TREE, "size of each level of data cache, by name", "byte"),
         _asked("hypervisor", Type.TEXT, "name of the hypervisor, or yes", null="none"),
         _asked("architecture", Type.TEXT, "of the instructions"),
-        _field("label", Type.TEXT, "the user's name of the machine (merge --label)", null="none"),
+        _field("label", Type.TEXT, "the user's name of the machine (--label)", null="none"),
         _field("brand", Type.TEXT, "the processor's name as it is sold"),
         _field("memory_bytes", Type.INTEGER, "memory of the machine", "byte"),
         _field("memory_limit_bytes", Type.INTEGER, "the container's limit", "byte", "no limit"),
@@ -257,12 +257,12 @@ WORKLOAD = Table(
         _asked("parameters", Type.INTEGER, "numbers that the network learned", "1"),
         _asked("data_fingerprint", Type.TEXT, "SHA-256 of the images"),
         _asked("split", Type.TEXT, "of the data set", null="the fingerprint says it"),
-        _asked("samples", Type.INTEGER, "images of a run", "1", "as many as time allows"),
+        _asked("samples", Type.INTEGER, "images of a run or query", "1", "as many as time allows"),
         _asked("batch_size", Type.INTEGER, "images of a batch at most", "1", "any"),
         _asked(
             "scenario", Type.TEXT, "how the images arrive and what is observed, see below", null=""
         ),
-        _asked("rate", Type.REAL, "images that arrive", "1/s", "all are there at once"),
+        _asked("rate", Type.REAL, "queries that arrive", "1/s", "they do not, or when one is done"),
         _field("macs", Type.INTEGER, "multiply-accumulates of an image", "1"),
         _field("data_name", Type.TEXT, "name of the data set"),
         _field("data_rows", Type.INTEGER, "images of the data set", "1"),
@@ -338,11 +338,18 @@ TABLES = {table.name: table for table in (SESSION, MACHINE, SUBJECT, WORKLOAD, C
 """In the order in which one refers to the others: earlier rows are known by later ones."""
 
 START, OFFLINE, CHECK = "start", "offline", "check"
+SINGLE_STREAM, MULTI_STREAM, SERVER = "single-stream", "multi-stream", "server"
 PROFILE, STREAM, PEAK, GOLDEN = "profile", "stream", "peak", "golden"
+
+LATENCIES = (SINGLE_STREAM, MULTI_STREAM, SERVER)
+"""Scenarios of queries, whose latencies are observed (docs/scenarios.md)."""
 
 SCENARIOS = {
     START: "a process from its start to the first result, and on to its end",
     OFFLINE: "all images are there at once, run after run",
+    SINGLE_STREAM: "queries of one image, each when the one before is done",
+    MULTI_STREAM: "queries of several images, each when the one before is done",
+    SERVER: "queries of one image that arrive by chance, done or not, as a Poisson process",
     CHECK: "the first images once, to compare their outputs with the reference's",
     PROFILE: "all images at once, with and without the clocks of operators",
     STREAM: "images read from a file batch by batch, outputs let go",
@@ -366,7 +373,13 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("time", "s", "", "one run, Arrow batches in to Arrow outputs out"),
-        Metric("phase", "s", "input, compute or output", "a phase of that run"),
+        Metric("latency", "s", "", "one query, from when it was due to its outputs"),
+        Metric(
+            "phase",
+            "s",
+            "input, compute, output, or waiting",
+            "a phase of that run or query; waiting: for the turn of a query that was due",
+        ),
         Metric("profiled_time", "s", "", "one run with the clocks of operators on"),
         Metric("operator", "s", "number in the run, names of nodes", "an operator of that run"),
         Metric("kernels", "s", "", "all kernels of that run"),

@@ -26,7 +26,8 @@ _CALIBRATION = "no loop is timed yet"
 class Session:
     """What is known of a session when it begins; its rows until it has ended, and then.
 
-    `settings` are every option as it took effect, `cpus` those that are measured on.
+    `settings` are every option as it took effect, `cpus` those that are measured on; `label` is the
+    user's name of the machine.
     """
 
     def __init__(
@@ -38,12 +39,13 @@ class Session:
         warnings: Sequence[str] = (),
         import_check: Mapping[str, Any] | None = None,
         study: str | None = None,
+        label: str | None = None,
     ) -> None:
         """`study` is the hash of the study that it belongs to."""
         self.id = secrets.token_hex(HASH_DIGITS // 2)
         self._cpus = cpus
         self._before = Snapshot.take([os.getpid()], cpus)
-        self.machine = MACHINE.row(session_id=self.id, **environment.machine())
+        self.machine = MACHINE.row(session_id=self.id, label=label, **environment.machine())
         self._opening: dict[str, Any] = {
             "session_id": self.id,
             "command": command,
@@ -145,8 +147,14 @@ class Workloads:
         """Images of a process's first run: one, unless the network is tied to more."""
         return self._graph.batch or 1
 
-    def row(self, scenario: str, samples: int | None, batch_size: int | None) -> dict[str, Any]:
-        """The workload of so many images in a scenario (bench/results/schema.py)."""
+    def row(
+        self,
+        scenario: str,
+        samples: int | None,
+        batch_size: int | None,
+        rate: float | None = None,
+    ) -> dict[str, Any]:
+        """The workload of so many images in a scenario (bench/results/schema.py), at a rate."""
         if scenario == PEAK:
             return WORKLOAD.row(scenario=scenario)
         return WORKLOAD.row(
@@ -157,6 +165,7 @@ class Workloads:
             samples=samples,
             batch_size=batch_size,
             scenario=scenario,
+            rate=rate,
             macs=self._macs,
             data_name=self._dataset.name,
             data_rows=self._dataset.num_rows,

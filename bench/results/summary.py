@@ -16,9 +16,11 @@ import numpy as np
 
 from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, taken_share
 from bench.results import statistics
-from bench.results.result import BackendRecord, Benchmark, Result, best
+from bench.results.percentiles import percentile
+from bench.results.result import BackendRecord, Benchmark, Result, Served, best
 from bench.results.results import Results
-from bench.results.schema import CHECK, OFFLINE, PARITY, START, Row
+from bench.results.schema import CHECK, LATENCIES, OFFLINE, PARITY, START, Row
+from bench.results.traffic import PERCENTILES, Traffic
 from bench.verdict.status import STATUSES
 from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
@@ -45,6 +47,25 @@ def summaries(results: Results) -> Iterator[dict[str, Any]]:
                 "fastest_s": cell.fastest_s,
                 "disturbed": cell.disturbed,
                 "times_the_fastest": _ratio(cell, best(cells, cell.samples, partial(_alike, cell))),
+            }
+        yield from _latencies(results.session(session["session_id"]))
+
+
+def _latencies(results: Results) -> Iterator[dict[str, Any]]:
+    """Of every cell of queries: how many, and the percentiles that these carry."""
+    for one in served(results):
+        found = [percentile(one.cell.times, percent) for percent in PERCENTILES]
+        if one.cell.times:
+            yield {
+                "session_id": results["session"][0]["session_id"],
+                "subject": one.cell.label,
+                "scenario": one.scenario,
+                "rate": one.rate,
+                **{name: getattr(one.cell, name) for name in ("samples", "threads", "status")},
+                "queries": len(one.cell.times),
+                "percentiles": [asdict(known) for known in found if known is not None],
+                "wait_s": one.wait_s,
+                "disturbed": one.cell.disturbed,
             }
 
 
@@ -89,7 +110,19 @@ def summarize(results: Results) -> Result:
         )
         for cell, _ in _cells(results, START)
     )
-    return Result(_context(results), records, tuple(benchmarks(results)), session["complete"])
+    context = _context(results)
+    try:
+        traffic = Traffic.of(context["settings"])
+    except ValueError as error:
+        raise InvalidDataError(f"this session cannot be shown as a comparison: {error}") from None
+    return Result(
+        context,
+        records,
+        tuple(benchmarks(results)),
+        session["complete"],
+        tuple(served(results)),
+        traffic,
+    )
 
 
 def benchmarks(results: Results) -> list[Benchmark]:
@@ -112,6 +145,24 @@ def benchmarks(results: Results) -> list[Benchmark]:
     ]
 
 
+def served(results: Results) -> list[Served]:
+    """The cells of one session in which queries were answered."""
+    subjects = {row["subject"]: row for row in results["subject"]}
+    observed = _by_cell(results["observation"])
+    found = []
+    for scenario in LATENCIES:
+        for cell, workload in _cells(results, scenario):
+            if workload["samples"] and workload["batch_size"]:
+                blocks, subject = observed[cell["cell"]], subjects[cell["subject"]]
+                made = benchmark(cell, subject, workload, blocks, 0, "latency")
+                waits = [
+                    v for b in blocks.get("phase", {}).get(("waiting",), ()) for v in _known(b)
+                ]
+                wait = float(np.mean(waits)) if waits else None
+                found.append(Served(made, scenario, workload["rate"], wait))
+    return found
+
+
 def _cells(results: Results, scenario: str) -> Iterator[tuple[Row, Row]]:
     """The cells of a scenario, each with its workload."""
     workloads = {row["workload"]: row for row in results["workload"]}
@@ -122,7 +173,14 @@ def _cells(results: Results, scenario: str) -> Iterator[tuple[Row, Row]]:
             yield cell, workload
 
 
-def benchmark(cell: Row, subject: Row, workload: Row, observed: _Blocks, runs: int) -> Benchmark:
+def benchmark(
+    cell: Row,
+    subject: Row,
+    workload: Row,
+    observed: _Blocks,
+    runs: int,
+    metric: str = "time",
+) -> Benchmark:
     """A cell of a comparison in which at least `runs` timed runs were asked for."""
     return Benchmark(
         backend=subject["backend"],
@@ -139,7 +197,7 @@ def benchmark(cell: Row, subject: Row, workload: Row, observed: _Blocks, runs: i
         partitions=partitions(subject),
         **_shares(observed),
         **_parity(cell),
-        **_timing(observed, workload["samples"], runs),
+        **_timing(observed.get(metric, {}).get((), ()), observed, workload["samples"], runs),
     )
 
 
@@ -199,9 +257,9 @@ def backend_record(
     )
 
 
-def _timing(observed: _Blocks, samples: int, runs: int) -> dict[str, Any]:
-    """Benchmark's fields that are made from times."""
-    turns = [turn_of(block) for block in observed.get("time", {}).get((), ())]
+def _timing(timed: Sequence[Row], observed: _Blocks, samples: int, runs: int) -> dict[str, Any]:
+    """Benchmark's fields that are made from times, or from latencies, `timed`."""
+    turns = [turn_of(block) for block in timed]
     times = [seconds for turn in turns for seconds in turn.times]
     if not times:
         return {}

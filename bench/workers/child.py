@@ -53,13 +53,18 @@ def main() -> None:
 
 def _answer(session: Any, command: dict[str, Any]) -> bytes:
     from bench.workers.session import WrongOutputError
-    from columnar_nn.errors import CnnBenchError, MissingPackageError, UnsupportedNetworkError
+    from columnar_nn.errors import (
+        CnnBenchError,
+        MissingDeviceError,
+        MissingPackageError,
+        UnsupportedNetworkError,
+    )
 
     number = command.pop("number")
     try:
         reply: dict[str, Any] = getattr(session, command.pop("command"))(**command)
         return _line(number, reply)  # may raise: a backend describes itself in words of its own
-    except MissingPackageError as error:
+    except (MissingPackageError, MissingDeviceError) as error:
         failure, reason = status.SKIPPED, str(error)
     except UnsupportedNetworkError as error:
         failure, reason = status.UNIMPLEMENTED, str(error)

@@ -37,6 +37,7 @@ class HeldWorker:
         self._variables = variables
         self._process: WorkerProcess | None = None
         self._imported: str | None = None
+        self._gpu = False
         self._failure = WorkerError(CRASHED, "it was ended before this command", fatal=True)
         self._ended = False
         self.peak_rss_bytes = 0
@@ -79,6 +80,7 @@ class HeldWorker:
         `start_rss_bytes` as BackendRecord has them.
         """
         parts: dict[str, Any] = {}
+        self._gpu = selection.gpu
         if self._imported is None:
             imported = self.ask("import_framework", backend=selection.backend)
             parts = {
@@ -108,7 +110,7 @@ class HeldWorker:
             if self._process is None:
                 folder = Path(tempfile.mkdtemp(prefix="worker-", dir=self._folder))
                 self._process = WorkerProcess(
-                    folder, self._options.cpus, self._session, self._variables
+                    folder, self._options.cpus, self._session, self._variables, self._gpu
                 )
             self._process.resume()
             try:

@@ -36,9 +36,11 @@ _THREAD_VARIABLES = (
 _FIXED_VARIABLES = {
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "CUDA_VISIBLE_DEVICES": "",  # CPUs are compared, whatever else the machine has
     "PYTHONHASHSEED": "0",
 }
+_NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+"""CPUs are compared, whatever else the machine has, but where a GPU is asked for by name."""
+
 SESSION = "bench.workers.session:Session"
 """Whose methods the commands are: module and class, imported in the worker."""
 
@@ -71,12 +73,15 @@ class WorkerError(Exception):
         return 2 if self.status == SKIPPED else 1
 
 
-def environment(threads: int, folder: Path) -> dict[str, str]:
+def environment(threads: int, folder: Path, gpu: bool = False) -> dict[str, str]:
     """Environment of a worker: this process's, with thread counts set and logging quiet.
+
+    It sees no GPU unless it is to run on a `gpu`.
 
     Temporary files go into `folder`, which is deleted with all that a killed backend leaves.
     """
     variables = dict(os.environ) | _FIXED_VARIABLES | {"TMPDIR": str(folder)}
+    variables |= {} if gpu else _NO_GPU
     # What PyTorch has compiled is kept for later runs, as it does by itself.
     kept = os.path.join(tempfile.gettempdir(), f"torchinductor_uid_{os.getuid()}")
     variables.setdefault("TORCHINDUCTOR_CACHE_DIR", kept)
@@ -92,7 +97,8 @@ class WorkerProcess:
 
     `folder` must be an existing empty folder: the worker's working directory and log. The files
     of functions that this process has run are run in the worker too, before anything else.
-    `variables` are added to its environment. Raises WorkerError if no process can be started.
+    `variables` are added to its environment; it is to run on a `gpu` or sees none. Raises
+    WorkerError if no process can be started.
     """
 
     def __init__(
@@ -101,6 +107,7 @@ class WorkerProcess:
         cpus: Sequence[int],
         session: str = SESSION,
         variables: Mapping[str, str] | None = None,
+        gpu: bool = False,
     ) -> None:
         self._received = bytearray()
         self._commands = 0
@@ -121,7 +128,7 @@ class WorkerProcess:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "bench.workers.child", json.dumps(start)],
                     cwd=folder,
-                    env=environment(len(cpus), folder) | dict(variables or {}),
+                    env=environment(len(cpus), folder, gpu) | dict(variables or {}),
                     stdin=subprocess.DEVNULL,
                     stdout=self._log,
                     stderr=self._log,

@@ -12,12 +12,16 @@ from columnar_nn.errors import UsageError
 
 @dataclass(frozen=True)
 class Selection:
-    """One backend in one configuration, on as many threads as it may use unless fewer are said."""
+    """One backend in one configuration, on as many threads as it may use unless fewer are said.
+
+    Its process sees a GPU only if it runs on a `gpu`.
+    """
 
     backend: str
     configuration: str
     description: str = ""
     threads: int | None = None
+    gpu: bool = False
 
     @property
     def label(self) -> str:
@@ -41,7 +45,7 @@ def select(names: Sequence[str]) -> tuple[Selection, ...]:
             continue
         for name, details in known.items():
             if name == configuration or (not configuration and details.role != "variant"):
-                chosen[Selection(backend, name, details.description)] = None
+                chosen[Selection(backend, name, details.description, gpu=details.gpu)] = None
     return tuple(chosen)
 
 
@@ -58,7 +62,7 @@ def select_one(text: str) -> Selection:
         raise UsageError(f"cannot import backend {backend!r}: {error}") from None
     usual = [name for name, details in known.items() if details.role == "default"]
     name = configuration or [*usual, *known][0]
-    return Selection(backend, name, known[name].description)
+    return Selection(backend, name, known[name].description, gpu=known[name].gpu)
 
 
 def _configurations(backend: str, asked: str) -> Mapping[str, Configuration]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import pickle
 import resource
 import sys
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from adapters import registry
 from adapters.base import Backend, Settings, Stopwatch
+from bench.workers import open_loop
 from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
 
@@ -23,6 +25,9 @@ PRIMING_LIMIT_S = 0.1
 other workers' a moment ago, which a long run does not notice."""
 
 _MAX_RUNS_PER_TURN = 1000
+
+_DIGITS = 7
+"""Latencies are told to 0.1 us: there are many of them, and a call of the clock takes as long."""
 
 
 class WrongOutputError(Exception):
@@ -101,6 +106,56 @@ class Session:
             times=turn.times, phases=turn.phases, switches=turn.switches, since_start=since_start
         )
 
+    def answer(
+        self,
+        images: str,
+        rows: int,
+        samples: int,
+        batch_size: int,
+        *,
+        min_runs: int,
+        min_seconds: float,
+        prime: bool,
+    ) -> dict[str, Any]:
+        """Queries of `samples` images, one after the other, each run as `run` would.
+
+        They go through the first `rows` of the file again and again. Replies as `run` does.
+        """
+        queries = itertools.cycle(self._queries(images, rows, samples, batch_size))
+
+        def infer(stopwatch: Stopwatch) -> None:
+            self._run_query(next(queries), stopwatch)
+
+        turn = take_turn(infer, min_runs, min_seconds, prime)
+        return self._reply(times=turn.times, phases=turn.phases, switches=turn.switches)
+
+    def serve(
+        self,
+        images: str,
+        rows: int,
+        samples: int,
+        batch_size: int,
+        *,
+        rate: float,
+        queries: int,
+        seed: int,
+    ) -> dict[str, Any]:
+        """As many of these queries as are wanted, as they arrive (bench/workers/open_loop.py).
+
+        Replies with `times` and `phases`: the latency of each, and the wait for its turn.
+        """
+        prepared = self._queries(images, rows, samples, batch_size)
+        self._run_query(prepared[-1], Stopwatch())  # untimed, as what `take_turn` primes with
+        times, waited = open_loop.serve(
+            lambda number: self._run_query(prepared[number % len(prepared)], Stopwatch()),
+            open_loop.arrivals(rate, queries, seed),
+        )
+        return self._reply(
+            times=[round(seconds, _DIGITS) for seconds in times],
+            phases=[{"waiting": round(seconds, _DIGITS)} for seconds in waited],
+            switches=[],
+        )
+
     def describe(self) -> dict[str, Any]:
         """What the backend says it really ran, as adapters.base.Description."""
         description = self._backend.describe()
@@ -119,6 +174,20 @@ class Session:
         if hasattr(self, "_backend"):
             self._backend.close()
         return self._reply()
+
+    def _queries(
+        self, images: str, rows: int, samples: int, batch_size: int
+    ) -> list[Sequence[pa.RecordBatch]]:
+        """The batches of each query, as many as the rows suffice for."""
+        starts = range(0, rows - samples + 1, samples)
+        return [
+            self._rows(images, start, samples).to_batches(max_chunksize=batch_size)
+            for start in starts
+        ]
+
+    def _run_query(self, query: Sequence[pa.RecordBatch], stopwatch: Stopwatch) -> None:
+        for _ in self._backend.infer(iter(query), stopwatch):
+            pass
 
     def _check(self, outputs: Sequence[pa.RecordBatch], samples: int) -> None:
         num_rows = sum(batch.num_rows for batch in outputs)

@@ -25,7 +25,8 @@ class Share:
 class Turn:
     """Seconds of each run of one turn, in all and of each phase by name, in order.
 
-    `switches` has how often a thread of the backend had to leave its CPU in each run. The
+    `switches` has how often a thread of the backend had to leave its CPU in each run; it is empty
+    where that was not counted. The
     `disturbance` is that of the turn as a whole; None where it is not known. `order` is its number
     among all turns, `round` that of the round it was in, and `start_s` when it began, in seconds
     after the first one did. `shares` are those of processes that worked together, one each.

@@ -9,9 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from report.recorded import COMPARE, ENGINE, PROFILE, figures_of
+from report.recorded import COMPARE, ENGINE, PROFILE
+from report.simulated import session
 
 from bench.report import page, palette
+from bench.report.figures import figures
+from bench.results import document, merging
+from bench.results.traffic import PERCENTILES, Limit, Traffic
 
 pytest.importorskip("altair", reason='the extra "report" is not installed')
 pytest.importorskip("vl_convert", reason='the extra "report" is not installed')
@@ -44,7 +48,10 @@ NOBODY = "not an origin"
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page.page(figures_of(COMPARE, PROFILE, ENGINE)), encoding="utf-8")
+    measured = [document.read(file) for file in (COMPARE, PROFILE, ENGINE)]
+    asked = Traffic("server", PERCENTILES, (), Limit(99.0, 0.02))
+    served = session(asked, [50.0, 100.0, 250.0, 375.0], name="5" * 16)
+    path.write_text(page.page(figures(merging.merged([*measured, served]))), encoding="utf-8")
     return path
 
 
@@ -84,7 +91,7 @@ def test_every_chart_draws(file: Path, tmp_path: Path, width: int, theme: str) -
     dark = ["--blink-settings=preferredColorScheme=0"] if theme == "dark" else []
     document, console, _ = opened(framed(file, tmp_path, width), tmp_path, *dark)
     charts = document.count("<figure ")
-    assert charts >= 7
+    assert charts >= 7 + 3
     assert f'data-charts="{charts}"' in document, console
     drawn_widths = [int(found) for found in re.findall(r'data-drawn="(\d+)"', document)]
     assert len(drawn_widths) == charts

@@ -39,8 +39,9 @@ def _chosen(config: pytest.Config) -> dict[str, type[Backend]]:
 
 
 def _configurations(backend: type[Backend], every: bool) -> list[str]:
-    by_role = {details.role: name for name, details in backend.configurations.items()}
-    return list(backend.configurations) if every else [by_role.get("default", by_role.get("best"))]
+    known = {name: details for name, details in backend.configurations.items() if not details.gpu}
+    by_role = {details.role: name for name, details in known.items()}
+    return list(known) if every else [by_role.get("default", by_role.get("best"))]
 
 
 def _skip_if_missing(backend: type[Backend]) -> list[pytest.MarkDecorator]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from fuzz.documents import changed_json
 from fuzz.mutations import mutated
 from fuzz.outcome import MEBIBYTE, emptied, problem
+from report import simulated
 from results.examples import results
 from rich.console import Console
 
@@ -18,12 +19,16 @@ from bench.results import checking, columns, document, listing, merging
 from bench.results.results import Results
 from bench.results.schema import FORMAT, FORMAT_VERSION, TABLES
 from bench.results.summary import summarize
+from bench.results.traffic import PERCENTILES, Limit, Traffic
 
 MEMORY = 512 * MEBIBYTE
 """What reading a file of some kilobytes may take, and showing what it holds."""
 
 VERSION_1 = (Path(__file__).parents[1] / "results" / "version_1.json").read_text()
 DOCUMENT = document.to_json(results()).decode()
+SERVED = document.to_json(
+    simulated.session(Traffic("server", PERCENTILES, (), Limit(50.0, 0.02)), [100.0], queries=12)
+).decode()
 
 
 def _journal() -> list[str]:
@@ -46,7 +51,7 @@ def check(seed: int, folder: Path) -> str:
 
 
 def _check(chance: random.Random, path: Path) -> str:
-    match chance.randrange(5):
+    match chance.randrange(6):
         case 0:
             content = changed_json(VERSION_1, chance).encode()
         case 1:
@@ -63,6 +68,8 @@ def _check(chance: random.Random, path: Path) -> str:
             file = path / f"{chance.choice([*TABLES])}{path.suffix}"
             file.write_bytes(mutated(file.read_bytes(), chance))
             return problem(lambda: _use(path), MEMORY)
+        case 3:
+            content = changed_json(SERVED, chance).encode()
         case _:
             content = changed_json(DOCUMENT, chance).encode()
     if chance.random() < 0.1:
