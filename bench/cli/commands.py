@@ -17,7 +17,7 @@ COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
     "engine": ("bench.cli.engine:engine", "Hold the columnar engine against the machine's limits."),
     "data": ("bench.cli.data:app", "Make, inspect and fetch image data."),
-    "model": ("bench.cli.model:app", "Show networks and their layers; check how a file is read."),
+    "model": ("bench.cli.model:app", "List networks, show their layers; check how a file is read."),
     "train": ("bench.cli.train:train", "Train a network with PyTorch and write it as ONNX."),
     "golden": ("bench.cli.golden:app", "Prove that an engine still computes what it did."),
     "explain": ("bench.cli.explain:explain", "Print the plan by which an engine runs a network."),

@@ -18,6 +18,7 @@ from bench.results import statistics
 from bench.results.result import BackendRecord, Benchmark, Result, best
 from bench.results.results import Results
 from bench.results.schema import CHECK, OFFLINE, PARITY, START, Row
+from bench.text import caveats
 from bench.verdict.status import STATUSES
 from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
@@ -247,7 +248,8 @@ def _context(results: Results) -> dict[str, Any]:
     """What stands above and below the tables: the session, its machine, network and data."""
     (session,), (machine,) = results["session"], results["machine"]
     settings = _shaped("settings", session["settings"], _SETTINGS)
-    _shaped("settings", settings.get("batch_note", ""), str)
+    for name in caveats.NOTES:
+        _shaped("settings", settings.get(name, ""), str)
     _check(bool(results["workload"]), "it has not begun")
     workload = max(results["workload"], key=lambda row: row["samples"] or 0)
     truth = session["truth"] or {"rows": 0, "failure": ""}
