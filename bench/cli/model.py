@@ -111,9 +111,7 @@ def _list(found: Sequence[tuple[str, Graph]]) -> None:
             _weights(name),
         )
     print_table(console, made)
-    show_note(
-        console, "random weights are the same in every run; a file's own are taken as they are"
-    )
+    show_note(console, "random: the same in every run; a network in a file has its own weights")
     show_title(console, f"A network in an .onnx file may have these {len(OPERATORS)} operators")
     console.print(escape(", ".join(sorted(OPERATORS))), highlight=False)
 

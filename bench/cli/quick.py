@@ -30,6 +30,6 @@ def note(counts: str) -> str:
     engines = [name for name in registry.BACKENDS if name not in CHOSEN["backend"]]
     images = [f"{int(n):,}" for n in counts.split(",") if n not in CHOSEN["samples"].split(",")]
     return (
-        f"--quick leaves out {', '.join(engines)} and {' and '.join(images)} images, and times less: "
-        "cnn-bench compare has all of it"
+        f"--quick leaves out {', '.join(engines)} and {' and '.join(images)} images, and times "
+        "less: cnn-bench compare has all of it"
     )
