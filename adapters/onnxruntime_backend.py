@@ -40,6 +40,11 @@ class OnnxRuntimeBackend(Backend):
         "default": Configuration("defaults, all graph optimisations, no telemetry", "best"),
         "original": Configuration("the model's own file, untouched, with the defaults", "variant"),
     }
+    fair_settings: ClassVar[Mapping[str, str]] = {
+        "intra_op_num_threads": "as many threads as the others",
+        "inter_op_num_threads": "or a second pool competes for the same CPUs",
+        "ORT_DISABLE_TELEMETRY": "or a thread of its own sends messages while it is measured",
+    }
 
     @classmethod
     def import_framework(cls) -> None:

@@ -35,6 +35,11 @@ class PyTorchBackend(Backend):
         "compile": Configuration("torch.compile (inductor), weights frozen", "variant"),
         "channels_last": Configuration("eager, tensors in channels_last", "variant"),
     }
+    fair_settings: ClassVar[Mapping[str, str]] = {
+        "set_num_threads": "as many threads as the others",
+        "set_num_interop_threads": "or a second pool competes for the same CPUs",
+        "inference_mode": "or it keeps what only training needs",
+    }
 
     @classmethod
     def import_framework(cls) -> None:

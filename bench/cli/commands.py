@@ -15,6 +15,7 @@ from columnar_nn.errors import UsageError
 
 COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
+    "backends": ("bench.cli.backends:backends", "List engines; measure what it takes to use them."),
     "engine": ("bench.cli.engine:engine", "Hold the columnar engine against the machine's limits."),
     "data": ("bench.cli.data:app", "Make, inspect and fetch image data."),
     "model": ("bench.cli.model:app", "List networks, show their layers; check how a file is read."),

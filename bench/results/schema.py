@@ -339,6 +339,7 @@ TABLES = {table.name: table for table in (SESSION, MACHINE, SUBJECT, WORKLOAD, C
 
 START, OFFLINE, CHECK = "start", "offline", "check"
 PROFILE, STREAM, PEAK, GOLDEN = "profile", "stream", "peak", "golden"
+EASE = "ease"
 
 SCENARIOS = {
     START: "a process from its start to the first result, and on to its end",
@@ -348,6 +349,7 @@ SCENARIOS = {
     STREAM: "images read from a file batch by batch, outputs let go",
     PEAK: "no network: what the machine can do",
     GOLDEN: "the images of a golden bundle once, every tensor compared with the bundle's",
+    EASE: "no network: what it takes to use a backend",
 }
 """Names and meanings of scenarios."""
 
@@ -378,6 +380,8 @@ METRICS = {
         Metric("gflops", "1/s", "", "floating-point operations, a multiply-add is two"),
         Metric("bandwidth", "byte/s", "kernel, level of memory", "of all threads together"),
         Metric("parity", "", "tensor, figure", "a figure of the table cell, of one tensor"),
+        Metric("installed", "byte", "package", "files of what must be installed for a backend"),
+        Metric("adapter_lines", "1", "", "code that puts a backend behind the common interface"),
         Metric("stage", "s", "start, import, build, run or total", "a stage of a verification"),
     )
 }

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from bench.machine import environment
 from bench.machine.disturbance import Snapshot
 from bench.results.results import Results
-from bench.results.schema import HASH_DIGITS, MACHINE, PEAK, SESSION, WORKLOAD, Row
+from bench.results.schema import EASE, HASH_DIGITS, MACHINE, PEAK, SESSION, WORKLOAD, Row
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import layers
 
@@ -127,7 +127,7 @@ class Workloads:
 
     def row(self, scenario: str, samples: int | None, batch_size: int | None) -> dict[str, Any]:
         """The workload of so many images in a scenario (bench/results/schema.py)."""
-        if scenario == PEAK:
+        if scenario in (PEAK, EASE):
             return WORKLOAD.row(scenario=scenario)
         return WORKLOAD.row(
             model_name=self._graph.name,
