@@ -29,6 +29,7 @@ COMMANDS = {
     "show": ("bench.cli.show:show", "Print the tables of results."),
     "report": ("bench.cli.report:report", "Show results as a page with charts, or as tables."),
     "taps": ("bench.cli.taps:taps", "Write the tensors between layers to an Arrow file."),
+    "completion": ("bench.cli.completion:completion", "Print a script that completes commands."),
     "cache": ("bench.cli.cache:app", "Show or clear what is kept on disk: kernels, import checks."),
 }
 """Name of each command: the function or Typer app that is it, and its line of help."""
@@ -43,16 +44,17 @@ _PASS_THROUGH = {
 def run(arguments: list[str]) -> int:
     """Runs a command; its exit status. Raises what it raises, KeyboardInterrupt too."""
     try:
-        status = _application()(arguments, prog_name="cnn-bench", standalone_mode=False)
+        status = application()(arguments, prog_name="cnn-bench", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     return status if isinstance(status, int) else 0
 
 
-def _application() -> typer.Typer:
-    application = _typer()
+def application() -> typer.Typer:
+    """All of it, no command imported."""
+    made = _typer()
 
-    @application.callback()
+    @made.callback()
     def options(
         version: Annotated[
             bool,
@@ -65,8 +67,8 @@ def _application() -> typer.Typer:
         """Compare engines for convolutional networks: a columnar executor and its peers."""
 
     for name, (target, text) in COMMANDS.items():
-        _register(application, name, target, text)
-    return application
+        _register(made, name, target, text)
+    return made
 
 
 def _typer() -> typer.Typer:

@@ -33,9 +33,9 @@ def ease(results: Results) -> Iterator[Table]:
         "What it takes to use each engine",
         ("engine", "packages", "MiB", "import, s", "first result, s", "adapter, lines"),
         tuple(row for row, _ in rows),
-        "packages and MiB: all that is installed for it, without Python; for columnar and reference "
-        "what cnn-bench itself needs. first result: from the start of the process, a median. "
-        "adapter: the code that puts it behind the common interface.",
+        "packages and MiB: all that is installed for it, without Python; for columnar and "
+        "reference what cnn-bench itself needs. first result: from the start of the process, a "
+        "median. adapter: the code that puts it behind the common interface.",
     )
     yield Table(
         "ease-words",

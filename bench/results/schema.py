@@ -173,8 +173,10 @@ SESSION = Table(
             "of the reference outputs: how many rows, how many of them tell, or its failure",
             null="nothing was compared",
         ),
-        _field("calibration_before_s", Type.REAL, "a fixed loop before the first turn", "s"),
-        _field("calibration_after_s", Type.REAL, "the same loop after the last turn", "s"),
+        _field(
+            "calibration_before_s", Type.REAL, "fastest run of a fixed loop at its beginning", "s"
+        ),
+        _field("calibration_after_s", Type.REAL, "the same loop at its end", "s", "it was killed"),
         _field(
             "steal_share",
             Type.REAL,

@@ -12,14 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
-from bench.machine import environment
+from bench.machine import calibration, environment
 from bench.machine.disturbance import Snapshot
 from bench.results.results import Results
 from bench.results.schema import EASE, HASH_DIGITS, MACHINE, PEAK, SESSION, WORKLOAD, Row
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import layers
-
-_CALIBRATION = "no loop is timed yet"
 
 
 class Session:
@@ -54,10 +52,7 @@ class Session:
             "warnings": list(warnings),
             "import_check": import_check,
             "load_before": os.getloadavg()[0],
-            "reasons": {
-                "calibration_before_s": _CALIBRATION,
-                "calibration_after_s": _CALIBRATION,
-            },
+            "calibration_before_s": calibration.seconds(),
         }
 
     def heading(self, graph: Graph, dataset: Images) -> dict[str, Any]:
@@ -89,6 +84,7 @@ class Session:
             ended=_now(),
             steal_share=taken and taken.steal_s / taken.wall_s,
             load_after=os.getloadavg()[0],
+            calibration_after_s=calibration.seconds(),
         )
 
     def results(
