@@ -30,6 +30,22 @@ _Blocks = Mapping[str, Mapping[tuple[str, ...], list[Row]]]
 """Rows of observations of one cell, by metric and part, in the order of their index."""
 
 
+DRIFT = 0.1
+"""By how much of the fixed loop's time the processor's speed may change within a session."""
+
+
+def doubts(session: Row) -> list[str]:
+    """What makes a session's times doubtful: its warnings, and a change of the clock."""
+    before, after = session["calibration_before_s"], session["calibration_after_s"]
+    found = [*(session["warnings"] or ())]
+    if before and after and not 1 / (1 + DRIFT) < after / before < 1 + DRIFT:
+        found.append(
+            f"the processor's speed changed: a fixed loop took {before * 1e3:.2f} ms when the "
+            f"session began, {after * 1e3:.2f} ms at its end"
+        )
+    return found
+
+
 def summaries(results: Results) -> Iterator[dict[str, Any]]:
     """Of every cell that was timed, what readers of the document want to know."""
     for session in results["session"]:
@@ -264,7 +280,7 @@ def _context(results: Results) -> dict[str, Any]:
         "settings": settings,
         "model": {"name": workload["model_name"] or "", "parameters": workload["parameters"] or 0},
         "data": {"name": workload["data_name"] or "", "rows": workload["data_rows"] or 0},
-        "warnings": session["warnings"],
+        "warnings": doubts(session),
         "import_check": session["import_check"],
         "parity": {
             **truth,
