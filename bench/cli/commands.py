@@ -26,6 +26,7 @@ COMMANDS = {
     "merge": ("bench.cli.merge:merge", "Make one file of results of several."),
     "check": ("bench.cli.check:check", "Say what is wrong with results before they go out."),
     "diff": ("bench.cli.diff:diff", "Say which cells became faster or slower; gate on it."),
+    "doctor": ("bench.cli.doctor:doctor", "Measure what this machine can show; change nothing."),
     "show": ("bench.cli.show:show", "Print the tables of results."),
     "report": ("bench.cli.report:report", "Show results as a page with charts, or as tables."),
     "taps": ("bench.cli.taps:taps", "Write the tensors between layers to an Arrow file."),
