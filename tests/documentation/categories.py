@@ -33,6 +33,8 @@ GIVEN = {
 project, or its text."""
 
 NIGHTLY = {
+    "cnn-bench backends --measure --json ease.json",
+    "cnn-bench doctor",
     "cnn-bench compare",
     "cnn-bench engine",
     "cnn-bench engine --part peers",

@@ -1,4 +1,4 @@
-"""Results of `compare`, `profile`, `engine` and `backends` as they were measured once, for tests."""
+"""Results of `compare`, `profile`, `engine` and `backends`, measured once, for tests."""
 
 from __future__ import annotations
 
