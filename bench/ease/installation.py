@@ -49,8 +49,8 @@ def packages(extra: str) -> Mapping[str, int] | None:
             continue  # what is not installed takes no room
         if name != PROJECT:
             sizes[name] = _bytes(distribution)
-        core_of_project = name == PROJECT and of_extra
-        for required in _requirements(distribution, of_extra, only_extra=bool(core_of_project)):
+        core = name != PROJECT or not of_extra
+        for required in _requirements(distribution, of_extra, core):
             if required not in seen:
                 seen.add(required)
                 wanted.append(required)
@@ -58,16 +58,19 @@ def packages(extra: str) -> Mapping[str, int] | None:
 
 
 def _requirements(
-    distribution: metadata.Distribution, extra: str, only_extra: bool
+    distribution: metadata.Distribution, extra: str, core: bool
 ) -> Iterator[tuple[str, str]]:
-    """What a distribution requires here, each with an extra of it that is asked for, or ""."""
+    """What an extra of a distribution requires here, and with `core` what it always requires.
+
+    Each with an extra of its own that is asked for, or "".
+    """
     for text in distribution.requires or ():
         requirement = Requirement(text)
-        marker = requirement.marker
-        always = marker is None or marker.evaluate({"extra": ""})
-        if always and only_extra:
-            continue
-        if always or (marker is not None and marker.evaluate({"extra": extra})):
+        needed = [
+            requirement.marker is None or requirement.marker.evaluate({"extra": name})
+            for name in ("", extra)
+        ]
+        if needed == [False, True] or (core and needed[0]):
             for of_extra in ("", *sorted(requirement.extras)):
                 yield canonicalize_name(requirement.name), of_extra
 

@@ -17,7 +17,7 @@ from documentation.commands import ROOT
 from bench.report import formats
 from bench.report.figures import Figures, figures
 from bench.results import document
-from bench.text.figures import counted, milliseconds
+from bench.text.figures import milliseconds
 
 README, STUDY = ROOT / "README.md", ROOT / "docs" / "study.md"
 
@@ -28,7 +28,7 @@ MEASURED = re.compile(r"(<!-- measured -->\n)(.*?)(<!-- to here -->\n)", re.S)
 
 
 def shown(file: Path) -> str:
-    """The tables of a comparison as a terminal of 100 columns has them, up to its configurations."""
+    """A comparison's tables in a terminal of 100 columns, up to its configurations."""
     done = subprocess.run(
         [sys.executable, "-m", "cnn_bench", "show", str(file)],
         env={**os.environ, "COLUMNS": "100"},
@@ -51,6 +51,10 @@ def study(file: Path) -> str:
     return "\n".join(["### Order at every size\n", *_order(found), "", *chosen])
 
 
+def _heading(section: str) -> str:
+    return section.partition("\n")[0].removeprefix("### ")
+
+
 def _order(found: Figures) -> Iterator[str]:
     """Of every size the backends from the fastest on, each in its fastest configuration."""
     (panel,) = found.panels
@@ -61,8 +65,8 @@ def _order(found: Figures) -> Iterator[str]:
         best: dict[str, float] = {}
         for row in sorted((r for r in rows if r["samples"] == size), key=lambda r: r["median_s"]):
             best.setdefault(row["engine"].partition(":")[0], row["median_s"])
-        times = ", ".join(f"{name} {milliseconds(seconds)}" for name, seconds in best.items())
-        yield f"| {counted(size, 'image').partition(' ')[0]} | {times} |"
+        times = "; ".join(f"{name} {milliseconds(seconds)}" for name, seconds in best.items())
+        yield f"| {size} | {times} |"
 
 
 def put(page: Path, place: re.Pattern[str], text: str) -> None:
