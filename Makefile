@@ -35,10 +35,10 @@ $(SESSIONS): | $(VENV)/installed
 	$(BIN)/cnn-bench compare --samples 1,4,16,64,256,1024 --json $@
 
 $(STUDY)/report.html: $(SESSIONS)
-	$(BIN)/cnn-bench merge $^ -o $(STUDY)/results.json
-	$(BIN)/cnn-bench report $(STUDY)/results.json --format svg --chart time -o $(STUDY)/time.svg
-	$(BIN)/cnn-bench report $(STUDY)/results.json --format svg --chart ratio -o $(STUDY)/ratio.svg
-	$(BIN)/cnn-bench report $(STUDY)/results.json -o $@
+	$(BIN)/cnn-bench merge $^ -o $(STUDY)/results.parquet
+	$(BIN)/cnn-bench report $(STUDY)/results.parquet --format svg --chart time -o $(STUDY)/time.svg
+	$(BIN)/cnn-bench report $(STUDY)/results.parquet --format svg --chart ratio -o $(STUDY)/ratio.svg
+	$(BIN)/cnn-bench report $(STUDY)/results.parquet -o $@
 
 pages: $(VENV)/installed ## Measure again what README.md and docs/study.md show
 	rm -rf docs/study build/readme.json
@@ -46,7 +46,7 @@ pages: $(VENV)/installed ## Measure again what README.md and docs/study.md show
 	$(BIN)/cnn-bench compare --samples 1,10,100,1000 --budget 10 --seed 1 --json build/readme.json
 	$(BIN)/cnn-bench report build/readme.json --format svg -o docs/time.svg
 	$(MAKE) --no-print-directory study STUDY=docs/study
-	PYTHONPATH=.:tests $(BIN)/python -m documentation.printed build/readme.json docs/study/results.json
+	PYTHONPATH=.:tests $(BIN)/python -m documentation.printed build/readme.json docs/study/results.parquet
 
 test: $(VENV)/installed ## Run every test, but for soaks, pages in a browser, commands of the documentation
 	$(BIN)/python -m pytest

@@ -1,6 +1,6 @@
 """What pages show as measured: put there from the results of one run, never by hand.
 
-`make pages` measures, then runs this as a program: README.json STUDY.json.
+`make pages` measures, then runs this as a program: README.json STUDY.parquet.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from documentation.commands import ROOT
 from bench.report import formats
 from bench.report.figures import Figures, figures
 from bench.results import document
-from bench.text.figures import milliseconds
 
 README, STUDY = ROOT / "README.md", ROOT / "docs" / "study.md"
 
@@ -56,17 +55,17 @@ def _heading(section: str) -> str:
 
 
 def _order(found: Figures) -> Iterator[str]:
-    """Of every size the backends from the fastest on, each in its fastest configuration."""
+    """Of every size the backends from the fastest on, each in its faster configuration."""
     (panel,) = found.panels
-    rows = panel.tables["times"].to_pylist()
-    yield "| images | from the fastest on, ms |"
+    rows = [row for row in panel.tables["times"].to_pylist() if row["ratio"] is not None]
+    yield "| images | times as long as the fastest |"
     yield "|---:|---|"
     for size in sorted({row["samples"] for row in rows}):
-        best: dict[str, float] = {}
-        for row in sorted((r for r in rows if r["samples"] == size), key=lambda r: r["median_s"]):
-            best.setdefault(row["engine"].partition(":")[0], row["median_s"])
-        times = "; ".join(f"{name} {milliseconds(seconds)}" for name, seconds in best.items())
-        yield f"| {size} | {times} |"
+        best: dict[str, str] = {}
+        for row in sorted((r for r in rows if r["samples"] == size), key=lambda r: r["ratio"]):
+            star = "\\*" if row["doubt"] else ""
+            best.setdefault(row["engine"].partition(":")[0], f"{row['ratio']:.2f}{star}")
+        yield f"| {size:,} | {', '.join(f'{name} {ratio}' for name, ratio in best.items())} |"
 
 
 def put(page: Path, place: re.Pattern[str], text: str) -> None:
