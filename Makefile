@@ -1,7 +1,8 @@
 # The README's two commands are `make compare` and `make test`; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help compare test quick fuzz fuzzers soak documented browser differences nightly lint format \
-	clean
+.NOTPARALLEL: # two measurements at once measure each other
+.PHONY: help compare study pages test quick fuzz fuzzers soak documented browser differences nightly \
+	lint format clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -22,6 +23,30 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 compare: $(VENV)/installed ## Compare every engine on the embedded photographs
 	@$(BIN)/cnn-bench compare
+
+# Sessions that are there are not measured again: an interrupted study goes on, a new one needs a new
+# folder.
+STUDY ?= study
+SESSIONS := $(foreach number,1 2 3,$(STUDY)/sessions/$(number).json)
+study: $(STUDY)/report.html ## Measure the 2024 study's figure, three sessions of all: STUDY=study
+
+$(SESSIONS): | $(VENV)/installed
+	@mkdir -p $(@D)
+	$(BIN)/cnn-bench compare --samples 1,4,16,64,256,1024 --json $@
+
+$(STUDY)/report.html: $(SESSIONS)
+	$(BIN)/cnn-bench merge $^ -o $(STUDY)/results.parquet
+	$(BIN)/cnn-bench report $(STUDY)/results.parquet --format svg --chart time -o $(STUDY)/time.svg
+	$(BIN)/cnn-bench report $(STUDY)/results.parquet --format svg --chart ratio -o $(STUDY)/ratio.svg
+	$(BIN)/cnn-bench report $(STUDY)/results.parquet -o $@
+
+pages: $(VENV)/installed ## Measure again what README.md and docs/study.md show
+	rm -rf docs/study build/readme.json
+	@mkdir -p build
+	$(BIN)/cnn-bench compare --samples 1,10,100,1000 --budget 10 --seed 1 --json build/readme.json
+	$(BIN)/cnn-bench report build/readme.json --format svg -o docs/time.svg
+	$(MAKE) --no-print-directory study STUDY=docs/study
+	PYTHONPATH=.:tests $(BIN)/python -m documentation.printed build/readme.json docs/study/results.parquet
 
 test: $(VENV)/installed ## Run every test, but for soaks, pages in a browser, commands of the documentation
 	$(BIN)/python -m pytest
@@ -57,8 +82,8 @@ fuzzers: $(VENV)/installed ## Do so for every target: make fuzzers SEED=1000 MIN
 	echo "fuzz: $$target"; $(MAKE) --no-print-directory fuzz TARGET=$$target || failed=1; \
 	done; test -z "$$failed"
 
-nightly: $(VENV)/installed ## Soak for long, fuzz, measure, run every documented command: some hours
-	@failed=; for step in differences "soak SOAK=long" "fuzzers SEED=$$(date +%s)" \
+nightly: $(VENV)/installed ## Soak for long, fuzz, measure, study, run every documented command: hours
+	@failed=; for step in differences "study STUDY=build/study-$$(date +%s)" "soak SOAK=long" "fuzzers SEED=$$(date +%s)" \
 	"documented SLOW=1"; do \
 	$(MAKE) --no-print-directory $$step || failed="$$failed '$$step'"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }

@@ -114,6 +114,9 @@ class Backend(ABC):
     extra: ClassVar[str]
     """The extra of this project that installs it; empty if the core does."""
     configurations: ClassVar[Mapping[str, Configuration]]
+    fair_settings: ClassVar[Mapping[str, str]] = {}
+    """What its adapter sets, against the framework's defaults, so that a comparison is fair: the
+    framework's own name of it, and why."""
     computes_declared: ClassVar[bool] = False
     """Whether it computes functions that users declare in Python."""
 

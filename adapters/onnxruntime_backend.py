@@ -43,6 +43,11 @@ class OnnxRuntimeBackend(Backend):
         "original": Configuration("the model's own file, untouched, with the defaults", "variant"),
         CUDA: Configuration("default on a GPU, float32 without TF32", "variant", gpu=True),
     }
+    fair_settings: ClassVar[Mapping[str, str]] = {
+        "intra_op_num_threads": "as many threads as the others",
+        "inter_op_num_threads": "or a second pool competes for the same CPUs",
+        "ORT_DISABLE_TELEMETRY": "or a thread of its own sends messages while it is measured",
+    }
 
     @classmethod
     def import_framework(cls) -> None:

@@ -36,6 +36,11 @@ class OpenVinoBackend(Backend):
             "defaults, which compute in bfloat16 or float16 where the processor can", "variant"
         ),
     }
+    fair_settings: ClassVar[Mapping[str, str]] = {
+        "INFERENCE_NUM_THREADS": "as many threads as the others",
+        "INFERENCE_PRECISION_HINT": "or it computes in bfloat16 where the processor can",
+        "openvino_telemetry": "or it sends messages",
+    }
 
     @classmethod
     def import_framework(cls) -> None:

@@ -39,6 +39,11 @@ class PyTorchBackend(Backend):
         "channels_last": Configuration("eager, tensors in channels_last", "variant"),
         CUDA: Configuration("eager on a GPU, float32 without TF32", "variant", gpu=True),
     }
+    fair_settings: ClassVar[Mapping[str, str]] = {
+        "set_num_threads": "as many threads as the others",
+        "set_num_interop_threads": "or a second pool competes for the same CPUs",
+        "inference_mode": "or it keeps what only training needs",
+    }
 
     @classmethod
     def import_framework(cls) -> None:

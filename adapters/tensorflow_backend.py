@@ -31,6 +31,10 @@ class TensorFlowBackend(Backend):
         "function": Configuration("tf.function", "default"),
         "xla": Configuration("tf.function compiled by XLA (jit_compile)", "best"),
     }
+    fair_settings: ClassVar[Mapping[str, str]] = {
+        "set_intra_op_parallelism_threads": "as many threads as the others",
+        "set_inter_op_parallelism_threads": "or a second pool competes for the same CPUs",
+    }
 
     def _build(self) -> None:
         import tensorflow as tf

@@ -17,9 +17,10 @@ COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
     "sweep": ("bench.cli.sweep:sweep", "Compare over lists and ranges of everything; resumable."),
     "study": ("bench.cli.study:app", "Sweeps kept in a file: plan, run, status, replay."),
+    "backends": ("bench.cli.backends:backends", "List engines; measure what it takes to use them."),
     "engine": ("bench.cli.engine:engine", "Hold the columnar engine against the machine's limits."),
     "data": ("bench.cli.data:app", "Make, inspect and fetch image data."),
-    "model": ("bench.cli.model:app", "Show networks and their layers; check how a file is read."),
+    "model": ("bench.cli.model:app", "List networks, show their layers; check how a file is read."),
     "train": ("bench.cli.train:train", "Train a network with PyTorch and write it as ONNX."),
     "golden": ("bench.cli.golden:app", "Prove that an engine still computes what it did."),
     "explain": ("bench.cli.explain:explain", "Print the plan by which an engine runs a network."),
@@ -27,9 +28,11 @@ COMMANDS = {
     "merge": ("bench.cli.merge:merge", "Make one file of results of several."),
     "check": ("bench.cli.check:check", "Say what is wrong with results before they go out."),
     "diff": ("bench.cli.diff:diff", "Say which cells became faster or slower; gate on it."),
+    "doctor": ("bench.cli.doctor:doctor", "Measure what this machine can show; change nothing."),
     "show": ("bench.cli.show:show", "Print the tables of results."),
     "report": ("bench.cli.report:report", "Show results as a page with charts, or as tables."),
     "taps": ("bench.cli.taps:taps", "Write the tensors between layers to an Arrow file."),
+    "completion": ("bench.cli.completion:completion", "Print a script that completes commands."),
     "cache": ("bench.cli.cache:app", "Show or clear what is kept on disk: kernels, import checks."),
 }
 """Name of each command: the function or Typer app that is it, and its line of help."""
@@ -44,16 +47,17 @@ _PASS_THROUGH = {
 def run(arguments: list[str]) -> int:
     """Runs a command; its exit status. Raises what it raises, KeyboardInterrupt too."""
     try:
-        status = _application()(arguments, prog_name="cnn-bench", standalone_mode=False)
+        status = application()(arguments, prog_name="cnn-bench", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     return status if isinstance(status, int) else 0
 
 
-def _application() -> typer.Typer:
-    application = _typer()
+def application() -> typer.Typer:
+    """All of it, no command imported."""
+    made = _typer()
 
-    @application.callback()
+    @made.callback()
     def options(
         version: Annotated[
             bool,
@@ -66,8 +70,8 @@ def _application() -> typer.Typer:
         """Compare engines for convolutional networks: a columnar executor and its peers."""
 
     for name, (target, text) in COMMANDS.items():
-        _register(application, name, target, text)
-    return application
+        _register(made, name, target, text)
+    return made
 
 
 def _typer() -> typer.Typer:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import quick as quick_look
 from bench.cli import signals, streams, terminal
 from bench.cli.import_line import show_import
 from bench.cli.options import (
@@ -31,6 +32,7 @@ from bench.cli.options import (
 )
 from bench.cli.saving import keep, save
 from bench.cli.scenario_options import (
+    SAMPLES,
     LatencyLimitOption,
     PercentilesOption,
     RateOption,
@@ -64,6 +66,7 @@ from columnar_nn.settings import variables
 
 
 def compare(
+    context: typer.Context,
     *,
     model: ModelOption = "plain9",
     data: DataOption = "photo10",
@@ -111,6 +114,10 @@ def compare(
     seed: SeedOption = None,
     import_check: ImportCheckOption = True,
     functions: FunctionsOption = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="A first look at three engines, in under 30 seconds."),
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Exit with 1 if other processes disturbed a measurement."),
@@ -125,6 +132,10 @@ def compare(
     agree with the reference, 1 one does not, an engine failed, nothing of one that was named was
     run, or the model's file was misread, 2 wrong usage.
     """
+    note = ""
+    if quick:
+        chosen, note = quick_look.choose(context), quick_look.note(SAMPLES[OFFLINE])
+        backend, samples, min_time = (chosen[name] for name in ("backend", "samples", "min_time"))
     graph = zoo.resolve(model)
     asked = traffic(scenario, rate, latency_limit, percentiles)
     counts = images(asked, samples, graph)
@@ -146,11 +157,12 @@ def compare(
         "model": model,
         "data": data,
         **experiment.settings(),
-        "named": backend or [],
+        "named": [] if quick else backend or [],
         "strict": strict,
         "rtol": dict(overrides.rtol),
         "atol": dict(overrides.atol),
         "batch_note": fixed_batch.note(graph),
+        "quick_note": note,
     }
     dataset = open_dataset(data, num_images(experiment)).fitted_to(graph)
     checked = show_import(model, graph, import_check, experiment.options, terminal.stream(json))

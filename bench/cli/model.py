@@ -18,19 +18,43 @@ from bench.model import fixed_batch
 from bench.model.check import ImportCheck
 from bench.results.schema import finite
 from bench.text.caveats import show_caveat
-from bench.text.table_style import print_table, show_note, table
+from bench.text.table_style import print_table, show_note, show_title, table
 from columnar_nn.errors import UsageError, printable
 from columnar_nn.model import zoo
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import Layer, layers
+from columnar_nn.model.operators import OPERATORS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()
 def commands() -> None:
-    """Show networks and their layers; check how a file is read."""
+    """List networks, show their layers; check how a file is read."""
+
+
+@app.command("list")
+def list_models(
+    functions: FunctionsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the networks by name, and the operators that a network in a file may have."""
+    found = [(name, zoo.resolve(name)) for name in zoo.BUILDERS]
+    if as_json:
+        networks = [
+            {
+                "name": name,
+                "parameters": graph.num_parameters(),
+                "macs": _macs(layers(graph)),
+                "inputs": {spec.name: spec.shape for spec in graph.inputs},
+                "weights": _weights(name),
+            }
+            for name, graph in found
+        ]
+        print(json.dumps({"networks": networks, "operators": sorted(OPERATORS)}, indent=1))
+    else:
+        _list(found)
 
 
 @app.command()
@@ -72,6 +96,29 @@ def check_import(
     else:
         _show_check(found)
     raise typer.Exit(found.exit_code())
+
+
+def _list(found: Sequence[tuple[str, Graph]]) -> None:
+    console = terminal.output()
+    made = table("network", "parameters", "MACs/image", "input")
+    made.add_column("weights", no_wrap=True)
+    for name, graph in found:
+        made.add_row(
+            name,
+            f"{graph.num_parameters():,}",
+            f"{_macs(layers(graph)):,}",
+            _shape(graph.inputs[0].shape),
+            _weights(name),
+        )
+    print_table(console, made)
+    show_note(console, "random: the same in every run; a network in a file has its own weights")
+    show_title(console, f"A network in an .onnx file may have these {len(OPERATORS)} operators")
+    console.print(escape(", ".join(sorted(OPERATORS))), highlight=False)
+
+
+def _weights(name: str) -> str:
+    """Where those of a network that is named come from."""
+    return "trained on photo10" if (zoo.WEIGHTS / f"{name}.onnx").exists() else "random"
 
 
 def _show_check(found: ImportCheck) -> None:

@@ -44,7 +44,7 @@ _LIMIT = re.compile(r"(?:p([0-9.]+):)?([0-9.]+)(us|ms|s)")
 _LIMITED_PERCENT = 99.0
 
 
-_SAMPLES = {OFFLINE: "1,10,100,1000", MULTI_STREAM: "8"}
+SAMPLES = {OFFLINE: "1,10,100,1000", MULTI_STREAM: "8"}
 _USUAL = {
     OFFLINE: Limits(5, 0.3, 2.0),
     SINGLE_STREAM: Limits(700, 0.3, 10.0),
@@ -80,8 +80,8 @@ def traffic(
 
 def images(asked: Traffic, samples: str | None, graph: Graph) -> tuple[int, ...]:
     """Images of a run, or of a query, from --samples; raises UsageError."""
-    if asked.scenario in _SAMPLES:
-        return parse_samples(samples or _SAMPLES[asked.scenario])
+    if asked.scenario in SAMPLES:
+        return parse_samples(samples or SAMPLES[asked.scenario])
     if samples is not None:
         raise UsageError(
             f"--samples says nothing of --scenario {asked.scenario}, whose queries are of one "

@@ -8,11 +8,12 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
-from bench.report import tables
+from bench.report import ease, tables
 from bench.report.figures import Figures
 from bench.report.tables import Table
 from bench.results.results import Results, series
@@ -28,6 +29,7 @@ def markdown(figures: Figures) -> str:
     for panel in figures.panels:
         parts += [f"## {_plain(tables.title(panel))}", _plain(tables.summary(panel))]
         parts += map(_markdown, tables.tables(panel))
+    parts += map(_markdown, ease.ease(figures.results))
     parts += map(_markdown, tables.background(figures))
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -39,6 +41,8 @@ def latex(figures: Figures) -> str:
     for panel in figures.panels:
         caption = f"{tables.title(panel)}. {provenance}"
         parts += [_latex(table, f"{table.title}. {caption}") for table in tables.tables(panel)]
+    for table in islice(ease.ease(figures.results), 1):  # of words, no line is long enough
+        parts.append(_latex(table, f"{table.title}. {provenance}"))
     return "\n\n".join(parts) + "\n"
 
 

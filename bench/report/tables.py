@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.report.figures import FITS_WITHIN, Figures, Panel
 from bench.results.results import Results
+from bench.results.summary import doubts
 from bench.results.traffic import PERCENTILES
 from bench.text.figures import counted, milliseconds
 
@@ -70,7 +71,7 @@ def background(figures: Figures) -> Iterator[Table]:
 
 def warnings(results: Results) -> list[str]:
     """What makes the results doubtful, each once."""
-    found = [text for session in results["session"] for text in session["warnings"] or ()]
+    found = [text for session in results["session"] for text in doubts(session)]
     found += [
         f"the session of {session['started']} is incomplete"
         for session in results["session"]

@@ -173,8 +173,10 @@ SESSION = Table(
             "of the reference outputs: how many rows, how many of them tell, or its failure",
             null="nothing was compared",
         ),
-        _field("calibration_before_s", Type.REAL, "a fixed loop before the first turn", "s"),
-        _field("calibration_after_s", Type.REAL, "the same loop after the last turn", "s"),
+        _field(
+            "calibration_before_s", Type.REAL, "fastest run of a fixed loop at its beginning", "s"
+        ),
+        _field("calibration_after_s", Type.REAL, "the same loop at its end", "s", "it was killed"),
         _field(
             "steal_share",
             Type.REAL,
@@ -340,6 +342,7 @@ TABLES = {table.name: table for table in (SESSION, MACHINE, SUBJECT, WORKLOAD, C
 START, OFFLINE, CHECK = "start", "offline", "check"
 SINGLE_STREAM, MULTI_STREAM, SERVER = "single-stream", "multi-stream", "server"
 PROFILE, STREAM, PEAK, GOLDEN = "profile", "stream", "peak", "golden"
+EASE = "ease"
 
 LATENCIES = (SINGLE_STREAM, MULTI_STREAM, SERVER)
 """Scenarios of queries, whose latencies are observed (docs/scenarios.md)."""
@@ -355,6 +358,7 @@ SCENARIOS = {
     STREAM: "images read from a file batch by batch, outputs let go",
     PEAK: "no network: what the machine can do",
     GOLDEN: "the images of a golden bundle once, every tensor compared with the bundle's",
+    EASE: "no network: what it takes to use a backend",
 }
 """Names and meanings of scenarios."""
 
@@ -396,6 +400,8 @@ METRICS = {
         Metric("gflops", "1/s", "", "floating-point operations, a multiply-add is two"),
         Metric("bandwidth", "byte/s", "kernel, level of memory", "of all threads together"),
         Metric("parity", "", "tensor, figure", "a figure of the table cell, of one tensor"),
+        Metric("installed", "byte", "package", "files of what must be installed for a backend"),
+        Metric("adapter_lines", "1", "", "code that puts a backend behind the common interface"),
         Metric("stage", "s", "start, import, build, run or total", "a stage of a verification"),
     )
 }

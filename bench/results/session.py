@@ -12,15 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
-from bench.machine import environment
+from bench.machine import calibration, environment
 from bench.machine.disturbance import Snapshot
 from bench.results.results import Results
-from bench.results.schema import HASH_DIGITS, MACHINE, PEAK, SESSION, WORKLOAD, Row
+from bench.results.schema import EASE, HASH_DIGITS, MACHINE, PEAK, SESSION, WORKLOAD, Row
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import layers
 
 _ISO = "%Y-%m-%dT%H:%M:%S%z"
-_CALIBRATION = "no loop is timed yet"
 
 
 class Session:
@@ -60,10 +59,7 @@ class Session:
             "warnings": list(warnings),
             "import_check": import_check,
             "load_before": os.getloadavg()[0],
-            "reasons": {
-                "calibration_before_s": _CALIBRATION,
-                "calibration_after_s": _CALIBRATION,
-            },
+            "calibration_before_s": calibration.seconds(),
         }
 
     @classmethod
@@ -111,6 +107,7 @@ class Session:
             ended=_now(),
             steal_share=taken and taken.steal_s / taken.wall_s,
             load_after=os.getloadavg()[0],
+            calibration_after_s=calibration.seconds(),
         )
 
     def results(
@@ -155,7 +152,7 @@ class Workloads:
         rate: float | None = None,
     ) -> dict[str, Any]:
         """The workload of so many images in a scenario (bench/results/schema.py), at a rate."""
-        if scenario == PEAK:
+        if scenario in (PEAK, EASE):
             return WORKLOAD.row(scenario=scenario)
         return WORKLOAD.row(
             model_name=self._graph.name,

@@ -21,6 +21,7 @@ from bench.results.result import BackendRecord, Benchmark, Result, Served, best
 from bench.results.results import Results
 from bench.results.schema import CHECK, LATENCIES, OFFLINE, PARITY, START, Row
 from bench.results.traffic import PERCENTILES, Traffic
+from bench.text import caveats
 from bench.verdict.status import STATUSES
 from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
@@ -30,6 +31,22 @@ COLD_START = ("process", "import", "build", "first_inference")
 
 _Blocks = Mapping[str, Mapping[tuple[str, ...], list[Row]]]
 """Rows of observations of one cell, by metric and part, in the order of their index."""
+
+
+DRIFT = 0.1
+"""By how much of the fixed loop's time the processor's speed may change within a session."""
+
+
+def doubts(session: Row) -> list[str]:
+    """What makes a session's times doubtful: its warnings, and a change of the clock."""
+    before, after = session["calibration_before_s"], session["calibration_after_s"]
+    found = [*(session["warnings"] or ())]
+    if before and after and not 1 / (1 + DRIFT) < after / before < 1 + DRIFT:
+        found.append(
+            f"the processor's speed changed: a fixed loop took {before * 1e3:.2f} ms when the "
+            f"session began, {after * 1e3:.2f} ms at its end"
+        )
+    return found
 
 
 def summaries(results: Results) -> Iterator[dict[str, Any]]:
@@ -340,7 +357,8 @@ def _context(results: Results) -> dict[str, Any]:
     """What stands above and below the tables: the session, its machine, network and data."""
     (session,), (machine,) = results["session"], results["machine"]
     settings = _shaped("settings", session["settings"], _SETTINGS)
-    _shaped("settings", settings.get("batch_note", ""), str)
+    for name in caveats.NOTES:
+        _shaped("settings", settings.get(name, ""), str)
     _check(bool(results["workload"]), "it has not begun")
     workload = max(results["workload"], key=lambda row: row["samples"] or 0)
     truth = session["truth"] or {"rows": 0, "failure": ""}
@@ -355,7 +373,7 @@ def _context(results: Results) -> dict[str, Any]:
         "settings": settings,
         "model": {"name": workload["model_name"] or "", "parameters": workload["parameters"] or 0},
         "data": {"name": workload["data_name"] or "", "rows": workload["data_rows"] or 0},
-        "warnings": session["warnings"],
+        "warnings": doubts(session),
         "import_check": session["import_check"],
         "parity": {
             **truth,

@@ -8,6 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+NOTES = ("batch_note", "quick_note")
+"""Settings that are notes: how a network tied to a batch size was run, what was left out."""
+
 
 def show_caveat(console: Console, kind: str, text: str) -> None:
     """A line that begins with its `kind`, "note" or "warning"."""
@@ -15,8 +18,9 @@ def show_caveat(console: Console, kind: str, text: str) -> None:
 
 
 def show_caveats(console: Console, context: Mapping[str, Any]) -> None:
-    """Of a result's context how a network tied to a batch size was run, and the warnings."""
-    if note := context["settings"].get("batch_note"):
-        show_caveat(console, "note", note)
+    """The notes among the settings of a result's context, and its warnings."""
+    for name in NOTES:
+        if note := context["settings"].get(name):
+            show_caveat(console, "note", note)
     for warning in context["warnings"]:
         show_caveat(console, "warning", warning)

@@ -69,6 +69,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         (["compare", "--timeout", "nan"], "--timeout"),
         (["compare", "--rtol", "some"], "--rtol 'some': expected [name:]value such as 1e-4"),
         (["compare", "--atol", "nope:1"], "--atol 'nope:1': no tensor 'nope'; it has logits"),
+        (["compare", "--quick", "--samples", "1"], "--quick chooses --samples itself"),
+        (["compare", "--quick", "--min-time", "1"], "--quick chooses --min-time itself"),
         (["train", "--out", "/"], "--out /: this is a folder; name a file in it"),
         (["explain", "plain9", "--analyze", "--samples", "1" + 15 * "0"], "not enough memory"),
     ],

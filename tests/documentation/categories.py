@@ -33,12 +33,13 @@ GIVEN = {
 project, or its text."""
 
 NIGHTLY = {
+    "cnn-bench backends --measure --json ease.json",
+    "cnn-bench doctor",
     "cnn-bench compare",
     "cnn-bench engine",
     "cnn-bench engine --part peers",
     "cnn-bench engine --part peers,batches --budget 20 --json engine.json",
     "cnn-bench engine --part roofline,layers",
-    "cnn-bench compare --samples 1,10,100,1000 --budget 10 --seed 1 --json compare.json",
     "cnn-bench compare --model resnet18 --samples 1,8",
     "cnn-bench compare --model mine.onnx --data synthetic --samples 1,32",
     "cnn-bench compare --model resnet20 --samples 1,8,32 --threads 1",
@@ -72,6 +73,8 @@ NOT_RUN = {
     "make fuzz TARGET=onnx_files SEED=5000 MINUTES=10": SETS_UP + "make nightly fuzzes",
     "make documented": SETS_UP + "this suite itself",
     "make soak": SETS_UP + "continuous integration runs it",
+    "make study": SETS_UP + "make nightly runs it",
+    "make pages": SETS_UP + "measures anew what pages show, and rewrites them",
     "make nightly": SETS_UP + "takes hours",
     "make differences": SETS_UP + "make nightly measures",
     'pip install -c constraints.txt -e ".[all]"': "downloads the frameworks",

@@ -1,4 +1,4 @@
-"""Results of `cnn-bench compare`, `profile` and `engine` as they were measured once, for tests."""
+"""Results of `compare`, `profile`, `engine` and `backends`, measured once, for tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from bench.results import document, merging
 from bench.results.results import Results
 
 FOLDER = Path(__file__).parent / "data"
-COMPARE, PROFILE, ENGINE = (FOLDER / f"{name}.json" for name in ("compare", "profile", "engine"))
+COMPARE, PROFILE, ENGINE, EASE = (
+    FOLDER / f"{name}.json" for name in ("compare", "profile", "engine", "ease")
+)
 
 
 def recorded(*files: Path) -> Results:

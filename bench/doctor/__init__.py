@@ -1,0 +1,1 @@
+"""What this machine can show, measured: nothing on it is changed."""

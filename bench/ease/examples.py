@@ -1,0 +1,111 @@
+"""A small network for every operator of ONNX that this project knows, and one that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from columnar_nn.model.graph import Graph, Node, TensorSpec
+from columnar_nn.model.operators import UNARY
+from columnar_nn.model.shape_rules.window import plain_window
+from columnar_nn.model.shapes import infer_shapes
+
+IMAGE = (4, 6, 6)
+"""Channels, height, width."""
+
+FEATURES = (24,)
+
+INPUT, OUTPUT = "image", "output"
+
+_WINDOW = {"kernel_shape": [3, 3], **plain_window(2)}
+
+
+def operator_networks() -> Iterator[Graph]:
+    """Of each operator a network of it alone, named after it, as convolutional networks have it.
+
+    Operands that networks compute are the image, those that they learn are weights.
+    """
+    for op_type in sorted({*UNARY, *_OPERANDS}):
+        operands, attributes = _OPERANDS.get(op_type, ((INPUT,), {}))
+        yield _network(op_type, operands, attributes, _SHAPES.get(op_type, IMAGE))
+
+
+def wrong_network() -> Graph:
+    """A convolution of float32 images with float64 filters, as NumPy makes them by default.
+
+    A mistake of those who write a network by hand; the reader of ONNX files would refuse it, so
+    that no backend would ever be asked.
+    """
+    node = Node("convolution", "Conv", (INPUT, "filters"), (OUTPUT,), _WINDOW)
+    return Graph(
+        "wrong",
+        (node,),
+        (TensorSpec(INPUT, (None, *IMAGE)),),
+        (TensorSpec(OUTPUT, (None, 5, 4, 4)),),
+        {"filters": _floats(5, IMAGE[0], 3, 3).astype(np.float64)},
+    )
+
+
+def _network(
+    op_type: str, operands: tuple[Any, ...], attributes: Mapping[str, Any], shape: tuple[int, ...]
+) -> Graph:
+    names, weights = [], {}
+    for place, operand in enumerate(operands):
+        names.append(operand if isinstance(operand, str) else f"operand{place}")
+        if not isinstance(operand, str):
+            weights[names[-1]] = operand
+    node = Node(op_type.lower(), op_type, tuple(names), (OUTPUT,), attributes)
+    inputs = (TensorSpec(INPUT, (None, *shape)),)
+    graph = Graph(op_type, (node,), inputs, (TensorSpec(OUTPUT, (None,)),), weights)
+    return graph.with_outputs([TensorSpec(OUTPUT, infer_shapes(graph)[OUTPUT])])
+
+
+def _floats(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0.5, 2.0, shape).astype(np.float32)
+
+
+def _whole(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+_CHANNELS = _floats(IMAGE[0], 1, 1)
+_STATISTICS = tuple(_floats(IMAGE[0]) for _ in range(4))
+
+_OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
+    "Add": ((INPUT, INPUT), {}),
+    "AveragePool": ((INPUT,), _WINDOW),
+    "BatchNormalization": ((INPUT, *_STATISTICS), {}),
+    "Clip": ((INPUT, np.float32(0), np.float32(6)), {}),
+    "Concat": ((INPUT, INPUT), {"axis": 1}),
+    "Conv": ((INPUT, _floats(5, IMAGE[0], 3, 3), _floats(5)), _WINDOW),
+    "Div": ((INPUT, _CHANNELS), {}),
+    "Dropout": ((INPUT,), {}),
+    "Flatten": ((INPUT,), {}),
+    "Gemm": ((INPUT, _floats(10, *FEATURES), _floats(10)), {"transB": 1}),
+    "GlobalAveragePool": ((INPUT,), {}),
+    "Identity": ((INPUT,), {}),
+    "LRN": ((INPUT,), {"size": 5}),
+    "LogSoftmax": ((INPUT,), {"axis": 1}),
+    "MatMul": ((INPUT, _floats(*FEATURES, 5)), {}),
+    "MaxPool": ((INPUT,), _WINDOW),
+    "Mul": ((INPUT, _CHANNELS), {}),
+    "PRelu": ((INPUT, _CHANNELS), {}),
+    "Pad": ((INPUT, _whole(0, 0, 1, 1, 0, 0, 1, 1)), {}),
+    "ReduceMean": ((INPUT, _whole(2, 3)), {}),
+    "Reshape": ((INPUT, _whole(0, -1)), {}),
+    "Slice": ((INPUT, _whole(1), _whole(3), _whole(1)), {}),
+    "Softmax": ((INPUT,), {"axis": 1}),
+    "Squeeze": ((INPUT, _whole(3)), {}),
+    "Sub": ((INPUT, _CHANNELS), {}),
+    "Transpose": ((INPUT,), {"perm": [0, 2, 3, 1]}),
+    "Unsqueeze": ((INPUT, _whole(2)), {}),
+}
+"""Operands and attributes of the operators that are no function of each element alone."""
+
+_SHAPES = {
+    **dict.fromkeys(("Gemm", "LogSoftmax", "MatMul", "Softmax"), FEATURES),
+    "Squeeze": (*IMAGE[:2], 1),
+}
+"""Of the input, where it is no image."""

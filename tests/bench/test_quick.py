@@ -1,0 +1,22 @@
+"""The quick comparison says what it leaves out of the one that has everything."""
+
+from __future__ import annotations
+
+import inspect
+
+from adapters import registry
+from bench.cli import quick
+from bench.cli.compare import compare
+
+
+def test_what_it_leaves_out_is_said() -> None:
+    default = inspect.signature(compare).parameters["samples"].default
+    said = quick.note(default)
+    for name in registry.BACKENDS:
+        assert (name in said) is (name not in quick.CHOSEN["backend"])
+    assert "10 and 1,000 images" in said
+
+
+def test_what_it_chooses_are_options_of_compare() -> None:
+    assert quick.CHOSEN.keys() <= inspect.signature(compare).parameters.keys()
+    assert set(quick.CHOSEN["backend"]) <= set(registry.BACKENDS)

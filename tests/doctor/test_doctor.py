@@ -1,0 +1,87 @@
+"""`cnn-bench doctor`: what it sees, what it says of it, and that it leaves everything as it was."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.cli import commands
+from bench.doctor import findings
+from bench.doctor.observation import Observation
+from bench.doctor.resolution import Resolution
+from bench.machine import environment
+from bench.machine.disturbance import Disturbance
+
+QUIET: dict[str, Any] = {"load": (0.0, 0.0, 0.0), "loops": [1e-3] * 20, "frequencies": [3e9] * 4}
+
+
+def seen(taken: float = 0.0, steal: float = 0.0, **known: Any) -> Observation:
+    """Ten seconds, of which others took so many, and the hypervisor."""
+    disturbance = Disturbance(10.0, steal, taken, (taken,), 30)
+    return Observation(**{**QUIET, "disturbances": [disturbance], **known})
+
+
+def machine(**known: Any) -> dict[str, Any]:
+    return {**environment.machine(), "governor": None, "turbo": None, "cpu_quota": None, **known}
+
+
+@pytest.fixture(autouse=True)
+def enough_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=memory.total))
+
+
+CPUS = (min(os.sched_getaffinity(0)),)
+
+
+def test_a_quiet_machine_needs_no_advice() -> None:
+    assert not [*findings.advice(machine(), CPUS, seen())]
+
+
+@pytest.mark.parametrize(
+    ("facts", "observed", "words"),
+    [
+        ({}, {"load": (3.0, 0.0, 0.0)}, "others use this machine"),
+        ({}, {"steal": 0.5}, "the hypervisor gives the CPUs to others"),
+        ({}, {"taken": 5.0}, "mark its cells as disturbed"),
+        ({"governor": "powersave"}, {}, "-g performance keeps the clock up; -g powersave undoes"),
+        ({"turbo": "on"}, {}, "turbo is on"),
+        ({"cpu_quota": 0.5}, {}, "the container may use 0.5 CPUs: --threads 1"),
+        ({}, {"frequencies": [2e9, 3e9]}, "the clock varies"),
+    ],
+)
+def test_what_would_help(facts: dict[str, Any], observed: dict[str, Any], words: str) -> None:
+    (line,) = findings.advice(machine(**facts), CPUS, seen(**observed))
+    assert words in line
+
+
+def test_facts_that_nobody_tells_are_not_made_up() -> None:
+    told = dict(findings.facts(machine(), CPUS, Observation()))
+    for name in ("governor", "turbo", "frequency", "stolen", "taken by others", "switches"):
+        assert told[name] == findings.UNTOLD
+    told = dict(findings.facts(machine(governor="schedutil"), CPUS, seen(taken=5.0, steal=2.0)))
+    assert told["governor"] == "schedutil"
+    assert told["frequency"] == "3,000 MHz"
+    assert told["stolen"] == "20.0% of the time"
+    assert told["switches"] == "a thread had to leave its CPU 3.0 times a second"
+    assert told["fixed loop"].startswith("1.00 ms at best, half of the runs within 0%")
+
+
+def test_the_verdict_is_the_larger_of_both_ways_to_compare() -> None:
+    found = Resolution(interleaved=0.04, apart=0.35, sessions=0.2, ratio=1.01)
+    first, *others = findings.verdict(found, seen())
+    assert first == "As it is now, this machine can show changes above 35%."
+    assert "up to 4% within one comparison" in " ".join(others)
+    assert "4 sessions against 4 in cnn-bench diff can show 20%" in " ".join(others)
+
+
+def test_it_measures_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    before = os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
+    assert commands.run(["doctor", "--seconds", "1.5", "--threads", "1"]) == 0
+    assert (os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)) == before
+    shown = capsys.readouterr().out
+    assert "fixed loop" in shown
+    assert "What it can show" in shown

@@ -1,0 +1,44 @@
+"""`cnn-bench model list`."""
+
+from __future__ import annotations
+
+import json
+
+import onnx
+import pytest
+
+from bench.cli import commands
+from columnar_nn.model import zoo
+
+
+def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert commands.run(["model", "list", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_figures_are_those_of_model_show(capsys: pytest.CaptureFixture[str]) -> None:
+    networks = json.loads(listed(capsys, "--json"))["networks"]
+    assert [network["name"] for network in networks] == list(zoo.BUILDERS)
+    for network in networks:
+        commands.run(["model", "show", network["name"], "--json"])
+        shown = json.loads(capsys.readouterr().out)
+        assert (network["parameters"], network["macs"]) == (shown["parameters"], shown["macs"])
+
+
+def test_trained_weights_are_told_from_random_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two builds of a network from its seed are alike; what was trained is unlike them."""
+    weights = {n["name"]: n["weights"] for n in json.loads(listed(capsys, "--json"))["networks"]}
+    for name, said in weights.items():
+        resolved, built = zoo.resolve(name).weights, zoo.build(name).weights
+        alike = resolved.keys() == built.keys() and all(
+            (resolved[tensor] == built[tensor]).all() for tensor in built
+        )
+        assert (said == "random") is alike
+
+
+def test_operators_are_of_onnx(capsys: pytest.CaptureFixture[str]) -> None:
+    operators = json.loads(listed(capsys, "--json"))["operators"]
+    assert len(operators) > 30
+    assert all(onnx.defs.has(name) for name in operators if "::" not in name)
+    shown = listed(capsys)
+    assert all(name in shown for name in (*operators, *zoo.BUILDERS))
