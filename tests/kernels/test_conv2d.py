@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,17 +87,30 @@ def test_nothing_is_touched_outside_an_array(edge: str) -> None:
     _run_program("guarded.py", edge, environment={})
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs mmap and mprotect")
+@pytest.mark.parametrize("edge", ["start", "end"])
+def test_the_guard_ends_a_process_that_reads_outside(edge: str) -> None:
+    completed = _completed("guarded.py", edge, "trespass", environment={})
+    assert completed.returncode in (-signal.SIGSEGV, -signal.SIGBUS)
+
+
 def _run_program(name: str, *arguments: str, environment: dict[str, str]) -> None:
-    completed = subprocess.run(
+    completed = _completed(name, *arguments, environment=environment)
+    lines = completed.stdout.splitlines()
+    assert completed.returncode == 0, f"died at {lines[-1:]}: {completed.stderr}"
+    assert len(lines) > len(CASES)
+
+
+def _completed(
+    name: str, *arguments: str, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, str(Path(__file__).with_name(name)), *arguments],
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-    lines = completed.stdout.splitlines()
-    assert completed.returncode == 0, f"died at {lines[-1:]}: {completed.stderr}"
-    assert len(lines) > len(CASES)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
