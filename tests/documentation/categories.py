@@ -38,6 +38,7 @@ NIGHTLY = {
     "cnn-bench engine --part peers",
     "cnn-bench engine --part peers,batches --budget 20 --json engine.json",
     "cnn-bench engine --part roofline,layers",
+    "cnn-bench engine --part steps",
     "cnn-bench compare --samples 1,10,100,1000 --budget 10 --seed 1 --json compare.json",
     "cnn-bench compare --model resnet18 --samples 1,8",
     "cnn-bench compare --model mine.onnx --data synthetic --samples 1,32",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from closeness import assert_close
@@ -10,6 +13,9 @@ from kernels.images import normal
 from columnar_nn.kernels import Layout, conv2d
 from columnar_nn.kernels.jitted.textbook import convolve
 from reference.conv import conv
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("function", [convolve, convolve.py_func], ids=["jitted", "Python"])
@@ -33,3 +39,10 @@ def test_only_products_inside_of_the_image_are_counted() -> None:
     ones = np.ones((1, 3, 4, 5))
     seen = conv(ones, weight, strides=(1, 1), pads=(1, 1, 1, 1), dilations=(1, 1), group=1)
     assert kernel.multiply_adds == seen.sum()
+
+
+def test_the_page_shows_the_loops_as_they_are() -> None:
+    page = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
+    (listing,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    source = ROOT / "columnar_nn" / "kernels" / "jitted" / "textbook.py"
+    assert listing in source.read_text(encoding="utf-8")
