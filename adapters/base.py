@@ -28,7 +28,8 @@ from columnar_nn.model.operators import is_custom
 class Settings:
     """What a backend is asked for: configuration name, threads, rows of the largest batch.
 
-    `algorithm` ("auto", "direct" or "winograd") is for backends that choose how to convolve.
+    `algorithm` ("auto", "direct", "winograd" or "textbook") is for backends that choose how to
+    convolve.
     """
 
     configuration: str

@@ -35,6 +35,7 @@ _ALGORITHMS = {
     "auto": "a layer's cheapest convolution algorithm of those accurate enough",
     "direct": "direct convolution only",
     "winograd": "Winograd convolution wherever it applies, however inaccurate",
+    "textbook": "convolution by its definition: plain loops, jitted by numba",
 }
 DEFAULT, KEEP_DENORMALS = "pipeline/auto", "keep-denormals"
 
@@ -49,6 +50,8 @@ def _configurations() -> dict[str, Configuration]:
         ("layer", "direct"),
         ("none", "auto"),
         ("none", "direct"),
+        ("pipeline", "textbook"),
+        ("none", "textbook"),
     ):
         name = f"{fusion}/{algorithm}"
         role = "default" if name == DEFAULT else "variant"

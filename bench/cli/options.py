@@ -17,7 +17,7 @@ from bench.workers.options import Options
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
 
-ALGORITHMS = ("auto", "direct", "winograd")
+ALGORITHMS = ("auto", "direct", "winograd", "textbook")
 
 _MODELS = f"{', '.join(zoo.BUILDERS)}, or the path of an .onnx file."
 _ONLY_ONE = "this takes one value; for several: cnn-bench sweep"

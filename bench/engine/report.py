@@ -18,6 +18,7 @@ from bench.engine.peers import Peers
 from bench.engine.roofline import Roofline
 from bench.engine.run import EngineResult
 from bench.engine.scaling import Scaling
+from bench.engine.steps import STEPS, Steps
 from bench.machine.disturbance import DISTURBED_SHARE
 from bench.results.result import Benchmark, Result
 from bench.text.caveats import show_caveats
@@ -149,6 +150,27 @@ def _layer_table(times: LayerTimes, direct: LayerTimes, peak: float) -> Any:
     ]
     made.add_row(*row, *([f"{direct.kernels / nanoseconds:.2f}"] if compared else []))
     return made
+
+
+def _show_steps(part: Steps, console: Console) -> None:
+    cells = {cell.configuration: cell for cell in part.comparison.benchmarks}
+    first, images = cells[next(iter(STEPS))], part.comparison.benchmarks[0].samples
+    show_title(console, f"From the textbook's convolution on, ms an image, {images:,} images")
+    made = table("step", "configuration", "median", "fastest", "gain", "in all")
+    before = first
+    for name, step in STEPS.items():
+        cell = cells[name]
+        fastest = "-" if cell.fastest_s is None else milliseconds(cell.fastest_s / cell.samples)
+        gains = (_ratio(other, cell, _fastest) for other in (before, first))
+        made.add_row(step, name, _per_image(cell), fastest, *gains)
+        before = cell
+    print_table(console, made)
+    _show_reasons(part.comparison, console)
+    show_note(
+        console,
+        "gain: how many times as long the step before takes; in all: the first one; both by "
+        "fastest runs.",
+    )
 
 
 def _show_ablation(part: Ablation, console: Console) -> None:
@@ -380,6 +402,7 @@ def _ratio(
 _SHOW: Mapping[str, Callable[[Any, Console], None]] = {
     "roofline": _show_roofline,
     "layers": _show_layers,
+    "steps": _show_steps,
     "ablation": _show_ablation,
     "overhead": _show_overhead,
     "peers": _show_peers,

@@ -15,6 +15,7 @@ from bench.engine import (
     peers,
     roofline,
     scaling,
+    steps,
 )
 from bench.engine.recording import record
 from bench.engine.setup import Setup
@@ -28,6 +29,7 @@ from columnar_nn.errors import UsageError
 PARTS: Mapping[str, Callable[[Setup], Any]] = {
     "roofline": roofline.measure,
     "layers": layers.measure,
+    "steps": steps.measure,
     "ablation": ablation.measure,
     "overhead": overhead.measure,
     "peers": peers.measure,

@@ -17,7 +17,8 @@ class Options:
     (bench/workers/crew.py).
     `timeout` is in seconds a command: a worker that takes longer is hanging. `batch_size` is the
     rows of the largest batch; a network that is tied to a batch size is run in batches of that.
-    `algorithm` ("auto", "direct" or "winograd") is of backends that choose how to convolve.
+    `algorithm` ("auto", "direct", "winograd" or "textbook") is of backends that choose how to
+    convolve.
     """
 
     cpus: tuple[int, ...]

@@ -10,7 +10,7 @@ from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction
-from columnar_nn.kernels import Layout
+from columnar_nn.kernels import Layout, textbook
 from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules import window
 
@@ -43,9 +43,20 @@ def arguments(call: Call) -> dict[str, Any]:
 
 def image(assembly: Assembly, call: Call, value: Value) -> Value:
     """The convolution's input in the layout that its kernels read."""
+    if _is_textbook(call):
+        return assembly.planar(value)
     if value.layout.kind == "planar" and stays_planar(value.shape, arguments(call)["groups"]):
         return assembly.planar(value)
     return assembly.blocked(value)
+
+
+def residual(assembly: Assembly, call: Call, value: Value) -> Value:
+    """What is added to the convolution's output, in the layout of that."""
+    return assembly.planar(value) if _is_textbook(call) else assembly.blocked(value)
+
+
+def _is_textbook(call: Call) -> bool:
+    return bool(arguments(call)["algorithm"] == textbook.NAME)
 
 
 def input_layout(call: Call) -> Layout:
@@ -69,7 +80,7 @@ def operations(call: Call) -> int:
 
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-    """One kernel, direct or Winograd as the attribute `algorithm` says."""
+    """One kernel, as the attribute `algorithm` says."""
     source = image(assembly, call, values[0])
     return assembly.apply(kernels.conv2d(source.layout, call.weights[0], **arguments(call)), source)
 

@@ -33,7 +33,7 @@ def operations(call: Call) -> int:
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel that adds and clamps what it is about to store."""
     source = conv2d.image(assembly, call, values[0])
-    residuals = [assembly.blocked(value) for value in values[1:]]
+    residuals = [conv2d.residual(assembly, call, value) for value in values[1:]]
     filters, bias = call.weights
     kernel = kernels.conv2d(
         source.layout,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from columnar_nn.errors import UsageError
-from columnar_nn.kernels import accuracy, cost, direct, winograd
+from columnar_nn.kernels import accuracy, cost, direct, textbook, winograd
 from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
 from columnar_nn.kernels.convolution import resolve
 from columnar_nn.kernels.layout import BoundKernel, Layout
@@ -16,12 +16,12 @@ from columnar_nn.kernels.layout import BoundKernel, Layout
 WINOGRAD = {cost.winograd_name(m): m for m in cost.TILE_SIZES}
 """Tile size of each of Winograd's algorithms."""
 
-ALGORITHMS = ("auto", "direct", "winograd", *WINOGRAD)
+ALGORITHMS = ("auto", "direct", "winograd", textbook.NAME, *WINOGRAD)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The algorithm chosen, and the predicted cost of each that applies."""
+    """The algorithm chosen, and the predicted cost of each that "auto" chooses from."""
 
     algorithm: str
     costs: dict[str, int]
@@ -36,16 +36,19 @@ def choose_algorithm(
     groups: int = 1,
     algorithm: str = "auto",
 ) -> Choice:
-    """What `conv2d` does with `algorithm`, and the predicted costs of all that apply.
+    """What `conv2d` does with `algorithm`, and the predicted costs of all that may be chosen.
 
     "auto" takes the cheapest of direct convolution and the tiles that `accuracy` admits,
     "winograd" the cheapest of Winograd's, however large its error, "direct" is direct. Where
-    Winograd's algorithm does not apply, every choice is direct.
+    Winograd's algorithm does not apply, each of these is direct. "textbook" is never chosen, only
+    asked for.
     """
     convolution = resolve(x, weight, None, strides, pads, dilations, groups, NO_ACTIVATION, False)
     costs = cost.predict(convolution)
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
+    if algorithm == textbook.NAME:
+        return Choice(algorithm, costs)
     if algorithm == "auto":
         candidates = [
             name for name in costs if name == cost.DIRECT or accuracy.admits(WINOGRAD[name], weight)
@@ -70,18 +73,22 @@ def conv2d(
 ) -> BoundKernel:
     """output = activation(x convolved with weight + bias + second input), nchw16c.
 
-    x is nchw16c or planar (few channels, an image). `weight` is [filters, channels / groups,
-    height, width], `pads` (top, left, bottom, right). The second input, of the output's layout,
-    exists with `residual`. `algorithm` is "auto", "direct", "winograd", or "winograd_f2",
+    x is nchw16c or planar (few channels, an image); for "textbook" it is planar, and so is the
+    output. `weight` is [filters, channels / groups, height, width], `pads` (top, left, bottom,
+    right). The second input, of the output's layout, exists
+    with `residual`. `algorithm` is "auto", "direct", "textbook", "winograd", or "winograd_f2",
     "winograd_f4", "winograd_f5" or "winograd_f6": see `choose_algorithm`.
 
-    Error against float64: at most the kernel's `error_bound`. NaN and infinity: direct spoils the
-    outputs that see the value, Winograd the whole tile of up to 6 x 6 that does (and makes NaN of
-    an infinity), also where finite values overflow in its transforms. Neither ever hides one: of
-    Winograd's, Program.run tells.
+    Error against float64: at most the kernel's `error_bound`. NaN and infinity: direct and textbook
+    spoil the outputs that see the value, Winograd the whole tile of up to 6 x 6 that does (and
+    makes NaN of an infinity), also where finite values overflow in its transforms. None ever
+    hides one: of Winograd's, Program.run tells.
     """
     choice = choose_algorithm(x, weight, strides, pads, dilations, groups, algorithm)
     convolution = resolve(x, weight, bias, strides, pads, dilations, groups, activation, residual)
     m = WINOGRAD.get(choice.algorithm)
-    kernel = direct.bind(convolution) if m is None else winograd.bind(convolution, m)
+    if choice.algorithm == textbook.NAME:
+        kernel = textbook.bind(convolution)
+    else:
+        kernel = direct.bind(convolution) if m is None else winograd.bind(convolution, m)
     return replace(kernel, error_bound=accuracy.bound(convolution.weight, m))

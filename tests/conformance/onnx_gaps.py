@@ -65,4 +65,8 @@ IMPORT: dict[str, str] = {
     "test_Softsign": ANOTHER_OPERATOR + " (Abs)",
 }
 
-ENGINES: dict[str, dict[str, str]] = {"reference": {}, "columnar": COLUMNAR}
+ENGINES: dict[str, dict[str, str]] = {
+    "reference": {},
+    "columnar": COLUMNAR,
+    "textbook": COLUMNAR,
+}

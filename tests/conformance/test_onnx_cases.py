@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,7 +27,11 @@ def run_reference(graph: Graph, inputs: Mapping[str, np.ndarray]) -> list[np.nda
     return [results[name] for name in names]
 
 
-RUNNERS: dict[str, Runner] = {"reference": run_reference, "columnar": run_columnar}
+RUNNERS: dict[str, Runner] = {
+    "reference": run_reference,
+    "columnar": run_columnar,
+    "textbook": partial(run_columnar, algorithm="textbook"),
+}
 
 
 def gap(patterns: Mapping[str, str], case: Case) -> str | None:

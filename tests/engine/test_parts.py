@@ -20,6 +20,7 @@ from bench.engine import (
     report,
     roofline,
     scaling,
+    steps,
 )
 from bench.engine import run as run_module
 from bench.engine.run import EngineResult, parse_parts, run
@@ -102,6 +103,17 @@ def test_ablation(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
         assert unfused.intermediate_bytes > layer.intermediate_bytes == pipeline.intermediate_bytes
         assert layer.held_bytes > pipeline.held_bytes
     text_of("ablation", part)
+
+
+def test_steps(setup: Setup) -> None:
+    part = steps.measure(setup)
+    assert {cell.status for cell in part.comparison.benchmarks} == {PASSED}
+    cells = {cell.configuration: cell for cell in part.comparison.benchmarks}
+    assert list(cells) == list(steps.STEPS)
+    text = text_of("steps", part)
+    textbook, direct = (cells[name].fastest_s for name in ("none/textbook", "pipeline/direct"))
+    row = next(line for line in text.splitlines() if "pipeline/direct" in line)
+    assert row.split()[-1] == (f"{textbook / direct:.2f}" if textbook and direct else "-")
 
 
 def test_overhead(setup: Setup) -> None:

@@ -87,6 +87,14 @@ def test_a_layer_applies_it(
     np.testing.assert_array_equal(fused.view(np.uint32), apart.view(np.uint32))
 
 
+def test_a_textbook_convolution_leaves_it_to_its_own_kernel() -> None:
+    layer = Call("conv2d", (cnn.column("x"), FILTERS), {"algorithm": "textbook"})
+    made, text = projected(scan().project({"y": cnn.call("mish", layer)}), 1, "pipeline")
+    assert "activation" not in text
+    apart, _ = projected(scan().project({"z": layer}).project({"y": "mish(z)"}), 1, "none")
+    np.testing.assert_array_equal(made.view(np.uint32), apart.view(np.uint32))
+
+
 def test_its_attributes_are_in_the_plan() -> None:
     call = cnn.call("hard_shrink", convolution(cnn.column("x")), lambd=0.75)
     _, text = projected(scan().project({"y": call}), 1, "layer")

@@ -50,7 +50,7 @@ def kernels(steps: tuple[StepStats, ...]) -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
-@pytest.mark.parametrize("algorithm", ["auto", "direct", "winograd"])
+@pytest.mark.parametrize("algorithm", ["auto", "direct", "winograd", "textbook"])
 def test_the_kernels_are_those_of_a_projection(fusion: str, algorithm: str) -> None:
     found = {
         name: kernels(prepare(plan(), fusion=fusion, algorithm=algorithm).steps)

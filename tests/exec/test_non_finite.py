@@ -76,7 +76,7 @@ def result(op_type: str, algorithm: str) -> np.ndarray:
     return column(prepare(plan, algorithm=algorithm).run().to_table(), "y")
 
 
-@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+@pytest.mark.parametrize("algorithm", ["auto", "winograd", "textbook"])
 @pytest.mark.parametrize("op_type", OPERATORS)
 def test_they_go_where_pytorch_lets_them(op_type: str, algorithm: str) -> None:
     expected = OPERATORS[op_type][1](torch.tensor(image())).numpy()
@@ -163,7 +163,7 @@ GROUPS = ((2, 2, 1), (3, 5, 2), (6, 1, 3), (17, 1, 1), (5, 1, 2), (4, 9, 4))
 
 
 @pytest.mark.parametrize("fusion", ["none", "layer", "pipeline"])
-@pytest.mark.parametrize("algorithm", ["auto", "direct", "winograd"])
+@pytest.mark.parametrize("algorithm", ["auto", "direct", "winograd", "textbook"])
 @pytest.mark.parametrize("groups", GROUPS, ids=str)
 def test_groups_keep_them_to_themselves(
     groups: tuple[int, int, int], algorithm: str, fusion: str

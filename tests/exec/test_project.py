@@ -20,7 +20,7 @@ from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.nodes import ProjectNode
 from columnar_nn.plan.rewrites import FUSIONS
 
-ALGORITHMS = ("auto", "direct", "winograd")
+ALGORITHMS = ("auto", "direct", "winograd", "textbook")
 
 
 def executable(

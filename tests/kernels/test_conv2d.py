@@ -1,8 +1,9 @@
-"""kernels/direct.py and kernels/winograd.py against the reference, in every vector width."""
+"""kernels/direct.py, winograd.py, textbook.py against the reference, in every vector width."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from columnar_nn.kernels import NO_ACTIVATION, RELU, Layout, choose_algorithm, c
 from reference.conv import conv
 
 ROOT = Path(__file__).parents[2]
-ALGORITHMS = ("direct", "winograd_f2", "winograd_f4", "winograd_f5", "winograd_f6")
+ALGORITHMS = ("direct", "textbook", "winograd_f2", "winograd_f4", "winograd_f5", "winograd_f6")
 generated = settings(derandomize=True, max_examples=60, deadline=None, database=None)
 
 
@@ -86,17 +87,30 @@ def test_nothing_is_touched_outside_an_array(edge: str) -> None:
     _run_program("guarded.py", edge, environment={})
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs mmap and mprotect")
+@pytest.mark.parametrize("edge", ["start", "end"])
+def test_the_guard_ends_a_process_that_reads_outside(edge: str) -> None:
+    completed = _completed("guarded.py", edge, "trespass", environment={})
+    assert completed.returncode in (-signal.SIGSEGV, -signal.SIGBUS)
+
+
 def _run_program(name: str, *arguments: str, environment: dict[str, str]) -> None:
-    completed = subprocess.run(
+    completed = _completed(name, *arguments, environment=environment)
+    lines = completed.stdout.splitlines()
+    assert completed.returncode == 0, f"died at {lines[-1:]}: {completed.stderr}"
+    assert len(lines) > len(CASES)
+
+
+def _completed(
+    name: str, *arguments: str, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, str(Path(__file__).with_name(name)), *arguments],
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-    lines = completed.stdout.splitlines()
-    assert completed.returncode == 0, f"died at {lines[-1:]}: {completed.stderr}"
-    assert len(lines) > len(CASES)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -105,14 +119,15 @@ def test_what_is_not_finite_is_never_hidden(algorithm: str, value: float) -> Non
     image = normal(1, 1, 17, 20, 19)
     image[0, 5, 9, 8] = value
     weight = normal(2, 18, 17, 3, 3)
-    kernel = conv2d(Layout("nchw16c", (17, 20, 19)), weight, algorithm=algorithm)
+    layout = Layout("planar" if algorithm == "textbook" else "nchw16c", (17, 20, 19))
+    kernel = conv2d(layout, weight, algorithm=algorithm)
     with np.errstate(invalid="ignore"):
         expected = conv(image.astype(np.float64), weight.astype(np.float64), group=1)
     actual = run(kernel, image)
     spoiled = ~np.isfinite(actual)
     seen = ~np.isfinite(expected)
     assert spoiled[seen].all()
-    if algorithm == "direct":
+    if algorithm in ("direct", "textbook"):
         np.testing.assert_array_equal(spoiled, seen)
         np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
     else:
@@ -152,6 +167,7 @@ def test_a_group_keeps_what_is_not_finite_to_itself(case: Case, value: float, se
     images = normal(seed, 2, case.channels, *case.size)
     images[(1, *(random.integers(size) for size in images.shape[1:]))] = value
     check(case, "direct", images)
+    check(case, "textbook", images)
 
 
 def test_nan_passes_the_fused_activation() -> None:
@@ -210,6 +226,8 @@ def test_wrong_arguments_are_named() -> None:
     layout = Layout("nchw16c", (16, 8, 8))
     with pytest.raises(UsageError, match="winograd_f9"):
         conv2d(layout, normal(1, 16, 16, 3, 3), algorithm="winograd_f9")
+    with pytest.raises(InvalidModelError, match="planar"):
+        conv2d(layout, normal(1, 16, 16, 3, 3), algorithm="textbook")
     with pytest.raises(InvalidModelError, match="do not fit"):
         conv2d(layout, normal(1, 16, 15, 3, 3))
     with pytest.raises(InvalidModelError, match="larger than"):

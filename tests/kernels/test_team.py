@@ -164,6 +164,8 @@ TEAM_LAYERS = {
     "groups": ((32, 9, 9), (48, 16, 3, 3), {"groups": 2, "pads": (1, 1, 1, 1)}),
     "depthwise": ((40, 7, 7), (40, 1, 3, 3), {"groups": 40, "pads": (1, 1, 1, 1)}),
     "one filter": ((32, 7, 7), (1, 32, 3, 3), {}),
+    "textbook": ((5, 7, 7), (11, 5, 3, 3), {"algorithm": "textbook"}),
+    "textbook, groups": ((12, 7, 7), (18, 2, 3, 3), {"algorithm": "textbook", "groups": 6}),
 }
 """Input shape, weight shape and options of convolutions that are shared out in different ways."""
 
@@ -173,7 +175,8 @@ TEAM_LAYERS = {
 def test_a_team_does_all_of_a_convolution(layer: str, parts: int) -> None:
     shape, weight_shape, options = TEAM_LAYERS[layer]
     weight = normal(1, *weight_shape)
-    kernel = conv2d(Layout("nchw16c", shape), weight, residual=True, **options)
+    kind = "planar" if options.get("algorithm") == "textbook" else "nchw16c"
+    kernel = conv2d(Layout(kind, shape), weight, residual=True, **options)
     program = Program((Step(kernel, (0, 1), 2),), (0, 1), (2,))
     rows = [
         stored(normal(2 + number, 2, *layout.shape), layout)

@@ -13,6 +13,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils, codegen, lowering, typed_passes, untyped_passes
@@ -34,6 +35,7 @@ from numba.extending import lower_builtin, models, register_model
 
 from columnar_nn.kernels.jitted.convention import call, call_as_written
 from columnar_nn.kernels.jitted.emitter import Emitter, Value, align_loop
+from columnar_nn.kernels.jitted.modules import reached_from
 
 CONVERTS = Conversion.unsafe
 """What a type answers of another that may stand in its place, though not without loss."""
@@ -44,11 +46,15 @@ class _Library(codegen.CodeLibrary):
 
     def __init__(self, name: str) -> None:
         super().__init__(cpu_target.target_context.codegen(), name)
-        self._modules: list[ir.Module] = []
+        self._modules: list[ir.Module | str] = []
         self._libraries: list[_Library] = []
 
     def add_ir_module(self, ir_module: ir.Module) -> None:
         self._modules.append(ir_module)
+
+    def add_text(self, module: str) -> None:
+        """Adds a module in LLVM's language."""
+        self._modules.append(module)
 
     def add_linking_library(self, library: codegen.CodeLibrary) -> None:
         if isinstance(library, _Library):
@@ -66,7 +72,7 @@ class _Library(codegen.CodeLibrary):
     def get_asm_str(self) -> str:
         raise NotImplementedError
 
-    def modules(self) -> list[ir.Module]:
+    def modules(self) -> list[ir.Module | str]:
         """Each module once, however often its functions are called."""
         found = {id(module): module for module in self._modules}
         for library in self._libraries:
@@ -213,38 +219,58 @@ def _template(base: type, function: Callable, **attributes: Any) -> types.Functi
 
 def inlined(function: Callable) -> Callable:
     """Decorator: a Python function that kernels call, compiled for the types that they give."""
-    _inline(function, function, _Compiler)
+    _inline(function, functools.partial(_compiled, function, _Compiler))
     return function
 
 
 @functools.cache
 def inlined_as_written(function: Callable) -> Callable:
     """A user's function that kernels call: as `inlined`, with Python's meaning of operators."""
-    _inline(function, function, _CompilerOfPython)
+    _inline(function, functools.partial(_compiled, function, _CompilerOfPython), call_as_written)
     return function
+
+
+def compiled_by_numba(signature: Signature) -> Callable[[Callable], Callable]:
+    """Decorator: a Python function that kernels call, compiled by numba itself, back end and all.
+
+    That is done at once, since a function that is compiled for another takes over its flags.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        made = numba.njit(signature)(function).overloads[signature.args]
+        name = made.fndesc.mangled_name  # what else is in its library are ways in from Python and C
+        library = _Library(name)
+        library.add_text(reached_from(name, made.library.get_llvm_str()))
+        _inline(function, lambda *_: made._replace(library=library), only=signature.args)
+        return function
+
+    return decorate
 
 
 def inlined_as(function: Callable, *given: types.Type) -> Callable[[Callable], Any]:
     """Decorator: as `inlined`, of what a function of Python is in kernels for some types."""
 
     def decorate(written: Callable) -> Callable:
-        _inline(function, written, _Compiler, given)
+        _inline(function, functools.partial(_compiled, written, _Compiler), only=given)
         return written
 
     return decorate
 
 
+def _compiled(
+    written: Callable, pipeline: type[_Compiler], *arguments: types.Type
+) -> CompileResult:
+    return compile_function(written, arguments, pipeline=pipeline)
+
+
 def _inline(
-    function: Callable,
-    written: Callable,
-    pipeline: type[_Compiler],
+    function: Any,
+    compile_for: Callable[..., CompileResult],
+    by: Callable = call,
     only: tuple[types.Type, ...] | None = None,
 ) -> None:
     """Has calls of a function be those of one that is compiled, of any types or of some only."""
-
-    @functools.cache
-    def compiled(*arguments: types.Type) -> CompileResult:
-        return compile_function(written, arguments, pipeline=pipeline)
+    compiled = functools.cache(compile_for)
 
     def generic(_: AbstractTemplate, arguments: tuple[types.Type, ...], __: Any) -> Any:
         if only is not None and arguments != only:
@@ -254,7 +280,6 @@ def _inline(
     def lower(context: Any, builder: ir.IRBuilder, sig: Signature, values: Any) -> Any:
         callee = compiled(*sig.args)
         context.active_code_library.add_linking_library(callee.library)
-        by = call_as_written if pipeline is _CompilerOfPython else call
         return by(builder, callee, values)
 
     infer_global(function, _template(AbstractTemplate, function, generic=generic))

@@ -14,6 +14,7 @@ from columnar_nn.kernels.jitted import records
 from columnar_nn.kernels.jitted.compiler import compile_function
 from columnar_nn.kernels.jitted.convention import call_reporting
 from columnar_nn.kernels.jitted.emitter import WORD, Emitter
+from columnar_nn.kernels.jitted.modules import hide_all_but
 from columnar_nn.kernels.parameters import BLOCK_BYTES, WORD_BYTES
 from columnar_nn.kernels.tables import OUTSIDE, SPOILED_BYTES
 
@@ -61,9 +62,7 @@ def joined(name: str, arguments: Sequence[str], function: Callable) -> llvm.Modu
     linked = llvm.parse_assembly(str(module))
     for part in compiled.library.modules():
         linked.link_in(llvm.parse_assembly(str(part)))
-    for symbol in (*linked.functions, *linked.global_variables):
-        if not symbol.is_declaration and symbol.name != name:
-            symbol.linkage = llvm.Linkage.internal
+    hide_all_but(name, linked)
     linked.verify()
     return linked
 

@@ -13,7 +13,7 @@ __all__ = ["ALGORITHMS", "choose_algorithm"]
 
 
 class choose_algorithm:  # noqa: N801 - a rule with a parameter
-    """Writes the algorithm that `algorithm` ("auto", "direct", "winograd") means at each layer."""
+    """Writes the algorithm that `algorithm` means at each layer."""
 
     def __init__(self, algorithm: str) -> None:
         self._algorithm = algorithm

@@ -17,6 +17,7 @@ from columnar_nn.expressions.expression import Call, Expression, Weight, transfo
 from columnar_nn.expressions.types import tensor_shape
 from columnar_nn.functions.layer_activation import LayerActivation
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
+from columnar_nn.kernels import textbook
 from columnar_nn.plan.rewrites.usage import is_call, joined, use_counts
 
 _LAYERS = {"conv2d": "conv_layer", "mat_mul": "dense_layer"}
@@ -96,5 +97,7 @@ def _with_activation(call: Call, activation: LayerActivation) -> Call:
         return call
     if "activation" in layer.attributes:
         return call
+    if layer.attributes.get("algorithm") == textbook.NAME and activation.kernel.function:
+        return call  # its kernel has no epilogue
     attributes = {**layer.attributes, "activation": activation}
     return Call(layer.function, layer.inputs, attributes, joined(layer, call), call.type)
