@@ -113,15 +113,15 @@ def test_a_slow_image_takes_half_the_time_with_two_processes(tmp_path: Path, dat
     arguments = {"images": str(data.images), "samples": 20, "batch_size": 5}
     for partitions in ("", "2"):  # which sleep for 20 ms an image, whatever the CPUs
         shared = crew_of(tmp_path, data, "slow", 2, partitions)
-        (seconds,) = shared.ask("run", **arguments)["times"]
+        seconds = shared.ask("run", **arguments, min_runs=3)["times"]
         shared.finish()
-        assert 0.2 <= seconds < 0.3
+        assert 0.2 <= min(seconds) < 0.3  # one process sleeps for 0.4
     skewed = crew_of(tmp_path, data, "slow", 2, "2:zipf")
-    reply = skewed.ask("run", **arguments)
+    reply = skewed.ask("run", **arguments, min_runs=3)
     skewed.finish()
-    (first,), (second,) = (share["seconds"] for share in reply["shares"])
-    assert first / second == pytest.approx(2, rel=0.3)  # 13 and 7 images
-    assert reply["times"][0] == pytest.approx(first, rel=0.1)
+    first, second = (min(share["seconds"]) for share in reply["shares"])
+    assert first / second == pytest.approx(13 / 7, rel=0.2)  # as many images
+    assert min(reply["times"]) == pytest.approx(first, rel=0.1)
 
 
 def test_fewer_images_than_processes_are_not_run(tmp_path: Path, data: Inputs) -> None:
