@@ -14,7 +14,6 @@ from columnar_nn.kernels import Layout, conv2d
 from columnar_nn.kernels.jitted.textbook import convolve
 from reference.conv import conv
 
-
 ROOT = Path(__file__).parents[2]
 
 
