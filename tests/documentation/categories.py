@@ -57,6 +57,10 @@ NIGHTLY = {
     "cnn-bench sweep --backend columnar --backend onnxruntime --samples 400 --cores 2 --out cores",
     "cnn-bench sweep --backend columnar --samples 400 --batch-size 32 --threads 2,1 "
     "--processes 1,2 --zip threads,processes --partitions 4,4:zipf --out skew",
+    "cnn-bench compare --scenario server --rate auto --latency-limit 10ms --json knee.json",
+    "cnn-bench compare --scenario server --rate auto --latency-limit 10ms",
+    "cnn-bench compare --scenario multi-stream --samples 8,32 --backend columnar "
+    "--backend onnxruntime",
     "cnn-bench train --out plain9.onnx",
     "cnn-bench train --model resnet20 --crops 96000 --images 48000 --out resnet20.onnx",
 }
