@@ -296,3 +296,37 @@ def test_a_row_is_read_only() -> None:
     cnn.vector_function("writes", shape=lambda shape: shape)(f)
     with pytest.raises(cnn.UsageError, match="setitem of such arguments is not supported"):
         project("writes(x)", rows(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [("int(x) * 2**62", "an integer exceeds 64 bits"), ("5 // int(x)", "an integer is divided by")],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_integer_without_a_value_is_an_error(body: str, message: str, threads: int) -> None:
+    cnn.vector_function("whole")(made_from(f"def f(x):\n    return {body}"))
+    x = np.array([[1, -1], [1, 1]], np.float32)
+    assert project("whole(x)", x).shape == x.shape
+    for value in (0, 4):
+        x[1, 1] = value
+        failing = value == (0 if "//" in body else 4)
+        if failing:
+            with pytest.raises(InvalidDataError, match=f"^function whole: {message}"):
+                project(cnn.call("relu", cnn.call("whole", "x")), x, threads)
+        else:
+            project("whole(x)", x, threads)
+
+
+def test_primitives_are_vector_code_and_the_same_on_numbers() -> None:
+    """`where` has no branch; beside one, the same function is on numbers, with the same results."""
+    names = {"where": cnn.where, "fma": cnn.fma, "clamp": cnn.clamp}
+    body = "clamp(fma(where(x < 0.5, x, 2.0 * x), 0.5, 1.0), -1.0, 1.5)"
+    cnn.vector_function("blocks")(made_from(f"def f(x):\n    return {body}", **names))
+    cnn.vector_function("numbers")(
+        made_from(f"def f(x):\n    return {body} if x == x else x", **names)
+    )
+    x = rows(3, 50)
+    x[0, :3] = [np.nan, np.inf, -np.inf]
+    expected = np.clip(np.where(x < 0.5, x, 2 * x).astype(np.float64) * 0.5 + 1, -1, 1.5)
+    for name in ("blocks", "numbers"):
+        close(project(f"{name}(x)", x), expected, rtol=1e-6, atol=1e-7)

@@ -32,6 +32,7 @@ def test_the_code_of_the_page() -> None:
     root = np.sqrt(1.0625)
     np.testing.assert_allclose(unit, [[0.6, 0.8], [0.25 / root, -1 / root]], rtol=1e-6)
     np.testing.assert_array_equal(shrunk, [[3, 4], [0, -1]])
+    assert names["buckets"].to_pydict() == {"bucket": [0, None, 3], "ratio": [0.5, None, None]}
     x = np.linspace(-9, 9, 64, dtype=np.float32)
     python = np.array([names["mish"](float(value)) for value in x])
     table = cnn.PlanBuilder().table_scan(names["pa"].table({"x": cnn.from_numpy(x[:, None])}))

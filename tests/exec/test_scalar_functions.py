@@ -17,6 +17,7 @@ import pytest
 from exec import declared
 
 import columnar_nn as cnn
+from adapters import declared_functions
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,7 @@ FUNCTIONS: dict[str, tuple[str, str, str]] = {
     "floor_division": ("n: int) -> int", "n // 7 - -n // 3", "n"),
     "remainder": ("n: int) -> int", "n % 7 + -n % -5 + n % -3", "n"),
     "true_division": ("n: int, x: float) -> float", "n / 4 + x / 2", "nx"),
+    "bits": ("n: int) -> int", "(n << 3) + (n >> 2) + (n >> 70) + (n & 6 ^ 3 | ~n)", "n"),
     "powers": ("n: int) -> float", "n**2 + 2.0**n", "n"),
     "of_math": ("x: float) -> float", "math.sqrt(abs(x)) + math.log1p(math.exp(x))", "x"),
     "rounded": ("x: float) -> int", "int(x) + round_down(x)", "x"),
@@ -181,6 +183,9 @@ def test_over_what_a_network_gives() -> None:
         ("n // -1", LEAST, "an integer exceeds 64 bits"),
         ("int(n * 2.0)", GREATEST, "an integer exceeds 64 bits"),
         ("int(math.nan * n)", 1, "an integer exceeds 64 bits"),
+        ("n << 40", 2**30, "an integer exceeds 64 bits"),
+        ("1 << n", 64, "an integer exceeds 64 bits"),
+        ("1 >> n", -1, "an integer exceeds 64 bits"),
         ("5 // n", 0, "an integer is divided by zero"),
         ("5 % n", 0, "an integer is divided by zero"),
         ("(1, 2)[n]", 2, "an index lies outside of its tuple"),
@@ -354,3 +359,9 @@ def test_errors_stay_with_their_rows() -> None:
     assert cnn.prepare(filtered).run().to_table()["n"].to_pylist() == [4]
     with pytest.raises(InvalidDataError, match="share: an integer is divided by zero"):
         project("share(n)", table)
+
+
+def test_a_file_of_functions_declares_them() -> None:
+    """What --functions runs, in the command and in its workers."""
+    declared_functions.load([str(Path(__file__).with_name("own_functions.py"))])
+    assert project("next_class(n)", pa.table({"n": [3, 9, None]})) == [4, 0, None]

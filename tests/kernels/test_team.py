@@ -8,22 +8,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exec import declared
 from kernels.images import normal, stored
 from kernels.test_program import RELU, logits_of, pictures, plain9_program
 
 from columnar_nn.kernels import (
     Layout,
     Program,
+    PythonFunction,
     Step,
     Team,
     TeamProgram,
     Threads,
     conv2d,
+    of_row,
+    reorder,
     team,
     unary,
     useful_parts,
 )
 from columnar_nn.kernels.parameters import address
+from columnar_nn.kernels.tables import HEADER
 
 SIZES = [1, 2, 3]
 
@@ -100,6 +105,32 @@ def test_members_who_share_an_image_have_enough_to_do() -> None:
     assert 2 < useful_parts(small, many) < useful_parts(large, many) < 64
     nothing = unary(Layout("planar", (3,)), RELU)
     assert useful_parts(Program((Step(nothing, (0,), 1),), (0,), (1,)), few) == 1
+
+
+@pytest.mark.parametrize("order", ["image", "step"])
+def test_rows_of_a_users_function_go_to_all_members(threads: Team, order: str) -> None:
+    """One row is one member's work, whatever else is split; several rows are several members'."""
+    layout = Layout("nchw16c", (16, 6, 6))
+    conv = conv2d(layout, normal(1, 20, 16, 3, 3))
+    planar = reorder(conv.output_layout, "planar")
+    sums = of_row(planar.output_layout, (20,), PythonFunction("s", declared.channel_sums), 2, 0.5)
+    program = Program((Step(conv, (0,), 1), Step(planar, (1,), 2), Step(sums, (2,), 3)), (0,), (3,))
+    images = stored(normal(2, 7, 16, 6, 6), layout)
+    expected, found = np.empty((2, 7, 20), np.float32)
+    program.run([images], [expected])
+    assert useful_parts(program, threads) == 1
+    for parts in (1, threads.size):
+        runs = TeamProgram(program, threads, parts)
+        for rows in (1, 2, 7):
+            found[:] = np.nan
+            runs.run_at([address(images), address(found)], rows, order)
+            np.testing.assert_array_equal(found[:rows], expected[:rows])
+        alone = runs._alone[order].tables[HEADER.rows]
+        if parts == 1 and order == "step":
+            assert sum(alone) == 7
+            assert min(alone) >= 7 // threads.size
+        elif parts == 1:  # each claims rows until one is past the last
+            assert runs._claims[0] == 7 + threads.size
 
 
 def test_helpers_leave_the_pool_when_idle_and_come_back() -> None:

@@ -90,6 +90,12 @@ _FORMS = {
 """The functions of a module that make a kernel of a Python function, the fastest first."""
 
 
+def make_callable(python: PythonFunction) -> None:
+    """Has kernels be able to call a function."""
+    for function in (python.function, *python.called):
+        inlined_as_written(function)
+
+
 def link(
     name: str,
     arguments: Sequence[str],
@@ -102,8 +108,7 @@ def link(
 
     Raises UsageError for what does not type: what is not supported, where, what to write instead.
     """
-    for function in (python.function, *python.called):
-        inlined_as_written(function)
+    make_callable(python)
     if kind == "of_columns":
         _check_result(python, *map(str, constants))
     error: Exception | None = None

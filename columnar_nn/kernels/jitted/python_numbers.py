@@ -62,11 +62,25 @@ def _divided(e: Emitter, a: Value, b: Value) -> tuple[Value, Value]:
     return down.select(quotient - 1, quotient), down.select(rest + b, rest)
 
 
+def _shifted_left(e: Emitter, a: Value, b: Value) -> Value:
+    fail_if(e.builder, e.builder.icmp_unsigned(">", b.ir, WORD(63)), OVERFLOW)  # or negative
+    shifted = e.of(e.builder.shl(a.ir, b.ir))
+    fail_if(e.builder, e.of(e.builder.ashr(shifted.ir, b.ir)).differs(a).ir, OVERFLOW)
+    return shifted
+
+
+def _shifted_right(e: Emitter, a: Value, b: Value) -> Value:
+    fail_if(e.builder, (b < 0).ir, OVERFLOW)
+    return e.of(e.builder.ashr(a.ir, e.least(b, e.word(63)).ir))
+
+
 _of_integers(operator.add, _with_overflow("sadd"))
 _of_integers(operator.sub, _with_overflow("ssub"))
 _of_integers(operator.mul, _with_overflow("smul"))
 _of_integers(operator.floordiv, lambda e, a, b: _divided(e, a, b)[0])
 _of_integers(operator.mod, lambda e, a, b: _divided(e, a, b)[1])
+_of_integers(operator.lshift, _shifted_left)
+_of_integers(operator.rshift, _shifted_right)
 _of_integers(operator.neg, _negative)
 _of_integers(abs, _magnitude)
 
