@@ -113,6 +113,8 @@ def checked_join(
     both = pa.schema([*left.output_type, *right.output_type])
     given = both if join_type in ("INNER", "LEFT") else left.output_type
     names = given.names if outputs is None else tuple(outputs)
+    if not names:
+        raise InvalidPlanError("hash_join() has to give a column: name one in output")
     for name in names:
         field_type(given, name)
         if names.count(name) > 1:
