@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from columnar_nn.exec.expansion import spread
 from columnar_nn.exec.row_keys import RowKeys
 
 
@@ -68,10 +69,3 @@ class HashTable:
         """(position among `groups`, row) of each row of each of them, in their order."""
         positions, members = spread(self._begins[groups], self.sizes(groups))
         return positions, self._order[members]
-
-
-def spread(begins: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(position i, number) for the `counts[i]` numbers from `begins[i]` on, one i after another."""
-    positions = np.repeat(np.arange(len(counts)), counts)
-    starts = np.cumsum(counts) - counts
-    return positions, np.arange(len(positions)) + (begins - starts)[positions]

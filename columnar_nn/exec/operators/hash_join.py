@@ -6,7 +6,6 @@ build side, whatever the number of threads.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from threading import Condition
 from typing import cast
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import UsageError, first_line
+from columnar_nn.exec.expansion import pieces
 from columnar_nn.exec.hash_table import HashTable
 from columnar_nn.exec.operators.base import Bridge, DriverContext, SinkOperator, SourceOperator
 from columnar_nn.exec.operators.expression_operator import ExpressionOperator
@@ -162,10 +162,10 @@ def _build_schema(node: HashJoinNode) -> pa.Schema:
 
 
 class _Candidates:
-    """The groups whose keys rows of a batch have, and the ends of pieces to look at at a time.
+    """The groups whose keys rows of a batch have, and the pieces to look at at a time.
 
-    A piece has all of the candidates of its rows: about OUTPUT_ROWS, if no row has more. If it does
-    not matter which rows are `paired`, they count as one.
+    A piece has all of the candidates of its rows. If it does not matter which rows are `paired`,
+    they count as one.
     """
 
     def __init__(
@@ -177,22 +177,7 @@ class _Candidates:
         if paired:
             sizes = np.bincount(self.rows, table.sizes(self.groups), batch.num_rows)
             counts = np.maximum(counts, sizes.astype(np.int64))
-        totals = np.cumsum(counts)
-        self._ends: deque[int] = deque()
-        begin = passed = 0
-        while begin < batch.num_rows:
-            end = int(np.searchsorted(totals, passed + OUTPUT_ROWS, "right"))
-            begin = max(begin + 1, end)
-            passed = int(totals[begin - 1])
-            self._ends.append(begin)
-        self._begin = 0
-
-    def next_piece(self) -> tuple[int, int] | None:
-        """The first of the next rows, and the one behind the last; None at the end."""
-        if not self._ends:
-            return None
-        begin, self._begin = self._begin, self._ends.popleft()
-        return begin, self._begin
+        self.pieces = pieces(counts, OUTPUT_ROWS)
 
 
 @runs(HashJoinNode)
@@ -241,7 +226,7 @@ class HashProbe(ExpressionOperator):
     def get_output(self) -> pa.RecordBatch | None:
         """What becomes of the next rows of the batch of which there is anything left."""
         while self._candidates is not None:
-            piece = self._candidates.next_piece()
+            piece = next(self._candidates.pieces, None)
             if piece is None:
                 self._candidates = None
                 return None
