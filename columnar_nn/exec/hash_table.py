@@ -14,7 +14,8 @@ class HashTable:
 
     Groups are sorted by hash. A directory of the hashes' leading bits, about as many as number the
     groups, says where the groups with these bits begin, which are one or two: a lookup does not
-    depend on the size of the table. All is done for many rows at once.
+    depend on the size of the table. All is done for many rows at once. `is_unique` says that each
+    group is one row.
     """
 
     def __init__(self, rows: pa.RecordBatch, keys: RowKeys) -> None:
@@ -29,6 +30,7 @@ class HashTable:
         if not keys.exact and len(order):
             is_first[1:] |= ~keys.equal(order[1:], keys, order[:-1])
         firsts = np.flatnonzero(is_first)
+        self.is_unique = len(firsts) == len(order)
         self._order = order
         self._begins = np.append(firsts, len(order))
         self._first_rows = order[firsts]
@@ -65,7 +67,9 @@ class HashTable:
         sizes: np.ndarray = self._begins[groups + 1] - self._begins[groups]
         return sizes
 
-    def members(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(position among `groups`, row) of each row of each of them, in their order."""
+    def pairs(self, rows: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each of `rows` beside each row of its group, in the order of both."""
+        if self.is_unique:
+            return rows, self._first_rows[groups]
         positions, members = spread(self._begins[groups], self.sizes(groups))
-        return positions, self._order[members]
+        return rows[positions], self._order[members]

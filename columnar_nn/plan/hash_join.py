@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.expressions.types import DataType, type_name
+from columnar_nn.expressions.types import DataType, is_scalar, type_name
 from columnar_nn.functions.resolve import field_type, resolve
 from columnar_nn.plan.expression_text import expression_texts
 from columnar_nn.plan.plan_node import PlanNode
@@ -152,12 +152,6 @@ def _refuse_keys(
 
 
 def is_key_type(data_type: DataType) -> bool:
-    """Whether rows can be joined by values of a type: numbers, text, binary, dates and times."""
-    kinds = pa.types
-    return (
-        (kinds.is_primitive(data_type) and data_type.bit_width <= 64)
-        or kinds.is_string(data_type)
-        or kinds.is_binary(data_type)
-        or kinds.is_large_string(data_type)
-        or kinds.is_large_binary(data_type)
-    )
+    """Whether rows can be joined by values of a type."""
+    is_binary = pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type)
+    return is_binary or is_scalar(data_type)

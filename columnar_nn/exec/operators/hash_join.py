@@ -174,7 +174,7 @@ class _Candidates:
         self.batch = batch
         self.rows, self.groups = table.find(keys)
         counts = np.ones(batch.num_rows, np.int64)
-        if paired:
+        if paired and not table.is_unique:
             sizes = np.bincount(self.rows, table.sizes(self.groups), batch.num_rows)
             counts = np.maximum(counts, sizes.astype(np.int64))
         self.pieces = pieces(counts, OUTPUT_ROWS)
@@ -264,8 +264,7 @@ class HashProbe(ExpressionOperator):
         join_type, batch = self._node.join_type, candidates.batch
         members = np.zeros(0, np.int64)
         if self._makes_pairs:
-            positions, members = table.members(groups)
-            rows = rows[positions]
+            rows, members = table.pairs(rows, groups)
         if self._node.filter is not None and len(rows):
             keep = self._passes(table, batch, rows, members)
             rows, members = rows[keep], members[keep]
