@@ -67,7 +67,8 @@ class _Column:
 
 def _mixed(words: np.ndarray) -> np.ndarray:
     """A bijection of 64-bit numbers whose leading bits depend on all of theirs."""
-    return (words ^ (words >> np.uint64(32))) * _FACTOR
+    mixed: np.ndarray = (words ^ (words >> np.uint64(32))) * _FACTOR
+    return mixed
 
 
 def _bits(column: pa.Array) -> np.ndarray:
@@ -76,12 +77,13 @@ def _bits(column: pa.Array) -> np.ndarray:
         column = column.cast(pa.uint8())
     width = column.type.bit_width // 8
     kind = "f" if pa.types.is_floating(column.type) else "i"
-    values = _buffer(column.buffers()[1], np.dtype(f"{kind}{width}"), column)
+    values: np.ndarray = _buffer(column.buffers()[1], np.dtype(f"{kind}{width}"), column)
     if kind == "f":
         values = values + values.dtype.type(0)  # -0.0 becomes 0.0
         values[np.isnan(values)] = np.nan
         values = values.view(f"i{width}")
-    return values.astype(np.int64).view(np.uint64)
+    bits: np.ndarray = values.astype(np.int64).view(np.uint64)
+    return bits
 
 
 def _buffer(buffer: pa.Buffer | None, dtype: np.dtype, column: pa.Array, more: int = 0) -> Any:
