@@ -52,8 +52,9 @@ class TableScanNode(ScanNode):
 
     @property
     def details(self) -> str:
-        """The table's name."""
-        return f"table: {self.table.name}"
+        """The table's name, and the ranges outside of which rows may be left out."""
+        ranges = ", ".join(map(str, self.table.ranges))
+        return f"table: {self.table.name}{f', range filters: [{ranges}]' if ranges else ''}"
 
 
 @dataclass(frozen=True, eq=False)
