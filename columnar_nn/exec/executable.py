@@ -35,9 +35,9 @@ def prepare(
 ) -> Executable:
     """The plan rewritten for a fusion level, algorithm and number of threads, and compiled.
 
-    `without` names rewrite rules that are left out (`rewrites.PLAN_RULES`, `rewrites.RULES`). Kernels take denormals for
-    zero, unless `keep_denormals`. Raises UsageError for an unknown fusion level or algorithm, and
-    for less than one thread.
+    `without` names rewrite rules that are left out (`rewrites.PLAN_RULES`, `rewrites.RULES`).
+    Kernels take denormals for zero, unless `keep_denormals`. Raises UsageError for an unknown
+    fusion level or algorithm, and for less than one thread.
     """
     if threads < 1:
         raise UsageError(f"cannot run on {threads} threads: 1 or more")

@@ -82,19 +82,15 @@ def test_cheap_conditions_come_before_a_network_of_the_same_filter() -> None:
 
 
 def test_cheap_conditions_go_below_projections_joins_groups_and_sorting() -> None:
-    builder = scan().project({"id": "id + 0", "label": "label", "p": predicted()})
+    builder = scan().project({"id": "id + 0", "label": "cast(label as bigint)", "p": predicted()})
     right = builder.new_builder().values([CLASSES]).plan()
     builder.hash_join(["p"], ["class"], right, ["id", "label", "name"]).order_by(["id"])
     builder.aggregate(["label", "id", "name"], ["count() AS n"])
     builder.filter("label < 3 and id < 20 and n > 0 and name <> 'n9'")
     executable = rewritten(builder, "filter_early")
-    assert shape(executable.plan) == [
-        *("Filter", "Aggregation", "OrderBy", "HashJoin"),
-        *("Filter", "Project", "Filter", "Values", "Filter", "Values"),
-    ] or shape(executable.plan) == [
-        *("Filter", "Aggregation", "OrderBy", "HashJoin"),
-        *("Project", "Filter", "Filter", "Values", "Filter", "Values"),
-    ]
+    above = ["Filter", "Aggregation", "OrderBy", "HashJoin", "Project"]
+    assert shape(executable.plan)[:5] == above
+    assert shape(executable.plan)[5:] == [*("Filter", "Filter", "Values"), *("Filter", "Values")]
     assert image_rows(executable) < 20
 
 
@@ -134,7 +130,7 @@ def test_a_large_limit_leaves_the_network_to_all_threads() -> None:
 
 
 def test_what_nobody_asks_for_is_neither_computed_nor_read() -> None:
-    builder = scan().project({"id": "id", "label": "label", "p": predicted()})
+    builder = scan().project({"id": "id", "label": "cast(label as bigint)", "p": predicted()})
     right = builder.new_builder().values([CLASSES]).plan()
     builder.hash_join(["label"], ["class"], right).order_by(["id"])
     builder.aggregate(["label"], ["count() AS n", "max(id) AS most"]).project(["label", "n"])
@@ -146,7 +142,8 @@ def test_what_nobody_asks_for_is_neither_computed_nor_read() -> None:
     assert columns["2"] == ["class"]
 
 
-def test_rows_are_counted_without_a_column(threads: int = 2) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_are_counted_without_a_column(threads: int) -> None:
     builder = scan().project({"p": predicted()}).aggregate([], ["count() AS n"])
     executable = rewritten(builder, "prune_columns", threads)
     assert executable.run().to_table().to_pylist() == [{"n": 40}]
@@ -159,13 +156,9 @@ def test_equal_calls_of_a_node_are_one() -> None:
     assert image_rows(rewritten(builder, "share_networks")) == 40
 
 
-@pytest.mark.parametrize("above", ["Project", "Aggregation"])
-def test_a_network_asked_for_again_above_a_filter_is_computed_once(above: str) -> None:
+def test_a_network_asked_for_again_above_a_filter_is_computed_once() -> None:
     builder = scan().filter(compare("lt", predicted(), 9))
     builder.project({"shared_0": "id", "p": predicted()})
-    if above == "Aggregation":
-        builder = scan().filter(compare("lt", predicted(), 9)).aggregate([], ["count(1) AS n"])
-        return
     plain = prepare(builder.plan(), without=set(PLAN_RULES))
     executable = rewritten(builder, "share_networks")
     assert shape(executable.plan) == ["Project", "Filter", "Project", "Values"]
@@ -196,7 +189,7 @@ def test_row_groups_outside_of_a_filter_are_not_read(tmp_path: Path) -> None:
         "real < 100.0": 200,
         "real > 900.5": 1000,  # NaN is greater
         "nothing = 1": 900,
-        "id < 0": 0,
+        "id < -1": 0,
         "id + 1 < 5": 1000,
     }
     for condition, rows in read.items():
@@ -214,8 +207,7 @@ def test_explain_shows_the_plan_before_and_after() -> None:
     executable = prepare(scan().project({"p": predicted()}).limit(1).plan())
     before, rules, after = executable.explain().split("\n\n")
     assert before.startswith("-- Limit[2][1] -> p:BIGINT\n  -- Project[1]")
-    assert rules == "" or rules.startswith("rewritten by ")
-    assert "rewritten by limit_early, prune_columns, " in executable.explain()
+    assert rules.startswith("rewritten by limit_early, prune_columns, ")
     assert after.startswith("-- Project[1]")
     plain = PlanBuilder().values([CLASSES]).limit(1)
     assert prepare(plain.plan()).explain() == to_text(plain.plan())

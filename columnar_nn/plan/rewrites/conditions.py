@@ -16,6 +16,7 @@ from columnar_nn.expressions.expression import (
     transform,
     with_inputs,
 )
+from columnar_nn.expressions.types import DataType
 from columnar_nn.functions.resolve import is_vector_call
 
 _TOTAL = frozenset(
@@ -51,12 +52,13 @@ def cannot_fail(condition: Expression) -> bool:
     return all(
         not isinstance(e, Call | Cast)
         or (isinstance(e, Call) and e.function in _TOTAL)
-        or (isinstance(e, Cast) and _widens(e.input.type, e.type))
+        or (isinstance(e, Cast) and widens(e.input.type, e.type))
         for e in topological([condition])
     )
 
 
-def _widens(source: pa.DataType, target: pa.DataType) -> bool:
+def widens(source: DataType, target: DataType) -> bool:
+    """Whether a cast fails for no value: of numbers to a type that is no narrower."""
     if source == pa.null() or source == target:
         return True
     kinds = pa.types

@@ -43,42 +43,48 @@ def filter_early(plan: PlanNode) -> PlanNode:
 
 def _lower(node: FilterNode) -> PlanNode:
     numbers = itertools.count()
-    stays: list[Expression] = []
-    sinks: list[Expression] = []
-    costly: list[Expression] = []
+
+    def asked(source: PlanNode, conditions: Sequence[Expression]) -> PlanNode:
+        number = next(numbers)
+        return FilterNode(f"{node.id}.early{number}", source, conjunction(conditions))
 
     def placed(source: PlanNode, condition: Expression) -> PlanNode:
         below = _below(source, condition, placed)
-        return below or FilterNode(f"{node.id}.early{next(numbers)}", source, condition)
+        if below is not None:
+            return below
+        sinks, stays = _divided(conjuncts(condition), source)
+        for sinking in sinks:
+            source = placed(source, sinking)
+        return asked(source, stays) if stays else source
 
-    for condition in conjuncts(node.filter):
-        if calls_kernels(condition):
-            costly.append(condition)
-        elif not cannot_fail(condition) and (costly or stays):
-            stays.append(condition)
-        elif _below(node.source, condition, lambda source, _: source) is not None:
-            sinks.append(condition)
-        else:
-            stays.append(condition)
-    if not sinks and not (stays and costly):
+    conditions = conjuncts(node.filter)
+    sinks, stays = _divided(conditions, node.source)
+    costly = list(map(calls_kernels, stays))
+    early = [c for c, is_costly in zip(stays, costly, strict=True) if not is_costly]
+    early = list(filter(cannot_fail, early)) if any(costly) else []
+    if not sinks and not early:
         return node
-    source = _sunk(node.source, sinks, placed)
-    early = [condition for condition in stays if cannot_fail(condition)] if costly else []
+    source = placed(node.source, conjunction(sinks)) if sinks else node.source
     if early:
-        source = FilterNode(f"{node.id}.early{next(numbers)}", source, conjunction(early))
-    late = [c for c in conjuncts(node.filter) if c not in sinks and c not in early]
+        source = asked(source, early)
+    late = [condition for condition in stays if condition not in early]
     return FilterNode(node.id, source, conjunction(late)) if late else source
 
 
-def _sunk(source: PlanNode, conditions: Sequence[Expression], placed: Placed) -> PlanNode:
-    if not conditions:
-        return source
-    whole = conjunction(conditions)
-    if _below(source, whole, lambda below, _: below) is not None:
-        return placed(source, whole)
+def _divided(
+    conditions: Sequence[Expression], source: PlanNode
+) -> tuple[list[Expression], list[Expression]]:
+    """Those that may go below `source`, and those that stay above it, in their order.
+
+    One that may fail does not pass one that stays.
+    """
+    sinks: list[Expression] = []
+    stays: list[Expression] = []
     for condition in conditions:
-        source = placed(source, condition)
-    return source
+        passes = not calls_kernels(condition) and (cannot_fail(condition) or not stays)
+        sinks_here = passes and _below(source, condition, lambda below, _: below) is not None
+        (sinks if sinks_here else stays).append(condition)
+    return sinks, stays
 
 
 @singledispatch

@@ -6,6 +6,7 @@ which the file states; only conditions that compare a column with a constant tel
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +16,16 @@ from columnar_nn.data.row_groups import Range
 from columnar_nn.expressions.expression import Call, Cast, Constant, Expression, FieldReference
 from columnar_nn.plan.nodes import FilterNode, TableScanNode
 from columnar_nn.plan.plan_node import PlanNode, transform_up
-from columnar_nn.plan.rewrites.conditions import cannot_fail, conjuncts
+from columnar_nn.plan.rewrites.conditions import conjuncts, widens
 
-_MIRRORED = {"eq": "eq", "lt": "gt", "lte": "gte", "gt": "lt", "gte": "lte"}
+_BOUNDED = {
+    "eq": (True, True),
+    "lt": (True, False),
+    "lte": (True, False),
+    "gt": (False, True),
+    "gte": (False, True),
+}
+"""Whether a value that is so to another has that as its upper bound, and as its lower one."""
 
 
 def skip_row_groups(plan: PlanNode) -> PlanNode:
@@ -39,40 +47,41 @@ def _narrow(node: PlanNode) -> PlanNode:
 
 def _ranges(condition: Expression) -> list[Range]:
     """Where the values of a column must lie, if the condition says so."""
-    if not isinstance(condition, Call) or not cannot_fail(condition):
+    if not isinstance(condition, Call):
         return []
     inputs = condition.inputs
     if condition.function == "between":
         low, high = Call("gte", inputs[:2]), Call("lte", (inputs[0], inputs[2]))
         return [*_ranges(low), *_ranges(high)]
-    if condition.function not in _MIRRORED:
+    if condition.function not in _BOUNDED:
         return []
     left, right = map(_bare, inputs)
-    function = condition.function
+    below, above = _BOUNDED[condition.function]
     if isinstance(left, Constant):
-        left, right, function = right, left, _MIRRORED[function]
-    if not isinstance(left, FieldReference) or not isinstance(right, Constant):
+        left, right, below, above = right, left, above, below
+    if not (isinstance(left, FieldReference) and isinstance(right, Constant)):
         return []
     value = right.value
-    if value is None or isinstance(value, bool) or value != value:
+    # NaN is greater than all numbers, and no part of the file's greatest value.
+    may_be_nan = pa.types.is_floating(left.type) and not below
+    if may_be_nan or not _bounds(value):
         return []
-    if pa.types.is_floating(left.type) and function in ("gt", "gte"):
-        return []  # NaN is greater than all, and no part of the file's greatest value
-    bounds: dict[str, tuple[Any, Any]] = {
-        "eq": (value, value),
-        "lt": (None, value),
-        "lte": (None, value),
-    }
-    return [Range(left.name, *bounds.get(function, (value, None)))]
+    return [Range(left.name, value if above else None, value if below else None)]
+
+
+def _bounds(value: Any) -> bool:
+    """Whether a constant is a number that is finite, or a text."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, str) or (is_number and math.isfinite(value))
 
 
 def _bare(expression: Expression) -> Expression:
-    """Without a cast, if that changes no value: of integers, or of a column of REAL to DOUBLE."""
+    """Without a cast that changes no value: to a wider integer, or of a REAL column to DOUBLE."""
     if not isinstance(expression, Cast):
         return expression
     source, target = expression.input.type, expression.type
-    is_constant = isinstance(expression.input, Constant)
-    are_integers = pa.types.is_integer(source) and pa.types.is_integer(target)
-    are_floats = pa.types.is_floating(source) and pa.types.is_floating(target)
-    exact = are_integers or (are_floats and not is_constant)
-    return expression.input if exact else expression
+    if pa.types.is_floating(source):
+        is_exact = target == pa.float64() and not isinstance(expression.input, Constant)
+    else:
+        is_exact = pa.types.is_integer(target) and widens(source, target)
+    return expression.input if is_exact else expression
