@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from columnar_nn.functions import floats
+
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio, odd: to multiply by it is a bijection (Knuth, TAOCP 3, 6.4)."""
 
@@ -75,13 +77,9 @@ def _bits(column: pa.Array) -> np.ndarray:
     """Bits of numbers, the same for all zeros and for all NaNs; anything where they are null."""
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
+    column = floats.one_pattern(column)
     width = column.type.bit_width // 8
-    kind = "f" if pa.types.is_floating(column.type) else "i"
-    values: np.ndarray = _buffer(column.buffers()[1], np.dtype(f"{kind}{width}"), column)
-    if kind == "f":
-        values = values + values.dtype.type(0)  # -0.0 becomes 0.0
-        values[np.isnan(values)] = np.nan
-        values = values.view(f"i{width}")
+    values: np.ndarray = _buffer(column.buffers()[1], np.dtype(f"i{width}"), column)
     bits: np.ndarray = values.astype(np.int64).view(np.uint64)
     return bits
 

@@ -154,4 +154,4 @@ def _refuse_keys(
 def is_key_type(data_type: DataType) -> bool:
     """Whether rows can be joined by values of a type."""
     is_binary = pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type)
-    return is_binary or is_scalar(data_type)
+    return is_binary or (is_scalar(data_type) and not pa.types.is_float16(data_type))

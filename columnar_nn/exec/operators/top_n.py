@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from columnar_nn.exec.operators.base import DriverContext
 from columnar_nn.exec.operators.order_by import OrderBy
 from columnar_nn.exec.operators.registry import runs
+from columnar_nn.functions import floats
 from columnar_nn.plan.nodes import SortingKey, TopNNode
 
 REDUCE_ROWS = 1024
@@ -82,11 +83,5 @@ def _not_behind(values: pa.Array, last: pa.Scalar, key: SortingKey) -> pa.Array:
         return values.is_null() if key.nulls_first else pc.true_unless_null(values.is_null())
     if pa.types.is_boolean(values.type):
         values, last = values.cast(pa.uint8()), last.cast(pa.uint8())
-    compare = pc.less_equal if key.ascending else pc.greater_equal
-    before = compare(values, last)
-    if pa.types.is_floating(values.type):
-        if not key.ascending:
-            before = pc.or_(before, pc.is_nan(values))
-        elif pc.is_nan(last).as_py():
-            before = pc.or_(before, pc.is_valid(values))
-    return before.fill_null(key.nulls_first)
+    first, second = (values, last) if key.ascending else (last, values)
+    return floats.less_equal(first, second).fill_null(key.nulls_first)
