@@ -49,7 +49,8 @@ def explain(
         typer.Option(
             metavar="RULE",
             help="Leave out a rewrite rule of columnar, repeatable: fold_constants, "
-            "drop_identities, drop_dead_nodes, fold_batch_norm, fuse_layers, pipeline_networks.",
+            "drop_identities, drop_dead_nodes, share_networks, filter_early, limit_early, "
+            "prune_columns, skip_row_groups, fold_batch_norm, fuse_layers, pipeline_networks.",
         ),
     ] = None,
     formulation: Annotated[
@@ -130,7 +131,7 @@ def _rules(names: Sequence[str]) -> Sequence[str]:
     from columnar_nn.model import rewrites as graph_rewrites
     from columnar_nn.plan import rewrites
 
-    known = (*graph_rewrites.NAMES, *rewrites.RULES)
+    known = (*graph_rewrites.NAMES, *rewrites.PLAN_RULES, *rewrites.RULES)
     for name in names:
         if name not in known:
             raise UsageError(f"--without {name!r}: choose from {', '.join(known)}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from columnar_nn.data.row_groups import Range, overlapping
 from columnar_nn.errors import InvalidDataError, UsageError, first_line
 
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
@@ -20,11 +21,17 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError)
 
 @dataclass(frozen=True)
 class ArrowSource:
-    """A table's name, its schema, and a function that starts reading it, some columns only."""
+    """A table's name, its schema, and a function that starts reading it, some columns only.
+
+    `within` gives the table with all rows whose values lie in some ranges, and fewer others; None
+    if it cannot leave out any. `ranges` are those that this one has been given.
+    """
 
     name: str
     schema: pa.Schema
     read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+    within: Callable[[Sequence[Range]], ArrowSource] | None = None
+    ranges: tuple[Range, ...] = ()
 
 
 def open_source(source: Any) -> ArrowSource:
@@ -123,16 +130,27 @@ def _open_parquet(path: Path) -> ArrowSource:
     except _DAMAGE as error:
         raise InvalidDataError(f"{path} is not a Parquet file: {first_line(error)}") from None
 
+    return _parquet_within(path, schema, ())
+
+
+def _parquet_within(path: Path, schema: pa.Schema, ranges: tuple[Range, ...]) -> ArrowSource:
+    """The rows of those row groups that may hold some in all of the ranges."""
+    from pyarrow import parquet
+
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(PARQUET_ROWS, columns=list(columns)):
+            groups = overlapping(file.metadata, ranges)
+            for batch in file.iter_batches(PARQUET_ROWS, groups, columns=list(columns)):
                 # the file knows the type's storage; the schema its tensor extension
                 yield pa.RecordBatch.from_arrays(
                     [_as_type(batch.column(c), schema.field(c).type) for c in columns],
                     names=list(columns),
                 )
 
-    return _checked(path, schema, read)
+    def within(more: Sequence[Range]) -> ArrowSource:
+        return _parquet_within(path, schema, (*ranges, *more))
+
+    return replace(_checked(path, schema, read), within=within, ranges=ranges)
 
 
 def _as_type(column: pa.Array, data_type: Any) -> pa.Array:

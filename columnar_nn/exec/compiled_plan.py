@@ -10,12 +10,18 @@ import pyarrow as pa
 
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.exec import pipelines
-from columnar_nn.exec.morsels import ColumnSelection, SharedSource
+from columnar_nn.exec.morsels import (
+    MORSEL_ROWS,
+    SCALAR_MORSEL_ROWS,
+    ColumnSelection,
+    SharedSource,
+)
 from columnar_nn.exec.operators.base import Operator
 from columnar_nn.exec.operators.registry import operator_class
 from columnar_nn.exec.pipelines import Pipeline
 from columnar_nn.exec.projection import Projection
 from columnar_nn.exec.stats import StepStats
+from columnar_nn.expressions.types import is_scalar
 from columnar_nn.plan.plan_node import PlanNode, nodes, transform_up
 
 
@@ -78,6 +84,16 @@ class CompiledPlan:
             )
             for scan, columns in self._scans
         }
+
+    def morsel_rows(self, pipeline: Pipeline) -> int:
+        """Most rows of a morsel of a pipeline that begins with a scan."""
+        for node in pipeline.nodes:
+            projection = self.projections.get(node.id)
+            if projection is not None and projection.programs:
+                return MORSEL_ROWS
+            if not all(map(is_scalar, node.output_type.types)):
+                return MORSEL_ROWS
+        return SCALAR_MORSEL_ROWS
 
     def step_stats(self, operators: Sequence[Operator]) -> tuple[StepStats, ...]:
         """What the kernels did in all of the `operators`, by plan node id."""

@@ -21,6 +21,8 @@ from columnar_nn.exec.task_threads import TaskThreads
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.plan import rewrites
 from columnar_nn.plan.plan_node import PlanNode
+from columnar_nn.plan.rewrites import Rewritten
+from columnar_nn.plan.text import to_text
 
 
 def prepare(
@@ -33,18 +35,18 @@ def prepare(
 ) -> Executable:
     """The plan rewritten for a fusion level, algorithm and number of threads, and compiled.
 
-    `without` names rewrite rules that are left out (`rewrites.RULES`). Kernels take denormals for
-    zero, unless `keep_denormals`. Raises UsageError for an unknown fusion level or algorithm, and
-    for less than one thread.
+    `without` names rewrite rules that are left out (`rewrites.PLAN_RULES`, `rewrites.RULES`).
+    Kernels take denormals for zero, unless `keep_denormals`. Raises UsageError for an unknown
+    fusion level or algorithm, and for less than one thread.
     """
     if threads < 1:
         raise UsageError(f"cannot run on {threads} threads: 1 or more")
     rewritten = rewrites.apply(plan, threads, fusion, algorithm, without)
-    return Executable(rewritten, threads, keep_denormals)
+    return Executable(plan, rewritten, threads, keep_denormals)
 
 
 class Executable:
-    """A plan as it will run, its kernels bound and loaded.
+    """A plan as it will run, its kernels bound and loaded; `rules` names those that rewrote it.
 
     It runs any number of tasks, one at a time, from any thread: threads that work at the same time
     have an executable each. UsageError is raised from a task that begins while another is not yet
@@ -54,12 +56,22 @@ class Executable:
     Threads, and the scratch memory that they keep, live as long as the executable does.
     """
 
-    def __init__(self, plan: PlanNode, threads: int, keep_denormals: bool) -> None:
-        self.plan = plan
-        self.output_type = plan.output_type
+    def __init__(
+        self, given: PlanNode, rewritten: Rewritten, threads: int, keep_denormals: bool
+    ) -> None:
+        self._given = given
+        self.plan, self.rules = rewritten
+        self.output_type = self.plan.output_type
         self.threads = threads
-        self._compiled = CompiledPlan(plan, keep_denormals)
+        self._compiled = CompiledPlan(self.plan, keep_denormals)
         self._threads = TaskThreads(threads)
+
+    def explain(self) -> str:
+        """The plan as it was given, the names of the rules that changed it, and as it runs."""
+        given = to_text(self._given)
+        if not self.rules:
+            return given
+        return f"{given}\nrewritten by {', '.join(self.rules)}\n\n{to_text(self.plan)}"
 
     @property
     def steps(self) -> tuple[StepStats, ...]:

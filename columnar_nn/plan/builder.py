@@ -17,6 +17,7 @@ from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions.resolve import field_type, resolve
 from columnar_nn.functions.scalar import FLOATS, INTEGERS
 from columnar_nn.plan import sql
+from columnar_nn.plan.hash_join import JoinType, checked_join
 from columnar_nn.plan.nodes import (
     Aggregate,
     AggregationNode,
@@ -27,6 +28,8 @@ from columnar_nn.plan.nodes import (
     ProjectNode,
     SortingKey,
     TableScanNode,
+    TopNNode,
+    UnnestNode,
     ValuesNode,
 )
 from columnar_nn.plan.plan_node import PlanNode, nodes
@@ -135,13 +138,15 @@ class PlanBuilder:
             self._aggregate(text, f"a{index}", schema) for index, text in enumerate(aggregates)
         ]
         names = [*grouping_keys, *(aggregate.name for aggregate in resolved)]
-        for name in names:
-            if names.count(name) > 1:
-                raise InvalidPlanError(f"aggregate() would give two columns {name}: rename one")
+        _refuse_same_names(names, "aggregate")
         self._plan = AggregationNode(
             self._id(), source, "SINGLE", tuple(grouping_keys), tuple(resolved)
         )
         return self
+
+    def distinct(self) -> PlanBuilder:
+        """Rows that differ, each once: an aggregation without aggregates, as in Velox."""
+        return self.aggregate(self.plan().output_type.names, [])
 
     def _aggregate(self, text: str, default_name: str, schema: pa.Schema) -> Aggregate:
         call, alias = sql.parse(text)
@@ -175,20 +180,58 @@ class PlanBuilder:
     def order_by(self, keys: Sequence[str]) -> PlanBuilder:
         """Sorted by columns: "name", "name DESC", "name ASC NULLS FIRST"; nulls go last."""
         source = self.plan()
-        parsed = []
-        for key in keys:
-            match = _SORTING_KEY.fullmatch(key.strip())
-            if match is None:
-                raise InvalidPlanError(f"cannot parse sorting key: {key}")
-            field_type(source.output_type, match[1])
-            parsed.append(
-                SortingKey(
-                    match[1],
-                    (match[2] or "asc").lower() == "asc",
-                    (match[3] or "last").lower() == "first",
-                )
-            )
-        self._plan = OrderByNode(self._id(), source, tuple(parsed))
+        self._plan = OrderByNode(self._id(), source, _sorting_keys(keys, source.output_type))
+        return self
+
+    def top_n(self, keys: Sequence[str], count: int) -> PlanBuilder:
+        """The first `count` rows of what `order_by` gives, without sorting all."""
+        source = self.plan()
+        parsed = _sorting_keys(keys, source.output_type)
+        if count < 1 or not parsed:
+            raise InvalidPlanError(f"top_n() of {count} rows by {len(parsed)} keys: 1 at least")
+        self._plan = TopNNode(self._id(), source, parsed, count)
+        return self
+
+    def hash_join(
+        self,
+        left_keys: Sequence[str],
+        right_keys: Sequence[str],
+        build_plan_node: PlanNode,
+        output: Sequence[str] | None = None,
+        filter: str | Expression | None = None,
+        join_type: JoinType = "INNER",
+        null_aware: bool = False,
+    ) -> PlanBuilder:
+        """Joined with the rows of another plan, made by `new_builder`, where keys are equal.
+
+        That one is held in memory: it should be the smaller. `output` are columns of both sides,
+        all if it is left out; LEFT SEMI (FILTER) and ANTI joins give those of the left.
+        """
+        source = self.plan()
+        condition = None if filter is None else self._parse(filter)[0]
+        self._plan = checked_join(
+            *(self._id(), source, build_plan_node, join_type, left_keys, right_keys),
+            *(condition, null_aware, output),
+        )
+        _refuse_same_ids(self._plan)
+        return self
+
+    def unnest(
+        self, replicate: Sequence[str], unnest: Sequence[str], ordinality: str | None = None
+    ) -> PlanBuilder:
+        """A row for each element of the array columns `unnest`: `nodes.UnnestNode`."""
+        source = self.plan()
+        for name in (*replicate, *unnest):
+            field_type(source.output_type, name)
+        if not unnest:
+            raise InvalidPlanError("unnest() needs a column of arrays, one at least")
+        for name in unnest:
+            data_type = source.output_type.field(name).type
+            if not _is_array(data_type):
+                raise InvalidPlanError(f"cannot unnest {name}: it holds {data_type}, no arrays")
+        node = UnnestNode(self._id(), source, tuple(replicate), tuple(unnest), ordinality)
+        _refuse_same_names(node.output_type.names, "unnest")
+        self._plan = node
         return self
 
     def local_partition(self, sources: Iterable[PlanNode] | None = None) -> PlanBuilder:
@@ -210,16 +253,49 @@ class PlanBuilder:
                 )
         _refuse_other_columns(inputs)
         node = LocalPartitionNode(self._id(), inputs)
-        for node_id, count in Counter(below.id for below in nodes(node)).items():
-            if count > 1:
-                raise InvalidPlanError(
-                    f"two nodes have the id {node_id}: make each source with new_builder()"
-                )
+        _refuse_same_ids(node)
         return self._first(node)
 
     @staticmethod
     def _parse(expression: str | Expression) -> tuple[Expression, str | None]:
         return sql.parse(expression) if isinstance(expression, str) else (expression, None)
+
+
+def _sorting_keys(keys: Sequence[str], schema: pa.Schema) -> tuple[SortingKey, ...]:
+    parsed = []
+    for key in keys:
+        match = _SORTING_KEY.fullmatch(key.strip())
+        if match is None:
+            raise InvalidPlanError(f"cannot parse sorting key: {key}")
+        field_type(schema, match[1])
+        ascending = (match[2] or "asc").lower() == "asc"
+        parsed.append(SortingKey(match[1], ascending, (match[3] or "last").lower() == "first"))
+    return tuple(parsed)
+
+
+def _is_array(data_type: DataType) -> bool:
+    is_tensor = isinstance(data_type, pa.FixedShapeTensorType)
+    kinds = pa.types
+    return (
+        is_tensor
+        or kinds.is_list(data_type)
+        or kinds.is_large_list(data_type)
+        or kinds.is_fixed_size_list(data_type)
+    )
+
+
+def _refuse_same_names(names: Sequence[str], method: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidPlanError(f"{method}() would give two columns {name}: rename one")
+
+
+def _refuse_same_ids(node: PlanNode) -> None:
+    for node_id, count in Counter(below.id for below in nodes(node)).items():
+        if count > 1:
+            raise InvalidPlanError(
+                f"two nodes have the id {node_id}: make each source with new_builder()"
+            )
 
 
 def _refuse_other_columns(sources: Sequence[PlanNode]) -> None:

@@ -52,8 +52,9 @@ class TableScanNode(ScanNode):
 
     @property
     def details(self) -> str:
-        """The table's name."""
-        return f"table: {self.table.name}"
+        """The table's name, and the ranges outside of which rows may be left out."""
+        ranges = ", ".join(map(str, self.table.ranges))
+        return f"table: {self.table.name}{f', range filters: [{ranges}]' if ranges else ''}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,11 +244,81 @@ class OrderByNode(UnaryNode):
     @property
     def details(self) -> str:
         """The keys, the first to sort by first."""
-        return ", ".join(
-            f"{key.column} {'ASC' if key.ascending else 'DESC'} "
-            f"NULLS {'FIRST' if key.nulls_first else 'LAST'}"
-            for key in self.keys
-        )
+        return _keys_text(self.keys)
+
+
+def _keys_text(keys: Sequence[SortingKey]) -> str:
+    return ", ".join(
+        f"{key.column} {'ASC' if key.ascending else 'DESC'} "
+        f"NULLS {'FIRST' if key.nulls_first else 'LAST'}"
+        for key in keys
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TopNNode(UnaryNode):
+    """The first `count` rows in the order of the keys, sorted; equal ones stay in input order.
+
+    With `partial` a driver gives, in input order, at least those of its rows that may be among the
+    first of all.
+    """
+
+    keys: tuple[SortingKey, ...]
+    count: int
+    partial: bool = False
+    name = "TopN"
+
+    @property
+    def parallel(self) -> bool:
+        """Each driver drops rows that cannot be among the first, if `partial`."""
+        return self.partial
+
+    def gathered(self, gather: Callable[[PlanNode], PlanNode]) -> PlanNode:
+        """The first of what is left of several drivers' rows, if these run its source."""
+        if self.partial or gather(self.source) is self.source:
+            return super().gathered(gather)
+        partial = replace(self, id=f"{self.id}.partial", partial=True)
+        return replace(self, source=LocalPartitionNode(f"{self.id}.gather", (partial,)))
+
+    @property
+    def details(self) -> str:
+        """The number of rows, and the keys."""
+        return f"{'PARTIAL ' if self.partial else ''}{self.count} {_keys_text(self.keys)}"
+
+
+@dataclass(frozen=True, eq=False)
+class UnnestNode(UnaryNode):
+    """A row for each element of a row's arrays, side by side: a shorter one goes on with nulls.
+
+    The columns `replicated` are repeated beside them; the elements of column x are named x_e. If
+    there is an `ordinality`, it names a last column that numbers each row's elements from 1.
+    """
+
+    replicated: tuple[str, ...]
+    unnested: tuple[str, ...]
+    ordinality: str | None
+    name = "Unnest"
+    reads_by_name = True
+
+    @cached_property
+    def output_type(self) -> pa.Schema:
+        """Replicated columns, elements, ordinality."""
+        source = self.source.output_type
+        fields = [source.field(name) for name in self.replicated]
+        fields += [pa.field(f"{n}_e", source.field(n).type.value_type) for n in self.unnested]
+        if self.ordinality is not None:
+            fields.append(pa.field(self.ordinality, pa.int64()))
+        return pa.schema(fields)
+
+    @property
+    def parallel(self) -> bool:
+        """Each batch is unnested by itself."""
+        return True
+
+    @property
+    def details(self) -> str:
+        """The columns that are unnested."""
+        return ", ".join(self.unnested)
 
 
 @dataclass(frozen=True, eq=False)

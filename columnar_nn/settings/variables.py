@@ -11,6 +11,7 @@ from pathlib import Path
 
 from columnar_nn.errors import UsageError
 
+BUILD_BYTES = "CNN_BENCH_BUILD_BYTES"
 CACHE_DIR = "CNN_BENCH_CACHE_DIR"
 DEBUG = "CNN_BENCH_DEBUG"
 PROCESSOR = "CNN_BENCH_PROCESSOR"
@@ -20,6 +21,19 @@ NUMBA_FILE = Path(".numba_config.yaml")
 """Where numba looks, in the working directory, for values of its variables."""
 
 WIDTHS = (4, 8, 16)
+
+DEFAULT_BUILD_BYTES = 2 << 30
+
+
+def build_bytes() -> int:
+    """Most that the build side of a join may hold.
+
+    Raises UsageError for what is no number of bytes.
+    """
+    chosen = os.environ.get(BUILD_BYTES)
+    if chosen and not (chosen.isascii() and chosen.isdigit()):
+        raise UsageError(f"{BUILD_BYTES} is {chosen!r}: set it to a number of bytes")
+    return int(chosen) if chosen else DEFAULT_BUILD_BYTES
 
 
 def cache_dir() -> Path | None:
@@ -69,7 +83,7 @@ def settle() -> None:
     for name in ("TMPDIR", CACHE_DIR):
         if os.environ.get(name):
             os.environ[name] = str(Path(os.environ[name]).absolute())
-    for variable in (cache_dir, debug, processor, vector_width):
+    for variable in (build_bytes, cache_dir, debug, processor, vector_width):
         variable()
 
 

@@ -20,6 +20,7 @@ from columnar_nn.exec.operators.base import (
 from columnar_nn.exec.operators.registry import feeds, runs
 from columnar_nn.plan import nodes
 from columnar_nn.plan.builder import PlanBuilder
+from columnar_nn.plan.hash_join import HashJoinNode
 from columnar_nn.plan.plan_node import PlanNode, ScanNode, UnaryNode
 from columnar_nn.plan.text import to_text
 
@@ -30,6 +31,19 @@ def scan() -> PlanBuilder:
     return PlanBuilder().values([BATCH])
 
 
+def join() -> PlanBuilder:
+    """With a filter, an expression of both sides."""
+    builder = scan()
+    right = builder.new_builder().values([BATCH]).project(["id AS other"]).plan()
+    return builder.hash_join(["id"], ["other"], right, ["id"], "other < 4")
+
+
+def unnested() -> PlanBuilder:
+    """Of one element each."""
+    lists = pa.record_batch({"id": BATCH.column("id"), "xs": pa.array([[0]] * 4)})
+    return PlanBuilder().values([lists]).unnest(["id"], ["xs"])
+
+
 BUILT = [
     scan(),
     PlanBuilder().table_scan(BATCH),
@@ -38,14 +52,17 @@ BUILT = [
     scan().aggregate(["id"], []),
     scan().limit(4),
     scan().order_by(["id"]),
+    scan().top_n(["id"], 4),
     scan().local_partition(),
+    join(),
+    unnested(),
 ]
 
 
 def test_every_node_can_be_built_printed_and_run(threads: int) -> None:
     classes = {found for found in vars(nodes).values() if hasattr(found, "sources")}
     classes -= {PlanNode, ScanNode, UnaryNode}
-    assert {type(builder.plan()) for builder in BUILT} == classes
+    assert {type(builder.plan()) for builder in BUILT} == classes | {HashJoinNode}
     for builder in BUILT:
         plan = builder.plan()
         assert to_text(plan).startswith(f"-- {plan.name}[{plan.id}][{plan.details}] -> id:BIGINT")
@@ -199,7 +216,7 @@ class IdProbe(EveryOther):
 
 
 def test_a_pipeline_may_build_what_another_probes(threads: int) -> None:
-    """As a HashJoin will: the task knows of neither."""
+    """As HashJoin does: the task knows of neither."""
     builder = PlanBuilder()
     probe = builder.new_builder().values(numbered(200))
     build = builder.new_builder().values(numbered(50, 16)).filter("id % 3 = 0 and id < 700")

@@ -7,7 +7,7 @@ import pytest
 from exec.networks import images, residual_network
 
 from columnar_nn.exec import driver
-from columnar_nn.exec.executable import prepare
+from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.exec.stats import CpuWallTiming, OperatorStats, StepStats, TaskStats, merged
 from columnar_nn.exec.stats_text import bytes_text, nanos_text, plan_with_stats
 from columnar_nn.lowering.network import network
@@ -24,9 +24,14 @@ def query() -> PlanNode:
     return builder.aggregate(["label"], ["count()"]).plan()
 
 
+def prepared(threads: int = 1, fusion: str = "pipeline") -> Executable:
+    """With the network, though the query asks for nothing of it."""
+    return prepare(query(), threads, fusion, without={"prune_columns"})
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_rows_in_and_out_of_every_node(threads: int) -> None:
-    task = prepare(query(), threads).run()
+    task = prepared(threads).run()
     task.to_table()
     stats = task.stats().plan_node_stats()
     rows = {n: (s.input_rows, s.output_rows, s.num_drivers) for n, s in stats.items()}
@@ -52,7 +57,7 @@ def test_rows_in_and_out_of_every_node(threads: int) -> None:
 
 
 def test_bytes_batches_and_memory() -> None:
-    task = prepare(query()).run()
+    task = prepared().run()
     task.to_table()
     scan, filtered, projected, grouped = task.stats().operators
     assert scan.output_bytes == filtered.input_bytes == BATCH.nbytes
@@ -89,7 +94,7 @@ def test_the_driver_is_the_timer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_kernels_and_cpu_are_timed_only_when_profiling() -> None:
-    executable = prepare(query())
+    executable = prepared()
     for profile in (False, True):
         task = executable.run(profile=profile)
         task.to_table()
@@ -102,7 +107,7 @@ def test_kernels_and_cpu_are_timed_only_when_profiling() -> None:
 
 
 def test_operations_are_those_of_the_definition() -> None:
-    steps = {step.label: step for step in prepare(query(), fusion="layer").steps}
+    steps = {step.label: step for step in prepared(fusion="layer").steps}
     pixels, channels = 9 * 7, 20
     products = 2 * 3 * 3 * channels * pixels
     assert steps["conv1+relu1"].operations == products * 3 + 2 * channels * pixels

@@ -284,7 +284,7 @@ def morsels(rows: int, batches: int, drivers: int) -> list[int]:
     for after in reversed(range(batches)):
         left = rows
         while left:
-            pieces.append(min(left, morsel_rows(left, rows, rows * after, drivers)))
+            pieces.append(min(left, morsel_rows(left, rows, rows * after, drivers, MORSEL_ROWS)))
             left -= pieces[-1]
     return pieces
 

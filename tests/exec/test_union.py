@@ -331,7 +331,7 @@ def test_statistics_of_every_node(threads: int) -> None:
     plan = builder.local_partition([first.plan(), second.plan()])
     plan.project({"best": argmax(network(residual_network()))})
     kept = 500 + sum(label < 3 for label in images(300, seed=2).column("label").to_pylist())
-    with prepare(plan.plan(), threads) as executable:
+    with prepare(plan.plan(), threads, without={"prune_columns"}) as executable:
         task = executable.run(profile=True)
         task.to_table()
         stats = task.stats()

@@ -1,6 +1,7 @@
 """A plan that makes no sense is refused when it is built, with what is wrong and what exists."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +35,15 @@ def union(*projections: str) -> PlanBuilder:
         builder.new_builder().values([BATCH]).project(text.split(", ")) for text in projections
     ]
     return builder.local_partition([source.plan() for source in sources])
+
+
+def join(left: str, right: str, **arguments: Any) -> PlanBuilder:
+    """Of the batch with one whose columns are named y_..., by columns with commas between."""
+    builder = values()
+    names = [f"{name} AS y_{name}" for name in BATCH.schema.names]
+    other = builder.new_builder().values([BATCH]).project(names).plan()
+    keys = (text.split(", ") if text else [] for text in (left, right))
+    return builder.hash_join(*keys, other, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +96,43 @@ def union(*projections: str) -> PlanBuilder:
             "two nodes have the id 0: make each source with new_builder()",
         ),
         (lambda: values().limit(1, -1), "offset >= 0"),
+        (lambda: values().top_n(["id"], 0), r"top_n\(\) of 0 rows by 1 keys: 1 at least"),
+        (lambda: values().top_n([], 5), r"top_n\(\) of 5 rows by 0 keys: 1 at least"),
+        (lambda: values().top_n(["nope"], 5), "field not found: nope"),
+        (lambda: values().distinct(), "cannot group by image: it holds tensors"),
+        (lambda: values().unnest(["id"], []), "needs a column of arrays, one at least"),
+        (lambda: values().unnest(["id"], ["x"]), "cannot unnest x: it holds float, no arrays"),
+        (lambda: values().unnest(["nope"], ["image"]), "field not found: nope"),
+        (lambda: values().unnest(["id"], ["image"], "id"), "would give two columns id: rename"),
+        (lambda: values().unnest(["id", "id"], ["image"]), "would give two columns id: rename"),
+        (lambda: join("", ""), "0 on the left and 0 on the right"),
+        (lambda: join("id, x", "y_id"), "it has 2 on the left and 1 on the right"),
+        (lambda: join("nope", "y_id"), "field not found: nope. Available fields are: id, x"),
+        (lambda: join("id", "id"), "field not found: id. Available fields are: y_id, y_x"),
+        (lambda: join("id", "y_x"), r"cannot join id \(int64\) with y_x \(float\): cast one"),
+        (lambda: join("image", "y_image"), "cannot join by image: it holds extension"),
+        (
+            lambda: join("id", "y_id", join_type="FULL"),
+            "no join type 'FULL': use INNER, LEFT, LEFT",
+        ),
+        (lambda: join("id", "y_id", filter="id + y_id"), "must be of type BOOLEAN. Got BIGINT"),
+        (lambda: join("id", "y_id", filter="nope"), "field not found: nope"),
+        (lambda: join("id", "y_id", output=[]), "has to give a column"),
+        (lambda: join("id", "y_id", output=["nope"]), "field not found: nope"),
+        (lambda: join("id", "y_id", output=["x", "x"]), "would give two columns x: name it once"),
+        (lambda: join("id", "y_id", output=["y_x"], join_type="ANTI"), "field not found: y_x"),
+        (
+            lambda: join("id", "y_id", null_aware=True),
+            "only an ANTI join by one key, without filter",
+        ),
+        (
+            lambda: values().hash_join(["id"], ["id"], PlanBuilder().values([BATCH]).plan(), ["b"]),
+            "field b is ambiguous",
+        ),
+        (
+            lambda: join("id", "y_id").hash_join(["x"], ["x"], values().plan(), ["y_x"]),
+            "two nodes have the id 0: make each source with new_builder()",
+        ),
     ],
 )
 def test_refused(build: Callable[[], object], message: str) -> None:

@@ -131,7 +131,7 @@ def test_explain_leaves_out_the_rules_it_is_told_to() -> None:
 
 
 def test_explain_lists_the_rules() -> None:
-    names = ", ".join((*graph_rewrites.NAMES, *rewrites.RULES))
+    names = ", ".join((*graph_rewrites.NAMES, *rewrites.PLAN_RULES, *rewrites.RULES))
     error = explain("--without", "fuse").stderr
     assert error == f"cnn-bench: error: --without 'fuse': choose from {names}\n"
     described = " ".join(explain("--help").stdout.replace("│", " ").split())

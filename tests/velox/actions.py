@@ -6,7 +6,9 @@ import gc
 import json
 import mmap
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,9 @@ from adapters.velox_backend import VeloxBackend
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.model.graph import Graph
+
+FIRST_ID = 100
+"""Of a node that a builder's, whose ids begin at 0, stands on."""
 
 
 def backend(graph: Graph, configuration: str, batch_size: int, threads: int = 1) -> VeloxBackend:
@@ -132,26 +137,97 @@ def run_queries(seeds: list[int]) -> dict[tuple[str, int], tuple[str, list[dict]
     return answers
 
 
-def union_plan_text(columns: list[str]) -> str:
-    """Velox's text of a limit over two scans of BIGINT columns, gathered by a LocalPartition."""
+def _serialized(schemas: Sequence[pa.Schema], nodes: Sequence[dict], first_id: int = 0) -> Any:
+    """Velox's plan of nodes in its JSON, the first over scans, each other over the one before.
+
+    Names of columns stand for these under keys that end with "Variables", "Keys" or "Type".
+    """
     from pyvelox import plan_builder
 
     from adapters.velox import plan_json
 
-    writer = plan_json.PlanWriter(0)
-    scans = [writer.scan(dict.fromkeys(columns, plan_json.BIGINT)) for _ in range(2)]
-    gather = {"name": "GatherPartitionFunctionSpec"}
-    union = {
-        "name": "LocalPartitionNode",
-        "id": "2",
-        "sources": scans,
-        "type": "GATHER",
-        "scaleWriter": False,
-        "partitionFunctionSpec": gather,
-    }
-    limit = {"name": "LimitNode", "id": "3", "sources": [union], "partial": False}
-    plan = json.dumps({**limit, "offset": 2, "count": 5})
-    return str(plan_builder.deserialize_plan(plan).to_string())
+    writer = plan_json.PlanWriter(first_id)
+    types = {name: of for schema in schemas for name, of in velox_types(schema).items()}
+
+    def value(key: str, given: Any) -> Any:
+        if key.endswith("Type") and isinstance(given, list):
+            return plan_json.row({name: types[name] for name in given})
+        is_columns = key.endswith(("Variables", "Keys"))
+        return [plan_json.field(name, types[name]) for name in given] if is_columns else given
+
+    below = [writer.scan(velox_types(schema)) for schema in schemas]
+    for node_id, node in enumerate(nodes, first_id + len(schemas)):
+        fields = {key: value(key, given) for key, given in node.items()}
+        below = [{"id": str(node_id), "sources": below, **fields}]
+    return plan_builder.deserialize_plan(json.dumps(below[0]))
+
+
+def plan_texts(plans: Sequence[tuple[Sequence[pa.Schema], Sequence[dict]]]) -> list[str]:
+    """Velox's texts of such plans."""
+    return [str(_serialized(schemas, nodes).to_string()) for schemas, nodes in plans]
+
+
+def rows_over_files(
+    folder: str, key: str, plans: Sequence[tuple[Sequence[pa.Table], Sequence[dict]]]
+) -> list[list[dict]]:
+    """Rows of such plans over tables in files, each in the order of a column it gives, `key`."""
+    from pyvelox import arrow, plan_builder
+
+    from adapters.velox.table import prepare_scans, write
+    from adapters.velox.task import VeloxTask
+
+    prepare_scans()
+    answers = []
+    for number, (tables, nodes) in enumerate(plans):
+        node = _serialized([table.schema for table in tables], nodes, FIRST_ID)
+        # A deserialized node cannot be run by itself in pyvelox 0.2.0: the builder adds the root.
+        task = VeloxTask(plan_builder.PlanBuilder().sorted_merge([key], [node]).get_plan_node())
+        for index, table in enumerate(tables):
+            task.scan(
+                write(Path(folder, f"{number}.{index}.parquet"), table), str(FIRST_ID + index)
+            )
+        vectors = task.batches()
+        answers.append([row for v in vectors for row in arrow.to_arrow(v).to_pylist()])
+    return answers
+
+
+def velox_types(schema: pa.Schema) -> dict[str, dict]:
+    """Velox's types of columns in its JSON."""
+    from adapters.velox import plan_json
+
+    def of(data_type: pa.DataType) -> dict:
+        if pa.types.is_list(data_type):
+            return plan_json.array(of(data_type.value_type))
+        names = {pa.int64(): "BIGINT", pa.string(): "VARCHAR", pa.float64(): "DOUBLE"}
+        return plan_json.scalar(names[data_type])
+
+    return {field.name: of(field.type) for field in schema}
+
+
+def run_joins(
+    cases: Sequence[tuple[list[pa.RecordBatch], list[pa.RecordBatch], Sequence[str], str, str]],
+) -> list[tuple[str, list[dict]]]:
+    """Plan text and rows of joins of l_... with r_... columns: sides, keys, type, filter."""
+    from pyvelox import arrow, plan_builder
+
+    from adapters.velox.task import VeloxTask
+
+    answers = []
+    for probe, build, keys, join_type, condition in cases:
+        builder = plan_builder.PlanBuilder().values([arrow.to_velox(batch) for batch in probe])
+        right = builder.new_builder().values([arrow.to_velox(batch) for batch in build])
+        builder.hash_join(
+            [f"l_{key}" for key in keys],
+            [f"r_{key}" for key in keys],
+            right.get_plan_node(),
+            ["l_id", "r_id"],
+            condition,
+            plan_builder.JoinType.__members__[join_type],
+        )
+        plan = builder.get_plan_node()
+        rows = [row for v in VeloxTask(plan).batches() for row in arrow.to_arrow(v).to_pylist()]
+        answers.append((plan.to_string(), rows))
+    return answers
 
 
 def scan_plan_text(query: list[tuple[str, list]]) -> str:

@@ -20,6 +20,7 @@ QUERIES: dict[str, Query] = {
     "group": [
         ("aggregate", [["label"], ["count(1) as n", "sum(id) as total", "max(y) as largest"]])
     ],
+    "distinct": [("aggregate", [["label", "even"], []])],
     "average": [("aggregate", [["label", "even"], ["avg(id) as mean", "min(x) as smallest"]])],
     "all": [
         ("filter", ["x < 0.9"]),

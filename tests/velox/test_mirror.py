@@ -48,12 +48,3 @@ def test_scans_differ_in_the_table_s_name_only(name: str) -> None:
         builder = getattr(builder, method)(*arguments)
     text = velox_process.call(actions.scan_plan_text, QUERIES[name])
     assert to_text(builder.plan()).replace("arrow_table", "hive_table") == text
-
-
-def test_a_union_reads_as_velox_s() -> None:
-    rows = pa.table({"id": [1, 2], "label": [3, 4]})
-    builder = PlanBuilder()
-    scans = [builder.new_builder().table_scan(rows).plan() for _ in range(2)]
-    text = to_text(builder.local_partition(scans).limit(5, 2).plan())
-    velox = velox_process.call(actions.union_plan_text, rows.column_names)
-    assert text.replace("arrow_table", "table") == velox

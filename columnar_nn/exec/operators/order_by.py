@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from columnar_nn.exec.operators.base import DriverContext, Operator
 from columnar_nn.exec.operators.registry import runs
 from columnar_nn.functions import floats
-from columnar_nn.plan.nodes import OrderByNode
+from columnar_nn.plan.nodes import OrderByNode, TopNNode
 
 
 @runs(OrderByNode)
@@ -18,7 +18,7 @@ class OrderBy(Operator):
 
     operator_type = "OrderBy"
 
-    def __init__(self, node: OrderByNode, context: DriverContext) -> None:
+    def __init__(self, node: OrderByNode | TopNNode, context: DriverContext) -> None:
         super().__init__(node, context)
         self._keys = node.keys
         self._batches: list[pa.RecordBatch] = []

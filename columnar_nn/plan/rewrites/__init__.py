@@ -5,23 +5,31 @@ layer     fold_batch_norm, fuse_layers: a convolution or dense layer with its bi
           activation is one kernel, run over the whole batch
 pipeline  the same kernels, but image by image: pipeline_networks
 
-At every level choose_algorithm then says how each convolution is computed, and gather_drivers
-where several threads meet. Rules of expressions are applied to those of every node, so that a
-network runs alike wherever it stands. Rules of graphs, for every engine, are in `model.rewrites`.
+Before, at every level, rules of plans: share_networks, filter_early, limit_early, prune_columns and
+skip_row_groups see to it that less is read and computed. Afterwards choose_algorithm says how each
+convolution is computed, and gather_drivers where several threads meet. Rules of expressions are
+applied to those of every node, so that a network runs alike wherever it stands. Rules of graphs,
+for every engine, are in `model.rewrites`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from columnar_nn.errors import UsageError
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.plan.plan_node import PlanNode, transform_up
 from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
+from columnar_nn.plan.rewrites.filter_early import filter_early
 from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
 from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
 from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
+from columnar_nn.plan.rewrites.limit_early import limit_early
 from columnar_nn.plan.rewrites.pipeline_networks import pipeline_networks
+from columnar_nn.plan.rewrites.prune_columns import prune_columns
+from columnar_nn.plan.rewrites.share_networks import share_networks
+from columnar_nn.plan.rewrites.skip_row_groups import skip_row_groups
 
 ExpressionRule = Callable[[Sequence[Expression]], list[Expression]]
 """Gives expressions with the same values as those it is given, in their order."""
@@ -33,14 +41,33 @@ RULES: dict[str, ExpressionRule] = {
 }
 """The rules that a fusion level consists of and that can be left out, in their order."""
 
+PlanRule = Callable[[PlanNode], PlanNode]
+"""Gives a plan with the same rows as the one it is given; that itself if there is nothing to do."""
+
+PLAN_RULES: dict[str, Callable[[int], PlanRule]] = {
+    "share_networks": lambda threads: share_networks,
+    "filter_early": lambda threads: filter_early,
+    "limit_early": limit_early,
+    "prune_columns": lambda threads: prune_columns,
+    "skip_row_groups": lambda threads: skip_row_groups,
+}
+"""The rules of plans for so many threads, which can be left out, in their order."""
+
 FUSIONS = {"none": (), "layer": ("fold_batch_norm", "fuse_layers"), "pipeline": tuple(RULES)}
 """The rules of each fusion level."""
 
 
+class Rewritten(NamedTuple):
+    """A plan as it will run, and the names of the rules that changed it, in their order."""
+
+    plan: PlanNode
+    rules: tuple[str, ...]
+
+
 def apply(
     plan: PlanNode, threads: int, fusion: str, algorithm: str, without: Collection[str] = ()
-) -> PlanNode:
-    """The plan as it will run, by the rules of a fusion level but those named in `without`.
+) -> Rewritten:
+    """The plan as it will run, by the rules of plans and of a fusion level but those in `without`.
 
     Raises UsageError for an unknown fusion level or algorithm.
     """
@@ -48,16 +75,30 @@ def apply(
         raise UsageError(f"no fusion level {fusion!r}: use {', '.join(FUSIONS)}")
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
-    rules: list[ExpressionRule] = [RULES[name] for name in FUSIONS[fusion] if name not in without]
-    rules.append(choose_algorithm(algorithm))
-    plan = transform_up(plan, lambda node: _with_rules(node, rules))
-    return gather_drivers(plan) if threads > 1 else plan
+    rules = {name: make(threads) for name, make in PLAN_RULES.items() if name not in without}
+    for name in FUSIONS[fusion]:
+        if name not in without:
+            rules[name] = _everywhere(RULES[name])
+    rules["choose_algorithm"] = _everywhere(choose_algorithm(algorithm))
+    if threads > 1:
+        rules["gather_drivers"] = gather_drivers
+    applied = []
+    for name, rule in rules.items():
+        changed = rule(plan)
+        if changed is not plan:
+            applied.append(name)
+        plan = changed
+    return Rewritten(plan, tuple(applied))
 
 
-def _with_rules(node: PlanNode, rules: Sequence[ExpressionRule]) -> PlanNode:
-    expressions: Sequence[Expression] = node.expressions
-    if not expressions:
-        return node
-    for rule in rules:
-        expressions = rule(expressions)
-    return node.with_expressions(expressions)
+def _everywhere(rule: ExpressionRule) -> PlanRule:
+    """The rule for the expressions of every node."""
+
+    def change(node: PlanNode) -> PlanNode:
+        if not node.expressions:
+            return node
+        expressions = rule(node.expressions)
+        same = all(a is b for a, b in zip(node.expressions, expressions, strict=True))
+        return node if same else node.with_expressions(expressions)
+
+    return lambda plan: transform_up(plan, change)

@@ -25,4 +25,5 @@ def _gather(node: PlanNode) -> PlanNode:
 
 
 def _has_several_drivers(node: PlanNode) -> bool:
-    return node.parallel and all(map(_has_several_drivers, node.sources))
+    # the first source is run with the node; others, such as a join's build side, by themselves
+    return node.parallel and all(map(_has_several_drivers, node.sources[:1]))

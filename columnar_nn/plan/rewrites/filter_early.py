@@ -1,0 +1,143 @@
+"""filter_early: conditions without a network are asked before one is computed, and before joins.
+
+    Filter(argmax(net) = 3 and id < 5, x)  ->  Filter(argmax(net) = 3, Filter(id < 5, x))
+    Filter(id < 5, Project(id, net, x))    ->  Project(id, net, Filter(id < 5, x))
+
+A condition that may fail is asked of no row that another one, or a join, would have dropped.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from functools import singledispatch
+
+from columnar_nn.expressions.expression import Expression
+from columnar_nn.plan.hash_join import HashJoinNode
+from columnar_nn.plan.nodes import (
+    AggregationNode,
+    FilterNode,
+    LocalPartitionNode,
+    OrderByNode,
+    ProjectNode,
+    UnnestNode,
+)
+from columnar_nn.plan.plan_node import PlanNode, transform_up
+from columnar_nn.plan.rewrites.conditions import (
+    calls_kernels,
+    cannot_fail,
+    columns_of,
+    conjunction,
+    conjuncts,
+    replaced,
+)
+
+Placed = Callable[[PlanNode, Expression], PlanNode]
+"""Puts a condition somewhere below a node's place: the node over other rows."""
+
+
+def filter_early(plan: PlanNode) -> PlanNode:
+    """The plan with each filter's cheap conditions as far down as they may go."""
+    return transform_up(plan, lambda node: _lower(node) if isinstance(node, FilterNode) else node)
+
+
+def _lower(node: FilterNode) -> PlanNode:
+    numbers = itertools.count()
+
+    def asked(source: PlanNode, conditions: Sequence[Expression]) -> PlanNode:
+        number = next(numbers)
+        return FilterNode(f"{node.id}.early{number}", source, conjunction(conditions))
+
+    def placed(source: PlanNode, condition: Expression) -> PlanNode:
+        below = _below(source, condition, placed)
+        if below is not None:
+            return below
+        sinks, stays = _divided(conjuncts(condition), source)
+        for sinking in sinks:
+            source = placed(source, sinking)
+        return asked(source, stays) if stays else source
+
+    conditions = conjuncts(node.filter)
+    sinks, stays = _divided(conditions, node.source)
+    costly = list(map(calls_kernels, stays))
+    early = [c for c, is_costly in zip(stays, costly, strict=True) if not is_costly]
+    early = list(filter(cannot_fail, early)) if any(costly) else []
+    if not sinks and not early:
+        return node
+    source = placed(node.source, conjunction(sinks)) if sinks else node.source
+    if early:
+        source = asked(source, early)
+    late = [condition for condition in stays if condition not in early]
+    return FilterNode(node.id, source, conjunction(late)) if late else source
+
+
+def _divided(
+    conditions: Sequence[Expression], source: PlanNode
+) -> tuple[list[Expression], list[Expression]]:
+    """Those that may go below `source`, and those that stay above it, in their order.
+
+    One that may fail does not pass one that stays.
+    """
+    sinks: list[Expression] = []
+    stays: list[Expression] = []
+    for condition in conditions:
+        passes = not calls_kernels(condition) and (cannot_fail(condition) or not stays)
+        sinks_here = passes and _below(source, condition, lambda below, _: below) is not None
+        (sinks if sinks_here else stays).append(condition)
+    return sinks, stays
+
+
+@singledispatch
+def _below(node: PlanNode, condition: Expression, placed: Placed) -> PlanNode | None:
+    """The node with the condition asked of what it reads; None if that is another question."""
+    return None
+
+
+@_below.register
+def _(node: FilterNode, condition: Expression, placed: Placed) -> PlanNode | None:
+    if not (calls_kernels(node.filter) and cannot_fail(condition)):
+        return None
+    return node.with_sources([placed(node.source, condition)])
+
+
+@_below.register
+def _(node: ProjectNode, condition: Expression, placed: Placed) -> PlanNode | None:
+    values = dict(zip(node.names, node.projections, strict=True))
+    (below,) = replaced([condition], values)
+    return None if calls_kernels(below) else node.with_sources([placed(node.source, below)])
+
+
+@_below.register
+def _(node: OrderByNode, condition: Expression, placed: Placed) -> PlanNode | None:
+    return node.with_sources([placed(node.source, condition)])
+
+
+@_below.register
+def _(node: LocalPartitionNode, condition: Expression, placed: Placed) -> PlanNode | None:
+    return node.with_sources([placed(source, condition) for source in node.sources])
+
+
+@_below.register
+def _(node: AggregationNode, condition: Expression, placed: Placed) -> PlanNode | None:
+    if not node.grouping_keys or not columns_of([condition]).issubset(node.grouping_keys):
+        return None
+    return node.with_sources([placed(node.source, condition)])
+
+
+@_below.register
+def _(node: UnnestNode, condition: Expression, placed: Placed) -> PlanNode | None:
+    if not cannot_fail(condition) or not columns_of([condition]).issubset(node.replicated):
+        return None
+    return node.with_sources([placed(node.source, condition)])
+
+
+@_below.register
+def _(node: HashJoinNode, condition: Expression, placed: Placed) -> PlanNode | None:
+    columns, left = columns_of([condition]), set(node.left.output_type.names)
+    if not cannot_fail(condition):
+        return None
+    if columns <= left:
+        return node.with_sources([placed(node.left, condition), node.right])
+    if node.join_type == "INNER" and not columns & left:
+        return node.with_sources([node.left, placed(node.right, condition)])
+    return None
