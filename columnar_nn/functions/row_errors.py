@@ -4,7 +4,7 @@ Velox evaluates `if(k <> 0, 10 / k, 0)` on the rows that need it, and forgets th
 conjunct on rows that another conjunct excludes. Whole columns are computed here, so a row that
 fails is null and marked, and the functions that need not evaluate everything pass over its mark.
 
-Source: Velox `velox/expression/{EvalCtx,ConjunctExpr,SwitchExpr,CoalesceExpr}.cpp`.
+Source: Velox `EvalCtx`, `ConjunctExpr`, `SwitchExpr`, `CoalesceExpr`.
 """
 
 from __future__ import annotations

@@ -76,6 +76,7 @@ NOT_RUN = {
     "make help": "lists the targets of make",
     "make fuzz TARGET=graphs SEED=1000 MINUTES=5": SETS_UP + "make nightly fuzzes",
     "make fuzz TARGET=onnx_files SEED=5000 MINUTES=10": SETS_UP + "make nightly fuzzes",
+    "make fuzz TARGET=queries": SETS_UP + "make nightly fuzzes",
     "make documented": SETS_UP + "this suite itself",
     "make soak": SETS_UP + "continuous integration runs it",
     "make study": SETS_UP + "make nightly runs it",
