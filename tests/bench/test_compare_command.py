@@ -105,6 +105,7 @@ def test_every_option_is_found() -> None:
     assert {words.split()[0] for words, _, _ in found} == set(commands.COMMANDS) - {
         "cache",
         "check",
+        "completion",
         "show",
     }
 
