@@ -49,6 +49,7 @@ def cnn_bench(folder: Path, *arguments: str, **environment: str | None) -> tuple
 WRONG = {
     "CNN_BENCH_VECTOR_WIDTH": ("7", "set it to 4, 8 or 16"),
     "CNN_BENCH_PROCESSOR": ("i386", "set it to"),
+    "CNN_BENCH_BUILD_BYTES": ("2GB", "set it to a number of bytes"),
     "CNN_BENCH_CACHE_DIR": (__file__, "is no folder: name another"),
 }
 
