@@ -7,11 +7,12 @@ import inspect
 from adapters import registry
 from bench.cli import quick
 from bench.cli.compare import compare
+from bench.cli.scenario_options import SAMPLES
+from bench.results.schema import OFFLINE
 
 
 def test_what_it_leaves_out_is_said() -> None:
-    default = inspect.signature(compare).parameters["samples"].default
-    said = quick.note(default)
+    said = quick.note(SAMPLES[OFFLINE])
     for name in registry.BACKENDS:
         assert (name in said) is (name not in quick.CHOSEN["backend"])
     assert "10 and 1,000 images" in said
