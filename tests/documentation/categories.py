@@ -34,6 +34,7 @@ project, or its text."""
 
 NIGHTLY = {
     "cnn-bench backends --measure --json ease.json",
+    "cnn-bench report ease.json -o ease.html",
     "cnn-bench doctor",
     "cnn-bench compare",
     "cnn-bench engine",
