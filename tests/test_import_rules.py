@@ -19,7 +19,7 @@ MAY_IMPORT = {
 ROOMS = {
     "columnar_nn": (
         *("errors", "settings", "data", "expressions", "kernels", "model"),
-        *("functions", "lowering", "plan", "exec", "integrations"),
+        *("functions", "lowering", "plan", "exec", "sql", "integrations"),
     ),
     "bench": (
         *("files", "data", "verdict", "machine", "workers", "text", "results", "model"),
@@ -33,11 +33,11 @@ LOOSE = {"columnar_nn": {"errors.py"}, "bench": {"pytest_plugin.py"}}
 """Modules that stand beside the rooms."""
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "onnxruntime", "openvino", "pyvelox"}
-ENGINES = {"integrations": {"pyspark"}}
+ENGINES = {"integrations": {"pyspark", "duckdb"}}
 """What a room may import besides, when it is used."""
 
 # google is protobuf, which onnx brings.
-CORE_THIRD_PARTY = {"numpy", "numba", "llvmlite", "pyarrow", "onnx", "google"}
+CORE_THIRD_PARTY = {"numpy", "numba", "llvmlite", "pyarrow", "onnx", "google", "sqlglot", "PIL"}
 
 
 def imports(path: Path) -> set[tuple[str, bool]]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference, transform
 from columnar_nn.expressions.types import DataType, type_name
-from columnar_nn.functions import registry
+from columnar_nn.functions import images, like, registry  # noqa: F401 - they register functions
 from columnar_nn.functions.casts import is_castable
 from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, resolve_scalar
 
@@ -67,7 +67,7 @@ def resolve(roots: Sequence[Expression], schema: pa.Schema) -> list[Expression]:
             return _typed_vector_call(
                 expression.function, inputs, expression.attributes, expression.nodes
             )
-        return _typed_scalar_call(expression.function, inputs)
+        return _typed_scalar_call(expression.function, inputs, expression.attributes)
 
     return transform(roots, typed)
 
@@ -79,15 +79,17 @@ def _typed_vector_call(
     return Call(name, inputs, attributes, nodes, registry.VECTOR_FUNCTIONS[name].result_type(call))
 
 
-def _typed_scalar_call(name: str, inputs: tuple[Expression, ...]) -> Expression:
+def _typed_scalar_call(
+    name: str, inputs: tuple[Expression, ...], attributes: Mapping[str, Any]
+) -> Expression:
     if name not in SCALAR_FUNCTIONS:
         raise InvalidPlanError(
             f"no function {name}: vector functions are {', '.join(registry.VECTOR_FUNCTIONS)}; "
             f"scalar functions are {', '.join(SCALAR_FUNCTIONS)}"
         )
-    wanted, result = resolve_scalar(name, [source.type for source in inputs])
+    wanted, result = resolve_scalar(name, [source.type for source in inputs], attributes)
     coerced = tuple(
         source if source.type == target else Cast(source, target)
         for source, target in zip(inputs, wanted, strict=True)
     )
-    return Call(name, coerced, type=result)
+    return Call(name, coerced, attributes, type=result)

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn.data import tensor_column
+from columnar_nn.data import image_column, tensor_column
 from columnar_nn.errors import InvalidDataError, UsageError
-from columnar_nn.integrations import image_column
 from columnar_nn.integrations.prepared import (
     IMAGE,
     PREDICTED,

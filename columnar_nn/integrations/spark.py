@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from columnar_nn.data import image_column
 from columnar_nn.errors import InvalidDataError, MissingPackageError, UsageError
-from columnar_nn.integrations import image_column
 from columnar_nn.integrations.batches import BAD, ERROR, SHOWN, infer, kept_names
 from columnar_nn.integrations.prepared import (
     PREDICTED,
