@@ -19,7 +19,7 @@ MAY_IMPORT = {
 ROOMS = {
     "columnar_nn": (
         *("errors", "settings", "data", "expressions", "kernels", "model"),
-        *("functions", "lowering", "plan", "exec", "sql", "integrations"),
+        *("functions", "lowering", "plan", "exec", "queries", "integrations"),
     ),
     "bench": (
         *("files", "data", "verdict", "machine", "workers", "text", "results", "model"),

@@ -137,11 +137,11 @@ class PlanBuilder:
         resolved = []
         if isinstance(aggregates, Mapping):
             for name, aggregate in aggregates.items():
-                resolved.append(_aggregate(self._parse(aggregate)[0], name, schema))
+                resolved.append(checked_aggregate(self._parse(aggregate)[0], name, schema))
         else:
             for index, text in enumerate(aggregates):
                 expression, alias = self._parse(text)
-                resolved.append(_aggregate(expression, alias or f"a{index}", schema))
+                resolved.append(checked_aggregate(expression, alias or f"a{index}", schema))
         names = [*grouping_keys, *(aggregate.name for aggregate in resolved)]
         _refuse_same_names(names, "aggregate")
         self._plan = AggregationNode(
@@ -160,13 +160,13 @@ class PlanBuilder:
         self._plan = LimitNode(self._id(), self.plan(), offset, count)
         return self
 
-    def order_by(self, keys: Sequence[str]) -> PlanBuilder:
+    def order_by(self, keys: Sequence[str | SortingKey]) -> PlanBuilder:
         """Sorted by columns: "name", "name DESC", "name ASC NULLS FIRST"; nulls go last."""
         source = self.plan()
         self._plan = OrderByNode(self._id(), source, _sorting_keys(keys, source.output_type))
         return self
 
-    def top_n(self, keys: Sequence[str], count: int) -> PlanBuilder:
+    def top_n(self, keys: Sequence[str | SortingKey], count: int) -> PlanBuilder:
         """The first `count` rows of what `order_by` gives, without sorting all."""
         source = self.plan()
         parsed = _sorting_keys(keys, source.output_type)
@@ -250,7 +250,8 @@ class PlanBuilder:
         return parse_expression(expression)
 
 
-def _aggregate(call: Expression, name: str, schema: pa.Schema) -> Aggregate:
+def checked_aggregate(call: Expression, name: str, schema: pa.Schema) -> Aggregate:
+    """The aggregate of a call over columns of `schema`; raises InvalidPlanError if it is none."""
     if not isinstance(call, Call) or call.function not in AGGREGATES:
         raise InvalidPlanError(
             f"{name} is no aggregate: use {', '.join(AGGREGATES)} of one argument"
@@ -273,9 +274,13 @@ def _aggregate(call: Expression, name: str, schema: pa.Schema) -> Aggregate:
     return Aggregate(name, call.function, argument, result)
 
 
-def _sorting_keys(keys: Sequence[str], schema: pa.Schema) -> tuple[SortingKey, ...]:
+def _sorting_keys(keys: Sequence[str | SortingKey], schema: pa.Schema) -> tuple[SortingKey, ...]:
     parsed = []
     for key in keys:
+        if isinstance(key, SortingKey):
+            field_type(schema, key.column)
+            parsed.append(key)
+            continue
         match = _SORTING_KEY.fullmatch(key.strip())
         if match is None:
             raise InvalidPlanError(f"cannot parse sorting key: {key}")

@@ -14,7 +14,6 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Call, Cast, Constant, Expression, FieldReference
 from columnar_nn.functions.declared import DECLARED
 from columnar_nn.plan.sql_text import SqlText, given, parse_item
@@ -40,7 +39,6 @@ _OPERATORS: dict[type, str] = {
     exp.And: "and",
     exp.Or: "or",
     exp.NullSafeNEQ: "distinct_from",
-    exp.DPipe: "concat",
 }
 
 TYPES = {
@@ -257,6 +255,9 @@ class ExpressionReader:
                 inputs.append(self._read(argument))
         if name in self._functions:
             return self._functions[name](tree, inputs, attributes)
+        if name == "nullif" and len(inputs) == 2 and not attributes:
+            value, other = inputs
+            return Call("if", (Call("eq", (value, other)), Constant(None), value))
         if name in DECLARED:
             for key in attributes.keys() - DECLARED[name].attributes.keys():
                 known = ", ".join(DECLARED[name].attributes) or "none"
@@ -292,11 +293,3 @@ _READERS: dict[type, Callable[[ExpressionReader, exp.Expr], Expression]] = {
     exp.Placeholder: ExpressionReader._placeholder,
     exp.Anonymous: ExpressionReader._call,
 }
-
-
-def expression_error(
-    reader: ExpressionReader, expression: Expression, error: InvalidPlanError
-) -> InvalidPlanError:
-    """An error about an expression, with its place if it was read from the text."""
-    found = reader.places.get(id(expression))
-    return reader.source.error(str(error), found[1] if found else None)

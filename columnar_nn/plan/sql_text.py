@@ -42,9 +42,16 @@ class _Parser(PrestoParser):
         TokenType.PLACEHOLDER: lambda self: self.expression(exp.Placeholder(), token=self._prev),
     }
 
+    def _warn_unsupported(self) -> None:
+        """Nothing: what is no query is refused, with its place, by whoever binds it."""
+
 
 class _Dialect(Presto):
     Parser = _Parser
+
+
+class PlacedError(InvalidPlanError):
+    """An error that tells its place in the text."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +61,14 @@ class SqlText:
     text: str
     before: int = 0
 
-    def error(self, message: str, place: exp.Expr | int | None = None) -> InvalidPlanError:
+    def error(self, message: str, place: exp.Expr | int | None = None) -> PlacedError:
         """An error at a part of the tree, or a character of the text, which it shows behind ^."""
         position = place if isinstance(place, int) else self._start(place)
         head = self.text[:position]
         line, column = head.count("\n") + 1, position - head.rfind("\n")
         before = head[head.rfind("\n") + 1 :][-SHOWN_CHARACTERS:]
         after = self.text[position : position + SHOWN_CHARACTERS].partition("\n")[0]
-        return InvalidPlanError(
+        return PlacedError(
             f"{message} (line {line}, column {column}: {before}^{after})".replace("\r", " ")
         )
 
@@ -95,7 +102,7 @@ class SqlText:
             raise InvalidPlanError(f"cannot parse SQL: {first_line(error)}") from None
         return [tree for tree in parsed if tree is not None]
 
-    def _parse_error(self, error: ParseError) -> InvalidPlanError:
+    def _parse_error(self, error: ParseError) -> PlacedError:
         found = error.errors[0]
         word = found["highlight"] or ""
         lines = (_SELECT[: self.before] + self.text).splitlines(keepends=True)
