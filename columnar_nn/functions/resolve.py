@@ -12,7 +12,7 @@ from columnar_nn.expressions.expression import Call, Cast, Expression, FieldRefe
 from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions import images, like, registry  # noqa: F401 - they register functions
 from columnar_nn.functions.casts import is_castable
-from columnar_nn.functions.scalar import FLOATS, SCALAR_FUNCTIONS, resolve_scalar
+from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, resolve_scalar, widened
 
 
 def is_vector_call(expression: Expression) -> TypeGuard[Call]:
@@ -39,8 +39,9 @@ def resolve(
 
     Where Velox converts implicitly (integers to a wider type, REAL to DOUBLE) a Cast is put in;
     uint8 tensors given to a vector function become float32 by `pixels_to_float`, which leaves
-    columns of other types as they are. With `widen` BIGINT beside REAL or DOUBLE becomes DOUBLE
-    too, as Presto's analyser has it before Velox sees a plan. Raises
+    columns of other types as they are. With `widen` numbers of different types become the
+    wider one, BIGINT beside REAL or DOUBLE too, as Presto's analyser has it before Velox sees a
+    plan. Raises
     InvalidPlanError naming an unknown field or function, or the types that do not fit.
     """
     pixels: dict[int, Expression] = {}
@@ -90,8 +91,8 @@ def _typed_scalar_call(call: Call, inputs: tuple[Expression, ...], widen: bool) 
             f"scalar functions are {', '.join(SCALAR_FUNCTIONS)}"
         )
     types = [source.type for source in inputs]
-    if widen and any(data_type in FLOATS for data_type in types):
-        types = [pa.float64() if pa.types.is_integer(kind) else kind for kind in types]
+    if widen:
+        types = widened(types)
     wanted, result = resolve_scalar(name, types, call.attributes)
     coerced = tuple(
         source if source.type == target else Cast(source, target)

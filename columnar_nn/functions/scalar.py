@@ -92,6 +92,15 @@ def common_type(types: Sequence[DataType]) -> DataType | None:
     return None
 
 
+def widened(types: Sequence[DataType]) -> list[DataType]:
+    """The types with all numbers of one: the widest integer, or DOUBLE if there are others."""
+    numbers = {kind for kind in types if pa.types.is_integer(kind) or kind in FLOATS}
+    if len(numbers) < 2:
+        return list(types)
+    target = pa.float64() if numbers & set(FLOATS) else common_type(list(numbers))
+    return [target if kind in numbers else kind for kind in types]
+
+
 def unfit(name: str, types: Sequence[DataType]) -> InvalidPlanError:
     """The error for arguments of types that a function does not take."""
     from columnar_nn.expressions.types import type_name

@@ -158,6 +158,10 @@ class ExpressionReader:
     def _not(self, tree: exp.Expr) -> Expression:
         return Call("not", (self._read(tree.this),))
 
+    def _not_distinct(self, tree: exp.Expr) -> Expression:
+        inputs = (self._read(tree.this), self._read(tree.expression))
+        return Call("not", (Call("distinct_from", inputs),))
+
     def _negated(self, tree: exp.Expr, call: Expression) -> Expression:
         return Call("not", (call,)) if tree.args.get("negate") else call
 
@@ -282,6 +286,7 @@ _READERS: dict[type, Callable[[ExpressionReader, exp.Expr], Expression]] = {
     exp.Boolean: ExpressionReader._boolean,
     exp.Neg: ExpressionReader._negative,
     exp.Not: ExpressionReader._not,
+    exp.NullSafeEQ: ExpressionReader._not_distinct,
     exp.Is: ExpressionReader._is,
     exp.Between: ExpressionReader._between,
     exp.In: ExpressionReader._in,
