@@ -84,39 +84,31 @@ class _Writer:
         if kind == TRUTHS:
             return self._truth(depth)
         a, b = self.value(kind, depth - 1), self.value(kind, depth - 1)
-        if kind == TEXTS:
-            return f"coalesce({a}, {b})"
-        if kind == DOUBLES and chance.random() < 0.2:
-            return f"cast({self.value(INTEGERS, depth - 1)} as double)"
-        if chance.random() < 0.15:
-            return chance.choice((f"coalesce({a}, {b})", f"nullif({a}, {b})", f"(- {a})"))
-        return f"({a} {chance.choice('+-*')} {b})"
+        forms = [f"coalesce({a}, {b})", f"nullif({a}, {b})"]
+        if kind == DOUBLES:
+            forms.append(f"cast({self.value(INTEGERS, depth - 1)} as double)")
+        if kind != TEXTS:
+            forms += [f"(- {a})", *(f"({a} {sign} {b})" for sign in "+-*" * 2)]
+        return chance.choice(forms)
 
     def _truth(self, depth: int) -> str:
         chance = self._chance
         kind = chance.choice((INTEGERS, INTEGERS, DOUBLES, TEXTS))
-        a, b = self.value(kind, depth - 1), self.value(kind, depth - 1)
-        low = self.value(kind, depth - 1)
+        a, b, low = (self.value(kind, depth - 1) for _ in range(3))
+        text, left, right = (self.value(k, depth - 1) for k in (TEXTS, TRUTHS, TRUTHS))
+        items = ", ".join(self._of(kind) for _ in range(chance.randrange(1, 4)))
         negated = chance.choice(("", "not "))
-        form = chance.randrange(7)
-        if form == 0:
-            return f"({a} {negated}between {low} and {b})"
-        if form == 1:
-            items = ", ".join(self._of(kind) for _ in range(chance.randrange(1, 4)))
-            return f"({a} {negated}in ({items}))"
-        if form == 2:
-            return f"({a} is {negated}null)"
-        if form == 3:
-            text = self.value(TEXTS, depth - 1)
-            pattern = chance.choice(("a%", "%b", "_", "%", "", "a!%"))
-            escape = " escape '!'" if "!" in pattern else ""
-            return f"({text} {negated}like '{pattern}'{escape})"
-        if form == 4:
-            sides = self.value(TRUTHS, depth - 1), self.value(TRUTHS, depth - 1)
-            return f"({negated}{sides[0]} {chance.choice(('and', 'or'))} {sides[1]})"
-        if form == 5:
-            return f"({a} is {negated}distinct from {b})"
-        return f"({a} {chance.choice(('=', '<>', '<', '<=', '>', '>='))} {b})"
+        pattern = chance.choice(("'a%'", "'%b'", "'_'", "'%'", "''", "'a!%' escape '!'"))
+        forms = (
+            f"({a} {negated}between {low} and {b})",
+            f"({a} {negated}in ({items}))",
+            f"({a} is {negated}null)",
+            f"({text} {negated}like {pattern})",
+            f"({negated}{left} {chance.choice(('and', 'or'))} {right})",
+            f"({a} is {negated}distinct from {b})",
+            f"({a} {chance.choice(('=', '<>', '<', '<=', '>', '>='))} {b})",
+        )
+        return chance.choice(forms)
 
     def source(self) -> str:
         """What stands after FROM; its columns are known from then on."""
@@ -163,33 +155,36 @@ class _Writer:
         return _Column(f"{chance.choice(('min', 'max'))}({argument})", kind)
 
 
-def _select(writer: _Writer, chance: random.Random, kinds: list[str] | None = None) -> str:
+def _select(writer: _Writer, chance: random.Random, kinds: list[str] | None = None) -> _Select:
     """A SELECT without order; its columns are of `kinds`, if there are any."""
-    source = writer.source()
-    where = writer.where()
-    drawn = [
-        chance.choice((INTEGERS, DOUBLES, TEXTS, TRUTHS)) for _ in range(chance.randrange(1, 4))
-    ]
+    source, where = writer.source(), writer.where()
+    drawn = [chance.choice((INTEGERS, DOUBLES, TEXTS, TRUTHS)) for _ in range(3)]
     if kinds is None and chance.random() < 0.4:
         keys = [writer.value(kind, 1) for kind in drawn[: chance.randrange(3)]]
         keys = [key for key in keys if "." in key.replace("0.", "")]  # a constant is no key
         aggregates = [writer.aggregate() for _ in range(chance.randrange(1, 3))]
-        writer.columns = [c for c in aggregates]
-        shown = [*keys, *(c.text for c in aggregates)]
-        if chance.random() < 0.3:
-            shown.append(writer.value(INTEGERS, 1))
-        group = ""
-        if keys:
-            by_number = chance.random() < 0.5
-            listed = [str(i + 1) for i in range(len(keys))] if by_number else keys
-            group = f" group by {', '.join(listed)}"
+        writer.columns = list(aggregates)
+        shown = [*keys, *(column.text for column in aggregates), writer.value(INTEGERS, 1)]
+        by_number = chance.random() < 0.5
+        listed = [str(i + 1) for i in range(len(keys))] if by_number else keys
+        group = f" group by {', '.join(listed)}" if keys else ""
         having = f" having {writer.value(TRUTHS, 1)}" if chance.random() < 0.3 else ""
-        columns = ", ".join(f"{text} as c{i}" for i, text in enumerate(shown))
-        return f"select {columns} from {source}{where}{group}{having}"
-    shown = [writer.value(kind) for kind in kinds or drawn]
-    columns = ", ".join(f"{text} as c{i}" for i, text in enumerate(shown))
+        return _Select(f"{_list(shown)} from {source}{where}{group}{having}", len(shown))
+    shown = [writer.value(kind) for kind in kinds or drawn[: chance.randrange(1, 4)]]
     distinct = "distinct " if chance.random() < 0.2 else ""
-    return f"select {distinct}{columns} from {source}{where}"
+    return _Select(f"{distinct}{_list(shown)} from {source}{where}", len(shown))
+
+
+@dataclass(frozen=True)
+class _Select:
+    """What stands after SELECT, and its number of columns."""
+
+    text: str
+    width: int
+
+
+def _list(shown: list[str]) -> str:
+    return ", ".join(f"{text} as c{i}" for i, text in enumerate(shown))
 
 
 def query(seed: int) -> tuple[str, bool]:
@@ -199,20 +194,25 @@ def query(seed: int) -> tuple[str, bool]:
     form = chance.randrange(6)
     if form == 0:
         kinds = [chance.choice((INTEGERS, DOUBLES, TEXTS)) for _ in range(2)]
-        word = chance.choice(("union all", "union"))
-        text = f" {word} ".join(
-            _select(writer, chance, kinds) for _ in range(chance.randrange(2, 4))
-        )
+        parts = [_select(writer, chance, kinds) for _ in range(chance.randrange(2, 4))]
+        word = chance.choice((" union all ", " union "))
+        text, width = word.join(f"select {part.text}" for part in parts), 2
     elif form == 1:
-        text = f"with q as ({_select(writer, chance)}) select * from q"
+        part = _select(writer, chance)
+        text, width = f"with q as (select {part.text}) select * from q", part.width
     elif form == 2:
-        text = f"select q.c0, count(*) as n from ({_select(writer, chance)}) as q group by q.c0"
+        part = _select(writer, chance)
+        text = f"select q.c0, count(*) as n from (select {part.text}) as q group by q.c0"
+        width = 2
     else:
-        text = _select(writer, chance)
+        part = _select(writer, chance)
+        text, width = f"select {part.text}", part.width
     if chance.random() < 0.5:
         return text, False
-    width = text.count(" as c") if form == 3 else 1
-    ways = [chance.choice(("", " desc", " nulls first", " desc nulls first")) for _ in range(width)]
+    ways = ("", " desc", " nulls first", " desc nulls last")
+    keys = [f"{i + 1}{chance.choice(ways)}" for i in range(width)]
+    text = f"{text} order by {', '.join(keys)}"
     if chance.random() < 0.5:
-        return f"select * from ({text}) as o order by 1{ways[0]}", False
-    return text, False
+        text += f" limit {chance.randrange(20)}"
+        text += f" offset {chance.randrange(5)}" if chance.random() < 0.5 else ""
+    return text, True
