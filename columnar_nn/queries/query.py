@@ -54,10 +54,18 @@ def sql_plan(
     :name. Raises InvalidPlanError for what is no query, or one that cannot be run, with the place
     in the text, and as tables and networks do when they are opened.
     """
+    return plan_query(text, tables, networks or {}, parameters)
+
+
+def plan_query(
+    text: str,
+    tables: Mapping[str, Any],
+    networks: Mapping[str, NetworkSource],
+    parameters: Parameters = (),
+) -> PlanNode:
+    """As `sql_plan`, of tables that are asked for when the query reads them."""
     source, tree = parse_query(text)
-    context = Context(
-        source, tables, Networks(networks or {}), parameters, PlanBuilder(), bind_query, {}
-    )
+    context = Context(source, tables, Networks(networks), parameters, PlanBuilder(), bind_query, {})
     try:
         return bind_query(tree, context).builder.plan()
     except RecursionError:
