@@ -54,11 +54,15 @@ def steps(plan: PlanNode) -> Steps:
 def refuse_tensors(schema: pa.Schema) -> None:
     """Raises UsageError if a column holds tensors, of which Velox has none."""
     for field in schema:
-        if isinstance(field.type, pa.FixedShapeTensorType):
+        if _is_tensor(field.type):
             raise UsageError(
                 f"column {field.name} holds tensors, which Velox has not: leave it out, or run the "
                 "query with --backend columnar"
             )
+
+
+def _is_tensor(data_type: pa.DataType) -> bool:
+    return isinstance(data_type, pa.FixedShapeTensorType)
 
 
 def _project(plan: ProjectNode) -> list[Any]:
@@ -70,7 +74,7 @@ def _project(plan: ProjectNode) -> list[Any]:
 
 
 def _aggregation(plan: AggregationNode) -> list[Any]:
-    keys = [_quoted(key) for key in plan.grouping_keys]
+    keys = list(plan.grouping_keys)
     return [["aggregate", [keys, [_aggregate(a) for a in plan.aggregates]]]]
 
 
@@ -88,11 +92,11 @@ _CALLS: dict[type, Callable[[Any], list[Any]]] = {
 def _join(plan: HashJoinNode) -> Steps:
     condition = "" if plan.filter is None else text(plan.filter)
     keys = [list(plan.left_keys), list(plan.right_keys)]
-    refuse_tensors(plan.output_type)
+    outputs = [f.name for f in plan.output_type if not _is_tensor(f.type)]
     return {
         "source": steps(plan.left),
         "build": steps(plan.right),
-        "calls": [["hash_join", [*keys, list(plan.outputs), condition, plan.join_type]]],
+        "calls": [["hash_join", [*keys, outputs, condition, plan.join_type]]],
     }
 
 
@@ -127,6 +131,8 @@ def text(expression: Expression) -> str:
             "Velox has no networks or functions of images: run the query with --backend columnar"
         )
     inputs = [text(source) for source in expression.inputs]
+    if expression.function in ("if", "switch") and len(inputs) % 2 == 0:
+        inputs.append(_cast("null", expression.type))  # pyvelox knows no type of a missing ELSE
     form = _FORMS.get(expression.function)
     return form(inputs) if form else f"{expression.function}({', '.join(inputs)})"
 
@@ -154,12 +160,12 @@ def _infix(word: str) -> Callable[[list[str]], str]:
 
 
 def _switch(inputs: list[str]) -> str:
-    pairs = zip(inputs[0::2], inputs[1::2], strict=False)
+    pairs = zip(inputs[:-1:2], inputs[1::2], strict=True)
     branches = " ".join(f"when {condition} then {value}" for condition, value in pairs)
-    other = f" else {inputs[-1]}" if len(inputs) % 2 else ""
-    return f"(case {branches}{other} end)"
+    return f"(case {branches} else {inputs[-1]} end)"
 
 
+# pyvelox 0.2.0 aborts the process on a list after IN
 _FORMS: dict[str, Callable[[list[str]], str]] = {
     "and": _infix("and"),
     "or": _infix("or"),
@@ -167,7 +173,7 @@ _FORMS: dict[str, Callable[[list[str]], str]] = {
     "is_null": lambda inputs: f"({inputs[0]} is null)",
     "distinct_from": _infix("is distinct from"),
     "between": lambda inputs: f"({inputs[0]} between {inputs[1]} and {inputs[2]})",
-    "in": lambda inputs: f"({inputs[0]} in ({', '.join(inputs[1:])}))",
+    "in": lambda inputs: f"({' or '.join(f'{inputs[0]} = {item}' for item in inputs[1:])})",
     "like": lambda inputs: (
         f"({inputs[0]} like {inputs[1]}{f' escape {inputs[2]}' if inputs[2:] else ''})"
     ),

@@ -51,12 +51,16 @@ class QuerySession(Session):
         from pyvelox import arrow, plan_builder
 
         registry.load("velox").import_framework()
+        # Velox ends the process if vectors or builders go before what was made of them.
         root = plan_builder.PlanBuilder()
+        held = self._held = [root]
 
         def batches(scan: str) -> list[Any]:
             with pa.memory_map(str(Path(folder) / f"{scan}.arrow")) as file:
                 table = pa.ipc.open_file(file).read_all()
-            return [arrow.to_velox(batch) for batch in table.to_batches()]
+            vectors = [arrow.to_velox(batch) for batch in table.to_batches()]
+            held.extend(vectors)
+            return vectors
 
         told = json.loads(Path(steps).read_text(encoding="utf-8"))
         try:
@@ -66,12 +70,15 @@ class QuerySession(Session):
         if not run:
             return self._reply(plan=str(plan.to_string()))
         task = VeloxTask(plan)
-        found = [arrow.to_arrow(vector) for vector in task.batches()]
-        rows = [pa.RecordBatch.from_struct_array(array) for array in found]
-        if rows:
-            with pa.ipc.new_file(result, rows[0].schema) as writer:
-                for batch in rows:
-                    writer.write_batch(batch)
+        held.append(task)
+        writer = None
+        for vector in task.batches():
+            rows = pa.RecordBatch.from_struct_array(arrow.to_arrow(vector))
+            writer = writer or pa.ipc.new_file(result, rows.schema)
+            writer.write_batch(rows)
+            del rows, vector
+        if writer is not None:
+            writer.close()
         return self._reply(plan=task.statistics_text())
 
 
