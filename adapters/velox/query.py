@@ -69,6 +69,7 @@ def _project(plan: ProjectNode) -> list[Any]:
     columns = [
         f"{text(expression)} as {_quoted(name)}"
         for name, expression in zip(plan.names, plan.projections, strict=True)
+        if not (isinstance(expression, FieldReference) and _is_tensor(expression.type))
     ]
     return [["project", [columns]]]
 

@@ -210,9 +210,10 @@ class ExpressionReader:
     def _cast(self, tree: exp.Expr) -> Expression:
         wanted = tree.args["to"]
         name = getattr(wanted.this, "name", "")
-        if name not in TYPES or wanted.expressions or isinstance(tree, exp.TryCast):
+        if name not in TYPES or wanted.expressions:
             raise self.source.error(f"no such cast: cast converts to {_NAMES}", tree)
-        return Cast(self._read(tree.this), TYPES[name])
+        cast = Cast(self._read(tree.this), TYPES[name])
+        return Call("try", (cast,)) if isinstance(tree, exp.TryCast) else cast
 
     def _placeholder(self, tree: exp.Expr) -> Expression:
         values = self._parameters
@@ -249,6 +250,10 @@ class ExpressionReader:
                 if key in attributes:
                     raise self.source.error(f"{key} is given twice", argument)
                 attributes[key] = self._attribute(argument.expression)
+                if name in DECLARED and key not in DECLARED[name].attributes:
+                    known = ", ".join(DECLARED[name].attributes) or "none"
+                    message = f"{name} has no attribute {key}: it has {known}"
+                    raise self.source.error(message, argument)
             elif isinstance(argument, exp.Star) and name == "count" and len(tree.expressions) == 1:
                 continue
             elif isinstance(argument, exp.Distinct):
@@ -262,10 +267,6 @@ class ExpressionReader:
         if name == "nullif" and len(inputs) == 2 and not attributes:
             value, other = inputs
             return Call("if", (Call("eq", (value, other)), Constant(None), value))
-        if name in DECLARED:
-            for key in attributes.keys() - DECLARED[name].attributes.keys():
-                known = ", ".join(DECLARED[name].attributes) or "none"
-                raise self.source.error(f"{name} has no attribute {key}: it has {known}", tree)
         return Call(name, tuple(inputs), attributes)
 
     def _attribute(self, tree: exp.Expr) -> Any:
