@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn.errors import UsageError
+from adapters.velox.task import VeloxTask, reason
+from columnar_nn.errors import UnsupportedNetworkError, UsageError
 from columnar_nn.expressions.expression import (
     Cast,
     Constant,
@@ -190,22 +192,67 @@ _FORMS |= {
 }
 
 
-def builder_of(told: Steps, batches: Callable[[str], list[Any]], new: Callable[[], Any]) -> Any:
-    """A pyvelox plan builder after the calls.
+class VeloxQuery:
+    """A query in the process that Velox runs in.
 
-    `batches` gives the vectors of a scan by its node's id, `new` a builder that shares its ids.
+    Velox ends the process if vectors or builders go before what was made of them: they stay as
+    long as the query does.
     """
-    from pyvelox.plan_builder import JoinType
 
-    if "scan" in told:
-        return new().values(batches(told["scan"]))
-    builder = builder_of(told["source"], batches, new)
-    for method, arguments in told["calls"]:
-        if method == "hash_join":
-            *keys, output, condition, kind = arguments
-            right = builder_of(told["build"], batches, new).get_plan_node()
-            join_type = getattr(JoinType, kind)
-            builder = builder.hash_join(*keys, right, output, condition, join_type)
-        else:
-            builder = getattr(builder, method)(*arguments)
-    return builder
+    def __init__(self, told: Steps, folder: Path) -> None:
+        """`folder` has the batches of each scan in an Arrow file under its node's id."""
+        from pyvelox import plan_builder
+
+        self._folder = folder
+        self._root = plan_builder.PlanBuilder()
+        self._held: list[Any] = []
+        try:
+            self._plan = self._builder(told).get_plan_node()
+        except RuntimeError as error:
+            raise UnsupportedNetworkError(f"Velox: {reason(error)}") from None
+
+    def plan_text(self) -> str:
+        """The plan as Velox prints it."""
+        return str(self._plan.to_string())
+
+    def run(self, result: Path) -> str:
+        """Writes the rows to an Arrow file, none if there are none; the plan with statistics."""
+        from pyvelox import arrow
+
+        task = VeloxTask(self._plan)
+        self._held.append(task)
+        writer = None
+        for vector in task.batches():
+            rows = pa.RecordBatch.from_struct_array(arrow.to_arrow(vector))
+            writer = writer or pa.ipc.new_file(str(result), rows.schema)
+            writer.write_batch(rows)
+            del rows, vector
+        if writer is not None:
+            writer.close()
+        return task.statistics_text()
+
+    def _builder(self, told: Steps) -> Any:
+        """A builder after the calls."""
+        from pyvelox.plan_builder import JoinType
+
+        if "scan" in told:
+            return self._root.new_builder().values(self._vectors(told["scan"]))
+        builder = self._builder(told["source"])
+        for method, arguments in told["calls"]:
+            if method == "hash_join":
+                *keys, output, condition, kind = arguments
+                right = self._builder(told["build"]).get_plan_node()
+                join_type = getattr(JoinType, kind)
+                builder = builder.hash_join(*keys, right, output, condition, join_type)
+            else:
+                builder = getattr(builder, method)(*arguments)
+        return builder
+
+    def _vectors(self, scan: str) -> list[Any]:
+        from pyvelox import arrow
+
+        with pa.memory_map(str(self._folder / f"{scan}.arrow")) as file:
+            table = pa.ipc.open_file(file).read_all()
+        vectors = [arrow.to_velox(batch) for batch in table.to_batches()]
+        self._held += vectors
+        return vectors

@@ -11,14 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from adapters import registry
-from adapters.velox import query as velox_query
-from adapters.velox.task import VeloxTask, reason
+from adapters.velox.query import VeloxQuery, refuse_tensors, steps
 from bench.files.temporary import temporary_folder
 from bench.workers.held import HeldWorker
 from bench.workers.options import Options
 from bench.workers.session import Session
 from columnar_nn.data.arrow_source import decoded_type
-from columnar_nn.errors import UnsupportedNetworkError
 from columnar_nn.plan.plan_node import PlanNode, ScanNode
 
 _SIGNED = {
@@ -47,59 +45,30 @@ class QuerySession(Session):
 
         If it is `run`, the rows are written to `result`. Replies with Velox's text, `plan`.
         """
-        import pyvelox  # noqa: F401 - loads the engine, whose parts are imported below
-        from pyvelox import arrow, plan_builder
-
         registry.load("velox").import_framework()
-        # Velox ends the process if vectors or builders go before what was made of them.
-        root = plan_builder.PlanBuilder()
-        held = self._held = [root]
-
-        def batches(scan: str) -> list[Any]:
-            with pa.memory_map(str(Path(folder) / f"{scan}.arrow")) as file:
-                table = pa.ipc.open_file(file).read_all()
-            vectors = [arrow.to_velox(batch) for batch in table.to_batches()]
-            held.extend(vectors)
-            return vectors
-
         told = json.loads(Path(steps).read_text(encoding="utf-8"))
-        try:
-            plan = velox_query.builder_of(told, batches, root.new_builder).get_plan_node()
-        except RuntimeError as error:
-            raise UnsupportedNetworkError(f"Velox: {reason(error)}") from None
-        if not run:
-            return self._reply(plan=str(plan.to_string()))
-        task = VeloxTask(plan)
-        held.append(task)
-        writer = None
-        for vector in task.batches():
-            rows = pa.RecordBatch.from_struct_array(arrow.to_arrow(vector))
-            writer = writer or pa.ipc.new_file(result, rows.schema)
-            writer.write_batch(rows)
-            del rows, vector
-        if writer is not None:
-            writer.close()
-        return self._reply(plan=task.statistics_text())
+        query = self._query = VeloxQuery(told, Path(folder))
+        return self._reply(plan=query.run(Path(result)) if run else query.plan_text())
 
 
 def run(plan: PlanNode, options: Options, explain: bool) -> VeloxResult:
     """Runs a plan, unless it is only to `explain`; raises UsageError and WorkerError."""
-    velox_query.refuse_tensors(plan.output_type)
-    told = velox_query.steps(plan)
+    refuse_tensors(plan.output_type)
+    told = steps(plan)
     with temporary_folder() as folder:
         for scan in {scan.id: scan for scan in plan.scans}.values():
             _write(scan, folder / f"{scan.id}.arrow")
-        steps, result = folder / "steps.json", folder / "result.arrow"
-        steps.write_text(json.dumps(told), encoding="utf-8")
+        file, result = folder / "steps.json", folder / "result.arrow"
+        file.write_text(json.dumps(told), encoding="utf-8")
         session = f"{__name__}:{QuerySession.__name__}"
         with HeldWorker(options, folder, session) as worker:
             reply = worker.ask(
-                "query", steps=str(steps), folder=str(folder), result=str(result), run=not explain
+                "query", steps=str(file), folder=str(folder), result=str(result), run=not explain
             )
         if not result.exists():
             return VeloxResult(reply["plan"], plan.output_type, ())
-        with pa.OSFile(str(result)) as file:
-            table = pa.ipc.open_file(file).read_all()
+        with pa.OSFile(str(result)) as written:
+            table = pa.ipc.open_file(written).read_all()
     return VeloxResult(reply["plan"], table.schema, table.to_batches())
 
 

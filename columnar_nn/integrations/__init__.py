@@ -1,1 +1,1 @@
-"""Networks inside other engines: over a stream of Arrow batches, and on Spark's DataFrames."""
+"""Networks inside other engines: over streams of Arrow batches, in Spark and in DuckDB."""
