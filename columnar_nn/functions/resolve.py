@@ -12,7 +12,12 @@ from columnar_nn.expressions.expression import Call, Cast, Expression, FieldRefe
 from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions import images, like, registry  # noqa: F401 - they register functions
 from columnar_nn.functions.casts import is_castable
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, resolve_scalar, widened
+from columnar_nn.functions.scalar import (
+    SCALAR_FUNCTIONS,
+    CompiledFunction,
+    of_one_type,
+    resolve_scalar,
+)
 
 
 def is_vector_call(expression: Expression) -> TypeGuard[Call]:
@@ -91,8 +96,8 @@ def _typed_scalar_call(call: Call, inputs: tuple[Expression, ...], widen: bool) 
             f"scalar functions are {', '.join(SCALAR_FUNCTIONS)}"
         )
     types = [source.type for source in inputs]
-    if widen:
-        types = widened(types)
+    if widen and not isinstance(SCALAR_FUNCTIONS[name], CompiledFunction):
+        types = of_one_type(types)
     wanted, result = resolve_scalar(name, types, call.attributes)
     coerced = tuple(
         source if source.type == target else Cast(source, target)

@@ -66,6 +66,7 @@ class CompiledFunction:
     resolve: Resolve
     rows: Callable[..., Rows]
     load: Callable[[], None]
+    attributes: tuple[str, ...] = ()
 
 
 def widened(data_type: DataType) -> DataType:
@@ -92,7 +93,7 @@ def common_type(types: Sequence[DataType]) -> DataType | None:
     return None
 
 
-def widened(types: Sequence[DataType]) -> list[DataType]:
+def of_one_type(types: Sequence[DataType]) -> list[DataType]:
     """The types with all numbers of one: the widest integer, or DOUBLE if there are others."""
     numbers = {kind for kind in types if pa.types.is_integer(kind) or kind in FLOATS}
     if len(numbers) < 2:

@@ -6,16 +6,25 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from exec import declared
 
 import columnar_nn
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import CnnBenchError, InvalidDataError, InvalidPlanError, UsageError
 from columnar_nn.functions.declared import vector_function
+
+
+@pytest.fixture(autouse=True)
+def own_tables() -> Iterator[None]:
+    with declared.own_tables():
+        yield
+
 
 T = pa.table(
     {
@@ -233,6 +242,16 @@ def test_a_declared_function_takes_attributes_by_name() -> None:
         assert np.array_equal(np.float32(found), expected)
     with pytest.raises(InvalidPlanError, match=r"no attribute lambda: it has lambd .*column 36"):
         columnar_nn.sql("select shrink_for_sql(x, lambda => 1) from t", t=table)
+
+
+def test_a_scalar_function_of_ones_own() -> None:
+    @columnar_nn.scalar_function("half_for_sql")
+    def half(x: float) -> float:
+        return x / 2
+
+    assert rows("select half_for_sql(x) from t where half_for_sql(x) > 1") == [(1.25,)]
+    with pytest.raises(InvalidPlanError, match=r"half_for_sql.VARCHAR.*column 8"):
+        rows("select half_for_sql(s) from t")
 
 
 def test_networks_by_name(photos: pa.Table) -> None:
