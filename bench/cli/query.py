@@ -19,7 +19,6 @@ from columnar_nn.errors import UsageError
 from columnar_nn.exec.executable import prepare
 from columnar_nn.exec.stats_text import nanos_text, plan_with_stats
 from columnar_nn.plan.plan_node import PlanNode
-from columnar_nn.plan.text import to_text
 from columnar_nn.queries.query import plan_query
 
 BACKENDS = ("columnar", "velox")
@@ -119,10 +118,10 @@ def _width() -> int | None:
 
 
 def _plan_text(plan: PlanNode, threads: int, analyze: bool) -> str:
-    """The plan as it runs; with `analyze` what each of its nodes did, and how long it took."""
+    """The plan before and after its rewriting; with `analyze` what its nodes did, and how long."""
     with prepare(plan, threads) as executable:
         if not analyze:
-            return fit(to_text(executable.plan).rstrip(), _width())
+            return fit(executable.explain().rstrip(), _width())
         task = executable.run(profile=True)
         rows = sum(batch.num_rows for batch in task)
         stats = task.stats()
