@@ -28,6 +28,11 @@ GIVEN = {
         "functions.py": "\n\n".join(_FUNCTIONS),
     },
     "docs/report.md": {"compare.json": _COMPARE},
+    "docs/sql.md": {
+        "mine.onnx": _WEIGHTS / "plain9.onnx",
+        "classes.csv": "label,name\n0,astronaut\n1,cat\n2,coffee\n3,galaxy\n",
+        "query.sql": "SELECT name, label FROM classes WHERE label > 1\nORDER BY 1",
+    },
 }
 """Files of the reader's own that a page speaks of and no command before makes: one of the
 project, or its text."""
@@ -77,6 +82,7 @@ NOT_RUN = {
     "make fuzz TARGET=graphs SEED=1000 MINUTES=5": SETS_UP + "make nightly fuzzes",
     "make fuzz TARGET=onnx_files SEED=5000 MINUTES=10": SETS_UP + "make nightly fuzzes",
     "make fuzz TARGET=queries": SETS_UP + "make nightly fuzzes",
+    "make fuzz TARGET=sql_texts SEED=1 MINUTES=5": SETS_UP + "make nightly fuzzes",
     "make documented": SETS_UP + "this suite itself",
     "make soak": SETS_UP + "continuous integration runs it",
     "make study": SETS_UP + "make nightly runs it",
