@@ -14,7 +14,7 @@ _SESSIONS = {
 _COMPARE = ROOT / "tests" / "report" / "data" / "compare.json"
 _WEIGHTS = ROOT / "columnar_nn" / "model" / "weights"
 _PAGE = (ROOT / "docs" / "functions.md").read_text(encoding="utf-8")
-_FUNCTIONS = re.findall(r"^```python\n(.*?vector_function.*?)^```$", _PAGE, re.M | re.S)
+_FUNCTIONS = re.findall(r"^```python\n(.*?@columnar_nn\.\w+_function.*?)^```$", _PAGE, re.M | re.S)
 
 GIVEN = {
     "README.md": {
@@ -25,7 +25,7 @@ GIVEN = {
     "docs/diff.md": _SESSIONS,
     "docs/functions.md": {
         "mine.onnx": _WEIGHTS / "plain9.onnx",
-        "functions.py": "\n\n".join(_FUNCTIONS),
+        "mine.py": "\n\n".join(_FUNCTIONS),
     },
     "docs/report.md": {"compare.json": _COMPARE},
     "docs/sql.md": {

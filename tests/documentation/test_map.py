@@ -31,6 +31,7 @@ ENDS = {"/".join(place.split("/")[i:]) for place in PLACES for i in range(place.
 """The same, as they are called from the folders above them too."""
 
 NOT_OURS = {
+    "mine.py": "a file of the reader's functions",
     "OUT/": "a folder of the reader's choice",
     "fuzz-findings/": "made where something is found",
     "package.module.ClassName": "a form",
