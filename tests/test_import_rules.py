@@ -33,6 +33,9 @@ LOOSE = {"columnar_nn": {"errors.py"}, "bench": {"pytest_plugin.py"}}
 """Modules that stand beside the rooms."""
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "onnxruntime", "openvino", "pyvelox"}
+ENGINES = {"integrations": {"pyspark"}}
+"""What a room may import besides, when it is used."""
+
 # google is protobuf, which onnx brings.
 CORE_THIRD_PARTY = {"numpy", "numba", "llvmlite", "pyarrow", "onnx", "google"}
 
@@ -97,7 +100,8 @@ def test_imports_follow_the_layers(path: Path) -> None:
     if package == "reference":
         assert third_party <= {"numpy"}
     if package == "columnar_nn":
-        assert third_party <= CORE_THIRD_PARTY
+        assert third_party <= CORE_THIRD_PARTY | ENGINES.get(path.parent.name, set())
+        assert not {name for name, top in names if top} & ENGINES["integrations"]
     if package == "bench":
         assert not third_party & (FRAMEWORKS - {"torch"}), "only adapters know the frameworks"
 

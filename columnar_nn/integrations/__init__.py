@@ -1,0 +1,1 @@
+"""Networks inside other engines: over a stream of Arrow batches, and on Spark's DataFrames."""
