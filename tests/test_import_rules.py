@@ -23,7 +23,7 @@ ROOMS = {
     ),
     "bench": (
         *("files", "data", "verdict", "machine", "workers", "text", "results", "model"),
-        *("difference", "compare", "golden", "profile", "engine", "explain", "training"),
+        *("difference", "compare", "golden", "profile", "engine", "explain", "training", "cluster"),
         *("report", "cli"),
     ),
 }

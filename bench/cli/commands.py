@@ -16,6 +16,7 @@ from columnar_nn.errors import UsageError
 COMMANDS = {
     "compare": ("bench.cli.compare:compare", "Compare engines on one network and its images."),
     "engine": ("bench.cli.engine:engine", "Hold the columnar engine against the machine's limits."),
+    "cluster": ("bench.cli.cluster:app", "Run the columnar engine inside Spark."),
     "data": ("bench.cli.data:app", "Make, inspect and fetch image data."),
     "model": ("bench.cli.model:app", "Show networks and their layers; check how a file is read."),
     "train": ("bench.cli.train:train", "Train a network with PyTorch and write it as ONNX."),
