@@ -1,7 +1,7 @@
 # The README's two commands are `make compare` and `make test`; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .PHONY: help compare test quick fuzz fuzzers soak documented browser differences nightly lint format \
-	clean
+	cluster-test cluster-demo clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "cnn-bench needs Python 3.10, 3.11 or 3.12 on the PATH: \
@@ -37,6 +37,17 @@ browser: $(VENV)/installed ## Open the report in headless Chromium, if there is 
 
 soak: $(VENV)/installed ## Run many tasks, threads and processes: leaks, hangs and races
 	$(BIN)/python -m pytest tests/soak -m soak --soak $(or $(SOAK),short)
+
+# pip knows what is there already: the extra goes on top of it.
+$(VENV)/cluster-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[cluster,sail]"
+	touch $@
+
+cluster-test: $(VENV)/cluster-installed ## Run the tests of Spark and Sail; they need Java 17
+	$(BIN)/python -m pytest tests/cluster -m cluster -rs
+
+cluster-demo: $(VENV)/cluster-installed ## Classify 50,000 images on a cluster, some of it killed
+	@$(BIN)/python -m bench.cluster.demo
 
 differences: $(VENV)/installed ## Measure a version against itself, and against a slower one
 	$(BIN)/python -m pytest tests/difference -m nightly

@@ -16,7 +16,8 @@ COST = "cnn_bench_cost"
 """The column of costs: of each batch one row has them, the first."""
 
 PARTS = ("read", "prepare", "input", "compute", "output", "write")
-"""Rows from Spark; the network; images as tensors; its kernels; tensors as columns; back to Spark.
+"""Rows from Spark; packages and the network; images as tensors; its kernels; tensors as columns;
+rows back to Spark.
 
 What is written after the last batch of a task is lost: some hundred bytes.
 """
@@ -53,6 +54,8 @@ def measured(
 ) -> Iterator[pa.RecordBatch]:
     """What `task` (see `integrations.spark.Call`) makes of the batches, and the column COST."""
     clock = Clock()
+    with clock.phase("prepare"):
+        pa.array([0])  # pyarrow imports pandas, once a process, for 0.25 s
     tasks = 1.0
     for batch in task(_read(batches, clock), phase=clock.phase):
         cost = [{**clock.take(), TASKS: tasks}, *[None] * (batch.num_rows - 1)]

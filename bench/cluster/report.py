@@ -17,7 +17,7 @@ _MOST_GROUPS = 20
 
 _PARTS = {
     "read": "Python worker: rows from Spark as Arrow",
-    "prepare": "Python worker: network prepared, once each",
+    "prepare": "Python worker: packages, network prepared, once each",
     "input": "Python worker: images as tensors",
     "compute": "Python worker: kernels of the network",
     "output": "Python worker: outputs as columns",
