@@ -10,16 +10,36 @@ from typing import Annotated
 import typer
 
 from bench.cli import terminal
-from bench.cli.options import ModelOption, one_of
+from bench.cli.options import (
+    DataOption,
+    JsonOption,
+    ModelOption,
+    SeedOption,
+    one_of,
+    parse_samples,
+    seed_or_new,
+)
+from bench.cli.saving import save
 from bench.cluster import report
+from bench.cluster.compare import SPLIT_IS_A_FILE, measure
 from bench.cluster.job import PREDICTIONS, Job, Outcome, network_of
 from bench.cluster.job import run as run_job
+from bench.cluster.model import Scale, fit, parse_executors
+from bench.cluster.recording import record, simulated
+from bench.cluster.report import FEW_IMAGES
 from bench.cluster.session import ENGINES, Opened, parse_settings, session
-from bench.files.temporary import folder_beside
+from bench.data.dataset import open_dataset
+from bench.files.temporary import folder_beside, temporary_folder
+from bench.machine import cpus
+from bench.results import document
+from bench.results.document import to_json
+from bench.results.recording import Recorder
+from bench.results.session import Session, Workloads
 from columnar_nn.errors import UsageError
 from columnar_nn.integrations.batches import BAD
 from columnar_nn.integrations.image_column import DTYPES
 from columnar_nn.integrations.prepared import PREDICTED
+from columnar_nn.model import zoo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,10 +55,6 @@ ConfOption = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="A setting of Spark's, repeatable."),
 ]
-
-
-@app.callback()
-def _group() -> None: ...
 
 
 @app.command()
@@ -94,6 +110,66 @@ def run(
         outcome = _written(opened, job, out, bad)
         report.show(outcome, opened, terminal.output())
     raise typer.Exit(int(outcome.bad > 0))
+
+
+@app.command()
+def compare(
+    *,
+    master: MasterOption = "local[2]",
+    model: ModelOption = "plain9",
+    data: DataOption = "photo10",
+    images: Annotated[int, typer.Option(min=1, help="Images of a run.")] = 10_000,
+    splits: Annotated[str, typer.Option(help="Numbers of splits, two at least.")] = "2,16",
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each way, in random order.")] = 3,
+    seed: SeedOption = None,
+    conf: ConfOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Run the engine alone and inside Spark on the same files, in turn; compare every row.
+
+    Exit status: 0 all rows are equal, 1 not so, 2 wrong usage.
+    """
+    if not master.startswith("local"):
+        raise UsageError(f"--master {master!r}: CPU time is measured on this machine: use local[2]")
+    counts = parse_samples(splits)
+    network, graph, seed = network_of(model), zoo.resolve(model), seed_or_new(seed)
+    dataset = open_dataset(data).fitted_to(graph)
+    settings = {"master": master, "model": model, "data": data, "images": images}
+    settings |= {"splits": list(counts), "rounds": rounds, "seed": seed}
+    recorded = Session("cluster compare", settings, cpus.choose(None))
+    with (
+        session("spark", master, {**SPLIT_IS_A_FILE, **parse_settings(conf or [])}) as opened,
+        temporary_folder() as folder,
+        terminal.progress() as show,
+    ):
+        found = measure(opened, network, dataset, images, counts, rounds, seed, folder, show)
+    report.show_comparison(found, terminal.output(json))
+    recorder = Recorder(recorded, Workloads(graph, dataset))
+    record(found, master, recorder)
+    unsaved = save(json, to_json(recorder.results(complete=True)))
+    raise typer.Exit(unsaved or int(any(way.differing for way in found.ways)))
+
+
+@app.command()
+def simulate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What compare --json wrote.")],
+    *,
+    executors: Annotated[
+        str, typer.Option(metavar="LIST", help="1,2,4 or 1-1000*10: 1, 10, 100, 1000.")
+    ] = "1-1000*10",
+    cores: Annotated[int, typer.Option(min=1, help="Cores of an executor.")] = 4,
+    images: Annotated[int, typer.Option(min=1, help="Images of the run.")] = 10_000_000,
+    split: Annotated[int, typer.Option(min=1, help="Images of a split.")] = FEW_IMAGES,
+    json: JsonOption = None,
+) -> None:
+    """Say what a run on so many executors would take, by a model fitted to a comparison."""
+    numbers = parse_executors(executors)
+    basis = document.read(file)
+    fitted = fit(basis)
+    scale = Scale(images, -(-images // split), cores)
+    times = {number: fitted.seconds(scale, number) for number in numbers}
+    report.show_model(fitted, times, scale, terminal.output(json))
+    raise typer.Exit(save(json, to_json(simulated(fitted, basis, times, scale))))
 
 
 def _written(opened: Opened, job: Job, out: Path, bad: str) -> Outcome:

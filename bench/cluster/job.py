@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from bench.cluster import status
-from bench.cluster.costs import COST, COST_TYPE, PARTS, TASKS, measured
+from bench.cluster.costs import PARTS, TASKS, with_costs
 from bench.cluster.session import Opened
 from bench.text.progress import Progress
 from columnar_nn.errors import UsageError, first_line
@@ -90,10 +90,8 @@ class Outcome:
 
 def network_of(model: str) -> str | bytes:
     """The network as it travels to executors: a name, or what the file holds."""
-    if not zoo.is_file(model):
-        return model
-    zoo.resolve(model)  # raises what is wrong with it, here and by its name
-    return Path(model).read_bytes()
+    zoo.resolve(model)  # raises what is wrong with it, before Spark is started
+    return Path(model).read_bytes() if zoo.is_file(model) else model
 
 
 def run(opened: Opened, job: Job, folder: Path, progress: Progress) -> Outcome:
@@ -142,21 +140,7 @@ def _predicted(opened: Opened, job: Job) -> tuple[DataFrame, Any]:
     made = integration.call(frame, job.network, job.image, None, job.outputs, job.dtype, bad="null")
     if opened.engine != "spark":
         return made.source.mapInArrow(made.task, made.schema), None
-    from pyspark.sql import Observation, functions
-    from pyspark.sql.pandas.types import from_arrow_schema
-    from pyspark.sql.types import StructType
-
-    cost = from_arrow_schema(pa.schema([(COST, COST_TYPE)]))
-    schema = StructType([*made.schema, *cost])
-    task = made.task
-
-    def timed(batches: Any) -> Any:
-        return measured(batches, task)
-
-    observation = Observation()
-    sums = [functions.sum(f"{COST}.{name}").alias(name) for name in (*PARTS, TASKS)]
-    frame = made.source.mapInArrow(timed, schema).observe(observation, *sums)
-    return frame.drop(COST), observation
+    return with_costs(made)
 
 
 def _read(spark: SparkSession, path: str) -> DataFrame:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.markup import escape
 
+from bench.cluster.compare import JVM, OTHER, Comparison
 from bench.cluster.job import COUNT, Outcome
+from bench.cluster.model import Model, Scale
 from bench.cluster.session import Opened
 from bench.text.table_style import print_table, show_note, show_title, table
 from columnar_nn.errors import printable
@@ -92,3 +97,72 @@ def _show_costs(outcome: Outcome, console: Console) -> None:
             "spark.sql.files.openCostInBytes=BYTES",
             highlight=False,
         )
+
+
+def show_comparison(comparison: Comparison, console: Console) -> None:
+    """Prints images a second, CPU time an image by part, and whether every row is equal."""
+    images = comparison.images
+    console.print(f"{images:,} images; us an image, of the runs that took least CPU time")
+    names = [way.name for way in comparison.ways]
+    best = [min(way.turns, key=lambda turn: sum(turn.cpu.values())) for way in comparison.ways]
+    show_title(console, "CPU time by part")
+    made = table("part", *names)
+    parts = {JVM: "JVM: threads of tasks", **_PARTS, OTHER: "besides: JVM's own threads, driver"}
+    for part, text in parts.items():
+        made.add_row(text, *(_each(turn.cpu.get(part), images) for turn in best))
+    made.add_row("total", *(_each(sum(turn.cpu.values()), images) for turn in best))
+    print_table(console, made)
+    show_title(console, "Wall time")
+    made = table("way", "runs", "fastest s", "median s", "images/s", "rows that differ")
+    for way in comparison.ways:
+        seconds = [turn.seconds for turn in way.turns]
+        made.add_row(
+            way.name,
+            str(len(seconds)),
+            f"{min(seconds):.2f}",
+            f"{statistics.median(seconds):.2f}",
+            f"{images / min(seconds):,.0f}",
+            f"{way.differing:,}",
+        )
+    print_table(console, made)
+    show_note(
+        console,
+        f"The session took {comparison.session_s:.1f} s to start, a query without a row "
+        f"{comparison.final_s:.2f} s. images/s is of the fastest run. Rows are equal if every bit "
+        "of their logits is.",
+    )
+
+
+def show_model(model: Model, times: Mapping[int, float], scale: Scale, console: Console) -> None:
+    """Prints the terms, and the time that they predict for each number of executors."""
+    console.print(
+        f"A model, not a measurement: {scale.images:,} images in {scale.splits:,} splits on N "
+        f"executors of {scale.cores} core(s)\n"
+        "T = session + prepare + ceil(splits / cores in all) (task + images / splits (row + "
+        "network)) + final",
+        highlight=False,
+    )
+    show_title(console, "Its terms, by the fastest runs measured")
+    made = table("term", "value", "unit")
+    for name, seconds in vars(model).items():
+        an_image = name in ("row", "network")
+        made.add_row(
+            name, f"{seconds * (1e6 if an_image else 1):.4g}", "us/image" if an_image else "s"
+        )
+    print_table(console, made)
+    show_title(console, "What it predicts")
+    made = table("executors", "T in s", "images/s", "waves", "of linear")
+    first = min(times)
+    for executors, seconds in times.items():
+        made.add_row(
+            f"{executors:,}",
+            f"{seconds:,.1f}",
+            f"{scale.images / seconds:,.0f}",
+            f"{-(-scale.splits // (executors * scale.cores)):,}",
+            f"{times[first] * first / (seconds * executors):.0%}",
+        )
+    print_table(console, made)
+
+
+def _each(seconds: float | None, images: int) -> str:
+    return "" if seconds is None else f"{seconds / images * 1e6:,.1f}"

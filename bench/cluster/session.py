@@ -78,6 +78,8 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
     MissingPackageError.
     """
     start = time.perf_counter()
+    if engine == "spark":
+        check_master(master)
     try:
         import pyspark
     except ImportError:
@@ -86,7 +88,6 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
         with _sail() as spark:
             yield Opened(spark, engine, time.perf_counter() - start)
         return
-    check_master(master)
     refuse_without_java()
     os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
     chosen = dict(_SETTINGS)

@@ -339,6 +339,7 @@ TABLES = {table.name: table for table in (SESSION, MACHINE, SUBJECT, WORKLOAD, C
 
 START, OFFLINE, CHECK = "start", "offline", "check"
 PROFILE, STREAM, PEAK, GOLDEN = "profile", "stream", "peak", "golden"
+CLUSTER = "cluster"
 
 SCENARIOS = {
     START: "a process from its start to the first result, and on to its end",
@@ -348,6 +349,7 @@ SCENARIOS = {
     STREAM: "images read from a file batch by batch, outputs let go",
     PEAK: "no network: what the machine can do",
     GOLDEN: "the images of a golden bundle once, every tensor compared with the bundle's",
+    CLUSTER: "images read from Parquet files, by one process or by the tasks of a cluster",
 }
 """Names and meanings of scenarios."""
 
@@ -370,6 +372,7 @@ METRICS = {
         Metric("profiled_time", "s", "", "one run with the clocks of operators on"),
         Metric("operator", "s", "number in the run, names of nodes", "an operator of that run"),
         Metric("kernels", "s", "", "all kernels of that run"),
+        Metric("cpu", "s", "part of the work", "CPU time of that run, of all processes"),
         Metric("event", "1", "name", "hardware events of a run"),
         Metric("cold_start", "s", "process, import, build, first_inference, total", "of a start"),
         Metric("rss", "byte", "start or peak", "resident memory: before the backend, and largest"),

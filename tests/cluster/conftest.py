@@ -14,8 +14,8 @@ import pytest
 from pyarrow import parquet
 
 from bench.cluster import session
+from bench.cluster.data import write_images
 from bench.data.dataset import open_dataset
-from columnar_nn.data import tensor_column
 from columnar_nn.integrations.batches import infer
 
 HERE = Path(__file__).parent
@@ -35,17 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder `images` of FILES files with NUM images in all, and `labels.parquet`."""
     folder = tmp_path_factory.mktemp("images")
-    (folder / "images").mkdir()
-    labels = []
-    for index in range(FILES):
-        rows = NUM // FILES
-        (batch,) = open_dataset("photo10").batches(rows, rows, start=index * rows)
-        pixels = tensor_column.to_numpy(batch.column("image"))
-        column = pa.array([image.tobytes() for image in pixels], pa.binary())
-        table = pa.table({"id": batch.column("id"), "image": column})
-        parquet.write_table(table, folder / "images" / f"{index}.parquet")
-        labels.append(pa.table({"id": batch.column("id"), "label": batch.column("label")}))
-    parquet.write_table(pa.concat_tables(labels), folder / "labels.parquet")
+    write_images(open_dataset("photo10"), NUM, FILES, folder)
     return folder
 
 
