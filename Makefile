@@ -1,7 +1,7 @@
 # The README's two commands are `make compare` and `make test`; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .PHONY: help compare test quick fuzz fuzzers soak documented browser differences nightly lint format \
-	cluster-test cluster-demo clean
+	cluster-test cluster-demo sail-test clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -9,6 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	&& echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+SAIL := .venv-sail
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,10 +41,19 @@ soak: $(VENV)/installed ## Run many tasks, threads and processes: leaks, hangs a
 
 # pip knows what is there already: the extra goes on top of it.
 $(VENV)/cluster-installed: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[cluster,sail]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[cluster]"
 	touch $@
 
-cluster-test: $(VENV)/cluster-installed ## Run the tests of Spark and Sail; they need Java 17
+# Sail 0.7 serves no pyspark 4.3, and its client is a package called pyspark, too.
+$(SAIL)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(SAIL)
+	$(SAIL)/bin/python -m pip install --quiet -c constraints.txt -e ".[sail]" pytest pytest-timeout
+	touch $@
+
+sail-test: $(SAIL)/installed ## Run the tests of Sail, in an environment of its own
+	$(SAIL)/bin/python -m pytest tests/cluster/test_sail.py -m cluster -rs
+
+cluster-test: $(VENV)/cluster-installed ## Run the tests of Spark; they need Java 17
 	$(BIN)/python -m pytest tests/cluster -m cluster -rs
 
 cluster-demo: $(VENV)/cluster-installed ## Classify 50,000 images on a cluster, some of it killed
@@ -70,7 +80,7 @@ fuzzers: $(VENV)/installed ## Do so for every target: make fuzzers SEED=1000 MIN
 
 nightly: $(VENV)/installed ## Soak for long, fuzz, measure, run every documented command: some hours
 	@failed=; for step in differences "soak SOAK=long" "fuzzers SEED=$$(date +%s)" \
-	"documented SLOW=1"; do \
+	"documented SLOW=1" sail-test; do \
 	$(MAKE) --no-print-directory $$step || failed="$$failed '$$step'"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
@@ -84,5 +94,5 @@ format: $(VENV)/installed ## Rewrite the code in the project's style
 	$(BIN)/ruff format .
 
 clean: ## Remove the virtual environment and every cache in this folder
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAIL) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from columnar_nn.errors import MissingPackageError, UsageError
+from columnar_nn.errors import MissingPackageError, UsageError, first_line
 from columnar_nn.integrations.batches import MAX_ROWS
 
 if TYPE_CHECKING:
@@ -162,8 +162,22 @@ def _sail() -> Iterator[SparkSession]:
         _, port = server.listening_address
         spark = SparkSession.builder.remote(f"sc://{LOOPBACK}:{port}").getOrCreate()
         try:
+            _refuse_unless_served(spark)
             yield spark
         finally:
             spark.stop()
     finally:
         server.stop()
+
+
+def _refuse_unless_served(spark: SparkSession) -> None:
+    """Raises UsageError where Sail does not understand what this pyspark says."""
+    import pyspark
+
+    try:
+        spark.range(1).collect()
+    except Exception as error:  # of gRPC, whatever it is called there
+        raise UsageError(
+            f"Sail does not serve pyspark {pyspark.__version__} ({first_line(error)}): install the "
+            'extra "cnn-bench[sail]" in an environment of its own'
+        ) from None

@@ -25,6 +25,8 @@ PACKAGES = (
     "onnxruntime",
     "openvino",
     "pyarrow",
+    "pysail",
+    "pyspark",
     "pyvelox",
     "tensorflow-cpu",
     "tensorflow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,8 +18,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def cluster_run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return cluster_command("run", *arguments)
+
+
+def cluster_command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cnn_bench", "cluster", "run", *map(str, arguments)],
+        [sys.executable, "-m", "cnn_bench", "cluster", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -74,3 +79,20 @@ def test_bad_rows_are_counted_and_printed(images: Path, tmp_path: Path, bad: str
     if bad == "null":
         written = parquet.read_table(out / "predictions").sort_by("id")
         assert [row["id"] for row in written.to_pylist() if row["predicted"] is None] == [3, 5]
+
+
+def test_the_engine_alone_and_inside_spark_give_the_same_rows(tmp_path: Path) -> None:
+    file = tmp_path / "compare.json"
+    given = cluster_command(
+        *("compare", "--images", 600, "--rounds", 1, "--splits", "1,6", "--seed", 1, "--json", file)
+    )
+    assert given.returncode == 0, given.stderr
+    assert "spark, 6 splits" in given.stdout
+    kept = json.loads(file.read_text())
+    assert [cell["status"] for cell in kept["cell"]] == ["PASSED"] * 3
+    assert [cell["outside"] for cell in kept["cell"]] == [0] * 3
+    parts = {tuple(block["part"]) for block in kept["observation"] if block["metric"] == "cpu"}
+    assert {("compute",), ("read",), ("jvm", "tasks")} <= parts
+    given = cluster_command("simulate", file, "--executors", "1-100*10")
+    assert given.returncode == 0, given.stderr
+    assert "A model, not a measurement" in given.stdout
