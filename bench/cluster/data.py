@@ -14,7 +14,7 @@ ROW_GROUP = 5_000
 
 
 def write_images(dataset: Dataset, images: int, files: int, folder: Path) -> None:
-    """Writes `images/` (id, image: row-major pixels) and `labels.parquet` (id, label).
+    """Writes `images` (id, image: row-major pixels) and `labels.parquet` (id, label).
 
     The images are as evenly spread over the files as they can be. Compression gains nothing on
     photographs' pixels, and takes time to undo.

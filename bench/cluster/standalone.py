@@ -1,7 +1,7 @@
 """A standalone Spark cluster on this machine: a master and workers, for demonstrations and tests.
 
-    with standalone(workers=2) as cluster:
-        ... cluster.master ...
+    with standalone(workers=2) as running:
+        ... running.master ...
 
 Everything is bound to 127.0.0.1 and ends with the block, whatever happens in it.
 """

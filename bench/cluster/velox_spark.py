@@ -2,7 +2,7 @@
 
     python -m bench.cluster.velox_spark FOLDER
 
-Runs in an environment of its own: docs/cluster.md makes it. FOLDER has `images/` and
+Runs in an environment of its own: docs/cluster.md makes it. FOLDER has `images` and
 `labels.parquet`, as `write_images` writes them. A scan, a filter, the network, a join and an
 aggregation, twice: the network by mapInArrow, and by a scalar pandas_udf, which Gluten leaves
 columns to. Prints the operators of both plans as they were run, those that are not Velox's marked,

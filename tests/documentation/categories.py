@@ -81,8 +81,6 @@ NOT_RUN = {
     "make cluster-demo": SETS_UP + "takes minutes",
     "make cluster-test": SETS_UP + "continuous integration runs it",
     "make sail-test": SETS_UP + "make nightly runs it",
-    "pip wheel --no-deps -w dist .": "a part of packing, by hand",
-    "python -m venv worker": "a part of packing, by hand",
     "python -m venv velox": "downloads Spark with Velox",
     'pipx install ".[all]"': "downloads the frameworks",
     'uv tool install ".[all]"': "downloads the frameworks",
