@@ -152,9 +152,10 @@ def _sail() -> Iterator[SparkSession]:
     """
     try:
         from pysail.spark import SparkConnectServer
-    except ImportError:
-        raise MissingPackageError("pysail", "sail") from None
-    from pyspark.sql import SparkSession
+        from pyspark.sql import SparkSession
+        from pyspark.sql.connect import session as _  # needs gRPC
+    except ImportError as error:
+        raise MissingPackageError(error.name or "pysail or pyspark-client", "sail") from None
 
     server = SparkConnectServer(ip=LOOPBACK, port=0)
     server.start(background=True)

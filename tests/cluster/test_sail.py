@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,12 @@ from bench.text.progress import silent
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.integrations.spark import map_batches, register_function
 
-pytest.importorskip("pysail", reason="pysail is not installed: make sail-test")
+for package in ("pysail", "pyspark-client"):
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        reason = f"{package} is not installed: make sail-test"
+        pytest.skip(reason, allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
