@@ -24,7 +24,7 @@ ROOMS = {
     "bench": (
         *("files", "data", "verdict", "machine", "workers", "text", "results", "model"),
         *("difference", "compare", "study", "golden", "profile", "engine", "explain", "training"),
-        *("ease", "doctor", "query", "report", "cli"),
+        *("cluster", "ease", "doctor", "query", "report", "cli"),
     ),
 }
 """The rooms of a package, lowest first: a module imports from its own room and from lower ones."""

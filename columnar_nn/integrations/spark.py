@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-Infer = Callable[..., Iterator[pa.RecordBatch]]
+
+class Call(NamedTuple):
+    """A network on a DataFrame, before Spark is asked for it: `source.mapInArrow(task, schema)`."""
+
+    source: DataFrame
+    task: Callable[..., Iterator[pa.RecordBatch]]
+    schema: StructType
 
 
 def map_batches(
@@ -55,6 +61,20 @@ def map_batches(
     the driver, for what no task could do; a DataFrame that is used twice runs the network twice,
     unless it is written or persisted first.
     """
+    made = call(df, network, image, keep, outputs, dtype, bad)
+    return made.source.mapInArrow(made.task, made.schema)
+
+
+def call(
+    df: DataFrame,
+    network: NetworkSource,
+    image: str,
+    keep: Sequence[str] | None,
+    outputs: Sequence[str],
+    dtype: str,
+    bad: str,
+) -> Call:
+    """What `map_batches` asks Spark for, for who has more done in the same tasks."""
     run = _checked(network, outputs, dtype, bad)
     names = kept_names(df.columns, image, keep, [*outputs, ERROR])
     source = df.select(*map(_quoted, names), _quoted(image))
@@ -64,16 +84,15 @@ def map_batches(
         if df.isStreaming:
             raise UsageError("a stream cannot be looked through for bad rows: use bad='null'")
         _refuse_bad_rows(source, _is_bad(image, image_type, dtype, run), names, image)
-    task = partial(
-        infer,
-        network=network,
-        image=image,
-        keep=names,
-        outputs=tuple(outputs),
-        dtype=dtype,
-        bad=bad,
-    )
-    return source.mapInArrow(task, _schema(source, names, run, with_error=bad == "null"))
+    how: dict[str, Any] = {
+        "image": image,
+        "keep": names,
+        "outputs": tuple(outputs),
+        "dtype": dtype,
+        "bad": bad,
+    }
+    task = partial(infer, network=network, **how)
+    return Call(source, task, _schema(source, names, run, with_error=bad == "null"))
 
 
 def register_function(

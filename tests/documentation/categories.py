@@ -73,6 +73,7 @@ NIGHTLY = {
 
 SETS_UP = "a target of make, which sets up an environment by downloads; "
 FORM = "a form or a mention, with a placeholder or an argument left out"
+SPARK = "needs Spark and Java; tests/cluster runs it"
 NOT_RUN = {
     "make compare": SETS_UP + "its command is run",
     "make test": SETS_UP + "continuous integration runs it",
@@ -91,6 +92,17 @@ NOT_RUN = {
     "make differences": SETS_UP + "make nightly measures",
     'pip install -c constraints.txt -e ".[all]"': "downloads the frameworks",
     'pip install -c constraints.txt -e ".[report]"': "downloads what draws charts",
+    'pip install -c constraints.txt -e ".[cluster]"': "downloads Spark",
+    "cnn-bench cluster run --images images --out predictions": SPARK,
+    "cnn-bench cluster run --images images --labels labels.parquet --group-by predicted,label "
+    "--out predictions": SPARK,
+    "cnn-bench cluster run --on sail": FORM,
+    "cnn-bench cluster compare": SPARK,
+    "cnn-bench cluster simulate compare.json --executors 1-1000*10": "of a file that needs Spark",
+    "make cluster-demo": SETS_UP + "takes minutes",
+    "make cluster-test": SETS_UP + "continuous integration runs it",
+    "make sail-test": SETS_UP + "make nightly runs it",
+    "python -m venv velox": "downloads Spark with Velox",
     'pipx install ".[all]"': "downloads the frameworks",
     'uv tool install ".[all]"': "downloads the frameworks",
     "python -m cnn_bench": "a mention; tests/test_installation.py runs it, installed",
