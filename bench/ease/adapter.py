@@ -19,10 +19,11 @@ def lines(backend: type[Backend]) -> int:
 
 
 def files(backend: type[Backend]) -> Iterator[Path]:
-    """`<name>_backend.py`, or wherever the class is, and the modules of a package `<name>` beside.
+    """Where the class is, and the modules beside that begin with its name, or in a package of it.
 
     What several adapters share is no one's own.
     """
     module = Path(inspect.getfile(backend))
     yield module
+    yield from sorted({*module.parent.glob(f"{backend.name}_*.py")} - {module})
     yield from sorted((module.parent / backend.name).glob("*.py"))

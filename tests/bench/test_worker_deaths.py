@@ -138,7 +138,7 @@ def deaths(folder: Path) -> Result:
                 stopped = contenders[case]._worker
                 assert stopped.running
                 number = getattr(signal, case.partition("/")[2].upper())
-                os.kill(stopped.pid, number)
+                os.kill(stopped.pids[0], number)
 
     def shorten(contender: Contender) -> None:
         """Only those that hang wait for it: a busy machine may need longer for the others."""

@@ -15,10 +15,12 @@ for every engine, are in `model.rewrites`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from columnar_nn.errors import UsageError
 from columnar_nn.expressions.expression import Expression
+from columnar_nn.kernels import textbook
 from columnar_nn.plan.plan_node import PlanNode, transform_up
 from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
 from columnar_nn.plan.rewrites.filter_early import filter_early
@@ -76,9 +78,10 @@ def apply(
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
     rules = {name: make(threads) for name, make in PLAN_RULES.items() if name not in without}
+    fuse = partial(fuse_layers, textbook_only=algorithm == textbook.NAME)
     for name in FUSIONS[fusion]:
         if name not in without:
-            rules[name] = _everywhere(RULES[name])
+            rules[name] = _everywhere(fuse if name == "fuse_layers" else RULES[name])
     rules["choose_algorithm"] = _everywhere(choose_algorithm(algorithm))
     if threads > 1:
         rules["gather_drivers"] = gather_drivers

@@ -24,8 +24,12 @@ _LAYERS = {"conv2d": "conv_layer", "mat_mul": "dense_layer"}
 _BIASES = {"vec_scal_add": "conv_layer", "mat_add": "dense_layer"}
 
 
-def fuse_layers(roots: Sequence[Expression]) -> list[Expression]:
-    """The roots with every layer that can be one call as one call."""
+def fuse_layers(roots: Sequence[Expression], textbook_only: bool = False) -> list[Expression]:
+    """The roots with every layer that can be one call as one call.
+
+    A textbook convolution, as all are if `textbook_only`, clamps what it stores and applies no other
+    function.
+    """
     uses = use_counts(roots)
 
     def change(expression: Expression, inputs: tuple[Expression, ...]) -> Expression:
@@ -41,7 +45,7 @@ def fuse_layers(roots: Sequence[Expression]) -> list[Expression]:
             return _with_residual(changed, single)
         activation = _activation(changed)
         if activation is not None and single[0]:
-            return _with_activation(changed, activation)
+            return _with_activation(changed, activation, textbook_only)
         return changed
 
     return transform(roots, change)
@@ -91,13 +95,14 @@ def _activation(call: Call) -> LayerActivation | None:
     return LayerActivation(call.function, call.attributes, function.activation(call.attributes))
 
 
-def _with_activation(call: Call, activation: LayerActivation) -> Call:
+def _with_activation(call: Call, activation: LayerActivation, textbook_only: bool) -> Call:
     layer = call.inputs[0]
     if not is_call(layer, "conv_layer", "dense_layer") or not isinstance(layer, Call):
         return call
     if "activation" in layer.attributes:
         return call
-    if layer.attributes.get("algorithm") == textbook.NAME and activation.kernel.function:
-        return call  # its kernel has no epilogue
+    is_textbook = textbook_only or layer.attributes.get("algorithm") == textbook.NAME
+    if layer.function == "conv_layer" and is_textbook and activation.kernel.function:
+        return call
     attributes = {**layer.attributes, "activation": activation}
     return Call(layer.function, layer.inputs, attributes, joined(layer, call), call.type)
