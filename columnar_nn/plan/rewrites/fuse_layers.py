@@ -27,8 +27,8 @@ _BIASES = {"vec_scal_add": "conv_layer", "mat_add": "dense_layer"}
 def fuse_layers(roots: Sequence[Expression], textbook_only: bool = False) -> list[Expression]:
     """The roots with every layer that can be one call as one call.
 
-    A textbook convolution, as all are if `textbook_only`, clamps what it stores and applies no other
-    function.
+    A textbook convolution, as all are if `textbook_only`, clamps what it stores, and applies no
+    other function.
     """
     uses = use_counts(roots)
 
