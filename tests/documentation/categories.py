@@ -39,6 +39,7 @@ project, or its text."""
 
 NIGHTLY = {
     "cnn-bench backends --measure --json ease.json",
+    "cnn-bench report ease.json -o ease.html",
     "cnn-bench doctor",
     "cnn-bench compare",
     "cnn-bench engine",
