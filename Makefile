@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two measurements at once measure each other
 .PHONY: help compare study pages test quick fuzz fuzzers soak documented browser differences nightly \
-	lint format clean
+	lint format cluster-test cluster-demo sail-test clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -10,9 +10,10 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	&& echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+SAIL := .venv-sail
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "cnn-bench needs Python 3.10, 3.11 or 3.12 on the PATH: \
@@ -63,6 +64,26 @@ browser: $(VENV)/installed ## Open the report in headless Chromium, if there is 
 soak: $(VENV)/installed ## Run many tasks, threads and processes: leaks, hangs and races
 	$(BIN)/python -m pytest tests/soak -m soak --soak $(or $(SOAK),short)
 
+# pip knows what is there already: the extra goes on top of it.
+$(VENV)/cluster-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[cluster]"
+	touch $@
+
+# Sail 0.7 serves no pyspark 4.3, and its client is a package called pyspark, too.
+$(SAIL)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(SAIL)
+	$(SAIL)/bin/python -m pip install --quiet -c constraints.txt -e ".[sail]" pytest pytest-timeout
+	touch $@
+
+sail-test: $(SAIL)/installed ## Run the tests of Sail, in an environment of its own
+	$(SAIL)/bin/python -m pytest tests/cluster/test_sail.py -m cluster -rs
+
+cluster-test: $(VENV)/cluster-installed ## Run the tests of Spark; they need Java 17
+	$(BIN)/python -m pytest tests/cluster -m cluster -rs
+
+cluster-demo: $(VENV)/cluster-installed ## Classify 50,000 images on a cluster, some of it killed
+	@$(BIN)/python -m bench.cluster.demo
+
 differences: $(VENV)/installed ## Measure a version against itself, and against a slower one
 	$(BIN)/python -m pytest tests/difference -m nightly
 
@@ -83,8 +104,8 @@ fuzzers: $(VENV)/installed ## Do so for every target: make fuzzers SEED=1000 MIN
 	done; test -z "$$failed"
 
 nightly: $(VENV)/installed ## Soak for long, fuzz, measure, study, run every documented command: hours
-	@failed=; for step in differences "study STUDY=build/study-$$(date +%s)" "soak SOAK=long" "fuzzers SEED=$$(date +%s)" \
-	"documented SLOW=1"; do \
+	@failed=; for step in differences "study STUDY=build/study-$$(date +%s)" "soak SOAK=long" \
+	"fuzzers SEED=$$(date +%s)" "documented SLOW=1" sail-test; do \
 	$(MAKE) --no-print-directory $$step || failed="$$failed '$$step'"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
@@ -98,5 +119,5 @@ format: $(VENV)/installed ## Rewrite the code in the project's style
 	$(BIN)/ruff format .
 
 clean: ## Remove the virtual environment and every cache in this folder
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAIL) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from columnar_nn.model.zoo import resolve as load_network
     from columnar_nn.plan.builder import PlanBuilder
     from columnar_nn.plan.text import to_text
+    from columnar_nn.queries.query import sql, sql_plan
 
 _MODULES = {
     "data.arrow_source": ("ArrowSource", "open_source"),
@@ -68,6 +69,7 @@ _MODULES = {
     "exec.executable": ("Executable", "prepare"),
     "exec.stats": ("OperatorStats", "PlanNodeStats", "StepStats", "TaskStats"),
     "exec.task": ("Task",),
+    "queries.query": ("sql", "sql_plan"),
     "data.tensor_column": ("from_numpy", "to_numpy"),
 }
 _ORIGINAL_NAMES = {"load_network": "resolve"}
@@ -103,6 +105,8 @@ __all__ = [
     "prepare",
     "scalar_function",
     "softmax",
+    "sql",
+    "sql_plan",
     "to_numpy",
     "to_text",
     "vector_function",

@@ -19,12 +19,12 @@ MAY_IMPORT = {
 ROOMS = {
     "columnar_nn": (
         *("errors", "settings", "data", "expressions", "kernels", "model"),
-        *("functions", "lowering", "plan", "exec", "integrations"),
+        *("functions", "lowering", "plan", "exec", "queries", "integrations"),
     ),
     "bench": (
         *("files", "data", "verdict", "machine", "workers", "text", "results", "model"),
         *("difference", "compare", "study", "golden", "profile", "engine", "explain", "training"),
-        *("ease", "doctor", "report", "cli"),
+        *("cluster", "ease", "doctor", "query", "report", "cli"),
     ),
 }
 """The rooms of a package, lowest first: a module imports from its own room and from lower ones."""
@@ -33,8 +33,11 @@ LOOSE = {"columnar_nn": {"errors.py"}, "bench": {"pytest_plugin.py"}}
 """Modules that stand beside the rooms."""
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "onnxruntime", "openvino", "pyvelox"}
+ENGINES = {"integrations": {"pyspark", "duckdb"}}
+"""What a room may import besides, when it is used."""
+
 # google is protobuf, which onnx brings.
-CORE_THIRD_PARTY = {"numpy", "numba", "llvmlite", "pyarrow", "onnx", "google"}
+CORE_THIRD_PARTY = {"numpy", "numba", "llvmlite", "pyarrow", "onnx", "google", "sqlglot", "PIL"}
 
 
 def imports(path: Path) -> set[tuple[str, bool]]:
@@ -97,7 +100,8 @@ def test_imports_follow_the_layers(path: Path) -> None:
     if package == "reference":
         assert third_party <= {"numpy"}
     if package == "columnar_nn":
-        assert third_party <= CORE_THIRD_PARTY
+        assert third_party <= CORE_THIRD_PARTY | ENGINES.get(path.parent.name, set())
+        assert not {name for name, top in names if top} & ENGINES["integrations"]
     if package == "bench":
         assert not third_party & (FRAMEWORKS - {"torch"}), "only adapters know the frameworks"
 

@@ -19,6 +19,8 @@ COMMANDS = {
     "study": ("bench.cli.study:app", "Sweeps kept in a file: plan, run, status, replay."),
     "backends": ("bench.cli.backends:backends", "List engines; measure what it takes to use them."),
     "engine": ("bench.cli.engine:engine", "Hold the columnar engine against the machine's limits."),
+    "query": ("bench.cli.query:query", "Run SQL over tables, with networks as functions."),
+    "cluster": ("bench.cli.cluster:app", "Run the columnar engine inside Spark."),
     "data": ("bench.cli.data:app", "Make, inspect and fetch image data."),
     "model": ("bench.cli.model:app", "List networks, show their layers; check how a file is read."),
     "train": ("bench.cli.train:train", "Train a network with PyTorch and write it as ONNX."),

@@ -21,6 +21,10 @@ SYNTHETIC_ROWS = 10_000
 """Rows of the synthetic set when no number is asked for."""
 
 
+STREAMED_ROWS = 256
+"""Rows of a batch where nobody says how many."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Labelled images that can be read again and again; nothing of them is kept in memory.
@@ -78,6 +82,12 @@ class Dataset:
         blocks = _from_row(self._cycle(), start % self.num_rows)
         batches = cifar10.to_batches(blocks, batch_size, num_samples, first_id=start)
         return batches if self.image_shape == cifar10.IMAGE_SHAPE else map(self._resized, batches)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """All rows once, in batches, through Arrow's C stream: a table to whoever reads those."""
+        batches = self.batches(self.num_rows, STREAMED_ROWS)
+        reader = pa.RecordBatchReader.from_batches(self.schema, batches)
+        return reader.__arrow_c_stream__(requested_schema)
 
     def _resized(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         images = resize(tensor_column.to_numpy(batch.column("image")), self.image_shape)

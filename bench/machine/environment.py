@@ -26,6 +26,8 @@ PACKAGES = (
     "onnxruntime-gpu",
     "openvino",
     "pyarrow",
+    "pysail",
+    "pyspark",
     "pyvelox",
     "tensorflow-cpu",
     "tensorflow",

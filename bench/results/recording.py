@@ -20,7 +20,7 @@ class Recorder:
         self._workloads = workloads
         self._rows: list[tuple[str, Row]] = []
 
-    def subject(self, selection: Selection, options: Options, **found: Any) -> Row:
+    def subject(self, selection: Selection, options: Options, /, **found: Any) -> Row:
         """A backend as it was asked for, and what it turned out to be."""
         own = options.on_threads(selection.threads)
         return self._add(

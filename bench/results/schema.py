@@ -342,7 +342,7 @@ TABLES = {table.name: table for table in (SESSION, MACHINE, SUBJECT, WORKLOAD, C
 START, OFFLINE, CHECK = "start", "offline", "check"
 SINGLE_STREAM, MULTI_STREAM, SERVER = "single-stream", "multi-stream", "server"
 PROFILE, STREAM, PEAK, GOLDEN = "profile", "stream", "peak", "golden"
-EASE = "ease"
+CLUSTER, EASE = "cluster", "ease"
 
 LATENCIES = (SINGLE_STREAM, MULTI_STREAM, SERVER)
 """Scenarios of queries, whose latencies are observed (docs/scenarios.md)."""
@@ -359,6 +359,7 @@ SCENARIOS = {
     PEAK: "no network: what the machine can do",
     GOLDEN: "the images of a golden bundle once, every tensor compared with the bundle's",
     EASE: "no network: what it takes to use a backend",
+    CLUSTER: "images read from Parquet files, by one process or by the tasks of a cluster",
 }
 """Names and meanings of scenarios."""
 
@@ -387,6 +388,7 @@ METRICS = {
         Metric("profiled_time", "s", "", "one run with the clocks of operators on"),
         Metric("operator", "s", "number in the run, names of nodes", "an operator of that run"),
         Metric("kernels", "s", "", "all kernels of that run"),
+        Metric("cpu", "s", "part of the work", "CPU time of that run, of all processes"),
         Metric("event", "1", "name", "hardware events of a run"),
         Metric("cold_start", "s", "process, import, build, first_inference, total", "of a start"),
         Metric("rss", "byte", "start or peak", "resident memory: before the backend, and largest"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from columnar_nn.data.row_groups import Range, overlapping
 from columnar_nn.errors import InvalidDataError, UsageError, first_line
 
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
+_FORMATS = {".parquet": "parquet", ".csv": "csv", **dict.fromkeys(ARROW_SUFFIXES, "ipc")}
 PARQUET_ROWS = 256
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError)
@@ -35,28 +37,35 @@ class ArrowSource:
 
 
 def open_source(source: Any) -> ArrowSource:
-    """The source meant by a path, Table, RecordBatch, sequence of batches or RecordBatchReader.
+    """The source meant by a path, or by a table in memory.
 
-    Paths are Parquet (.parquet) or Arrow IPC files or streams (.arrow, .feather, .ipc), read
-    lazily; IPC files are memory-mapped. A reader can be read once. Raises InvalidDataError for
-    anything else, and for files that are not what their name says; reading raises it for a file
-    that is damaged, each of whose batches is validated in full.
+    A path is that of a file, Parquet (.parquet), Arrow IPC as a file or stream (.arrow, .feather,
+    .ipc) or CSV (.csv, with a heading), of a folder of such files of one format, whose subfolders
+    key=value are columns, or a glob of files. They are read lazily; IPC files are memory-mapped.
+    A table is a pyarrow Table, RecordBatch, sequence of batches, RecordBatchReader or Dataset, or
+    whatever gives an Arrow stream (__arrow_c_stream__), as frames of pandas and polars do. A
+    reader can be read once. Raises InvalidDataError for anything else, and for files that are not
+    what their name says; reading raises it for a file that is damaged, each of whose batches is
+    validated in full.
     """
     if isinstance(source, ArrowSource):
         return source
     if isinstance(source, (str, Path)):
-        return _open_file(Path(source))
+        return _open_path(str(source))
     if isinstance(source, pa.RecordBatch):
         source = [source]
-    if isinstance(source, pa.Table):
-        return from_batches(source.schema, source.to_batches())
-    if isinstance(source, pa.RecordBatchReader):
-        return from_batches(source.schema, source)
+    if isinstance(source, (pa.Table, pa.RecordBatchReader)):
+        is_table = isinstance(source, pa.Table)
+        return from_batches(source.schema, source.to_batches() if is_table else source)
     if isinstance(source, Sequence) and source and isinstance(source[0], pa.RecordBatch):
         return from_batches(source[0].schema, source)
+    if hasattr(source, "__arrow_c_stream__"):
+        return _open_stream(source)
+    if hasattr(source, "get_fragments"):
+        return _of_dataset("the dataset", source)
     raise InvalidDataError(
-        f"cannot scan {type(source).__name__}: pass a path to a .parquet or .arrow file, a "
-        "pyarrow Table, RecordBatch or RecordBatchReader"
+        f"cannot scan {type(source).__name__}: pass a path to a .parquet, .arrow or .csv file, a "
+        "pyarrow Table, RecordBatch, RecordBatchReader or Dataset, or a frame of pandas or polars"
     )
 
 
@@ -82,8 +91,8 @@ def from_batches(
 
 
 def decoded(schema: pa.Schema) -> pa.Schema:
-    """The schema that operators see: names and types. As in Velox, a dictionary and a view are no
-    types of their own but encodings, and any column may hold nulls.
+    """The schema that operators see: names and types. As in Velox, a dictionary, a view and the
+    width of offsets are no types of their own but encodings, and any column may hold nulls.
 
     Raises InvalidDataError for a type of which Arrow does not tell how large a column is.
     """
@@ -104,21 +113,111 @@ def decoded_type(data_type: pa.DataType) -> pa.DataType:
     """The type of a column's values, however they are encoded."""
     if pa.types.is_dictionary(data_type):
         data_type = data_type.value_type
-    if pa.types.is_string_view(data_type):
+    if pa.types.is_string_view(data_type) or pa.types.is_large_string(data_type):
         return pa.string()
     return pa.binary() if pa.types.is_binary_view(data_type) else data_type
 
 
-def _open_file(path: Path) -> ArrowSource:
+def _open_stream(source: Any) -> ArrowSource:
+    """A table that gives a stream of its batches whenever it is asked for one."""
+    first: list[pa.RecordBatchReader] = [_stream(source)]
+
+    def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        return iter(first.pop() if first else _stream(source))
+
+    return ArrowSource("arrow_table", first[0].schema, read)
+
+
+def _stream(source: Any) -> pa.RecordBatchReader:
+    try:
+        return pa.RecordBatchReader.from_stream(source)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InvalidDataError(
+            f"cannot scan {type(source).__name__}: {first_line(error)}"
+        ) from None
+
+
+def _open_path(name: str) -> ArrowSource:
+    path = Path(name)
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if file.suffix in _FORMATS]
+        return _open_files(path, files)
+    if not path.is_file() and any(character in name for character in "*?["):
+        return _open_files(path, [Path(file) for file in sorted(glob.glob(name, recursive=True))])
     if not path.is_file():
         raise InvalidDataError(f"no such file: {path}; check the path")
     if path.suffix == ".parquet":
         return _open_parquet(path)
     if path.suffix in ARROW_SUFFIXES:
         return _open_ipc(path)
-    raise InvalidDataError(
-        f"cannot tell the format of {path}: name it .parquet or {', '.join(ARROW_SUFFIXES)}"
+    if path.suffix == ".csv":
+        return _open_csv(path)
+    raise _unknown_format(path)
+
+
+def _unknown_format(path: Path) -> InvalidDataError:
+    return InvalidDataError(
+        f"cannot tell the format of {path}: name it .parquet, .csv or {', '.join(ARROW_SUFFIXES)}"
     )
+
+
+def _open_files(path: Path, files: Sequence[Path]) -> ArrowSource:
+    """The files of a folder or of a glob as one table, in the order of their names."""
+    from pyarrow import dataset
+
+    if not files:
+        raise InvalidDataError(f"no file at {path}: name files .parquet, .csv or .arrow")
+    formats = {_FORMATS.get(file.suffix) for file in files}
+    if None in formats:
+        raise _unknown_format(next(file for file in files if file.suffix not in _FORMATS))
+    if len(formats) > 1:
+        raise InvalidDataError(f"files of several formats at {path}: name those of one by a glob")
+    base = str(path) if path.is_dir() else None
+    try:
+        opened = dataset.dataset(
+            [str(file) for file in files],
+            format=formats.pop(),
+            partitioning=dataset.partitioning(flavor="hive"),
+            partition_base_dir=base,
+        )
+    except _DAMAGE as error:
+        raise InvalidDataError(f"cannot read {path}: {first_line(error)}") from None
+    return _of_dataset(path, opened)
+
+
+def _of_dataset(name: str | Path, dataset: Any) -> ArrowSource:
+    schema = dataset.schema
+
+    def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        scanner = dataset.scanner(
+            columns=list(columns),
+            batch_size=PARQUET_ROWS,
+            batch_readahead=1,
+            fragment_readahead=1,
+            use_threads=False,
+        )
+        batches: Iterator[pa.RecordBatch] = scanner.to_batches()
+        return batches
+
+    return _checked(name, schema, read)
+
+
+def _open_csv(path: Path) -> ArrowSource:
+    from pyarrow import csv
+
+    try:
+        with csv.open_csv(path) as reader:
+            schema = reader.schema
+    except _DAMAGE as error:
+        raise InvalidDataError(f"{path} is not a CSV file: {first_line(error)}") from None
+
+    def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        types = {name: schema.field(name).type for name in columns}
+        options = csv.ConvertOptions(column_types=types, include_columns=list(columns))
+        with csv.open_csv(path, convert_options=options) as reader:
+            yield from reader
+
+    return _checked(path, schema, read)
 
 
 def _open_parquet(path: Path) -> ArrowSource:
@@ -184,7 +283,7 @@ def _open_ipc(path: Path) -> ArrowSource:
 
 
 def _checked(
-    path: Path, schema: pa.Schema, read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+    path: str | Path, schema: pa.Schema, read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
 ) -> ArrowSource:
     """A source over a file, which may hold anything."""
 

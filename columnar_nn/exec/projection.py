@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from columnar_nn.expressions.expression import (
     Expression,
     FieldReference,
     topological,
+    transform,
+    with_inputs,
 )
 from columnar_nn.functions import casts
 from columnar_nn.functions.resolve import is_vector_call
@@ -43,6 +46,17 @@ def kernel_roots(roots: Sequence[Expression]) -> list[Call]:
         if not (is_vector_call(expression)):
             for source in expression.inputs:
                 visit(source)
+    return list(found.values())
+
+
+def kernel_arguments(roots: Sequence[Expression]) -> list[Expression]:
+    """What scalar functions compute for kernels to read: images decoded, perhaps."""
+    found: dict[int, Expression] = {}
+    for expression in topological(roots):
+        if is_vector_call(expression):
+            for source in expression.tensors:
+                if not (is_vector_call(source) or isinstance(source, FieldReference)):
+                    found[id(source)] = source
     return list(found.values())
 
 
@@ -90,15 +104,20 @@ class Projection:
         self.schema = pa.schema(
             [pa.field(n, e.type) for n, e in zip(names, expressions, strict=True)]
         )
+        self._arguments: Projection | None = None
+        self._columns: list[str] = []
+        arguments = kernel_arguments(expressions)
+        if arguments:
+            expressions = self._read_arguments(expressions, arguments, keep_denormals)
         self._expressions = tuple(expressions)
         roots = kernel_roots(expressions)
         groups: dict[Order, list[Call]] = {"image": [], "step": []}
         for root in roots:
             groups["image" if root.function == "pipeline" else "step"].append(root)
-        self.programs = tuple(
+        self._programs = tuple(
             KernelProgram(calls, order, keep_denormals) for order, calls in groups.items() if calls
         )
-        row_bytes = sum(program.output_bytes for program in self.programs)
+        row_bytes = sum(program.output_bytes for program in self._programs)
         self._block_rows = OUTPUT_BLOCK_BYTES // row_bytes if row_bytes else 0
         self._blocks = threading.local()
         self._memory = (0, 0)  # rows last asked for, and their bytes
@@ -108,6 +127,32 @@ class Projection:
             if isinstance(expression, (Cast, Constant))
             or (isinstance(expression, Call) and not is_vector_call(expression))
         )
+
+    def _read_arguments(
+        self,
+        expressions: Sequence[Expression],
+        arguments: Sequence[Expression],
+        keep_denormals: bool,
+    ) -> list[Expression]:
+        """The expressions over columns that they read, and those that arguments become first."""
+        read = {e.name for e in topological(expressions) if isinstance(e, FieldReference)}
+        free = (name for i in itertools.count() if (name := f"argument {i}") not in read)
+        names = list(itertools.islice(free, len(arguments)))
+        self._arguments = Projection(names, arguments, keep_denormals)
+        columns = {
+            id(e): FieldReference(name, e.type) for e, name in zip(arguments, names, strict=True)
+        }
+        changed = transform(
+            expressions, lambda e, inputs: columns.get(id(e)) or with_inputs(e, inputs)
+        )
+        left = (e.name for e in topological(changed) if isinstance(e, FieldReference))
+        self._columns = [name for name in left if name in read]
+        return changed
+
+    @property
+    def programs(self) -> tuple[KernelProgram, ...]:
+        """All of its kernel programs, in the order in which they run."""
+        return (*(self._arguments.programs if self._arguments else ()), *self._programs)
 
     @property
     def steps(self) -> tuple[StepStats, ...]:
@@ -140,10 +185,13 @@ class Projection:
     ) -> pa.RecordBatch:
         """The expressions of every row; see KernelProgram.run for the other arguments."""
         rows = batch.num_rows
+        start = 0
+        if self._arguments is not None:
+            start = len(self._arguments.steps)
+            batch = self._with_arguments(batch, step_nanoseconds, team)
         block = self._block(rows)
         first = block.take(rows)
-        start = 0
-        for program, buffers in zip(self.programs, block.buffers, strict=True):
+        for program, buffers in zip(self._programs, block.buffers, strict=True):
             nanoseconds = None
             if step_nanoseconds is not None:
                 nanoseconds = step_nanoseconds[start : start + len(program.steps)]
@@ -153,12 +201,21 @@ class Projection:
             return block.batch.slice(first, rows)
         return self._gather(batch, block, first)
 
+    def _with_arguments(
+        self, batch: pa.RecordBatch, step_nanoseconds: np.ndarray | None, team: Team | None
+    ) -> pa.RecordBatch:
+        """The columns that the expressions read, those of the arguments among them."""
+        assert self._arguments is not None
+        computed = self._arguments.evaluate(batch, step_nanoseconds, team)
+        columns = [batch.column(name) for name in self._columns] + computed.columns
+        return pa.RecordBatch.from_arrays(columns, [*self._columns, *computed.schema.names])
+
     def _block(self, rows: int) -> _OutputBlock:
         """This thread's memory for outputs, with room for a batch."""
         block: _OutputBlock | None = getattr(self._blocks, "block", None)
         if block is None or block.rows_left < rows:
             small = rows <= self._block_rows // 8
-            block = _OutputBlock(self.programs, self._block_rows if small else rows)
+            block = _OutputBlock(self._programs, self._block_rows if small else rows)
             columns = [block.columns.get(id(expression)) for expression in self._expressions]
             if None not in columns:
                 block.batch = pa.RecordBatch.from_arrays(columns, schema=self.schema)
@@ -172,7 +229,7 @@ class Projection:
         values: dict[int, Any] = {
             root: column.slice(first, rows) for root, column in block.columns.items()
         }
-        for program in self.programs:
+        for program in self._programs:
             for position, root in enumerate(program.roots):
                 if id(root) not in values:
                     values[id(root)] = program.input_column(batch, position)
@@ -211,7 +268,7 @@ def _scalar(
     ]
     if isinstance(expression, Cast):
         return casts.cast_rows(inputs[0], expression.type)
-    return SCALAR_FUNCTIONS[expression.function].rows(*inputs)
+    return SCALAR_FUNCTIONS[expression.function].rows(*inputs, **expression.attributes)
 
 
 def _refuse_failures(expression: Expression, rows_of: Rows | None, rows: int) -> None:

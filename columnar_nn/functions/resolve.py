@@ -10,9 +10,14 @@ import pyarrow as pa
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference, transform
 from columnar_nn.expressions.types import DataType, type_name
-from columnar_nn.functions import registry
+from columnar_nn.functions import images, like, registry  # noqa: F401 - they register functions
 from columnar_nn.functions.casts import is_castable
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, resolve_scalar
+from columnar_nn.functions.scalar import (
+    SCALAR_FUNCTIONS,
+    CompiledFunction,
+    of_one_type,
+    resolve_scalar,
+)
 
 
 def is_vector_call(expression: Expression) -> TypeGuard[Call]:
@@ -32,12 +37,16 @@ def field_type(schema: pa.Schema, name: str) -> DataType:
     return schema.field(index).type
 
 
-def resolve(roots: Sequence[Expression], schema: pa.Schema) -> list[Expression]:
+def resolve(
+    roots: Sequence[Expression], schema: pa.Schema, widen: bool = False
+) -> list[Expression]:
     """The expressions with types, checked against the columns of `schema`.
 
     Where Velox converts implicitly (integers to a wider type, REAL to DOUBLE) a Cast is put in;
     uint8 tensors given to a vector function become float32 by `pixels_to_float`, which leaves
-    columns of other types as they are. Raises
+    columns of other types as they are. With `widen` numbers of different types become the
+    wider one, BIGINT beside REAL or DOUBLE too, as Presto's analyser has it before Velox sees a
+    plan. Raises
     InvalidPlanError naming an unknown field or function, or the types that do not fit.
     """
     pixels: dict[int, Expression] = {}
@@ -67,7 +76,7 @@ def resolve(roots: Sequence[Expression], schema: pa.Schema) -> list[Expression]:
             return _typed_vector_call(
                 expression.function, inputs, expression.attributes, expression.nodes
             )
-        return _typed_scalar_call(expression.function, inputs)
+        return _typed_scalar_call(expression, inputs, widen)
 
     return transform(roots, typed)
 
@@ -79,15 +88,19 @@ def _typed_vector_call(
     return Call(name, inputs, attributes, nodes, registry.VECTOR_FUNCTIONS[name].result_type(call))
 
 
-def _typed_scalar_call(name: str, inputs: tuple[Expression, ...]) -> Expression:
+def _typed_scalar_call(call: Call, inputs: tuple[Expression, ...], widen: bool) -> Expression:
+    name = call.function
     if name not in SCALAR_FUNCTIONS:
         raise InvalidPlanError(
             f"no function {name}: vector functions are {', '.join(registry.VECTOR_FUNCTIONS)}; "
             f"scalar functions are {', '.join(SCALAR_FUNCTIONS)}"
         )
-    wanted, result = resolve_scalar(name, [source.type for source in inputs])
+    types = [source.type for source in inputs]
+    if widen and not isinstance(SCALAR_FUNCTIONS[name], CompiledFunction):
+        types = of_one_type(types)
+    wanted, result = resolve_scalar(name, types, call.attributes)
     coerced = tuple(
         source if source.type == target else Cast(source, target)
         for source, target in zip(inputs, wanted, strict=True)
     )
-    return Call(name, coerced, type=result)
+    return Call(name, coerced, call.attributes, type=result)

@@ -7,8 +7,9 @@ is equal to itself and larger than every other number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
 FLOATS = (pa.float32(), pa.float64())
 
 
-Resolve = Callable[[str, Sequence[DataType]], tuple[list[DataType], DataType]]
-"""(types that the arguments must become, type of the result) of a name and the arguments' types."""
+Resolve = Callable[..., tuple[list[DataType], DataType]]
+"""(types that the arguments must become, type of the result) of a name and the arguments' types.
+
+Attributes are given by name."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,18 @@ class ScalarFunction:
     """Its types, and its computation on Arrow arrays and scalars.
 
     `compute` raises pa.ArrowInvalid if it fails on some row; `failing` then says on which, where
-    that is sooner known than found.
+    that is sooner known than found. Attributes, where it has any, are given by name.
     """
 
     resolve: Resolve
     compute: Callable[..., Any]
     failing: Callable[..., Any] | None = None
+    attributes: tuple[str, ...] = ()
 
-    def rows(self, *inputs: Rows) -> Rows:
+    def rows(self, *inputs: Rows, **attributes: Any) -> Rows:
         """The function of each row, errors kept with theirs."""
-        return row_errors.computed(self.compute, self.failing, inputs)
+        compute = partial(self.compute, **attributes) if attributes else self.compute
+        return row_errors.computed(compute, self.failing, inputs)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class SpecialForm:
 
     resolve: Resolve
     rows: Callable[..., Rows]
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class CompiledFunction:
     resolve: Resolve
     rows: Callable[..., Rows]
     load: Callable[[], None]
+    attributes: tuple[str, ...] = ()
 
 
 def widened(data_type: DataType) -> DataType:
@@ -84,6 +91,15 @@ def common_type(types: Sequence[DataType]) -> DataType | None:
     if all(kind in FLOATS or kind in INTEGERS[:3] for kind in kinds):
         return pa.float64()
     return None
+
+
+def of_one_type(types: Sequence[DataType]) -> list[DataType]:
+    """The types with all numbers of one: the widest integer, or DOUBLE if there are others."""
+    numbers = {kind for kind in types if pa.types.is_integer(kind) or kind in FLOATS}
+    if len(numbers) < 2:
+        return list(types)
+    target = pa.float64() if numbers & set(FLOATS) else common_type(list(numbers))
+    return [target if kind in numbers else kind for kind in types]
 
 
 def unfit(name: str, types: Sequence[DataType]) -> InvalidPlanError:
@@ -283,9 +299,16 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction | SpecialForm | CompiledFunction] = {
 """Scalar functions by Velox's name."""
 
 
-def resolve_scalar(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
+def resolve_scalar(
+    name: str, types: Sequence[DataType], attributes: Mapping[str, Any]
+) -> tuple[list[DataType], DataType]:
     """Types to convert the arguments to, and the type of the result.
 
-    Raises InvalidPlanError when the arguments do not fit.
+    Raises InvalidPlanError when the arguments, or the attributes, do not fit.
     """
-    return SCALAR_FUNCTIONS[name].resolve(name, types)
+    function = SCALAR_FUNCTIONS[name]
+    for attribute in attributes:
+        if attribute not in function.attributes:
+            known = ", ".join(function.attributes) or "none"
+            raise InvalidPlanError(f"{name} has no attribute {attribute}: it has {known}")
+    return function.resolve(name, types, **attributes)

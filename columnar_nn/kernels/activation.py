@@ -12,9 +12,10 @@ from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import packed
 from columnar_nn.kernels.python_function import PythonFunction
 
-EPILOGUE_ARGUMENTS = ("constants", "target", "lines", "columns", "width", "scratch")
+EPILOGUE_ARGUMENTS = ("constants", "target", "lines", "columns", "width", "mask", "scratch")
 """Of an epilogue: blocks of constants; `lines` of `columns` blocks, `width` blocks apart, that it
-changes in place; the calling thread's scratch memory.
+changes in place, but perhaps not in the lanes where a mask is negative, if there is one; the
+calling thread's scratch memory.
 """
 
 

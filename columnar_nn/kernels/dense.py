@@ -10,7 +10,7 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.layout import BoundKernel, Layout, packed
+from columnar_nn.kernels.layout import BoundKernel, Layout, lane_mask, packed
 from columnar_nn.kernels.parameters import Blocks, Code
 
 
@@ -18,7 +18,8 @@ class Dense(NamedTuple):
     """Of a dense layer whose inputs are `runs` of `inner` floats, each from another block on.
 
     Weights are [block of outputs][run][inner][16]. Outputs are clamped to `low` and `high`,
-    and changed by an `epilogue` if there is one.
+    and changed by an `epilogue` if there is one. `ragged_mask` is the last block's lanes past the
+    last output, if there are any.
     """
 
     outputs: int
@@ -30,6 +31,7 @@ class Dense(NamedTuple):
     high: float
     epilogue: Code | None
     epilogue_constants: Blocks | None
+    ragged_mask: Blocks | None
 
 
 def dense(
@@ -77,6 +79,7 @@ def dense(
             high=activation.high,
             epilogue=activation.epilogue,
             epilogue_constants=activation.epilogue_constants,
+            ragged_mask=lane_mask(Layout("planar", (outputs,))) if outputs % LANES else None,
         ),
         input_layouts=(x,),
         output_layout=Layout("planar", (outputs,)),

@@ -127,7 +127,7 @@ def packed(values: np.ndarray) -> np.ndarray:
 
 
 def lane_mask(layout: Layout) -> np.ndarray:
-    """-1 in the lanes of the last block past the last channel of nchw16c, 0 in the others."""
+    """-1 in the lanes of the last block past the last channel, 0 in the others."""
     mask = np.zeros(LANES, np.float32)
     mask[(layout.shape[0] - 1) % LANES + 1 :] = -1.0
     return packed(mask)

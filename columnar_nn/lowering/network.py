@@ -22,19 +22,19 @@ from columnar_nn.model.graph import Graph
 from columnar_nn.model.shapes import infer_shapes, operands_of
 
 
-def network(graph: Graph, columns: str | Mapping[str, str] = "image") -> Expression:
+def network(graph: Graph, columns: str | Mapping[str, str | Expression] = "image") -> Expression:
     """The graph's first output as an expression over a column; see `network_outputs`."""
     return network_outputs(graph, columns)[graph.outputs[0].name]
 
 
 def network_outputs(
-    graph: Graph, columns: str | Mapping[str, str] = "image"
+    graph: Graph, columns: str | Mapping[str, str | Expression] = "image"
 ) -> dict[str, Expression]:
     """Each output of the graph, by name, as an expression over columns of the batch.
 
-    `columns` is the column that the graph's only input is read from, or a column for each input
-    by name; pixels become float32 pixel / 255 before anything reads them. Raises
-    UnsupportedOperatorError listing every node that vector functions cannot say, and
+    `columns` is the column that the graph's only input is read from, or a column, or an expression
+    of tensors, for each input by name; pixels become float32 pixel / 255 before anything reads
+    them. Raises UnsupportedOperatorError listing every node that vector functions cannot say, and
     InvalidModelError for an input without a column.
     """
     if isinstance(columns, str):

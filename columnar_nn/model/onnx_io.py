@@ -59,21 +59,38 @@ def load(path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot read model {path}: {reason}; check the path") from None
+    stored = StoredTensors(path.parent, len(content), path)
+    graph = _of_content(content, stored, str(path), path.stem, without)
+    return replace(graph, file=str(path.absolute()))
+
+
+def load_bytes(content: bytes) -> Graph:
+    """The network in what an ONNX file holds, as `load` reads the file, and raising as it does.
+
+    There is no folder that other files could lie in: all of its weights must be inside.
+    """
+    stored = StoredTensors(None, len(content))
+    return _of_content(content, stored, "ONNX bytes", "network", ())
+
+
+def _of_content(
+    content: bytes, stored: StoredTensors, what: str, name: str, without: Collection[str]
+) -> Graph:
+    """The network of images in a file's content; an error says `what` it is."""
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError:
         raise InvalidModelError(
-            f"{path}: truncated or not an ONNX file; download or export it again"
+            f"{what}: truncated or not an ONNX file; download or export it again"
         ) from None
-    stored = StoredTensors(path.parent, len(content), path)
     try:
-        graph = _imported(model, stored, path.stem, without)
+        graph = _imported(model, stored, name, without)
         judge_inputs(graph)
     except InvalidModelError as error:
-        raise InvalidModelError(f"{path}: {error}") from None
+        raise InvalidModelError(f"{what}: {error}") from None
     except UnsupportedOperatorError as error:
-        raise UnsupportedOperatorError(error.backend, error.nodes, str(path)) from None
-    return replace(graph, file=str(path.absolute()))
+        raise UnsupportedOperatorError(error.backend, error.nodes, what) from None
+    return graph
 
 
 def _content(path: Path) -> bytes:

@@ -63,10 +63,14 @@ class Budget:
 class StoredTensors:
     """Reads tensors of one model, whose other files lie in its folder, within one budget."""
 
-    def __init__(self, folder: Path, size: int, model: Path | None = None) -> None:
-        """The model of `size` bytes is the file `model`, or was never in one, in `folder`."""
+    def __init__(self, folder: Path | None, size: int, model: Path | None = None) -> None:
+        """The model of `size` bytes is the file `model`, or was never in one, in `folder`.
+
+        Without a folder it has no other files.
+        """
         self.budget = Budget(size)
-        self._folders = [folder, model.resolve().parent] if model else [folder]
+        folders = (folder, model.resolve().parent if model else None)
+        self._folders = [folder for folder in folders if folder is not None]
         self._files: set[Path] = set()
 
     def array(self, stored: Stored, name: str) -> np.ndarray:
@@ -146,6 +150,11 @@ class StoredTensors:
 
         Raises InvalidModelError if it may not lie there or is missing, OSError if the system does.
         """
+        if not self._folders:
+            raise InvalidModelError(
+                f"{what} lies in {location!r}, another file than the model's, whose bytes alone "
+                "are known: save the model with its weights inside, or name it by its path"
+            )
         problem = InvalidModelError(
             f"{what} lies in {location!r}, outside the model's folder: {RULE}"
         )

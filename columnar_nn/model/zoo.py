@@ -69,16 +69,28 @@ def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
     """
     if is_file(name_or_path):
         name = printable(Path(name_or_path).stem)
-        graph = replace(onnx_io.load(name_or_path, without), name=name)
-        try:
-            return with_symbolic_batch(graph)
-        except InvalidModelError as error:
-            raise InvalidModelError(f"{name_or_path}: {error}") from None
+        return _symbolic(replace(onnx_io.load(name_or_path, without), name=name), name_or_path)
     name = _name(*_factors(name_or_path))
     shipped = WEIGHTS / f"{name}.onnx"
     if name in BUILDERS and shipped.exists():
         return onnx_io.load(shipped, without)
     return build(name_or_path)
+
+
+def from_bytes(content: bytes) -> Graph:
+    """The network in what an ONNX file holds, all of its weights included.
+
+    It is made to take any batch size, and raises, as `resolve` of the file.
+    """
+    graph = onnx_io.load_bytes(content)
+    return _symbolic(graph, graph.name)
+
+
+def _symbolic(graph: Graph, what: str) -> Graph:
+    try:
+        return with_symbolic_batch(graph)
+    except InvalidModelError as error:
+        raise InvalidModelError(f"{what}: {error}") from None
 
 
 def _factors(name: str) -> tuple[str, dict[str, int]]:

@@ -1,1 +1,1 @@
-"""Plans: their nodes, how they are built, written, read from SQL text and rewritten."""
+"""Plans: their nodes, how they are built, written and rewritten; expressions in SQL text."""

@@ -14,7 +14,7 @@ _SESSIONS = {
 _COMPARE = ROOT / "tests" / "report" / "data" / "compare.json"
 _WEIGHTS = ROOT / "columnar_nn" / "model" / "weights"
 _PAGE = (ROOT / "docs" / "functions.md").read_text(encoding="utf-8")
-_FUNCTIONS = re.findall(r"^```python\n(.*?vector_function.*?)^```$", _PAGE, re.M | re.S)
+_FUNCTIONS = re.findall(r"^```python\n(.*?@columnar_nn\.\w+_function.*?)^```$", _PAGE, re.M | re.S)
 
 GIVEN = {
     "README.md": {
@@ -25,9 +25,14 @@ GIVEN = {
     "docs/diff.md": _SESSIONS,
     "docs/functions.md": {
         "mine.onnx": _WEIGHTS / "plain9.onnx",
-        "functions.py": "\n\n".join(_FUNCTIONS),
+        "mine.py": "\n\n".join(_FUNCTIONS),
     },
     "docs/report.md": {"compare.json": _COMPARE},
+    "docs/sql.md": {
+        "mine.onnx": _WEIGHTS / "plain9.onnx",
+        "classes.csv": "label,name\n0,astronaut\n1,cat\n2,coffee\n3,galaxy\n",
+        "query.sql": "SELECT name, label FROM classes WHERE label > 1\nORDER BY 1",
+    },
 }
 """Files of the reader's own that a page speaks of and no command before makes: one of the
 project, or its text."""
@@ -69,6 +74,7 @@ NIGHTLY = {
 
 SETS_UP = "a target of make, which sets up an environment by downloads; "
 FORM = "a form or a mention, with a placeholder or an argument left out"
+SPARK = "needs Spark and Java; tests/cluster runs it"
 NOT_RUN = {
     "make compare": SETS_UP + "its command is run",
     "make test": SETS_UP + "continuous integration runs it",
@@ -78,6 +84,7 @@ NOT_RUN = {
     "make fuzz TARGET=graphs SEED=1000 MINUTES=5": SETS_UP + "make nightly fuzzes",
     "make fuzz TARGET=onnx_files SEED=5000 MINUTES=10": SETS_UP + "make nightly fuzzes",
     "make fuzz TARGET=queries": SETS_UP + "make nightly fuzzes",
+    "make fuzz TARGET=sql_texts SEED=1 MINUTES=5": SETS_UP + "make nightly fuzzes",
     "make documented": SETS_UP + "this suite itself",
     "make soak": SETS_UP + "continuous integration runs it",
     "make study": SETS_UP + "make nightly runs it",
@@ -86,6 +93,17 @@ NOT_RUN = {
     "make differences": SETS_UP + "make nightly measures",
     'pip install -c constraints.txt -e ".[all]"': "downloads the frameworks",
     'pip install -c constraints.txt -e ".[report]"': "downloads what draws charts",
+    'pip install -c constraints.txt -e ".[cluster]"': "downloads Spark",
+    "cnn-bench cluster run --images images --out predictions": SPARK,
+    "cnn-bench cluster run --images images --labels labels.parquet --group-by predicted,label "
+    "--out predictions": SPARK,
+    "cnn-bench cluster run --on sail": FORM,
+    "cnn-bench cluster compare": SPARK,
+    "cnn-bench cluster simulate compare.json --executors 1-1000*10": "of a file that needs Spark",
+    "make cluster-demo": SETS_UP + "takes minutes",
+    "make cluster-test": SETS_UP + "continuous integration runs it",
+    "make sail-test": SETS_UP + "make nightly runs it",
+    "python -m venv velox": "downloads Spark with Velox",
     'pipx install ".[all]"': "downloads the frameworks",
     'uv tool install ".[all]"': "downloads the frameworks",
     "python -m cnn_bench": "a mention; tests/test_installation.py runs it, installed",

@@ -31,6 +31,7 @@ ENDS = {"/".join(place.split("/")[i:]) for place in PLACES for i in range(place.
 """The same, as they are called from the folders above them too."""
 
 NOT_OURS = {
+    "mine.py": "a file of the reader's functions",
     "OUT/": "a folder of the reader's choice",
     "fuzz-findings/": "made where something is found",
     "package.module.ClassName": "a form",
@@ -43,7 +44,9 @@ NOT_OURS = {
 PATH = re.compile(r"[\w.<>*-]*(?:/[\w.<>*-]+)*/?")
 NAMES_A_FILE = re.compile(r"\.(?:py|md|toml)$")
 DOTTED = re.compile(r"(?<![\w./-])[a-z_]\w*(?:\.\w+)+")
-OF_A_USER = re.compile(r"\.(?:arrows?|json|onnx|txt)$")
+OF_A_USER = re.compile(r"\.(?:arrows?|json|onnx|parquet|txt)$")
+OF_SPARK = re.compile(r"spark(?:\.[a-z]\w*)+$")
+"""Names of Spark's settings, which begin like a module of ours."""
 
 
 class Text(NamedTuple):
@@ -205,6 +208,7 @@ def wrong_names(text: Text) -> Iterator[str]:
             ours = first in modules()
             looks = ours or (first not in imported() and re.match(r"[A-Z]\w\w", last))
             skipped = NAMES_A_FILE.search(name) or OF_A_USER.search(name) or name in NOT_OURS
+            skipped = skipped or OF_SPARK.match(name)
             if looks and not skipped and first not in text.variables and not is_named(name):
                 line = text.line + words.count("\n", 0, span.start() + match.start())
                 yield f"{text.file}:{line}: {name}"

@@ -105,3 +105,39 @@ def test_what_is_read_elsewhere_is_not_swallowed() -> None:
     layer = convolution(cnn.column("x"))
     plan = scan().project({"y": cnn.call("sigmoid", layer), "before": layer})
     assert "activation" not in projected(plan, 1, "pipeline")[1]
+
+
+def whole(x: float) -> float:
+    """Fails at zero, which the lanes past the last channel hold."""
+    return 60 // int(x)
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd_f4"])
+@pytest.mark.parametrize("fusion", ["none", "pipeline"])
+@pytest.mark.parametrize("filters", [2, 20])
+def test_what_is_no_element_is_not_computed(filters: int, fusion: str, algorithm: str) -> None:
+    cnn.vector_function("whole")(whole)
+    image = Call("relu", (cnn.column("x"),))
+    weight = Weight("w", np.abs(RNG.normal(size=(filters, 3, 3, 3))).astype(np.float32))
+    offsets = Weight("o", np.full(filters, 2, np.float32))
+    layer = Call("vec_scal_add", (Call("conv2d", (image, weight)), offsets))
+    plan = scan().project({"y": cnn.call("whole", layer)}).plan()
+    result = cnn.prepare(plan, fusion=fusion, algorithm=algorithm).run().to_table()["y"]
+    x = np.maximum(IMAGES, 0).astype(np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), (2, 3))
+    sums = np.einsum("ncyxij,fcij->nfyx", windows, weight.array.astype(np.float64)) + 2
+    near = np.abs(sums - np.rint(sums)) < 1e-4  # which float32 may round to the other side
+    found = cnn.to_numpy(result.combine_chunks())
+    assert near.mean() < 0.01
+    np.testing.assert_array_equal(found[~near], (60 // np.trunc(sums))[~near])
+
+
+def test_nor_are_outputs_of_a_dense_layer_that_are_none() -> None:
+    cnn.vector_function("whole")(whole)
+    layer = dense(cnn.column("x"))
+    values = np.arange(2, 9, dtype=np.float32)
+    offsets = Weight("o", values)
+    zeros = Weight("m", np.zeros_like(MATRIX.array))
+    layer = Call("mat_add", (Call("mat_mul", (layer.inputs[0].inputs[0], zeros)), offsets))
+    found, _ = projected(scan().project({"y": cnn.call("whole", layer)}), 1, "layer")
+    np.testing.assert_array_equal(found, np.broadcast_to(60 // values, found.shape))

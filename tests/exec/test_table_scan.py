@@ -79,9 +79,9 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         ) as caught:
             PlanBuilder().table_scan(tmp_path / name)
         assert "\n" not in str(caught.value)
-    (tmp_path / "images.csv").write_text("1,2")
+    (tmp_path / "images.txt").write_text("1,2")
     with pytest.raises(InvalidDataError, match="cannot tell the format"):
-        PlanBuilder().table_scan(tmp_path / "images.csv")
+        PlanBuilder().table_scan(tmp_path / "images.txt")
     with pytest.raises(InvalidDataError, match="cannot scan int"):
         PlanBuilder().table_scan(3)
     with pytest.raises(InvalidPlanError, match="field not found: nope"):

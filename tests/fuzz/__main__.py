@@ -28,6 +28,7 @@ TARGETS = (
     "kernel_cache",
     "arrow_files",
     "results_files",
+    "sql_texts",
     "queries",
 )
 BATCH = 100

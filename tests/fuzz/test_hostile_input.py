@@ -23,6 +23,7 @@ CASES = 200
         "kernel_cache",
         "arrow_files",
         "results_files",
+        "sql_texts",
     ],
 )
 def test_hostile_input_is_a_result_or_one_line(target: str, tmp_path: Path) -> None:

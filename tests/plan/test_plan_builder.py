@@ -55,9 +55,15 @@ def join(left: str, right: str, **arguments: Any) -> PlanBuilder:
         (lambda: PlanBuilder().values([]), "at least one batch"),
         (lambda: values().filter("nope > 1"), "field not found: nope. Available fields are: id, x"),
         (lambda: values().filter("id"), "must be of type BOOLEAN. Got BIGINT"),
-        (lambda: values().filter("id +"), r"cannot parse expression: id \+ \(it ends too early\)"),
-        (lambda: values().filter("id = 1 1"), r"cannot parse expression: id = 1 1 \(at '1'\)"),
-        (lambda: values().filter("id ~ 1"), "cannot parse expression"),
+        (
+            lambda: values().filter("id +"),
+            r"cannot parse SQL: it ends too early \(line 1, column 5: id \+\^\)",
+        ),
+        (
+            lambda: values().filter("id = 1 1"),
+            r"cannot parse SQL: unexpected .1. \(line 1, column 8: id = 1 \^1\)",
+        ),
+        (lambda: values().filter("id ~ 1"), "cannot parse SQL: unexpected .~."),
         (lambda: values().filter("x < 2"), r"not supported: lt\(REAL, BIGINT\)"),
         (lambda: values().filter("b + b = b"), r"not supported: plus\(BOOLEAN, BOOLEAN\)"),
         (lambda: values().filter("id and b"), r"not supported: and\(BIGINT, BOOLEAN\)"),

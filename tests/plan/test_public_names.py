@@ -38,6 +38,8 @@ def test_the_public_names_are_pinned() -> None:
         "prepare",
         "scalar_function",
         "softmax",
+        "sql",
+        "sql_plan",
         "to_numpy",
         "to_text",
         "vector_function",

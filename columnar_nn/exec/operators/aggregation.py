@@ -218,8 +218,7 @@ def _prepared(function: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _chunkwise(change: Callable[[Any], Any], column: pa.ChunkedArray) -> pa.ChunkedArray:
-    changed = [change(chunk) for chunk in column.chunks]
-    return pa.chunked_array(changed) if changed else column
+    return pa.chunked_array([change(chunk) for chunk in column.chunks or [column.combine_chunks()]])
 
 
 def _grouped(rows: pa.Table, keys: list[str], calls: list[tuple[str | None, str, str]]) -> pa.Table:

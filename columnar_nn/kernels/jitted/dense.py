@@ -46,6 +46,6 @@ def dense(
         left = p.outputs - b * LANES
         stored = blocks(scratch if left < LANES else results)
         stored[0] = clamp(total, p.low, p.high)
-        apply_epilogue(p, stored, 1, 1, 1, blocks(scratch))
+        apply_epilogue(p, stored, 1, 1, 1, left < LANES, blocks(scratch))
         if left < LANES:
             copy(results, scratch, left)

@@ -113,13 +113,19 @@ def convolve(
                         )
                         here = here + taken * pixel_step
                         out += taken * LANES
-                    if not sums_lanes or number + 1 == p.panels:  # blocks are complete
-                        first_block = 0 if sums_lanes else number * filter_blocks * p.pixels
-                        done = blocks(target) + (first_block + begin)
-                        apply_epilogue(p, done, filter_blocks, pixels, p.pixels, blocks(scratch))
-                        if p.ragged_mask and number + 1 == p.panels:
-                            last_block = done + (filter_blocks - 1) * p.pixels
-                            clear_lanes(last_block, pixels, p.ragged_mask)
+                    is_last = number + 1 == p.panels
+                    if p.epilogue and (is_last or not sums_lanes):  # blocks are complete
+                        first_block = 0 if sums_lanes else number * filter_blocks
+                        done = blocks(target) + (first_block * p.pixels + begin)
+                        for b in range(filter_blocks):
+                            masked = is_last and b + 1 == filter_blocks
+                            apply_epilogue(
+                                p, done + b * p.pixels, 1, pixels, 1, masked, blocks(scratch)
+                            )
+                    if p.ragged_mask and is_last:
+                        last_plane = 0 if sums_lanes else p.panels * filter_blocks - 1
+                        last_block = blocks(target) + (last_plane * p.pixels + begin)
+                        clear_lanes(last_block, pixels, p.ragged_mask)
             first += rows
 
     return kernel

@@ -110,8 +110,10 @@ def of_numbers(function: Callable[..., Any], num_constants: int) -> Callable[...
         for group in range(p.groups):
             lanes, start = floats(p.mask + group), group * p.length
             for index in share(min(p.length, p.total - start), part, parts):
-                value = float32(function(float64(source[start + index]), *constants))
-                target[start + index] = float32(0) if lanes[index % LANES] < 0.0 else value
+                value = float32(0)
+                if lanes[index % LANES] >= 0.0:  # what is masked might fail
+                    value = float32(function(float64(source[start + index]), *constants))
+                target[start + index] = value
 
     return kernel
 
@@ -130,22 +132,27 @@ def epilogue_of_blocks(function: Callable[..., Any], num_constants: int) -> Call
 
 
 def epilogue_of_numbers(function: Callable[..., Any], num_constants: int) -> Callable[..., None]:
-    """As `epilogue_of_blocks`, of float64 numbers."""
+    """As `epilogue_of_blocks`, of float64 numbers. Lanes that are masked might fail: they are not
+    computed.
+    """
     constants_at = tuple_of(types.float32, "float", num_constants, LANES)
 
-    def kernel(constants: Floats, target: Floats, lines: int, columns: int, width: int) -> None:
+    def kernel(
+        constants: Floats, target: Floats, lines: int, columns: int, width: int, mask: Floats
+    ) -> None:
         given = constants_at(constants)
         for line in range(lines):
             start = line * width * LANES
             for index in range(start, start + columns * LANES):
-                target[index] = float32(function(float64(target[index]), *given))
+                if not mask or mask[index % LANES] >= 0.0:
+                    target[index] = float32(function(float64(target[index]), *given))
 
     return kernel
 
 
 @inlined
 def apply_epilogue(
-    p: Any, target: Blocks, lines: int, columns: int, width: int, scratch: Blocks
+    p: Any, target: Blocks, lines: int, columns: int, width: int, masked: bool, scratch: Blocks
 ) -> None:
     """Calls the epilogue, if there is one, that a layer's record `p` holds."""
     if p.epilogue:
@@ -156,6 +163,7 @@ def apply_epilogue(
             lines,
             columns,
             width,
+            address_of(p.ragged_mask) if masked else 0,
             address_of(scratch),
         )
 

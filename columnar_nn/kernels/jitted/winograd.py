@@ -182,11 +182,12 @@ def tile_finish(m: int) -> Callable[..., None]:
         bias = p.bias + which
         transform(products, p.product_blocks, bias, more, goal, width, p.low, p.high)
         lines, columns = min(m, p.out_height - y), min(m, p.out_width - x)
-        apply_epilogue(p, goal, lines, columns, width, scratch)
+        is_last = which + 1 == p.filter_blocks
+        apply_epilogue(p, goal, lines, columns, width, is_last, scratch)
         if not inside:
             for line in range(lines):
                 copy_pixels(target + (here + line * p.out_width), window + line * m, columns)
-        if p.ragged_mask and which + 1 == p.filter_blocks:
+        if p.ragged_mask and is_last:
             for line in range(lines):
                 clear_lanes(target + (here + line * p.out_width), columns, p.ragged_mask)
 

@@ -1,0 +1,191 @@
+"""The engine alone beside the engine inside Spark, on the same Parquet files, in turn.
+
+Spark runs with few splits and with many: from the two the model (bench/cluster/model.py) tells what
+a task costs from what an image costs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+from pyarrow import parquet
+
+from bench.cluster import status
+from bench.cluster.costs import PARTS, Clock, with_costs
+from bench.cluster.data import write_images
+from bench.cluster.session import Opened
+from bench.data.dataset import Dataset
+from bench.text.progress import Progress
+from columnar_nn.integrations import spark as integration
+from columnar_nn.integrations.batches import ERROR, MAX_ROWS, infer
+from columnar_nn.integrations.prepared import PREDICTED
+
+OUTPUTS = (PREDICTED, "logits")
+LOCAL = "local"
+"""The way that is the engine alone, on one thread; the others are Spark's numbers of splits."""
+
+JVM, OTHER = "jvm tasks", "besides"
+"""Parts of CPU time beside those of the workers (costs.PARTS): threads of tasks in JVMs, and what
+else JVMs use, for compilers, garbage collectors and the driver; of the engine alone the rest."""
+
+SPLIT_IS_A_FILE = {
+    "spark.sql.files.openCostInBytes": "1g",
+    "spark.sql.files.maxPartitionBytes": "1g",
+}
+"""Settings of a session for `measure`."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One run: wall seconds, and CPU seconds of all processes by part."""
+
+    seconds: float
+    cpu: Mapping[str, float]
+
+
+@dataclass
+class Way:
+    """One way to run them: `splits` of Spark's, None of the engine alone, and its turns.
+
+    `differing` rows are missing or have another bit than the engine alone. `prepare_s` is the CPU
+    time that packages and network took in the workers the first time.
+    """
+
+    name: str
+    splits: int | None
+    turns: list[Turn] = field(default_factory=list)
+    differing: int = 0
+    prepare_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`final_s` is the wall time of a query without a row, its fastest."""
+
+    images: int
+    ways: tuple[Way, ...]
+    session_s: float
+    final_s: float
+
+
+def measure(
+    opened: Opened,
+    network: str | bytes,
+    dataset: Dataset,
+    images: int,
+    splits: Sequence[int],
+    rounds: int,
+    seed: int,
+    folder: Path,
+    progress: Progress,
+) -> Comparison:
+    """Runs every way once to compare rows, then all of them in random order, `rounds` times."""
+    ways = [Way(LOCAL, None), *(Way(f"spark, {count} splits", count) for count in splits)]
+    for count in splits:
+        (folder / str(count)).mkdir()
+        write_images(dataset, images, count, folder / str(count))
+    files = {way.name: folder / str(way.splits or splits[0]) / "images" for way in ways}
+    expected = _sorted(_alone(network, files[LOCAL], Clock()))
+    for way in ways[1:]:
+        frame, observation = _inside(opened, network, files[way.name])
+        way.differing = _differing(_sorted(frame.toArrow().to_batches()), expected)
+        way.prepare_s = max(way.prepare_s, observation.get["prepare"] or 0.0)
+    turns = [way for _ in range(rounds) for way in ways]
+    random.Random(seed).shuffle(turns)
+    for index, way in enumerate(turns):
+        progress(index, len(turns), way.name)
+        if way.splits is None:
+            way.turns.append(_turn_alone(network, files[way.name]))
+        else:
+            way.turns.append(_turn_inside(opened, network, files[way.name]))
+    nothing = min(_seconds_of_nothing(opened, network, files[ways[1].name]) for _ in range(rounds))
+    return Comparison(images, tuple(ways), opened.seconds, nothing)
+
+
+def _alone(network: str | bytes, files: Path, clock: Clock) -> list[pa.RecordBatch]:
+    batches = clock.timed(_batches(files), "read")
+    return list(infer(batches, network, outputs=OUTPUTS, phase=clock.phase))
+
+
+def _batches(files: Path) -> Iterator[pa.RecordBatch]:
+    for file in sorted(files.iterdir()):
+        with parquet.ParquetFile(file) as opened:
+            yield from opened.iter_batches(MAX_ROWS, use_threads=False)
+
+
+def _inside(opened: Opened, network: str | bytes, files: Path) -> tuple[Any, Any]:
+    frame = opened.spark.read.parquet(str(files))
+    made = integration.call(frame, network, "image", None, OUTPUTS, "uint8", "null")
+    return with_costs(made)
+
+
+def _turn_alone(network: str | bytes, files: Path) -> Turn:
+    clock = Clock()
+    start, cpu = time.perf_counter(), time.process_time()
+    _alone(network, files, clock)
+    parts = clock.take()
+    cpu = time.process_time() - cpu
+    parts.pop("write")
+    return Turn(time.perf_counter() - start, {**parts, OTHER: max(0.0, cpu - sum(parts.values()))})
+
+
+def _turn_inside(opened: Opened, network: str | bytes, files: Path) -> Turn:
+    frame, observation = _inside(opened, network, files)
+    start, before, java = time.perf_counter(), status.tasks(opened.spark), _java_s()
+    frame.write.format("noop").mode("overwrite").save()
+    seconds = time.perf_counter() - start
+    java = _java_s() - java
+    tasks = status.tasks(opened.spark).since(before)
+    parts = {name: float(observation.get[name] or 0.0) for name in PARTS}
+    return Turn(seconds, {JVM: tasks.cpu_s, OTHER: max(0.0, java - tasks.cpu_s), **parts})
+
+
+def _seconds_of_nothing(opened: Opened, network: str | bytes, files: Path) -> float:
+    frame = opened.spark.read.parquet(str(files)).where("id < 0")
+    made = integration.map_batches(frame, network, bad="null")
+    start = time.perf_counter()
+    made.write.format("noop").mode("overwrite").save()
+    return time.perf_counter() - start
+
+
+def _java_s() -> float:
+    """CPU seconds of all JVMs below this process so far."""
+    total = 0.0
+    for process in psutil.Process(os.getpid()).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.name() == "java":
+                times = process.cpu_times()
+                total += times.user + times.system
+    return total
+
+
+def _sorted(batches: Sequence[pa.RecordBatch]) -> pa.Table:
+    return pa.Table.from_batches(batches).sort_by("id")
+
+
+def _differing(found: pa.Table, expected: pa.Table) -> int:
+    """Rows that are missing or too many, or not equal bit for bit."""
+    if found["id"].to_pylist() != expected["id"].to_pylist():
+        ids = set(found["id"].to_pylist()) ^ set(expected["id"].to_pylist())
+        return max(1, len(ids), abs(int(found.num_rows) - int(expected.num_rows)))
+    equal = np.ones(found.num_rows, bool)
+    for name in OUTPUTS:
+        left, right = (_values(table[name].combine_chunks()) for table in (found, expected))
+        equal &= (left == right).all(axis=1)
+    equal &= found[ERROR].is_null().to_numpy()
+    return int((~equal).sum())
+
+
+def _values(column: pa.Array) -> np.ndarray:
+    flat = column.flatten() if pa.types.is_list(column.type) else column
+    return np.array(flat).reshape(len(column), -1)

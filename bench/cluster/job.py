@@ -1,0 +1,198 @@
+"""One run over Parquet files: read, filter, network, join, write; then what was written, counted.
+
+The predictions are written first and counted from there: a DataFrame that is used twice would run
+the network twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from bench.cluster import status
+from bench.cluster.costs import PARTS, TASKS, with_costs
+from bench.cluster.session import Opened
+from bench.text.progress import Progress
+from columnar_nn.errors import UsageError, first_line
+from columnar_nn.integrations import spark as integration
+from columnar_nn.integrations.batches import ERROR, SHOWN
+from columnar_nn.integrations.prepared import PREDICTED
+from columnar_nn.model import zoo
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+PREDICTIONS, SUMMARY = "predictions", "summary.parquet"
+"""What a folder of results has: a folder of Parquet files, and one with a row a group."""
+
+COUNT, CORRECT = "images", "correct"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for. `images` and `labels` are Parquet files or folders of them.
+
+    `key` names the column that tells images apart, and is in the labels too; `label` is theirs.
+    """
+
+    network: str | bytes
+    images: str
+    image: str = "image"
+    dtype: str = "uint8"
+    where: str | None = None
+    labels: str | None = None
+    key: str = "id"
+    label: str = "label"
+    outputs: tuple[str, ...] = (PREDICTED,)
+    group_by: tuple[str, ...] = (PREDICTED,)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Where the time of a run went.
+
+    CPU seconds of the Python workers by part (costs.PARTS), the `splits` that had images, and
+    Spark's own count of its tasks. Sail tells none of this.
+    """
+
+    parts: Mapping[str, float]
+    splits: int
+    tasks: status.Tasks
+
+    @property
+    def worker_s(self) -> float:
+        """CPU time of the Python workers, kernels included."""
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: rows, those of them without an image, some of these, the groups.
+
+    `correct` is the number of rows whose prediction is their label, None without labels.
+    """
+
+    rows: int
+    bad: int
+    bad_rows: tuple[tuple[Any, str], ...]
+    groups: pa.Table
+    correct: int | None
+    seconds: float
+    costs: Costs | None
+
+
+def network_of(model: str) -> str | bytes:
+    """The network as it travels to executors: a name, or what the file holds."""
+    zoo.resolve(model)  # raises what is wrong with it, before Spark is started
+    return Path(model).read_bytes() if zoo.is_file(model) else model
+
+
+def run(opened: Opened, job: Job, folder: Path, progress: Progress) -> Outcome:
+    """Writes PREDICTIONS and SUMMARY into `folder`, which is there.
+
+    Raises UsageError for files, columns or conditions that Spark cannot read or resolve.
+    """
+    spark = opened.spark
+    start = time.perf_counter()
+    predictions = folder / PREDICTIONS
+    frame, observation = _predicted(opened, job)
+    before = status.tasks(spark) if observation is not None else None
+    if job.labels is not None:
+        frame = _with_labels(spark, frame, job)
+    missing = sorted(set(job.group_by).difference(frame.columns))
+    if missing:
+        raise UsageError(f"cannot group by {missing[0]}: there are {', '.join(frame.columns)}")
+    if observation is None:
+        frame.write.parquet(str(predictions))
+        costs = None
+    else:
+        with status.shown(spark, progress):
+            frame.write.parquet(str(predictions))
+        assert before is not None
+        told = observation.get
+        parts = {name: float(told[name] or 0) for name in PARTS}
+        costs = Costs(parts, int(told[TASKS] or 0), status.tasks(spark).since(before))
+    written = spark.read.schema(frame.schema).parquet(str(predictions))
+    rows, bad, correct, bad_rows, groups = _counted(written, job)
+    parquet.write_table(groups, folder / SUMMARY)
+    return Outcome(rows, bad, bad_rows, groups, correct, time.perf_counter() - start, costs)
+
+
+def _predicted(opened: Opened, job: Job) -> tuple[DataFrame, Any]:
+    """The rows with the network's outputs, and what observes their costs, if the engine can."""
+    spark = opened.spark
+    frame = _read(spark, job.images)
+    if job.where is not None:
+        try:
+            frame = frame.where(job.where)
+            _ = frame.schema
+        except Exception as error:  # Spark's own, of whatever kind
+            raise UsageError(f"--where {job.where!r}: {first_line(error)}") from None
+    if job.key not in frame.columns:
+        raise UsageError(f"--key {job.key}: {job.images} has columns {', '.join(frame.columns)}")
+    made = integration.call(frame, job.network, job.image, None, job.outputs, job.dtype, bad="null")
+    if opened.engine != "spark":
+        return made.source.mapInArrow(made.task, made.schema), None
+    return with_costs(made)
+
+
+def _read(spark: SparkSession, path: str) -> DataFrame:
+    if "://" not in path and not os.path.exists(path):
+        raise UsageError(f"no such file or folder: {path}")
+    try:
+        return spark.read.parquet(os.path.abspath(path) if "://" not in path else path)
+    except Exception as error:  # Spark's own, of whatever kind
+        raise UsageError(f"{path}: {first_line(error)}") from None
+
+
+def _with_labels(spark: SparkSession, frame: DataFrame, job: Job) -> DataFrame:
+    """A label beside each row, null where there is none; raises UsageError for two of one key."""
+    assert job.labels is not None
+    labels = _read(spark, job.labels)
+    for name in (job.key, job.label):
+        if name not in labels.columns:
+            raise UsageError(f"{job.labels} has no column {name}: {', '.join(labels.columns)}")
+    labels = labels.select(job.key, job.label)
+    twice = labels.groupBy(job.key).count().where("count > 1").limit(1).collect()
+    if twice:
+        raise UsageError(
+            f"{job.labels} has {twice[0]['count']} labels of {job.key} {twice[0][job.key]}: one "
+            "each, or the images would be counted twice"
+        )
+    if job.label in frame.columns:
+        frame = frame.drop(job.label)
+    return frame.join(labels, job.key, "left")
+
+
+def _counted(
+    written: DataFrame, job: Job
+) -> tuple[int, int, int | None, tuple[tuple[Any, str], ...], pa.Table]:
+    """Rows, bad and correct ones, some of the bad, and a table of the groups, largest first."""
+    from pyspark.sql import functions
+
+    aggregates = [
+        functions.count("*").alias(COUNT),
+        functions.count(ERROR).alias(ERROR),
+    ]
+    has_labels = job.labels is not None and PREDICTED in written.columns
+    if has_labels:
+        right = functions.col(PREDICTED) == functions.col(job.label)
+        aggregates.append(functions.sum(right.cast("bigint")).alias(CORRECT))
+    found = [row.asDict() for row in written.groupBy(*job.group_by).agg(*aggregates).collect()]
+    found.sort(key=lambda row: (-row[COUNT], *(str(row[name]) for name in job.group_by)))
+    bad = sum(row[ERROR] for row in found)
+    bad_rows: tuple[tuple[Any, str], ...] = ()
+    if bad:
+        some = written.where(f"{ERROR} is not null").orderBy(job.key).limit(SHOWN)
+        bad_rows = tuple((row[job.key], row[ERROR]) for row in some.collect())
+    correct = sum(row[CORRECT] or 0 for row in found) if has_labels else None
+    names = [*job.group_by, COUNT, ERROR, *([CORRECT] if has_labels else [])]
+    groups = pa.table({name: [row[name] for row in found] for name in names})
+    return sum(row[COUNT] for row in found), bad, correct, bad_rows, groups

@@ -1,0 +1,184 @@
+"""A Spark session for a command: on a master, bound to this machine where that is all, or Sail."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from columnar_nn.errors import MissingPackageError, UsageError, first_line
+from columnar_nn.integrations.batches import MAX_ROWS
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ENGINES = ("spark", "sail")
+JAVA = 17
+"""The least version that Spark 4 runs on."""
+
+LOOPBACK = "127.0.0.1"
+_MASTER = re.compile(
+    r"(local)(\[(\d+|\*)(,\d+)?\])?|(local-cluster)\[(\d+),(\d+),(\d+)\]|spark://[\w.:,-]+|yarn|k8s://\S+"
+)
+
+_SETTINGS = {
+    "spark.app.name": "cnn-bench",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": str(MAX_ROWS),
+}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session, the engine behind it, and the seconds until it was there."""
+
+    spark: SparkSession
+    engine: str
+    seconds: float
+
+
+def is_this_machine(master: str) -> bool:
+    """Whether a master's executors are all on this machine."""
+    return master.startswith(("local", "spark://localhost:", f"spark://{LOOPBACK}:"))
+
+
+def check_master(master: str) -> None:
+    """Raises UsageError unless Spark would take it for a master."""
+    if not _MASTER.fullmatch(master):
+        raise UsageError(
+            f"--master {master!r}: use local[2], local-cluster[2,1,1024], spark://HOST:PORT, yarn "
+            "or k8s://URL"
+        )
+
+
+def parse_settings(texts: list[str]) -> dict[str, str]:
+    """Spark's settings from "name=value"; raises UsageError."""
+    pairs = [text.partition("=") for text in texts]
+    for name, equals, _ in pairs:
+        if not (equals and name.startswith("spark.")):
+            raise UsageError(f"--conf {name!r}: write spark.name=value")
+    return {name: value for name, _, value in pairs}
+
+
+@contextmanager
+def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[Opened]:
+    """Yields a session that ends with the block.
+
+    Raises UsageError for a master that is none or cannot be reached, and where Java is missing, and
+    MissingPackageError.
+    """
+    start = time.perf_counter()
+    if engine == "spark":
+        check_master(master)
+    try:
+        import pyspark
+    except ImportError:
+        raise MissingPackageError("pyspark", "cluster") from None
+    if engine == "sail":
+        with _sail() as spark:
+            yield Opened(spark, engine, time.perf_counter() - start)
+        return
+    refuse_without_java()
+    os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
+    chosen = dict(_SETTINGS)
+    if is_this_machine(master):
+        os.environ["SPARK_LOCAL_IP"] = LOOPBACK
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        chosen |= {
+            "spark.driver.host": LOOPBACK,
+            "spark.driver.bindAddress": LOOPBACK,
+            "spark.driver.memory": "1g",
+            "spark.executor.memory": "1g",
+            "spark.sql.shuffle.partitions": "2",
+        }
+    spark = _started(master, {**chosen, **settings})
+    try:
+        yield Opened(spark, engine, time.perf_counter() - start)
+    finally:
+        spark.stop()
+
+
+def refuse_without_java() -> None:
+    """Raises UsageError unless Spark will find a Java that it runs on."""
+    if (version := java_version()) < JAVA:
+        found = f"Java {version} is too old" if version else "no Java is found"
+        raise UsageError(
+            f"{found}: Spark needs Java {JAVA} or later; install it, or set JAVA_HOME to it"
+        )
+
+
+def java_version() -> int:
+    """The major version of the Java that Spark would start; 0 if there is none."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if not java:
+        return 0
+    try:
+        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    except OSError:
+        return 0
+    version = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
+    return int(version[1]) if version else 0
+
+
+def _started(master: str, settings: Mapping[str, str]) -> SparkSession:
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master(master)
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    try:
+        return builder.getOrCreate()
+    except Exception as error:  # of the JVM, whatever it is called there
+        cause = next(line for line in [*str(error).splitlines(), type(error).__name__] if line)
+        raise UsageError(f"Spark does not start on {master}: {cause}; see above") from None
+
+
+@contextmanager
+def _sail() -> Iterator[SparkSession]:
+    """A session of a Sail server in this process, on a port that is free.
+
+    The session is stopped before the server: one that goes first leaves calls waiting.
+    """
+    try:
+        from pysail.spark import SparkConnectServer
+        from pyspark.sql import SparkSession
+        from pyspark.sql.connect import session as _  # needs gRPC
+    except ImportError as error:
+        raise MissingPackageError(error.name or "pysail or pyspark-client", "sail") from None
+
+    server = SparkConnectServer(ip=LOOPBACK, port=0)
+    server.start(background=True)
+    try:
+        _, port = server.listening_address
+        spark = SparkSession.builder.remote(f"sc://{LOOPBACK}:{port}").getOrCreate()
+        try:
+            _refuse_unless_served(spark)
+            yield spark
+        finally:
+            spark.stop()
+    finally:
+        server.stop()
+
+
+def _refuse_unless_served(spark: SparkSession) -> None:
+    """Raises UsageError where Sail does not understand what this pyspark says."""
+    import pyspark
+
+    try:
+        spark.range(1).collect()
+    except Exception as error:  # of gRPC, whatever it is called there
+        raise UsageError(
+            f"Sail does not serve pyspark {pyspark.__version__} ({first_line(error)}): install the "
+            'extra "cnn-bench[sail]" in an environment of its own'
+        ) from None

@@ -1,0 +1,1 @@
+"""Queries in SQL from the command line: their tables, their results, and Velox beside."""

@@ -1,0 +1,1 @@
+"""Networks inside other engines: over streams of Arrow batches, in Spark and in DuckDB."""

@@ -1,0 +1,1 @@
+"""Queries in SQL, bound to plans: tables, joins, groups, order; networks are functions."""

@@ -1,0 +1,223 @@
+"""Random queries that mean the same in Presto's SQL and in DuckDB's, and tables for them.
+
+What differs is left out: division of integers, casts that round, sums beyond 64 bits, and bounds
+of BETWEEN that are null, where Velox's result is null.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+INTEGERS, DOUBLES, TEXTS, TRUTHS = "integer", "double", "text", "truth"
+
+
+def tables(seed: int) -> dict[str, pa.Table]:
+    """Tables t and u with nulls; numbers are quarters, whose sums are exact in any order."""
+    chance = random.Random(seed)
+
+    def column(rows: int, values: list, data_type: pa.DataType) -> pa.Array:
+        return pa.array([chance.choice([None, *values]) for _ in range(rows)], data_type)
+
+    rows, others = chance.choice((0, 1, 7, 300, 700)), chance.choice((0, 1, 5, 40))
+    t = {
+        "id": pa.array(range(rows), pa.int64()),
+        "a": column(rows, list(range(-5, 6)), pa.int64()),
+        "b": column(rows, [0, 1, 2, 3], pa.int32()),
+        "d": column(rows, [quarter / 4 for quarter in range(-9, 10)], pa.float64()),
+        "s": column(rows, ["", "a", "b", "ab", "a%", "_"], pa.string()),
+        "f": column(rows, [True, False], pa.bool_()),
+    }
+    u = {
+        "k": column(others, [0, 1, 2, 3, 4], pa.int64()),
+        "s": column(others, ["a", "b", "c"], pa.string()),
+        "v": column(others, [0.5, 1.5, -2.0], pa.float64()),
+    }
+    return {"t": pa.table(t), "u": pa.table(u)}
+
+
+@dataclass(frozen=True)
+class _Column:
+    text: str
+    kind: str
+
+
+T = [
+    *(_Column(name, INTEGERS) for name in ("t.id", "t.a", "t.b")),
+    _Column("t.d", DOUBLES),
+    _Column("t.s", TEXTS),
+    _Column("t.f", TRUTHS),
+]
+U = [_Column("u.k", INTEGERS), _Column("u.s", TEXTS), _Column("u.v", DOUBLES)]
+
+
+class _Writer:
+    """Draws the parts of one query."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self.columns: list[_Column] = []
+
+    def _of(self, kind: str) -> str:
+        known = [column.text for column in self.columns if column.kind == kind]
+        chance = self._chance
+        if known and chance.random() < 0.7:
+            return chance.choice(known)
+        return self._literal(kind)
+
+    def _literal(self, kind: str) -> str:
+        chance = self._chance
+        if kind == INTEGERS:
+            return str(chance.randrange(-3, 6))
+        if kind == DOUBLES:
+            return f"cast({chance.randrange(-8, 9) / 4} as double)"
+        if kind == TEXTS:
+            return chance.choice(("'a'", "'b'", "'ab'", "''"))
+        return chance.choice(("true", "false"))
+
+    def value(self, kind: str, depth: int = 2) -> str:
+        """An expression of a kind."""
+        chance = self._chance
+        if not depth or chance.random() < 0.35:
+            return self._of(kind)
+        if chance.random() < 0.2:
+            condition, first = self.value(TRUTHS, depth - 1), self.value(kind, depth - 1)
+            other = f" else {self.value(kind, depth - 1)}" if chance.random() < 0.7 else ""
+            return f"case when {condition} then {first}{other} end"
+        if kind == TRUTHS:
+            return self._truth(depth)
+        a, b = self.value(kind, depth - 1), self.value(kind, depth - 1)
+        forms = [f"coalesce({a}, {b})", f"nullif({a}, {b})"]
+        if kind == DOUBLES:
+            forms.append(f"cast({self.value(INTEGERS, depth - 1)} as double)")
+        if kind != TEXTS:
+            forms += [f"(- {a})", *(f"({a} {sign} {b})" for sign in "+-*" * 2)]
+        return chance.choice(forms)
+
+    def _truth(self, depth: int) -> str:
+        chance = self._chance
+        kind = chance.choice((INTEGERS, INTEGERS, DOUBLES, TEXTS))
+        a, b = (self.value(kind, depth - 1) for _ in range(2))
+        text, left, right = (self.value(k, depth - 1) for k in (TEXTS, TRUTHS, TRUTHS))
+        items = ", ".join(self._of(kind) for _ in range(chance.randrange(1, 4)))
+        negated = chance.choice(("", "not "))
+        pattern = chance.choice(("'a%'", "'%b'", "'_'", "'%'", "''", "'a!%' escape '!'"))
+        forms = (
+            f"({a} {negated}between {self._literal(kind)} and {self._literal(kind)})",
+            f"({a} {negated}in ({items}))",
+            f"({a} is {negated}null)",
+            f"({text} {negated}like {pattern})",
+            f"({negated}{left} {chance.choice(('and', 'or'))} {right})",
+            f"({a} is {negated}distinct from {b})",
+            f"({a} {chance.choice(('=', '<>', '<', '<=', '>', '>='))} {b})",
+        )
+        return chance.choice(forms)
+
+    def source(self) -> str:
+        """What stands after FROM; its columns are known from then on."""
+        chance = self._chance
+        form = chance.randrange(8)
+        self.columns = [*T]
+        if form == 0:
+            condition = self.value(TRUTHS)
+            return f"(select * from t where {condition}) as t"
+        if form in (1, 2, 3):
+            join = ("join", "left join", "right join")[form - 1]
+            self.columns = [*T, *U]
+            on = chance.choice(("t.b = u.k", "t.s = u.s", "t.b + 1 = u.k", "t.d = u.k"))
+            if chance.random() < 0.4:
+                on += f" and {self.value(TRUTHS, 1)}" if join == "join" else " and t.s = u.s"
+            return f"t {join} u on {on}"
+        return "t"
+
+    def where(self) -> str:
+        """A WHERE, or none."""
+        chance = self._chance
+        if chance.random() < 0.4:
+            return ""
+        parts = [self.value(TRUTHS)]
+        if chance.random() < 0.25:
+            query = chance.choice(("select k from u", "select k from u where k is not null"))
+            parts.append(f"t.b {chance.choice(('', 'not '))}in ({query})")
+        return f" where {' and '.join(parts)}"
+
+    def aggregate(self) -> _Column:
+        """An aggregate of some expression."""
+        chance = self._chance
+        form = chance.randrange(6)
+        if form == 0:
+            return _Column("count(*)", INTEGERS)
+        kind = chance.choice((INTEGERS, DOUBLES))
+        argument = self.value(kind, 1)
+        if form == 1:
+            return _Column(f"count({argument})", INTEGERS)
+        if form == 2:
+            return _Column(f"avg({argument})", DOUBLES)
+        if form == 3:
+            return _Column(f"sum({argument})", kind)
+        return _Column(f"{chance.choice(('min', 'max'))}({argument})", kind)
+
+
+def _select(writer: _Writer, chance: random.Random, kinds: list[str] | None = None) -> _Select:
+    """A SELECT without order; its columns are of `kinds`, if there are any."""
+    source, where = writer.source(), writer.where()
+    drawn = [chance.choice((INTEGERS, DOUBLES, TEXTS, TRUTHS)) for _ in range(3)]
+    if kinds is None and chance.random() < 0.4:
+        keys = [writer.value(kind, 1) for kind in drawn[: chance.randrange(3)]]
+        keys = [key for key in keys if "." in key.replace("0.", "")]  # a constant is no key
+        aggregates = [writer.aggregate() for _ in range(chance.randrange(1, 3))]
+        writer.columns = list(aggregates)
+        shown = [*keys, *(column.text for column in aggregates), writer.value(INTEGERS, 1)]
+        by_number = chance.random() < 0.5
+        listed = [str(i + 1) for i in range(len(keys))] if by_number else keys
+        group = f" group by {', '.join(listed)}" if keys else ""
+        having = f" having {writer.value(TRUTHS, 1)}" if chance.random() < 0.3 else ""
+        return _Select(f"{_list(shown)} from {source}{where}{group}{having}", len(shown))
+    shown = [writer.value(kind) for kind in kinds or drawn[: chance.randrange(1, 4)]]
+    distinct = "distinct " if chance.random() < 0.2 else ""
+    return _Select(f"{distinct}{_list(shown)} from {source}{where}", len(shown))
+
+
+@dataclass(frozen=True)
+class _Select:
+    """What stands after SELECT, and its number of columns."""
+
+    text: str
+    width: int
+
+
+def _list(shown: list[str]) -> str:
+    return ", ".join(f"{text} as c{i}" for i, text in enumerate(shown))
+
+
+def query(seed: int) -> tuple[str, bool]:
+    """A query over the tables, and whether its rows have an order."""
+    chance = random.Random(seed)
+    writer = _Writer(chance)
+    form = chance.randrange(6)
+    if form == 0:
+        kinds = [chance.choice((INTEGERS, DOUBLES, TEXTS)) for _ in range(2)]
+        parts = [_select(writer, chance, kinds) for _ in range(chance.randrange(2, 4))]
+        word = chance.choice((" union all ", " union "))
+        text, width = word.join(f"select {part.text}" for part in parts), 2
+    elif form == 1:
+        part = _select(writer, chance)
+        text, width = f"with q as (select {part.text}) select * from q", part.width
+    elif form == 2:
+        part = _select(writer, chance)
+        text = f"select q.c0, count(*) as n from (select {part.text}) as q group by q.c0"
+        width = 2
+    else:
+        part = _select(writer, chance)
+        text, width = f"select {part.text}", part.width
+    if chance.random() < 0.5:
+        return text, False
+    ways = ("", " desc", " nulls first", " desc nulls last")
+    keys = [f"{i + 1}{chance.choice(ways)}" for i in range(width)]
+    text = f"{text} order by {', '.join(keys)}"
+    if chance.random() < 0.5:
+        text += f" limit {chance.randrange(20)}"
+        text += f" offset {chance.randrange(5)}" if chance.random() < 0.5 else ""
+    return text, True
