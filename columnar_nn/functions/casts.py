@@ -168,17 +168,17 @@ def _as_float(text: Any, target: DataType) -> Any:
     return pc.replace_substring_regex(_trimmed(text), r"^[+]|^[+-](NaN)$", r"\1").cast(target)
 
 
-_TRUE, _FALSE = pa.array(["true", "t", "1"]), pa.array(["false", "f", "0"])
+_TRUE, _FALSE = ["true", "t", "1"], ["false", "f", "0"]
 
 
 def _no_truth(text: Any, target: DataType) -> Any:
     lower = pc.ascii_lower(text)
-    known = pc.or_(pc.is_in(lower, _TRUE), pc.is_in(lower, _FALSE))
+    known = pc.is_in(lower, pa.array(_TRUE + _FALSE))
     return pc.and_(pc.is_valid(text), pc.invert(known))
 
 
 def _as_truth(text: Any, target: DataType) -> Any:
-    return nulled(pc.is_null(text), pc.is_in(pc.ascii_lower(text), _TRUE))
+    return nulled(pc.is_null(text), pc.is_in(pc.ascii_lower(text), pa.array(_TRUE)))
 
 
 def _instants(text: Any, pattern: str, target: DataType) -> Any:

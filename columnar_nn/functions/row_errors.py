@@ -16,8 +16,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_NO = pa.scalar(False)
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -152,7 +150,7 @@ def attempt(rows: Rows) -> Rows:
 
 def _certain(booleans: Any) -> Any:
     """True where they are true, false where they are false or null."""
-    return pc.fill_null(booleans, _NO)
+    return pc.fill_null(booleans, False)
 
 
 def _by_halves(compute: Callable[..., Any], values: Sequence[Any]) -> Any:

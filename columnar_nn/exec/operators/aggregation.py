@@ -264,8 +264,7 @@ def _may_overflow(column: pa.ChunkedArray) -> bool:
     return max(-low, high) * len(column) >= 2**63
 
 
-_LOW_BITS = pa.scalar(2**32 - 1, pa.int64())
-_HALF = pa.scalar(32, pa.int64())
+_LOW_BITS, _HALF = 2**32 - 1, 32
 
 
 def _halved(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
@@ -277,8 +276,8 @@ def _whole(high: pa.ChunkedArray, low: pa.ChunkedArray) -> pa.ChunkedArray:
     """The sum of sums of upper and of lower halves."""
     high = pc.add(high, pc.shift_right(low, _HALF))
     fits = pc.and_(
-        pc.greater_equal(high, pa.scalar(-(2**31), pa.int64())),
-        pc.less(high, pa.scalar(2**31, pa.int64())),
+        pc.greater_equal(high, -(2**31)),
+        pc.less(high, 2**31),
     )
     if not pc.all(fits).as_py():
         raise InvalidDataError("sum: integer overflow; cast the argument to double")
