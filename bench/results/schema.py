@@ -258,7 +258,7 @@ WORKLOAD = Table(
         ),
         _asked("parameters", Type.INTEGER, "numbers that the network learned", "1"),
         _asked("data_fingerprint", Type.TEXT, "SHA-256 of the images"),
-        _asked("split", Type.TEXT, "of the data set", null="the fingerprint says it"),
+        _asked("split", Type.TEXT, "test or train", null="it has none, or not known"),
         _asked("samples", Type.INTEGER, "images of a run or query", "1", "as many as time allows"),
         _asked("batch_size", Type.INTEGER, "images of a batch at most", "1", "any"),
         _asked(

@@ -130,6 +130,8 @@ class Images(Protocol):
     def num_rows(self) -> int: ...
     @property
     def fingerprint(self) -> str: ...
+    @property
+    def split(self) -> str | None: ...
 
 
 class Workloads:
@@ -159,6 +161,7 @@ class Workloads:
             model_sha256=self._model_sha256,
             parameters=self._graph.num_parameters(),
             data_fingerprint=self._dataset.fingerprint,
+            split=self._dataset.split,
             samples=samples,
             batch_size=batch_size,
             scenario=scenario,
