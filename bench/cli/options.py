@@ -192,6 +192,10 @@ FunctionsOption = Annotated[
         callback=_declare,
     ),
 ]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Exit with 1 if other processes disturbed a measurement."),
+]
 RtolOption = Annotated[
     list[str] | None,
     typer.Option(metavar="[TENSOR:]VALUE", help="Replaces the relative tolerance; repeatable."),

@@ -16,6 +16,7 @@ from bench.machine import cpus
 from bench.model.check import ImportCheck
 from bench.results import merging
 from bench.results.results import Results
+from bench.results.summary import benchmarks
 from bench.study import report
 from bench.study.plan import Plan
 from bench.study.prediction import Predictor
@@ -52,9 +53,18 @@ def planned(plan: Plan, folder: Path) -> Records:
 
 
 def measure(
-    plan: Plan, folder: Path, command: str, *, rerun: bool = False, import_check: bool = True
+    plan: Plan,
+    folder: Path,
+    command: str,
+    *,
+    rerun: bool = False,
+    import_check: bool = True,
+    strict: bool = False,
 ) -> int:
-    """Shows the plan, does it, and shows what was found; the exit status."""
+    """Shows the plan, does it, and shows what was found; the exit status.
+
+    If `strict`, a cell that others disturbed is a failure.
+    """
     planned(plan, folder)
     checks = _import_checks(plan, import_check)
     status = 0
@@ -71,7 +81,7 @@ def measure(
         _say(f"{error.filename}: {error.strerror}; {_kept(plan, folder)}")
     results = found(plan, folder)
     report.show(results, terminal.output())
-    return status or _failed(results, plan)
+    return status or _failed(results, plan) or int(strict and _disturbed(results))
 
 
 def found(plan: Plan, folder: Path) -> Results:
@@ -80,7 +90,7 @@ def found(plan: Plan, folder: Path) -> Results:
 
 
 def _failed(results: Results, plan: Plan) -> int:
-    """1 if a cell failed, or nothing was run of a backend that was named."""
+    """1 if a cell failed, or nothing was run of a backend of a study that names them."""
     subjects = {row["subject"]: row for row in results["subject"]}
     by_engine: dict[str, set[str]] = {}
     for cell in results["cell"]:
@@ -88,9 +98,14 @@ def _failed(results: Results, plan: Plan) -> int:
         label = f"{row['backend']}:{row['configuration']}"
         by_engine.setdefault(label, set()).add(cell["status"])
     statuses = set[str]().union(*by_engine.values())
-    named = {entrant.selection.label for entrant in plan.entrants}
-    unrun = any(by_engine.get(label) == {NOT_RUN} for label in named)
+    asked = {entrant.selection.label for entrant in plan.entrants}
+    unrun = plan.study.names_backends and any(by_engine.get(one) == {NOT_RUN} for one in asked)
     return int(unrun or not statuses.isdisjoint(UNSUCCESSFUL))
+
+
+def _disturbed(results: Results) -> bool:
+    sessions = (results.session(row["session_id"]) for row in results["session"])
+    return any(cell.disturbed for session in sessions for cell in benchmarks(session))
 
 
 def _kept(plan: Plan, folder: Path) -> str:

@@ -77,6 +77,9 @@ def warnings(base: Results, new: Results) -> Iterator[str]:
         if troubled:
             count = f"{len(troubled)} of {len(sessions)} sessions began with a warning"
             yield f"{side}: {count}, such as: {troubled[-1][0]}"
+    functions = [_list([_text(s["functions"]) for s in side["session"]]) for side in (base, new)]
+    if functions[0] != functions[1]:
+        yield f"files of functions: {_both(*functions)}"
     for name in _EFFORT:
         values = [_settings(side, name) for side in (base, new)]
         if values[0] != values[1]:

@@ -8,7 +8,7 @@ the median of the sessions' figures, and its interval that of this median.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -173,7 +173,7 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
     def name(cell: Benchmark) -> str:
         """The engine; in a sweep of batch sizes with the size, but for all images as one batch."""
         several = cell.label in swept and cell.batch_size < cell.samples
-        return f"{cell.label}, batches of {cell.batch_size}" if several else cell.label
+        return _in_batches(cell.label, cell.batch_size) if several else cell.label
 
     groups: dict[tuple[str, int], list[_Timed]] = defaultdict(list)
     for cells in sessions:
@@ -184,7 +184,7 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
     lines = _with_fits(times)
     speeds = {row["engine"]: row["images_per_second"] for row in sorted(times, key=_samples)}
     engines = sorted(speeds, key=lambda engine: -speeds[engine])
-    starts, memory = _starts(parts)
+    starts, memory = _starts(parts, speeds)
     tables = {
         "times": sorted(times, key=lambda row: (engines.index(row["engine"]), row["samples"])),
         "lines": [_line_row(engine, lines[engine], times) for engine in engines if engine in lines],
@@ -209,6 +209,10 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
 
 _OF_ENGINES = ("latencies", "starts", "memory", "layers", "intensities")
 """Tables whose engines need not have times."""
+
+
+def _in_batches(label: str, size: int | None) -> str:
+    return f"{label}, batches of {size}"
 
 
 class _Timed(NamedTuple):
@@ -342,16 +346,25 @@ def _errors(measured: Sequence[Benchmark], name: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _starts(parts: Sequence[Results]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Cold starts by stage and memory by who took it: medians over all processes."""
+def _starts(
+    parts: Sequence[Results], timed: Collection[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Cold starts by stage and memory by who took it: medians over all processes.
+
+    Those of one size of batches are told from others' if the names of what was `timed` do so.
+    """
     found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for results in parts:
         subjects = {row["subject"]: row for row in results["subject"]}
-        cells = {row["cell"]: subjects[row["subject"]] for row in results["cell"]}
+        workloads = {row["workload"]: row for row in results["workload"]}
+        cells = {row["cell"]: row for row in results["cell"]}
         for block in results["observation"]:
             if block["metric"] in ("cold_start", "rss") and block["part"]:
-                subject = cells[block["cell"]]
-                engine = f"{subject['backend']}:{subject['configuration']}"
+                cell = cells[block["cell"]]
+                subject, workload = subjects[cell["subject"]], workloads[cell["workload"]]
+                label = f"{subject['backend']}:{subject['configuration']}"
+                in_batches = _in_batches(label, workload["batch_size"])
+                engine = in_batches if in_batches in timed else label
                 known = [value for value in block["value"] if value is not None]
                 found[engine, block["metric"], block["part"][0]] += known
     medians = {key: estimate_median(values).median for key, values in found.items() if values}

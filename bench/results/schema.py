@@ -168,6 +168,12 @@ SESSION = Table(
         _field("warnings", Type.TEXTS, "what made times doubtful before it began", null=""),
         _field("import_check", Type.TREE, "how the model's file was read", null="not checked"),
         _field(
+            "functions",
+            Type.TREE,
+            "SHA-256 of each file of functions of one's own (--functions), by name",
+            null="none",
+        ),
+        _field(
             "truth",
             Type.TREE,
             "of the reference outputs: how many rows, how many of them tell, or its failure",

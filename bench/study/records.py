@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from adapters import declared_functions
 from bench.compare.cell import ENDED_BEFORE, Cell
 from bench.compare.comparison import ROUNDS
 from bench.compare.experiment import Limits
@@ -103,12 +104,13 @@ class Records:
         self._asked = {"only": list(plan.only), "shard": plan.shard}
         self.all = list(_read(folder))
         machine_id = MACHINE.row(**environment.machine())["machine_id"]
-        versions = environment.versions()
+        same = {"versions": environment.versions(), "functions": declared_functions.sha256() or None}
         self.here = [record for record in self.all if record.session["machine_id"] == machine_id]
         self.ours = [
             record
             for record in self.here
-            if record.session["study"] == plan.study.hash and record.session["versions"] == versions
+            if record.session["study"] == plan.study.hash
+            and all(record.session[name] == value for name, value in same.items())
         ]
 
     def done(self, number: int) -> set[str]:

@@ -75,7 +75,8 @@ class Study:
     """What is measured: `axes` by name with their values; those of `zip` step together.
 
     `sessions` times all is measured anew, by processes that are started anew, in a random order of
-    `seed`, which is the hash's if it is None. Numbers are as a comparison has them.
+    `seed`, which is the hash's if it is None. Numbers are as a comparison has them, `rtol` and
+    `atol` the texts of its options; `functions` are files of one's own.
     """
 
     axes: Mapping[str, tuple[Any, ...]]
@@ -87,6 +88,9 @@ class Study:
     budget: float = 2.0
     timeout: float = 180.0
     algorithm: str = "auto"
+    rtol: tuple[str, ...] = ()
+    atol: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
     sessions: int = 1
     seed: int | None = None
 
@@ -101,7 +105,8 @@ class Study:
         axes = {name: _axis(name, value) for name, value in document.get("axes", {}).items()}
         axes.setdefault("backend", _labels(()))
         zipped = tuple(tuple(map(str, group)) for group in document.get("zip", ()))
-        study = cls(**{**document, "axes": axes, "zip": zipped})
+        lists = {name: _texts(document[name]) for name in _LISTS if name in document}
+        study = cls(**{**document, **lists, "axes": axes, "zip": zipped})
         study._check_axes()
         return study
 
@@ -110,6 +115,7 @@ class Study:
         tree = {field.name: getattr(self, field.name) for field in fields(self)}
         axes = {name: list(found) for name, found in self.axes.items()}
         tree |= {"axes": axes, "zip": [list(group) for group in self.zip]}
+        tree |= {name: list(tree[name]) for name in _LISTS}
         return {name: value for name, value in tree.items() if value is not None}
 
     @property
@@ -122,6 +128,11 @@ class Study:
     def order_seed(self) -> int:
         """The seed that was given, else one that is always the study's."""
         return int(self.hash, 16) % 2**31 if self.seed is None else self.seed
+
+    @property
+    def names_backends(self) -> bool:
+        """Whether it is of chosen backends, not of every one."""
+        return self.axes["backend"] != _labels(())
 
     @property
     def limits(self) -> Limits:
@@ -169,7 +180,13 @@ class Study:
                 raise UsageError(f"zip {','.join(group)}: axes of as many values each ({told})")
 
 
+_LISTS = ("rtol", "atol", "functions")
 _NOT_HASHED = ("sessions", "seed", "timeout")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Of a text, a number, or a list of both."""
+    return tuple(map(str, value if isinstance(value, list | tuple) else (value,)))
 
 
 def _axis(name: str, written: object) -> tuple[Any, ...]:
@@ -197,6 +214,10 @@ def _check(name: str, kind: str, value: object) -> None:
             isinstance(group, list | tuple) for group in value
         )
         wanted = "a list of lists of axes"
+    elif name in _LISTS:
+        parts = value if isinstance(value, list | tuple) else [value]
+        fine = all(type(part) in (str, int, float) for part in parts)
+        wanted = "a text or a list of texts"
     elif kind.startswith("int"):
         least = 0 if name == "seed" else 1
         fine, wanted = type(value) is int and value >= least, f"a whole number from {least} on"
