@@ -37,9 +37,7 @@ def load(paths: Iterable[str]) -> None:
 
 def sha256() -> dict[str, str]:
     """Of each file that was run, by its name."""
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in map(Path, LOADED)
-    }
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in map(Path, LOADED)}
 
 
 def _run(path: Path) -> None:

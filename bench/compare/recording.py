@@ -34,10 +34,10 @@ class Recording:
 
     def backend(self, record: BackendRecord) -> list[tuple[str, Row]]:
         """A backend as it is known by now, with the cells of its start and of its check."""
-        recorder, size = self._recorder, self._options.batch_size
+        recorder, batch_size = self._recorder, self._options.batch_size
         subject = self._subject(record)
         start = recorder.start(
-            *(subject, size),
+            *(subject, batch_size),
             status=record.status,
             reason=record.reason,
             tolerance=self.tolerance,
@@ -51,7 +51,8 @@ class Recording:
             if size is not None:
                 recorder.observe(start, "rss", [size], [part])
         if record.checked:
-            recorder.cell(subject, CHECK, None, size, tolerance=self.tolerance, **record.checked)
+            known = {"tolerance": self.tolerance, **record.checked}
+            recorder.cell(subject, CHECK, None, batch_size, **known)
         return recorder.take()
 
     def cell(self, record: BackendRecord, cell: Cell) -> list[tuple[str, Row]]:

@@ -100,7 +100,7 @@ def read_records(path: str | Path, split: str = "test") -> Iterator[np.ndarray]:
 
 
 def has_splits(path: str | Path) -> bool:
-    """Whether `read_records` reads only the files of a split there, not a file whatever its split."""
+    """Whether it is a folder or an archive, of which `read_records` reads the files of a split."""
     path = Path(path)
     return path.is_dir() or path.name.endswith(ARCHIVE_SUFFIXES)
 

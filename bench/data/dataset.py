@@ -32,7 +32,8 @@ class Dataset:
     `fingerprint` is the SHA-256, in hex, of the records in CIFAR-10's binary form, one after the
     other: for a single file, of the file. `label_counts[i]` rows have the label i, whose name is
     `classes[i]`. `records()` starts a pass over them: blocks uint8 [n, 3073]. `split` is which part
-    they are of what has several, else None. `image_shape` is that of the images given out, C x H x W.
+    they are of what has several, else None. `image_shape` is that of the images given out,
+    C x H x W.
     """
 
     name: str

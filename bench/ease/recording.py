@@ -18,9 +18,7 @@ def record(found: Iterable[Ease], recorder: Recorder, options: Options) -> None:
     """Of each backend a cell of its starts, and one of what does not depend on a network."""
     for ease in found:
         subject = recorder.subject(ease.selection, options)
-        start = recorder.start(
-            subject, options.batch_size, status=ease.status, reason=ease.reason
-        )
+        start = recorder.start(subject, options.batch_size, status=ease.status, reason=ease.reason)
         for field, part in _SECONDS.items() if ease.starts else ():
             recorder.observe(start, "cold_start", [s[field] for s in ease.starts], [part])
         cell = recorder.cell(

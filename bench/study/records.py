@@ -104,7 +104,10 @@ class Records:
         self._asked = {"only": list(plan.only), "shard": plan.shard}
         self.all = list(_read(folder))
         machine_id = MACHINE.row(**environment.machine())["machine_id"]
-        same = {"versions": environment.versions(), "functions": declared_functions.sha256() or None}
+        same = {
+            "versions": environment.versions(),
+            "functions": declared_functions.sha256() or None,
+        }
         self.here = [record for record in self.all if record.session["machine_id"] == machine_id]
         self.ours = [
             record
