@@ -29,7 +29,7 @@ def diff(
             metavar="METRIC[FIELD=VALUE,...]:PERCENT%",
             help="Fail if this metric (fastest, median, p99 ..., cold_start, peak_memory) of a "
             "cell, or of those with these fields, is slower by so much or more; repeatable. What "
-            "gates name is compared, without gates the fastest runs.",
+            "gates name is compared, without gates fastest runs and percentiles of latencies.",
             show_default="none",
         ),
     ] = None,
