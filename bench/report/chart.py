@@ -39,7 +39,8 @@ def finished(name: str, title: str, reading: str, drawn: Any, height: int | None
     spec = whole.configure(**encodings.CONFIG).to_dict()
     layers = spec.get("layer", [spec])
     for dataset, rows in spec["datasets"].items():
-        own = [layer for layer in layers if layer["data"]["name"] == dataset]
+        # Layers that all have the same rows have them from the whole.
+        own = [layer for layer in layers if {**spec, **layer}["data"]["name"] == dataset]
         spec["datasets"][dataset] = _drawn(rows, set().union(*map(_fields, own)))
     longest = max((len(label) for label in _labels(spec)), default=0)
     column = round(_SYMBOL + _CHARACTER * longest)

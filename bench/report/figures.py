@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from bench.report import fits, latencies, layers, roofline
+from bench.report import fits, latencies, layers, roofline, scaling
+from bench.report.setting import Setting
 from bench.results.result import Benchmark, best
 from bench.results.results import Results
 from bench.results.schema import Row
@@ -29,18 +30,6 @@ FITS_WITHIN = 0.2
 """Largest residual of a line by which a change of lead is told."""
 
 
-class Setting(NamedTuple):
-    """What a panel is of; `machine_id` is the hash of what does not change of the machine."""
-
-    machine_id: str
-    machine: str
-    model: str
-    data: str
-    threads: int
-    processes: int
-    partitions: str = ""
-
-
 @dataclass(frozen=True)
 class Panel:
     """The tables of one setting, by name (SCHEMAS); `engines` from the fastest to the slowest."""
@@ -52,11 +41,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figures:
-    """Everything of a report that is worked out; `scaling` goes across panels."""
+    """Everything of a report that is worked out; `scaling` and `partitions` go across panels."""
 
     results: Results
     panels: tuple[Panel, ...]
     scaling: pa.Table
+    partitions: pa.Table
 
 
 def _schema(**units: str) -> pa.Schema:
@@ -82,6 +72,7 @@ SCHEMAS = {
         ratio_high="1",
         fit_s="s",
         residual="1",
+        balance="1",
         sound="flag",
         doubt="text",
     ),
@@ -119,8 +110,21 @@ SCHEMAS = {
         low="1/s",
         high="1/s",
     ),
+    "partitions": _schema(
+        engine="text",
+        setting="text",
+        partitions="text",
+        samples="count",
+        **_INTERVAL,
+        balance="1",
+        sound="flag",
+        doubt="text",
+    ),
 }
-"""The tables of a panel, and `scaling`: each column with its unit."""
+"""The tables of a panel, then those of ACROSS: each column with its unit."""
+
+ACROSS = ("scaling", "partitions")
+"""Tables that go across panels."""
 
 
 def figures(results: Results) -> Figures:
@@ -131,7 +135,9 @@ def figures(results: Results) -> Figures:
     roofs = roofline.roofs(results)
     panels = [_panel(setting, parts, roofs) for setting, parts in slices.items()]
     shown = tuple(panel for panel in panels if any(map(len, panel.tables.values())))
-    return Figures(results, shown, _table("scaling", _scaling(shown)))
+    timed = [(panel.setting, panel.tables["times"].to_pylist()) for panel in shown]
+    across = {"scaling": scaling.scaling(timed), "partitions": scaling.partitions(timed)}
+    return Figures(results, shown, **{name: _table(name, rows) for name, rows in across.items()})
 
 
 def _slices(results: Results) -> Iterator[tuple[Setting, Results]]:
@@ -203,7 +209,7 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
     return Panel(
         setting,
         tuple(dict.fromkeys((*engines, *others))),
-        {name: _table(name, tables.get(name, ())) for name in SCHEMAS if name != "scaling"},
+        {name: _table(name, tables.get(name, ())) for name in SCHEMAS if name not in ACROSS},
     )
 
 
@@ -243,6 +249,7 @@ def _time_row(engine: str, samples: int, same: Sequence[_Timed]) -> dict[str, An
         "ratio": ratio and ratio.median,
         "ratio_low": ratio and ratio.low,
         "ratio_high": ratio and ratio.high,
+        "balance": min((cell.balance for cell in cells if cell.balance), default=None),
         "sound": not {*warnings} - {"unstable"},
         "doubt": ", ".join(warnings),
     }
@@ -391,32 +398,6 @@ def _starts(
                 {"engine": engine, "part": "engine", "bytes": after},
             ]
     return starts, memory
-
-
-def _scaling(panels: Sequence[Panel]) -> Iterator[dict[str, Any]]:
-    """Images a second at the most images that an engine ran with every number of threads."""
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for panel in panels:
-        _, machine, model, data, threads, processes, cut = panel.setting
-        on = f", partitions {cut}" if cut else ""
-        for row in panel.tables["times"].to_pylist():
-            made = {
-                "engine": row["engine"],
-                "setting": f"{model} on {data}{on}, {machine}",
-                "samples": row["samples"],
-                "threads": threads,
-                "processes": processes,
-                "images_per_second": row["images_per_second"],
-                "low": row["samples"] / row["high_s"],
-                "high": row["samples"] / row["low_s"],
-            }
-            found[made["setting"], row["engine"], row["samples"]].append(made)
-    largest: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for (setting, engine, _), rows in sorted(found.items(), key=lambda item: item[0][2]):
-        if len(rows) > 1 and len(rows) >= len(largest.get((setting, engine), ())):
-            largest[setting, engine] = rows
-    for rows in largest.values():
-        yield from rows
 
 
 def _samples(row: Mapping[str, Any]) -> int:
