@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.cli import terminal
 from bench.cli.options import FilesArgument
 from bench.compare import report
+from bench.doctor import report as observed
 from bench.results import document, listing
 from bench.results.results import Results
 from bench.results.schema import map_texts
@@ -16,7 +17,7 @@ from columnar_nn.errors import CnnBenchError, InvalidDataError, printable
 def show(files: FilesArgument) -> None:
     """Print the tables of results as the command that measured them did.
 
-    Of a comparison and of a study all of them, of other commands every metric's median. Exit
+    Of a comparison, a study and doctor all of them, of other commands every metric's median. Exit
     status: 0 shown, 2 wrong usage or a file that is none.
     """
     console = terminal.output()
@@ -28,6 +29,8 @@ def show(files: FilesArgument) -> None:
                 part = Results.of((name, map_texts(row, _shown)) for name, row in part)
                 if session["command"] == "compare":
                     report.show(summarize(part), console)
+                elif session["command"] == "doctor":
+                    observed.show(part, console)
                 elif session["study"] is not None:
                     findings.show(part, console)
                 else:
