@@ -81,7 +81,7 @@ def measure(
         _say(f"{error.filename}: {error.strerror}; {_kept(plan, folder)}")
     results = found(plan, folder)
     report.show(results, terminal.output())
-    return status or _failed(results, plan) or int(strict and _disturbed(results))
+    return status or exit_status(results, plan, strict)
 
 
 def found(plan: Plan, folder: Path) -> Results:
@@ -89,8 +89,9 @@ def found(plan: Plan, folder: Path) -> Results:
     return merging.merged([record.results for record in Records(folder, plan).ours])
 
 
-def _failed(results: Results, plan: Plan) -> int:
-    """1 if a cell failed, or nothing was run of a backend of a study that names them."""
+def exit_status(results: Results, plan: Plan, strict: bool) -> int:
+    """1 if a cell failed, nothing was run of a backend of a study that names them, or, of a strict
+    one, if others disturbed a cell; else 0."""
     subjects = {row["subject"]: row for row in results["subject"]}
     by_engine: dict[str, set[str]] = {}
     for cell in results["cell"]:
@@ -100,7 +101,8 @@ def _failed(results: Results, plan: Plan) -> int:
     statuses = set[str]().union(*by_engine.values())
     asked = {entrant.selection.label for entrant in plan.entrants}
     unrun = plan.study.names_backends and any(by_engine.get(one) == {NOT_RUN} for one in asked)
-    return int(unrun or not statuses.isdisjoint(UNSUCCESSFUL))
+    failed = unrun or not statuses.isdisjoint(UNSUCCESSFUL)
+    return int(failed or (strict and _disturbed(results)))
 
 
 def _disturbed(results: Results) -> bool:

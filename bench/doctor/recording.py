@@ -39,7 +39,8 @@ def record(seen: Observation, recorder: Recorder, options: Options) -> None:
     for number, pair in enumerate(seen.pairs):
         told = seen.disturbances[number] if seen.disturbances else None
         for side, seconds in zip(_SIDES, pair, strict=True):
-            place = {"index": number, "order": number, "disturbance": told and asdict(told)}
+            place: dict[str, Any] = {"index": number, "order": number}
+            place["disturbance"] = told and asdict(told)
             recorder.observe(cell, "time", [seconds], [side], **place)
     for metric, values in (("loop", seen.loops), ("frequency", seen.frequencies)):
         if values:
