@@ -208,7 +208,7 @@ FilesArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE...",
-        help="Results: JSON, a journal, or a folder of Parquet or Arrow files.",
+        help="Results: JSON, a journal, a folder of these, or one of Parquet or Arrow files.",
     ),
 ]
 LabelOption = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import terminal
-from bench.cli.options import ImportCheckOption, StrictOption
+from bench.cli.options import ImportCheckOption, LabelOption, StrictOption
 from bench.cli.studying import OnlyOption, RerunOption, ShardOption, found, measure, planned
 from bench.difference import comparability, report
 from bench.difference.difference import difference
@@ -58,6 +58,7 @@ def run(
     rerun: RerunOption = False,
     import_check: ImportCheckOption = True,
     strict: StrictOption = False,
+    label: LabelOption = None,
     out: OutOption = None,
 ) -> None:
     """Show the plan, then measure what is not done yet, from wherever it was interrupted.
@@ -66,9 +67,7 @@ def run(
     """
     plan = make(files.read(file), only or (), shard)
     folder = _folder(file, out)
-    raise typer.Exit(
-        measure(plan, folder, "study", rerun=rerun, import_check=import_check, strict=strict)
-    )
+    raise typer.Exit(measure(plan, folder, "study", import_check, strict, label, rerun=rerun))
 
 
 @app.command()
@@ -100,6 +99,7 @@ def replay(
     ],
     import_check: ImportCheckOption = True,
     strict: StrictOption = False,
+    label: LabelOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -115,7 +115,7 @@ def replay(
     plan: Plan = make(study, only, shard)
     stem = results.with_suffix("") if results.is_file() else results
     folder = out or stem.with_name(f"{stem.name}-replay")
-    code = measure(plan, folder, "study", import_check=import_check, strict=strict)
+    code = measure(plan, folder, "study", import_check, strict, label)
     if code != 0:
         raise typer.Exit(code)
     allowed = frozenset(comparability.ALLOWABLE)

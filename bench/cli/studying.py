@@ -56,21 +56,22 @@ def measure(
     plan: Plan,
     folder: Path,
     command: str,
+    import_check: bool,
+    strict: bool,
+    label: str | None,
     *,
     rerun: bool = False,
-    import_check: bool = True,
-    strict: bool = False,
 ) -> int:
     """Shows the plan, does it, and shows what was found; the exit status.
 
-    If `strict`, a cell that others disturbed is a failure.
+    If `strict`, a cell that others disturbed is a failure; `label` names the machine.
     """
     planned(plan, folder)
     checks = _import_checks(plan, import_check)
     status = 0
     try:
         with terminal.progress() as show:
-            run(plan, folder, command, checks, show, rerun)
+            run(plan, folder, command, checks, show, label, rerun)
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
         _say(f"interrupted; {_kept(plan, folder)}")

@@ -13,6 +13,7 @@ from bench.cli.options import (
     DataOption,
     FunctionsOption,
     ImportCheckOption,
+    LabelOption,
     RtolOption,
     StrictOption,
     TimeoutOption,
@@ -92,6 +93,7 @@ def sweep(
     rerun: RerunOption = False,
     import_check: ImportCheckOption = True,
     strict: StrictOption = False,
+    label: LabelOption = None,
     out: Annotated[
         Path,
         typer.Option(metavar="DIR", help="Folder of the results; what is in it is not repeated."),
@@ -131,6 +133,4 @@ def sweep(
         **({} if seed is None else {"seed": seed}),
     }
     plan = make(Study.of(document), only or (), shard)
-    raise typer.Exit(
-        measure(plan, out, "sweep", rerun=rerun, import_check=import_check, strict=strict)
-    )
+    raise typer.Exit(measure(plan, out, "sweep", import_check, strict, label, rerun=rerun))

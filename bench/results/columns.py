@@ -93,6 +93,11 @@ def from_arrow(table: Table, columns: pa.Table) -> Iterator[dict[str, Any]]:
         yield from rows
 
 
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder in which one of the tables is."""
+    return any((path / f"{name}{suffix}").exists() for name in TABLES for suffix in SUFFIXES)
+
+
 def write(tables: Mapping[str, pa.Table], folder: Path, suffix: str) -> None:
     """One file a table, Parquet or Arrow IPC as the suffix says, into a folder that is there."""
     for name, table in tables.items():
@@ -110,7 +115,7 @@ def read(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         files = [file for suffix in SUFFIXES if (file := folder / f"{name}{suffix}").is_file()]
         if len(files) != 1:
             wanted = " or ".join(f"{name}{suffix}" for suffix in SUFFIXES)
-            raise InvalidDataError(f"{folder} is no folder of results: it must have one {wanted}")
+            raise InvalidDataError(f"this is no folder of results: it must have one {wanted}")
         for row in from_arrow(table, _read_file(files[0])):
             yield name, row
 

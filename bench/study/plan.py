@@ -64,10 +64,10 @@ class Entrant:
     @property
     def name(self) -> str:
         """It in words: engine, network, and what else sets it apart."""
-        options, shape = self.options, f"{self.options.processes}x{self.options.threads}"
-        cut = f" partitions {options.partitions}" if options.partitions else ""
-        batch = f" batches of {options.batch_size}"
-        return f"{self.selection.label} on {self.network.graph.name}, {shape}{cut}{batch}"
+        cut = f" partitions {self.options.partitions}" if self.options.partitions else ""
+        batch = f" batches of {self.options.batch_size}"
+        network = self.network.graph.name
+        return f"{self.selection.label} on {network}, {self.options.shape}{cut}{batch}"
 
     def experiment(self, study: Study) -> Experiment:
         """Its cells as a comparison of one."""

@@ -15,10 +15,11 @@ from bench.compare.comparison import ROUNDS
 from bench.compare.experiment import Limits
 from bench.machine import environment
 from bench.results import document
+from bench.results.document import SUFFIX
 from bench.results.results import Results
 from bench.results.schema import MACHINE, OFFLINE, Row
 from bench.results.summary import turn_of
-from bench.study.journal import OPENING_ROWS, SUFFIX
+from bench.study.journal import OPENING_ROWS
 from bench.study.plan import Plan
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 from columnar_nn.errors import UsageError

@@ -27,21 +27,23 @@ def show_plan(
     """Prints what is to be measured, what is done, and how long the rest will take; that time."""
     study = plan.study
     prediction = predictor.of(plan, done)
-    made = table("process", "images", "threads", "predicted")
+    cut = ["partitions"] if any(e.options.partitions for e in plan.entrants) else []
+    made = table("process", "PxT", *cut, "batch", "images", "predicted")
     for entrant in plan.entrants[:_MOST_ROWS]:
-        shape = entrant.options
+        options = entrant.options
         made.add_row(
-            escape(entrant.name),
+            escape(f"{entrant.selection.label} on {entrant.network.graph.name}"),
+            options.shape,
+            *(str(options.partitions or "-") for _ in cut),
+            f"{options.batch_size:,}",
             _span(sorted(entrant.cells)),
-            f"{shape.processes}x{shape.threads}" if not entrant.unfit else "too many",
-            _seconds(predictor.of(_only(plan, entrant), done).seconds)
-            if not entrant.unfit
-            else "-",
+            "not run" if entrant.unfit else _pending(entrant, plan, done, predictor),
         )
     show_title(console, f"Study {study.hash}")
     print_table(console, made)
     if len(plan.entrants) > _MOST_ROWS:
         show_note(console, f"and {len(plan.entrants) - _MOST_ROWS:,} more")
+    show_note(console, "PxT: processes x threads of each.")
     total, ended = len(plan.cells) * study.sessions, sum(map(len, done))
     sessions = counted(study.sessions, "session")
     console.print(
@@ -57,7 +59,10 @@ def show_plan(
         else f"judged by earlier times of {prediction.known:,} of {prediction.cells:,} cells"
     )
     if prediction.cells:
-        console.print(f"predicted: {_seconds(prediction.seconds)} ({judged})", highlight=False)
+        console.print(
+            f"predicted: {_seconds(prediction.seconds)} with the reference outputs ({judged})",
+            highlight=False,
+        )
     return prediction
 
 
@@ -118,8 +123,11 @@ def _cells(figure: Figure) -> list[str]:
     ]
 
 
-def _only(plan: Plan, entrant: Entrant) -> Plan:
-    return Plan(plan.study, (entrant,))
+def _pending(entrant: Entrant, plan: Plan, done: Sequence[set[str]], predictor: Predictor) -> str:
+    """What is left of one process in all sessions."""
+    left = [[n for n, cell in entrant.cells.items() if cell not in known] for known in done]
+    seconds = [predictor.seconds(entrant, n, plan.study.limits) for n in left if n]
+    return _seconds(sum(seconds)) if seconds else "done"
 
 
 def _span(counts: Sequence[int]) -> str:

@@ -34,6 +34,11 @@ class Options:
         return len(self.cpus) // self.processes
 
     @property
+    def shape(self) -> str:
+        """Processes x threads of each."""
+        return f"{self.processes}x{self.threads}"
+
+    @property
     def asked(self) -> dict[str, Any]:
         """What else is asked of a backend, as the table subject has it."""
         cut = {} if self.partitions is None else {"partitions": str(self.partitions)}

@@ -236,7 +236,7 @@ def test_a_session_on_both_sides_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(CnnBenchError, match="is in BASE and in NEW"):
         diff(base, base)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CnnBenchError, match="is an empty folder"):
+    with pytest.raises(CnnBenchError, match="there are no results in this folder"):
         diff(base, tmp_path / "empty")
     with pytest.raises(CnnBenchError, match="No such file"):
         diff(base, tmp_path / "nowhere")

@@ -93,7 +93,7 @@ def test_check_of_what_is_fit(command: Command, write: Any) -> None:
     write("a.json", results(A))
     write("b.json", results(B))
     status, output, _ = command("check", "a.json", "b.json")
-    assert (status, output.count("2 session(s): complete, comparable")) == (0, 1)
+    assert (status, output.count("2 sessions: complete, comparable")) == (0, 1)
 
 
 @pytest.mark.parametrize(
