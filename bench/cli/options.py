@@ -13,11 +13,9 @@ from adapters import declared_functions
 from bench.files.output import OutputFile
 from bench.machine import cpus
 from bench.study import values
-from bench.workers.options import Options
+from bench.workers.options import ALGORITHMS, Options
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
-
-ALGORITHMS = ("auto", "direct", "winograd", "textbook")
 
 _MODELS = f"{', '.join(zoo.BUILDERS)}, or the path of an .onnx file."
 _ONLY_ONE = "this takes one value; for several: cnn-bench sweep"

@@ -61,9 +61,9 @@ def run(
     label: LabelOption = None,
     out: OutOption = None,
 ) -> None:
-    """Show the plan, then measure what is not done yet, from wherever it was interrupted.
+    """Measure what is not done yet, from wherever it was interrupted.
 
-    Exit status as of cnn-bench sweep.
+    Shows the plan first. Exit status as of cnn-bench sweep.
     """
     plan = make(files.read(file), only or (), shard)
     folder = _folder(file, out)
@@ -74,7 +74,7 @@ def run(
 def status(
     file: FileArgument, only: OnlyOption = None, shard: ShardOption = "", out: OutOption = None
 ) -> None:
-    """Show what is done of a study, what failed, and how long the rest will take."""
+    """Show what is done of it, what failed, and how long the rest takes."""
     plan = make(files.read(file), only or (), shard)
     records = planned(plan, _folder(file, out))
     made = table("session", "cells done", "of", "failed", "file", "state")
@@ -107,9 +107,10 @@ def replay(
         ),
     ] = None,
 ) -> None:
-    """Measure a recorded study again, and show what differs: machine, versions, results.
+    """Measure a recorded study again; show what differs.
 
-    Exit status as of cnn-bench sweep: a difference is no failure, cnn-bench diff gates on it.
+    That is machine, versions, and every figure as cnn-bench diff shows it. Exit status as of
+    cnn-bench sweep: a difference is no failure, cnn-bench diff gates on it.
     """
     study, only, shard, before = recorded(results)
     plan: Plan = make(study, only, shard)

@@ -19,6 +19,7 @@ from bench.model import fixed_batch
 from bench.results.schema import CELL, OFFLINE, SUBJECT
 from bench.results.session import Workloads
 from bench.study.study import Point, Study
+from bench.text.figures import counted
 from bench.verdict import tolerance
 from bench.workers.options import Options
 from bench.workers.partitioning import Partitioning
@@ -178,13 +179,13 @@ def _options(study: Study, point: Point, batch_size: int) -> tuple[Options, str]
     needed, unfit = threads * point.processes, ""
     if needed > usable:
         unfit = (
-            f"{point.processes} process(es) of {threads} thread(s) are more than the {usable} "
-            "CPU(s) that this process may use"
+            f"{counted(needed, 'thread')} are more than the {counted(usable, 'CPU')} that this "
+            "process may use"
         )
     pinned = tuple(range(needed)) if unfit else cpus.choose(needed)
     cut = Partitioning.parse(point.partitions) if point.partitions else None
     if cut is not None and cut.count < point.processes:
-        unfit = f"{cut.count} partition(s) are not enough for {point.processes} processes"
+        unfit = f"{counted(cut.count, 'partition')} are not enough for {point.processes} processes"
     options = Options(
         pinned, study.timeout, batch_size, study.algorithm, point.processes, partitions=cut
     )

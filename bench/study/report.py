@@ -58,7 +58,7 @@ def show_plan(
         if not prediction.known
         else f"judged by earlier times of {prediction.known:,} of {prediction.cells:,} cells"
     )
-    if prediction.cells:
+    if prediction.seconds:
         console.print(
             f"predicted: {_seconds(prediction.seconds)} with the reference outputs ({judged})",
             highlight=False,
@@ -74,15 +74,17 @@ def show(results: Results, console: Console) -> None:
         by_model[figure.model].append(figure)
     for model, rows in by_model.items():
         show_title(console, model)
-        made = table("backend:configuration", *_HEADINGS)
+        columns = [name for name in _COLUMNS if name not in _TOLD_APART or _varies(name, rows)]
+        made = table("backend:configuration", *columns)
         for row in sorted(rows, key=_place):
-            made.add_row(escape(row.engine), *_cells(row))
-        print_table(console, made, ("sessions", "batch", "balance"))
+            cells = _cells(row)
+            made.add_row(escape(row.engine), *(cells[name] for name in columns))
+        print_table(console, made)
     show_note(
         console,
         "PxT: processes x threads of each. ±: half of the interval that holds the true median. "
-        "MiB: the largest resident memory of all processes together. balance: what the processes' "
-        "parts of a run took in the mean over the longest.",
+        "MiB: the largest resident memory of all processes together."
+        + (_BALANCE if any(figure.balance for figure in found) else ""),
     )
     for status, reason in dict.fromkeys((f.status, f.reason) for f in found if f.reason):
         same = [f for f in found if (f.status, f.reason) == (status, reason)]
@@ -95,10 +97,14 @@ def show(results: Results, console: Console) -> None:
         console.print(escape(line), highlight=False)
 
 
-_HEADINGS = (
+_COLUMNS = (
     *("PxT", "partitions", "batch", "images", "ms", "±", "images/s", "MiB", "balance"),
     *("sessions", "status"),
 )
+_TOLD_APART = ("partitions", "batch", "balance", "sessions")
+"""Columns that are left out where all their rows say the same."""
+
+_BALANCE = " balance: what the processes' parts of a run took in the mean over the longest."
 
 
 def _place(figure: Figure) -> tuple[object, ...]:
@@ -106,21 +112,29 @@ def _place(figure: Figure) -> tuple[object, ...]:
     return figure.samples, figure.batch_size, figure.partitions, time
 
 
-def _cells(figure: Figure) -> list[str]:
+def _varies(column: str, rows: Sequence[Figure]) -> bool:
+    """Whether a column says anything: batches that are not the largest there can be do."""
+    if column == "batch":
+        largest = max(row.batch_size for row in rows)
+        return any(row.batch_size != min(row.samples, largest) for row in rows)
+    return len({_cells(row)[column] for row in rows}) > 1
+
+
+def _cells(figure: Figure) -> dict[str, str]:
     time = figure.time
-    return [
-        figure.shape,
-        figure.partitions or "-",
-        f"{figure.batch_size:,}",
-        f"{figure.samples:,}",
-        milliseconds(time.median) if time else "-",
-        milliseconds((time.high - time.low) / 2) if time else "-",
-        f"{figure.samples / time.median:,.0f}" if time else "-",
-        f"{figure.rss_bytes / 2**20:,.0f}" if figure.rss_bytes else "-",
-        f"{figure.balance:.0%}" if figure.balance else "-",
-        f"{figure.sessions}",
-        escape(figure.status),
-    ]
+    return {
+        "PxT": figure.shape,
+        "partitions": figure.partitions or "-",
+        "batch": f"{figure.batch_size:,}",
+        "images": f"{figure.samples:,}",
+        "ms": milliseconds(time.median) if time else "-",
+        "±": milliseconds((time.high - time.low) / 2) if time else "-",
+        "images/s": f"{figure.samples / time.median:,.0f}" if time else "-",
+        "MiB": f"{figure.rss_bytes / 2**20:,.0f}" if figure.rss_bytes else "-",
+        "balance": f"{figure.balance:.0%}" if figure.balance else "-",
+        "sessions": f"{figure.sessions}",
+        "status": escape(figure.status),
+    }
 
 
 def _pending(entrant: Entrant, plan: Plan, done: Sequence[set[str]], predictor: Predictor) -> str:

@@ -241,5 +241,7 @@ class StudySession:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder.parent))
 
     def _show(self, doing: str) -> None:
-        self._progress(min(self._step, self._total), self._total, doing)
+        sessions = self._plan.study.sessions
+        which = f"session {self._number} of {sessions}, " if sessions > 1 else ""
+        self._progress(min(self._step, self._total), self._total, f"{which}{doing}")
         self._step += 1

@@ -11,6 +11,7 @@ from bench.compare.experiment import Limits
 from bench.data import cifar10
 from bench.results.schema import digest
 from bench.study import values
+from bench.workers.options import ALGORITHMS
 from bench.workers.partitioning import Partitioning
 from bench.workers.selection import select
 from columnar_nn.errors import UsageError
@@ -170,7 +171,8 @@ class Study:
         for group in self.zip:
             for name in group:
                 if name not in self.axes:
-                    raise UsageError(f"zip {','.join(group)}: there is no axis {name}")
+                    why = "has one value" if name in AXES else f"is none of {', '.join(AXES)}"
+                    raise UsageError(f"zip {','.join(group)}: {name} {why}")
                 if name in seen:
                     raise UsageError(f"zip {','.join(group)}: {name} can step in one zip only")
                 seen.add(name)
@@ -205,6 +207,9 @@ def _splits(cores: int | None) -> Iterator[dict[str, int]]:
             yield {"processes": processes, "threads": cores // processes}
 
 
+_CHOICES = {"split": tuple(cifar10.SPLITS), "algorithm": ALGORITHMS}
+
+
 def _check(name: str, kind: str, value: object) -> None:
     """Raises UsageError if a value is not of the type that a field of Study has."""
     if name == "axes":
@@ -225,7 +230,9 @@ def _check(name: str, kind: str, value: object) -> None:
         fine, wanted = type(value) in (int, float) and value >= 0, "a number from 0 on"  # type: ignore[operator]
     else:
         fine, wanted = isinstance(value, str), "a text"
-    if name == "split" and value not in cifar10.SPLITS:
-        fine, wanted = False, " or ".join(cifar10.SPLITS)
+    if name in _CHOICES and value not in _CHOICES[name]:
+        fine, wanted = False, " or ".join(_CHOICES[name])
+    if name == "timeout" and value == 0:
+        fine, wanted = False, "a number above 0"
     if not fine:
         raise UsageError(f"{name} {value!r}: expected {wanted}")

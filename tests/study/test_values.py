@@ -75,7 +75,7 @@ def test_cores_are_split_in_all_ways() -> None:
     [
         ({"axes": {"sample": 1}}, "unknown axis 'sample': choose from model"),
         ({"axis": {}}, "unknown 'axis': choose from axes"),
-        ({"axes": {"samples": 1}, "zip": [["samples", "threads"]]}, "there is no axis threads"),
+        ({"axes": {"samples": 1}, "zip": [["samples", "threads"]]}, "threads has one value"),
         ({"axes": {"samples": "1,2", "threads": 1}, "zip": [["samples", "threads"]]}, "as many"),
         ({"axes": {"samples": "1,2"}, "zip": [["samples"]]}, "as many"),
         ({"axes": {"samples": 1}, "zip": ["samples"]}, "list of lists"),
@@ -92,6 +92,8 @@ def test_cores_are_split_in_all_ways() -> None:
         ({"runs": 0}, "runs 0: expected a whole number from 1 on"),
         ({"budget": "2"}, "budget '2': expected a number"),
         ({"split": "both"}, "split 'both'"),
+        ({"algorithm": "fft"}, "algorithm 'fft': expected auto or direct or winograd or textbook"),
+        ({"timeout": 0}, "timeout 0: expected a number above 0"),
         ({"rtol": {"logits": 1}}, "expected a text or a list of texts"),
         ({"functions": [True]}, "expected a text or a list of texts"),
         ({"axes": [1]}, "table of axes"),
