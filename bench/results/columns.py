@@ -69,8 +69,10 @@ def to_arrow(table: Table, rows: Sequence[Row]) -> pa.Table:
 def from_arrow(table: Table, columns: pa.Table) -> Iterator[dict[str, Any]]:
     """The rows of a table; consecutive observations of a turn are one again.
 
-    Raises InvalidDataError for columns that are missing or of another type.
+    A column that an earlier version did not have is null. Raises InvalidDataError for other columns
+    that are missing, and for those of another type.
     """
+    columns = _completed(table, columns)
     if columns.schema != schema(table):
         wrong = set(columns.schema) ^ set(schema(table))
         names = ", ".join(sorted({field.name for field in wrong})) or "their order"
@@ -91,6 +93,18 @@ def from_arrow(table: Table, columns: pa.Table) -> Iterator[dict[str, Any]]:
         yield from _packed(rows)
     else:
         yield from rows
+
+
+def _completed(table: Table, columns: pa.Table) -> pa.Table:
+    """With a column of nulls for each field that may be null and has none."""
+    wanted = schema(table)
+    names = columns.schema.names
+    absent = [f.name for f in table.fields if f.null and not f.each and f.name not in names]
+    for name in absent:
+        field = wanted.field(name)
+        columns = columns.append_column(field, pa.nulls(len(columns), field.type))
+    complete = absent and sorted(columns.schema.names) == sorted(wanted.names)
+    return columns.select(wanted.names) if complete else columns
 
 
 def is_folder(path: Path) -> bool:

@@ -211,3 +211,23 @@ def test_nothing_measured_is_nothing_shown() -> None:
     results = recorded(COMPARE)
     empty = dataclasses.replace(results, rows={**results.rows, "cell": (), "observation": ()})
     assert figures(empty).panels == ()
+
+
+def test_a_legend_has_only_engines_that_are_drawn() -> None:
+    """Of one engine no error is known: it is on other charts, in the colours of all."""
+    results = recorded(COMPARE)
+    hidden = next(row["subject"] for row in results["subject"] if row["backend"] == "onnxruntime")
+    rows_ = [
+        (name, {**row, "max_rel": None} if row.get("subject") == hidden and name == "cell" else row)
+        for name, row in results
+    ]
+    (panel,) = figures(Results.of(rows_)).panels
+    made = {chart.name: chart.spec for chart in charts.charts(panel)}
+
+    def legend(spec: Any) -> dict[str, str]:
+        scale = spec["layer"][0]["encoding"]["color"]["scale"]
+        return dict(zip(scale["domain"], scale["range"], strict=True))
+
+    errors, times = legend(made["error"]), legend(made["time"])
+    assert times.keys() - errors.keys() >= {"onnxruntime:default"}
+    assert errors.items() < times.items()
