@@ -16,6 +16,7 @@ from bench.study.plan import Entrant, Plan
 from bench.study.prediction import Prediction, Predictor
 from bench.text.figures import counted, milliseconds
 from bench.text.table_style import print_table, show_note, show_title, table
+from bench.verdict.status import NOT_RUN, PASSED
 
 _MOST_ROWS = 40
 """Of the plan's table; of a longer plan the first are shown."""
@@ -79,7 +80,7 @@ def show(results: Results, console: Console) -> None:
         for row in sorted(rows, key=_place):
             cells = _cells(row)
             made.add_row(escape(row.engine), *(cells[name] for name in columns))
-        print_table(console, made)
+        print_table(console, made, ("status",))
     show_note(
         console,
         "PxT: processes x threads of each. ±: half of the interval that holds the true median. "
@@ -101,8 +102,8 @@ _COLUMNS = (
     *("PxT", "partitions", "batch", "images", "ms", "±", "images/s", "MiB", "balance"),
     *("sessions", "status"),
 )
-_TOLD_APART = ("partitions", "batch", "balance", "sessions")
-"""Columns that are left out where all their rows say the same."""
+_TOLD_APART = ("partitions", "batch", "balance", "sessions", "status")
+"""Columns that are left out where they say nothing."""
 
 _BALANCE = " balance: what the processes' parts of a run took in the mean over the longest."
 
@@ -113,7 +114,9 @@ def _place(figure: Figure) -> tuple[object, ...]:
 
 
 def _varies(column: str, rows: Sequence[Figure]) -> bool:
-    """Whether a column says anything: batches that are not the largest there can be do."""
+    """Whether a column says anything: of what was not run there is a line below, and no time."""
+    if column == "status":
+        return any(row.status not in (PASSED, NOT_RUN) for row in rows)
     if column == "batch":
         largest = max(row.batch_size for row in rows)
         return any(row.batch_size != min(row.samples, largest) for row in rows)

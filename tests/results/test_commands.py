@@ -146,6 +146,23 @@ def test_show_prints_a_comparisons_tables(command: Command, write: Any) -> None:
     assert "columnar:default is 8.00 (8.00) times as fast as pytorch:default" in output
 
 
+def test_show_of_a_folder_has_a_studys_sessions_in_one_table(
+    command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    for session_id in (A, B):
+        found = results(session_id, session={"command": "sweep", "study": "c" * 16})
+        (tmp_path / "out" / f"{session_id}.json").write_bytes(document.to_json(found))
+    status, output, _ = command("show", "out")
+    assert status == 0
+    rows = [line.split() for line in output.splitlines() if ":default" in line]
+    # Medians of 0.25, 0.5, 0.125 s and of 1, 2, 3 s, in milliseconds.
+    assert [(row[0], row[3]) for row in rows] == [
+        ("columnar:default", "250"),
+        ("pytorch:default", "2,000"),
+    ]
+
+
 def test_show_of_another_commands_session_is_a_list(command: Command, write: Any) -> None:
     write("a.json", results(A, session={"command": "engine", "settings": {}}))
     status, output, _ = command("show", "a.json")
