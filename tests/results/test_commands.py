@@ -168,7 +168,7 @@ def test_show_of_another_commands_session_is_a_list(command: Command, write: Any
     status, output, _ = command("show", "a.json")
     assert status == 0
     (line,) = [line for line in output.splitlines() if line.startswith("pytorch:default")]
-    assert line.split() == ["pytorch:default", "8", "PASSED", "time", "3", "2", "s"]
+    assert line.split() == ["pytorch:default", "8", "time", "3", "2", "s", "PASSED"]
 
 
 def test_nothing_in_a_file_reaches_the_terminal_but_text(command: Command, write: Any) -> None:
