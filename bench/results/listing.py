@@ -31,10 +31,11 @@ def show(results: Results, console: Console) -> None:
     shapes = {key: f"{row['processes']}x{row['threads']}" for key, row in subjects.items()}
     shaped = len(set(shapes.values())) > 1
     naming = ("backend:configuration", *(("PxT",) if shaped else ()), "images", "metric")
-    made = table(*naming, "number", "median", "unit", "status")
+    made = table(*naming, "number", "median", "status")
     for (_, cell_id, metric, part), values in found.items():
         cell = cells[str(cell_id)]
         subject, workload = subjects[cell["subject"]], workloads[cell["workload"]]
+        unit = units[session["session_id"], cell_id, metric, part]
         name = " ".join([str(metric), *map(str, part)])  # type: ignore[call-overload]
         made.add_row(
             escape(f"{subject['backend']}:{subject['configuration']}"),
@@ -42,8 +43,7 @@ def show(results: Results, console: Console) -> None:
             "-" if workload["samples"] is None else f"{workload['samples']:,}",
             escape(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 2]}.."),
             f"{len(values):,}",
-            f"{statistics.median(values):.4g}" if values else "-",
-            escape(units[session["session_id"], cell_id, metric, part]),
+            f"{statistics.median(values):.4g} {escape(unit)}" if values else "-",
             escape(cell["status"]),
         )
     print_table(console, made, ("status",), names=len(naming))

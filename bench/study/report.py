@@ -80,7 +80,7 @@ def show(results: Results, console: Console) -> None:
         for row in sorted(rows, key=_place):
             cells = _cells(row)
             made.add_row(escape(row.engine), *(cells[name] for name in columns))
-        print_table(console, made, ("status",), names=2 + columns.index("images"))
+        print_table(console, made, ("status", "images/s"), names=2 + columns.index("images"))
     show_note(
         console,
         "PxT: processes x threads of each. ±: half of the interval that holds the true median. "

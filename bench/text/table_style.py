@@ -42,7 +42,8 @@ def print_table(console: Console, made: Table, spare: Sequence[str] = (), names:
     """
     width = console.width
     left_out: list[str] = []
-    for heading in spare:
+    present = [column.header for column in made.columns]
+    for heading in filter(present.__contains__, spare):
         if _width(console, made) <= width:
             break
         left_out.append(heading)

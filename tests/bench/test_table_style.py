@@ -41,7 +41,7 @@ def test_what_fits_is_printed_whole() -> None:
 def test_spare_columns_go_first_and_are_named(
     width: int, left_out: list[str], kept: list[int]
 ) -> None:
-    lines = printed(width, "column2", "column0", "column1")
+    lines = printed(width, "absent", "column2", "column0", "column1")
     heading, first, _ = cells(lines)
     assert heading == ["row", *(f"column{n}" for n in kept)]
     assert first == ["first", *(str(n + 1) for n in kept)]
