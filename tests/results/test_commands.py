@@ -69,7 +69,7 @@ def test_merge_of_machines_that_contradict_is_3(
     write("b.json", results(B, brand="Another CPU"))
     status, _, errors = command("merge", "a.json", "b.json", "-o", "c.json")
     assert status == 3
-    assert "its brand is A CPU and Another CPU: name them apart with --label" in errors
+    assert "its brand is A CPU and Another CPU: they are of two" in errors
     assert not (tmp_path / "c.json").exists()
 
 
