@@ -18,8 +18,8 @@ from bench.verdict.status import worst
 class Figure:
     """One cell: `time` of its runs, of several sessions the median of theirs; None if not run.
 
-    `rss_bytes` is the largest resident memory of all its processes together. Other fields are as
-    bench.results.result.Benchmark has them.
+    `rss_bytes` is the largest resident memory of all its processes together, `disturbed` whether it
+    was in one of the sessions. Other fields are as bench.results.result.Benchmark has them.
     """
 
     model: str
@@ -36,6 +36,7 @@ class Figure:
     sessions: int
     status: str
     reason: str
+    disturbed: bool
 
     @property
     def shape(self) -> str:
@@ -77,6 +78,7 @@ def _figure(same: Sequence[tuple[Benchmark, int | None]]) -> Figure:
         sessions=len(timed),
         status=status,
         reason=next(cell.reason for cell in cells if cell.status == status),
+        disturbed=any(cell.disturbed for cell in cells),
     )
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.compare.comparison import ROUNDS
+from bench.machine.disturbance import DISTURBED_SHARE
 from bench.results.results import Results
 from bench.study import findings
 from bench.study.findings import Figure
@@ -85,7 +86,8 @@ def show(results: Results, console: Console) -> None:
         console,
         "PxT: processes x threads of each. ±: half of the interval that holds the true median. "
         "MiB: the largest resident memory of all processes together."
-        + (_BALANCE if any(figure.balance for figure in found) else ""),
+        + (_BALANCE if any(figure.balance for figure in found) else "")
+        + (_DISTURBED if any(figure.disturbed for figure in found) else ""),
     )
     for status, reason in dict.fromkeys((f.status, f.reason) for f in found if f.reason):
         same = [f for f in found if (f.status, f.reason) == (status, reason)]
@@ -105,6 +107,7 @@ _COLUMNS = (
 _TOLD_APART = ("partitions", "batch", "balance", "sessions", "status")
 """Columns that are left out where they say nothing."""
 
+_DISTURBED = f" *: others took over {DISTURBED_SHARE:.0%} of its time: its median says little."
 _BALANCE = " balance: what the processes' parts of a run took in the mean over the longest."
 
 
@@ -130,7 +133,7 @@ def _cells(figure: Figure) -> dict[str, str]:
         "partitions": figure.partitions or "-",
         "batch": f"{figure.batch_size:,}",
         "images": f"{figure.samples:,}",
-        "ms": milliseconds(time.median) if time else "-",
+        "ms": f"{milliseconds(time.median)}{'*' if figure.disturbed else ''}" if time else "-",
         "±": milliseconds((time.high - time.low) / 2) if time else "-",
         "images/s": f"{figure.samples / time.median:,.0f}" if time else "-",
         "MiB": f"{figure.rss_bytes / 2**20:,.0f}" if figure.rss_bytes else "-",

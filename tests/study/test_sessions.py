@@ -161,6 +161,7 @@ def figure(processes: int, threads: int, low: float, high: float, **changes: Any
         "sessions": 1,
         "status": "PASSED",
         "reason": "",
+        "disturbed": False,
     }
     time = Estimate((low + high) / 2, low, high, 0.95)
     return Figure(processes=processes, threads=threads, time=time, **{**known, **changes})
