@@ -25,21 +25,16 @@ $(VENV)/installed: pyproject.toml constraints.txt
 compare: $(VENV)/installed ## Compare every engine on the embedded photographs
 	@$(BIN)/cnn-bench compare
 
-# Sessions that are there are not measured again: an interrupted study goes on, a new one needs a new
+# What is measured already is not measured again: an interrupted study goes on, a new one needs a new
 # folder.
 STUDY ?= study
-SESSIONS := $(foreach number,1 2 3,$(STUDY)/sessions/$(number).json)
-study: $(STUDY)/report.html ## Measure the 2024 study's figure, three sessions of all: STUDY=study
-
-$(SESSIONS): | $(VENV)/installed
-	@mkdir -p $(@D)
-	$(BIN)/cnn-bench compare --samples 1,4,16,64,256,1024 --json $@
-
-$(STUDY)/report.html: $(SESSIONS)
-	$(BIN)/cnn-bench merge $^ -o $(STUDY)/results.parquet
+study: $(VENV)/installed ## Measure the 2024 study's figure, three sessions of all: STUDY=study
+	$(BIN)/cnn-bench study run docs/study.toml --out $(STUDY)/sessions
+	rm -rf $(STUDY)/results.parquet
+	$(BIN)/cnn-bench merge $(STUDY)/sessions/*.json -o $(STUDY)/results.parquet
 	$(BIN)/cnn-bench report $(STUDY)/results.parquet --format svg --chart time -o $(STUDY)/time.svg
 	$(BIN)/cnn-bench report $(STUDY)/results.parquet --format svg --chart ratio -o $(STUDY)/ratio.svg
-	$(BIN)/cnn-bench report $(STUDY)/results.parquet -o $@
+	$(BIN)/cnn-bench report $(STUDY)/results.parquet -o $(STUDY)/report.html
 
 pages: $(VENV)/installed ## Measure again what README.md and docs/study.md show
 	rm -rf docs/study build/readme.json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
 import traceback
@@ -21,16 +22,22 @@ LOADED: list[str] = []
 
 
 def load(paths: Iterable[str]) -> None:
-    """Runs Python files, for the functions that they declare; those of an earlier run stay.
+    """Runs Python files, each once, for the functions that they declare.
 
     Raises UsageError naming the file, and the line in it where its code raises.
     """
     for path in map(Path, paths):
         if not path.is_file():
             raise UsageError(f"no file {path} of functions: check the path")
-        _run(path.absolute())
-        LOADED.append(str(path.absolute()))
+        if str(path.absolute()) not in LOADED:
+            _run(path.absolute())
+            LOADED.append(str(path.absolute()))
     give_to_reference()
+
+
+def sha256() -> dict[str, str]:
+    """Of each file that was run, by its name."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in map(Path, LOADED)}
 
 
 def _run(path: Path) -> None:

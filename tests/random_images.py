@@ -21,6 +21,7 @@ class RandomImages:
     name: str = "random"
     num_rows: int = NUM_IMAGES
     fingerprint: str = "none"
+    split: str | None = "test"
     image_shape: tuple[int, int, int] = (3, 32, 32)
 
 

@@ -109,13 +109,12 @@ def _measure(selections: Sequence[Selection], options: Options, json: OutputFile
     session = Session(
         "backends", settings, options.cpus, warnings=environment.warnings(options.cpus)
     )
-    workloads = Workloads(graph, dataset)
-    recorder = Recorder(session, workloads)
+    recorder = Recorder(session, Workloads(graph, dataset))
     complete = False
     with temporary_folder() as folder, terminal.progress() as show:
         data = inputs.prepare(folder, graph, dataset, 1, 1)
         with contextlib.suppress(KeyboardInterrupt):
-            record(measure(selections, data, options, folder, show), recorder, workloads, options)
+            record(measure(selections, data, options, folder, show), recorder, options)
             complete = True
     results = recorder.results(complete)
     _show(results, terminal.output(json))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from bench.cli.options import FilesArgument
 from bench.results import checking, document, merging
-from columnar_nn.errors import printable
+from bench.results.results import Results
+from bench.text.figures import counted
+from columnar_nn.errors import InvalidDataError, printable
 
 EXIT_UNFIT, EXIT_NOT_COMPARABLE = 1, 3
 
@@ -18,11 +22,7 @@ def check(files: FilesArgument) -> None:
     usage or a file that is none, 3 nothing of this, but they cannot be compared with each other.
     """
     parts = [document.read(file) for file in files]
-    unfit = [
-        f"{file}: {line}"
-        for file, p in zip(files, parts, strict=True)
-        for line in checking.problems(p)
-    ]
+    unfit = [line for file, p in zip(files, parts, strict=True) for line in _problems(file, p)]
     try:
         differences = [*checking.differences(merging.merged(parts))]
     except merging.ContradictionError as error:
@@ -33,5 +33,12 @@ def check(files: FilesArgument) -> None:
         raise typer.Exit(EXIT_UNFIT)
     if differences:
         raise typer.Exit(EXIT_NOT_COMPARABLE)
-    sessions = sum(len(part["session"]) for part in parts)
-    print(f"{sessions} session(s): complete, comparable, and every output that was compared passed")
+    sessions = counted(sum(len(part["session"]) for part in parts), "session")
+    print(f"{sessions}: complete, comparable, and every output that was compared passed")
+
+
+def _problems(file: Path, results: Results) -> list[str]:
+    try:
+        return [f"{file}: {line}" for line in checking.problems(results)]
+    except InvalidDataError as error:
+        raise InvalidDataError(f"{file}: {error}") from None

@@ -25,6 +25,7 @@ from bench.cli.options import (
     ModelOption,
     RtolOption,
     SeedOption,
+    StrictOption,
     ThreadsOption,
     TimeoutOption,
     run_options,
@@ -118,10 +119,7 @@ def compare(
         bool,
         typer.Option("--quick", help="A first look at three engines, in under 30 seconds."),
     ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Exit with 1 if other processes disturbed a measurement."),
-    ] = False,
+    strict: StrictOption = False,
     label: LabelOption = None,
     json: JsonOption = None,
 ) -> None:

@@ -11,8 +11,7 @@ from bench.cli import terminal
 from bench.cli.options import one_of
 from bench.difference import comparability, gate, report
 from bench.difference.difference import difference
-from bench.results import columns, document
-from bench.results.results import Results
+from bench.results import document
 from columnar_nn.errors import UsageError
 
 FORMATS = ("table", "md", "json")
@@ -29,7 +28,7 @@ def diff(
             metavar="METRIC[FIELD=VALUE,...]:PERCENT%",
             help="Fail if this metric (fastest, median, p99 ..., cold_start, peak_memory) of a "
             "cell, or of those with these fields, is slower by so much or more; repeatable. What "
-            "gates name is compared, without gates the fastest runs.",
+            "gates name is compared, without gates fastest runs and percentiles of latencies.",
             show_default="none",
         ),
     ] = None,
@@ -64,7 +63,7 @@ def diff(
     width = _percent("--margin", margin)
     gates = [gate.parse_gate(text, width) for text in dict.fromkeys(fail_on or ())]
     allowed = comparability.parse_allowed(allow)
-    found = difference(_read(base), _read(new), gates, width, allowed)
+    found = difference(document.read(base), document.read(new), gates, width, allowed)
     code = found.exit_code(require_conclusive)
     if format == "json":
         print(report.to_json(found, code), end="")
@@ -80,14 +79,3 @@ def _percent(option: str, text: str) -> float:
         return gate.parse_percent(text)
     except UsageError as error:
         raise UsageError(f"{option}: {error}") from None
-
-
-def _read(path: Path) -> Results:
-    """A file of results, a folder of tables, or a folder of such."""
-    tables = any((path / f"session{suffix}").exists() for suffix in columns.SUFFIXES)
-    if not path.is_dir() or tables:
-        return document.read(path)
-    files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
-    if not files:
-        raise UsageError(f"{path} is an empty folder: name a file of results, or a folder of them")
-    return Results.of(row for file in files for row in document.read(file))

@@ -13,11 +13,9 @@ from adapters import declared_functions
 from bench.files.output import OutputFile
 from bench.machine import cpus
 from bench.study import values
-from bench.workers.options import Options
+from bench.workers.options import ALGORITHMS, Options
 from columnar_nn.errors import UsageError
 from columnar_nn.model import zoo
-
-ALGORITHMS = ("auto", "direct", "winograd", "textbook")
 
 _MODELS = f"{', '.join(zoo.BUILDERS)}, or the path of an .onnx file."
 _ONLY_ONE = "this takes one value; for several: cnn-bench sweep"
@@ -192,6 +190,10 @@ FunctionsOption = Annotated[
         callback=_declare,
     ),
 ]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Exit with 1 if other processes disturbed a measurement."),
+]
 RtolOption = Annotated[
     list[str] | None,
     typer.Option(metavar="[TENSOR:]VALUE", help="Replaces the relative tolerance; repeatable."),
@@ -204,7 +206,7 @@ FilesArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE...",
-        help="Results: JSON, a journal, or a folder of Parquet or Arrow files.",
+        help="Results: JSON, a journal, a folder of these, or one of Parquet or Arrow files.",
     ),
 ]
 LabelOption = Annotated[

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,8 +12,7 @@ from bench.cli.saving import save
 from bench.files.output import STANDARD_OUTPUT, OutputFile
 from bench.report import formats, page
 from bench.report.figures import figures
-from bench.results import columns, document, merging
-from bench.results.schema import SESSION
+from bench.results import document, merging
 from columnar_nn.errors import InvalidDataError, UsageError
 
 EXIT_CONTRADICTION = 3
@@ -46,7 +43,7 @@ def report(
 ) -> None:
     """Show results as one page with charts that needs no network, or as tables.
 
-    A folder stands for the results in it. html and svg need the extra "report". Exit status: 0
+    html and svg need the extra "report". Exit status: 0
     written, 2 wrong usage or files that are none, 3 what they say of machines cannot be true
     together.
     """
@@ -60,26 +57,16 @@ def report(
     if output_format in ("html", _SVG):
         page.check_packages()
     try:
-        results = merging.merged([document.read(file) for file in _all(files)])
+        results = merging.merged([document.read(file) for file in files])
     except merging.ContradictionError as error:
         print(f"cnn-bench: {error}", file=sys.stderr)
         raise typer.Exit(EXIT_CONTRADICTION) from None
-    found = figures(results)
+    try:
+        found = figures(results)
+    except InvalidDataError as error:
+        raise InvalidDataError(f"{', '.join(map(str, files))}: {error}") from None
     if output_format == _SVG:
         text = page.one_chart(found, chart or "time")
     else:
         text = _WHOLE[output_format](found)
     raise typer.Exit(save(target, text.encode()))
-
-
-def _all(files: Sequence[Path]) -> Iterator[Path]:
-    """The files, and instead of a folder that is no folder of tables the documents in it."""
-    for file in files:
-        tables = [file / f"{SESSION.name}{suffix}" for suffix in columns.SUFFIXES]
-        if not file.is_dir() or any(table.is_file() for table in tables):
-            yield file
-            continue
-        inside = sorted(file.glob("*.json"))
-        if not inside:
-            raise InvalidDataError(f"{file}: there are no results in this folder")
-        yield from inside

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import terminal
-from bench.cli.options import ImportCheckOption
+from bench.cli.options import ImportCheckOption, LabelOption, StrictOption
 from bench.cli.studying import OnlyOption, RerunOption, ShardOption, found, measure, planned
 from bench.difference import comparability, report
 from bench.difference.difference import difference
@@ -57,22 +57,24 @@ def run(
     shard: ShardOption = "",
     rerun: RerunOption = False,
     import_check: ImportCheckOption = True,
+    strict: StrictOption = False,
+    label: LabelOption = None,
     out: OutOption = None,
 ) -> None:
-    """Show the plan, then measure what is not done yet, from wherever it was interrupted.
+    """Measure what is not done yet, from wherever it was interrupted.
 
-    Exit status as of cnn-bench sweep.
+    Shows the plan first. Exit status as of cnn-bench sweep.
     """
     plan = make(files.read(file), only or (), shard)
     folder = _folder(file, out)
-    raise typer.Exit(measure(plan, folder, "study", rerun=rerun, import_check=import_check))
+    raise typer.Exit(measure(plan, folder, "study", import_check, strict, label, rerun=rerun))
 
 
 @app.command()
 def status(
     file: FileArgument, only: OnlyOption = None, shard: ShardOption = "", out: OutOption = None
 ) -> None:
-    """Show what is done of a study, what failed, and how long the rest will take."""
+    """Show what is done of it, what failed, and how long the rest takes."""
     plan = make(files.read(file), only or (), shard)
     records = planned(plan, _folder(file, out))
     made = table("session", "cells done", "of", "failed", "file", "state")
@@ -96,6 +98,8 @@ def replay(
         Path, typer.Argument(metavar="RESULTS", help="A study's folder, or a file of its results.")
     ],
     import_check: ImportCheckOption = True,
+    strict: StrictOption = False,
+    label: LabelOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -103,15 +107,16 @@ def replay(
         ),
     ] = None,
 ) -> None:
-    """Measure a recorded study again, and show what differs: machine, versions, results.
+    """Measure a recorded study again; show what differs.
 
-    Exit status as of cnn-bench sweep: a difference is no failure, cnn-bench diff gates on it.
+    That is machine, versions, and every figure as cnn-bench diff shows it. Exit status as of
+    cnn-bench sweep: a difference is no failure, cnn-bench diff gates on it.
     """
     study, only, shard, before = recorded(results)
     plan: Plan = make(study, only, shard)
     stem = results.with_suffix("") if results.is_file() else results
     folder = out or stem.with_name(f"{stem.name}-replay")
-    code = measure(plan, folder, "study", import_check=import_check)
+    code = measure(plan, folder, "study", import_check, strict, label)
     if code != 0:
         raise typer.Exit(code)
     allowed = frozenset(comparability.ALLOWABLE)

@@ -16,6 +16,7 @@ from bench.machine import cpus
 from bench.model.check import ImportCheck
 from bench.results import merging
 from bench.results.results import Results
+from bench.results.summary import benchmarks
 from bench.study import report
 from bench.study.plan import Plan
 from bench.study.prediction import Predictor
@@ -52,15 +53,25 @@ def planned(plan: Plan, folder: Path) -> Records:
 
 
 def measure(
-    plan: Plan, folder: Path, command: str, *, rerun: bool = False, import_check: bool = True
+    plan: Plan,
+    folder: Path,
+    command: str,
+    import_check: bool,
+    strict: bool,
+    label: str | None,
+    *,
+    rerun: bool = False,
 ) -> int:
-    """Shows the plan, does it, and shows what was found; the exit status."""
+    """Shows the plan, does it, and shows what was found; the exit status.
+
+    If `strict`, a cell that others disturbed is a failure; `label` names the machine.
+    """
     planned(plan, folder)
     checks = _import_checks(plan, import_check)
     status = 0
     try:
         with terminal.progress() as show:
-            run(plan, folder, command, checks, show, rerun)
+            run(plan, folder, command, checks, show, label, rerun)
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
         _say(f"interrupted; {_kept(plan, folder)}")
@@ -71,7 +82,7 @@ def measure(
         _say(f"{error.filename}: {error.strerror}; {_kept(plan, folder)}")
     results = found(plan, folder)
     report.show(results, terminal.output())
-    return status or _failed(results, plan)
+    return status or exit_status(results, plan, strict)
 
 
 def found(plan: Plan, folder: Path) -> Results:
@@ -79,8 +90,9 @@ def found(plan: Plan, folder: Path) -> Results:
     return merging.merged([record.results for record in Records(folder, plan).ours])
 
 
-def _failed(results: Results, plan: Plan) -> int:
-    """1 if a cell failed, or nothing was run of a backend that was named."""
+def exit_status(results: Results, plan: Plan, strict: bool) -> int:
+    """1 if a cell failed, nothing was run of a backend of a study that names them, or, of a strict
+    one, if others disturbed a cell; else 0."""
     subjects = {row["subject"]: row for row in results["subject"]}
     by_engine: dict[str, set[str]] = {}
     for cell in results["cell"]:
@@ -88,9 +100,15 @@ def _failed(results: Results, plan: Plan) -> int:
         label = f"{row['backend']}:{row['configuration']}"
         by_engine.setdefault(label, set()).add(cell["status"])
     statuses = set[str]().union(*by_engine.values())
-    named = {entrant.selection.label for entrant in plan.entrants}
-    unrun = any(by_engine.get(label) == {NOT_RUN} for label in named)
-    return int(unrun or not statuses.isdisjoint(UNSUCCESSFUL))
+    asked = {entrant.selection.label for entrant in plan.entrants}
+    unrun = plan.study.names_backends and any(by_engine.get(one) == {NOT_RUN} for one in asked)
+    failed = unrun or not statuses.isdisjoint(UNSUCCESSFUL)
+    return int(failed or (strict and _disturbed(results)))
+
+
+def _disturbed(results: Results) -> bool:
+    sessions = (results.session(row["session_id"]) for row in results["session"])
+    return any(cell.disturbed for session in sessions for cell in benchmarks(session))
 
 
 def _kept(plan: Plan, folder: Path) -> str:

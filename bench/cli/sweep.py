@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.options import AlgorithmOption, DataOption, ImportCheckOption, TimeoutOption
+from bench.cli.options import (
+    AlgorithmOption,
+    AtolOption,
+    DataOption,
+    FunctionsOption,
+    ImportCheckOption,
+    LabelOption,
+    RtolOption,
+    StrictOption,
+    TimeoutOption,
+)
 from bench.cli.studying import OnlyOption, RerunOption, ShardOption, measure
 from bench.study.plan import make
 from bench.study.study import Study
@@ -69,6 +79,9 @@ def sweep(
     ] = 2.0,
     timeout: TimeoutOption = 180.0,
     algorithm: AlgorithmOption = "auto",
+    rtol: RtolOption = None,
+    atol: AtolOption = None,
+    functions: FunctionsOption = None,
     sessions: Annotated[
         int, typer.Option(min=1, help="Times that all is measured, by new processes.")
     ] = 1,
@@ -79,6 +92,8 @@ def sweep(
     shard: ShardOption = "",
     rerun: RerunOption = False,
     import_check: ImportCheckOption = True,
+    strict: StrictOption = False,
+    label: LabelOption = None,
     out: Annotated[
         Path,
         typer.Option(metavar="DIR", help="Folder of the results; what is in it is not repeated."),
@@ -111,8 +126,11 @@ def sweep(
         "budget": budget,
         "timeout": timeout,
         "algorithm": algorithm,
+        "rtol": rtol or [],
+        "atol": atol or [],
+        "functions": functions or [],
         "sessions": sessions,
         **({} if seed is None else {"seed": seed}),
     }
     plan = make(Study.of(document), only or (), shard)
-    raise typer.Exit(measure(plan, out, "sweep", rerun=rerun, import_check=import_check))
+    raise typer.Exit(measure(plan, out, "sweep", import_check, strict, label, rerun=rerun))

@@ -34,15 +34,20 @@ def show(result: Result, order: Sequence[str], console: Console) -> None:
         )
         if found:
             show_title(console, title)
-            print_table(console, _table(scenario, found, result.traffic.percentiles), ("max",))
+            made = _table(scenario, found, result.traffic.percentiles)
+            print_table(console, made, ("max",), names=1 + len(_ARRIVALS.get(scenario, ())))
     _show_notes(result, console)
     if result.traffic.limit is not None:
         _show_knees(result, [*labels], result.traffic.limit, console)
 
 
+_ARRIVALS = {SERVER: ("queries/s",), MULTI_STREAM: ("images",)}
+"""What tells the queries of an engine apart, beside it."""
+
+
 def _table(scenario: str, found: Sequence[Served], percents: Sequence[float]) -> Table:
     headings = [f"p{percent:g}" for percent in percents]
-    own = {SERVER: ["queries/s"], MULTI_STREAM: ["images"]}.get(scenario, [])
+    own = _ARRIVALS.get(scenario, ())
     waits = ["mean wait"] if scenario == SERVER else []
     made = table("backend:configuration", *own, "queries", *waits, *headings, "max")
     for one in found:

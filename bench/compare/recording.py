@@ -11,7 +11,7 @@ from bench.compare.experiment import Experiment
 from bench.results.recording import Recorder
 from bench.results.result import BackendRecord
 from bench.results.results import Results
-from bench.results.schema import CELL, CHECK, OBSERVATION, OFFLINE, START, Row
+from bench.results.schema import CELL, CHECK, OBSERVATION, OFFLINE, Row
 from bench.results.session import Session, Workloads
 from bench.results.summary import COLD_START
 from bench.verdict.status import MISREAD
@@ -30,15 +30,14 @@ class Recording:
     def __init__(self, session: Session, options: Options, workloads: Workloads) -> None:
         self._recorder = Recorder(session, workloads)
         self._options = options
-        self._first_batch = workloads.first_batch
         self.tolerance: Mapping[str, Any] | None = None
 
     def backend(self, record: BackendRecord) -> list[tuple[str, Row]]:
         """A backend as it is known by now, with the cells of its start and of its check."""
-        recorder, first = self._recorder, self._first_batch
+        recorder, batch_size = self._recorder, self._options.batch_size
         subject = self._subject(record)
-        start = recorder.cell(
-            *(subject, START, first, first),
+        start = recorder.start(
+            *(subject, batch_size),
             status=record.status,
             reason=record.reason,
             tolerance=self.tolerance,
@@ -52,7 +51,8 @@ class Recording:
             if size is not None:
                 recorder.observe(start, "rss", [size], [part])
         if record.checked:
-            recorder.cell(subject, CHECK, None, None, tolerance=self.tolerance, **record.checked)
+            known = {"tolerance": self.tolerance, **record.checked}
+            recorder.cell(subject, CHECK, None, batch_size, **known)
         return recorder.take()
 
     def cell(self, record: BackendRecord, cell: Cell) -> list[tuple[str, Row]]:
@@ -115,8 +115,8 @@ class Recording:
 
 def misread(session: Session, experiment: Experiment, workloads: Workloads, reason: str) -> Results:
     """The results of a comparison that was not run, since its network was misread."""
-    recorder, first = Recorder(session, workloads), workloads.first_batch
+    recorder, options = Recorder(session, workloads), experiment.options
     for selection in experiment.selections:
-        subject = recorder.subject(selection, experiment.options)
-        recorder.cell(subject, START, first, first, status=MISREAD, reason=reason)
+        subject = recorder.subject(selection, options)
+        recorder.start(subject, options.batch_size, status=MISREAD, reason=reason)
     return recorder.results(complete=True)

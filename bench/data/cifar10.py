@@ -99,6 +99,12 @@ def read_records(path: str | Path, split: str = "test") -> Iterator[np.ndarray]:
         yield from _read_file(path)
 
 
+def has_splits(path: str | Path) -> bool:
+    """Whether it is a folder or an archive, of which `read_records` reads the files of a split."""
+    path = Path(path)
+    return path.is_dir() or path.name.endswith(ARCHIVE_SUFFIXES)
+
+
 def class_names(path: str | Path) -> tuple[str, ...]:
     """Names of the ten labels: those in the folder's batches.meta.txt, else CIFAR-10's.
 

@@ -31,8 +31,9 @@ class Dataset:
 
     `fingerprint` is the SHA-256, in hex, of the records in CIFAR-10's binary form, one after the
     other: for a single file, of the file. `label_counts[i]` rows have the label i, whose name is
-    `classes[i]`. `records()` starts a pass over them: blocks uint8 [n, 3073]. `image_shape` is
-    that of the images given out, C x H x W.
+    `classes[i]`. `records()` starts a pass over them: blocks uint8 [n, 3073]. `split` is which part
+    they are of what has several, else None. `image_shape` is that of the images given out,
+    C x H x W.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Dataset:
     label_counts: tuple[int, ...]
     fingerprint: str
     records: Callable[[], Iterator[np.ndarray]]
+    split: str | None = None
     image_shape: tuple[int, int, int] = cifar10.IMAGE_SHAPE
 
     def fitted_to(self, graph: Graph) -> Dataset:
@@ -116,10 +118,11 @@ def open_dataset(spec: str, samples: int | None = None, split: str = "test") -> 
     if spec == "photo10":
         classes = cifar10.class_names(PHOTO10)
         if split == "train":
-            return _scan(spec, classes, partial(make_photo10.records, split))
-        return _scan(spec, classes, partial(cifar10.read_records, PHOTO10))
+            return _scan(spec, classes, partial(make_photo10.records, split), split)
+        return _scan(spec, classes, partial(cifar10.read_records, PHOTO10), split)
     records = partial(cifar10.read_records, spec, split)
-    return _scan(Path(spec).name, cifar10.class_names(spec), records)
+    part = split if cifar10.has_splits(spec) else None
+    return _scan(Path(spec).name, cifar10.class_names(spec), records, part)
 
 
 def resize(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
@@ -158,7 +161,10 @@ def _shape_text(shape: Shape) -> str:
 
 
 def _scan(
-    name: str, classes: tuple[str, ...], records: Callable[[], Iterator[np.ndarray]]
+    name: str,
+    classes: tuple[str, ...],
+    records: Callable[[], Iterator[np.ndarray]],
+    split: str | None = None,
 ) -> Dataset:
     digest = hashlib.sha256()
     counts = np.zeros(len(classes), np.int64)
@@ -172,4 +178,5 @@ def _scan(
         tuple(int(count) for count in counts),
         digest.hexdigest(),
         records,
+        split,
     )

@@ -77,6 +77,9 @@ def warnings(base: Results, new: Results) -> Iterator[str]:
         if troubled:
             count = f"{len(troubled)} of {len(sessions)} sessions began with a warning"
             yield f"{side}: {count}, such as: {troubled[-1][0]}"
+    functions = [_list([_functions(s) for s in side["session"]]) for side in (base, new)]
+    if functions[0] != functions[1]:
+        yield f"files of functions: {_both(*functions)}"
     for name in _EFFORT:
         values = [_settings(side, name) for side in (base, new)]
         if values[0] != values[1]:
@@ -105,6 +108,14 @@ def _order_warnings(base: Sequence[Row], new: Sequence[Row]) -> Iterator[str]:
                 f"all sessions of {names[0]} were before those of {names[1]}: what changed on the "
                 "machine in between looks like a change of the version; take turns"
             )
+
+
+def _functions(session: Row) -> str:
+    """Its files of functions, each with the beginning of its hash."""
+    files = session["functions"]
+    if not isinstance(files, dict):
+        return "none"
+    return ", ".join(f"{name} ({str(sha256)[:12]})" for name, sha256 in files.items())
 
 
 def _settings(side: Results, name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from bench.difference import comparability
 from bench.difference.gate import Gate, Outcome
 from bench.difference.judgement import Judgement, Verdict, judge
-from bench.difference.metric import FASTEST
+from bench.difference.metric import FASTEST, LATENCIES
 from bench.difference.pairs import BASE, NEW, Pair, Side, pairs
 from bench.results.results import Results
 from columnar_nn.errors import UsageError
@@ -57,7 +57,7 @@ class Difference:
 def difference(
     base: Results, new: Results, gates: Sequence[Gate], margin: float, allowed: frozenset[str]
 ) -> Difference:
-    """Compares the figures that gates ask for, without gates the fastest runs of every cell.
+    """Compares the figures that gates ask for; without gates fastest runs and latencies.
 
     All of them are one family: the more there are, the more it takes to call one faster or slower.
     Raises UsageError where a session is on both sides, a side has none, or a gate finds no cell.
@@ -100,9 +100,14 @@ def _check_sessions(base: Results, new: Results) -> None:
 def _asked(
     base: Results, new: Results, gates: Sequence[Gate], allowed: frozenset[str]
 ) -> Iterator[Pair]:
-    metrics = {gate.metric.name: gate.metric for gate in gates} or {FASTEST.name: FASTEST}
-    for pair in pairs(Side(base), Side(new), [*metrics.values()], allowed):
-        if not gates or any(gate.selects(pair) for gate in gates):
+    headlines = (FASTEST, *LATENCIES)
+    metrics = dict.fromkeys(metric for gate in gates for metric in gate.metrics) or headlines
+    for pair in pairs(Side(base), Side(new), [*metrics], allowed):
+        if gates:
+            asked = any(gate.selects(pair) for gate in gates)
+        else:
+            asked = pair.carried or pair.metric not in LATENCIES[1:]
+        if asked:
             yield pair
 
 

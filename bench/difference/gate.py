@@ -38,17 +38,17 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Gate:
-    """Fails where `metric` of a cell with these fields is slower, by `threshold` or more."""
+    """Fails where one of `metrics` of a cell with these fields is `threshold` or more slower."""
 
     text: str
-    metric: Metric
+    metrics: tuple[Metric, ...]
     selector: Mapping[str, str]
     threshold: float
 
     def selects(self, pair: Pair) -> bool:
         """Whether a figure of a cell is held to it."""
         fields = {**pair.workload, **pair.subject}
-        return pair.metric.name == self.metric.name and all(
+        return pair.metric in self.metrics and all(
             fnmatchcase(str(fields[name]), pattern) for name, pattern in self.selector.items()
         )
 

@@ -36,6 +36,11 @@ class Pair:
     reason: str = ""
 
     @property
+    def carried(self) -> bool:
+        """Whether a session of either side has the figure."""
+        return not bool(np.isnan([*self.base, *self.new]).all())
+
+    @property
     def failed_in_new(self) -> bool:
         """Whether it failed on the new side alone."""
         return self.unfit is Verdict.FAILED and self.reason == _where([NEW])

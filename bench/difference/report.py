@@ -34,6 +34,7 @@ _STYLES = {
     Verdict.NOT_COMPARABLE: "yellow",
 }
 _NamedRow = tuple[tuple[str, str], Pair, Judgement]
+_WORKLOAD = ("workload", "model_name", "samples", "batch_size", "scenario", "rate")
 _OUTCOMES = {Outcome.FAILED: "red", Outcome.UNDECIDED: "yellow", Outcome.PASSED: "green"}
 
 
@@ -121,7 +122,7 @@ def _entry(difference: Difference, pair: Pair, judgement: Judgement) -> dict[str
     subject, workload = pair.subject, pair.workload
     return {
         **{name: subject[name] for name in ("subject", "backend", "configuration", "threads")},
-        **{name: workload[name] for name in ("workload", "model_name", "samples", "batch_size")},
+        **{name: workload[name] for name in _WORKLOAD},
         "metric": pair.metric.name,
         "unit": pair.metric.unit,
         "verdict": judgement.verdict.value,
@@ -141,7 +142,7 @@ def _entry(difference: Difference, pair: Pair, judgement: Judgement) -> dict[str
 def _by_metric(difference: Difference) -> Iterator[tuple[str, list[_NamedRow]]]:
     named = zip(wording.names(difference), difference.rows, strict=True)
     rows = [(name, pair, judgement) for name, (pair, judgement) in named]
-    for metric, group in groupby(rows, lambda row: row[1].metric.name):
+    for metric, group in groupby(rows, lambda row: row[1].metric.title):
         yield metric, list(group)
 
 

@@ -82,7 +82,7 @@ def remarks(difference: Difference) -> Iterator[str]:
         if judgement.verdict is Verdict.NOT_COMPARABLE and pair.reason:
             found.setdefault(f"not comparable: {pair.reason}", []).append(name)
         elif judgement.verdict is Verdict.INCONCLUSIVE and judgement.change is None:
-            least = f"{pair.metric.name} takes {pair.metric.least:,} runs a session"
+            least = f"{pair.metric.name} takes {pair.metric.takes} a session"
             found.setdefault(least, []).append(name)
     for remark, about in found.items():
         yield f"{'; '.join(about)}: {remark}"

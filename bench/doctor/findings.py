@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import psutil
 
 from bench.difference.permutation import fewest_sessions
 from bench.doctor.observation import ENGINE, IMAGES, MODEL, Observation
 from bench.doctor.resolution import RUNS, SHARE, Resolution
-from bench.machine import cpus
 from bench.machine.disturbance import DISTURBED_SHARE, taken_share
 from bench.text.figures import counted, milliseconds
 
@@ -31,9 +29,8 @@ def facts(
     yield "used here", f"CPU {', '.join(map(str, chosen))}"
     quota = machine["cpu_quota"]
     yield "quota", "none" if quota is None else f"{quota:g} CPUs' worth of time"
-    memory = psutil.virtual_memory()
     limit = machine["memory_limit_bytes"]
-    free = f"{_gib(memory.available)} of {_gib(memory.total)} GiB free"
+    free = f"{_gib(seen.available_bytes)} of {_gib(machine['memory_bytes'])} GiB free"
     yield "memory", free if limit is None else f"{free}, of which {_gib(limit)} may be used"
     yield "governor", machine["governor"] or UNTOLD
     yield "turbo", machine["turbo"] or UNTOLD
@@ -68,7 +65,7 @@ def verdict(found: Resolution | None, seen: Observation) -> Iterator[str]:
     )
 
 
-def advice(machine: Mapping[str, Any], chosen: tuple[int, ...], seen: Observation) -> Iterator[str]:
+def advice(machine: Mapping[str, Any], chosen: Sequence[int], seen: Observation) -> Iterator[str]:
     """What would make the machine show more; none of it is done for the user."""
     if seen.load[0] > _BUSY_LOAD:
         yield "others use this machine: end them, or measure when they are done"
@@ -88,12 +85,12 @@ def advice(machine: Mapping[str, Any], chosen: tuple[int, ...], seen: Observatio
         )
     if machine["turbo"] == "on":
         yield "turbo is on: let the machine cool down between sessions, or switch turbo off"
-    if len(cpus.physical(chosen)) < len(chosen):
-        yield f"threads share a core: --threads {len(cpus.physical(chosen))} gives each its own"
+    if seen.cores < len(chosen):
+        yield f"threads share a core: --threads {seen.cores} gives each its own"
     quota = machine["cpu_quota"]
     if quota is not None and quota < len(chosen):
         yield f"the container may use {quota:g} CPUs: --threads {max(1, int(quota))} stays within"
-    if machine["memory_bytes"] and psutil.virtual_memory().available < machine["memory_bytes"] / 10:
+    if seen.available_bytes < (machine["memory_bytes"] or 0) / 10:
         yield "memory is nearly full: what is swapped out is slow at once"
     if seen.frequencies and max(seen.frequencies) > _UNEVEN_CLOCK * min(seen.frequencies):
         yield "the clock varies: warm the machine up before the first session"
@@ -112,8 +109,8 @@ def _cores(machine: Mapping[str, Any]) -> str:
     return f"{counted(machine['cores'], 'core')}, {siblings}{kind}"
 
 
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f}"
+def _gib(size: int | None) -> str:
+    return "?" if size is None else f"{size / 2**30:.1f}"
 
 
 def _share(share: float | None) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from bench.data.dataset import open_dataset
-from bench.machine import calibration
+from bench.machine import calibration, cpus
 from bench.machine.disturbance import Disturbance, Snapshot
 from bench.text.progress import Progress
 from bench.workers import inputs
@@ -34,11 +34,15 @@ class Observation:
 
     `loops` are runs of the fixed loop (bench/machine/calibration.py), `pairs` runs of one network
     on the same images, called A and B though they are alike: each pair took turns, which came
-    first alternates. `disturbances` are of the pairs' processes.
+    first alternates. `disturbances` are of the pairs, unless the system does not tell them.
+    `cores` are physical ones that were used.
     """
 
     load: tuple[float, float, float] = field(default_factory=os.getloadavg)
     """Load averages over 1, 5 and 15 minutes, before the first of it."""
+    available_bytes: int = field(default_factory=lambda: psutil.virtual_memory().available)
+    """Memory that was free before the first of it."""
+    cores: int = 1
     loops: list[float] = field(default_factory=list)
     pairs: list[tuple[float, float]] = field(default_factory=list)
     disturbances: list[Disturbance] = field(default_factory=list)
@@ -53,7 +57,7 @@ def observe(seconds: float, options: Options, folder: Path, show: Progress) -> O
     graph = zoo.resolve(MODEL)
     dataset = open_dataset(DATA, IMAGES).fitted_to(graph)
     data = inputs.prepare(folder, graph, dataset, IMAGES, IMAGES)
-    found = Observation()
+    found = Observation(cores=len(cpus.physical(options.cpus)))
     with HeldWorker(options, folder) as worker:
         worker.start(ENGINE, data)
         _run(worker, data.images)  # compiles what is missing
@@ -74,11 +78,11 @@ def _until(seconds: float) -> Iterator[float]:
 
 
 def _observe_pair(
-    found: Observation, worker: HeldWorker, images: Path, cpus: Sequence[int]
+    found: Observation, worker: HeldWorker, images: Path, chosen: Sequence[int]
 ) -> None:
-    before = Snapshot.take(worker.pids, cpus)
+    before = Snapshot.take(worker.pids, chosen)
     first, second = _run(worker, images), _run(worker, images)
-    after = Snapshot.take(worker.pids, cpus)
+    after = Snapshot.take(worker.pids, chosen)
     if before and after:
         found.disturbances.append(before.until(after))
     swapped = len(found.pairs) % 2
@@ -90,10 +94,10 @@ def _run(worker: HeldWorker, images: Path) -> float:
     return float(reply["times"][0])
 
 
-def _frequencies(cpus: Sequence[int]) -> list[float]:
+def _frequencies(chosen: Sequence[int]) -> list[float]:
     """Of each of the CPUs just now, as far as the system tells."""
     try:
         known = psutil.cpu_freq(percpu=True)
     except (OSError, NotImplementedError):
         return []
-    return [known[cpu].current * 1e6 for cpu in cpus if cpu < len(known) and known[cpu].current]
+    return [known[cpu].current * 1e6 for cpu in chosen if cpu < len(known) and known[cpu].current]

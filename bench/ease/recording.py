@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from bench.ease.ease import Ease
 from bench.results.recording import Recorder
-from bench.results.schema import EASE, START
-from bench.results.session import Workloads
+from bench.results.schema import EASE
 from bench.results.summary import COLD_START
 from bench.verdict.status import PASSED
 from bench.workers.options import Options
@@ -15,14 +14,11 @@ from bench.workers.options import Options
 _SECONDS = {f"{name}_s": name for name in COLD_START} | {"cold_start_s": "total"}
 
 
-def record(
-    found: Iterable[Ease], recorder: Recorder, workloads: Workloads, options: Options
-) -> None:
+def record(found: Iterable[Ease], recorder: Recorder, options: Options) -> None:
     """Of each backend a cell of its starts, and one of what does not depend on a network."""
-    first = workloads.first_batch
     for ease in found:
         subject = recorder.subject(ease.selection, options)
-        start = recorder.cell(subject, START, first, first, status=ease.status, reason=ease.reason)
+        start = recorder.start(subject, options.batch_size, status=ease.status, reason=ease.reason)
         for field, part in _SECONDS.items() if ease.starts else ():
             recorder.observe(start, "cold_start", [s[field] for s in ease.starts], [part])
         cell = recorder.cell(

@@ -16,8 +16,7 @@ from bench.engine.overhead import OverheadResult
 from bench.engine.roofline import Roofline
 from bench.engine.setup import BATCH_SIZE, PROFILED_IMAGES, Setup, columnar
 from bench.results.recording import Recorder
-from bench.results.schema import PEAK, PROFILE, START, STREAM, Row
-from bench.results.session import Workloads
+from bench.results.schema import PEAK, PROFILE, STREAM, Row
 from bench.results.summary import COLD_START
 from bench.verdict.status import PASSED
 from bench.workers.selection import Selection
@@ -103,11 +102,10 @@ def _batches(part: BatchSizes, recorder: Recorder, setup: Setup) -> None:
 
 
 def _cold_starts(part: ColdStarts, recorder: Recorder, setup: Setup) -> None:
-    first = Workloads(setup.graph, setup.dataset).first_batch
     for state in part.states:
         options = {"algorithm": setup.options.algorithm, "cache": state.cache}
         subject = _columnar(recorder, setup, part.configuration, options=options)
-        cell = recorder.cell(subject, START, first, first, status=PASSED)
+        cell = recorder.start(subject, setup.options.batch_size, status=PASSED)
         names = {f"{name}_s": name for name in COLD_START} | {"cold_start_s": "total"}
         for field, name in names.items():
             recorder.observe(cell, "cold_start", [start[field] for start in state.starts], [name])

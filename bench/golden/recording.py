@@ -25,6 +25,7 @@ class _Images(NamedTuple):
     name: str
     num_rows: int
     fingerprint: str
+    split: None = None
 
 
 def results(

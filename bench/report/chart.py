@@ -39,11 +39,29 @@ def finished(name: str, title: str, reading: str, drawn: Any, height: int | None
     spec = whole.configure(**encodings.CONFIG).to_dict()
     layers = spec.get("layer", [spec])
     for dataset, rows in spec["datasets"].items():
-        own = [layer for layer in layers if layer["data"]["name"] == dataset]
+        # Layers that all have the same rows have them from the whole.
+        own = [layer for layer in layers if {**spec, **layer}["data"]["name"] == dataset]
         spec["datasets"][dataset] = _drawn(rows, set().union(*map(_fields, own)))
+    rows = [row for of in spec["datasets"].values() for row in of]
+    _keep_drawn(spec, {row["engine"] for row in rows if "engine" in row})
     longest = max((len(label) for label in _labels(spec)), default=0)
     column = round(_SYMBOL + _CHARACTER * longest)
     return Chart(name, title, reading, {**spec, "usermeta": {drawing.LEGEND_COLUMN: column}})
+
+
+def _keep_drawn(part: Any, engines: Collection[str]) -> None:
+    """Takes out of scales, and so of legends, the engines that the chart has no row of."""
+    if isinstance(part, list):
+        for one in part:
+            _keep_drawn(one, engines)
+    elif isinstance(part, dict):
+        if part.get("field") == "engine" and "scale" in part:
+            scale = part["scale"]
+            kept = [n for n, name in enumerate(scale["domain"]) if name in engines]
+            scale |= {of: [scale[of][n] for n in kept] for of in ("domain", "range")}
+        for name, one in part.items():
+            if name != "datasets":
+                _keep_drawn(one, engines)
 
 
 def _drawn(rows: Sequence[Mapping[str, Any]], fields: Collection[str]) -> list[dict[str, Any]]:

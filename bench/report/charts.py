@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from bench.report import encodings, latency_charts, palette, roofline
 from bench.report.chart import Chart, finished, in_units
-from bench.report.figures import REST, Panel
+from bench.report.figures import REST, Figures, Panel
 from bench.report.fits import Line
 
 
@@ -24,8 +24,18 @@ def charts(panel: Panel) -> Iterator[Chart]:
     yield from latency_charts.charts(panel)
 
 
-def scaling(table: pa.Table) -> Iterator[Chart]:
-    """Throughput over threads and over processes, of each setting that has several of them."""
+def across(figures: Figures) -> Iterator[Chart]:
+    """Throughput over threads and over processes, time over partitions, where there are several."""
+    yield from _all_scaling(figures.scaling)
+    rows = in_units(figures.partitions, ms=("median_s", "low_s", "high_s"))
+    for setting in dict.fromkeys(row["setting"] for row in rows):
+        mine = [row for row in rows if row["setting"] == setting]
+        yield _partitions(setting, mine)
+        if shared := [row for row in mine if row["balance"] is not None]:
+            yield _balance(setting, shared)
+
+
+def _all_scaling(table: pa.Table) -> Iterator[Chart]:
     rows = table.to_pylist()
     for setting in dict.fromkeys(row["setting"] for row in rows):
         mine = [row for row in rows if row["setting"] == setting]
@@ -37,7 +47,7 @@ def scaling(table: pa.Table) -> Iterator[Chart]:
 
 def _times(panel: Panel) -> Chart | None:
     rows = in_units(panel.tables["times"], ms=("median_s", "low_s", "high_s", "fit_s"))
-    if not rows:
+    if len(rows) < 2:  # the table says as much
         return None
     sizes = sorted({row["samples"] for row in rows})
     x = encodings.log_x("samples", "images in a run", sizes)
@@ -245,8 +255,7 @@ def _roofline(panel: Panel) -> Chart | None:
 
 
 def _scaling(axis: str, setting: str, counts: Sequence[int], rows: Sequence[Any]) -> Chart:
-    engines = tuple(dict.fromkeys(row["engine"] for row in rows))
-    panel = Panel(None, engines, {})  # type: ignore[arg-type]
+    panel = _panel_of(rows)
     x = alt.X(f"{axis}:Q", title=axis, axis=alt.Axis(values=list(counts), format="d"))
     y = alt.Y("images_per_second:Q", title="images/s", axis=alt.Axis(format="~s"))
     points = [{**row, "sound": True} for row in rows]
@@ -256,6 +265,44 @@ def _scaling(axis: str, setting: str, counts: Sequence[int], rows: Sequence[Any]
     ]
     reading = f"Higher is faster: {setting}. Twice the {axis} are at best twice the throughput."
     return finished(axis, f"Throughput over {axis}", reading, alt.layer(*layers), 320)
+
+
+def _cuts(rows: Sequence[Any]) -> alt.X:
+    """Partitions from the fewest on, equal ones before skewed ones."""
+    texts = {row["partitions"] for row in rows}
+    order = sorted(texts, key=lambda text: (int(text.partition(":")[0]), text))
+    axis = alt.Axis(labelAngle=0)
+    return alt.X("partitions:N", title="partitions of the images", sort=order, axis=axis)
+
+
+def _partitions(setting: str, rows: Sequence[Any]) -> Chart:
+    panel = _panel_of(rows)
+    values = [row[name] for row in rows for name in ("low_ms", "high_ms")]
+    x, y = _cuts(rows), alt.Y(**encodings.log("median_ms", "time of a run (ms)", values))
+    layers = encodings.points(panel, rows, x, y, "low_ms:Q", "high_ms:Q")
+    reading = (
+        f"Lower is faster: {setting}. The images of a run are cut into so many parts, of one size "
+        "or by Zipf's law, and dealt to the processes; a run is done when the last of them is."
+    )
+    return finished("partitions", "Time against partitions", reading, alt.layer(*layers), 300)
+
+
+def _balance(setting: str, rows: Sequence[Any]) -> Chart:
+    panel = _panel_of(rows)
+    scale = alt.Scale(domain=[0, 1])
+    axis = alt.Axis(format=".0%", tickCount=6)
+    y = alt.Y("balance:Q", title="mean part / longest part", scale=scale, axis=axis)
+    layers = encodings.points(panel, rows, _cuts(rows), y)
+    reading = (
+        f"What the processes' parts of a run took in the mean over the longest: {setting}. At 100% "
+        "all of them end together, at 50% half of their time is waiting."
+    )
+    return finished("balance", "Balance of the processes", reading, alt.layer(*layers), 260)
+
+
+def _panel_of(rows: Sequence[Any]) -> Panel:
+    """A panel that has nothing but the engines of these rows."""
+    return Panel(None, tuple(dict.fromkeys(row["engine"] for row in rows)), {})  # type: ignore[arg-type]
 
 
 def _bars(

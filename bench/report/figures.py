@@ -8,13 +8,14 @@ the median of the sessions' figures, and its interval that of this median.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from bench.report import fits, latencies, layers, roofline
+from bench.report import fits, latencies, layers, roofline, scaling
+from bench.report.setting import Setting
 from bench.results.result import Benchmark, best
 from bench.results.results import Results
 from bench.results.schema import Row
@@ -29,18 +30,6 @@ FITS_WITHIN = 0.2
 """Largest residual of a line by which a change of lead is told."""
 
 
-class Setting(NamedTuple):
-    """What a panel is of; `machine_id` is the hash of what does not change of the machine."""
-
-    machine_id: str
-    machine: str
-    model: str
-    data: str
-    threads: int
-    processes: int
-    partitions: str = ""
-
-
 @dataclass(frozen=True)
 class Panel:
     """The tables of one setting, by name (SCHEMAS); `engines` from the fastest to the slowest."""
@@ -52,11 +41,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figures:
-    """Everything of a report that is worked out; `scaling` goes across panels."""
+    """Everything of a report that is worked out; `scaling` and `partitions` go across panels."""
 
     results: Results
     panels: tuple[Panel, ...]
     scaling: pa.Table
+    partitions: pa.Table
 
 
 def _schema(**units: str) -> pa.Schema:
@@ -82,6 +72,7 @@ SCHEMAS = {
         ratio_high="1",
         fit_s="s",
         residual="1",
+        balance="1",
         sound="flag",
         doubt="text",
     ),
@@ -119,8 +110,21 @@ SCHEMAS = {
         low="1/s",
         high="1/s",
     ),
+    "partitions": _schema(
+        engine="text",
+        setting="text",
+        partitions="text",
+        samples="count",
+        **_INTERVAL,
+        balance="1",
+        sound="flag",
+        doubt="text",
+    ),
 }
-"""The tables of a panel, and `scaling`: each column with its unit."""
+"""The tables of a panel, then those of ACROSS: each column with its unit."""
+
+ACROSS = ("scaling", "partitions")
+"""Tables that go across panels."""
 
 
 def figures(results: Results) -> Figures:
@@ -131,7 +135,9 @@ def figures(results: Results) -> Figures:
     roofs = roofline.roofs(results)
     panels = [_panel(setting, parts, roofs) for setting, parts in slices.items()]
     shown = tuple(panel for panel in panels if any(map(len, panel.tables.values())))
-    return Figures(results, shown, _table("scaling", _scaling(shown)))
+    timed = [(panel.setting, panel.tables["times"].to_pylist()) for panel in shown]
+    across = {"scaling": scaling.scaling(timed), "partitions": scaling.partitions(timed)}
+    return Figures(results, shown, **{name: _table(name, rows) for name, rows in across.items()})
 
 
 def _slices(results: Results) -> Iterator[tuple[Setting, Results]]:
@@ -173,7 +179,7 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
     def name(cell: Benchmark) -> str:
         """The engine; in a sweep of batch sizes with the size, but for all images as one batch."""
         several = cell.label in swept and cell.batch_size < cell.samples
-        return f"{cell.label}, batches of {cell.batch_size}" if several else cell.label
+        return _in_batches(cell.label, cell.batch_size) if several else cell.label
 
     groups: dict[tuple[str, int], list[_Timed]] = defaultdict(list)
     for cells in sessions:
@@ -184,7 +190,7 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
     lines = _with_fits(times)
     speeds = {row["engine"]: row["images_per_second"] for row in sorted(times, key=_samples)}
     engines = sorted(speeds, key=lambda engine: -speeds[engine])
-    starts, memory = _starts(parts)
+    starts, memory = _starts(parts, speeds)
     tables = {
         "times": sorted(times, key=lambda row: (engines.index(row["engine"]), row["samples"])),
         "lines": [_line_row(engine, lines[engine], times) for engine in engines if engine in lines],
@@ -203,12 +209,16 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
     return Panel(
         setting,
         tuple(dict.fromkeys((*engines, *others))),
-        {name: _table(name, tables.get(name, ())) for name in SCHEMAS if name != "scaling"},
+        {name: _table(name, tables.get(name, ())) for name in SCHEMAS if name not in ACROSS},
     )
 
 
 _OF_ENGINES = ("latencies", "starts", "memory", "layers", "intensities")
 """Tables whose engines need not have times."""
+
+
+def _in_batches(label: str, size: int | None) -> str:
+    return f"{label}, batches of {size}"
 
 
 class _Timed(NamedTuple):
@@ -239,6 +249,7 @@ def _time_row(engine: str, samples: int, same: Sequence[_Timed]) -> dict[str, An
         "ratio": ratio and ratio.median,
         "ratio_low": ratio and ratio.low,
         "ratio_high": ratio and ratio.high,
+        "balance": min((cell.balance for cell in cells if cell.balance), default=None),
         "sound": not {*warnings} - {"unstable"},
         "doubt": ", ".join(warnings),
     }
@@ -342,16 +353,25 @@ def _errors(measured: Sequence[Benchmark], name: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _starts(parts: Sequence[Results]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Cold starts by stage and memory by who took it: medians over all processes."""
+def _starts(
+    parts: Sequence[Results], timed: Collection[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Cold starts by stage and memory by who took it: medians over all processes.
+
+    Those of one size of batches are told from others' if the names of what was `timed` do so.
+    """
     found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for results in parts:
         subjects = {row["subject"]: row for row in results["subject"]}
-        cells = {row["cell"]: subjects[row["subject"]] for row in results["cell"]}
+        workloads = {row["workload"]: row for row in results["workload"]}
+        cells = {row["cell"]: row for row in results["cell"]}
         for block in results["observation"]:
             if block["metric"] in ("cold_start", "rss") and block["part"]:
-                subject = cells[block["cell"]]
-                engine = f"{subject['backend']}:{subject['configuration']}"
+                cell = cells[block["cell"]]
+                subject, workload = subjects[cell["subject"]], workloads[cell["workload"]]
+                label = f"{subject['backend']}:{subject['configuration']}"
+                in_batches = _in_batches(label, workload["batch_size"])
+                engine = in_batches if in_batches in timed else label
                 known = [value for value in block["value"] if value is not None]
                 found[engine, block["metric"], block["part"][0]] += known
     medians = {key: estimate_median(values).median for key, values in found.items() if values}
@@ -378,32 +398,6 @@ def _starts(parts: Sequence[Results]) -> tuple[list[dict[str, Any]], list[dict[s
                 {"engine": engine, "part": "engine", "bytes": after},
             ]
     return starts, memory
-
-
-def _scaling(panels: Sequence[Panel]) -> Iterator[dict[str, Any]]:
-    """Images a second at the most images that an engine ran with every number of threads."""
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for panel in panels:
-        _, machine, model, data, threads, processes, cut = panel.setting
-        on = f", partitions {cut}" if cut else ""
-        for row in panel.tables["times"].to_pylist():
-            made = {
-                "engine": row["engine"],
-                "setting": f"{model} on {data}{on}, {machine}",
-                "samples": row["samples"],
-                "threads": threads,
-                "processes": processes,
-                "images_per_second": row["images_per_second"],
-                "low": row["samples"] / row["high_s"],
-                "high": row["samples"] / row["low_s"],
-            }
-            found[made["setting"], row["engine"], row["samples"]].append(made)
-    largest: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for (setting, engine, _), rows in sorted(found.items(), key=lambda item: item[0][2]):
-        if len(rows) > 1 and len(rows) >= len(largest.get((setting, engine), ())):
-            largest[setting, engine] = rows
-    for rows in largest.values():
-        yield from rows
 
 
 def _samples(row: Mapping[str, Any]) -> int:

@@ -69,6 +69,7 @@ def as_json(figures: Figures) -> str:
             for panel in figures.panels
         ],
         "scaling": _json(figures.scaling),
+        "partitions": _json(figures.partitions),
     }
     return json.dumps(finite(document), indent=1, allow_nan=False) + "\n"
 

@@ -46,7 +46,7 @@ def one_chart(found: Figures, name: str) -> str:
     from bench.report import charts
 
     made = [chart for panel in found.panels for chart in charts.charts(panel)]
-    made += charts.scaling(found.scaling)
+    made += charts.across(found)
     for chart in made:
         if chart.name == name:
             return drawing.standalone(drawing.svg(chart.spec, chart.title))
@@ -83,7 +83,7 @@ def _render(found: Figures, interactive: bool) -> str:
         }
         for panel in found.panels
     ]
-    scaling = drawn(charts.scaling(found.scaling))
+    across = drawn(charts.across(found))
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -96,7 +96,7 @@ def _render(found: Figures, interactive: bool) -> str:
         style=f"{_part('page.css')}@media screen and (prefers-color-scheme:dark){{{dark}}}",
         warnings=tables.warnings(found.results),
         panels=panels,
-        scaling=scaling,
+        across=across,
         ease=[*ease.ease(found.results)],
         engines=list(dict.fromkeys(name for panel in found.panels for name in panel.engines)),
         background=[*tables.background(found)],

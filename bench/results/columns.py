@@ -69,8 +69,10 @@ def to_arrow(table: Table, rows: Sequence[Row]) -> pa.Table:
 def from_arrow(table: Table, columns: pa.Table) -> Iterator[dict[str, Any]]:
     """The rows of a table; consecutive observations of a turn are one again.
 
-    Raises InvalidDataError for columns that are missing or of another type.
+    A column that an earlier version did not have is null. Raises InvalidDataError for other columns
+    that are missing, and for those of another type.
     """
+    columns = _completed(table, columns)
     if columns.schema != schema(table):
         wrong = set(columns.schema) ^ set(schema(table))
         names = ", ".join(sorted({field.name for field in wrong})) or "their order"
@@ -93,6 +95,23 @@ def from_arrow(table: Table, columns: pa.Table) -> Iterator[dict[str, Any]]:
         yield from rows
 
 
+def _completed(table: Table, columns: pa.Table) -> pa.Table:
+    """With a column of nulls for each field that may be null and has none."""
+    wanted = schema(table)
+    names = columns.schema.names
+    absent = [f.name for f in table.fields if f.null and not f.each and f.name not in names]
+    for name in absent:
+        field = wanted.field(name)
+        columns = columns.append_column(field, pa.nulls(len(columns), field.type))
+    complete = absent and sorted(columns.schema.names) == sorted(wanted.names)
+    return columns.select(wanted.names) if complete else columns
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder in which one of the tables is."""
+    return any((path / f"{name}{suffix}").exists() for name in TABLES for suffix in SUFFIXES)
+
+
 def write(tables: Mapping[str, pa.Table], folder: Path, suffix: str) -> None:
     """One file a table, Parquet or Arrow IPC as the suffix says, into a folder that is there."""
     for name, table in tables.items():
@@ -110,7 +129,7 @@ def read(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         files = [file for suffix in SUFFIXES if (file := folder / f"{name}{suffix}").is_file()]
         if len(files) != 1:
             wanted = " or ".join(f"{name}{suffix}" for suffix in SUFFIXES)
-            raise InvalidDataError(f"{folder} is no folder of results: it must have one {wanted}")
+            raise InvalidDataError(f"this is no folder of results: it must have one {wanted}")
         for row in from_arrow(table, _read_file(files[0])):
             yield name, row
 

@@ -18,6 +18,9 @@ from bench.results.schema import FORMAT, FORMAT_VERSION, TABLES, Field, Row, Tab
 from bench.results.summary import summaries
 from columnar_nn.errors import InvalidDataError
 
+SUFFIX = ".journal"
+"""Of the names of journals."""
+
 MAX_BYTES = 64 << 20
 """Of a file of JSON: a larger one is none of ours."""
 
@@ -40,11 +43,13 @@ def to_line(table: str, row: Row) -> bytes:
 
 
 def read(path: Path) -> Results:
-    """The results in a file or folder.
+    """The results in a file, a folder of tables, or all documents and journals in another folder.
 
     Raises InvalidDataError for anything else, for damage, for a version that this reader does not
     know, and for rows that contradict each other.
     """
+    if path.is_dir() and not columns.is_folder(path):
+        return Results.of(row for file in _inside(path) for row in read(file))
     try:
         if path.is_dir():
             return Results.of(_parsed(columns.read(path)))
@@ -70,6 +75,23 @@ def loads(content: bytes) -> Results:
         return Results.of(_parsed(version_1.rows(document, content)))
     _check_version(document)
     return Results.of(_parsed(_rows(document)))
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Documents, and journals that are none yet; raises InvalidDataError if there is nothing."""
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise InvalidDataError(f"{folder}: {error.strerror}") from None
+    found = [file for file in files if file.suffix == ".json"]
+    found += [file for file in files if file.suffix == SUFFIX and not _whole(file).exists()]
+    if not found:
+        raise InvalidDataError(f"{folder}: there are no results in this folder")
+    return found
+
+
+def _whole(journal: Path) -> Path:
+    return journal.with_suffix(".json")
 
 
 def _content(path: Path) -> bytes:

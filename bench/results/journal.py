@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.files import temporary
 from bench.files.output import OutputFile
-from bench.results.document import to_line
+from bench.results.document import SUFFIX, to_line
 from bench.results.schema import FORMAT, FORMAT_VERSION, Row
 from bench.results.session import Session
 
@@ -73,7 +73,7 @@ class Journal:
 
     def _create(self) -> None:
         for start in self._beside:
-            self._path = start.with_name(f"{start.name}.{self._session.id}.journal")
+            self._path = start.with_name(f"{start.name}.{self._session.id}{SUFFIX}")
             try:
                 flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY
                 self._descriptor = os.open(self._path, flags, 0o600)

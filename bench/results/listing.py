@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.results.results import Results, series
-from bench.text.table_style import print_table, show_title, table
+from bench.text.table_style import print_table, show_note, show_title, table
 
 _LONGEST = 40
 
@@ -28,21 +28,27 @@ def show(results: Results, console: Console) -> None:
     show_title(console, f"cnn-bench {session['command']}, {session['started']}")
     if not session["complete"]:
         console.print("[yellow]incomplete:[/] it was interrupted, or killed", highlight=False)
-    made = table("backend:configuration", "images", "status", "metric", "number", "median", "unit")
+    shapes = {key: f"{row['processes']}x{row['threads']}" for key, row in subjects.items()}
+    shaped = len(set(shapes.values())) > 1
+    naming = ("backend:configuration", *(("PxT",) if shaped else ()), "images", "metric")
+    made = table(*naming, "number", "median", "status")
     for (_, cell_id, metric, part), values in found.items():
         cell = cells[str(cell_id)]
         subject, workload = subjects[cell["subject"]], workloads[cell["workload"]]
+        unit = units[session["session_id"], cell_id, metric, part]
         name = " ".join([str(metric), *map(str, part)])  # type: ignore[call-overload]
         made.add_row(
             escape(f"{subject['backend']}:{subject['configuration']}"),
+            *((shapes[cell["subject"]],) if shaped else ()),
             "-" if workload["samples"] is None else f"{workload['samples']:,}",
-            escape(cell["status"]),
             escape(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 2]}.."),
             f"{len(values):,}",
-            f"{statistics.median(values):.4g}" if values else "-",
-            escape(units[session["session_id"], cell_id, metric, part]),
+            f"{statistics.median(values):.4g} {escape(unit)}" if values else "-",
+            escape(cell["status"]),
         )
-    print_table(console, made)
+    print_table(console, made, ("status",), names=len(naming))
+    if shaped:
+        show_note(console, "PxT: processes x threads of each.")
     for cell in results["cell"]:
         if cell["reason"]:
             label = subjects[cell["subject"]]["backend"]

@@ -36,7 +36,7 @@ def merged(parts: Sequence[Results]) -> Results:
         for name, row in part
     )
     if found := [*_contradictions(results[MACHINE.name])]:
-        raise ContradictionError(f"{'; '.join(found)}: name them apart with --label, or leave one")
+        raise ContradictionError("; ".join(found))
     return results
 
 
@@ -86,14 +86,16 @@ def _contradictions(rows: Sequence[Row]) -> Iterator[str]:
             ):
                 continue
             values = " and ".join(_values(same, fact))
-            yield f"the sessions of machine {machine_id} say that its {fact} is {values}"
+            help_ = "give one" if fact == "label" else "they are of two, leave those of one out"
+            yield f"the sessions of machine {machine_id} say that its {fact} is {values}: {help_}"
     by_label: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         if row["label"] is not None:
             by_label[row["label"]].add(row["machine_id"])
     for label, ids in by_label.items():
         if len(ids) > 1:
-            yield f"{label} names {len(ids)} machines, {' and '.join(sorted(ids))}"
+            names = " and ".join(sorted(ids))
+            yield f"{label} names {len(ids)} machines, {names}: name them apart with --label"
 
 
 def _by_machine(rows: Iterable[Row]) -> dict[str, list[Row]]:

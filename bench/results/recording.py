@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.results.results import Results
-from bench.results.schema import CELL, METRICS, OBSERVATION, SUBJECT, WORKLOAD, Row
+from bench.results.schema import CELL, METRICS, OBSERVATION, START, SUBJECT, WORKLOAD, Row
 from bench.results.session import Session, Workloads
 from bench.workers.options import Options
 from bench.workers.selection import Selection
@@ -59,6 +59,10 @@ class Recorder:
             **{**known, "reason": known.get("reason") or None},
         )
         return self._add(CELL.name, row)
+
+    def start(self, subject: Row, batch_size: int, **known: Any) -> Row:
+        """The subject's process, made for batches of so many images, from its start to its end."""
+        return self.cell(subject, START, self._workloads.first_batch, batch_size, **known)
 
     def observe(
         self,

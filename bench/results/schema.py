@@ -168,6 +168,12 @@ SESSION = Table(
         _field("warnings", Type.TEXTS, "what made times doubtful before it began", null=""),
         _field("import_check", Type.TREE, "how the model's file was read", null="not checked"),
         _field(
+            "functions",
+            Type.TREE,
+            "SHA-256 of each file of functions of one's own (--functions), by name",
+            null="none",
+        ),
+        _field(
             "truth",
             Type.TREE,
             "of the reference outputs: how many rows, how many of them tell, or its failure",
@@ -258,7 +264,7 @@ WORKLOAD = Table(
         ),
         _asked("parameters", Type.INTEGER, "numbers that the network learned", "1"),
         _asked("data_fingerprint", Type.TEXT, "SHA-256 of the images"),
-        _asked("split", Type.TEXT, "of the data set", null="the fingerprint says it"),
+        _asked("split", Type.TEXT, "test or train", null="it has none, or not known"),
         _asked("samples", Type.INTEGER, "images of a run or query", "1", "as many as time allows"),
         _asked("batch_size", Type.INTEGER, "images of a batch at most", "1", "any"),
         _asked(
@@ -342,7 +348,7 @@ TABLES = {table.name: table for table in (SESSION, MACHINE, SUBJECT, WORKLOAD, C
 START, OFFLINE, CHECK = "start", "offline", "check"
 SINGLE_STREAM, MULTI_STREAM, SERVER = "single-stream", "multi-stream", "server"
 PROFILE, STREAM, PEAK, GOLDEN = "profile", "stream", "peak", "golden"
-CLUSTER, EASE = "cluster", "ease"
+CLUSTER, EASE, WATCH = "cluster", "ease", "watch"
 
 LATENCIES = (SINGLE_STREAM, MULTI_STREAM, SERVER)
 """Scenarios of queries, whose latencies are observed (docs/scenarios.md)."""
@@ -359,6 +365,7 @@ SCENARIOS = {
     PEAK: "no network: what the machine can do",
     GOLDEN: "the images of a golden bundle once, every tensor compared with the bundle's",
     EASE: "no network: what it takes to use a backend",
+    WATCH: "all images at once, by turns as A and as B, which are the same",
     CLUSTER: "images read from Parquet files, by one process or by the tasks of a cluster",
 }
 """Names and meanings of scenarios."""
@@ -377,7 +384,7 @@ class Metric:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("time", "s", "", "one run, Arrow batches in to Arrow outputs out"),
+        Metric("time", "s", "A or B (watch)", "one run, Arrow batches in to Arrow outputs out"),
         Metric("latency", "s", "", "one query, from when it was due to its outputs"),
         Metric(
             "phase",
@@ -404,6 +411,8 @@ METRICS = {
         Metric("parity", "", "tensor, figure", "a figure of the table cell, of one tensor"),
         Metric("installed", "byte", "package", "files of what must be installed for a backend"),
         Metric("adapter_lines", "1", "", "code that puts a backend behind the common interface"),
+        Metric("loop", "s", "", "one run of the fixed loop that calibration is of"),
+        Metric("frequency", "1/s", "", "clock of a CPU that is used"),
         Metric("stage", "s", "start, import, build, run or total", "a stage of a verification"),
     )
 }

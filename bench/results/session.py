@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
+from adapters import declared_functions
 from bench.machine import calibration, environment
 from bench.machine.disturbance import Snapshot
 from bench.results.results import Results
@@ -58,6 +59,7 @@ class Session:
             "study": study,
             "warnings": list(warnings),
             "import_check": import_check,
+            "functions": declared_functions.sha256() or None,
             "load_before": os.getloadavg()[0],
             "calibration_before_s": calibration.seconds(),
         }
@@ -130,6 +132,8 @@ class Images(Protocol):
     def num_rows(self) -> int: ...
     @property
     def fingerprint(self) -> str: ...
+    @property
+    def split(self) -> str | None: ...
 
 
 class Workloads:
@@ -159,6 +163,7 @@ class Workloads:
             model_sha256=self._model_sha256,
             parameters=self._graph.num_parameters(),
             data_fingerprint=self._dataset.fingerprint,
+            split=self._dataset.split,
             samples=samples,
             batch_size=batch_size,
             scenario=scenario,

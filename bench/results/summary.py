@@ -324,11 +324,12 @@ def turn_of(block: Row) -> Turn:
         [seconds for seconds, _ in known],
         [],
         [count for _, count in known],
-        _disturbance(block["disturbance"]),
+        disturbance_of(block["disturbance"]),
     )
 
 
-def _disturbance(tree: Any) -> Disturbance | None:
+def disturbance_of(tree: Any) -> Disturbance | None:
+    """Of a row of observations; None if it is not known."""
     shape = {"wall_s": _REAL, "steal_s": _REAL, "others_s": _REAL, "run_queue_s": [_REAL]}
     if not _has_shape(tree, {**shape, "involuntary_switches": int}):
         return None

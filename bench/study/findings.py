@@ -18,8 +18,8 @@ from bench.verdict.status import worst
 class Figure:
     """One cell: `time` of its runs, of several sessions the median of theirs; None if not run.
 
-    `rss_bytes` is the largest resident memory of all its processes together. Other fields are as
-    bench.results.result.Benchmark has them.
+    `rss_bytes` is the largest resident memory of all its processes together, `disturbed` whether it
+    was in one of the sessions. Other fields are as bench.results.result.Benchmark has them.
     """
 
     model: str
@@ -36,6 +36,7 @@ class Figure:
     sessions: int
     status: str
     reason: str
+    disturbed: bool
 
     @property
     def shape(self) -> str:
@@ -50,18 +51,12 @@ def figures(results: Results) -> list[Figure]:
         own = results.session(session["session_id"])
         memory = _memory(own)
         for cell in benchmarks(own):
-            key = _key(cell)
             asked = cell.model, cell.label, cell.processes, cell.threads, cell.partitions
-            rss = memory.get(asked)
-            found[key].append((cell, rss))
+            sizes = memory.get(asked, {})
+            # Which of the processes for larger batches ran a smaller one is not recorded.
+            rss = max((rss for size, rss in sizes.items() if size >= cell.batch_size), default=None)
+            found[(*asked, cell.batch_size, cell.samples)].append((cell, rss))
     return [_figure(same) for same in found.values()]
-
-
-def _key(cell: Benchmark) -> tuple[object, ...]:
-    return (
-        *(cell.model, cell.label, cell.processes, cell.threads, cell.partitions),
-        *(cell.batch_size, cell.samples),
-    )
 
 
 def _figure(same: Sequence[tuple[Benchmark, int | None]]) -> Figure:
@@ -83,6 +78,7 @@ def _figure(same: Sequence[tuple[Benchmark, int | None]]) -> Figure:
         sessions=len(timed),
         status=status,
         reason=next(cell.reason for cell in cells if cell.status == status),
+        disturbed=any(cell.disturbed for cell in cells),
     )
 
 
@@ -96,20 +92,21 @@ def _time(timed: Sequence[Benchmark]) -> Estimate | None:
     return estimate_median([cell.median_s for cell in timed if cell.median_s])
 
 
-def _memory(session: Results) -> Mapping[tuple[object, ...], int]:
-    """The largest resident memory of each subject with each network."""
+def _memory(session: Results) -> Mapping[tuple[object, ...], Mapping[int, int]]:
+    """The largest resident memory of each subject with each network, by the size of batches."""
     subjects = {row["subject"]: row for row in session["subject"]}
-    models = {row["workload"]: row["model_name"] for row in session["workload"]}
+    workloads = {row["workload"]: row for row in session["workload"]}
     cells = {row["cell"]: row for row in session["cell"]}
-    found: dict[tuple[object, ...], int] = {}
+    found: dict[tuple[object, ...], dict[int, int]] = defaultdict(dict)
     for block in session["observation"]:
         if block["metric"] == "rss" and block["part"] == ["peak"]:
             cell = cells[block["cell"]]
-            row = subjects[cell["subject"]]
+            row, workload = subjects[cell["subject"]], workloads[cell["workload"]]
             label = f"{row['backend']}:{row['configuration']}"
             shape = row["processes"], row["threads"], partitions(row)
-            key = models[cell["workload"]], label, *shape
-            found[key] = max(found.get(key, 0), *map(int, block["value"]))
+            sizes = found[(workload["model_name"], label, *shape)]
+            size = workload["batch_size"]
+            sizes[size] = max(sizes.get(size, 0), *map(int, block["value"]))
     return found
 
 

@@ -18,8 +18,6 @@ from bench.results.document import to_json, to_line
 from bench.results.results import Results
 from bench.results.schema import FORMAT, FORMAT_VERSION, OBSERVATION, Row
 
-SUFFIX = ".journal"
-
 OPENING_ROWS = 2
 """With which a journal begins: those of the session and of its machine."""
 

@@ -9,14 +9,18 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from adapters import declared_functions
 from bench.compare.evaluation import num_images
 from bench.compare.experiment import Experiment
+from bench.compare.truth import Overrides
 from bench.data.dataset import Dataset, open_dataset
 from bench.machine import cpus
 from bench.model import fixed_batch
 from bench.results.schema import CELL, OFFLINE, SUBJECT
 from bench.results.session import Workloads
 from bench.study.study import Point, Study
+from bench.text.figures import counted
+from bench.verdict import tolerance
 from bench.workers.options import Options
 from bench.workers.partitioning import Partitioning
 from bench.workers.selection import Selection, select_one
@@ -29,13 +33,14 @@ _SHARD = re.compile(r"(\d+)/(\d+)")
 
 @dataclass(frozen=True)
 class Network:
-    """A network of the study, and the images that fit it."""
+    """A network of the study, the images that fit it, and the tolerances that its user gave."""
 
     model: str
     graph: Graph
     dataset: Dataset
     workloads: Workloads
     macs: int
+    overrides: Overrides
 
     @property
     def is_file(self) -> bool:
@@ -60,10 +65,10 @@ class Entrant:
     @property
     def name(self) -> str:
         """It in words: engine, network, and what else sets it apart."""
-        options, shape = self.options, f"{self.options.processes}x{self.options.threads}"
-        cut = f" partitions {options.partitions}" if options.partitions else ""
-        batch = f" batches of {options.batch_size}"
-        return f"{self.selection.label} on {self.network.graph.name}, {shape}{cut}{batch}"
+        cut = f" partitions {self.options.partitions}" if self.options.partitions else ""
+        batch = f" batches of {self.options.batch_size}"
+        network = self.network.graph.name
+        return f"{self.selection.label} on {network}, {self.options.shape}{cut}{batch}"
 
     def experiment(self, study: Study) -> Experiment:
         """Its cells as a comparison of one."""
@@ -100,9 +105,11 @@ def make(study: Study, only: Sequence[str] = (), shard: str = "") -> Plan:
     """Plans a study, or the part of it whose points fit `only` (KEY=GLOB) and that is in `shard`.
 
     Several globs of one key mean any of them. A shard (1/4) is every fourth entrant: those of all
-    shards are the study's, each once. Raises UsageError where nothing is left, and for models and
-    data as zoo.resolve and open_dataset do.
+    shards are the study's, each once. Runs the study's files of functions. Raises UsageError where
+    nothing is left, and for models, data and files as zoo.resolve, open_dataset and
+    declared_functions.load do.
     """
+    declared_functions.load(study.functions)
     filters = _filters(only)
     points = [point for point in study.points() if _fits(point, filters)]
     if not points:
@@ -134,7 +141,12 @@ def _networks(study: Study, points: Sequence[Point]) -> dict[str, Network]:
         fitted = dataset.fitted_to(graph)
         workloads = Workloads(graph, fitted)
         macs = workloads.row(OFFLINE, 1, 1)["macs"]
-        found[model] = Network(model, graph, fitted, workloads, macs)
+        outputs = [spec.name for spec in graph.outputs]
+        overrides = Overrides(
+            rtol=tolerance.parse_overrides("rtol", study.rtol, outputs),
+            atol=tolerance.parse_overrides("atol", study.atol, outputs),
+        )
+        found[model] = Network(model, graph, fitted, workloads, macs, overrides)
     return found
 
 
@@ -167,13 +179,13 @@ def _options(study: Study, point: Point, batch_size: int) -> tuple[Options, str]
     needed, unfit = threads * point.processes, ""
     if needed > usable:
         unfit = (
-            f"{point.processes} process(es) of {threads} thread(s) are more than the {usable} "
-            "CPU(s) that this process may use"
+            f"{counted(needed, 'thread')} are more than the {counted(usable, 'CPU')} that this "
+            "process may use"
         )
     pinned = tuple(range(needed)) if unfit else cpus.choose(needed)
     cut = Partitioning.parse(point.partitions) if point.partitions else None
     if cut is not None and cut.count < point.processes:
-        unfit = f"{cut.count} partition(s) are not enough for {point.processes} processes"
+        unfit = f"{counted(cut.count, 'partition')} are not enough for {point.processes} processes"
     options = Options(
         pinned, study.timeout, batch_size, study.algorithm, point.processes, partitions=cut
     )

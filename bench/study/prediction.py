@@ -66,7 +66,7 @@ class Predictor:
                 known += sum(entrant.cells[count] in self._times for count in pending)
                 if pending and not entrant.unfit:
                     networks.add(entrant.network.model)
-                    seconds += self._entrant(entrant, pending, plan.study.limits)
+                    seconds += self.seconds(entrant, pending, plan.study.limits)
             seconds += len(networks) * (REFERENCE_BUDGET_S + _START_S)
         return Prediction(seconds, cells, known)
 
@@ -82,7 +82,8 @@ class Predictor:
             predicted = samples * entrant.network.macs / (_MACS_PER_S * cores)
         return predicted
 
-    def _entrant(self, entrant: Entrant, pending: Iterable[int], limits: Limits) -> float:
+    def seconds(self, entrant: Entrant, pending: Iterable[int], limits: Limits) -> float:
+        """A session of a process: its start, and its cells of so many images that are pending."""
         start = self._starts.get(entrant.selection.backend, _START_S)
         total = start * entrant.options.processes
         shared = entrant.options.processes > 1 and entrant.options.partitions is None

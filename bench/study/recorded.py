@@ -22,10 +22,7 @@ class Recorded(NamedTuple):
 
 def recorded(path: Path) -> Recorded:
     """From a file of results or a folder of such; raises UsageError unless all are of one study."""
-    inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    if not inside:
-        raise UsageError(f"{path}: there are no results in this folder")
-    results = merging.merged([document.read(file) for file in inside])
+    results = merging.merged([document.read(path)])
     if len({row["study"] for row in results["session"]}) != 1:
         raise UsageError(f"{path} is of several studies: name the files of one")
     settings = results["session"][-1]["settings"]

@@ -9,15 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from adapters import declared_functions
 from bench.compare.cell import ENDED_BEFORE, Cell
 from bench.compare.comparison import ROUNDS
 from bench.compare.experiment import Limits
 from bench.machine import environment
 from bench.results import document
+from bench.results.document import SUFFIX
 from bench.results.results import Results
 from bench.results.schema import MACHINE, OFFLINE, Row
 from bench.results.summary import turn_of
-from bench.study.journal import OPENING_ROWS, SUFFIX
+from bench.study.journal import OPENING_ROWS
 from bench.study.plan import Plan
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 from columnar_nn.errors import UsageError
@@ -103,12 +105,16 @@ class Records:
         self._asked = {"only": list(plan.only), "shard": plan.shard}
         self.all = list(_read(folder))
         machine_id = MACHINE.row(**environment.machine())["machine_id"]
-        versions = environment.versions()
+        same = {
+            "versions": environment.versions(),
+            "functions": declared_functions.sha256() or None,
+        }
         self.here = [record for record in self.all if record.session["machine_id"] == machine_id]
         self.ours = [
             record
             for record in self.here
-            if record.session["study"] == plan.study.hash and record.session["versions"] == versions
+            if record.session["study"] == plan.study.hash
+            and all(record.session[name] == value for name, value in same.items())
         ]
 
     def done(self, number: int) -> set[str]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.compare.comparison import ROUNDS
+from bench.machine.disturbance import DISTURBED_SHARE
 from bench.results.results import Results
 from bench.study import findings
 from bench.study.findings import Figure
@@ -16,6 +17,7 @@ from bench.study.plan import Entrant, Plan
 from bench.study.prediction import Prediction, Predictor
 from bench.text.figures import counted, milliseconds
 from bench.text.table_style import print_table, show_note, show_title, table
+from bench.verdict.status import NOT_RUN, PASSED
 
 _MOST_ROWS = 40
 """Of the plan's table; of a longer plan the first are shown."""
@@ -27,21 +29,23 @@ def show_plan(
     """Prints what is to be measured, what is done, and how long the rest will take; that time."""
     study = plan.study
     prediction = predictor.of(plan, done)
-    made = table("process", "images", "threads", "predicted")
+    cut = ["partitions"] if any(e.options.partitions for e in plan.entrants) else []
+    made = table("process", "PxT", *cut, "batch", "images", "predicted")
     for entrant in plan.entrants[:_MOST_ROWS]:
-        shape = entrant.options
+        options = entrant.options
         made.add_row(
-            escape(entrant.name),
+            escape(f"{entrant.selection.label} on {entrant.network.graph.name}"),
+            options.shape,
+            *(str(options.partitions or "-") for _ in cut),
+            f"{options.batch_size:,}",
             _span(sorted(entrant.cells)),
-            f"{shape.processes}x{shape.threads}" if not entrant.unfit else "too many",
-            _seconds(predictor.of(_only(plan, entrant), done).seconds)
-            if not entrant.unfit
-            else "-",
+            "not run" if entrant.unfit else _pending(entrant, plan, done, predictor),
         )
     show_title(console, f"Study {study.hash}")
     print_table(console, made)
     if len(plan.entrants) > _MOST_ROWS:
         show_note(console, f"and {len(plan.entrants) - _MOST_ROWS:,} more")
+    show_note(console, "PxT: processes x threads of each.")
     total, ended = len(plan.cells) * study.sessions, sum(map(len, done))
     sessions = counted(study.sessions, "session")
     console.print(
@@ -56,8 +60,11 @@ def show_plan(
         if not prediction.known
         else f"judged by earlier times of {prediction.known:,} of {prediction.cells:,} cells"
     )
-    if prediction.cells:
-        console.print(f"predicted: {_seconds(prediction.seconds)} ({judged})", highlight=False)
+    if prediction.seconds:
+        console.print(
+            f"predicted: {_seconds(prediction.seconds)} with the reference outputs ({judged})",
+            highlight=False,
+        )
     return prediction
 
 
@@ -69,15 +76,18 @@ def show(results: Results, console: Console) -> None:
         by_model[figure.model].append(figure)
     for model, rows in by_model.items():
         show_title(console, model)
-        made = table("backend:configuration", *_HEADINGS)
+        columns = [name for name in _COLUMNS if name not in _TOLD_APART or _varies(name, rows)]
+        made = table("backend:configuration", *columns)
         for row in sorted(rows, key=_place):
-            made.add_row(escape(row.engine), *_cells(row))
-        print_table(console, made, ("sessions", "batch", "balance"))
+            cells = _cells(row)
+            made.add_row(escape(row.engine), *(cells[name] for name in columns))
+        print_table(console, made, ("status", "images/s"), names=2 + columns.index("images"))
     show_note(
         console,
         "PxT: processes x threads of each. ±: half of the interval that holds the true median. "
-        "MiB: the largest resident memory of all processes together. balance: what the processes' "
-        "parts of a run took in the mean over the longest.",
+        "MiB: the largest resident memory of all processes together."
+        + (_BALANCE if any(figure.balance for figure in found) else "")
+        + (_DISTURBED if any(figure.disturbed for figure in found) else ""),
     )
     for status, reason in dict.fromkeys((f.status, f.reason) for f in found if f.reason):
         same = [f for f in found if (f.status, f.reason) == (status, reason)]
@@ -90,10 +100,15 @@ def show(results: Results, console: Console) -> None:
         console.print(escape(line), highlight=False)
 
 
-_HEADINGS = (
+_COLUMNS = (
     *("PxT", "partitions", "batch", "images", "ms", "±", "images/s", "MiB", "balance"),
     *("sessions", "status"),
 )
+_TOLD_APART = ("partitions", "batch", "balance", "sessions", "status")
+"""Columns that are left out where they say nothing."""
+
+_DISTURBED = f" *: others took over {DISTURBED_SHARE:.0%} of its time: its median says little."
+_BALANCE = " balance: what the processes' parts of a run took in the mean over the longest."
 
 
 def _place(figure: Figure) -> tuple[object, ...]:
@@ -101,25 +116,38 @@ def _place(figure: Figure) -> tuple[object, ...]:
     return figure.samples, figure.batch_size, figure.partitions, time
 
 
-def _cells(figure: Figure) -> list[str]:
+def _varies(column: str, rows: Sequence[Figure]) -> bool:
+    """Whether a column says anything: of what was not run there is a line below, and no time."""
+    if column == "status":
+        return any(row.status not in (PASSED, NOT_RUN) for row in rows)
+    if column == "batch":
+        largest = max(row.batch_size for row in rows)
+        return any(row.batch_size != min(row.samples, largest) for row in rows)
+    return len({_cells(row)[column] for row in rows}) > 1
+
+
+def _cells(figure: Figure) -> dict[str, str]:
     time = figure.time
-    return [
-        figure.shape,
-        figure.partitions or "-",
-        f"{figure.batch_size:,}",
-        f"{figure.samples:,}",
-        milliseconds(time.median) if time else "-",
-        milliseconds((time.high - time.low) / 2) if time else "-",
-        f"{figure.samples / time.median:,.0f}" if time else "-",
-        f"{figure.rss_bytes / 2**20:,.0f}" if figure.rss_bytes else "-",
-        f"{figure.balance:.0%}" if figure.balance else "-",
-        f"{figure.sessions}",
-        escape(figure.status),
-    ]
+    return {
+        "PxT": figure.shape,
+        "partitions": figure.partitions or "-",
+        "batch": f"{figure.batch_size:,}",
+        "images": f"{figure.samples:,}",
+        "ms": f"{milliseconds(time.median)}{'*' if figure.disturbed else ''}" if time else "-",
+        "±": milliseconds((time.high - time.low) / 2) if time else "-",
+        "images/s": f"{figure.samples / time.median:,.0f}" if time else "-",
+        "MiB": f"{figure.rss_bytes / 2**20:,.0f}" if figure.rss_bytes else "-",
+        "balance": f"{figure.balance:.0%}" if figure.balance else "-",
+        "sessions": f"{figure.sessions}",
+        "status": escape(figure.status),
+    }
 
 
-def _only(plan: Plan, entrant: Entrant) -> Plan:
-    return Plan(plan.study, (entrant,))
+def _pending(entrant: Entrant, plan: Plan, done: Sequence[set[str]], predictor: Predictor) -> str:
+    """What is left of one process in all sessions."""
+    left = [[n for n, cell in entrant.cells.items() if cell not in known] for known in done]
+    seconds = [predictor.seconds(entrant, n, plan.study.limits) for n in left if n]
+    return _seconds(sum(seconds)) if seconds else "done"
 
 
 def _span(counts: Sequence[int]) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bench.machine import environment
 from bench.model.check import ImportCheck
+from bench.results.document import SUFFIX
 from bench.results.schema import MACHINE, SESSION
 from bench.results.session import Session
-from bench.study.journal import SUFFIX, StudyJournal
+from bench.study.journal import StudyJournal
 from bench.study.plan import Plan
 from bench.study.records import Record, Records
 from bench.study.session import StudySession
@@ -24,10 +25,12 @@ def run(
     command: str,
     checks: Mapping[str, ImportCheck],
     progress: Progress,
+    label: str | None = None,
     rerun: bool = False,
 ) -> None:
     """Measures what is pending; with `rerun` also what is done, in further sessions.
 
+    `label` is the user's name of the machine, which a session that goes on has already.
     Raises OSError where a disk is full, KeyboardInterrupt, and UsageError if another process is at
     it: whatever was measured by then is in the folder, and the next call goes on from there.
     """
@@ -41,7 +44,7 @@ def run(
             done = records.done(number)
         if record is None and plan.cells <= done:
             continue
-        session, journal = _opened(plan, folder, command, number, checks, record)
+        session, journal = _opened(plan, folder, command, number, checks, label, record)
         if record is not None:
             record = replace(record, results=journal.results())  # as it is, now that it is ours
         measuring = StudySession(plan, number, done, session, journal, checks, progress, record)
@@ -59,6 +62,7 @@ def _opened(
     command: str,
     number: int,
     checks: Mapping[str, ImportCheck],
+    label: str | None,
     record: Record | None,
 ) -> tuple[Session, StudyJournal]:
     """The session, a new one or one that goes on, and its journal."""
@@ -91,6 +95,7 @@ def _opened(
         warnings=environment.doubts(plan.networks[0].graph, plan.cpus),
         import_check={model: check.document() for model, check in checks.items()} or None,
         study=study.hash,
+        label=label,
     )
     rows = [(SESSION.name, session.opening()), (MACHINE.name, session.machine)]
     return session, StudyJournal.create(folder / f"{number}-{session.id}{SUFFIX}", rows)

@@ -21,11 +21,11 @@ from bench.compare.contender import Contender
 from bench.compare.evaluation import evaluations, known_outputs, num_images
 from bench.compare.experiment import Experiment
 from bench.compare.recording import Recording
-from bench.compare.truth import Overrides, Truth
+from bench.compare.truth import Truth
 from bench.files.temporary import temporary_folder
 from bench.model.check import MISREAD, ImportCheck
 from bench.results.recording import Recorder
-from bench.results.schema import OFFLINE, START
+from bench.results.schema import OFFLINE
 from bench.results.session import Session
 from bench.study.journal import StudyJournal
 from bench.study.plan import Entrant, Network, Plan
@@ -169,8 +169,7 @@ class StudySession:
         recorder = Recorder(self._session, entrant.network.workloads)
         # CPUs that there are not enough of are none that it was pinned to.
         subject = recorder.subject(entrant.selection, entrant.options, cpus=None)
-        first = entrant.network.workloads.first_batch
-        recorder.cell(subject, START, first, first, status=status, reason=reason)
+        recorder.start(subject, entrant.options.batch_size, status=status, reason=reason)
         for count in entrant.cells:
             size = min(entrant.options.batch_size, count)
             recorder.cell(subject, OFFLINE, count, size, status=status, reason=reason)
@@ -193,7 +192,9 @@ class StudySession:
         try:
             for contender in contenders.values():
                 contender.start(data)
-            return known_outputs(data.images.parent, data, experiment, contenders, Overrides())
+            return known_outputs(
+                data.images.parent, data, experiment, contenders, network.overrides
+            )
         except WorkerError as error:
             self._check_room()
             return error.reason
@@ -240,5 +241,7 @@ class StudySession:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder.parent))
 
     def _show(self, doing: str) -> None:
-        self._progress(min(self._step, self._total), self._total, doing)
+        sessions = self._plan.study.sessions
+        which = f"session {self._number} of {sessions}, " if sessions > 1 else ""
+        self._progress(min(self._step, self._total), self._total, f"{which}{doing}")
         self._step += 1

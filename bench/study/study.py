@@ -11,6 +11,7 @@ from bench.compare.experiment import Limits
 from bench.data import cifar10
 from bench.results.schema import digest
 from bench.study import values
+from bench.workers.options import ALGORITHMS
 from bench.workers.partitioning import Partitioning
 from bench.workers.selection import select
 from columnar_nn.errors import UsageError
@@ -75,7 +76,8 @@ class Study:
     """What is measured: `axes` by name with their values; those of `zip` step together.
 
     `sessions` times all is measured anew, by processes that are started anew, in a random order of
-    `seed`, which is the hash's if it is None. Numbers are as a comparison has them.
+    `seed`, which is the hash's if it is None. Numbers are as a comparison has them, `rtol` and
+    `atol` the texts of its options; `functions` are files of one's own.
     """
 
     axes: Mapping[str, tuple[Any, ...]]
@@ -87,6 +89,9 @@ class Study:
     budget: float = 2.0
     timeout: float = 180.0
     algorithm: str = "auto"
+    rtol: tuple[str, ...] = ()
+    atol: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
     sessions: int = 1
     seed: int | None = None
 
@@ -101,7 +106,8 @@ class Study:
         axes = {name: _axis(name, value) for name, value in document.get("axes", {}).items()}
         axes.setdefault("backend", _labels(()))
         zipped = tuple(tuple(map(str, group)) for group in document.get("zip", ()))
-        study = cls(**{**document, "axes": axes, "zip": zipped})
+        lists = {name: _texts(document[name]) for name in _LISTS if name in document}
+        study = cls(**{**document, **lists, "axes": axes, "zip": zipped})
         study._check_axes()
         return study
 
@@ -110,6 +116,7 @@ class Study:
         tree = {field.name: getattr(self, field.name) for field in fields(self)}
         axes = {name: list(found) for name, found in self.axes.items()}
         tree |= {"axes": axes, "zip": [list(group) for group in self.zip]}
+        tree |= {name: list(tree[name]) for name in _LISTS}
         return {name: value for name, value in tree.items() if value is not None}
 
     @property
@@ -122,6 +129,11 @@ class Study:
     def order_seed(self) -> int:
         """The seed that was given, else one that is always the study's."""
         return int(self.hash, 16) % 2**31 if self.seed is None else self.seed
+
+    @property
+    def names_backends(self) -> bool:
+        """Whether it is of chosen backends, not of every one."""
+        return self.axes["backend"] != _labels(())
 
     @property
     def limits(self) -> Limits:
@@ -159,7 +171,8 @@ class Study:
         for group in self.zip:
             for name in group:
                 if name not in self.axes:
-                    raise UsageError(f"zip {','.join(group)}: there is no axis {name}")
+                    why = "has one value" if name in AXES else f"is none of {', '.join(AXES)}"
+                    raise UsageError(f"zip {','.join(group)}: {name} {why}")
                 if name in seen:
                     raise UsageError(f"zip {','.join(group)}: {name} can step in one zip only")
                 seen.add(name)
@@ -169,7 +182,13 @@ class Study:
                 raise UsageError(f"zip {','.join(group)}: axes of as many values each ({told})")
 
 
+_LISTS = ("rtol", "atol", "functions")
 _NOT_HASHED = ("sessions", "seed", "timeout")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Of a text, a number, or a list of both."""
+    return tuple(map(str, value if isinstance(value, list | tuple) else (value,)))
 
 
 def _axis(name: str, written: object) -> tuple[Any, ...]:
@@ -188,6 +207,9 @@ def _splits(cores: int | None) -> Iterator[dict[str, int]]:
             yield {"processes": processes, "threads": cores // processes}
 
 
+_CHOICES = {"split": tuple(cifar10.SPLITS), "algorithm": ALGORITHMS}
+
+
 def _check(name: str, kind: str, value: object) -> None:
     """Raises UsageError if a value is not of the type that a field of Study has."""
     if name == "axes":
@@ -197,6 +219,10 @@ def _check(name: str, kind: str, value: object) -> None:
             isinstance(group, list | tuple) for group in value
         )
         wanted = "a list of lists of axes"
+    elif name in _LISTS:
+        parts = value if isinstance(value, list | tuple) else [value]
+        fine = all(type(part) in (str, int, float) for part in parts)
+        wanted = "a text or a list of texts"
     elif kind.startswith("int"):
         least = 0 if name == "seed" else 1
         fine, wanted = type(value) is int and value >= least, f"a whole number from {least} on"
@@ -204,7 +230,9 @@ def _check(name: str, kind: str, value: object) -> None:
         fine, wanted = type(value) in (int, float) and value >= 0, "a number from 0 on"  # type: ignore[operator]
     else:
         fine, wanted = isinstance(value, str), "a text"
-    if name == "split" and value not in cifar10.SPLITS:
-        fine, wanted = False, " or ".join(cifar10.SPLITS)
+    if name in _CHOICES and value not in _CHOICES[name]:
+        fine, wanted = False, " or ".join(_CHOICES[name])
+    if name == "timeout" and value == 0:
+        fine, wanted = False, "a number above 0"
     if not fine:
         raise UsageError(f"{name} {value!r}: expected {wanted}")

@@ -32,21 +32,23 @@ def table(name: str, *headings: str) -> Table:
     return made
 
 
-def print_table(console: Console, made: Table, spare: Sequence[str] = ()) -> None:
+def print_table(console: Console, made: Table, spare: Sequence[str] = (), names: int = 1) -> None:
     """Prints a table in the console's width.
 
     Where it is too wide, columns headed `spare` are left out, in this order, and named below it.
-    Other columns that do not fit come in a further table, beside the rows' names once more. One
-    that does not fit even so is printed wider than the console.
+    Other columns that do not fit come in a further table, beside the rows' names once more: the
+    first columns, as many as `names`. One that does not fit even so is printed wider than the
+    console.
     """
     width = console.width
     left_out: list[str] = []
-    for heading in spare:
+    present = [column.header for column in made.columns]
+    for heading in filter(present.__contains__, spare):
         if _width(console, made) <= width:
             break
         left_out.append(heading)
         made = _of_columns(made, [c for c in made.columns if c.header != heading])
-    for index, part in enumerate(_fitting(console, made)):
+    for index, part in enumerate(_fitting(console, made, names)):
         if index:
             console.print()
         console.width = max(width, _width(console, part))
@@ -56,15 +58,15 @@ def print_table(console: Console, made: Table, spare: Sequence[str] = ()) -> Non
         show_note(console, f"left out for want of columns, in JSON: {', '.join(left_out)}")
 
 
-def _fitting(console: Console, made: Table) -> Iterator[Table]:
-    """The table, or several that fit the console; its first column is in all of them."""
-    name, *others = made.columns
-    taken = [name]
-    for column in others:
-        if len(taken) > 1 and _width(console, _of_columns(made, [*taken, column])) > console.width:
+def _fitting(console: Console, made: Table, names: int) -> Iterator[Table]:
+    """The table, or several that fit the console; its first columns are in all of them."""
+    taken = made.columns[:names]
+    for column in made.columns[names:]:
+        whole = _of_columns(made, [*taken, column])
+        if len(taken) > names and _width(console, whole) > console.width:
             yield _of_columns(made, taken)
-            taken = [name]
-        taken.append(column)
+            taken = made.columns[:names]
+        taken = [*taken, column]
     yield _of_columns(made, taken)
 
 

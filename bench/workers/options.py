@@ -7,6 +7,9 @@ from typing import Any
 
 from bench.workers.partitioning import Partitioning
 
+ALGORITHMS = ("auto", "direct", "winograd", "textbook")
+"""Of convolution, for backends that choose how to convolve."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -17,8 +20,7 @@ class Options:
     (bench/workers/crew.py).
     `timeout` is in seconds a command: a worker that takes longer is hanging. `batch_size` is the
     rows of the largest batch; a network that is tied to a batch size is run in batches of that.
-    `algorithm` ("auto", "direct", "winograd" or "textbook") is of backends that choose how to
-    convolve.
+    `algorithm` is one of ALGORITHMS.
     """
 
     cpus: tuple[int, ...]
@@ -32,6 +34,11 @@ class Options:
     def threads(self) -> int:
         """Of each process: one for each of its CPUs."""
         return len(self.cpus) // self.processes
+
+    @property
+    def shape(self) -> str:
+        """Processes x threads of each."""
+        return f"{self.processes}x{self.threads}"
 
     @property
     def asked(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from exec import declared
 import columnar_nn as cnn
 from adapters import declared_functions
 from bench.cli.app import main
+from bench.results.session import Session
 from bench.workers.inputs import read
 
 FUNCTIONS = str(Path(declared.__file__).with_name("own_functions.py"))
@@ -67,6 +69,17 @@ def test_an_engine_without_them_is_unimplemented(
     options = ("--tensor", "y", "--out", "y.arrow", "--backend", "onnxruntime", "--samples", "3")
     assert run(monkeypatch, "taps", path, *options, "--functions", FUNCTIONS) == 1
     assert "UNIMPLEMENTED: onnxruntime cannot run 2 node(s)" in capsys.readouterr().err
+
+
+def test_a_file_runs_once_and_results_know_it_by_its_hash(tmp_path: Path) -> None:
+    assert Session("compare", {}, ()).opening()["functions"] is None
+    text = "with open('runs', 'a') as file:\n    file.write('x')\n"
+    (tmp_path / "mine.py").write_text(text)
+    declared_functions.load(["mine.py", str(tmp_path / "mine.py")])
+    declared_functions.load(["mine.py"])
+    assert (tmp_path / "runs").read_text() == "x"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert Session("compare", {}, ()).opening()["functions"] == {"mine.py": digest}
 
 
 @pytest.mark.parametrize(

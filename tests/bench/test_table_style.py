@@ -10,12 +10,12 @@ from rich.console import Console
 from bench.text.table_style import print_table, table
 
 
-def printed(width: int, *spare: str) -> list[str]:
+def printed(width: int, *spare: str, names: int = 1) -> list[str]:
     made = table("row", *(f"column{n}" for n in range(4)))
     made.add_row("first", "[red]1[/]", "2", "3", "4", end_section=True)
     made.add_row("second", "5", "6", "7", "8.0")
     output = io.StringIO()
-    print_table(Console(file=output, width=width), made, spare)
+    print_table(Console(file=output, width=width), made, spare, names)
     return [line.rstrip() for line in output.getvalue().splitlines()]
 
 
@@ -41,7 +41,7 @@ def test_what_fits_is_printed_whole() -> None:
 def test_spare_columns_go_first_and_are_named(
     width: int, left_out: list[str], kept: list[int]
 ) -> None:
-    lines = printed(width, "column2", "column0", "column1")
+    lines = printed(width, "absent", "column2", "column0", "column1")
     heading, first, _ = cells(lines)
     assert heading == ["row", *(f"column{n}" for n in kept)]
     assert first == ["first", *(str(n + 1) for n in kept)]
@@ -59,6 +59,20 @@ def test_other_columns_come_in_a_further_table() -> None:
         ["row", "column2", "column3"],
         ["first", "3", "4"],
         ["second", "7", "8.0"],
+    ]
+
+
+def test_columns_that_name_a_row_are_in_every_table() -> None:
+    assert cells(printed(30, names=2)) == [
+        ["row", "column0", "column1"],
+        ["first", "1", "2"],
+        ["second", "5", "6"],
+        ["row", "column0", "column2"],
+        ["first", "1", "3"],
+        ["second", "5", "7"],
+        ["row", "column0", "column3"],
+        ["first", "1", "4"],
+        ["second", "5", "8.0"],
     ]
 
 

@@ -36,7 +36,9 @@ def test_every_photograph_of_photo10_is_attributed() -> None:
 def test_fingerprint_of_a_file_is_its_sha256(tmp_path: Path) -> None:
     file = tmp_path / "some.bin"
     file.write_bytes(records(600))
-    assert open_dataset(str(file)).fingerprint == hashlib.sha256(file.read_bytes()).hexdigest()
+    dataset = open_dataset(str(file), split="train")
+    assert dataset.fingerprint == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert dataset.split is None
 
 
 @pytest.mark.parametrize("split", ["test", "train"])
@@ -46,6 +48,7 @@ def test_a_folder_and_its_archive_are_the_same_data(split: str, tmp_path: Path) 
     archive = open_dataset(str(write_archive(tmp_path / "a.tgz", files)), split=split)
     assert folder.fingerprint == archive.fingerprint
     assert folder.num_rows == archive.num_rows == (5 if split == "test" else 25)
+    assert folder.split == archive.split == split
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 10, 100])

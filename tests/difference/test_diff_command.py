@@ -181,6 +181,19 @@ def test_sides_in_succession_are_warned_of(tmp_path: Path) -> None:
     assert "all sessions of BASE were before those of NEW" in " ".join(output.split())
 
 
+def test_other_functions_of_ones_own_are_warned_of(base: Path, tmp_path: Path) -> None:
+    new = [
+        Results.of(
+            (name, {**row, "functions": {"mine.py": "1234"}} if name == "session" else row)
+            for name, row in one
+        )
+        for one in sessions("new")
+    ]
+    _, output = diff(base, made(tmp_path, new))
+    said = "warning: files of functions: none in BASE, mine.py (1234) in NEW"
+    assert said in " ".join(output.split())
+
+
 def test_a_file_of_several_sessions_is_the_same_as_their_folder(base: Path, tmp_path: Path) -> None:
     new = made(tmp_path, sessions("new", factor=1.2))
     file = tmp_path / "together.json"
@@ -236,7 +249,7 @@ def test_a_session_on_both_sides_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(CnnBenchError, match="is in BASE and in NEW"):
         diff(base, base)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CnnBenchError, match="is an empty folder"):
+    with pytest.raises(CnnBenchError, match="there are no results in this folder"):
         diff(base, tmp_path / "empty")
     with pytest.raises(CnnBenchError, match="No such file"):
         diff(base, tmp_path / "nowhere")

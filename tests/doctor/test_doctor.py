@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
-import psutil
+import fake_backends
 import pytest
+from random_images import RandomImages
 
 from bench.cli import commands
 from bench.doctor import findings
 from bench.doctor.observation import Observation
+from bench.doctor.recording import observation, record
 from bench.doctor.resolution import Resolution
 from bench.machine import environment
 from bench.machine.disturbance import Disturbance
+from bench.results import document
+from bench.results.recording import Recorder
+from bench.results.results import Results
+from bench.results.session import Session, Workloads
+from bench.workers.options import Options
+from columnar_nn.errors import InvalidDataError
 
-QUIET: dict[str, Any] = {"load": (0.0, 0.0, 0.0), "loops": [1e-3] * 20, "frequencies": [3e9] * 4}
+QUIET: dict[str, Any] = {
+    "load": (0.0, 0.0, 0.0),
+    "available_bytes": 2**40,
+    "loops": [1e-3] * 20,
+    "frequencies": [3e9] * 4,
+}
 
 
 def seen(taken: float = 0.0, steal: float = 0.0, **known: Any) -> Observation:
@@ -26,12 +40,6 @@ def seen(taken: float = 0.0, steal: float = 0.0, **known: Any) -> Observation:
 
 def machine(**known: Any) -> dict[str, Any]:
     return {**environment.machine(), "governor": None, "turbo": None, "cpu_quota": None, **known}
-
-
-@pytest.fixture(autouse=True)
-def enough_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = psutil.virtual_memory()
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=memory.total))
 
 
 CPUS = (min(os.sched_getaffinity(0)),)
@@ -51,6 +59,8 @@ def test_a_quiet_machine_needs_no_advice() -> None:
         ({"turbo": "on"}, {}, "turbo is on"),
         ({"cpu_quota": 0.5}, {}, "the container may use 0.5 CPUs: --threads 1"),
         ({}, {"frequencies": [2e9, 3e9]}, "the clock varies"),
+        ({"memory_bytes": 2**34}, {"available_bytes": 2**30}, "memory is nearly full"),
+        ({}, {"cores": 0}, "threads share a core: --threads 0"),
     ],
 )
 def test_what_would_help(facts: dict[str, Any], observed: dict[str, Any], words: str) -> None:
@@ -78,10 +88,47 @@ def test_the_verdict_is_the_larger_of_both_ways_to_compare() -> None:
     assert "4 sessions against 4 in cnn-bench diff can show 20%" in " ".join(others)
 
 
-def test_it_measures_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_measures_changes_nothing_and_keeps_every_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
-    assert commands.run(["doctor", "--seconds", "1.5", "--threads", "1"]) == 0
+    file = tmp_path / "doctor.json"
+    options = ("--seconds", "1.5", "--threads", "1", "--label", "desk", "--json", str(file))
+    assert commands.run(["doctor", *options]) == 0
     assert (os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)) == before
     shown = capsys.readouterr().out
     assert "fixed loop" in shown
     assert "What it can show" in shown
+    assert commands.run(["show", str(file)]) == 0
+    assert capsys.readouterr().out == shown
+    results = document.read(file)
+    times = {"A": 0, "B": 0}
+    for block in results["observation"]:
+        if block["metric"] == "time":
+            times[block["part"][0]] += len(block["value"])
+    assert times["A"] == times["B"] > 0
+    assert results["machine"][0]["label"] == "desk"
+
+
+def written(observed: Observation) -> Results:
+    graph, images = fake_backends.tiny_graph(), RandomImages()
+    session = Session("doctor", {"cpus": [0]}, ())
+    recorder = Recorder(session, Workloads(graph, images))  # type: ignore[arg-type]
+    record(observed, recorder, Options((0,), 9.0, 4))
+    return document.loads(document.to_json(recorder.results(complete=True)))
+
+
+def test_what_is_kept_is_what_was_seen() -> None:
+    observed = seen(taken=2.0, pairs=[(0.5, 0.25)], load=(1.0, 2.0, 3.0), cores=3)
+    assert observation(written(observed)) == observed
+    assert observation(written(Observation())).pairs == []
+
+
+@pytest.mark.parametrize("detail", [None, {}, {"load": [1]}, {"load": "abc"}, 7])
+def test_what_is_no_session_of_doctor_is_said_in_a_line(detail: Any) -> None:
+    results = written(seen(pairs=[(0.5, 0.25)]))
+    broken = Results.of(
+        (name, {**row, "detail": detail} if name == "cell" else row) for name, row in results
+    )
+    with pytest.raises(InvalidDataError, match="cannot be shown as one of doctor"):
+        observation(broken)

@@ -28,6 +28,7 @@ GIVEN = {
         "mine.py": "\n\n".join(_FUNCTIONS),
     },
     "docs/report.md": {"compare.json": _COMPARE},
+    "docs/study.md": {"docs/study.toml": ROOT / "docs" / "study.toml"},
     "docs/sql.md": {
         "mine.onnx": _WEIGHTS / "plain9.onnx",
         "classes.csv": "label,name\n0,astronaut\n1,cat\n2,coffee\n3,galaxy\n",

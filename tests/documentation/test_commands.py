@@ -82,6 +82,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         made[page] = tmp_path_factory.mktemp("page")
         shutil.copytree(ROOT / "golden", made[page] / "golden")
         for name, source in GIVEN.get(page, {}).items():
+            (made[page] / name).parent.mkdir(exist_ok=True)
             if isinstance(source, Path):
                 shutil.copy(source, made[page] / name)
             else:

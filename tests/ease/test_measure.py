@@ -40,9 +40,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Ease], Resu
     data = inputs.prepare(folder, graph, dataset, 1, 1)
     selections = [select_one(name) for name in (PICKY, "reference", ABSENT)]
     found = list(measure.measure(selections, data, options, folder, lambda *_: None))
-    workloads = Workloads(graph, dataset)
-    recorder = Recorder(Session("backends", {}, options.cpus), workloads)
-    record(found, recorder, workloads, options)
+    recorder = Recorder(Session("backends", {}, options.cpus), Workloads(graph, dataset))
+    record(found, recorder, options)
     return found, document.loads(document.to_json(recorder.results(complete=True)))
 
 

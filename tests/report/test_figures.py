@@ -6,11 +6,13 @@ import dataclasses
 import json
 import statistics
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from report.recorded import COMPARE, ENGINE, PROFILE, figures_of, recorded
 
+from bench.report import charts
 from bench.report.figures import figures
 from bench.results.results import Results
 from bench.results.schema import CELL, SUBJECT
@@ -140,6 +142,37 @@ def test_the_roofline_is_of_the_same_machine_and_threads() -> None:
     assert not [p for p in figures_of(COMPARE).panels if len(p.tables["intensities"])]
 
 
+def cut(results: Results, partitions: str, factor: float, share: float) -> Results:
+    """The same as if two processes had been dealt so many partitions, one slower than the other."""
+    parts = [*results]
+    for block in results["observation"]:
+        if block["metric"] == "time":
+            for process, of in (("0", 1.0), ("1", share)):
+                values = [value * of for value in block["value"]]
+                shared = {"metric": "share", "part": [process], "value": values}
+                parts.append(("observation", {**block, **shared, "disturbance": None}))
+    slower = renamed(Results.of(parts), partitions[-1] * 16, factor)
+    options = {"algorithm": "auto", "partitions": partitions}
+    return Results.of(asked_otherwise(slower, lambda row: {"processes": 2, "options": options}))
+
+
+def test_partitions_make_a_table_of_time_and_balance() -> None:
+    one = recorded(COMPARE)
+    assert not len(figures(one).partitions)
+    parts = [cut(one, "4", 1.0, 1.0), cut(one, "4:zipf", 2.0, 0.5)]
+    found = figures(Results.of(row for part in parts for row in part))
+    rows = found.partitions.to_pylist()
+    engines = {row["engine"] for row in rows}
+    assert len(rows) == 2 * len(engines)
+    for engine in engines:
+        equal, skewed = (row for row in rows if row["engine"] == engine)
+        assert (equal["partitions"], skewed["partitions"]) == ("4", "4:zipf")
+        assert skewed["median_s"] == pytest.approx(2 * equal["median_s"])
+        assert (equal["balance"], skewed["balance"]) == pytest.approx((1, 0.75))
+    titles = [chart.title for chart in charts.across(found)]
+    assert titles == ["Time against partitions", "Balance of the processes"]
+
+
 def test_threads_make_panels_and_a_table_of_scaling() -> None:
     one = recorded(COMPARE)
     assert not len(figures(one).scaling)
@@ -155,11 +188,17 @@ def test_threads_make_panels_and_a_table_of_scaling() -> None:
 
 
 def on_twice_the_threads(results: Results) -> list[tuple[str, Any]]:
-    """The same as if it had been asked for with twice the threads."""
+    return asked_otherwise(results, lambda row: {"threads": 2 * row["threads"]})
+
+
+def asked_otherwise(
+    results: Results, change: Callable[[Any], dict[str, Any]]
+) -> list[tuple[str, Any]]:
+    """The same as if subjects had been asked for with these fields."""
     subjects, cells = {}, {}
     for row in results["subject"]:
-        more = {**row, "threads": 2 * row["threads"]}
-        subjects[row["subject"]] = {**more, "subject": SUBJECT.hash_of(more)}
+        other = {**row, **change(row)}
+        subjects[row["subject"]] = {**other, "subject": SUBJECT.hash_of(other)}
     for row in results["cell"]:
         other = {**row, "subject": subjects[row["subject"]]["subject"]}
         cells[row["cell"]] = {**other, "cell": CELL.hash_of(other)}
@@ -172,3 +211,23 @@ def test_nothing_measured_is_nothing_shown() -> None:
     results = recorded(COMPARE)
     empty = dataclasses.replace(results, rows={**results.rows, "cell": (), "observation": ()})
     assert figures(empty).panels == ()
+
+
+def test_a_legend_has_only_engines_that_are_drawn() -> None:
+    """Of one engine no error is known: it is on other charts, in the colours of all."""
+    results = recorded(COMPARE)
+    hidden = next(row["subject"] for row in results["subject"] if row["backend"] == "onnxruntime")
+    rows_ = [
+        (name, {**row, "max_rel": None} if row.get("subject") == hidden and name == "cell" else row)
+        for name, row in results
+    ]
+    (panel,) = figures(Results.of(rows_)).panels
+    made = {chart.name: chart.spec for chart in charts.charts(panel)}
+
+    def legend(spec: Any) -> dict[str, str]:
+        scale = spec["layer"][0]["encoding"]["color"]["scale"]
+        return dict(zip(scale["domain"], scale["range"], strict=True))
+
+    errors, times = legend(made["error"]), legend(made["time"])
+    assert times.keys() - errors.keys() >= {"onnxruntime:default"}
+    assert errors.items() < times.items()

@@ -69,7 +69,7 @@ def test_merge_of_machines_that_contradict_is_3(
     write("b.json", results(B, brand="Another CPU"))
     status, _, errors = command("merge", "a.json", "b.json", "-o", "c.json")
     assert status == 3
-    assert "its brand is A CPU and Another CPU: name them apart with --label" in errors
+    assert "its brand is A CPU and Another CPU: they are of two" in errors
     assert not (tmp_path / "c.json").exists()
 
 
@@ -93,7 +93,7 @@ def test_check_of_what_is_fit(command: Command, write: Any) -> None:
     write("a.json", results(A))
     write("b.json", results(B))
     status, output, _ = command("check", "a.json", "b.json")
-    assert (status, output.count("2 session(s): complete, comparable")) == (0, 1)
+    assert (status, output.count("2 sessions: complete, comparable")) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,29 @@ def test_show_prints_a_comparisons_tables(command: Command, write: Any) -> None:
     assert "columnar:default is 8.00 (8.00) times as fast as pytorch:default" in output
 
 
+def test_show_of_a_folder_has_a_studys_sessions_in_one_table(
+    command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    for session_id in (A, B):
+        found = results(session_id, session={"command": "sweep", "study": "c" * 16})
+        (tmp_path / "out" / f"{session_id}.json").write_bytes(document.to_json(found))
+    status, output, _ = command("show", "out")
+    assert status == 0
+    rows = [line.split() for line in output.splitlines() if ":default" in line]
+    # Medians of 0.25, 0.5, 0.125 s and of 1, 2, 3 s, in milliseconds.
+    assert [(row[0], row[3]) for row in rows] == [
+        ("columnar:default", "250"),
+        ("pytorch:default", "2,000"),
+    ]
+
+
 def test_show_of_another_commands_session_is_a_list(command: Command, write: Any) -> None:
     write("a.json", results(A, session={"command": "engine", "settings": {}}))
     status, output, _ = command("show", "a.json")
     assert status == 0
     (line,) = [line for line in output.splitlines() if line.startswith("pytorch:default")]
-    assert line.split() == ["pytorch:default", "8", "PASSED", "time", "3", "2", "s"]
+    assert line.split() == ["pytorch:default", "8", "time", "3", "2", "s", "PASSED"]
 
 
 def test_nothing_in_a_file_reaches_the_terminal_but_text(command: Command, write: Any) -> None:

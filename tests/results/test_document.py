@@ -163,16 +163,30 @@ def test_files_are_read_if_they_are_regular_and_not_too_large(
     file.write_bytes(document.to_json(results()))
     assert document.read(file) == results()
     os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "empty").mkdir()
     for path, message in (
         (tmp_path / "fifo", "no regular file"),
         (tmp_path / "absent", "No such file"),
-        (tmp_path, "no folder of results"),
+        (tmp_path / "empty", "empty: there are no results in this folder"),
     ):
         with pytest.raises(InvalidDataError, match=message):
             document.read(path)
     monkeypatch.setattr(document, "MAX_BYTES", 100)
     with pytest.raises(InvalidDataError, match="larger than 100 bytes"):
         document.read(file)
+
+
+def test_a_folder_is_all_that_is_in_it(tmp_path: Path) -> None:
+    """A journal counts unless it has become a document, and what is neither does not."""
+    other = results("b" * 16)
+    (tmp_path / "1.json").write_bytes(document.to_json(results()))
+    (tmp_path / "1.journal").write_bytes(b"of a process that died as it wrote the document")
+    (tmp_path / "2.journal").write_bytes(journal(other))
+    (tmp_path / "page.html").write_bytes(b"a report")
+    assert document.read(tmp_path) == Results.of([*results(), *document.loads(journal(other))])
+    (tmp_path / "3.json").write_bytes(b"{}")
+    with pytest.raises(InvalidDataError, match=r"^[^:]*3\.json: this JSON does not say"):
+        document.read(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -84,3 +84,4 @@ def test_a_workload_says_network_data_and_numbers() -> None:
     assert (row["parameters"], row["macs"]) == (30720, 30720)
     assert row["model_sha256"] == model_sha256(graph)
     assert (row["data_fingerprint"], row["samples"], row["batch_size"]) == ("none", 8, 4)
+    assert row["split"] == "test"

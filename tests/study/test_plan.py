@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from results import examples
 from study.place import FINE, SLOW, Place
 
+from bench.cli import studying
 from bench.machine import cpus
+from bench.results.results import Results
 from bench.study.plan import Plan, make
 from bench.study.prediction import Predictor
 from bench.study.records import Records
@@ -79,6 +82,41 @@ def test_a_prediction_grows_with_what_is_left() -> None:
     assert predictor.of(whole, [whole.cells]).seconds == 0
     part = predictor.of(whole, [set(list(whole.cells)[:10])])
     assert 0 < part.seconds < one.seconds
+
+
+def test_tolerances_are_each_networks() -> None:
+    found = make(Study.of({"axes": {**AXES, "samples": 1}, "data": "synthetic", "atol": 0.5}))
+    assert [dict(network.overrides.atol) for network in found.networks] == [{"logits": 0.5}] * 3
+    with pytest.raises(UsageError, match="rtol 'probs:1': no tensor 'probs'; it has logits"):
+        make(Study.of({"axes": {**AXES, "samples": 1}, "data": "synthetic", "rtol": "probs:1"}))
+    with pytest.raises(UsageError, match=r"no file mine\.py of functions"):
+        make(Study.of({"axes": AXES, "functions": "mine.py"}))
+
+
+@pytest.mark.parametrize(
+    ("backend", "disturbed", "status", "code"),
+    [
+        (None, False, "NOT RUN", 0),
+        ("reference:float64", False, "NOT RUN", 1),
+        ("reference:float64", False, "FAILED", 1),
+        ("reference:float64", False, "PASSED", 0),
+        ("reference:float64", True, "PASSED", 1),
+    ],
+)
+def test_the_exit_status_of_a_strict_study(
+    backend: str | None, disturbed: bool, status: str, code: int
+) -> None:
+    """What was not run is a failure of a backend that is named, a disturbance of a strict study."""
+    axes = {"samples": 8} | ({} if backend is None else {"backend": backend})
+    asked = make(Study.of({"axes": axes, "data": "synthetic"}), ["backend=reference:float64"])
+    subject = {"backend": "reference", "configuration": "float64"}
+    rows = []
+    for name, row in examples.rows(turns={"pytorch": [[1.0]]}, status=status):
+        if name == "observation":
+            row["disturbance"]["steal_s"] = 9.0 if disturbed else 0.0
+        rows.append((name, {**row, **subject} if name == "subject" else row))
+    assert studying.exit_status(Results.of(rows), asked, strict=True) == code
+    assert studying.exit_status(Results.of(rows), asked, strict=False) == code - disturbed
 
 
 @pytest.mark.slow

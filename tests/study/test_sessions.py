@@ -67,6 +67,9 @@ def test_cells_that_fail_stay_as_rows_and_are_not_tried_again(place: Place) -> N
         ("default", 4): "SKIPPED",
     }
     assert all(c["reason"] for c in results["cell"] if c["status"] != "PASSED")
+    starts = [c for c in results["cell"] if images[c["workload"]]["scenario"] == "start"]
+    sizes = Counter((subjects[c["subject"]], images[c["workload"]]["batch_size"]) for c in starts)
+    assert sizes == Counter({(name, size): 1 for name, _ in endings for size in (2, 4)})
     again = place.run(*sweep)
     assert again.returncode == 1
     assert "12 of 12 done" in again.stdout
@@ -158,6 +161,7 @@ def figure(processes: int, threads: int, low: float, high: float, **changes: Any
         "sessions": 1,
         "status": "PASSED",
         "reason": "",
+        "disturbed": False,
     }
     time = Estimate((low + high) / 2, low, high, 0.95)
     return Figure(processes=processes, threads=threads, time=time, **{**known, **changes})

@@ -75,7 +75,7 @@ def test_cores_are_split_in_all_ways() -> None:
     [
         ({"axes": {"sample": 1}}, "unknown axis 'sample': choose from model"),
         ({"axis": {}}, "unknown 'axis': choose from axes"),
-        ({"axes": {"samples": 1}, "zip": [["samples", "threads"]]}, "there is no axis threads"),
+        ({"axes": {"samples": 1}, "zip": [["samples", "threads"]]}, "threads has one value"),
         ({"axes": {"samples": "1,2", "threads": 1}, "zip": [["samples", "threads"]]}, "as many"),
         ({"axes": {"samples": "1,2"}, "zip": [["samples"]]}, "as many"),
         ({"axes": {"samples": 1}, "zip": ["samples"]}, "list of lists"),
@@ -92,6 +92,10 @@ def test_cores_are_split_in_all_ways() -> None:
         ({"runs": 0}, "runs 0: expected a whole number from 1 on"),
         ({"budget": "2"}, "budget '2': expected a number"),
         ({"split": "both"}, "split 'both'"),
+        ({"algorithm": "fft"}, "algorithm 'fft': expected auto or direct or winograd or textbook"),
+        ({"timeout": 0}, "timeout 0: expected a number above 0"),
+        ({"rtol": {"logits": 1}}, "expected a text or a list of texts"),
+        ({"functions": [True]}, "expected a text or a list of texts"),
         ({"axes": [1]}, "table of axes"),
     ],
 )
@@ -109,6 +113,14 @@ def test_a_study_is_the_same_however_it_is_written() -> None:
     assert other.order_seed == study({"samples": "1,10,100"}).order_seed
     assert one.hash != study({"samples": "1,10"}).hash
     assert one.hash != study({"samples": "1,10,100"}, runs=6).hash
+
+
+def test_tolerances_and_files_are_a_text_or_a_list_or_a_number() -> None:
+    one = study({"samples": 1}, rtol=1e-4, functions="mine.py")
+    assert (one.rtol, one.functions) == (("0.0001",), ("mine.py",))
+    other = study({"samples": 1}, rtol=["0.0001"], functions=["mine.py"])
+    assert one == other == Study.of(one.document())
+    assert one.hash != study({"samples": 1}, rtol="logits:0.0001", functions="mine.py").hash
 
 
 def test_the_template_is_a_study(tmp_path: Path) -> None:
