@@ -71,6 +71,7 @@ def from_arrow(table: Table, columns: pa.Table) -> Iterator[dict[str, Any]]:
 
     Raises InvalidDataError for columns that are missing or of another type.
     """
+    columns = _with_later(table, columns)
     if columns.schema != schema(table):
         wrong = set(columns.schema) ^ set(schema(table))
         names = ", ".join(sorted({field.name for field in wrong})) or "their order"
@@ -91,6 +92,15 @@ def from_arrow(table: Table, columns: pa.Table) -> Iterator[dict[str, Any]]:
         yield from _packed(rows)
     else:
         yield from rows
+
+
+def _with_later(table: Table, columns: pa.Table) -> pa.Table:
+    """The columns with nulls for fields that came later than the file."""
+    for position, field in enumerate(schema(table)):
+        known = table.by_name.get(field.name)
+        if known is not None and known.later and field.name not in columns.column_names:
+            columns = columns.add_column(position, field, pa.nulls(len(columns), field.type))
+    return columns
 
 
 def write(tables: Mapping[str, pa.Table], folder: Path, suffix: str) -> None:
