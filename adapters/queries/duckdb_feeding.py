@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import Backend, Configuration, Description, Settings, Stopwatch
+from adapters.base import Backend, Configuration, Description, Stopwatch
 from adapters.onnxruntime_backend import OnnxRuntimeBackend
 from adapters.pytorch_backend import PyTorchBackend
 from adapters.queries.duckdb import Database

@@ -33,7 +33,7 @@ class Query:
     @property
     def chosen(self) -> str:
         """The first part alone."""
-        return f"SELECT {', '.join((*self.keys, 'image'))} FROM {self.source}"
+        return f"SELECT {', '.join((*self.keys, 'image'))}\n  FROM {self.source}"
 
     def whole(self, call: str = "argmax({}(image))", predictions: str = "AS") -> str:
         """All of it as one query; `call` is how a network by the name {} gives a class.
@@ -50,4 +50,6 @@ class Query:
     def relational(self) -> str:
         """The query over a table IMAGES that has the networks' columns in place of images."""
         columns = ", ".join((*self.keys, *self.networks))
-        return f"WITH {PREDICTIONS} AS (\n  SELECT {columns} FROM {self.source}\n)\n{self.answer}"
+        return (
+            f"WITH {PREDICTIONS} AS (\n  SELECT {columns}\n  FROM {self.source}\n)\n{self.answer}"
+        )

@@ -47,6 +47,7 @@ class VeloxRelational(QueryEngine):
         }
         with prepare(given) as executable:
             plan = executable.plan
+        self._schema = plan.output_type
         self._columns = {scan.id: scan.output_type for scan in plan.scans}
         self._root = plan_builder.PlanBuilder()
         self._plan = built(steps(plan), self._scan, self._root).get_plan_node()
@@ -69,21 +70,22 @@ class VeloxRelational(QueryEngine):
         for vector in task.batches():
             with stopwatch.phase(CONVERSION):
                 # a copy: Velox's memory must not outlive the task
-                row = pa.RecordBatch.from_struct_array(arrow.to_arrow(vector))
-                batches.append(pa.RecordBatch.from_pylist(row.to_pylist(), schema=row.schema))
-            del row, vector
+                rows = arrow.to_arrow(vector).to_pylist()
+                batches.append(pa.RecordBatch.from_pylist(rows, schema=self._schema))
+            del vector
         for operator in operators(parse(task.statistics_text())):
             part = SCAN if operator.operator_type == "TableScan" else RELATIONAL
             stopwatch.seconds[part] += operator.wall_nanos / 1e9
-        return pa.Table.from_batches(batches) if batches else pa.table({})
+        return pa.Table.from_batches(batches, self._schema)
 
     def describe(self) -> Description:
         """pyvelox's version."""
         return Description(
             versions={"pyvelox": version("pyvelox")},
-            precision="no network",
-            layout="no network",
-            algorithm="no network",
+            precision="",
+            layout="",
+            algorithm="",
             threads=1,
+            denormals="",
             notes=("one driver: pyvelox's builder has no partial aggregation to share it among",),
         )
