@@ -12,7 +12,7 @@ from adapters.queries.engine import CONVERSION, NETWORK, RELATIONAL, SCAN, Query
 from columnar_nn.exec.executable import prepare
 from columnar_nn.exec.stats import TaskStats
 from columnar_nn.kernels.host import can_flush_denormals, vector_width
-from columnar_nn.queries.query import sql_plan
+from columnar_nn.queries.query import plan_query
 
 
 class ColumnarQueries(QueryEngine):
@@ -25,7 +25,7 @@ class ColumnarQueries(QueryEngine):
     }
 
     def _build(self) -> None:
-        plan = sql_plan(self.query.whole(), **self.tables)
+        plan = plan_query(self.query.whole(), self.tables, {})
         self._executable = prepare(plan, self.settings.threads, algorithm=self.settings.algorithm)
 
     def run(self, stopwatch: Stopwatch) -> pa.Table:

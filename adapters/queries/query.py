@@ -41,15 +41,15 @@ class Query:
         `predictions` is the word, or words, between the name of that part and its text.
         """
         calls = [f"{call.format(network)} AS {network}" for network in self.networks]
+        columns = ",\n    ".join((", ".join(self.keys), *calls))
         return (
             f"WITH chosen AS (\n  {self.chosen}\n), {PREDICTIONS} {predictions} (\n"
-            f"  SELECT {', '.join((*self.keys, *calls))} FROM chosen\n)\n{self.answer}"
+            f"  SELECT {columns}\n  FROM chosen\n)\n{self.answer}"
         )
 
     @property
     def relational(self) -> str:
         """The query over a table IMAGES that has the networks' columns in place of images."""
         columns = ", ".join((*self.keys, *self.networks))
-        return (
-            f"WITH {PREDICTIONS} AS (\n  SELECT {columns}\n  FROM {self.source}\n)\n{self.answer}"
-        )
+        part = f"  SELECT {columns}\n  FROM {self.source}"
+        return f"WITH {PREDICTIONS} AS (\n{part}\n)\n{self.answer}"

@@ -21,6 +21,5 @@ def load(name: str) -> type[QueryEngine]:
     if name not in ENGINES:
         raise UsageError(f"--query has no backend {name!r}: choose from {', '.join(ENGINES)}")
     module_name, _, class_name = ENGINES[name].partition(":")
-    engine = getattr(import_module(module_name), class_name)
-    assert issubclass(engine, QueryEngine)
+    engine: type[QueryEngine] = getattr(import_module(module_name), class_name)
     return engine

@@ -17,7 +17,7 @@ from adapters.velox.task import VeloxTask
 from columnar_nn.data.arrow_source import open_source
 from columnar_nn.exec.executable import prepare
 from columnar_nn.plan.nodes import TableScanNode
-from columnar_nn.queries.query import sql_plan
+from columnar_nn.queries.query import plan_query
 
 
 class VeloxRelational(QueryEngine):
@@ -39,7 +39,7 @@ class VeloxRelational(QueryEngine):
 
         prepare_scans()
         named = {name: replace(open_source(p), name=name) for name, p in self.tables.items()}
-        given = sql_plan(self.query.relational, **named)
+        given = plan_query(self.query.relational, named, {})
         self._files = {
             scan.id: self.tables[scan.table.name]
             for scan in given.scans

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
+from bench.results.query_parts import PARTS, REST, rest
 from bench.results.result import Benchmark, Result, best
 from bench.text.caveats import show_caveats
 from bench.text.figures import counted, milliseconds
 from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.status import PASSED
-
-PARTS = ("scan", "relational", "conversion", "network")
-"""Phases of a query; what is in none of them is the rest."""
 
 _SHOWN_ROWS = 12
 
@@ -40,7 +38,7 @@ def show_query(result: Result, console: Console) -> None:
 def show_parts(result: Result, labels: Sequence[str], console: Console) -> None:
     """Prints what each part of a run took, on the most images that each engine ran."""
     show_title(console, "Where the time went, in ms: medians on the most images each engine ran")
-    made = table("engine", "images", *PARTS, "rest", "÷fastest")
+    made = table("engine", "images", *PARTS, REST, "÷fastest")
     for label in labels:
         measured = [c for c in result.benchmarks if c.label == label and c.median_s]
         if measured:
@@ -53,7 +51,7 @@ def show_parts(result: Result, labels: Sequence[str], console: Console) -> None:
                 *map(milliseconds, seconds),
                 _ratio(cell, fastest),
             )
-    print_table(console, made, ("images",))
+    print_table(console, made, ("images", "÷fastest"))
     show_note(
         console,
         "relational: filters, joins, groups, order. conversion: rows and images from one engine's "
@@ -67,12 +65,6 @@ def show_parts(result: Result, labels: Sequence[str], console: Console) -> None:
             f"{escape(names)} runs no network: it reads from a file what networks give. It is the "
             "relational part alone, and compared with nothing.",
         )
-
-
-def rest(cell: Benchmark) -> float:
-    """Seconds of a run that are in none of PARTS."""
-    assert cell.median_s is not None
-    return max(0.0, cell.median_s - sum(cell.phases.get(part, 0.0) for part in PARTS))
 
 
 def show_rows(result: Result, console: Console) -> None:

@@ -49,10 +49,13 @@ class QueryStudySession:
         algorithm: str,
     ) -> dict[str, Any]:
         """Prepares the query over files of `samples` images: `seconds`."""
-        lists = {name: tuple(v) if isinstance(v, list) else v for name, v in query.items()}
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in query.items()
+        }
         settings = Settings(configuration, threads, batch_size, algorithm)
         start = time.perf_counter()
-        self._engines[samples] = self._engine_class(Query(**lists), tables, settings)
+        self._engines[samples] = self._engine_class(Query(**fields), tables, settings)
         return self._reply(seconds=time.perf_counter() - start)
 
     def run(

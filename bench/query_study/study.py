@@ -31,8 +31,9 @@ from bench.workers import inputs
 from bench.workers.held import HeldWorker
 from bench.workers.options import Options
 from bench.workers.selection import select_one
+from columnar_nn.exec.executable import prepare
 from columnar_nn.model.graph import Graph
-from columnar_nn.queries.query import sql
+from columnar_nn.queries.query import plan_query
 
 _REFERENCE = "reference:float64"
 
@@ -191,5 +192,6 @@ def classes(
 def answer(query: Query, tables: Mapping[str, str]) -> Answer:
     """The right rows of a query over files, of which IMAGES has classes in place of images."""
     own = {name: tables[name] for name in query.tables} | {IMAGES: tables[data.CLASSES]}
-    columns = sql(query.relational, **own).to_pydict()
+    with prepare(plan_query(query.relational, own, {})) as executable:
+        columns = executable.run().to_table().to_pydict()
     return Answer(list(columns), list(zip(*columns.values(), strict=True)))
