@@ -16,17 +16,24 @@ from columnar_nn.data import tensor_column
 METADATA, CLASSES = "metadata", "classes"
 """Beside the images: facts of each image, and IMAGES with classes in place of images."""
 
-ROW_GROUP = 500
-"""Rows of a row group, of 1.5 MB: an engine may read as many at once as it has threads."""
+MIN_ROW_GROUP, MAX_ROW_GROUP = 64, 500
+"""Rows of a row group, the larger of 1.5 MB. Each thread has one at least, if there are enough
+rows: DuckDB reads a row group by one thread."""
 
 SITES, DAYS = 37, 28
 """Without a common divisor: an image's site and day have nothing to do with each other."""
 
 
 def write(
-    dataset: Dataset, samples: int, classes: Mapping[str, np.ndarray], folder: Path
+    dataset: Dataset,
+    samples: int,
+    threads: int,
+    classes: Mapping[str, np.ndarray],
+    folder: Path,
 ) -> dict[str, str]:
     """Writes so many rows into `folder`, the data set again and again; paths by table.
+
+    They are for engines on so many threads.
 
     IMAGES: id, label (BIGINT), image (VARBINARY: pixels, row-major, channels first). METADATA, in
     another order: id, site (VARCHAR), day (BIGINT), made of the id by arithmetic. CLASSES: id,
@@ -37,13 +44,14 @@ def write(
     ids = np.arange(samples)
     writer = None
     labels = []
-    for batch in dataset.batches(samples, min(samples, ROW_GROUP)):
+    group = min(samples, MAX_ROW_GROUP, max(MIN_ROW_GROUP, -(-samples // threads)))
+    for batch in dataset.batches(samples, group):
         pixels = tensor_column.to_numpy(batch.column("image"))
         images = pa.array([image.tobytes() for image in pixels], pa.binary())
         labels.append(batch.column("label").cast(pa.int64()))
         rows = pa.record_batch([batch.column("id"), labels[-1], images], ["id", "label", "image"])
         writer = writer or parquet.ParquetWriter(paths[IMAGES], rows.schema, compression="none")
-        writer.write_batch(rows, row_group_size=ROW_GROUP)
+        writer.write_batch(rows, row_group_size=group)
     assert writer is not None, "at least one image is written"
     writer.close()
     known = {name: found[ids % dataset.num_rows] for name, found in classes.items()}

@@ -122,7 +122,9 @@ class QueryStudy:
             self._step(f"writing {number:,} rows", 0)
             place = folder / f"{number}"
             place.mkdir()
-            files[number] = data.write(self._dataset, number, known, place)
+            files[number] = data.write(
+                self._dataset, number, self._experiment.options.threads, known, place
+            )
             self._answers[number] = answer(self._query, files[number])
         return files
 
