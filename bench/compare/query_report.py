@@ -75,7 +75,7 @@ def show_rows(result: Result, console: Console) -> None:
         return
     rows = parity["result"]
     right = dict.fromkeys(c.label for c in result.benchmarks if c.status == PASSED)
-    most = max(result.context["settings"]["samples"])
+    most = max(result.context["settings"]["samples"], default=0)
     show_title(
         console,
         f"The result on {counted(most, 'image')}: {counted(parity['rows'], 'row')}, the same from "

@@ -155,12 +155,12 @@ def _slices(results: Results) -> Iterator[tuple[Setting, Results]]:
         name = machine["label"] or machine["brand"] or machine["machine_id"]
         subjects = {row["subject"]: row for row in own["subject"]}
         workloads = {row["workload"]: row for row in own["workload"]}
-        networks = {row["query"]: row["model_name"] for row in own["workload"] if row["model_name"]}
+        networks = {row["query"]: row["model_name"] for row in own["workload"] if row["query"]}
         cells: dict[Setting, list[Row]] = defaultdict(list)
         for cell in own["cell"]:
             workload, subject = workloads[cell["workload"]], subjects[cell["subject"]]
             # a query's relational part stands beside the whole of it
-            model = workload["model_name"] or (workload["query"] and networks[workload["query"]])
+            model = workload["model_name"] or networks.get(workload["query"])
             if model:
                 network = model, workload["data_name"] or "unnamed data"
                 machine_is = machine["machine_id"], name

@@ -385,6 +385,9 @@ def _context(results: Results) -> dict[str, Any]:
     truth = session["truth"] or {"rows": 0, "failure": ""}
     shape = {"rows": int, "failure": str}
     telling = _shaped("truth", truth, shape).get("telling") or {}
+    names, rows = (truth.get(name) or [] for name in ("names", "result"))
+    alike = _has_shape(rows, [[(int, str)]]) and all(len(row) == len(names) for row in rows)
+    _check(alike, "its result is no table")
     tolerances: Any = next((row["tolerance"] for row in results["cell"] if row["tolerance"]), {})
     return {
         "time": session["started"],
@@ -400,8 +403,8 @@ def _context(results: Results) -> dict[str, Any]:
         "parity": {
             **truth,
             "telling": _shaped("truth", telling, {str: dict.fromkeys(_TELLING, int)}),
-            "names": _shaped("truth", truth.get("names") or [], [str]),
-            "result": _shaped("truth", truth.get("result") or [], [[(int, str)]]),
+            "names": _shaped("truth", names, [str]),
+            "result": rows,
             "tolerances": _shaped("tolerance", tolerances, {str: {"atol": _REAL, "rtol": _REAL}}),
         },
     }
