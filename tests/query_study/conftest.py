@@ -1,4 +1,4 @@
-"""Files of a hundred images, with classes that the reference gives, for every test of queries."""
+"""Files of some images, with classes that the reference gives, for every test of queries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from query_study.plain import reference_classes
 from bench.data.dataset import open_dataset
 from bench.query_study import data
 
-IMAGES = 110
+IMAGES = 80
 
 
 @pytest.fixture(scope="session")

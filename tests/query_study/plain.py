@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from pyarrow import parquet
+from threadpoolctl import threadpool_limits
 
 from bench.data.dataset import open_dataset
 from columnar_nn.data import tensor_column
@@ -23,7 +24,8 @@ def reference_classes(network: str, count: int) -> np.ndarray:
     (batch,) = open_dataset("photo10").batches(count, count)
     pixels = tensor_column.to_numpy(batch.column("image")).astype(np.float32) / np.float32(255)
     output = graph.outputs[0].name
-    found = evaluate(graph.nodes, graph.weights, {graph.inputs[0].name: pixels}, [output])
+    with threadpool_limits(1):
+        found = evaluate(graph.nodes, graph.weights, {graph.inputs[0].name: pixels}, [output])
     return np.asarray(found[output]).reshape(count, -1).argmax(axis=1)
 
 

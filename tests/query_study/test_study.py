@@ -6,7 +6,7 @@ import io
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from columnar_nn.errors import MissingPackageError
 from columnar_nn.model import zoo
 
 ENGINES = ("columnar", "duckdb+columnar")
+LIMITS = Limits(2, 0.0, 60.0)
 
 
 class InProcess:
@@ -72,19 +73,16 @@ class InProcess:
 
 
 @pytest.fixture(autouse=True)
-def in_process(
-    classes: Mapping[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def in_process(classes: Mapping[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.query_study.entrant.HeldWorker", InProcess)
     monkeypatch.setattr(study, "classes", lambda graph, _, count, *__: classes[graph.name][:count])
-    yield
 
 
 def studied(
     *backends: str,
     query: str = "sites",
     samples: tuple[int, ...] = (IMAGES,),
-    limits: Limits = Limits(2, 0.0, 60.0),
+    limits: Limits = LIMITS,
     record: Any = lambda table, row: None,
 ) -> Results:
     experiment = Experiment(
@@ -170,10 +168,7 @@ def test_pages_and_tables_show_the_parts(results: Results) -> None:
     found = figures(results)
     (panel,) = found.panels
     titles = [table.title for table in report_tables.tables(panel)]
-    assert titles[:2] == [
-        "Query sites on 20 images, in ms",
-        f"Query sites on {IMAGES} images, in ms",
-    ]
+    assert titles[:2] == [f"Query sites on {count} images, in ms" for count in (20, IMAGES)]
     rows = panel.tables["queries"].to_pylist()
     for engine in panel.engines:
         own = [row for row in rows if row["engine"] == engine and row["samples"] == IMAGES]
