@@ -27,8 +27,7 @@ _MIB = 2**20
 def show(result: Result, console: Console) -> None:
     """Prints all of the result: times, ratios, cold starts, parity, and what was compared."""
     records = _by_speed(result)
-    in_sql = bool(result.context["query"]["name"])
-    if in_sql:
+    if result.in_sql:
         query_report.show_query(result, console)
     else:
         _show_heading(result, console)
@@ -37,11 +36,11 @@ def show(result: Result, console: Console) -> None:
     else:
         latency_report.show(result, [record.label for record in records], console)
     tied = bool(result.context["settings"].get("batch_note"))
-    first = "the first" if in_sql else "the first batch's" if tied else "one image's"
+    first = "the first" if result.in_sql else "the first batch's" if tied else "one image's"
     show_title(console, f"Cold start in s, from process start to {first} result; memory in MiB")
-    ran = "1st run" if in_sql else "1st image"
+    ran = "1st run" if result.in_sql else "1st image"
     print_table(console, _cold_start_table(records, ran), ("process", "of engine"))
-    if in_sql:
+    if result.in_sql:
         query_report.show_rows(result, console)
     else:
         _show_parity(result, records, console)
@@ -67,7 +66,7 @@ def _show_times(result: Result, records: Sequence[BackendRecord], console: Conso
     print_table(console, _time_table(result, records))
     _show_footnotes(result, console)
     _show_verdicts(result, console)
-    if result.context["query"]["name"]:
+    if result.in_sql:
         query_report.show_parts(result, [record.label for record in records], console)
         return
     show_title(console, "Throughput at the most images each backend ran")

@@ -150,6 +150,11 @@ class Result:
     traffic: Traffic = field(default_factory=Traffic)
 
     @property
+    def in_sql(self) -> bool:
+        """Whether it is of a query in SQL; then `context` has its name and text as "query"."""
+        return bool(self.context.get("query", {}).get("name"))
+
+    @property
     def cells(self) -> tuple[Benchmark, ...]:
         """Those of runs and those of queries."""
         return (*self.benchmarks, *(one.cell for one in self.served))
