@@ -14,6 +14,7 @@ from adapters.queries.duckdb import Database, Operator
 from adapters.queries.engine import CONVERSION, NETWORK, RELATIONAL, SCAN, QueryEngine
 from columnar_nn.integrations.duckdb import register
 from columnar_nn.integrations.prepared import PREDICTED
+from columnar_nn.kernels.host import can_flush_denormals
 
 
 class DuckDbFunction(QueryEngine):
@@ -82,6 +83,7 @@ class DuckDbFunction(QueryEngine):
             layout="the columnar engine's",
             algorithm="auto",
             threads=self.settings.threads,
+            denormals="flushed" if can_flush_denormals() else "kept",
             notes=(
                 "classes are an AS MATERIALIZED part of the query: each network is called once a "
                 "row, after joins and filters that need none",

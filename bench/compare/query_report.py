@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from bench.results.query_parts import PARTS, REST, rest
 from bench.results.result import Benchmark, Result, best
+from bench.results.schema import SQL_PARTS
 from bench.text.caveats import show_caveats
 from bench.text.figures import counted, milliseconds
 from bench.text.table_style import print_table, show_note, show_title, table
@@ -38,12 +38,12 @@ def show_query(result: Result, console: Console) -> None:
 def show_parts(result: Result, labels: Sequence[str], console: Console) -> None:
     """Prints what each part of a run took, on the most images that each engine ran."""
     show_title(console, "Where the time went, in ms: medians on the most images each engine ran")
-    made = table("engine", "images", *PARTS, REST, "÷fastest")
+    made = table("engine", "images", *SQL_PARTS, "÷fastest")
     for label in labels:
         measured = [c for c in result.benchmarks if c.label == label and c.median_s]
         if measured:
             cell = max(measured, key=lambda cell: cell.samples)
-            seconds = [*(cell.phases.get(part, 0.0) for part in PARTS), rest(cell)]
+            seconds = [cell.phases.get(part, 0.0) for part in SQL_PARTS]
             fastest = best(result.benchmarks, cell.samples)
             made.add_row(
                 escape(label),

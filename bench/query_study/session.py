@@ -12,7 +12,10 @@ from adapters.base import Settings, Stopwatch
 from adapters.queries import registry
 from adapters.queries.engine import QueryEngine, stopwatch
 from adapters.queries.query import Query
+from bench.results.schema import SQL_PARTS
 from bench.workers.session import WrongOutputError, peak_rss_bytes, take_turn
+
+REST = SQL_PARTS[-1]
 
 
 class QueryStudySession:
@@ -63,8 +66,9 @@ class QueryStudySession:
     ) -> dict[str, Any]:
         """Runs the query over the files of `samples` images.
 
-        Replies with `times`, `phases` and `switches` as turn.Turn has them, `since_start`, and the
-        result: its `names` and its `rows`, which are the same in every run or this fails.
+        Replies with `times`, `phases` and `switches` as turn.Turn has them, what is in no part
+        being the REST; with `since_start`; and with the result, its `names` and its `rows`, which
+        are the same in every run or this fails.
         """
         engine = self._engines[samples]
         found: list[pa.Table] = []
@@ -73,13 +77,17 @@ class QueryStudySession:
             found.append(engine.run(stopwatch))
 
         turn = take_turn(run, min_runs, min_seconds, prime, stopwatch_for=stopwatch)
+        phases = [
+            {**parts, REST: seconds - sum(parts.values())}
+            for parts, seconds in zip(turn.phases, turn.times, strict=True)
+        ]
         since_start = time.monotonic() - self._started
         first, *others = [table.to_pydict() for table in found]
         if any(other != first for other in others):
             raise WrongOutputError("two runs gave different rows")
         return self._reply(
             times=turn.times,
-            phases=turn.phases,
+            phases=phases,
             switches=turn.switches,
             since_start=since_start,
             names=list(first),

@@ -259,12 +259,12 @@ def _scaling(axis: str, setting: str, counts: Sequence[int], rows: Sequence[Any]
     return finished(axis, f"Throughput over {axis}", reading, alt.layer(*layers), 320)
 
 
-_PARTS = {
+_SQL_PARTS = {
     "scan": "scan of Parquet files",
     "relational": "filters, joins, groups, order",
     "conversion": "conversion between engines",
     "network": "network",
-    REST: "planning, waiting",
+    "rest": "planning, waiting",
 }
 
 
@@ -282,7 +282,7 @@ def _queries(panel: Panel) -> Iterator[Chart]:
         if alone := dict.fromkeys(row["engine"] for row in shown if row["alone"]):
             reading += f"{', '.join(alone)} runs no network, only what is around it."
         title = f"Query {query}: where the time goes"
-        chart = _bars(panel, shown, "seconds", "time of a run (ms)", _PARTS, palette.STAGES)
+        chart = _bars(panel, shown, "seconds", "time of a run (ms)", _SQL_PARTS, palette.STAGES)
         if chart is not None:
             yield finished("query", title, reading.strip(), chart)
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench.results.query_parts import PARTS, REST, rest
 from bench.results.result import Benchmark
 from bench.results.results import Results
+from bench.results.schema import SQL_PARTS
 from bench.results.statistics import Estimate, estimate_median
 from bench.results.summary import queried
 from bench.verdict.status import PASSED, worst
@@ -35,8 +35,8 @@ def _rows(same: Sequence[Benchmark]) -> Iterator[dict[str, Any]]:
     doubts = [status] if status != PASSED else []
     doubts += ["disturbed"] if any(cell.disturbed for cell in same) else []
     fastest = [cell.fastest_s for cell in same if cell.fastest_s]
-    for part in (*PARTS, REST):
-        seconds = [rest(c) if part == REST else c.phases.get(part, 0.0) for c in same]
+    for part in SQL_PARTS:
+        seconds = [cell.phases.get(part, 0.0) for cell in same]
         yield {
             "engine": first.label,
             "query": first.query,

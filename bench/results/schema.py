@@ -396,6 +396,11 @@ class Metric:
     meaning: str
 
 
+SQL_PARTS = ("scan", "relational", "conversion", "network", "rest")
+"""Phases of a query in SQL: Parquet files read; filters, joins, groups, order; rows and images from
+one engine's form to another's; networks; and what is in none of them, planning and threads that
+wait."""
+
 METRICS = {
     metric.name: metric
     for metric in (
@@ -404,7 +409,7 @@ METRICS = {
         Metric(
             "phase",
             "s",
-            "input, compute, output, or waiting; of SQL scan, relational, conversion, network",
+            f"input, compute, output, or waiting; of SQL {', '.join(SQL_PARTS)}",
             "a phase of that run or query; waiting: for the turn of a query that was due",
         ),
         Metric("profiled_time", "s", "", "one run with the clocks of operators on"),

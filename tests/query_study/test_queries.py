@@ -49,8 +49,9 @@ def opening(name: str, query: str, tables: Mapping[str, str], threads: int) -> d
 def check(reply: dict[str, Any], query: str, tables: Mapping[str, str], name: str) -> None:
     assert [tuple(row) for row in reply["rows"]] == rows_of(query, tables)
     parts = {"scan", "relational", "conversion", "network"}
-    for phases in reply["phases"]:
-        assert phases.keys() == parts
+    for phases, seconds in zip(reply["phases"], reply["times"], strict=True):
+        assert phases.keys() == {*parts, "rest"}
+        assert sum(phases.values()) == pytest.approx(seconds)
         working = parts - {"network"} if name.startswith("velox") else parts
         assert all(phases[part] > 0 for part in working)
 

@@ -132,7 +132,7 @@ def test_every_cell_has_times_parts_and_compared_rows(
         assert cell.status == PASSED
         assert cell.query == "sites"
         assert len(cell.times) >= 2
-        assert cell.phases.keys() == {"scan", "relational", "conversion", "network"}
+        assert cell.phases.keys() == {"scan", "relational", "conversion", "network", "rest"}
         assert cell.images_per_second == pytest.approx(cell.samples / np.median(cell.times))
     assert [cell.parity_rows for cell in cells if cell.samples == IMAGES] == [10, 10]
     (session,) = results["session"]
