@@ -30,6 +30,7 @@ from bench.text.progress import Progress
 from bench.workers import inputs
 from bench.workers.held import HeldWorker
 from bench.workers.options import Options
+from bench.workers.process import WorkerError
 from bench.workers.selection import select_one
 from columnar_nn.exec.executable import prepare
 from columnar_nn.model.graph import Graph
@@ -66,13 +67,14 @@ class QueryStudy:
         self._recording = Recording(session, experiment.options, workloads)
         self._entrants: list[Entrant] = []
         self._answers: dict[int, Answer] = {}
+        self._failure = "it was interrupted before the right rows were known"
         self._complete = False
         self._done = 0
 
     def run(self) -> None:
         """Does all of it. Whatever ends it, KeyboardInterrupt too, no worker is left behind.
 
-        Raises WorkerError if the reference does not give the classes.
+        Nothing is measured if the reference does not give the classes.
         """
         with temporary_folder() as folder:
             self._entrants = [
@@ -96,7 +98,11 @@ class QueryStudy:
         return self._session.results(rows, self._complete, self._truth_row())
 
     def _measure(self, folder: Path) -> None:
-        files = self._prepared(folder)
+        try:
+            files = self._prepared(folder)
+        except WorkerError as error:
+            self._failure = f"{_REFERENCE}: {error.status} {error.reason}"
+            return
         for entrant in self._entrants:
             self._step(f"starting {entrant.selection.label}")
             entrant.start(files[entrant.cells[0].samples])
@@ -168,7 +174,7 @@ class QueryStudy:
         """The right rows over the most images, as a session's row has them."""
         known = self._answers.get(self._experiment.samples[-1])
         if known is None:
-            return {"rows": 0, "failure": "it was interrupted before the right rows were known"}
+            return {"rows": 0, "failure": self._failure}
         rows = [list(row) for row in known.rows]
         return {"rows": len(rows), "failure": "", "names": list(known.names), "result": rows}
 

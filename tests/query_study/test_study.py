@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import json
 import re
-import time
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from query_study.conftest import IMAGES
+from query_study.in_process import install
 from query_study.plain import rows_of
 from rich.console import Console
 
@@ -38,44 +37,15 @@ from bench.verdict.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
 from bench.workers.options import Options
 from bench.workers.process import WorkerError
 from bench.workers.selection import select
-from columnar_nn.errors import MissingPackageError
 from columnar_nn.model import zoo
 
 ENGINES = ("columnar", "duckdb+columnar")
 LIMITS = Limits(2, 0.0, 60.0)
 
 
-class InProcess:
-    """What stands for a HeldWorker: its commands are called here, errors become those of one."""
-
-    def __init__(self, options: Options, folder: Path, session: str) -> None:
-        module, _, name = session.partition(":")
-        self._session = getattr(import_module(module), name)(started=time.monotonic())
-        self.pids: tuple[int, ...] = ()
-        self.peak_rss_bytes, self.log, self.running = 1 << 20, "", True
-
-    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
-        try:
-            reply = getattr(self._session, command)(**arguments)
-        except MissingPackageError as error:
-            raise WorkerError(SKIPPED, str(error), fatal=False) from None
-        except ZeroDivisionError as error:
-            raise WorkerError(CRASHED, str(error), fatal=True) from None
-        return json.loads(json.dumps(reply))  # type: ignore[no-any-return]
-
-    def finish(self) -> None:
-        self.kill()
-
-    def kill(self) -> None:
-        if self.running:
-            self._session.close()
-        self.running = False
-
-
 @pytest.fixture(autouse=True)
 def in_process(classes: Mapping[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.query_study.entrant.HeldWorker", InProcess)
-    monkeypatch.setattr(study, "classes", lambda graph, _, count, *__: classes[graph.name][:count])
+    install(monkeypatch, classes)
 
 
 def studied(
@@ -114,8 +84,7 @@ def shown(results: Results, width: int = 80) -> str:
 def results(classes: Mapping[str, np.ndarray]) -> Results:
     """Of two engines on two numbers of images."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.query_study.entrant.HeldWorker", InProcess)
-        patch.setattr(study, "classes", lambda graph, _, count, *__: classes[graph.name][:count])
+        install(patch, classes)
         return studied(samples=(20, IMAGES))
 
 
@@ -257,6 +226,18 @@ def test_a_run_beyond_the_budget_is_not_run() -> None:
     assert cell.status == NOT_RUN
     assert cell.predicted_s
     assert summarize(results).exit_code() == 0
+
+
+def test_without_the_reference_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: Any) -> None:
+        raise WorkerError(CRASHED, "out of luck", fatal=True)
+
+    monkeypatch.setattr(study, "classes", crash)
+    results = studied("columnar")
+    assert [cell.status for cell in queried(results)] == [NOT_RUN]
+    assert summarize(results).exit_code() == 1
+    text = " ".join(shown(results).split())
+    assert "No rows could be compared: reference:float64: CRASHED out of luck" in text
 
 
 def test_rows_in_another_order_or_of_other_columns_differ() -> None:
