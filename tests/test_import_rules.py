@@ -23,7 +23,17 @@ ROOMS = {
     ),
     "bench": (
         *("files", "data", "verdict", "machine", "workers", "text", "results", "model"),
-        *("difference", "compare", "study", "golden", "profile", "engine", "explain", "training"),
+        *(
+            "difference",
+            "compare",
+            "query_study",
+            "study",
+            "golden",
+            "profile",
+            "engine",
+            "explain",
+            "training",
+        ),
         *("cluster", "ease", "doctor", "query", "report", "cli"),
     ),
 }

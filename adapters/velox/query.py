@@ -207,7 +207,7 @@ class VeloxQuery:
         self._root = plan_builder.PlanBuilder()
         self._held: list[Any] = []
         try:
-            self._plan = self._builder(told).get_plan_node()
+            self._plan = built(told, self._values, self._root).get_plan_node()
         except RuntimeError as error:
             raise UnsupportedNetworkError(f"Velox: {reason(error)}") from None
 
@@ -231,28 +231,30 @@ class VeloxQuery:
             writer.close()
         return task.statistics_text()
 
-    def _builder(self, told: Steps) -> Any:
-        """A builder after the calls."""
-        from pyvelox.plan_builder import JoinType
-
-        if "scan" in told:
-            return self._root.new_builder().values(self._vectors(told["scan"]))
-        builder = self._builder(told["source"])
-        for method, arguments in told["calls"]:
-            if method == "hash_join":
-                *keys, output, condition, kind = arguments
-                right = self._builder(told["build"]).get_plan_node()
-                join_type = getattr(JoinType, kind)
-                builder = builder.hash_join(*keys, right, output, condition, join_type)
-            else:
-                builder = getattr(builder, method)(*arguments)
-        return builder
-
-    def _vectors(self, scan: str) -> list[Any]:
+    def _values(self, builder: Any, scan: str) -> Any:
+        """The builder over the batches in a scan's file."""
         from pyvelox import arrow
 
         with pa.memory_map(str(self._folder / f"{scan}.arrow")) as file:
             table = pa.ipc.open_file(file).read_all()
         vectors = [arrow.to_velox(batch) for batch in table.to_batches()]
         self._held += vectors
-        return vectors
+        return builder.values(vectors)
+
+
+def built(told: Steps, scan: Callable[[Any, str], Any], root: Any) -> Any:
+    """A builder after the calls; `scan` begins a new one of the builder `root` with a scan."""
+    from pyvelox.plan_builder import JoinType
+
+    if "scan" in told:
+        return scan(root.new_builder(), told["scan"])
+    builder = built(told["source"], scan, root)
+    for method, arguments in told["calls"]:
+        if method == "hash_join":
+            *keys, output, condition, kind = arguments
+            right = built(told["build"], scan, root).get_plan_node()
+            join_type = getattr(JoinType, kind)
+            builder = builder.hash_join(*keys, right, output, condition, join_type)
+        else:
+            builder = getattr(builder, method)(*arguments)
+    return builder

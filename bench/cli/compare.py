@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -65,6 +65,9 @@ from bench.workers.selection import select
 from columnar_nn.model import zoo
 from columnar_nn.settings import variables
 
+if TYPE_CHECKING:
+    from bench.query_study.study import QueryStudy
+
 
 def compare(
     context: typer.Context,
@@ -72,6 +75,14 @@ def compare(
     model: ModelOption = "plain9",
     data: DataOption = "photo10",
     backend: BackendsOption = None,
+    query: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A query in SQL with networks in it, from Parquet files to rows: confusion, sites "
+            "or agreement (docs/queries.md).",
+        ),
+    ] = None,
     scenario: ScenarioOption = OFFLINE,
     rate: RateOption = None,
     latency_limit: LatencyLimitOption = None,
@@ -130,6 +141,10 @@ def compare(
     agree with the reference, 1 one does not, an engine failed, nothing of one that was named was
     run, or the model's file was misread, 2 wrong usage.
     """
+    if query is not None:
+        from bench.cli import query_options
+
+        raise typer.Exit(_run(*query_options.study(context, query), json))
     note = ""
     if quick:
         chosen, note = quick_look.choose(context), quick_look.note(SAMPLES[OFFLINE])
@@ -181,7 +196,9 @@ def compare(
     raise typer.Exit(_run(comparing, session, json))
 
 
-def _run(comparing: Callable[..., Comparison], session: Session, json: OutputFile | None) -> int:
+def _run(
+    comparing: Callable[..., Comparison | QueryStudy], session: Session, json: OutputFile | None
+) -> int:
     """Compares, prints and saves; returns the exit status."""
     journal = Journal(json, session)
     with signals.last_words(journal.notice):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.compare.experiment import Limits
 
 MIN_RUNS = 3
 """Timed runs that a cell gets even if they exceed its budget."""
@@ -38,6 +41,22 @@ def too_long(measured: Mapping[int, float], samples: int, budget: float) -> floa
     predicted = predict_seconds(measured, samples)
     doubt = 1.0 if sum(count < samples for count in measured) > 1 else _DOUBT
     return predicted if predicted is not None and predicted > budget * doubt else None
+
+
+def runs_of_a_turn(
+    times: Sequence[float], seconds: float, turns_left: int, limits: Limits
+) -> dict[str, Any]:
+    """`min_runs` and `min_seconds` of a cell's next turn, of so many that are left.
+
+    `times` are those of its runs so far, each of which takes about so many `seconds`.
+    """
+    done, total = len(times), sum(times)
+    runs = math.ceil((limits.runs - done) / turns_left)
+    affordable = max(MIN_RUNS - done, int((limits.budget - total) / seconds))
+    return {
+        "min_runs": max(1, min(runs, affordable)),
+        "min_seconds": (limits.min_time - total) / turns_left,
+    }
 
 
 def budget_for(predicted: float) -> float:

@@ -8,7 +8,13 @@ from statistics import fmean
 from typing import Any
 
 from bench.compare import truth as truths
-from bench.compare.budget import MIN_RUNS, budget_for, predict_seconds, too_long
+from bench.compare.budget import (
+    MIN_RUNS,
+    budget_for,
+    predict_seconds,
+    runs_of_a_turn,
+    too_long,
+)
 from bench.compare.cell import Cell, figures
 from bench.compare.experiment import Experiment
 from bench.compare.truth import Truth
@@ -199,16 +205,12 @@ class Contender:
 
     def _run(self, cell: Cell, seconds: float, turns_left: int) -> dict[str, Any] | None:
         """Runs, or queries, of about so many `seconds`, one after the other."""
-        done, total = len(cell.times), sum(cell.times)
-        runs = math.ceil((self._limits.runs - done) / turns_left)
-        affordable = max(MIN_RUNS - done, int((self._limits.budget - total) / seconds))
         queries = {} if cell.scenario == OFFLINE else {"rows": len(self._data.labels)}
         return self._attempt(
             cell,
             "answer" if queries else "run",
             **queries,
-            min_runs=max(1, min(runs, affordable)),
-            min_seconds=(self._limits.min_time - total) / turns_left,
+            **runs_of_a_turn(cell.times, seconds, turns_left, self._limits),
             prime=seconds < PRIMING_LIMIT_S or cell.samples not in self._warm,
         )
 

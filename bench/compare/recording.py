@@ -11,8 +11,8 @@ from bench.compare.experiment import Experiment
 from bench.results.recording import Recorder
 from bench.results.result import BackendRecord
 from bench.results.results import Results
-from bench.results.schema import CELL, CHECK, OBSERVATION, OFFLINE, Row
-from bench.results.session import Session, Workloads
+from bench.results.schema import CELL, CHECK, LATENCIES, OBSERVATION, OFFLINE, Row
+from bench.results.session import Session, WorkloadRows, Workloads
 from bench.results.summary import COLD_START
 from bench.verdict.status import MISREAD
 from bench.workers.options import Options
@@ -27,7 +27,7 @@ class Recording:
     `tolerance` is that of each output once it is known (bench/compare/truth.py).
     """
 
-    def __init__(self, session: Session, options: Options, workloads: Workloads) -> None:
+    def __init__(self, session: Session, options: Options, workloads: WorkloadRows) -> None:
         self._recorder = Recorder(session, workloads)
         self._options = options
         self.tolerance: Mapping[str, Any] | None = None
@@ -73,7 +73,7 @@ class Recording:
             "order": turn.order,
             "start_s": turn.start_s,
         }
-        metric = "time" if cell.scenario == OFFLINE else "latency"
+        metric = "latency" if cell.scenario in LATENCIES else "time"
         taken = turn.disturbance and asdict(turn.disturbance)
         self._recorder.observe(
             row, metric, turn.times, switches=turn.switches or None, disturbance=taken, **place

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.compare import latency_report
+from bench.compare import latency_report, query_report
 from bench.compare.ratio import compared
 from bench.results.result import BackendRecord, Benchmark, Result, best
 from bench.results.schema import OFFLINE
@@ -27,16 +27,23 @@ _MIB = 2**20
 def show(result: Result, console: Console) -> None:
     """Prints all of the result: times, ratios, cold starts, parity, and what was compared."""
     records = _by_speed(result)
-    _show_heading(result, console)
+    if result.in_sql:
+        query_report.show_query(result, console)
+    else:
+        _show_heading(result, console)
     if result.traffic.scenario == OFFLINE:
         _show_times(result, records, console)
     else:
         latency_report.show(result, [record.label for record in records], console)
     tied = bool(result.context["settings"].get("batch_note"))
-    first = "the first batch's" if tied else "one image's"
+    first = "the first" if result.in_sql else "the first batch's" if tied else "one image's"
     show_title(console, f"Cold start in s, from process start to {first} result; memory in MiB")
-    print_table(console, _cold_start_table(records), ("process", "of engine"))
-    _show_parity(result, records, console)
+    ran = "1st run" if result.in_sql else "1st image"
+    print_table(console, _cold_start_table(records, ran), ("process", "of engine"))
+    if result.in_sql:
+        query_report.show_rows(result, console)
+    else:
+        _show_parity(result, records, console)
     _show_endings(result, console)
     _show_configurations(records, console)
     _show_machine(result, console)
@@ -59,6 +66,9 @@ def _show_times(result: Result, records: Sequence[BackendRecord], console: Conso
     print_table(console, _time_table(result, records))
     _show_footnotes(result, console)
     _show_verdicts(result, console)
+    if result.in_sql:
+        query_report.show_parts(result, [record.label for record in records], console)
+        return
     show_title(console, "Throughput at the most images each backend ran")
     print_table(console, _throughput_table(result, records), ("output", "input", "images"))
     show_note(
@@ -166,13 +176,13 @@ def _throughput_table(result: Result, records: Sequence[BackendRecord]) -> Table
     return made
 
 
-def _cold_start_table(records: Sequence[BackendRecord]) -> Table:
+def _cold_start_table(records: Sequence[BackendRecord], first: str) -> Table:
     made = table(
         "backend:configuration",
         "process",
         "import",
         "build",
-        "1st image",
+        first,
         "total",
         "peak memory",
         "of engine",
@@ -345,11 +355,15 @@ def _show_machine(result: Result, console: Console) -> None:
 
 
 def _by_speed(result: Result) -> list[BackendRecord]:
-    """Backends from the fastest to the slowest an image at the most images each ran."""
+    """Backends from the fastest to the slowest an image at the most images each ran.
 
-    def speed(record: BackendRecord) -> float:
-        rates = [c.images_per_second or 0.0 for c in result.cells if c.label == record.label]
-        return max(rates, default=0.0)
+    Those that run a query's relational part alone come last.
+    """
+
+    def speed(record: BackendRecord) -> tuple[bool, float]:
+        cells = [cell for cell in result.cells if cell.label == record.label]
+        rates = [cell.images_per_second or 0.0 for cell in cells]
+        return not any(cell.relational for cell in cells), max(rates, default=0.0)
 
     return sorted(result.backends, key=speed, reverse=True)
 

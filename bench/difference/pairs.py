@@ -147,7 +147,7 @@ def _alike(base: Side, new: Side) -> dict[str, str]:
         for cell in side.cells.keys() - opposite.cells.keys():
             subject, workload = side.described(cell)
             look = [subject["backend"], subject["configuration"]]
-            look += [workload[name] for name in ("model_name", "samples", "scenario")]
+            look += [workload[name] for name in ("model_name", "query", "samples", "scenario")]
             found[tuple(look)].append(cell)
         alone.append(found)
     return {

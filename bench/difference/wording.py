@@ -23,7 +23,7 @@ HEADINGS = ("cell", BASE, NEW, "change", f"{CONFIDENCE:.0%} interval", "verdict"
 OPEN_HEADINGS = ("cell", "sessions", "could show", "would settle it")
 
 _SUBJECT_FIELDS = ("processes", "threads", "options")
-_WORKLOAD_FIELDS = ("model_name", "data_name", "batch_size", "scenario", "rate")
+_WORKLOAD_FIELDS = ("query", "model_name", "data_name", "batch_size", "scenario", "rate")
 """What a row's name has where it tells rows apart, beside backend and samples."""
 
 _SHORT = {"model_name": "model", "data_name": "data", "batch_size": "batch"}

@@ -19,6 +19,7 @@ from columnar_nn.model.graph import Graph
 
 PACKAGES = (
     "cnn-bench",
+    "duckdb",
     "llvmlite",
     "numpy",
     "onnx",

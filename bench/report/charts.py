@@ -21,6 +21,7 @@ def charts(panel: Panel) -> Iterator[Chart]:
         chart = draw(panel)
         if chart is not None:
             yield chart
+    yield from _queries(panel)
     yield from latency_charts.charts(panel)
 
 
@@ -303,6 +304,34 @@ def _balance(setting: str, rows: Sequence[Any]) -> Chart:
 def _panel_of(rows: Sequence[Any]) -> Panel:
     """A panel that has nothing but the engines of these rows."""
     return Panel(None, tuple(dict.fromkeys(row["engine"] for row in rows)), {})  # type: ignore[arg-type]
+
+
+_SQL_PARTS = {
+    "scan": "scan of Parquet files",
+    "relational": "filters, joins, groups, order",
+    "conversion": "conversion between engines",
+    "network": "network",
+    "rest": "planning, waiting",
+}
+
+
+def _queries(panel: Panel) -> Iterator[Chart]:
+    """Of each query the most images, a bar an engine."""
+    rows = in_units(panel.tables["queries"], ms=("seconds",))
+    for query in dict.fromkeys(row["query"] for row in rows):
+        mine = [row for row in rows if row["query"] == query]
+        most = max(row["samples"] for row in mine)
+        shown = [row for row in mine if row["samples"] == most]
+        reading = (
+            f"What each part of a run takes, from {most:,} images in Parquet files to the rows: "
+            "medians, in which a part that threads share counts by its mean over them. "
+        )
+        if alone := dict.fromkeys(row["engine"] for row in shown if row["alone"]):
+            reading += f"{', '.join(alone)} runs no network, only what is around it."
+        title = f"Query {query}: where the time goes"
+        chart = _bars(panel, shown, "seconds", "time of a run (ms)", _SQL_PARTS, palette.STAGES)
+        if chart is not None:
+            yield finished("query", title, reading.strip(), chart)
 
 
 def _bars(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from bench.report import fits, latencies, layers, roofline, scaling
+from bench.report import fits, latencies, layers, queries, roofline, scaling
 from bench.report.setting import Setting
 from bench.results.result import Benchmark, best
 from bench.results.results import Results
@@ -97,6 +97,19 @@ SCHEMAS = {
         doubt="text",
     ),
     "knees": _schema(engine="text", rate="1/s", percent="1", limit_s="s", sessions="count"),
+    "queries": _schema(
+        engine="text",
+        query="text",
+        samples="count",
+        part="text",
+        seconds="s",
+        run_s="s",
+        low_s="s",
+        high_s="s",
+        fastest_s="s",
+        alone="flag",
+        doubt="text",
+    ),
     "layers": _schema(engine="text", layer="text", position="count", seconds="s", samples="count"),
     "intensities": _schema(engine="text", layer="text", intensity="1/byte", rate="1/s"),
     "roofs": _schema(roof="text", rate="1/s or byte/s"),
@@ -148,11 +161,14 @@ def _slices(results: Results) -> Iterator[tuple[Setting, Results]]:
         name = machine["label"] or machine["brand"] or machine["machine_id"]
         subjects = {row["subject"]: row for row in own["subject"]}
         workloads = {row["workload"]: row for row in own["workload"]}
+        networks = {row["query"]: row["model_name"] for row in own["workload"] if row["query"]}
         cells: dict[Setting, list[Row]] = defaultdict(list)
         for cell in own["cell"]:
             workload, subject = workloads[cell["workload"]], subjects[cell["subject"]]
-            if workload["model_name"]:
-                network = workload["model_name"], workload["data_name"] or "unnamed data"
+            # a query's relational part stands beside the whole of it
+            model = workload["model_name"] or networks.get(workload["query"])
+            if model:
+                network = model, workload["data_name"] or "unnamed data"
                 machine_is = machine["machine_id"], name
                 how = subject["threads"], subject["processes"]
                 setting = Setting(*machine_is, *network, *how, partitions(subject))
@@ -200,6 +216,7 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
         "memory": memory,
         "latencies": latencies.latencies(parts),
         "knees": latencies.knees(parts),
+        "queries": queries.queries(parts),
         "layers": layers.layer_times(parts),
         "intensities": roofline.points(parts),
     }
@@ -213,7 +230,7 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
     )
 
 
-_OF_ENGINES = ("latencies", "starts", "memory", "layers", "intensities")
+_OF_ENGINES = ("latencies", "queries", "starts", "memory", "layers", "intensities")
 """Tables whose engines need not have times."""
 
 

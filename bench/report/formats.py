@@ -136,7 +136,7 @@ def _provenance(results: Results) -> str:
 
 
 _COLUMNS = (
-    *("session_id", "started", "command", "machine_id", "model", "data", "scenario"),
+    *("session_id", "started", "command", "machine_id", "model", "data", "scenario", "query"),
     *("backend", "configuration", "processes", "threads", "batch_size", "samples", "status"),
     *("metric", "part", "unit", "number", "median", "low", "high", "confidence"),
 )
@@ -160,7 +160,7 @@ def _series(results: Results) -> Iterator[Sequence[Any]]:
         estimate = estimate_median(values) if values else None
         yield (
             *(session[name] for name in ("session_id", "started", "command", "machine_id")),
-            *(workload[name] for name in ("model_name", "data_name", "scenario")),
+            *(workload[name] for name in ("model_name", "data_name", "scenario", "query")),
             *(subject[name] for name in ("backend", "configuration", "processes", "threads")),
             *(workload[name] for name in ("batch_size", "samples")),
             cell["status"],

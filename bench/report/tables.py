@@ -48,13 +48,14 @@ def summary(panel: Panel) -> str:
         return f"With {limit} {best['engine']} serves the most: {best['rate']:,.4g} queries/s."
     first, *others = sorted((r for r in rows if r["samples"] == most), key=_ratio) or [None]
     if first is None or not others:
-        return ""
+        return _in_sql_summary(panel)
     text = f"On {counted(most, 'image')} {first['engine']} is the fastest"
     return f"{text}; {others[0]['engine']} takes {others[0]['ratio']:.2f} times as long."
 
 
 def tables(panel: Panel) -> Iterator[Table]:
     """The tables of one setting, those that have rows."""
+    yield from _in_sql(panel)
     for make in (_times, _lines, _crossings, _latencies, _knees, _layers, _starts, _errors):
         table = make(panel)
         if table.rows:
@@ -110,6 +111,56 @@ def _time(row: Mapping[str, Any] | None) -> str:
     low, high = milliseconds(row["low_s"]), milliseconds(row["high_s"])
     star = "*" if row["doubt"] else ""
     return f"{milliseconds(row['median_s'])}{star} [{low}, {high}]"
+
+
+def _in_sql(panel: Panel) -> Iterator[Table]:
+    """A table for each query and number of images."""
+    rows = panel.tables["queries"].to_pylist()
+    for query, samples in dict.fromkeys((row["query"], row["samples"]) for row in rows):
+        engines: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            if (row["query"], row["samples"]) == (query, samples):
+                engines.setdefault(row["engine"], []).append(row)
+        parts = [row["part"] for row in next(iter(engines.values()))]
+        doubts = {own[0]["doubt"] for own in engines.values()} - {""}
+        note = "A run's median and, in brackets, the interval that holds the true one; then parts."
+        if any(own[0]["alone"] for own in engines.values()):
+            note += " Without a network: the relational part alone."
+        if doubts:
+            note += f" * {' or '.join(sorted(doubts))}."
+        yield Table(
+            "queries",
+            f"Query {query} on {counted(samples, 'image')}, in ms",
+            ("engine", "run", "fastest", *parts),
+            tuple(
+                (
+                    engine,
+                    _time({**own[0], "median_s": own[0]["run_s"]}),
+                    "-" if own[0]["fastest_s"] is None else milliseconds(own[0]["fastest_s"]),
+                    *(milliseconds(row["seconds"]) for row in own),
+                )
+                for engine, own in engines.items()
+            ),
+            note,
+        )
+
+
+def _in_sql_summary(panel: Panel) -> str:
+    """Which engine is the fastest on each query, of those that run all of it."""
+    found: dict[str, dict[str, float]] = {}
+    for row in panel.tables["queries"].to_pylist():
+        if not (row["alone"] or row["doubt"]):
+            found.setdefault(row["query"], {})[row["engine"]] = row["run_s"]
+    sentences = []
+    for query, runs in found.items():
+        first, *others = sorted(runs, key=lambda engine: runs[engine])
+        if others:
+            ratio = runs[others[0]] / runs[first]
+            sentences.append(
+                f"Of query {query} {first} is the fastest; {others[0]} takes {ratio:.2f} times as "
+                "long."
+            )
+    return " ".join(sentences)
 
 
 def _lines(panel: Panel) -> Table:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench.results import merging
 from bench.results.results import Results
 from bench.results.schema import OFFLINE, Row
-from bench.results.summary import benchmarks
+from bench.results.summary import benchmarks, queried
 from bench.verdict.status import UNSUCCESSFUL
 
 
@@ -25,7 +25,7 @@ def problems(results: Results) -> Iterator[str]:
                 reason = f": {cell['reason']}" if cell["reason"] else ""
                 yield f"{name}: {label}{where}: {cell['status']}{reason}"
         wanted = _runs(session)
-        for benchmark in benchmarks(part):
+        for benchmark in (*benchmarks(part), *queried(part)):
             if 0 < len(benchmark.times) < wanted:
                 runs = f"{len(benchmark.times)} runs, of {wanted} that were asked for"
                 yield f"{name}: {benchmark.label} on {benchmark.samples}: too few: {runs}"

@@ -7,15 +7,15 @@ from typing import Any
 
 from bench.results.results import Results
 from bench.results.schema import CELL, METRICS, OBSERVATION, START, SUBJECT, WORKLOAD, Row
-from bench.results.session import Session, Workloads
+from bench.results.session import Session, WorkloadRows
 from bench.workers.options import Options
 from bench.workers.selection import Selection
 
 
 class Recorder:
-    """Makes the rows of a session, of the workloads of one network and data set."""
+    """Makes the rows of a session, of workloads such as those of one network and data set."""
 
-    def __init__(self, session: Session, workloads: Workloads) -> None:
+    def __init__(self, session: Session, workloads: WorkloadRows) -> None:
         self._session = session
         self._workloads = workloads
         self._rows: list[tuple[str, Row]] = []

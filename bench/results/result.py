@@ -62,8 +62,9 @@ class Benchmark:
     dimmed images; `noise_ratio` is the largest error over noise of a column or row
     (bench/verdict/rule.py); `accuracy` is over all its rows. `taken_share` is what others took of
     its wall time, None if unknown; `undisturbed_s` its fastest run that was not disturbed.
-    Of several processes, which shared the images as `partitions` says, `balance` is what their
-    parts of a run took in the mean over the longest, `pss_bytes` the memory of all of them.
+    Of a query in SQL `query` is its name, and `phases` are its parts; its relational part alone has
+    no `model`. Of several processes, which shared the images as `partitions` says, `balance` is
+    what their parts of a run took in the mean over the longest, `pss_bytes` the memory of all.
     """
 
     backend: str
@@ -97,6 +98,7 @@ class Benchmark:
     taken_share: float | None = None
     undisturbed_s: float | None = None
     model: str = ""
+    query: str = ""
     processes: int = 1
     partitions: str = ""
     balance: float | None = None
@@ -111,6 +113,11 @@ class Benchmark:
     def fastest_s(self) -> float | None:
         """Its fastest run; of a disturbed cell the fastest that was not disturbed, if any."""
         return self.undisturbed_s if self.disturbed else min(self.times, default=None)
+
+    @property
+    def relational(self) -> bool:
+        """Whether it is the relational part of a query alone, which does less than the others."""
+        return bool(self.query) and not self.model
 
     @property
     def label(self) -> str:
@@ -143,6 +150,11 @@ class Result:
     traffic: Traffic = field(default_factory=Traffic)
 
     @property
+    def in_sql(self) -> bool:
+        """Whether it is of a query in SQL; then `context` has its name and text as "query"."""
+        return bool(self.context.get("query", {}).get("name"))
+
+    @property
     def cells(self) -> tuple[Benchmark, ...]:
         """Those of runs and those of queries."""
         return (*self.benchmarks, *(one.cell for one in self.served))
@@ -171,7 +183,7 @@ def best(
     samples: int,
     condition: Callable[[Benchmark], bool] = lambda cell: True,
 ) -> Benchmark | None:
-    """The fastest cell of so many samples whose output passed.
+    """The fastest cell of so many samples whose output passed; none that is relational.
 
     By medians, but a disturbed one's says less than its fastest run.
     """
@@ -184,5 +196,6 @@ def best(
         cell
         for cell in cells
         if cell.samples == samples and cell.median_s and cell.status == PASSED and condition(cell)
+        if not cell.relational
     )
     return min(fitting, key=seconds, default=None)

@@ -46,6 +46,8 @@ class Field:
     """One field; `each` says that in JSON it is a list, one value for each observation of a row.
 
     `null` is what an absent value means, unless the row's `reasons` say more; empty: it has one.
+    A hashed field that is `later` than its format is in no hash while it is null: rows that were
+    written without it keep theirs.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Field:
     unit: str = ""
     each: bool = False
     null: str = ""
+    later: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,10 @@ class Table:
 
     def hash_of(self, row: Row) -> str:
         """The hash of what was asked, or is stable, in a row."""
-        return digest([[f.name, row[f.name]] for f in self.fields if f.role is Role.HASHED])
+        hashed = [field for field in self.fields if field.role is Role.HASHED]
+        return digest(
+            [[f.name, v] for f in hashed if (v := row[f.name]) is not None or not f.later]
+        )
 
 
 def finite(value: Any) -> Any:
@@ -137,6 +143,11 @@ def _key(name: str, type: Type, meaning: str) -> Field:
 
 def _asked(name: str, type: Type, meaning: str, unit: str = "", null: str = _UNKNOWN) -> Field:
     return Field(name, type, meaning, Role.HASHED, unit, null=null)
+
+
+def _added(name: str, type: Type, meaning: str, null: str) -> Field:
+    """One that was asked, and that the first results of this format version do not have."""
+    return Field(name, type, meaning, Role.HASHED, null=null, later=True)
 
 
 def _field(
@@ -266,11 +277,19 @@ WORKLOAD = Table(
         _asked("data_fingerprint", Type.TEXT, "SHA-256 of the images"),
         _asked("split", Type.TEXT, "test or train", null="it has none, or not known"),
         _asked("samples", Type.INTEGER, "images of a run or query", "1", "as many as time allows"),
-        _asked("batch_size", Type.INTEGER, "images of a batch at most", "1", "any"),
+        _asked(
+            "batch_size",
+            Type.INTEGER,
+            "images of a batch at most, if they come in batches",
+            "1",
+            "any",
+        ),
         _asked(
             "scenario", Type.TEXT, "how the images arrive and what is observed, see below", null=""
         ),
         _asked("rate", Type.REAL, "queries that arrive", "1/s", "they do not, or when one is done"),
+        _added("query", Type.TEXT, "name of the query in SQL", "there is none"),
+        _added("sql", Type.TEXT, "what the query says", "there is none"),
         _field("macs", Type.INTEGER, "multiply-accumulates of an image", "1"),
         _field("data_name", Type.TEXT, "name of the data set"),
         _field("data_rows", Type.INTEGER, "images of the data set", "1"),
@@ -350,6 +369,8 @@ SINGLE_STREAM, MULTI_STREAM, SERVER = "single-stream", "multi-stream", "server"
 PROFILE, STREAM, PEAK, GOLDEN = "profile", "stream", "peak", "golden"
 CLUSTER, EASE, WATCH = "cluster", "ease", "watch"
 
+QUERY, RELATIONAL = "query", "relational"
+
 LATENCIES = (SINGLE_STREAM, MULTI_STREAM, SERVER)
 """Scenarios of queries, whose latencies are observed (docs/scenarios.md)."""
 
@@ -367,6 +388,8 @@ SCENARIOS = {
     EASE: "no network: what it takes to use a backend",
     WATCH: "all images at once, by turns as A and as B, which are the same",
     CLUSTER: "images read from Parquet files, by one process or by the tasks of a cluster",
+    QUERY: "a query in SQL with networks in it, from Parquet files to its rows",
+    RELATIONAL: "no network: such a query, which reads from a file what networks would give",
 }
 """Names and meanings of scenarios."""
 
@@ -381,6 +404,11 @@ class Metric:
     meaning: str
 
 
+SQL_PARTS = ("scan", "relational", "conversion", "network", "rest")
+"""Phases of a query in SQL: Parquet files read; filters, joins, groups, order; rows and images from
+one engine's form to another's; networks; and what is in none of them, planning and threads that
+wait."""
+
 METRICS = {
     metric.name: metric
     for metric in (
@@ -389,7 +417,7 @@ METRICS = {
         Metric(
             "phase",
             "s",
-            "input, compute, output, or waiting",
+            f"input, compute, output, or waiting; of SQL {', '.join(SQL_PARTS)}",
             "a phase of that run or query; waiting: for the turn of a query that was due",
         ),
         Metric("profiled_time", "s", "", "one run with the clocks of operators on"),

@@ -136,6 +136,20 @@ class Images(Protocol):
     def split(self) -> str | None: ...
 
 
+class WorkloadRows(Protocol):
+    """Rows of the table workload: as Workloads makes them, or of something else than a network."""
+
+    @property
+    def first_batch(self) -> int: ...
+    def row(
+        self,
+        scenario: str,
+        samples: int | None,
+        batch_size: int | None,
+        rate: float | None = None,
+    ) -> dict[str, Any]: ...
+
+
 class Workloads:
     """Workloads of one network on one set of images."""
 

@@ -19,7 +19,16 @@ from bench.results import statistics
 from bench.results.percentiles import percentile
 from bench.results.result import BackendRecord, Benchmark, Result, Served, best
 from bench.results.results import Results
-from bench.results.schema import CHECK, LATENCIES, OFFLINE, PARITY, START, Row
+from bench.results.schema import (
+    CHECK,
+    LATENCIES,
+    OFFLINE,
+    PARITY,
+    QUERY,
+    RELATIONAL,
+    START,
+    Row,
+)
 from bench.results.traffic import PERCENTILES, Traffic
 from bench.text import caveats
 from bench.verdict.status import STATUSES
@@ -52,13 +61,14 @@ def doubts(session: Row) -> list[str]:
 def summaries(results: Results) -> Iterator[dict[str, Any]]:
     """Of every cell that was timed, what readers of the document want to know."""
     for session in results["session"]:
-        cells = benchmarks(results.session(session["session_id"]))
+        cells = [*benchmarks(own := results.session(session["session_id"])), *queried(own)]
         for cell in cells:
             if cell.median_s is None:
                 continue
             yield {
                 "session_id": session["session_id"],
                 "subject": cell.label,
+                **({"query": cell.query} if cell.query else {}),
                 **{name: value for name, value in asdict(cell).items() if name in _SUMMARIZED},
                 "runs": len(cell.times),
                 "fastest_s": cell.fastest_s,
@@ -88,7 +98,7 @@ def _latencies(results: Results) -> Iterator[dict[str, Any]]:
 
 def _alike(cell: Benchmark, other: Benchmark) -> bool:
     """Whether two cells differ in nothing but their engines."""
-    kinds = [(c.model, c.threads, c.processes, c.partitions) for c in (cell, other)]
+    kinds = [(c.model, c.query, c.threads, c.processes, c.partitions) for c in (cell, other)]
     return kinds[0] == kinds[1] and cell.batch_size == other.batch_size
 
 
@@ -135,7 +145,7 @@ def summarize(results: Results) -> Result:
     return Result(
         context,
         records,
-        tuple(benchmarks(results)),
+        (*benchmarks(results), *queried(results)),
         session["complete"],
         tuple(served(results)),
         traffic,
@@ -144,6 +154,15 @@ def summarize(results: Results) -> Result:
 
 def benchmarks(results: Results) -> list[Benchmark]:
     """The cells of one session in which all images are there at once."""
+    return [cell for cell in _timed(results, OFFLINE) if cell.batch_size]
+
+
+def queried(results: Results) -> list[Benchmark]:
+    """The cells of one session that are of a query in SQL; without a model: its relational part."""
+    return [*_timed(results, QUERY), *_timed(results, RELATIONAL)]
+
+
+def _timed(results: Results, scenario: str) -> list[Benchmark]:
     (session,) = results["session"]
     subjects = {row["subject"]: row for row in results["subject"]}
     observed = _by_cell(results["observation"])
@@ -157,8 +176,8 @@ def benchmarks(results: Results) -> list[Benchmark]:
             observed[cell["cell"]],
             runs if isinstance(runs, int) else 0,
         )
-        for cell, workload in _cells(results, OFFLINE)
-        if workload["samples"] and workload["batch_size"]
+        for cell, workload in _cells(results, scenario)
+        if workload["samples"]
     ]
 
 
@@ -203,13 +222,14 @@ def benchmark(
         backend=subject["backend"],
         configuration=subject["configuration"],
         samples=workload["samples"],
-        batch_size=workload["batch_size"],
+        batch_size=workload["batch_size"] or 0,
         threads=subject["threads"],
         status=cell["status"],
         reason=cell["reason"] or "",
         predicted_s=cell["predicted_s"],
         accuracy=cell["accuracy"],
         model=workload["model_name"] or "",
+        query=workload["query"] or "",
         processes=subject["processes"],
         partitions=partitions(subject),
         **_shares(observed),
@@ -360,11 +380,15 @@ def _context(results: Results) -> dict[str, Any]:
     settings = _shaped("settings", session["settings"], _SETTINGS)
     for name in caveats.NOTES:
         _shaped("settings", settings.get(name, ""), str)
-    _check(bool(results["workload"]), "it has not begun")
-    workload = max(results["workload"], key=lambda row: row["samples"] or 0)
+    workloads = [row for row in results["workload"] if row["scenario"] != RELATIONAL]
+    _check(bool(workloads), "it has not begun")
+    workload = max(workloads, key=lambda row: row["samples"] or 0)
     truth = session["truth"] or {"rows": 0, "failure": ""}
     shape = {"rows": int, "failure": str}
     telling = _shaped("truth", truth, shape).get("telling") or {}
+    names, rows = (truth.get(name) or [] for name in ("names", "result"))
+    alike = _has_shape(rows, [[(int, str)]]) and all(len(row) == len(names) for row in rows)
+    _check(alike, "its result is no table")
     tolerances: Any = next((row["tolerance"] for row in results["cell"] if row["tolerance"]), {})
     return {
         "time": session["started"],
@@ -374,11 +398,14 @@ def _context(results: Results) -> dict[str, Any]:
         "settings": settings,
         "model": {"name": workload["model_name"] or "", "parameters": workload["parameters"] or 0},
         "data": {"name": workload["data_name"] or "", "rows": workload["data_rows"] or 0},
+        "query": {"name": workload["query"] or "", "sql": workload["sql"] or ""},
         "warnings": doubts(session),
         "import_check": session["import_check"],
         "parity": {
             **truth,
             "telling": _shaped("truth", telling, {str: dict.fromkeys(_TELLING, int)}),
+            "names": _shaped("truth", names, [str]),
+            "result": rows,
             "tolerances": _shaped("tolerance", tolerances, {str: {"atol": _REAL, "rtol": _REAL}}),
         },
     }

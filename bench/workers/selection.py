@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 from adapters import registry
 from adapters.base import Configuration
@@ -28,18 +29,28 @@ class Selection:
         return f"{self.backend}:{self.configuration}"
 
 
-def select(names: Sequence[str]) -> tuple[Selection, ...]:
+class Configured(Protocol):
+    """What is selected: a backend, or an engine of queries, by what can be asked of it."""
+
+    configurations: ClassVar[Mapping[str, Configuration]]
+
+
+def select(
+    names: Sequence[str],
+    every: Iterable[str] = registry.BACKENDS,
+    load: Callable[[str], type[Configured]] = registry.load,
+) -> tuple[Selection, ...]:
     """The selections meant by NAME or NAME:CONFIGURATION, each once, in order.
 
-    A NAME alone means its "default" and "best" configurations; no names mean every backend. A
-    backend whose adapter cannot be imported stays in, for its worker to report why. Raises
-    UsageError for an unknown name or configuration.
+    A NAME alone means its "default" and "best" configurations; no names mean `every` one. One
+    whose adapter cannot be imported stays in, for its worker to report why. Raises UsageError for
+    an unknown name or configuration, and as `load` does.
     """
     chosen: dict[Selection, None] = {}
-    for text in names or registry.BACKENDS:
+    for text in names or every:
         backend, _, configuration = text.partition(":")
         try:
-            known = _configurations(backend, configuration)
+            known = _configurations(backend, configuration, load)
         except ImportError:
             chosen[Selection(backend, configuration or "default")] = None
             continue
@@ -57,7 +68,7 @@ def select_one(text: str) -> Selection:
     """
     backend, _, configuration = text.partition(":")
     try:
-        known = _configurations(backend, configuration)
+        known = _configurations(backend, configuration, registry.load)
     except ImportError as error:
         raise UsageError(f"cannot import backend {backend!r}: {error}") from None
     usual = [name for name, details in known.items() if details.role == "default"]
@@ -65,9 +76,11 @@ def select_one(text: str) -> Selection:
     return Selection(backend, name, known[name].description, gpu=known[name].gpu)
 
 
-def _configurations(backend: str, asked: str) -> Mapping[str, Configuration]:
+def _configurations(
+    backend: str, asked: str, load: Callable[[str], type[Configured]]
+) -> Mapping[str, Configuration]:
     """Those that a backend has; `asked`, unless empty, must be among them."""
-    known = registry.load(backend).configurations
+    known = load(backend).configurations
     if asked and asked not in known:
         raise UsageError(
             f"{backend} has no configuration {asked!r}: choose from {', '.join(known)}"

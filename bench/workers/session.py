@@ -53,7 +53,7 @@ class Session:
         Replies also with the `process_seconds` and `start_rss_bytes` of the time before.
         """
         process_seconds = time.monotonic() - self._started
-        start_rss_bytes = _peak_rss_bytes()
+        start_rss_bytes = peak_rss_bytes()
         start = time.perf_counter()
         self._backend_class = registry.load(backend)
         self._backend_class.import_framework()
@@ -224,7 +224,7 @@ class Session:
 
     @staticmethod
     def _reply(**values: Any) -> dict[str, Any]:
-        return {**values, "peak_rss_bytes": _peak_rss_bytes()}
+        return {**values, "peak_rss_bytes": peak_rss_bytes()}
 
 
 def take_turn(
@@ -233,22 +233,24 @@ def take_turn(
     min_seconds: float,
     prime: bool,
     clock: Callable[[], float] = time.perf_counter,
+    stopwatch_for: Callable[[], Stopwatch] = Stopwatch,
 ) -> Turn:
     """Times `infer` until both `min_runs` and `min_seconds` are reached.
 
-    The garbage collector runs before the first run and not during any.
+    The garbage collector runs before the first run and not during any. Each run has a stopwatch of
+    its own.
     """
     times: list[float] = []
     phases: list[dict[str, float]] = []
     switches: list[int] = []
     if prime:
-        infer(Stopwatch())
+        infer(stopwatch_for())
     gc.collect()
     gc.disable()
     try:
         total = 0.0
         while len(times) < min_runs or total < min_seconds:
-            stopwatch = Stopwatch()
+            stopwatch = stopwatch_for()
             switched = involuntary_switches()
             start = clock()
             infer(stopwatch)
@@ -269,7 +271,7 @@ def involuntary_switches() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
-def _peak_rss_bytes() -> int:
+def peak_rss_bytes() -> int:
     """Largest resident memory of this process so far.
 
     On Linux from VmHWM: ru_maxrss would start at the parent's size, which exec inherits.

@@ -8,17 +8,23 @@ connection.execute("SELECT id, plain9(image) FROM 'photos.parquet'")
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import pyarrow as pa
 
 from columnar_nn.errors import InvalidDataError, MissingPackageError, UsageError
-from columnar_nn.integrations.batches import ERROR, infer
+from columnar_nn.integrations.batches import ERROR, Phase, infer
 from columnar_nn.integrations.prepared import IMAGE, LOGITS, NetworkSource, prepared
 
 
 def register(
-    connection: Any, name: str, network: NetworkSource = "plain9", *, output: str = LOGITS
+    connection: Any,
+    name: str,
+    network: NetworkSource = "plain9",
+    *,
+    output: str = LOGITS,
+    phase: Phase = nullcontext,
 ) -> None:
     """Adds `name`(image) to a DuckDB connection: an output of the network for each image.
 
@@ -26,7 +32,8 @@ def register(
     UTINYINT or FLOAT. The result is FLOAT[], or BIGINT of the output "predicted"; outputs are those
     of `integrations.batches.infer`. It is null where the image is; a row that holds no such image
     ends the query. DuckDB calls it with vectors of up to 2,048 rows from as many threads as it has,
-    each of which prepares a network of its own when it first comes.
+    each of which prepares a network of its own when it first comes. `phase` is asked for a context
+    manager around each part of the work, as that of `infer`, from any of them.
 
     Raises MissingPackageError without DuckDB, UsageError for a name that is none or is taken, or an
     output that is not there, and as `zoo.resolve` does.
@@ -42,7 +49,7 @@ def register(
     def run(*columns: pa.ChunkedArray) -> pa.Array:
         if len(columns) != 1:
             raise UsageError(f"{name} takes one argument, an image, not {len(columns)}")
-        return _outputs(columns[0], network, output, field.type)
+        return _outputs(columns[0], network, output, field.type, phase)
 
     try:
         connection.create_function(
@@ -58,7 +65,11 @@ def register(
 
 
 def _outputs(
-    column: pa.ChunkedArray, network: NetworkSource, output: str, data_type: pa.DataType
+    column: pa.ChunkedArray,
+    network: NetworkSource,
+    output: str,
+    data_type: pa.DataType,
+    phase: Phase,
 ) -> pa.Array:
     """The network's output for each row; raises InvalidDataError for one that is no image."""
     if pa.types.is_null(column.type):
@@ -68,7 +79,7 @@ def _outputs(
         for chunk in column.chunks
     ]
     batches = (pa.record_batch([chunk], [IMAGE]) for chunk in chunks)
-    found = list(infer(batches, network, image=IMAGE, keep=[], outputs=[output]))
+    found = list(infer(batches, network, image=IMAGE, keep=[], outputs=[output], phase=phase))
     if not found:
         return pa.array([], data_type)
     table = pa.Table.from_batches(found)

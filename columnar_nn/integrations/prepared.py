@@ -2,7 +2,7 @@
 
 Workers of other engines call a function again for each part of their data. To prepare a network
 takes longer than to run it on some thousand small images, and an executable runs one task at a
-time: so each thread keeps its own.
+time: so each thread has its own.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from columnar_nn.plan.plan_node import PlanNode
 NetworkSource = str | os.PathLike[str] | bytes
 """A built-in network's name, the path of an ONNX file, or what such a file holds."""
 
-NUM_KEPT = 4
-"""Networks that a thread keeps: of more, the one used longest ago goes."""
+NUM_KEPT = 4 * (os.cpu_count() or 1)
+"""Networks that all threads keep together: of more, the one used longest ago goes."""
 
 IMAGE, SCAN = "image", "0"
 """The column that an executable reads, and the plan's node that reads it."""
@@ -85,17 +85,20 @@ class PreparedNetwork:
 def prepared(source: NetworkSource, outputs: Sequence[str]) -> PreparedNetwork:
     """This thread's network, from its cache; a file that has changed since is read again."""
     if isinstance(source, bytes):
-        return _kept.network(source, tuple(outputs), None)
+        return _kept.network(threading.get_native_id(), source, tuple(outputs), None)
     name = os.fspath(source)
-    return _kept.network(name, tuple(outputs), _version(name))
+    return _kept.network(threading.get_native_id(), name, tuple(outputs), _version(name))
 
 
-class _Kept(threading.local):
-    """What a thread keeps."""
+class _Kept:
+    """What threads keep, by their number in the system.
+
+    threading.local does not do: to Python a thread of DuckDB's is a new one at every call.
+    """
 
     def __init__(self) -> None:
         self.network: Callable[..., PreparedNetwork] = functools.lru_cache(NUM_KEPT)(
-            lambda source, outputs, version: PreparedNetwork(source, outputs)
+            lambda thread, source, outputs, version: PreparedNetwork(source, outputs)
         )
 
 

@@ -48,6 +48,8 @@ NIGHTLY = {
     "cnn-bench engine --part peers,batches --budget 20 --json engine.json",
     "cnn-bench engine --part roofline,layers",
     "cnn-bench engine --part steps",
+    "cnn-bench compare --query sites",
+    "cnn-bench compare --query agreement --samples 1000,10000 --budget 60 --json agreement.json",
     "cnn-bench compare --model resnet18 --samples 1,8",
     "cnn-bench compare --model mine.onnx --data synthetic --samples 1,32",
     "cnn-bench compare --model resnet20 --samples 1,8,32 --threads 1",

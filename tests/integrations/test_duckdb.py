@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 import columnar_nn
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import CnnBenchError, UsageError
+from columnar_nn.integrations import prepared
 from columnar_nn.integrations.duckdb import register
 
 ROWS = 6000
@@ -61,6 +64,23 @@ def test_the_same_outputs_as_alone(
             assert row[3] == int(np.argmax(expected[number]))
         else:
             assert row[2:] == (None, None)
+
+
+def test_a_network_is_prepared_once_a_thread(
+    connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    build = prepared.PreparedNetwork.__init__
+
+    def counted(self: prepared.PreparedNetwork, *arguments: Any) -> None:
+        made.append(threading.get_native_id())
+        build(self, *arguments)
+
+    monkeypatch.setattr(prepared.PreparedNetwork, "__init__", counted)
+    register(connection, "kept", "plain9", output="predicted")
+    for _ in range(3):
+        connection.execute("select max(kept(image)) from t").fetchall()
+    assert len(made) == len(set(made)) <= 5
 
 
 def test_no_rows_and_a_null_of_no_type(connection: duckdb.DuckDBPyConnection) -> None:

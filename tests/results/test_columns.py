@@ -45,10 +45,15 @@ def test_what_is_read_back_is_the_same(tmp_path: Path, suffix: str) -> None:
     assert len(list((tmp_path / "x").iterdir())) == len(TABLES)
 
 
-def test_a_column_that_an_earlier_version_did_not_have_is_null(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("table", "fields"), [("session", ["functions", "truth"]), ("workload", ["query", "sql"])]
+)
+def test_a_column_that_an_earlier_version_did_not_have_is_null(
+    table: str, fields: list[str], tmp_path: Path
+) -> None:
     write(results(), tmp_path / "x", ".parquet")
-    file = tmp_path / "x" / "session.parquet"
-    parquet.write_table(parquet.read_table(file).drop_columns(["functions", "truth"]), file)
+    file = tmp_path / "x" / f"{table}.parquet"
+    parquet.write_table(parquet.read_table(file).drop_columns(fields), file)
     assert document.read(tmp_path / "x") == results()
 
 

@@ -1,0 +1,1 @@
+"""The query study: engines that run a query with networks in it, from Parquet files to rows."""
