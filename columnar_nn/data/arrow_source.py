@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from columnar_nn.data.row_groups import Range, overlapping
 from columnar_nn.errors import InvalidDataError, UsageError, first_line
+from columnar_nn.shown import Shown, line
 
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 _FORMATS = {".parquet": "parquet", ".csv": "csv", **dict.fromkeys(ARROW_SUFFIXES, "ipc")}
@@ -21,8 +22,8 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError)
 """What pyarrow raises when a file is not as it should be; ValueError: a name that is not UTF-8."""
 
 
-@dataclass(frozen=True)
-class ArrowSource:
+@dataclass(frozen=True, repr=False)
+class ArrowSource(Shown):
     """A table's name, its schema, and a function that starts reading it, some columns only.
 
     `within` gives the table with all rows whose values lie in some ranges, and fewer others; None
@@ -34,6 +35,9 @@ class ArrowSource:
     read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
     within: Callable[[Sequence[Range]], ArrowSource] | None = None
     ranges: tuple[Range, ...] = ()
+
+    def __repr__(self) -> str:
+        return line(f"ArrowSource {self.name}:", ", ".join(self.schema.names))
 
 
 def open_source(source: Any) -> ArrowSource:

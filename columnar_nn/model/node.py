@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from columnar_nn.shown import line
+
 Shape = tuple[int | None, ...]
 """Dimensions of a tensor; None is the symbolic batch dimension."""
 
@@ -18,8 +20,11 @@ class TensorSpec:
     shape: Shape
     dtype: str = "float32"
 
+    def __str__(self) -> str:
+        return f"{self.name} {'x'.join('N' if d is None else str(d) for d in self.shape)}"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Node:
     """One operator: ONNX name, inputs, outputs and attributes, with ONNX semantics.
 
@@ -31,6 +36,10 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        call = f"{self.op_type}({', '.join(self.inputs)})"
+        return line(f"Node {self.name}:", f"{call} -> {', '.join(self.outputs)}")
 
     def reads(self) -> Iterator[str]:
         """The tensors that the node needs."""

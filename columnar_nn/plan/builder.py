@@ -13,7 +13,7 @@ import pyarrow as pa
 from columnar_nn.data.arrow_source import decoded, open_source
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference
-from columnar_nn.expressions.types import DataType, type_name
+from columnar_nn.expressions.types import DataType, row_type_text, type_name
 from columnar_nn.functions.resolve import field_type, resolve
 from columnar_nn.functions.scalar import FLOATS, INTEGERS
 from columnar_nn.plan.hash_join import JoinType, checked_join
@@ -32,6 +32,7 @@ from columnar_nn.plan.nodes import (
     ValuesNode,
 )
 from columnar_nn.plan.plan_node import PlanNode, nodes
+from columnar_nn.shown import Shown, line
 
 Projections = Sequence[str] | Mapping[str, str | Expression]
 
@@ -39,7 +40,7 @@ _NAME = re.compile(r"(?!(?:true|false|null)$)[a-z_][a-z_0-9]*", re.IGNORECASE)
 _SORTING_KEY = re.compile(r"(\S+)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?", re.IGNORECASE)
 
 
-class PlanBuilder:
+class PlanBuilder(Shown):
     """Builds a plan from its scan upwards; every method returns the builder.
 
     Methods raise InvalidPlanError, naming the field, the type or the text at fault and what
@@ -54,6 +55,12 @@ class PlanBuilder:
     def __init__(self) -> None:
         self._plan: PlanNode | None = None
         self._ids: Iterator[int] = itertools.count()
+
+    def __repr__(self) -> str:
+        if self._plan is None:
+            return line("PlanBuilder:", "no scan yet")
+        columns = row_type_text(self._plan.output_type)
+        return line(f"PlanBuilder at {self._plan.name}[{self._plan.id}]:", columns)
 
     def new_builder(self) -> PlanBuilder:
         """An empty builder, none of whose nodes has an id that this one gives or has given."""

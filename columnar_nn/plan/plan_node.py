@@ -14,10 +14,11 @@ from typing import ClassVar
 import pyarrow as pa
 
 from columnar_nn.expressions.expression import Expression
+from columnar_nn.shown import Shown, line
 
 
-@dataclass(frozen=True, eq=False)
-class PlanNode(ABC):
+@dataclass(frozen=True, eq=False, repr=False)
+class PlanNode(Shown, ABC):
     """A node with an id that no other node of the plan has; compared by identity."""
 
     id: str
@@ -27,6 +28,9 @@ class PlanNode(ABC):
 
     reads_by_name: ClassVar[bool] = False
     """Whether it asks its source's batches for columns by name, and may find others beside them."""
+
+    def __repr__(self) -> str:
+        return line(f"{self.name}[{self.id}]", self.details)
 
     @property
     @abstractmethod
@@ -80,7 +84,7 @@ class PlanNode(ABC):
         return tuple(scan for source in self.sources for scan in source.scans)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ScanNode(PlanNode):
     """A leaf: gives the columns of `schema`."""
 
@@ -116,7 +120,7 @@ class ScanNode(PlanNode):
         return (self,)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class UnaryNode(PlanNode):
     """A node that reads one other; its columns are those unless it says otherwise."""
 
