@@ -16,6 +16,8 @@ from columnar_nn.errors import InvalidDataError, MissingPackageError, UsageError
 from columnar_nn.integrations.batches import ERROR, infer
 from columnar_nn.integrations.prepared import IMAGE, LOGITS, NetworkSource, prepared
 
+__all__ = ["register"]
+
 
 def register(
     connection: Any, name: str, network: NetworkSource = "plain9", *, output: str = LOGITS
@@ -79,3 +81,7 @@ def _outputs(
         if len(wrong):
             raise InvalidDataError(f"{len(wrong)} row(s) without an image: {wrong[0]}")
     return table.column(output).combine_chunks()
+
+
+def __dir__() -> list[str]:
+    return __all__
