@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from columnar_nn.data import named_arrays
 from columnar_nn.data.row_groups import Range, overlapping
 from columnar_nn.errors import InvalidDataError, UsageError, first_line
 from columnar_nn.shown import Shown, line
@@ -47,29 +49,41 @@ def open_source(source: Any) -> ArrowSource:
     .ipc) or CSV (.csv, with a heading), of a folder of such files of one format, whose subfolders
     key=value are columns, or a glob of files. They are read lazily; IPC files are memory-mapped.
     A table is a pyarrow Table, RecordBatch, sequence of batches, RecordBatchReader or Dataset, or
-    whatever gives an Arrow stream (__arrow_c_stream__), as frames of pandas and polars do. A
-    reader can be read once. Raises InvalidDataError for anything else, and for files that are not
-    what their name says; reading raises it for a file that is damaged, each of whose batches is
-    validated in full.
+    whatever gives a table through Arrow's C interface (`__arrow_c_stream__`, `__arrow_c_array__`),
+    as frames of pandas and polars and tasks do, or a dict of arrays (`named_arrays.table_of`). The
+    index of a pandas frame is a column if it has a name. A reader or a task can be read once.
+    Raises InvalidDataError for anything else, and for files that are not what their name says;
+    reading raises it for a file that is damaged, each of whose batches is validated in full.
     """
     if isinstance(source, ArrowSource):
         return source
     if isinstance(source, (str, Path)):
         return _open_path(str(source))
-    if isinstance(source, pa.RecordBatch):
-        source = [source]
-    if isinstance(source, (pa.Table, pa.RecordBatchReader)):
-        is_table = isinstance(source, pa.Table)
-        return from_batches(source.schema, source.to_batches() if is_table else source)
-    if isinstance(source, Sequence) and source and isinstance(source[0], pa.RecordBatch):
-        return from_batches(source[0].schema, source)
-    if hasattr(source, "__arrow_c_stream__"):
-        return _open_stream(source)
     if hasattr(source, "get_fragments"):
         return _of_dataset("the dataset", source)
+    if isinstance(source, Mapping):
+        source = named_arrays.table_of(source)
+    if isinstance(source, pa.Table):
+        return from_batches(source.schema, source.to_batches())
+    if isinstance(source, pa.RecordBatchReader):
+        return from_batches(source.schema, source)
+    return _open_batches(source)
+
+
+def _open_batches(source: Any) -> ArrowSource:
+    """Batches in memory that are no table of pyarrow's."""
+    if isinstance(source, Sequence) and source and isinstance(source[0], pa.RecordBatch):
+        return from_batches(source[0].schema, source)
+    if hasattr(source, "__arrow_c_stream__") and not isinstance(source, pa.RecordBatch):
+        return _open_stream(source)
+    if hasattr(source, "__arrow_c_array__"):
+        batch = _record_batch(source)
+        return from_batches(batch.schema, [batch])
+    if type(source).__name__ == "LazyFrame":
+        raise InvalidDataError("cannot scan a LazyFrame: collect() it first")
     raise InvalidDataError(
         f"cannot scan {type(source).__name__}: pass a path to a .parquet, .arrow or .csv file, a "
-        "pyarrow Table, RecordBatch, RecordBatchReader or Dataset, or a frame of pandas or polars"
+        "table or dataset of pyarrow, a frame of pandas or polars, a task, or a dict of arrays"
     )
 
 
@@ -124,21 +138,34 @@ def decoded_type(data_type: pa.DataType) -> pa.DataType:
 
 def _open_stream(source: Any) -> ArrowSource:
     """A table that gives a stream of its batches whenever it is asked for one."""
-    first: list[pa.RecordBatchReader] = [_stream(source)]
+    try:
+        first = [pa.RecordBatchReader.from_stream(source)]
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        if hasattr(source, "iloc"):  # pandas: Arrow knows no cells that are arrays of several axes
+            return open_source({name: source[name] for name in source.columns})
+        raise _unlike_a_table(source, error) from None
+    schema = first[0].schema
+    names = [name for name in schema.names if not _UNNAMED_INDEX.fullmatch(name)]
 
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        return iter(first.pop() if first else _stream(source))
+        return iter(first.pop() if first else pa.RecordBatchReader.from_stream(source))
 
-    return ArrowSource("arrow_table", first[0].schema, read)
+    return ArrowSource("arrow_table", pa.schema([schema.field(name) for name in names]), read)
 
 
-def _stream(source: Any) -> pa.RecordBatchReader:
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+"""What an index of pandas is called in Arrow if it has no name."""
+
+
+def _record_batch(source: Any) -> pa.RecordBatch:
     try:
-        return pa.RecordBatchReader.from_stream(source)
+        return pa.record_batch(source)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise InvalidDataError(
-            f"cannot scan {type(source).__name__}: {first_line(error)}"
-        ) from None
+        raise _unlike_a_table(source, error) from None
+
+
+def _unlike_a_table(source: Any, error: Exception) -> InvalidDataError:
+    return InvalidDataError(f"cannot scan {type(source).__name__}: {first_line(error)}")
 
 
 def _open_path(name: str) -> ArrowSource:

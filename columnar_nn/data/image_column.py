@@ -6,7 +6,8 @@ binary, large_binary,       the bytes of an image; views and dictionaries are de
 fixed_size_binary
 list, large_list,           its values: uint8 or float32; int8 is taken for uint8 bit by bit, and
 fixed_size_list             int16 for uint8 by value, being what Spark makes of uint8
-fixed_shape_tensor          of these values
+fixed_shape_tensor          of these values; fixed-size lists within each other too, as polars has
+                            arrays of several axes
 
 Memory is shared where all rows of a column are images that lie one behind the other.
 """
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import decoded_type
@@ -59,9 +61,10 @@ def pixel_dtype(data_type: pa.DataType, name: str, dtype: str, shape: tuple[int,
                 f"{_text(shape)}: resize the images"
             )
     elif pa.types.is_fixed_size_list(data_type):
-        if data_type.list_size != math.prod(shape):
+        sizes, data_type = _nested(data_type)
+        if sizes not in (shape, (math.prod(shape),)):
             raise InvalidDataError(
-                f"column {name} holds lists of {data_type.list_size} values; the network takes "
+                f"column {name} holds lists of {_text(sizes)} values; the network takes "
                 f"{_text(shape)}, which is {math.prod(shape)}: resize the images"
             )
     elif not (pa.types.is_list(data_type) or pa.types.is_large_list(data_type)):
@@ -79,7 +82,7 @@ def pixel_dtype(data_type: pa.DataType, name: str, dtype: str, shape: tuple[int,
 
 def images(column: pa.Array, dtype: str, shape: tuple[int, ...]) -> Images:
     """The images of a column whose type `pixel_dtype` took; shared memory where it allows."""
-    column = _decoded(column)
+    column = _in_one_list(_decoded(column))
     size = math.prod(shape)
     unit = size * np.dtype(dtype).itemsize if _is_bytes(column.type) else size
     wrong = _wrong_rows(column, unit)
@@ -115,6 +118,36 @@ def _decoded(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return column if column.type == data_type else column.cast(data_type)
+
+
+def _nested(data_type: pa.DataType) -> tuple[tuple[int, ...], pa.DataType]:
+    """The lengths of fixed-size lists within each other, and the type of the innermost one."""
+    if not pa.types.is_fixed_size_list(data_type.value_type):
+        return (data_type.list_size,), data_type
+    sizes, innermost = _nested(data_type.value_type)
+    return (data_type.list_size, *sizes), innermost
+
+
+def _in_one_list(column: pa.Array) -> pa.Array:
+    """Fixed-size lists of such lists as lists of all of their values; memory is shared."""
+    while pa.types.is_fixed_size_list(column.type) and pa.types.is_fixed_size_list(
+        column.type.value_type
+    ):
+        inner, length = column.values, column.type.value_type.list_size
+        values = inner.values.slice(inner.offset * length, len(inner) * length)
+        if inner.null_count:
+            valid = np.repeat(inner.is_valid().to_numpy(zero_copy_only=False), length)
+            values = pc.if_else(pa.array(valid), values, pa.nulls(len(values), values.type))
+        nulls = None
+        if column.null_count:
+            nulls = np.ones(len(column) + column.offset, bool)
+            nulls[column.offset :] = column.is_null().to_numpy(zero_copy_only=False)
+            nulls = pa.array(nulls)
+        whole = pa.FixedSizeListArray.from_arrays(
+            values, column.type.list_size * length, mask=nulls
+        )
+        column = whole.slice(column.offset, len(column))
+    return column
 
 
 def _offsets(column: pa.Array) -> np.ndarray:

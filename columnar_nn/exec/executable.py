@@ -20,7 +20,7 @@ from columnar_nn.exec.task import Task
 from columnar_nn.exec.task_threads import TaskThreads
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.plan import rewrites
-from columnar_nn.plan.plan_node import PlanNode
+from columnar_nn.plan.plan_node import PlanNode, checked_plan
 from columnar_nn.plan.rewrites import Rewritten
 from columnar_nn.plan.text import to_text
 from columnar_nn.shown import Shown, line
@@ -38,8 +38,9 @@ def prepare(
 
     `without` names rewrite rules that are left out (`rewrites.PLAN_RULES`, `rewrites.RULES`).
     Kernels take denormals for zero, unless `keep_denormals`. Raises UsageError for an unknown
-    fusion level or algorithm, and for less than one thread.
+    fusion level or algorithm, and for less than one thread, InvalidPlanError for what is no plan.
     """
+    checked_plan(plan, "prepare()")
     if threads < 1:
         raise UsageError(f"cannot run on {threads} threads: 1 or more")
     rewritten = rewrites.apply(plan, threads, fusion, algorithm, without)

@@ -17,10 +17,36 @@ import pyarrow as pa
 
 from columnar_nn.data import encoded_images, image_column, tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
-from columnar_nn.expressions.types import DataType, type_name
+from columnar_nn.expressions.expression import Call, Expression
+from columnar_nn.expressions.types import DataType, RowShape, type_name
 from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, ScalarFunction
 
 _BYTES = (pa.binary(), pa.large_binary())
+
+
+def as_tensors(network: str, given: Expression, shape: RowShape) -> Expression:
+    """What a network reads images of `shape` from: `given`, or a call of to_tensor, without a type.
+
+    `given` has its type. Raises InvalidPlanError, which names the network, if that holds no such
+    images.
+    """
+    held, text = given.type, "x".join(map(str, shape))
+    if isinstance(held, pa.FixedShapeTensorType) and tuple(held.shape) != shape:
+        message = f"{network} takes images of {text}, not of {'x'.join(map(str, held.shape))}"
+        if len(shape) == 3 and tuple(held.shape) == (*shape[1:], shape[0]):
+            message += ": put the channels first, with images.transpose(0, 3, 1, 2)"
+        raise InvalidPlanError(message)
+    if isinstance(held, pa.FixedShapeTensorType) and held.value_type in (pa.uint8(), pa.float32()):
+        return given
+    try:
+        image_column.pixel_dtype(held, "given", "uint8", shape)
+    except InvalidDataError:
+        what = f"tensors of {held.value_type}" if hasattr(held, "shape") else str(held)
+        raise InvalidPlanError(
+            f"{network} takes images of {text}, not {what}: tensors, lists or bytes of uint8 or "
+            "float32, or decode_image(...) of PNG and JPEG files"
+        ) from None
+    return Call("to_tensor", (given,), {"shape": shape})
 
 
 def _checked_shape(name: str, shape: Any) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference, transform
 from columnar_nn.expressions.types import DataType, type_name
-from columnar_nn.functions import images, like, registry  # noqa: F401 - they register functions
+from columnar_nn.functions import images, like, registry  # noqa: F401 - like registers one
 from columnar_nn.functions.casts import is_castable
 from columnar_nn.functions.scalar import (
     SCALAR_FUNCTIONS,
@@ -44,7 +44,8 @@ def resolve(
 
     Where Velox converts implicitly (integers to a wider type, REAL to DOUBLE) a Cast is put in;
     uint8 tensors given to a vector function become float32 by `pixels_to_float`, which leaves
-    columns of other types as they are. With `widen` numbers of different types become the
+    columns of other types as they are; with the attribute `shape` it first makes tensors of lists
+    and bytes (`images.as_tensors`). With `widen` numbers of different types become the
     wider one, BIGINT beside REAL or DOUBLE too, as Presto's analyser has it before Velox sees a
     plan. Raises
     InvalidPlanError naming an unknown field or function, or the types that do not fit.
@@ -70,7 +71,11 @@ def resolve(
         if not isinstance(expression, Call):
             return expression
         if expression.function == "pixels_to_float":
-            return as_floats(*inputs)
+            (image,) = inputs
+            if shape := expression.attributes.get("shape"):
+                tensors = images.as_tensors("the network", image, shape)
+                image = image if tensors is image else typed(tensors, (image,))
+            return as_floats(image)
         if is_vector_call(expression):
             inputs = tuple(as_floats(source) for source in inputs)
             return _typed_vector_call(

@@ -31,7 +31,7 @@ from columnar_nn.plan.nodes import (
     UnnestNode,
     ValuesNode,
 )
-from columnar_nn.plan.plan_node import PlanNode, nodes
+from columnar_nn.plan.plan_node import PlanNode, checked_plan, nodes
 from columnar_nn.shown import Shown, line
 
 Projections = Sequence[str] | Mapping[str, str | Expression]
@@ -85,6 +85,11 @@ class PlanBuilder(Shown):
 
     def values(self, batches: Sequence[pa.RecordBatch]) -> PlanBuilder:
         """Batches of one schema, held by the plan."""
+        if not isinstance(batches, Sequence):
+            raise InvalidPlanError(
+                f"values() needs a list of RecordBatches, not {type(batches).__name__}: use "
+                "table_scan() for a table"
+            )
         if not batches:
             raise InvalidPlanError("values() needs at least one batch, for its schema")
         for batch in batches:
@@ -198,6 +203,7 @@ class PlanBuilder(Shown):
         all if it is left out; LEFT SEMI (FILTER) and ANTI joins give those of the left.
         """
         source = self.plan()
+        checked_plan(build_plan_node, "hash_join()")
         condition = None if filter is None else self._parse(filter)[0]
         self._plan = checked_join(
             *(self._id(), source, build_plan_node, join_type, left_keys, right_keys),
@@ -237,10 +243,7 @@ class PlanBuilder(Shown):
         if not inputs:
             raise InvalidPlanError("local_partition() needs a list of plans, one at least")
         for source in inputs:
-            if not isinstance(source, PlanNode):
-                raise InvalidPlanError(
-                    f"local_partition() needs plans, not {type(source).__name__}: see plan()"
-                )
+            checked_plan(source, "local_partition()")
         _refuse_other_columns(inputs)
         node = LocalPartitionNode(self._id(), inputs)
         _refuse_same_ids(node)

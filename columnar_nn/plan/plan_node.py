@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.shown import Shown, line
 
@@ -140,6 +141,15 @@ class UnaryNode(PlanNode):
     def output_type(self) -> pa.Schema:
         """That of its source."""
         return self.source.output_type
+
+
+def checked_plan(given: PlanNode, where: str) -> PlanNode:
+    """`given`; raises InvalidPlanError if it is no plan, such as a builder of one."""
+    if not isinstance(given, PlanNode):
+        raise InvalidPlanError(
+            f"{where} needs a plan, not {type(given).__name__}: a builder's plan() gives it"
+        )
+    return given
 
 
 def nodes(plan: PlanNode) -> Iterator[PlanNode]:

@@ -12,12 +12,13 @@ from sqlglot import exp
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.exec.executable import prepare
 from columnar_nn.expressions.expression import Cast, Expression, FieldReference
+from columnar_nn.model.zoo import NetworkSource
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.plan_node import PlanNode
 from columnar_nn.plan.sql_expression import Parameters
 from columnar_nn.plan.sql_text import parse_query
 from columnar_nn.queries.context import Column, Context, Relation, suggestion
-from columnar_nn.queries.networks import Networks, NetworkSource
+from columnar_nn.queries.networks import Networks
 from columnar_nn.queries.order import SortedBy, Sorting
 from columnar_nn.queries.scope import widened
 from columnar_nn.queries.select import read_select
