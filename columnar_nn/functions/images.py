@@ -31,17 +31,20 @@ def as_tensors(network: str, given: Expression, shape: RowShape) -> Expression:
     images.
     """
     held, text = given.type, "x".join(map(str, shape))
-    if isinstance(held, pa.FixedShapeTensorType) and tuple(held.shape) != shape:
+    is_tensor = isinstance(held, pa.FixedShapeTensorType)
+    if is_tensor:
+        tensor_column.refuse_other_orders(held, getattr(given, "name", "the image"))
+    if is_tensor and tuple(held.shape) != shape:
         message = f"{network} takes images of {text}, not of {'x'.join(map(str, held.shape))}"
         if len(shape) == 3 and tuple(held.shape) == (*shape[1:], shape[0]):
             message += ": put the channels first, with images.transpose(0, 3, 1, 2)"
         raise InvalidPlanError(message)
-    if isinstance(held, pa.FixedShapeTensorType) and held.value_type in (pa.uint8(), pa.float32()):
+    if is_tensor and held.value_type in (pa.uint8(), pa.float32()):
         return given
     try:
         image_column.pixel_dtype(held, "given", "uint8", shape)
     except InvalidDataError:
-        what = f"tensors of {held.value_type}" if hasattr(held, "shape") else str(held)
+        what = f"tensors of {held.value_type}" if is_tensor else str(held)
         raise InvalidPlanError(
             f"{network} takes images of {text}, not {what}: tensors, lists or bytes of uint8 or "
             "float32, or decode_image(...) of PNG and JPEG files"
