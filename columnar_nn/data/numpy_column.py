@@ -21,7 +21,8 @@ def to_numpy(column: Any) -> np.ndarray:
     lengths, permuted tensors, and values that are no numbers.
     """
     if not isinstance(column, (pa.Array, pa.ChunkedArray)):
-        if not hasattr(column, "__arrow_c_stream__") and not hasattr(column, "__arrow_c_array__"):
+        gives_arrow = hasattr(column, "__arrow_c_stream__") or hasattr(column, "__arrow_c_array__")
+        if not gives_arrow or hasattr(column, "column_names") or hasattr(column, "columns"):
             raise InvalidDataError(
                 f"cannot make an array of {type(column).__name__}: pass a column of a table"
             )

@@ -231,19 +231,20 @@ class TaskStats(Shown):
 
     def operators_table(self) -> pa.Table:
         """One row an operator; times in nanoseconds."""
-        return pa.Table.from_pylist([_operator_row(operator) for operator in self.operators])
+        schema = pa.Table.from_pylist([_operator_row(OperatorStats("", "", 0, 0))]).schema
+        return pa.Table.from_pylist([_operator_row(o) for o in self.operators], schema)
 
     def steps_table(self) -> pa.Table:
         """One row a kernel step: label, kernel, shape, work and time."""
-        rows = [
-            {item.name: _plain(getattr(step, item.name)) for item in fields(step)}
-            for step in self.steps
-        ]
-        return pa.Table.from_pylist(rows, schema=None if rows else pa.schema([]))
+        schema = pa.Table.from_pylist(
+            [_step_row(StepStats("", "", "", (0,), 0, 0, 0, 0, 0))]
+        ).schema
+        return pa.Table.from_pylist([_step_row(step) for step in self.steps], schema)
 
 
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+def _step_row(step: StepStats) -> dict[str, object]:
+    row = {item.name: getattr(step, item.name) for item in fields(step)}
+    return {**row, "output_shape": list(step.output_shape)}
 
 
 def _operator_row(operator: OperatorStats) -> dict[str, object]:

@@ -38,15 +38,21 @@ def as_tensors(network: str, given: Expression, shape: RowShape) -> Expression:
         message = f"{network} takes images of {text}, not of {'x'.join(map(str, held.shape))}"
         if len(shape) == 3 and tuple(held.shape) == (*shape[1:], shape[0]):
             message += ": put the channels first, with images.transpose(0, 3, 1, 2)"
+        if tuple(held.shape) == shape[1:]:
+            message += ": the first axis has the rows, so that one image is images[None]"
         raise InvalidPlanError(message)
     if is_tensor and held.value_type in (pa.uint8(), pa.float32()):
         return given
     try:
         image_column.pixel_dtype(held, "given", "uint8", shape)
     except InvalidDataError:
-        what = f"tensors of {held.value_type}" if is_tensor else str(held)
+        if is_tensor:
+            raise InvalidPlanError(
+                f"{network} takes images of uint8 or float32, not {held.value_type}: convert them, "
+                "with images.astype(numpy.float32)"
+            ) from None
         raise InvalidPlanError(
-            f"{network} takes images of {text}, not {what}: tensors, lists or bytes of uint8 or "
+            f"{network} takes images of {text}, not {held}: tensors, lists or bytes of uint8 or "
             "float32, or decode_image(...) of PNG and JPEG files"
         ) from None
     return Call("to_tensor", (given,), {"shape": shape})

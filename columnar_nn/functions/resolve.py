@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from columnar_nn.functions.scalar import (
     of_one_type,
     resolve_scalar,
 )
+from columnar_nn.model import zoo
 
 
 def is_vector_call(expression: Expression) -> TypeGuard[Call]:
@@ -93,13 +95,23 @@ def _typed_vector_call(
     return Call(name, inputs, attributes, nodes, registry.VECTOR_FUNCTIONS[name].result_type(call))
 
 
+def _no_function(name: str) -> InvalidPlanError:
+    if name in zoo.BUILDERS:
+        return InvalidPlanError(
+            f'no function {name}: a network is an expression, network("{name}", "image")'
+        )
+    known = [*registry.VECTOR_FUNCTIONS, *SCALAR_FUNCTIONS]
+    meant = "".join(f"did you mean {each}? " for each in get_close_matches(name, known, 1, 0.7))
+    return InvalidPlanError(
+        f"no function {name}: {meant}vector functions are {', '.join(registry.VECTOR_FUNCTIONS)}; "
+        f"scalar functions are {', '.join(SCALAR_FUNCTIONS)}"
+    )
+
+
 def _typed_scalar_call(call: Call, inputs: tuple[Expression, ...], widen: bool) -> Expression:
     name = call.function
     if name not in SCALAR_FUNCTIONS:
-        raise InvalidPlanError(
-            f"no function {name}: vector functions are {', '.join(registry.VECTOR_FUNCTIONS)}; "
-            f"scalar functions are {', '.join(SCALAR_FUNCTIONS)}"
-        )
+        raise _no_function(name)
     types = [source.type for source in inputs]
     if widen and not isinstance(SCALAR_FUNCTIONS[name], CompiledFunction):
         types = of_one_type(types)

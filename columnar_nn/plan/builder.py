@@ -102,6 +102,7 @@ class PlanBuilder(Shown):
 
     def table_scan(self, source: Any, columns: Sequence[str] | None = None) -> PlanBuilder:
         """All or some `columns` of an Arrow source: see `arrow_source.open_source`."""
+        _refuse_text(columns, "table_scan()")
         table = open_source(source)
         names = table.schema.names if columns is None else columns
         output = pa.schema([pa.field(n, field_type(table.schema, n)) for n in names])
@@ -120,6 +121,7 @@ class PlanBuilder(Shown):
 
     def project(self, projections: Projections) -> PlanBuilder:
         """Columns by name, each an expression or its text; or texts, "expression AS name"."""
+        _refuse_text(projections, "project()")
         source = self.plan()
         names: list[str] = []
         expressions: list[Expression] = []
@@ -140,6 +142,8 @@ class PlanBuilder(Shown):
 
     def aggregate(self, grouping_keys: Sequence[str], aggregates: Projections) -> PlanBuilder:
         """Groups of equal keys with aggregates such as "count(1) AS n" or "avg(x)", or by name."""
+        _refuse_text(grouping_keys, "aggregate()")
+        _refuse_text(aggregates, "aggregate()")
         source = self.plan()
         schema = source.output_type
         fields = [pa.field(key, field_type(schema, key)) for key in grouping_keys]
@@ -204,6 +208,8 @@ class PlanBuilder(Shown):
         """
         source = self.plan()
         checked_plan(build_plan_node, "hash_join()")
+        for names in (left_keys, right_keys, output):
+            _refuse_text(names, "hash_join()")
         condition = None if filter is None else self._parse(filter)[0]
         self._plan = checked_join(
             *(self._id(), source, build_plan_node, join_type, left_keys, right_keys),
@@ -216,6 +222,8 @@ class PlanBuilder(Shown):
         self, replicate: Sequence[str], unnest: Sequence[str], ordinality: str | None = None
     ) -> PlanBuilder:
         """A row for each element of the array columns `unnest`: `nodes.UnnestNode`."""
+        for names in (replicate, unnest):
+            _refuse_text(names, "unnest()")
         source = self.plan()
         for name in (*replicate, *unnest):
             field_type(source.output_type, name)
@@ -251,8 +259,12 @@ class PlanBuilder(Shown):
 
     @staticmethod
     def _parse(expression: str | Expression) -> tuple[Expression, str | None]:
-        if not isinstance(expression, str):
+        if isinstance(expression, Expression):
             return expression, None
+        if not isinstance(expression, str):
+            raise InvalidPlanError(
+                f"{expression!r} is no expression: write SQL text, as 'x < 2', or call(\"lt\", ...)"
+            )
         if _NAME.fullmatch(expression):
             return FieldReference(expression), None
         from columnar_nn.plan.sql_expression import parse_expression  # 0.15 s of sqlglot
@@ -285,6 +297,7 @@ def checked_aggregate(call: Expression, name: str, schema: pa.Schema) -> Aggrega
 
 
 def _sorting_keys(keys: Sequence[str | SortingKey], schema: pa.Schema) -> tuple[SortingKey, ...]:
+    _refuse_text(keys, "sorting")
     parsed = []
     for key in keys:
         if isinstance(key, SortingKey):
@@ -298,6 +311,12 @@ def _sorting_keys(keys: Sequence[str | SortingKey], schema: pa.Schema) -> tuple[
         ascending = (match[2] or "asc").lower() == "asc"
         parsed.append(SortingKey(match[1], ascending, (match[3] or "last").lower() == "first"))
     return tuple(parsed)
+
+
+def _refuse_text(given: object, where: str) -> None:
+    """Raises InvalidPlanError for a text where several are wanted: it would be taken by letters."""
+    if isinstance(given, str):
+        raise InvalidPlanError(f"{where} takes a list of texts: [{given!r}]")
 
 
 def _is_array(data_type: DataType) -> bool:

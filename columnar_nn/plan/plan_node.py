@@ -147,7 +147,7 @@ def checked_plan(given: PlanNode, where: str) -> PlanNode:
     """`given`; raises InvalidPlanError if it is no plan, such as a builder of one."""
     if not isinstance(given, PlanNode):
         raise InvalidPlanError(
-            f"{where} needs a plan, not {type(given).__name__}: a builder's plan() gives it"
+            f"{where} needs a plan, not {type(given).__name__}: see plan() of a PlanBuilder"
         )
     return given
 

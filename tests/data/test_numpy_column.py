@@ -86,6 +86,17 @@ def test_numbers(column: Any, expected: list[object]) -> None:
     assert cnn.to_numpy(column).tolist() == expected
 
 
+def test_numbers_of_another_byte_order() -> None:
+    array = ARRAYS[1].astype(">f4")
+    np.testing.assert_array_equal(cnn.to_numpy(cnn.from_numpy(array)), array)
+
+
+@pytest.mark.parametrize("array", [np.array(["a"]), np.array([[None]]), np.zeros((2, 3), bool)])
+def test_what_is_no_tensor(array: np.ndarray) -> None:
+    with pytest.raises(cnn.InvalidDataError, match="tensors hold numbers, not"):
+        cnn.from_numpy(array)
+
+
 @pytest.mark.parametrize(
     ("column", "message"),
     [
@@ -95,7 +106,8 @@ def test_numbers(column: Any, expected: list[object]) -> None:
         (pa.array([[1], [2, 3]]), "lists of 1 to 2 values"),
         (pa.chunked_array([[[1]], [[2, 3]]]), "lists of 1 to 2 values"),
         (pa.array(["a"]), "holds string, no numbers"),
-        (pa.table({"x": [1]}), "no numbers"),
+        (pa.table({"x": [1]}), "cannot make an array of Table: pass a column of a table"),
+        (pl.DataFrame({"x": [1]}), "cannot make an array of DataFrame"),
         ([1, 2], "cannot make an array of list"),
     ],
 )
