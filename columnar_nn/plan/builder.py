@@ -179,11 +179,13 @@ class PlanBuilder(Shown):
     def order_by(self, keys: Sequence[str | SortingKey]) -> PlanBuilder:
         """Sorted by columns: "name", "name DESC", "name ASC NULLS FIRST"; nulls go last."""
         source = self.plan()
+        _refuse_text(keys, "order_by()")
         self._plan = OrderByNode(self._id(), source, _sorting_keys(keys, source.output_type))
         return self
 
     def top_n(self, keys: Sequence[str | SortingKey], count: int) -> PlanBuilder:
         """The first `count` rows of what `order_by` gives, without sorting all."""
+        _refuse_text(keys, "top_n()")
         source = self.plan()
         parsed = _sorting_keys(keys, source.output_type)
         if count < 1 or not parsed:
@@ -297,7 +299,6 @@ def checked_aggregate(call: Expression, name: str, schema: pa.Schema) -> Aggrega
 
 
 def _sorting_keys(keys: Sequence[str | SortingKey], schema: pa.Schema) -> tuple[SortingKey, ...]:
-    _refuse_text(keys, "sorting")
     parsed = []
     for key in keys:
         if isinstance(key, SortingKey):
