@@ -15,8 +15,9 @@ A network over an Arrow table, in three lines, and what each kernel cost, in thr
 >>> result = task.to_table()
 >>> layers = task.stats().steps_table().select(["label", "kernel", "nanoseconds"])
 
-The names below are all that is public; each is imported when first used, so that importing a
-module of this package does not import the others.
+The names below are all that is public, and those of `integrations`; each is imported when first
+used, so that importing a module of this package does not import the others. docs/library.md is a
+walk through them.
 """
 
 from importlib import import_module

@@ -136,12 +136,22 @@ def decoded_type(data_type: pa.DataType) -> pa.DataType:
     return pa.binary() if pa.types.is_binary_view(data_type) else data_type
 
 
+def decoded_values(column: pa.Array) -> pa.Array:
+    """A column's values, of their `decoded_type`; itself if they are not encoded."""
+    if pa.types.is_dictionary(column.type):  # whose values first: Arrow decodes none that are views
+        values = decoded_values(column.dictionary)
+        return pa.DictionaryArray.from_arrays(column.indices, values).dictionary_decode()
+    data_type = decoded_type(column.type)
+    return column if column.type == data_type else column.cast(data_type)
+
+
 def _open_stream(source: Any) -> ArrowSource:
     """A table that gives a stream of its batches whenever it is asked for one."""
     try:
         first = [pa.RecordBatchReader.from_stream(source)]
     except (pa.ArrowException, TypeError, ValueError) as error:
-        if hasattr(source, "iloc"):  # pandas: Arrow knows no cells that are arrays of several axes
+        # pandas: Arrow knows no cells that are arrays of several axes
+        if hasattr(source, "iloc") and source.columns.is_unique:
             return open_source({name: source[name] for name in source.columns})
         raise _unlike_a_table(source, error) from None
     schema = first[0].schema

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from columnar_nn.data import tensor_column
-from columnar_nn.data.arrow_source import decoded_type
+from columnar_nn.data.arrow_source import decoded_type, decoded_values
 from columnar_nn.errors import InvalidDataError
 
 DTYPES = ("uint8", "float32")
@@ -114,10 +114,7 @@ def _decoded(column: pa.Array) -> pa.Array:
     """Without dictionary or view, and a tensor column as the list that it is stored in."""
     if isinstance(column, pa.ExtensionArray):
         return column.storage
-    data_type = decoded_type(column.type)
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    return column if column.type == data_type else column.cast(data_type)
+    return decoded_values(column)
 
 
 def _nested(data_type: pa.DataType) -> tuple[tuple[int, ...], pa.DataType]:

@@ -29,7 +29,9 @@ def table_of(arrays: Mapping[str, Any]) -> pa.Table:
 
 def _column(name: str, values: Any) -> Any:
     try:
-        if not isinstance(values, np.ndarray) and _is_of_arrays(values):
+        if getattr(values, "ndim", 1) > 1:  # of NumPy, PyTorch or another library
+            values = np.asarray(values)
+        elif not isinstance(values, np.ndarray) and _is_of_arrays(values):
             values = np.stack(list(values))
         if isinstance(values, np.ndarray) and values.ndim > 1:
             return tensor_column.from_numpy(values)

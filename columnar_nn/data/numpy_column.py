@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.data import tensor_column
-from columnar_nn.data.arrow_source import decoded_type
+from columnar_nn.data.arrow_source import decoded_values
 from columnar_nn.errors import InvalidDataError
 
 
@@ -37,13 +37,12 @@ def to_numpy(column: Any) -> np.ndarray:
 
 def _numbers(column: pa.Array) -> np.ndarray:
     """Numbers, or lists of them, of an array in one piece."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    column = decoded_values(column)
     if column.null_count:
         raise InvalidDataError(f"the column has {column.null_count} null(s): drop or fill them")
     values: np.ndarray
     kinds = pa.types
-    data_type = decoded_type(column.type)
+    data_type = column.type
     if kinds.is_fixed_size_list(data_type):
         values = _numbers(column.flatten())
         return values.reshape(len(column), data_type.list_size, *values.shape[1:])

@@ -47,6 +47,10 @@ def network_outputs(
             names = ", ".join(spec.name for spec in graph.inputs)
             raise InvalidModelError(f"the network has inputs {names}: name a column for each")
         columns = {graph.inputs[0].name: columns}
+    if not isinstance(columns, Mapping):
+        raise InvalidModelError(
+            f"columns are a column's name, or a dict of one for each input, not {columns!r}"
+        )
     values: dict[str, Expression] = {}
     for spec in graph.inputs:
         if spec.name not in columns:

@@ -105,6 +105,15 @@ def test_whatever_gives_a_table_through_the_c_interface() -> None:
     assert scanned(duckdb.sql("SELECT range AS x FROM range(3)")).to_pydict() == {"x": [0, 1, 2]}
 
 
+def test_categories_are_their_texts() -> None:
+    texts = ["b", None, "a", "b"]
+    for frame in (
+        pl.DataFrame({"s": pl.Series(texts, dtype=pl.Categorical)}),
+        pd.DataFrame({"s": pd.Categorical(texts)}),
+    ):
+        assert scanned(frame).to_pydict() == {"s": texts}
+
+
 def test_an_index_of_pandas_is_a_column_if_it_has_a_name() -> None:
     frame = pd.DataFrame({"s": ["a", "b", "a"], "x": [1, 2, 3]})
     assert scanned(frame[frame.x > 1]).to_pydict() == {"s": ["b", "a"], "x": [2, 3]}
@@ -137,6 +146,10 @@ def test_a_frame_whose_cells_are_images() -> None:
         ({"x": [1, "a"]}, "column x is no array"),
         ({"x": [PIXELS[0], PIXELS[0, :2]]}, "column x is no array: all input arrays must have"),
         ({"x": 1}, "column x is no array"),
+        (
+            pd.DataFrame([[1, 2]], columns=["x", "x"]),
+            "cannot scan DataFrame: Duplicate",
+        ),
         (pd.DataFrame({"x": [1, "a"]}), "column x is no array"),
     ],
     ids=str,

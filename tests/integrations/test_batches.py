@@ -260,6 +260,7 @@ def test_other_types_are_refused_with_advice(images: pa.Array, advice: str) -> N
         ({"bad": "skip"}, "choose from null, fail"),
         ({"dtype": "int32"}, "choose from uint8, float32"),
         ({"network": "plain10"}, "unknown model 'plain10'"),
+        ({"network": zoo.build("plain9")}, "the graph plain9 is known to this process only"),
     ],
 )
 def test_wrong_arguments_are_one_line(how: dict[str, Any], message: str) -> None:
