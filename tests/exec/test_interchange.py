@@ -36,7 +36,7 @@ def test_pyarrow(executable: cnn.Executable) -> None:
     assert pa.schema(task) == expected.schema  # and reads nothing
     assert task.to_table().equals(expected)
     wider = expected.schema.set(1, pa.field("best", pa.float64()))
-    reader = pa.RecordBatchReader.from_stream(executable.run().to_table(), schema=wider)
+    reader = pa.RecordBatchReader.from_stream(executable.run(), schema=wider)
     assert reader.read_all()["best"].to_pylist() == BEST.tolist()
 
 
