@@ -29,6 +29,9 @@ from columnar_nn.errors import InvalidDataError
 DTYPES = ("uint8", "float32")
 """What pixels may be: 0 to 255, or what the network takes as it is."""
 
+_FILES = (b"\x89PNG", b"\xff\xd8\xff")
+"""What PNG and JPEG files begin with."""
+
 _VALUES = {pa.uint8(): "uint8", pa.int8(): "uint8", pa.int16(): "uint8", pa.float32(): "float32"}
 
 
@@ -215,6 +218,8 @@ def _errors(column: pa.Array, good: np.ndarray, unit: int) -> pa.Array:
     for row in np.flatnonzero(~good):
         if not column[row].is_valid:
             texts[row] = "the image is null"
+        elif kind == "bytes" and column[row].as_py().startswith(_FILES):
+            texts[row] = "the image is a PNG or JPEG file: decode it first (SQL: decode_image)"
         elif (length := len(column[row].as_py())) != unit:
             texts[row] = f"the image has {length:,} {kind} instead of {unit:,}"
         else:

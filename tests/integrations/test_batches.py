@@ -173,6 +173,13 @@ def test_bad_rows_come_back_as_data(kind: str, wrong: set[int]) -> None:
             assert row["predicted"] == LOGITS[row["id"]].argmax()
 
 
+def test_files_are_no_pixels() -> None:
+    files = [b"\x89PNG\r\n\x1a\n...", b"\xff\xd8\xff\xe0...", b"\xff\xd8", BYTES[0]]
+    found = table([batch(pa.array(files))])[ERROR].to_pylist()
+    assert found[:2] == ["the image is a PNG or JPEG file: decode it first (SQL: decode_image)"] * 2
+    assert found[2:] == ["the image has 2 bytes instead of 3,072", None]
+
+
 def test_a_batch_of_bad_rows_only() -> None:
     result = table([batch(pa.nulls(5, pa.binary()))], outputs=["predicted", "logits"])
     assert result["predicted"].null_count == result["logits"].null_count == 5
