@@ -25,6 +25,7 @@ from columnar_nn.exec.task import Task
 from columnar_nn.expressions.types import row_type_text, type_name
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import Layer, layers
+from columnar_nn.model.node import shape_text
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.plan_node import PlanNode
 
@@ -42,7 +43,7 @@ def html(shown: object) -> str:
 def _graph(graph: Graph) -> str:
     title = f"{graph.name}: {len(graph.nodes)} layers, {graph.num_parameters():,} parameters"
     specs = [
-        note(f"{what} {spec.name}: {spec.dtype} {_shape(spec.shape)}")
+        note(f"{what} {spec.name}: {spec.dtype} {shape_text(spec.shape)}")
         for what, given in (("input", graph.inputs), ("output", graph.outputs))
         for spec in given
     ]
@@ -59,7 +60,7 @@ def _layers(found: Sequence[Layer]) -> Html:
         (
             layer.name,
             layer.op_type,
-            _shape(layer.output_shape),
+            shape_text(layer.output_shape),
             _window(layer),
             f"{layer.parameters:,}" if layer.parameters else "",
             bar(f"{layer.macs:,}" if layer.macs else "", layer.macs / max(1, total)),
@@ -79,10 +80,6 @@ def _window(layer: Layer) -> str:
     if any(layer.pads):
         words.append(f"pads {', '.join(map(str, layer.pads))}")
     return ", ".join(words)
-
-
-def _shape(shape: Sequence[int | None]) -> str:
-    return "x".join("N" if size is None else str(size) for size in shape)
 
 
 @html.register
@@ -188,7 +185,7 @@ def _kernels(steps: Sequence[StepStats]) -> Html:
         (
             step.label,
             step.kernel,
-            _shape(step.output_shape),
+            shape_text(step.output_shape),
             f"{step.operations / 1e6:,.3f}",
             *(
                 (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,11 @@ from columnar_nn.shown import line
 
 Shape = tuple[int | None, ...]
 """Dimensions of a tensor; None is the symbolic batch dimension."""
+
+
+def shape_text(shape: Sequence[int | None]) -> str:
+    """A shape in one word, as Nx3x32x32."""
+    return "x".join("N" if size is None else str(size) for size in shape)
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class TensorSpec:
     dtype: str = "float32"
 
     def __str__(self) -> str:
-        return f"{self.name} {'x'.join('N' if d is None else str(d) for d in self.shape)}"
+        return f"{self.name} {shape_text(self.shape)}"
 
 
 @dataclass(frozen=True, repr=False)
