@@ -38,7 +38,7 @@ def _column(name: str, values: Any) -> Any:
         if isinstance(values, (pa.Array, pa.ChunkedArray)):
             return values
         return pa.array(values)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, RuntimeError, TypeError, ValueError) as error:
         raise InvalidDataError(f"column {name} is no array: {first_line(error)}") from None
 
 
