@@ -1,7 +1,7 @@
 # The README's two commands are `make compare` and `make test`; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two measurements at once measure each other
-.PHONY: help compare study pages test quick fuzz fuzzers soak documented browser differences nightly \
+.PHONY: help compare study pages notebook test quick fuzz fuzzers soak documented browser differences nightly \
 	lint format cluster-test cluster-demo sail-test clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
@@ -43,6 +43,11 @@ pages: $(VENV)/installed ## Measure again what README.md and docs/study.md show
 	$(BIN)/cnn-bench report build/readme.json --format svg -o docs/time.svg
 	$(MAKE) --no-print-directory study STUDY=docs/study
 	PYTHONPATH=.:tests $(BIN)/python -m documentation.printed build/readme.json docs/study/results.parquet
+
+notebook: $(VENV)/installed ## Make build/notebook.ipynb of docs/notebook.py, for Jupyter
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[notebook]"
+	@mkdir -p build
+	$(BIN)/jupytext --to notebook docs/notebook.py --output build/notebook.ipynb
 
 test: $(VENV)/installed ## Run every test, but for soaks, pages in a browser, commands of the documentation
 	$(BIN)/python -m pytest

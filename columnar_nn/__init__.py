@@ -15,21 +15,25 @@ A network over an Arrow table, in three lines, and what each kernel cost, in thr
 >>> result = task.to_table()
 >>> layers = task.stats().steps_table().select(["label", "kernel", "nanoseconds"])
 
-The names below are all that is public; each is imported when first used, so that importing a
-module of this package does not import the others.
+The names below are all that is public, and those of `integrations`; each is imported when first
+used, so that importing a module of this package does not import the others. docs/library.md is a
+walk through them.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from columnar_nn import integrations
     from columnar_nn.data.arrow_source import ArrowSource, open_source
-    from columnar_nn.data.tensor_column import from_numpy, to_numpy
+    from columnar_nn.data.numpy_column import to_numpy
+    from columnar_nn.data.tensor_column import from_numpy
     from columnar_nn.errors import (
         CnnBenchError,
         InvalidDataError,
         InvalidModelError,
         InvalidPlanError,
+        MissingPackageError,
         UnsupportedOperatorError,
         UsageError,
     )
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from columnar_nn.model.graph import Graph, Node, TensorSpec
     from columnar_nn.model.zoo import resolve as load_network
     from columnar_nn.plan.builder import PlanBuilder
+    from columnar_nn.plan.plan_node import PlanNode
     from columnar_nn.plan.text import to_text
     from columnar_nn.queries.query import sql, sql_plan
 
@@ -54,6 +59,7 @@ _MODULES = {
         "InvalidDataError",
         "InvalidModelError",
         "InvalidPlanError",
+        "MissingPackageError",
         "UnsupportedOperatorError",
         "UsageError",
     ),
@@ -65,12 +71,14 @@ _MODULES = {
     "model.zoo": ("load_network",),
     "lowering.network": ("network", "network_outputs"),
     "plan.builder": ("PlanBuilder",),
+    "plan.plan_node": ("PlanNode",),
     "plan.text": ("to_text",),
     "exec.executable": ("Executable", "prepare"),
     "exec.stats": ("OperatorStats", "PlanNodeStats", "StepStats", "TaskStats"),
     "exec.task": ("Task",),
     "queries.query": ("sql", "sql_plan"),
-    "data.tensor_column": ("from_numpy", "to_numpy"),
+    "data.numpy_column": ("to_numpy",),
+    "data.tensor_column": ("from_numpy",),
 }
 _ORIGINAL_NAMES = {"load_network": "resolve"}
 
@@ -82,9 +90,11 @@ __all__ = [
     "InvalidDataError",
     "InvalidModelError",
     "InvalidPlanError",
+    "MissingPackageError",
     "Node",
     "OperatorStats",
     "PlanBuilder",
+    "PlanNode",
     "PlanNodeStats",
     "StepStats",
     "Task",
@@ -98,6 +108,7 @@ __all__ = [
     "column",
     "fma",
     "from_numpy",
+    "integrations",
     "load_network",
     "network",
     "network_outputs",
@@ -115,9 +126,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "integrations":
+        return import_module("columnar_nn.integrations")
     for module, names in _MODULES.items():
         if name in names:
             found = getattr(import_module(f"columnar_nn.{module}"), _ORIGINAL_NAMES.get(name, name))
             globals()[name] = found
             return found
     raise AttributeError(f"module 'columnar_nn' has no public name {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

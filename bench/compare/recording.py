@@ -11,7 +11,7 @@ from bench.compare.experiment import Experiment
 from bench.results.recording import Recorder
 from bench.results.result import BackendRecord
 from bench.results.results import Results
-from bench.results.schema import CELL, CHECK, LATENCIES, OBSERVATION, OFFLINE, Row
+from bench.results.schema import CELL, CHECK, LATENCIES, OBSERVATION, Row
 from bench.results.session import Session, WorkloadRows, Workloads
 from bench.results.summary import COLD_START
 from bench.verdict.status import MISREAD

@@ -15,6 +15,7 @@ from bench.data import cifar10, make_photo10, synthetic
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.model.graph import Graph, Shape
+from columnar_nn.shown import line
 
 PHOTO10 = Path(__file__).parent / "photo10"
 SYNTHETIC_ROWS = 10_000
@@ -25,7 +26,7 @@ STREAMED_ROWS = 256
 """Rows of a batch where nobody says how many."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Labelled images that can be read again and again; nothing of them is kept in memory.
 
@@ -44,6 +45,10 @@ class Dataset:
     records: Callable[[], Iterator[np.ndarray]]
     split: str | None = None
     image_shape: tuple[int, int, int] = cifar10.IMAGE_SHAPE
+
+    def __repr__(self) -> str:
+        images = f"{self.num_rows:,} images of {_shape_text(self.image_shape)}"
+        return line(f"Dataset {self.name}:", f"{images}, {len(self.classes)} classes")
 
     def fitted_to(self, graph: Graph) -> Dataset:
         """The same images in the shape that the network takes (see `resize`), which the name tells.

@@ -12,6 +12,7 @@ import pyarrow as pa
 from bench.results import columns
 from bench.results.schema import CELL, OBSERVATION, TABLES, Row
 from columnar_nn.errors import InvalidDataError
+from columnar_nn.shown import line
 
 _REFERENCES = {
     "session": (("machine", ("session_id", "machine_id")),),
@@ -25,7 +26,7 @@ _REFERENCES = {
 """The tables that the rows of a table refer to, by which fields."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """Rows by table, in the order in which they came.
 
@@ -34,6 +35,10 @@ class Results:
     """
 
     rows: Mapping[str, tuple[Row, ...]]
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items() if rows)
+        return line("Results:", counts)
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, Row]]) -> Results:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from columnar_nn.data import named_arrays
 from columnar_nn.data.row_groups import Range, overlapping
 from columnar_nn.errors import InvalidDataError, UsageError, first_line
+from columnar_nn.shown import Shown, line
 
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 _FORMATS = {".parquet": "parquet", ".csv": "csv", **dict.fromkeys(ARROW_SUFFIXES, "ipc")}
@@ -21,8 +24,8 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError)
 """What pyarrow raises when a file is not as it should be; ValueError: a name that is not UTF-8."""
 
 
-@dataclass(frozen=True)
-class ArrowSource:
+@dataclass(frozen=True, repr=False)
+class ArrowSource(Shown):
     """A table's name, its schema, and a function that starts reading it, some columns only.
 
     `within` gives the table with all rows whose values lie in some ranges, and fewer others; None
@@ -35,6 +38,9 @@ class ArrowSource:
     within: Callable[[Sequence[Range]], ArrowSource] | None = None
     ranges: tuple[Range, ...] = ()
 
+    def __repr__(self) -> str:
+        return line(f"ArrowSource {self.name}:", ", ".join(self.schema.names))
+
 
 def open_source(source: Any) -> ArrowSource:
     """The source meant by a path, or by a table in memory.
@@ -43,29 +49,41 @@ def open_source(source: Any) -> ArrowSource:
     .ipc) or CSV (.csv, with a heading), of a folder of such files of one format, whose subfolders
     key=value are columns, or a glob of files. They are read lazily; IPC files are memory-mapped.
     A table is a pyarrow Table, RecordBatch, sequence of batches, RecordBatchReader or Dataset, or
-    whatever gives an Arrow stream (__arrow_c_stream__), as frames of pandas and polars do. A
-    reader can be read once. Raises InvalidDataError for anything else, and for files that are not
-    what their name says; reading raises it for a file that is damaged, each of whose batches is
-    validated in full.
+    whatever gives a table through Arrow's C interface (`__arrow_c_stream__`, `__arrow_c_array__`),
+    as frames of pandas and polars and tasks do, or a dict of arrays (`named_arrays.table_of`). The
+    index of a pandas frame is a column if it has a name. A reader or a task can be read once.
+    Raises InvalidDataError for anything else, and for files that are not what their name says;
+    reading raises it for a file that is damaged, each of whose batches is validated in full.
     """
     if isinstance(source, ArrowSource):
         return source
     if isinstance(source, (str, Path)):
         return _open_path(str(source))
-    if isinstance(source, pa.RecordBatch):
-        source = [source]
-    if isinstance(source, (pa.Table, pa.RecordBatchReader)):
-        is_table = isinstance(source, pa.Table)
-        return from_batches(source.schema, source.to_batches() if is_table else source)
-    if isinstance(source, Sequence) and source and isinstance(source[0], pa.RecordBatch):
-        return from_batches(source[0].schema, source)
-    if hasattr(source, "__arrow_c_stream__"):
-        return _open_stream(source)
     if hasattr(source, "get_fragments"):
         return _of_dataset("the dataset", source)
+    if isinstance(source, Mapping):
+        source = named_arrays.table_of(source)
+    if isinstance(source, pa.Table):
+        return from_batches(source.schema, source.to_batches())
+    if isinstance(source, pa.RecordBatchReader):
+        return from_batches(source.schema, source)
+    return _open_batches(source)
+
+
+def _open_batches(source: Any) -> ArrowSource:
+    """Batches in memory that are no table of pyarrow's."""
+    if isinstance(source, Sequence) and source and isinstance(source[0], pa.RecordBatch):
+        return from_batches(source[0].schema, source)
+    if hasattr(source, "__arrow_c_stream__") and not isinstance(source, pa.RecordBatch):
+        return _open_stream(source)
+    if hasattr(source, "__arrow_c_array__"):
+        batch = _record_batch(source)
+        return from_batches(batch.schema, [batch])
+    if type(source).__name__ == "LazyFrame":
+        raise InvalidDataError("cannot scan a LazyFrame: collect() it first")
     raise InvalidDataError(
         f"cannot scan {type(source).__name__}: pass a path to a .parquet, .arrow or .csv file, a "
-        "pyarrow Table, RecordBatch, RecordBatchReader or Dataset, or a frame of pandas or polars"
+        "table or dataset of pyarrow, a frame of pandas or polars, a task, or a dict of arrays"
     )
 
 
@@ -118,23 +136,46 @@ def decoded_type(data_type: pa.DataType) -> pa.DataType:
     return pa.binary() if pa.types.is_binary_view(data_type) else data_type
 
 
+def decoded_values(column: pa.Array) -> pa.Array:
+    """A column's values, of their `decoded_type`; itself if they are not encoded."""
+    if pa.types.is_dictionary(column.type):  # whose values first: Arrow decodes none that are views
+        values = decoded_values(column.dictionary)
+        return pa.DictionaryArray.from_arrays(column.indices, values).dictionary_decode()
+    data_type = decoded_type(column.type)
+    return column if column.type == data_type else column.cast(data_type)
+
+
 def _open_stream(source: Any) -> ArrowSource:
     """A table that gives a stream of its batches whenever it is asked for one."""
-    first: list[pa.RecordBatchReader] = [_stream(source)]
+    try:
+        first = [pa.RecordBatchReader.from_stream(source)]
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        # pandas: Arrow knows no cells that are arrays of several axes
+        if hasattr(source, "iloc") and source.columns.is_unique:
+            return open_source({name: source[name] for name in source.columns})
+        raise _unlike_a_table(source, error) from None
+    schema = first[0].schema
+    names = [name for name in schema.names if not _UNNAMED_INDEX.fullmatch(name)]
 
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        return iter(first.pop() if first else _stream(source))
+        return iter(first.pop() if first else pa.RecordBatchReader.from_stream(source))
 
-    return ArrowSource("arrow_table", first[0].schema, read)
+    return ArrowSource("arrow_table", pa.schema([schema.field(name) for name in names]), read)
 
 
-def _stream(source: Any) -> pa.RecordBatchReader:
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+"""What an index of pandas is called in Arrow if it has no name."""
+
+
+def _record_batch(source: Any) -> pa.RecordBatch:
     try:
-        return pa.RecordBatchReader.from_stream(source)
+        return pa.record_batch(source)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise InvalidDataError(
-            f"cannot scan {type(source).__name__}: {first_line(error)}"
-        ) from None
+        raise _unlike_a_table(source, error) from None
+
+
+def _unlike_a_table(source: Any, error: Exception) -> InvalidDataError:
+    return InvalidDataError(f"cannot scan {type(source).__name__}: {first_line(error)}")
 
 
 def _open_path(name: str) -> ArrowSource:

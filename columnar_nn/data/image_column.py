@@ -6,7 +6,8 @@ binary, large_binary,       the bytes of an image; views and dictionaries are de
 fixed_size_binary
 list, large_list,           its values: uint8 or float32; int8 is taken for uint8 bit by bit, and
 fixed_size_list             int16 for uint8 by value, being what Spark makes of uint8
-fixed_shape_tensor          of these values
+fixed_shape_tensor          of these values; fixed-size lists within each other too, as polars has
+                            arrays of several axes
 
 Memory is shared where all rows of a column are images that lie one behind the other.
 """
@@ -19,13 +20,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from columnar_nn.data import tensor_column
-from columnar_nn.data.arrow_source import decoded_type
+from columnar_nn.data.arrow_source import decoded_type, decoded_values
 from columnar_nn.errors import InvalidDataError
 
 DTYPES = ("uint8", "float32")
 """What pixels may be: 0 to 255, or what the network takes as it is."""
+
+_FILES = (b"\x89PNG", b"\xff\xd8\xff")
+"""What PNG and JPEG files begin with."""
 
 _VALUES = {pa.uint8(): "uint8", pa.int8(): "uint8", pa.int16(): "uint8", pa.float32(): "float32"}
 
@@ -59,9 +64,10 @@ def pixel_dtype(data_type: pa.DataType, name: str, dtype: str, shape: tuple[int,
                 f"{_text(shape)}: resize the images"
             )
     elif pa.types.is_fixed_size_list(data_type):
-        if data_type.list_size != math.prod(shape):
+        sizes, data_type = _nested(data_type)
+        if sizes not in (shape, (math.prod(shape),)):
             raise InvalidDataError(
-                f"column {name} holds lists of {data_type.list_size} values; the network takes "
+                f"column {name} holds lists of {_text(sizes)} values; the network takes "
                 f"{_text(shape)}, which is {math.prod(shape)}: resize the images"
             )
     elif not (pa.types.is_list(data_type) or pa.types.is_large_list(data_type)):
@@ -79,7 +85,7 @@ def pixel_dtype(data_type: pa.DataType, name: str, dtype: str, shape: tuple[int,
 
 def images(column: pa.Array, dtype: str, shape: tuple[int, ...]) -> Images:
     """The images of a column whose type `pixel_dtype` took; shared memory where it allows."""
-    column = _decoded(column)
+    column = _in_one_list(_decoded(column))
     size = math.prod(shape)
     unit = size * np.dtype(dtype).itemsize if _is_bytes(column.type) else size
     wrong = _wrong_rows(column, unit)
@@ -111,10 +117,37 @@ def _decoded(column: pa.Array) -> pa.Array:
     """Without dictionary or view, and a tensor column as the list that it is stored in."""
     if isinstance(column, pa.ExtensionArray):
         return column.storage
-    data_type = decoded_type(column.type)
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    return column if column.type == data_type else column.cast(data_type)
+    return decoded_values(column)
+
+
+def _nested(data_type: pa.DataType) -> tuple[tuple[int, ...], pa.DataType]:
+    """The lengths of fixed-size lists within each other, and the type of the innermost one."""
+    if not pa.types.is_fixed_size_list(data_type.value_type):
+        return (data_type.list_size,), data_type
+    sizes, innermost = _nested(data_type.value_type)
+    return (data_type.list_size, *sizes), innermost
+
+
+def _in_one_list(column: pa.Array) -> pa.Array:
+    """Fixed-size lists of such lists as lists of all of their values; memory is shared."""
+    while pa.types.is_fixed_size_list(column.type) and pa.types.is_fixed_size_list(
+        column.type.value_type
+    ):
+        inner, length = column.values, column.type.value_type.list_size
+        values = inner.values.slice(inner.offset * length, len(inner) * length)
+        if inner.null_count:
+            valid = np.repeat(inner.is_valid().to_numpy(zero_copy_only=False), length)
+            values = pc.if_else(pa.array(valid), values, pa.nulls(len(values), values.type))
+        nulls = None
+        if column.null_count:
+            nulls = np.ones(len(column) + column.offset, bool)
+            nulls[column.offset :] = column.is_null().to_numpy(zero_copy_only=False)
+            nulls = pa.array(nulls)
+        whole = pa.FixedSizeListArray.from_arrays(
+            values, column.type.list_size * length, mask=nulls
+        )
+        column = whole.slice(column.offset, len(column))
+    return column
 
 
 def _offsets(column: pa.Array) -> np.ndarray:
@@ -185,6 +218,8 @@ def _errors(column: pa.Array, good: np.ndarray, unit: int) -> pa.Array:
     for row in np.flatnonzero(~good):
         if not column[row].is_valid:
             texts[row] = "the image is null"
+        elif kind == "bytes" and column[row].as_py().startswith(_FILES):
+            texts[row] = "the image is a PNG or JPEG file: decode it first (SQL: decode_image)"
         elif (length := len(column[row].as_py())) != unit:
             texts[row] = f"the image has {length:,} {kind} instead of {unit:,}"
         else:

@@ -14,20 +14,31 @@ from columnar_nn.errors import InvalidDataError
 
 
 def tensor_type(dtype: str, shape: Sequence[int]) -> pa.FixedShapeTensorType:
-    """Arrow type of a column whose every row is a row-major tensor of `shape`."""
-    return pa.fixed_shape_tensor(pa.from_numpy_dtype(np.dtype(dtype)), list(shape))
+    """Arrow type of a column whose every row is a row-major tensor of `shape`.
+
+    Raises InvalidDataError for a dtype that is no number's.
+    """
+    numbers = np.dtype(dtype)
+    if numbers.kind not in "iuf":
+        raise InvalidDataError(f"tensors hold numbers, not {numbers.name}: convert with astype()")
+    return pa.fixed_shape_tensor(pa.from_numpy_dtype(numbers), list(shape))
 
 
 @functools.cache
 def _types_of(dtype: np.dtype, shape: tuple[int, ...]) -> tuple[Any, Any, Any]:
     """Arrow types of a tensor column, of its storage and of its elements."""
-    data_type = tensor_type(dtype.name, shape)
+    data_type = tensor_type(dtype.str, shape)
     return data_type, data_type.storage_type, data_type.value_type
 
 
 def from_numpy(array: np.ndarray) -> pa.FixedShapeTensorArray:
-    """A column over `array`, one row for each entry of its first axis; no copy if C-contiguous."""
+    """A column over `array`, one row for each entry of its first axis; no copy if C-contiguous.
+
+    Raises InvalidDataError for an array that holds no numbers.
+    """
     rows = np.ascontiguousarray(array)
+    if not rows.dtype.isnative:
+        rows = rows.astype(rows.dtype.newbyteorder("="))
     types = _types_of(rows.dtype, rows.shape[1:])
     return _column(pa.py_buffer(rows), len(rows), rows.size, types)
 

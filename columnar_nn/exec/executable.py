@@ -20,9 +20,10 @@ from columnar_nn.exec.task import Task
 from columnar_nn.exec.task_threads import TaskThreads
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.plan import rewrites
-from columnar_nn.plan.plan_node import PlanNode
+from columnar_nn.plan.plan_node import PlanNode, checked_plan
 from columnar_nn.plan.rewrites import Rewritten
 from columnar_nn.plan.text import to_text
+from columnar_nn.shown import Shown, line
 
 
 def prepare(
@@ -37,16 +38,17 @@ def prepare(
 
     `without` names rewrite rules that are left out (`rewrites.PLAN_RULES`, `rewrites.RULES`).
     Kernels take denormals for zero, unless `keep_denormals`. Raises UsageError for an unknown
-    fusion level or algorithm, and for less than one thread.
+    fusion level or algorithm, and for less than one thread, InvalidPlanError for what is no plan.
     """
+    checked_plan(plan, "prepare()")
     if threads < 1:
         raise UsageError(f"cannot run on {threads} threads: 1 or more")
     rewritten = rewrites.apply(plan, threads, fusion, algorithm, without)
     return Executable(plan, rewritten, threads, keep_denormals)
 
 
-class Executable:
-    """A plan as it will run, its kernels bound and loaded; `rules` names those that rewrote it.
+class Executable(Shown):
+    """A plan as it will run, its kernels bound and loaded: `given`, rewritten by the `rules`.
 
     It runs any number of tasks, one at a time, from any thread: threads that work at the same time
     have an executable each. UsageError is raised from a task that begins while another is not yet
@@ -59,16 +61,20 @@ class Executable:
     def __init__(
         self, given: PlanNode, rewritten: Rewritten, threads: int, keep_denormals: bool
     ) -> None:
-        self._given = given
+        self.given = given
         self.plan, self.rules = rewritten
         self.output_type = self.plan.output_type
         self.threads = threads
         self._compiled = CompiledPlan(self.plan, keep_denormals)
         self._threads = TaskThreads(threads)
 
+    def __repr__(self) -> str:
+        root = f"{self.plan.name}[{self.plan.id}]"
+        return line(f"Executable of {root}:", f"{self.threads} threads, {len(self.rules)} rules")
+
     def explain(self) -> str:
         """The plan as it was given, the names of the rules that changed it, and as it runs."""
-        given = to_text(self._given)
+        given = to_text(self.given)
         if not self.rules:
             return given
         return f"{given}\nrewritten by {', '.join(self.rules)}\n\n{to_text(self.plan)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from columnar_nn.data.arrow_source import decoded_type
+from columnar_nn.data.arrow_source import decoded_type, decoded_values
 from columnar_nn.errors import InvalidDataError, first_line
 from columnar_nn.exec.waiting import acquire_unless
 
@@ -70,7 +70,7 @@ class ColumnSelection:
         self._accepted = schema
         if not self._is_made_anew:
             return batch
-        columns = [_plain(batch.column(name)) for name in self._schema.names]
+        columns = [decoded_values(batch.column(name)) for name in self._schema.names]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def _accept(self, schema: pa.Schema) -> None:
@@ -93,13 +93,6 @@ class ColumnSelection:
                 )
         # others beside them, another order, or columns that are said to have no nulls
         self._is_made_anew = is_encoded or (self._narrow and schema != self._schema)
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    data_type = decoded_type(column.type)
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    return column if column.type == data_type else column.cast(data_type)
 
 
 class SharedSource:

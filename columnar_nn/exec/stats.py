@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 
 import pyarrow as pa
 
+from columnar_nn.shown import Shown, line
+
 
 def fixed_row_bytes(schema: pa.Schema) -> int:
     """Bytes of the values of a row; 0 if it depends on them, as with VARCHAR.
@@ -44,7 +46,7 @@ class CpuWallTiming:
         self.cpu_nanos += other.cpu_nanos
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class OperatorStats:
     """What one operator did in one driver, or, once merged, in all drivers of its pipeline."""
 
@@ -64,6 +66,9 @@ class OperatorStats:
     blocked_nanos: int = 0
     peak_memory_bytes: int = 0
     num_drivers: int = 1
+
+    def __repr__(self) -> str:
+        return _stats_line(f"OperatorStats {self.operator_type}[{self.plan_node_id}]:", self)
 
     @property
     def wall_nanos(self) -> int:
@@ -97,7 +102,7 @@ class OperatorStats:
                 setattr(self, item.name, mine + theirs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepStats:
     """Time of one kernel of a plan node, over all drivers and rows, and what it did a row.
 
@@ -120,6 +125,10 @@ class StepStats:
     rows: int = 0
     error_bound: float = 0.0
 
+    def __repr__(self) -> str:
+        took = f", {self.nanoseconds / 1e6:,.3f} ms" if self.nanoseconds else ""
+        return line(f"StepStats {self.kernel}:", f"{self.label}, {self.rows:,} rows{took}")
+
     @property
     def gflops(self) -> float:
         """The operator's operations a nanosecond: beyond the peak where Winograd saves some."""
@@ -132,7 +141,7 @@ class StepStats:
         return self.operations / total if total else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PlanNodeStats:
     """The operators of one plan node taken together (velox/exec/PlanNodeStats.h)."""
 
@@ -154,9 +163,18 @@ class PlanNodeStats:
     num_drivers: int
     steps: tuple[StepStats, ...] = ()
 
+    def __repr__(self) -> str:
+        names = "+".join(self.operator_types)
+        return _stats_line(f"PlanNodeStats {names}[{self.plan_node_id}]:", self)
 
-@dataclass(frozen=True)
-class TaskStats:
+
+def _stats_line(kind: str, stats: OperatorStats | PlanNodeStats) -> str:
+    rows = f"{stats.input_rows:,} rows in, {stats.output_rows:,} out"
+    return line(kind, f"{rows}, {stats.wall_nanos / 1e6:,.3f} ms, {stats.num_drivers} drivers")
+
+
+@dataclass(frozen=True, repr=False)
+class TaskStats(Shown):
     """All operators of a task, one entry an operator, and the kernels they ran.
 
     `wall_nanos` runs from the first request for output to the end; `peak_memory_bytes` is the
@@ -166,6 +184,10 @@ class TaskStats:
     operators: tuple[OperatorStats, ...]
     steps: tuple[StepStats, ...]
     wall_nanos: int
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.operators)} operators, {len(self.steps)} kernels"
+        return line("TaskStats:", f"{counts}, {self.wall_nanos / 1e6:,.3f} ms")
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -209,19 +231,20 @@ class TaskStats:
 
     def operators_table(self) -> pa.Table:
         """One row an operator; times in nanoseconds."""
-        return pa.Table.from_pylist([_operator_row(operator) for operator in self.operators])
+        schema = pa.Table.from_pylist([_operator_row(OperatorStats("", "", 0, 0))]).schema
+        return pa.Table.from_pylist([_operator_row(o) for o in self.operators], schema)
 
     def steps_table(self) -> pa.Table:
         """One row a kernel step: label, kernel, shape, work and time."""
-        rows = [
-            {item.name: _plain(getattr(step, item.name)) for item in fields(step)}
-            for step in self.steps
-        ]
-        return pa.Table.from_pylist(rows, schema=None if rows else pa.schema([]))
+        schema = pa.Table.from_pylist(
+            [_step_row(StepStats("", "", "", (0,), 0, 0, 0, 0, 0))]
+        ).schema
+        return pa.Table.from_pylist([_step_row(step) for step in self.steps], schema)
 
 
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+def _step_row(step: StepStats) -> dict[str, object]:
+    row = {item.name: getattr(step, item.name) for item in fields(step)}
+    return {**row, "output_shape": list(step.output_shape)}
 
 
 def _operator_row(operator: OperatorStats) -> dict[str, object]:

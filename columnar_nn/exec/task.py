@@ -19,9 +19,12 @@ from columnar_nn.exec.driver import Driver, Progress
 from columnar_nn.exec.operators.base import Bridge, DriverContext, Operator, SinkOperator
 from columnar_nn.exec.pipelines import Pipeline
 from columnar_nn.exec.stats import TaskStats, merged
+from columnar_nn.exec.stats_text import plan_with_stats
 from columnar_nn.exec.task_threads import TaskThreads
 from columnar_nn.exec.trace import Trace
 from columnar_nn.exec.waiting import wait_until
+from columnar_nn.plan.plan_node import PlanNode
+from columnar_nn.shown import Shown, line
 
 SHORT_STREAM_ROWS = 256
 """Rows for each thread up to which a stream is not worth drivers on other threads.
@@ -36,7 +39,7 @@ SOURCE_SECONDS = 1.0
 """How long a task that ends waits for a driver that its source keeps waiting."""
 
 
-class Task:
+class Task(Shown):
     """One run of an executable: iterate over it, once, for the batches of output, in order.
 
     A pipeline that several drivers may run has one on each of the threads, the caller's among them,
@@ -76,6 +79,21 @@ class Task:
         self._changed = threading.Condition()  # notified whenever a blocked driver may go on
         self._started_ns = self._ended_ns = 0
         self._streams = compiled.streams(batches)
+
+    @property
+    def plan(self) -> PlanNode:
+        """The plan as it runs."""
+        return self._compiled.plan
+
+    @property
+    def state(self) -> str:
+        """Whether it is "not begun", "running" or "over"."""
+        if self._ended_ns or self._closed:
+            return "over"
+        return "running" if self._started_ns else "not begun"
+
+    def __repr__(self) -> str:
+        return line(f"Task of {self.plan.name}[{self.plan.id}]:", self.state)
 
     def _is_serial(self) -> bool:
         threads = self._threads
@@ -169,7 +187,16 @@ class Task:
 
     def to_table(self) -> pa.Table:
         """All of the output."""
-        return pa.Table.from_batches(list(self), self._compiled.plan.output_type)
+        return pa.Table.from_batches(list(self), self.plan.output_type)
+
+    def __arrow_c_schema__(self) -> object:
+        """The output's columns, through Arrow's C interface."""
+        return self.plan.output_type.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The output, once, through Arrow's C interface: for pandas, polars, DuckDB and others."""
+        reader = pa.RecordBatchReader.from_batches(self.plan.output_type, self)
+        return reader.__arrow_c_stream__(requested_schema)
 
     def _run(self, number: int, driver: Driver) -> Progress:
         """Runs the caller's driver of a pipeline until it has output or is finished.
@@ -301,6 +328,10 @@ class Task:
         wall = end - self._started_ns if self._started_ns else 0
         running = [o for drivers in self._drivers for d in drivers for o in d.operators]
         return TaskStats(operators, self._compiled.step_stats(running), wall)
+
+    def explain(self) -> str:
+        """The plan as it ran, below each node what was done there, as EXPLAIN ANALYZE has it."""
+        return plan_with_stats(self.plan, self.stats())
 
 
 _on_threads: set[Task] = set()

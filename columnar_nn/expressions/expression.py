@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn.expressions.types import DataType
+from columnar_nn.expressions.types import DataType, type_name
+from columnar_nn.shown import line
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FieldReference:
     """A column of the input (Velox FieldAccessTypedExpr); `type` is None until resolved."""
 
@@ -25,8 +26,11 @@ class FieldReference:
 
     inputs: tuple[Expression, ...] = field(default=(), init=False)
 
+    def __repr__(self) -> str:
+        return line("column", self.name)
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Constant:
     """The same scalar in every row (Velox ConstantTypedExpr); `value` None is a null."""
 
@@ -39,8 +43,11 @@ class Constant:
         if self.type is None:
             object.__setattr__(self, "type", pa.scalar(self.value).type)
 
+    def __repr__(self) -> str:
+        return line("constant", repr(self.value))
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Weight:
     """A constant tensor that belongs to a vector function, such as the filters of conv2d."""
 
@@ -54,8 +61,11 @@ class Weight:
         """A list type: a weight is one tensor, not a column of tensors."""
         return pa.list_(pa.from_numpy_dtype(self.array.dtype))
 
+    def __repr__(self) -> str:
+        return line("weight", f"{self.name} {self.array.dtype} {list(self.array.shape)}")
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Cast:
     """Conversion of a scalar column to another type (Velox CastTypedExpr)."""
 
@@ -67,8 +77,11 @@ class Cast:
         """The converted expression."""
         return (self.input,)
 
+    def __repr__(self) -> str:
+        return line("cast", f"as {type_name(self.type)}")
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Call:
     """A function applied to expressions (Velox CallTypedExpr); `type` is None until resolved.
 
@@ -97,8 +110,19 @@ class Call:
         """Name for reports: the graph's nodes, or the function where there are none."""
         return "+".join(self.nodes) if self.nodes else self.function
 
+    def __repr__(self) -> str:
+        known = "" if self.type is None else f" -> {type_name(self.type)}"
+        return line("call", f"{self.function}({', '.join(map(_brief, self.inputs))}){known}")
+
 
 Expression = FieldReference | Constant | Weight | Cast | Call
+
+
+def _brief(expression: Expression) -> str:
+    """An argument as its call's repr names it: of a call no more than the function."""
+    if isinstance(expression, Call):
+        return f"{expression.function}(...)"
+    return "cast(...)" if isinstance(expression, Cast) else repr(expression)[1:-1]
 
 
 def column(name: str) -> FieldReference:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from columnar_nn.errors import UsageError
 from columnar_nn.functions.declaration import DeclaredFunction, ShapeRule, declare
-from columnar_nn.functions.names import check_name
+from columnar_nn.functions.names import check_name, check_text
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
 from columnar_nn.model import batch_axis
@@ -55,6 +55,7 @@ def vector_function(
     Raises UsageError for a name that is not lower case letters, digits and _, or is a built-in
     function's, for parameters that do not fit, and for what no kernel can hold.
     """
+    check_text(name, "vector_function")
 
     def register(function: Function) -> Function:
         _check_names(name, onnx)

@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from columnar_nn.errors import UsageError
-from columnar_nn.expressions.types import DataType
+from columnar_nn.errors import InvalidPlanError, UsageError
+from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions import row_errors
-from columnar_nn.functions.names import check_name
+from columnar_nn.functions.names import check_name, check_text
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.functions.row_errors import Rows
 from columnar_nn.functions.scalar import (
@@ -30,7 +30,6 @@ from columnar_nn.functions.scalar import (
     SCALAR_FUNCTIONS,
     CompiledFunction,
     check_count,
-    unfit,
     widened,
 )
 from columnar_nn.kernels import ColumnFunction, Kind, PythonFunction
@@ -49,6 +48,7 @@ def scalar_function(name: str) -> Callable[[Function], Function]:
     is replaced. Raises UsageError for a name that is not lower case letters, digits and _, or is
     another function's, for annotations that are no such types, and for what no kernel can hold.
     """
+    check_text(name, "scalar_function")
 
     def register(function: Function) -> Function:
         check_name(name, VECTOR_FUNCTIONS)
@@ -100,7 +100,11 @@ def _scalar_function(declared: ColumnFunction) -> CompiledFunction:
     def resolve(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
         check_count(name, types, len(wanted))
         if not all(map(_converts, types, wanted)):
-            raise unfit(name, types)
+            listed, taken = (", ".join(map(type_name, each)) for each in (types, wanted))
+            raise InvalidPlanError(
+                f"function signature is not supported: {name}({listed}); cast the arguments to "
+                f"({taken})"
+            )
         return wanted, ARROW_TYPES[declared.result.name]
 
     called_for_nulls = any(kind.optional for kind in declared.parameters)

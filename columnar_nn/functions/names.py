@@ -12,6 +12,12 @@ from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
 BUILT_IN = frozenset((*VECTOR_FUNCTIONS, *SCALAR_FUNCTIONS))
 
 
+def check_text(name: object, decorator: str) -> None:
+    """Raises UsageError if a decorator stands over a function without having been called."""
+    if not isinstance(name, str):
+        raise UsageError(f'@{decorator} is called with the function\'s name: @{decorator}("name")')
+
+
 def check_name(name: str, of_other_kind: Container[str]) -> None:
     """Raises UsageError for a name that is none, built in, or of a function of another kind."""
     if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow as pa
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference, transform
 from columnar_nn.expressions.types import DataType, type_name
-from columnar_nn.functions import images, like, registry  # noqa: F401 - they register functions
+from columnar_nn.functions import images, like, registry  # noqa: F401 - like registers one
 from columnar_nn.functions.casts import is_castable
 from columnar_nn.functions.scalar import (
     SCALAR_FUNCTIONS,
@@ -18,6 +19,7 @@ from columnar_nn.functions.scalar import (
     of_one_type,
     resolve_scalar,
 )
+from columnar_nn.model import zoo
 
 
 def is_vector_call(expression: Expression) -> TypeGuard[Call]:
@@ -44,7 +46,8 @@ def resolve(
 
     Where Velox converts implicitly (integers to a wider type, REAL to DOUBLE) a Cast is put in;
     uint8 tensors given to a vector function become float32 by `pixels_to_float`, which leaves
-    columns of other types as they are. With `widen` numbers of different types become the
+    columns of other types as they are; with the attribute `shape` it first makes tensors of lists
+    and bytes (`images.as_tensors`). With `widen` numbers of different types become the
     wider one, BIGINT beside REAL or DOUBLE too, as Presto's analyser has it before Velox sees a
     plan. Raises
     InvalidPlanError naming an unknown field or function, or the types that do not fit.
@@ -70,7 +73,11 @@ def resolve(
         if not isinstance(expression, Call):
             return expression
         if expression.function == "pixels_to_float":
-            return as_floats(*inputs)
+            (image,) = inputs
+            if shape := expression.attributes.get("shape"):
+                tensors = images.as_tensors("the network", image, shape)
+                image = image if tensors is image else typed(tensors, (image,))
+            return as_floats(image)
         if is_vector_call(expression):
             inputs = tuple(as_floats(source) for source in inputs)
             return _typed_vector_call(
@@ -88,13 +95,23 @@ def _typed_vector_call(
     return Call(name, inputs, attributes, nodes, registry.VECTOR_FUNCTIONS[name].result_type(call))
 
 
+def _no_function(name: str) -> InvalidPlanError:
+    if name in zoo.BUILDERS:
+        return InvalidPlanError(
+            f'no function {name}: a network is an expression, network("{name}", "image")'
+        )
+    known = [*registry.VECTOR_FUNCTIONS, *SCALAR_FUNCTIONS]
+    meant = "".join(f"did you mean {each}? " for each in get_close_matches(name, known, 1, 0.7))
+    return InvalidPlanError(
+        f"no function {name}: {meant}vector functions are {', '.join(registry.VECTOR_FUNCTIONS)}; "
+        f"scalar functions are {', '.join(SCALAR_FUNCTIONS)}"
+    )
+
+
 def _typed_scalar_call(call: Call, inputs: tuple[Expression, ...], widen: bool) -> Expression:
     name = call.function
     if name not in SCALAR_FUNCTIONS:
-        raise InvalidPlanError(
-            f"no function {name}: vector functions are {', '.join(registry.VECTOR_FUNCTIONS)}; "
-            f"scalar functions are {', '.join(SCALAR_FUNCTIONS)}"
-        )
+        raise _no_function(name)
     types = [source.type for source in inputs]
     if widen and not isinstance(SCALAR_FUNCTIONS[name], CompiledFunction):
         types = of_one_type(types)

@@ -25,6 +25,8 @@ from columnar_nn.integrations.prepared import (
     prepared,
 )
 
+__all__ = ["infer"]
+
 ERROR = "error"
 """The column that says what is wrong with a row's image; null if nothing is."""
 
@@ -191,3 +193,7 @@ def _complaint(batch: pa.RecordBatch, errors: pa.Array, names: Sequence[str], im
         f"({errors[int(rows[0])].as_py()}): {'; '.join(shown)}{more}; drop them, or ask for "
         "bad='null'"
     )
+
+
+def __dir__() -> list[str]:
+    return __all__

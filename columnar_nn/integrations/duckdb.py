@@ -17,6 +17,8 @@ from columnar_nn.errors import InvalidDataError, MissingPackageError, UsageError
 from columnar_nn.integrations.batches import ERROR, Phase, infer
 from columnar_nn.integrations.prepared import IMAGE, LOGITS, NetworkSource, prepared
 
+__all__ = ["register"]
+
 
 def register(
     connection: Any,
@@ -90,3 +92,7 @@ def _outputs(
         if len(wrong):
             raise InvalidDataError(f"{len(wrong)} row(s) without an image: {wrong[0]}")
     return table.column(output).combine_chunks()
+
+
+def __dir__() -> list[str]:
+    return __all__

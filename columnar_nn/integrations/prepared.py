@@ -84,6 +84,11 @@ class PreparedNetwork:
 
 def prepared(source: NetworkSource, outputs: Sequence[str]) -> PreparedNetwork:
     """This thread's network, from its cache; a file that has changed since is read again."""
+    if isinstance(source, Graph):
+        raise UsageError(
+            f"the graph {source.name} is known to this process only: give its name, or the path or "
+            "the bytes of its ONNX file"
+        )
     if isinstance(source, bytes):
         return _kept.network(threading.get_native_id(), source, tuple(outputs), None)
     name = os.fspath(source)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
+__all__ = ["map_batches", "register_function"]
+
 
 class Call(NamedTuple):
     """A network on a DataFrame, before Spark is asked for it: `source.mapInArrow(task, schema)`."""
@@ -203,3 +205,7 @@ def _refuse_bad_rows(df: DataFrame, is_bad: Column, names: Sequence[str], image:
         f"{count} without an image in column {image}: {' | '.join(shown)}; drop them, or ask "
         "for bad='null'"
     )
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -75,3 +75,7 @@ __all__ = [
     "unary",
     "useful_parts",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

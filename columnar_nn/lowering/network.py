@@ -18,35 +18,46 @@ from columnar_nn.lowering import (  # noqa: F401 - each registers its operators
     window,
 )
 from columnar_nn.lowering.registry import Gap, lowering_of
-from columnar_nn.model.graph import Graph
 from columnar_nn.model.shapes import infer_shapes, operands_of
+from columnar_nn.model.zoo import NetworkSource, graph_of
 
 
-def network(graph: Graph, columns: str | Mapping[str, str | Expression] = "image") -> Expression:
-    """The graph's first output as an expression over a column; see `network_outputs`."""
+def network(
+    source: NetworkSource, columns: str | Mapping[str, str | Expression] = "image"
+) -> Expression:
+    """The network's first output as an expression over a column; see `network_outputs`."""
+    graph = graph_of(source)
     return network_outputs(graph, columns)[graph.outputs[0].name]
 
 
 def network_outputs(
-    graph: Graph, columns: str | Mapping[str, str | Expression] = "image"
+    source: NetworkSource, columns: str | Mapping[str, str | Expression] = "image"
 ) -> dict[str, Expression]:
-    """Each output of the graph, by name, as an expression over columns of the batch.
+    """Each output of a network, by name, as an expression over columns of the batch.
 
-    `columns` is the column that the graph's only input is read from, or a column, or an expression
-    of tensors, for each input by name; pixels become float32 pixel / 255 before anything reads
+    The network is a graph, or what `load_network` takes. `columns` is the column that its only
+    input is read from, or a column, or an expression of tensors, for each input by name: tensors,
+    lists or bytes, as SQL takes them. uint8 pixels become float32 pixel / 255 before anything reads
     them. Raises UnsupportedOperatorError listing every node that vector functions cannot say, and
     InvalidModelError for an input without a column.
     """
+    graph = graph_of(source)
     if isinstance(columns, str):
         if len(graph.inputs) != 1:
             names = ", ".join(spec.name for spec in graph.inputs)
             raise InvalidModelError(f"the network has inputs {names}: name a column for each")
         columns = {graph.inputs[0].name: columns}
+    if not isinstance(columns, Mapping):
+        raise InvalidModelError(
+            f"columns are a column's name, or a dict of one for each input, not {columns!r}"
+        )
     values: dict[str, Expression] = {}
     for spec in graph.inputs:
         if spec.name not in columns:
             raise InvalidModelError(f"no column is named for the network's input {spec.name}")
-        values[spec.name] = call("pixels_to_float", columns[spec.name])
+        sizes = tuple(size for size in spec.shape[1:] if size is not None)
+        known = {"shape": sizes} if sizes and len(sizes) == len(spec.shape) - 1 else {}
+        values[spec.name] = call("pixels_to_float", columns[spec.name], **known)
     shapes = infer_shapes(graph)
     gaps = []
     for node in graph.nodes:

@@ -11,12 +11,13 @@ import numpy as np
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.node import Node, Shape, TensorSpec
 from columnar_nn.model.operators import with_defaults
+from columnar_nn.shown import Shown, line
 
 __all__ = ["Graph", "Node", "Shape", "TensorSpec"]
 
 
-@dataclass(frozen=True)
-class Graph:
+@dataclass(frozen=True, repr=False)
+class Graph(Shown):
     """A network: nodes in topological order, its inputs and outputs, and its weights.
 
     Every attribute that has a default in ONNX is present in its node: the constructor adds those
@@ -53,6 +54,11 @@ class Graph:
         for spec in self.outputs:
             if spec.name not in known:
                 raise InvalidModelError(f"output {spec.name!r} is made by no node")
+
+    def __repr__(self) -> str:
+        ends = (", ".join(map(str, specs)) for specs in (self.inputs, self.outputs))
+        counts = f"{len(self.nodes)} nodes, {self.num_parameters():,} parameters"
+        return line(f"Graph {self.name}:", f"{counts}, {' -> '.join(ends)}")
 
     @property
     def batch(self) -> int | None:

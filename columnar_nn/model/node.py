@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from columnar_nn.shown import line
+
 Shape = tuple[int | None, ...]
 """Dimensions of a tensor; None is the symbolic batch dimension."""
+
+
+def shape_text(shape: Sequence[int | None]) -> str:
+    """A shape in one word, as Nx3x32x32."""
+    return "x".join("N" if size is None else str(size) for size in shape)
 
 
 @dataclass(frozen=True)
@@ -18,8 +25,11 @@ class TensorSpec:
     shape: Shape
     dtype: str = "float32"
 
+    def __str__(self) -> str:
+        return f"{self.name} {shape_text(self.shape)}"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Node:
     """One operator: ONNX name, inputs, outputs and attributes, with ONNX semantics.
 
@@ -31,6 +41,10 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        call = f"{self.op_type}({', '.join(self.inputs)})"
+        return line(f"Node {self.name}:", f"{call} -> {', '.join(self.outputs)}")
 
     def reads(self) -> Iterator[str]:
         """The tensors that the node needs."""

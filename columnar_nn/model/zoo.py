@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -17,6 +18,9 @@ from columnar_nn.model.networks.squeezenet import squeezenet
 from columnar_nn.model.symbolic_batch import with_symbolic_batch
 
 WEIGHTS = Path(__file__).parent / "weights"
+
+NetworkSource = Graph | str | os.PathLike[str]
+"""A graph, a built-in network's name or the path of an ONNX file."""
 
 _NUMBER = re.compile(r"[1-9]\d{0,3}")
 
@@ -57,7 +61,12 @@ def is_file(name_or_path: str) -> bool:
     return name_or_path.endswith(".onnx")
 
 
-def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
+def graph_of(source: NetworkSource) -> Graph:
+    """The graph itself, or the one that `resolve` gives."""
+    return source if isinstance(source, Graph) else resolve(source)
+
+
+def resolve(name_or_path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
     """The graph meant by a user: a path to an .onnx file, or a network's name.
 
     A file's network is named after the file, exporters' own names being all alike, and read with
@@ -67,6 +76,12 @@ def resolve(name_or_path: str, without: Collection[str] = ()) -> Graph:
     any, else the seeded random ones, as every variant has. Raises as `onnx_io.load` and
     `with_symbolic_batch` do, and UsageError for an unknown name.
     """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise UsageError(
+            f"{type(name_or_path).__name__} is no network: give a name, of "
+            f"{', '.join(BUILDERS)}, or the path of an .onnx file"
+        )
+    name_or_path = os.fspath(name_or_path)
     if is_file(name_or_path):
         name = printable(Path(name_or_path).stem)
         return _symbolic(replace(onnx_io.load(name_or_path, without), name=name), name_or_path)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from columnar_nn.data.arrow_source import decoded, open_source
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference
-from columnar_nn.expressions.types import DataType, type_name
+from columnar_nn.expressions.types import DataType, row_type_text, type_name
 from columnar_nn.functions.resolve import field_type, resolve
 from columnar_nn.functions.scalar import FLOATS, INTEGERS
 from columnar_nn.plan.hash_join import JoinType, checked_join
@@ -31,7 +31,8 @@ from columnar_nn.plan.nodes import (
     UnnestNode,
     ValuesNode,
 )
-from columnar_nn.plan.plan_node import PlanNode, nodes
+from columnar_nn.plan.plan_node import PlanNode, checked_plan, nodes
+from columnar_nn.shown import Shown, line
 
 Projections = Sequence[str] | Mapping[str, str | Expression]
 
@@ -39,7 +40,7 @@ _NAME = re.compile(r"(?!(?:true|false|null)$)[a-z_][a-z_0-9]*", re.IGNORECASE)
 _SORTING_KEY = re.compile(r"(\S+)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?", re.IGNORECASE)
 
 
-class PlanBuilder:
+class PlanBuilder(Shown):
     """Builds a plan from its scan upwards; every method returns the builder.
 
     Methods raise InvalidPlanError, naming the field, the type or the text at fault and what
@@ -54,6 +55,12 @@ class PlanBuilder:
     def __init__(self) -> None:
         self._plan: PlanNode | None = None
         self._ids: Iterator[int] = itertools.count()
+
+    def __repr__(self) -> str:
+        if self._plan is None:
+            return line("PlanBuilder:", "no scan yet")
+        columns = row_type_text(self._plan.output_type)
+        return line(f"PlanBuilder at {self._plan.name}[{self._plan.id}]:", columns)
 
     def new_builder(self) -> PlanBuilder:
         """An empty builder, none of whose nodes has an id that this one gives or has given."""
@@ -78,6 +85,11 @@ class PlanBuilder:
 
     def values(self, batches: Sequence[pa.RecordBatch]) -> PlanBuilder:
         """Batches of one schema, held by the plan."""
+        if not isinstance(batches, Sequence):
+            raise InvalidPlanError(
+                f"values() needs a list of RecordBatches, not {type(batches).__name__}: use "
+                "table_scan() for a table"
+            )
         if not batches:
             raise InvalidPlanError("values() needs at least one batch, for its schema")
         for batch in batches:
@@ -90,6 +102,7 @@ class PlanBuilder:
 
     def table_scan(self, source: Any, columns: Sequence[str] | None = None) -> PlanBuilder:
         """All or some `columns` of an Arrow source: see `arrow_source.open_source`."""
+        _refuse_text(columns, "table_scan()")
         table = open_source(source)
         names = table.schema.names if columns is None else columns
         output = pa.schema([pa.field(n, field_type(table.schema, n)) for n in names])
@@ -108,6 +121,7 @@ class PlanBuilder:
 
     def project(self, projections: Projections) -> PlanBuilder:
         """Columns by name, each an expression or its text; or texts, "expression AS name"."""
+        _refuse_text(projections, "project()")
         source = self.plan()
         names: list[str] = []
         expressions: list[Expression] = []
@@ -128,6 +142,8 @@ class PlanBuilder:
 
     def aggregate(self, grouping_keys: Sequence[str], aggregates: Projections) -> PlanBuilder:
         """Groups of equal keys with aggregates such as "count(1) AS n" or "avg(x)", or by name."""
+        _refuse_text(grouping_keys, "aggregate()")
+        _refuse_text(aggregates, "aggregate()")
         source = self.plan()
         schema = source.output_type
         fields = [pa.field(key, field_type(schema, key)) for key in grouping_keys]
@@ -163,11 +179,13 @@ class PlanBuilder:
     def order_by(self, keys: Sequence[str | SortingKey]) -> PlanBuilder:
         """Sorted by columns: "name", "name DESC", "name ASC NULLS FIRST"; nulls go last."""
         source = self.plan()
+        _refuse_text(keys, "order_by()")
         self._plan = OrderByNode(self._id(), source, _sorting_keys(keys, source.output_type))
         return self
 
     def top_n(self, keys: Sequence[str | SortingKey], count: int) -> PlanBuilder:
         """The first `count` rows of what `order_by` gives, without sorting all."""
+        _refuse_text(keys, "top_n()")
         source = self.plan()
         parsed = _sorting_keys(keys, source.output_type)
         if count < 1 or not parsed:
@@ -191,6 +209,9 @@ class PlanBuilder:
         all if it is left out; LEFT SEMI (FILTER) and ANTI joins give those of the left.
         """
         source = self.plan()
+        checked_plan(build_plan_node, "hash_join()")
+        for names in (left_keys, right_keys, output):
+            _refuse_text(names, "hash_join()")
         condition = None if filter is None else self._parse(filter)[0]
         self._plan = checked_join(
             *(self._id(), source, build_plan_node, join_type, left_keys, right_keys),
@@ -203,6 +224,8 @@ class PlanBuilder:
         self, replicate: Sequence[str], unnest: Sequence[str], ordinality: str | None = None
     ) -> PlanBuilder:
         """A row for each element of the array columns `unnest`: `nodes.UnnestNode`."""
+        for names in (replicate, unnest):
+            _refuse_text(names, "unnest()")
         source = self.plan()
         for name in (*replicate, *unnest):
             field_type(source.output_type, name)
@@ -230,10 +253,7 @@ class PlanBuilder:
         if not inputs:
             raise InvalidPlanError("local_partition() needs a list of plans, one at least")
         for source in inputs:
-            if not isinstance(source, PlanNode):
-                raise InvalidPlanError(
-                    f"local_partition() needs plans, not {type(source).__name__}: see plan()"
-                )
+            checked_plan(source, "local_partition()")
         _refuse_other_columns(inputs)
         node = LocalPartitionNode(self._id(), inputs)
         _refuse_same_ids(node)
@@ -241,8 +261,12 @@ class PlanBuilder:
 
     @staticmethod
     def _parse(expression: str | Expression) -> tuple[Expression, str | None]:
-        if not isinstance(expression, str):
+        if isinstance(expression, Expression):
             return expression, None
+        if not isinstance(expression, str):
+            raise InvalidPlanError(
+                f"{expression!r} is no expression: write SQL text, as 'x < 2', or call(\"lt\", ...)"
+            )
         if _NAME.fullmatch(expression):
             return FieldReference(expression), None
         from columnar_nn.plan.sql_expression import parse_expression  # 0.15 s of sqlglot
@@ -288,6 +312,12 @@ def _sorting_keys(keys: Sequence[str | SortingKey], schema: pa.Schema) -> tuple[
         ascending = (match[2] or "asc").lower() == "asc"
         parsed.append(SortingKey(match[1], ascending, (match[3] or "last").lower() == "first"))
     return tuple(parsed)
+
+
+def _refuse_text(given: object, where: str) -> None:
+    """Raises InvalidPlanError for a text where several are wanted: it would be taken by letters."""
+    if isinstance(given, str):
+        raise InvalidPlanError(f"{where} takes a list of texts: [{given!r}]")
 
 
 def _is_array(data_type: DataType) -> bool:

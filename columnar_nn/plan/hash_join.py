@@ -24,7 +24,7 @@ gives left rows that are in a pair, each once, and ANTI those that are in none.
 JOIN_TYPES: tuple[JoinType, ...] = get_args(JoinType)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HashJoinNode(PlanNode):
     """Rows of `left`, the probe side, with those of `right`, the build side, that have their keys.
 

@@ -21,7 +21,7 @@ from columnar_nn.plan.plan_node import PlanNode, ScanNode, UnaryNode
 AggregationStep = Literal["SINGLE", "PARTIAL", "FINAL"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ValuesNode(ScanNode):
     """Batches that are part of the plan."""
 
@@ -39,7 +39,7 @@ class ValuesNode(ScanNode):
         return f"{rows} rows in {len(self.values)} vectors"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TableScanNode(ScanNode):
     """Columns of an Arrow source: a file, or batches that a task is given under the node's id."""
 
@@ -57,7 +57,7 @@ class TableScanNode(ScanNode):
         return f"table: {self.table.name}{f', range filters: [{ranges}]' if ranges else ''}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FilterNode(UnaryNode):
     """Rows for which `filter` (BOOLEAN) is true; not those for which it is null."""
 
@@ -85,7 +85,7 @@ class FilterNode(UnaryNode):
         return f"expression: {expression_texts(self.expressions)[0]}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ProjectNode(UnaryNode):
     """One expression for each output column."""
 
@@ -145,7 +145,7 @@ class Aggregate:
         return self.type
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AggregationNode(UnaryNode):
     """Groups of equal keys, and aggregates of each; one group of all rows without keys.
 
@@ -211,7 +211,7 @@ class AggregationNode(UnaryNode):
         return f"{self.step} {keys}{', '.join(calls)}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LimitNode(UnaryNode):
     """At most `count` rows after the first `offset`, in input order."""
 
@@ -234,7 +234,7 @@ class SortingKey:
     nulls_first: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class OrderByNode(UnaryNode):
     """All rows, sorted; equal ones stay in input order."""
 
@@ -255,7 +255,7 @@ def _keys_text(keys: Sequence[SortingKey]) -> str:
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TopNNode(UnaryNode):
     """The first `count` rows in the order of the keys, sorted; equal ones stay in input order.
 
@@ -286,7 +286,7 @@ class TopNNode(UnaryNode):
         return f"{'PARTIAL ' if self.partial else ''}{self.count} {_keys_text(self.keys)}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class UnnestNode(UnaryNode):
     """A row for each element of a row's arrays, side by side: a shorter one goes on with nulls.
 
@@ -321,7 +321,7 @@ class UnnestNode(UnaryNode):
         return ", ".join(self.unnested)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LocalPartitionNode(PlanNode):
     """Gathers the rows of its sources, each perhaps run by several drivers, into one stream.
 

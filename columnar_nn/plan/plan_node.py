@@ -13,11 +13,13 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Expression
+from columnar_nn.shown import Shown, line
 
 
-@dataclass(frozen=True, eq=False)
-class PlanNode(ABC):
+@dataclass(frozen=True, eq=False, repr=False)
+class PlanNode(Shown, ABC):
     """A node with an id that no other node of the plan has; compared by identity."""
 
     id: str
@@ -27,6 +29,9 @@ class PlanNode(ABC):
 
     reads_by_name: ClassVar[bool] = False
     """Whether it asks its source's batches for columns by name, and may find others beside them."""
+
+    def __repr__(self) -> str:
+        return line(f"{self.name}[{self.id}]", self.details)
 
     @property
     @abstractmethod
@@ -80,7 +85,7 @@ class PlanNode(ABC):
         return tuple(scan for source in self.sources for scan in source.scans)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ScanNode(PlanNode):
     """A leaf: gives the columns of `schema`."""
 
@@ -116,7 +121,7 @@ class ScanNode(PlanNode):
         return (self,)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class UnaryNode(PlanNode):
     """A node that reads one other; its columns are those unless it says otherwise."""
 
@@ -136,6 +141,15 @@ class UnaryNode(PlanNode):
     def output_type(self) -> pa.Schema:
         """That of its source."""
         return self.source.output_type
+
+
+def checked_plan(given: PlanNode, where: str) -> PlanNode:
+    """`given`; raises InvalidPlanError if it is no plan, such as a builder of one."""
+    if not isinstance(given, PlanNode):
+        raise InvalidPlanError(
+            f"{where} needs a plan, not {type(given).__name__}: see plan() of a PlanBuilder"
+        )
+    return given
 
 
 def nodes(plan: PlanNode) -> Iterator[PlanNode]:

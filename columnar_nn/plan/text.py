@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from columnar_nn.expressions.types import row_type_text
-from columnar_nn.plan.plan_node import PlanNode
+from columnar_nn.plan.plan_node import PlanNode, checked_plan
 
 
 def to_text(
@@ -35,4 +35,4 @@ def to_text(
             for source in node.sources:
                 yield from lines(source, indent + "  ")
 
-    return "".join(lines(plan, ""))
+    return "".join(lines(checked_plan(plan, "to_text()"), ""))

@@ -84,7 +84,7 @@ def _table(tree: exp.Table, context: Context) -> Relation:
     found = [n for n in found if n == name] or found
     if not found:
         known = [*context.tables, *(cte.alias for cte, _ in context.withs.values())]
-        text = suggestion(name, known)
+        text = suggestion(name, known) if known else "no table is given: name it beside the query"
         raise context.source.error(f"no table {name}: {text}", tree)
     if len(found) > 1:
         raise context.source.error(f"{name} may be {' or '.join(found)}: rename one", tree)

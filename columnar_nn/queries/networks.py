@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
-from columnar_nn.data import image_column
-from columnar_nn.errors import InvalidDataError, InvalidPlanError, UsageError
+from columnar_nn.errors import InvalidPlanError, UsageError
 from columnar_nn.expressions.expression import Call, Expression
+from columnar_nn.functions.images import as_tensors
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph, Shape
+from columnar_nn.model.zoo import NetworkSource
 from columnar_nn.plan.builder import AGGREGATES
-
-NetworkSource = Graph | str | os.PathLike[str]
-"""A graph, a built-in network's name or the path of an ONNX file."""
 
 
 class Networks:
@@ -47,8 +42,7 @@ class Networks:
 
     def _graph(self, name: str) -> Graph:
         if name not in self._graphs:
-            source = self._sources[name]
-            graph = source if isinstance(source, Graph) else zoo.resolve(os.fspath(source))
+            graph = zoo.graph_of(self._sources[name])
             if graph.batch is not None:
                 raise InvalidPlanError(
                     f"{name} takes batches of {graph.batch} images only: export it with a symbolic "
@@ -101,21 +95,6 @@ def _as_images(
     sizes = tuple(size for size in shape[1:] if size is not None)
     if len(sizes) != len(shape) - 1:
         raise InvalidPlanError(f"{name} takes images of any size: export it for one size")
-    text = "x".join(map(str, sizes))
     if isinstance(given, Call) and given.function == "decode_image":
         given = Call(given.function, given.inputs, {"shape": sizes, **given.attributes})
-    image = typed(given)
-    is_tensor = isinstance(image.type, pa.FixedShapeTensorType)
-    if is_tensor and tuple(image.type.shape) != sizes:
-        held = "x".join(map(str, image.type.shape))
-        raise InvalidPlanError(f"{name} takes images of {text}, not of {held}")
-    if is_tensor and image.type.value_type in (pa.uint8(), pa.float32()):
-        return image
-    try:
-        image_column.pixel_dtype(image.type, "given", "uint8", sizes)
-    except InvalidDataError:
-        raise InvalidPlanError(
-            f"{name} takes images of {text}, not {image.type}: tensors, lists or bytes of uint8 or "
-            "float32, or decode_image(...) of PNG and JPEG files"
-        ) from None
-    return typed(Call("to_tensor", (given,), {"shape": sizes}))
+    return typed(as_tensors(name, typed(given), sizes))

@@ -9,15 +9,16 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from columnar_nn.errors import InvalidPlanError
+from columnar_nn.errors import InvalidPlanError, UsageError
 from columnar_nn.exec.executable import prepare
 from columnar_nn.expressions.expression import Cast, Expression, FieldReference
+from columnar_nn.model.zoo import NetworkSource
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.plan_node import PlanNode
 from columnar_nn.plan.sql_expression import Parameters
 from columnar_nn.plan.sql_text import parse_query
 from columnar_nn.queries.context import Column, Context, Relation, suggestion
-from columnar_nn.queries.networks import Networks, NetworkSource
+from columnar_nn.queries.networks import Networks
 from columnar_nn.queries.order import SortedBy, Sorting
 from columnar_nn.queries.scope import widened
 from columnar_nn.queries.select import read_select
@@ -25,36 +26,45 @@ from columnar_nn.queries.select import read_select
 
 def sql(
     text: str,
+    tables: Mapping[str, Any] | None = None,
     /,
     *,
     networks: Mapping[str, NetworkSource] | None = None,
     parameters: Parameters = (),
     threads: int = 1,
-    **tables: Any,
+    **named: Any,
 ) -> pa.Table:
-    """The rows of a query in SQL over `tables`, by name; see `sql_plan`."""
-    plan = sql_plan(text, networks=networks, parameters=parameters, **tables)
+    """The rows of a query in SQL over tables, by name; see `sql_plan`."""
+    plan = sql_plan(text, tables, networks=networks, parameters=parameters, **named)
     with prepare(plan, threads) as executable:
         return executable.run().to_table()
 
 
 def sql_plan(
     text: str,
+    tables: Mapping[str, Any] | None = None,
     /,
     *,
     networks: Mapping[str, NetworkSource] | None = None,
     parameters: Parameters = (),
-    **tables: Any,
+    **named: Any,
 ) -> PlanNode:
     """The plan of a query in Presto's SQL.
 
-    `tables` are whatever `open_source` opens. Functions are the engine's own, those declared by
+    Tables are whatever `open_source` opens, each an argument of its own name, or an entry of
+    `tables`, which may have any name. Functions are the engine's own, those declared by
     `vector_function`, the built-in networks and `networks`, graphs or paths of ONNX files, by name:
     plain9(image) is a network's first output. `parameters` are the values of ?, in order, or of
     :name. Raises InvalidPlanError for what is no query, or one that cannot be run, with the place
     in the text, and as tables and networks do when they are opened.
     """
-    return plan_query(text, tables, networks or {}, parameters)
+    for word, given in (("tables", tables), ("networks", networks)):
+        if given is not None and not isinstance(given, Mapping):
+            raise UsageError(
+                f"{word} are given by name, in a dict, not as {type(given).__name__}; a table of "
+                "such a name is an entry of the dict of tables"
+            )
+    return plan_query(text, {**(tables or {}), **named}, networks or {}, parameters)
 
 
 def plan_query(

@@ -24,6 +24,7 @@ def test_photo10_is_a_thousand_images_a_hundred_of_each_class() -> None:
     assert (dataset.name, dataset.num_rows) == ("photo10", 1000)
     assert dataset.label_counts == (100,) * 10
     assert dataset.classes[:2] == ("astronaut", "chelsea")
+    assert repr(dataset) == "<Dataset photo10: 1,000 images of 3x32x32, 10 classes>"
     assert dataset.num_bytes == (PHOTO10 / "test_batch.bin").stat().st_size
 
 

@@ -91,6 +91,7 @@ NOT_RUN = {
     "make documented": SETS_UP + "this suite itself",
     "make soak": SETS_UP + "continuous integration runs it",
     "make study": SETS_UP + "make nightly runs it",
+    "make notebook": SETS_UP + "the notebook runs as a script: test_library.py",
     "make pages": SETS_UP + "measures anew what pages show, and rewrites them",
     "make nightly": SETS_UP + "takes hours",
     "make differences": SETS_UP + "make nightly measures",

@@ -299,6 +299,9 @@ def test_names_and_arguments_that_do_not_fit() -> None:
     for name in ("plus", "relu", "Mine"):
         with pytest.raises(cnn.UsageError, match=r"choose another name|use lower case"):
             cnn.scalar_function(name)(f)
+    for decorator in (cnn.scalar_function, cnn.vector_function):
+        with pytest.raises(cnn.UsageError, match=f'@{decorator.__name__}."name".'):
+            decorator(f)
     cnn.scalar_function("mine")(f)
     with pytest.raises(cnn.UsageError, match="mine is declared as a vector and a scalar"):
         cnn.vector_function("mine")(made_from("def f(x):\n    return x"))

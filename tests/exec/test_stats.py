@@ -153,7 +153,13 @@ def test_tables() -> None:
     assert stats.steps_table().to_pylist()[0]["output_shape"] == [4, 2, 2]
     assert step.gflops == 4.0
     assert step.intensity == 2.0
-    assert TaskStats((), (), 0).steps_table().num_rows == 0
+    nothing = TaskStats((), (), 0)
+    for full, empty in (
+        (stats.steps_table(), nothing.steps_table()),
+        (stats.operators_table(), nothing.operators_table()),
+    ):
+        assert empty.num_rows == 0
+        assert empty.schema == full.schema
 
 
 def test_text_in_velox_form() -> None:

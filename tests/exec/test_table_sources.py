@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -85,6 +86,78 @@ def test_frames() -> None:
     assert scanned(pl.DataFrame(columns).to_arrow()).equals(expected)
     frame = pd.DataFrame({**columns, "x": pd.array(columns["x"], "Float64")})
     assert scanned(frame).equals(expected)
+
+
+class AsArray:
+    """A batch that is known by Arrow's C interface only."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> object:
+        return self._batch.__arrow_c_array__(requested_schema)
+
+
+def test_whatever_gives_a_table_through_the_c_interface() -> None:
+    (batch,) = TABLE.to_batches()
+    assert scanned(AsArray(batch)).equals(TABLE)
+    assert scanned(pa.array([{"x": 1}, {"x": None}])).to_pydict() == {"x": [1, None]}
+    assert scanned(duckdb.sql("SELECT range AS x FROM range(3)")).to_pydict() == {"x": [0, 1, 2]}
+
+
+def test_categories_are_their_texts() -> None:
+    texts = ["b", None, "a", "b"]
+    for frame in (
+        pl.DataFrame({"s": pl.Series(texts, dtype=pl.Categorical)}),
+        pd.DataFrame({"s": pd.Categorical(texts)}),
+    ):
+        assert scanned(frame).to_pydict() == {"s": texts}
+
+
+def test_an_index_of_pandas_is_a_column_if_it_has_a_name() -> None:
+    frame = pd.DataFrame({"s": ["a", "b", "a"], "x": [1, 2, 3]})
+    assert scanned(frame[frame.x > 1]).to_pydict() == {"s": ["b", "a"], "x": [2, 3]}
+    assert scanned(frame.groupby("s").sum()).to_pydict() == {"x": [4, 2], "s": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    "images",
+    [PIXELS, list(PIXELS), tensor_column.from_numpy(PIXELS)],
+    ids=lambda i: type(i).__name__,
+)
+def test_a_dict_of_arrays(images: Any) -> None:
+    found = scanned({"id": range(ROWS), "image": images, "s": TABLE.column("s")})
+    assert found.equals(TABLE)
+
+
+def test_a_frame_whose_cells_are_images() -> None:
+    frame = pd.DataFrame({"id": range(ROWS), "image": list(PIXELS), "s": TABLE["s"].to_pylist()})
+    assert scanned(frame).equals(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (PIXELS, "cannot scan ndarray: pass a path .* or a dict of arrays"),
+        (pa.array([1]), "cannot scan Int64Array: .*non-struct"),
+        (pa.chunked_array([[1]]), "cannot scan ChunkedArray: .*non-struct"),
+        (pl.LazyFrame({"x": [1]}), r"cannot scan a LazyFrame: collect\(\) it first"),
+        ({"x": [1], "y": [1, 2]}, "columns have different lengths: x 1, y 2"),
+        ({"x": [1, "a"]}, "column x is no array"),
+        ({"x": [PIXELS[0], PIXELS[0, :2]]}, "column x is no array: all input arrays must have"),
+        ({"x": 1}, "column x is no array"),
+        (
+            pd.DataFrame([[1, 2]], columns=["x", "x"]),
+            "cannot scan DataFrame: Duplicate",
+        ),
+        (pd.DataFrame({"x": [1, "a"]}), "column x is no array"),
+    ],
+    ids=str,
+)
+def test_what_is_no_table(source: Any, message: str) -> None:
+    with pytest.raises(InvalidDataError, match=message) as caught:
+        scanned(source)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_set_of_images() -> None:

@@ -39,6 +39,12 @@ def offsets(count: int, unit: int, dtype: Any = np.int32) -> pa.Array:
     return pa.array(np.arange(count + 1) * unit, pa.from_numpy_dtype(dtype))
 
 
+def nested(pixels: pa.Array) -> pa.Array:
+    for size in reversed(SHAPE):
+        pixels = pa.FixedSizeListArray.from_arrays(pixels, size)
+    return pixels
+
+
 FLOATS = PIXELS.astype(np.float32) / np.float32(255)
 BYTES = [image.tobytes() for image in PIXELS]
 COLUMNS = {
@@ -50,13 +56,17 @@ COLUMNS = {
     "tensor": cnn.from_numpy(PIXELS),
     "float tensor": cnn.from_numpy(FLOATS),
     "fixed_size_list": pa.FixedSizeListArray.from_arrays(flat(), SIZE),
+    "nested fixed_size_list": nested(flat()),
     "list": pa.ListArray.from_arrays(offsets(NUM, SIZE), flat()),
     "large_list": pa.LargeListArray.from_arrays(offsets(NUM, SIZE, np.int64), flat()),
     "list of int8": pa.ListArray.from_arrays(offsets(NUM, SIZE), flat(PIXELS.view(np.int8))),
     "list of int16": pa.ListArray.from_arrays(offsets(NUM, SIZE), flat(PIXELS.astype(np.int16))),
     "list of float32": pa.ListArray.from_arrays(offsets(NUM, SIZE), flat(FLOATS)),
 }
-SHARED = {"binary", "large_binary", "fixed_size_binary", "tensor", "fixed_size_list", "list"}
+SHARED = {
+    *("binary", "large_binary", "fixed_size_binary", "tensor", "list"),
+    *("fixed_size_list", "nested fixed_size_list"),
+}
 
 
 def expected(pixels: np.ndarray = PIXELS) -> np.ndarray:
@@ -124,11 +134,18 @@ def test_memory_is_shared_where_the_rows_lie_one_behind_the_other(kind: str) -> 
 
 
 def damaged(kind: str) -> pa.Array:
-    """A column whose rows 1 (null), 3 (short) and, of a list, 5 (a null pixel) are no images."""
+    """A column whose rows 1 (null), 3 (short) and, of a list, 5 (a null pixel) are no images.
+
+    Of nested lists none is short, and of row 6 a list within it is null.
+    """
     if kind == "binary":
         values: list[Any] = list(BYTES)
         values[1], values[3] = None, BYTES[3][:100]
         return pa.array(values, pa.binary())
+    if kind == "nested":
+        images = PIXELS.tolist()
+        images[1], images[5][2][3][4], images[6][1][2] = None, None, None
+        return pa.array(images, nested(flat()).type)
     values = [image.reshape(-1).tolist() for image in PIXELS]
     values[1], values[3] = None, values[3][:100]
     values[5][17] = None
@@ -140,7 +157,7 @@ def damaged(kind: str) -> pa.Array:
 
 @pytest.mark.parametrize(
     ("kind", "wrong"),
-    [("binary", {1, 3}), ("list", {1, 3, 5}), ("int16", {1, 3, 5, 6, 7})],
+    [("binary", {1, 3}), ("list", {1, 3, 5}), ("int16", {1, 3, 5, 6, 7}), ("nested", {1, 5, 6})],
 )
 def test_bad_rows_come_back_as_data(kind: str, wrong: set[int]) -> None:
     result = table([batch(damaged(kind))], outputs=["predicted", "logits"])
@@ -154,6 +171,13 @@ def test_bad_rows_come_back_as_data(kind: str, wrong: set[int]) -> None:
             assert row[ERROR] is None
             assert np.array_equal(np.float32(row["logits"]), LOGITS[row["id"]])
             assert row["predicted"] == LOGITS[row["id"]].argmax()
+
+
+def test_files_are_no_pixels() -> None:
+    files = [b"\x89PNG\r\n\x1a\n...", b"\xff\xd8\xff\xe0...", b"\xff\xd8", BYTES[0]]
+    found = table([batch(pa.array(files))])[ERROR].to_pylist()
+    assert found[:2] == ["the image is a PNG or JPEG file: decode it first (SQL: decode_image)"] * 2
+    assert found[2:] == ["the image has 2 bytes instead of 3,072", None]
 
 
 def test_a_batch_of_bad_rows_only() -> None:
@@ -243,6 +267,7 @@ def test_other_types_are_refused_with_advice(images: pa.Array, advice: str) -> N
         ({"bad": "skip"}, "choose from null, fail"),
         ({"dtype": "int32"}, "choose from uint8, float32"),
         ({"network": "plain10"}, "unknown model 'plain10'"),
+        ({"network": zoo.build("plain9")}, "the graph plain9 is known to this process only"),
     ],
 )
 def test_wrong_arguments_are_one_line(how: dict[str, Any], message: str) -> None:

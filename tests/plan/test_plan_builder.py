@@ -9,9 +9,12 @@ import pytest
 
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.expressions.expression import argmax, call
+from columnar_nn.exec.executable import prepare
+from columnar_nn.expressions.expression import argmax, call, column
+from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.plan_node import nodes
+from columnar_nn.plan.text import to_text
 
 BATCH = pa.record_batch(
     {
@@ -26,6 +29,12 @@ BATCH = pa.record_batch(
 
 def values() -> PlanBuilder:
     return PlanBuilder().values([BATCH])
+
+
+def scan(shape: tuple[int, ...], dtype: str = "u1") -> PlanBuilder:
+    """plain9 over an array of a newcomer's."""
+    images = {"image": np.zeros(shape, dtype)}
+    return PlanBuilder().table_scan(images).project({"y": network("plain9")})
 
 
 def union(*projections: str) -> PlanBuilder:
@@ -86,6 +95,35 @@ def join(left: str, right: str, **arguments: Any) -> PlanBuilder:
         (lambda: PlanBuilder().local_partition([]), "needs a list of plans, one at least"),
         (lambda: PlanBuilder().local_partition(values().plan()), "needs a list of plans"),
         (lambda: PlanBuilder().local_partition([values()]), "not PlanBuilder: see plan"),
+        (lambda: prepare(values()), r"prepare\(\) needs a plan, not PlanBuilder: see plan"),
+        (lambda: to_text(values()), r"to_text\(\) needs a plan, not PlanBuilder"),
+        (lambda: values().hash_join(["id"], ["id"], values()), r"hash_join\(\) needs a plan"),
+        (
+            lambda: PlanBuilder().values(BATCH),
+            "needs a list of RecordBatches, not RecordBatch: use",
+        ),
+        (lambda: PlanBuilder().table_scan(BATCH, "id"), r"takes a list of texts: \['id'\]"),
+        (lambda: values().project("id"), r"project\(\) takes a list of texts: \['id'\]"),
+        (lambda: values().aggregate("id", []), r"aggregate\(\) takes a list of texts: \['id'\]"),
+        (lambda: values().aggregate([], "count(1)"), r"takes a list of texts: \['count\(1\)'\]"),
+        (lambda: values().order_by("id"), r"order_by\(\) takes a list of texts: \['id'\]"),
+        (lambda: values().top_n("id", 1), r"top_n\(\) takes a list of texts: \['id'\]"),
+        (lambda: values().unnest("id", ["x"]), r"unnest\(\) takes a list of texts"),
+        (lambda: values().hash_join("id", ["id"], values().plan()), "takes a list of texts"),
+        (lambda: values().filter(column("id") == 1), "False is no expression: write SQL text"),
+        (lambda: values().project(["soft_max(x)"]), "no function soft_max: did you mean softmax"),
+        (lambda: values().project(["plain9(image)"]), r'no function plain9: .* network\("plain9"'),
+        (lambda: values().project({"y": network("plain9")}), "images of 3x32x32, not of 3x4x4$"),
+        (
+            lambda: values().project({"y": network("plain9", "id")}),
+            "of 3x32x32, not int64: tensors",
+        ),
+        (
+            lambda: scan((2, 32, 32, 3)),
+            r"not of 32x32x3: put the channels first, with images",
+        ),
+        (lambda: scan((3, 32, 32)), r"not of 32x32: the first axis .* one image is images\[None\]"),
+        (lambda: scan((2, 3, 32, 32), "f8"), r"uint8 or float32, not double: .*astype\(numpy.flo"),
         (
             lambda: values().local_partition([values().plan()]),
             "LocalPartition must come first, not after Values",

@@ -1,9 +1,15 @@
 """The names that users may rely on."""
 
 import doctest
+import rlcompleter
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
 
 import columnar_nn
+import columnar_nn.kernels
 
 
 def test_the_public_names_are_pinned() -> None:
@@ -15,9 +21,11 @@ def test_the_public_names_are_pinned() -> None:
         "InvalidDataError",
         "InvalidModelError",
         "InvalidPlanError",
+        "MissingPackageError",
         "Node",
         "OperatorStats",
         "PlanBuilder",
+        "PlanNode",
         "PlanNodeStats",
         "StepStats",
         "Task",
@@ -31,6 +39,7 @@ def test_the_public_names_are_pinned() -> None:
         "column",
         "fma",
         "from_numpy",
+        "integrations",
         "load_network",
         "network",
         "network_outputs",
@@ -61,4 +70,35 @@ def test_the_example_of_the_package_works() -> None:
 def test_no_public_name_is_hidden_by_a_module() -> None:
     package = Path(columnar_nn.__file__).parent
     modules = {path.stem for path in package.iterdir()}
-    assert not modules & set(columnar_nn.__all__)
+    assert modules & set(columnar_nn.__all__) == {"integrations"}  # which is the module
+
+
+PACKAGES = (
+    columnar_nn,
+    columnar_nn.kernels,
+    columnar_nn.integrations,
+    columnar_nn.integrations.batches,
+    columnar_nn.integrations.duckdb,
+    columnar_nn.integrations.spark,
+)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_completion_shows_the_public_names_and_no_other(package: ModuleType) -> None:
+    name = package.__name__.rpartition(".")[2]
+    assert dir(package) == sorted(package.__all__)
+    completer = rlcompleter.Completer({name: package})
+    shown = {match.rstrip("()").rpartition(".")[2] for match in completer.attr_matches(f"{name}.")}
+    assert shown == set(package.__all__)
+    assert all(getattr(package, each) is not None for each in package.__all__)
+
+
+def test_a_star_imports_them() -> None:
+    names: dict[str, Any] = {}
+    exec("from columnar_nn import *", names)
+    assert set(columnar_nn.__all__) <= names.keys()
+
+
+def test_a_name_that_is_none() -> None:
+    with pytest.raises(AttributeError, match="'columnar_nn' has no public name 'load_networks'"):
+        columnar_nn.load_networks  # noqa: B018

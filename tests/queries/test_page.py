@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Any
-
 import numpy as np
+from documentation.code import run_page
 
 import columnar_nn as cnn
 
-PAGE = Path(__file__).parents[2] / "docs" / "sql.md"
-
 
 def test_the_code_of_the_page() -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
-    names: dict[str, Any] = {}
-    for block in blocks:
-        exec(compile(block, "sql.md", "exec"), names)
+    names = run_page("docs/sql.md")
     photos = names["photo10"]
     (batch,) = photos.batches(photos.num_rows, photos.num_rows)
     assert names["last"].to_pydict() == {"last": [photos.num_rows - 1]}
     labels = np.array(batch.column("label"))
-    logits = cnn.to_numpy(
-        cnn.sql("SELECT plain9(image) AS x FROM t", t=batch).column("x").combine_chunks()
-    )
+    logits = cnn.to_numpy(cnn.sql("SELECT plain9(image) AS x FROM t", t=batch)["x"])
     predicted = np.argmax(logits, axis=1)
     wrong = labels[:500][predicted[:500] != labels[:500]]
     expected = {photos.classes[k]: int((wrong == k).sum()) for k in set(wrong.tolist())}

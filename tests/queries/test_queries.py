@@ -89,6 +89,20 @@ def test_rows(text: str, expected: list[tuple[Any, ...]]) -> None:
     assert rows(text, threads=2) == expected
 
 
+def test_a_table_of_any_name_is_an_entry_of_a_dict() -> None:
+    tables = {"networks": {"x": [1]}, "of-mine": {"x": [2]}}
+    text = 'select n.x, m.x as y from networks n join "of-mine" m on n.x + 1 = m.x'
+    assert columnar_nn.sql(text, tables).to_pydict() == {"x": [1], "y": [2]}
+    assert columnar_nn.sql("select x from t", {"t": {"x": [1]}}, t={"x": [3]}).to_pydict() == {
+        "x": [3]
+    }
+    for arguments in ({"networks": pa.table({"x": [1]})}, {"networks": "a.parquet"}):
+        with pytest.raises(UsageError, match="networks are given by name, in a dict, not as"):
+            columnar_nn.sql("select x from networks", **arguments)
+    with pytest.raises(UsageError, match="tables are given by name, in a dict, not as Table"):
+        columnar_nn.sql("select x from t", pa.table({"x": [1]}))
+
+
 def test_parameters() -> None:
     assert rows("select id + ? from t where s = ? limit ?", parameters=[10, "a", 1]) == [(11,)]
     assert rows("select :a, :b from t where id = :a", parameters={"a": 2, "b": None}) == [(2, None)]

@@ -112,6 +112,7 @@ def test_hostile_text_stays_text() -> None:
 
 
 def test_a_notebook_gets_charts_and_no_script() -> None:
+    assert repr(recorded(COMPARE)).startswith("<Results: session 1, ")
     text = recorded(COMPARE)._repr_html_()
     assert text is not None
     names = [tag for tag, _ in Reader(text).elements]
