@@ -100,6 +100,9 @@ class Call:
 
 Expression = FieldReference | Constant | Weight | Cast | Call
 
+DISTINCT = "distinct"
+"""The attribute of an aggregate's call that is true if each value counts once."""
+
 
 def column(name: str) -> FieldReference:
     """The column called `name`."""

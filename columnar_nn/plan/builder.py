@@ -12,11 +12,19 @@ import pyarrow as pa
 
 from columnar_nn.data.arrow_source import decoded, open_source
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference
+from columnar_nn.expressions.expression import (
+    DISTINCT,
+    Call,
+    Cast,
+    Expression,
+    FieldReference,
+)
 from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions.resolve import field_type, resolve
 from columnar_nn.functions.scalar import FLOATS, INTEGERS
-from columnar_nn.plan.hash_join import JoinType, checked_join
+from columnar_nn.plan.hash_join import checked_hash_join, is_key_type
+from columnar_nn.plan.join import JoinType
+from columnar_nn.plan.nested_loop_join import checked_nested_loop_join
 from columnar_nn.plan.nodes import (
     Aggregate,
     AggregationNode,
@@ -127,7 +135,10 @@ class PlanBuilder:
         return self
 
     def aggregate(self, grouping_keys: Sequence[str], aggregates: Projections) -> PlanBuilder:
-        """Groups of equal keys with aggregates such as "count(1) AS n" or "avg(x)", or by name."""
+        """Groups of equal keys with aggregates such as "count(1) AS n" or "avg(x)", or by name.
+
+        "count(DISTINCT x)" aggregates each value once.
+        """
         source = self.plan()
         schema = source.output_type
         fields = [pa.field(key, field_type(schema, key)) for key in grouping_keys]
@@ -190,13 +201,35 @@ class PlanBuilder:
         That one is held in memory: it should be the smaller. `output` are columns of both sides,
         all if it is left out; LEFT SEMI (FILTER) and ANTI joins give those of the left.
         """
-        source = self.plan()
         condition = None if filter is None else self._parse(filter)[0]
-        self._plan = checked_join(
-            *(self._id(), source, build_plan_node, join_type, left_keys, right_keys),
-            *(condition, null_aware, output),
+        return self._joined(
+            checked_hash_join(
+                *(self._id(), self.plan(), build_plan_node, join_type, left_keys, right_keys),
+                *(condition, null_aware, output),
+            )
         )
-        _refuse_same_ids(self._plan)
+
+    def nested_loop_join(
+        self,
+        build_plan_node: PlanNode,
+        output: Sequence[str] | None = None,
+        condition: str | Expression | None = None,
+        join_type: JoinType = "INNER",
+    ) -> PlanBuilder:
+        """Joined with all rows of another plan, held in memory, or those for which it is true.
+
+        INNER, LEFT, RIGHT and FULL; see `hash_join`, which does not look at every pair.
+        """
+        parsed = None if condition is None else self._parse(condition)[0]
+        return self._joined(
+            checked_nested_loop_join(
+                self._id(), self.plan(), build_plan_node, join_type, parsed, output
+            )
+        )
+
+    def _joined(self, node: PlanNode) -> PlanBuilder:
+        _refuse_same_ids(node)
+        self._plan = node
         return self
 
     def unnest(
@@ -256,13 +289,18 @@ def checked_aggregate(call: Expression, name: str, schema: pa.Schema) -> Aggrega
         raise InvalidPlanError(
             f"{name} is no aggregate: use {', '.join(AGGREGATES)} of one argument"
         )
-    if call.attributes:
-        raise InvalidPlanError(f"{call.function} has no attribute {', '.join(call.attributes)}")
-    if call.function == "count" and not call.inputs:
+    if others := call.attributes.keys() - {DISTINCT}:
+        raise InvalidPlanError(f"{call.function} has no attribute {', '.join(sorted(others))}")
+    distinct = bool(call.attributes.get(DISTINCT))
+    if call.function == "count" and not call.inputs and not distinct:
         return Aggregate(name, "count", None, pa.int64())
     if len(call.inputs) != 1:
         raise InvalidPlanError(f"{name}: {call.function} takes one argument")
     (argument,) = resolve(call.inputs, schema)
+    if distinct and not is_key_type(argument.type):
+        raise InvalidPlanError(
+            f"{call.function}(DISTINCT ...) does not take {type_name(argument.type)}"
+        )
     result = AGGREGATES[call.function](argument.type)
     if result is None:
         raise InvalidPlanError(
@@ -271,7 +309,7 @@ def checked_aggregate(call: Expression, name: str, schema: pa.Schema) -> Aggrega
         )
     if call.function == "avg" and argument.type in (pa.int8(), pa.uint8()):
         argument = Cast(argument, pa.int16())  # as Velox, whose avg begins at SMALLINT
-    return Aggregate(name, call.function, argument, result)
+    return Aggregate(name, call.function, argument, result, distinct)
 
 
 def _sorting_keys(keys: Sequence[str | SortingKey], schema: pa.Schema) -> tuple[SortingKey, ...]:

@@ -62,7 +62,7 @@ class PlanNode(ABC):
         """Whether several drivers may run it, each over a share of its source's batches."""
         return False
 
-    def gathered(self, gather: Callable[[PlanNode], PlanNode]) -> PlanNode:
+    def gathered(self, gather: Gather) -> PlanNode:
         """The node, not `parallel`, over what `gather` makes of sources that several drivers run.
 
         `gather` leaves alone those that one driver runs.
@@ -136,6 +136,10 @@ class UnaryNode(PlanNode):
     def output_type(self) -> pa.Schema:
         """That of its source."""
         return self.source.output_type
+
+
+Gather = Callable[[PlanNode], PlanNode]
+"""Puts the rows of a plan that several drivers run into one stream."""
 
 
 def nodes(plan: PlanNode) -> Iterator[PlanNode]:

@@ -14,7 +14,14 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from columnar_nn.expressions.expression import Call, Cast, Constant, Expression, FieldReference
+from columnar_nn.expressions.expression import (
+    DISTINCT,
+    Call,
+    Cast,
+    Constant,
+    Expression,
+    FieldReference,
+)
 from columnar_nn.functions.declared import DECLARED
 from columnar_nn.plan.sql_text import SqlText, given, parse_item
 
@@ -257,9 +264,9 @@ class ExpressionReader:
             elif isinstance(argument, exp.Star) and name == "count" and len(tree.expressions) == 1:
                 continue
             elif isinstance(argument, exp.Distinct):
-                raise self.source.error(
-                    f"{name}(DISTINCT ...) is not supported: aggregate a SELECT DISTINCT", tree
-                )
+                self._nothing_else(argument, "expressions")
+                inputs += map(self._read, argument.expressions)
+                attributes[DISTINCT] = True
             else:
                 inputs.append(self._read(argument))
         if name in self._functions:

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from columnar_nn.errors import CnnBenchError
 from columnar_nn.expressions.expression import (
+    DISTINCT,
     Call,
     Constant,
     Expression,
@@ -247,7 +248,7 @@ class _Groups:
             columns[name] = key
         self._keys = {id(key): name for name, key in columns.items()}
         self._aggregates: dict[int, str] = {}
-        calls: dict[tuple[str, int], str] = {}
+        calls: dict[tuple[str, int, bool], str] = {}
         aggregates: dict[str, Expression] = {}
         schema = scope.relation.builder.plan().output_type
         for part in topological(read):
@@ -259,12 +260,13 @@ class _Groups:
                 checked_aggregate(replace(part, inputs=tuple(arguments)), part.function, schema)
             except CnnBenchError as error:
                 raise scope.error(str(error), part) from None
-            known = part.function, id(arguments[0]) if arguments else 0
+            number = id(arguments[0]) if arguments else 0
+            known = part.function, number, bool(part.attributes.get(DISTINCT))
             if known not in calls:
                 taken = {*self._keys.values(), *aggregates}
                 calls[known] = free_name(part.function, taken)
                 inputs = tuple(_column_of(argument, columns) for argument in arguments)
-                aggregates[calls[known]] = Call(part.function, inputs)
+                aggregates[calls[known]] = Call(part.function, inputs, part.attributes)
             self._aggregates[id(part)] = calls[known]
         builder = scope.relation.builder
         if any(not isinstance(column, FieldReference) for column in columns.values()):

@@ -21,7 +21,7 @@ from columnar_nn.exec.executable import prepare
 from columnar_nn.exec.operators import hash_join
 from columnar_nn.expressions.expression import argmax
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.plan.hash_join import JOIN_TYPES, JoinType
+from columnar_nn.plan.join import JOIN_TYPES, JoinType
 from columnar_nn.settings import variables
 
 duckdb = pytest.importorskip("duckdb")
@@ -110,8 +110,8 @@ def answers(query: str, probe: pa.Table, build: pa.Table) -> Rows:
 
 
 def in_order(rows: Rows) -> Rows:
-    """By the place in the probe side, then in the build side."""
-    return sorted(rows, key=lambda row: (row["l_id"], row.get("r_id") or 0))
+    """By the place in the probe side, then in the build side; rows of that side alone go last."""
+    return sorted(rows, key=lambda row: (row["l_id"] is None, row["l_id"] or 0, row.get("r_id") or 0))
 
 
 KEYS = [[name] for name in VALUES] + [["number", "text"], ["double", "flag", "real"]]

@@ -118,8 +118,8 @@ def join(left: str, right: str, **arguments: Any) -> PlanBuilder:
         (lambda: join("id", "y_x"), r"cannot join id \(int64\) with y_x \(float\): cast one"),
         (lambda: join("image", "y_image"), "cannot join by image: it holds extension"),
         (
-            lambda: join("id", "y_id", join_type="FULL"),
-            "no join type 'FULL': use INNER, LEFT, LEFT",
+            lambda: join("id", "y_id", join_type="CROSS"),
+            "no join type 'CROSS': use INNER, LEFT, RIGHT, FULL, LEFT SEMI",
         ),
         (lambda: join("id", "y_id", filter="id + y_id"), "must be of type BOOLEAN. Got BIGINT"),
         (lambda: join("id", "y_id", filter="nope"), "field not found: nope"),

@@ -13,7 +13,7 @@ import pytest
 from velox import actions, velox_process
 
 from columnar_nn import PlanBuilder, prepare, to_text
-from columnar_nn.plan.hash_join import JOIN_TYPES
+from columnar_nn.plan.join import JOIN_TYPES
 
 pytest.importorskip("pyvelox")
 

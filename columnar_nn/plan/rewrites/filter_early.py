@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import singledispatch
 
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.plan.hash_join import HashJoinNode
+from columnar_nn.plan.join import JoinNode
 from columnar_nn.plan.nodes import (
     AggregationNode,
     FilterNode,
@@ -132,12 +132,12 @@ def _(node: UnnestNode, condition: Expression, placed: Placed) -> PlanNode | Non
 
 
 @_below.register
-def _(node: HashJoinNode, condition: Expression, placed: Placed) -> PlanNode | None:
+def _(node: JoinNode, condition: Expression, placed: Placed) -> PlanNode | None:
     columns, left = columns_of([condition]), set(node.left.output_type.names)
     if not cannot_fail(condition):
         return None
-    if columns <= left:
+    if columns <= left and not node.keeps_right:
         return node.with_sources([placed(node.left, condition), node.right])
-    if node.join_type == "INNER" and not columns & left:
+    if not columns & left and node.gives_pairs and not node.keeps_left:
         return node.with_sources([node.left, placed(node.right, condition)])
     return None
