@@ -250,7 +250,8 @@ class ExpressionReader:
     def _call(self, tree: exp.Expr) -> Expression:
         self._nothing_else(tree, "this", "expressions")
         name = tree.name.lower()
-        inputs, attributes = [], {}
+        inputs: list[Expression] = []
+        attributes: dict[str, Any] = {}
         for argument in tree.expressions:
             if isinstance(argument, (exp.Kwarg, exp.PropertyEQ)):
                 key = argument.this.name

@@ -26,6 +26,10 @@ SHOWN_CHARACTERS = 32
 _SELECT = "SELECT "
 
 
+COMMA = ","
+"""The kind of a join that is a comma between two tables."""
+
+
 class _Parser(PrestoParser):
     """Presto's, which leaves functions alone and says where placeholders stand."""
 
@@ -41,6 +45,14 @@ class _Parser(PrestoParser):
         **PrestoParser.PLACEHOLDER_PARSERS,
         TokenType.PLACEHOLDER: lambda self: self.expression(exp.Placeholder(), token=self._prev),
     }
+
+    def _parse_join(self, *arguments: Any, **options: Any) -> exp.Join | None:
+        """A join; one by a comma, which binds less than the others, is of the kind COMMA."""
+        is_comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
+        join = super()._parse_join(*arguments, **options)
+        if join is not None and is_comma:
+            join.set("kind", COMMA)
+        return join
 
     def _warn_unsupported(self) -> None:
         """Nothing: what is no query is refused, with its place, by whoever binds it."""

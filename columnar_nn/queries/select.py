@@ -22,7 +22,8 @@ from columnar_nn.expressions.expression import (
 from columnar_nn.functions.resolve import is_vector_call
 from columnar_nn.plan.builder import checked_aggregate
 from columnar_nn.queries.context import Column, Context, Relation, free_name
-from columnar_nn.queries.from_clause import read_from, read_membership
+from columnar_nn.queries.from_clause import read_from
+from columnar_nn.queries.membership import read_membership
 from columnar_nn.queries.order import SortedBy, Sorting
 from columnar_nn.queries.scope import Scope, is_aggregate
 
@@ -110,7 +111,7 @@ def _is_the_same(
 
 
 def _filtered(relation: Relation, where: exp.Where | None, context: Context) -> Relation:
-    """The rows of WHERE; a value that is IN a query is a join of its own."""
+    """The rows of WHERE; a value that is IN a query, and EXISTS, are joins of their own."""
     if where is None:
         return relation
     for part in _conjuncts(where.this):
@@ -134,7 +135,7 @@ def _conjuncts(tree: exp.Expr) -> list[exp.Expr]:
             stack += [inner.expression, inner.this]
         else:
             parts.append(part)
-    has_query = any(part.find(exp.In) and part.find(exp.Query) for part in parts)
+    has_query = any(part.find(exp.Query) for part in parts)
     return parts if has_query else [tree]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -111,7 +112,11 @@ def answers(query: str, probe: pa.Table, build: pa.Table) -> Rows:
 
 def in_order(rows: Rows) -> Rows:
     """By the place in the probe side, then in the build side; rows of that side alone go last."""
-    return sorted(rows, key=lambda row: (row["l_id"] is None, row["l_id"] or 0, row.get("r_id") or 0))
+
+    def place(row: dict[str, Any]) -> tuple[bool, int, int]:
+        return row["l_id"] is None, row["l_id"] or 0, row.get("r_id") or 0
+
+    return sorted(rows, key=place)
 
 
 KEYS = [[name] for name in VALUES] + [["number", "text"], ["double", "flag", "real"]]

@@ -40,6 +40,12 @@ U = pa.table(
 )
 
 
+ALONE = [(0.0, None), (None, 9)]
+FULL = [(3, None, None), (4, -1.0, None), (9, None, "neun")]
+DISTINCT = [(0, 1, 1), (1, 1, 2), (2, 1, 1)]
+NOT = [("b",), ("a",), (None,), ("c",)]
+
+
 def rows(text: str, **options: Any) -> list[tuple[Any, ...]]:
     found = columnar_nn.sql(text, t=T, u=U, **options)
     return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
@@ -68,6 +74,23 @@ def rows(text: str, **options: Any) -> list[tuple[Any, ...]]:
         ("select u.id, x from t right join u on t.id = u.id where u.id = 9", [(9, None)]),
         ("select id, name, x from t join u using (id) where name = 'two'", [(2, "two", 2.5)]),
         ("select a.id from t a join t b on a.id = b.id + 1 and a.x > b.x", [(2,)]),
+        ("select x, u.id from t full join u on t.id = u.id where x = 0 or u.id = 9", ALONE),
+        ("select id, x, name from t full join u using (id) where id > 2", FULL),
+        ("select id from t right join u using (id) order by 1 desc limit 1", [(9,)]),
+        ("select count(*) from t cross join u", [(20,)]),
+        ("select count(*) from t, u", [(20,)]),
+        ("select name from t, u where t.id = u.id and x > 2 order by 1", [("two",), ("zwei",)]),
+        ("select t.id from t join u on t.id > u.id + 1 order by 1", [(3,), (4,), (4,), (4,)]),
+        ("select x, u.id from t left join u on t.id > u.id + 2 where t.id = 1", [(1.5, None)]),
+        (
+            "select e, b.name from u a, unnest(l) as v(e), u b where b.id = e",
+            [(1, "one"), (2, "two"), (2, "zwei")],
+        ),
+        ("select count(distinct s), sum(distinct label), count(distinct x) from t", [(3, 3, 4)]),
+        ("select label, count(distinct s), count(s) from t group by 1 order by 1", DISTINCT),
+        ("select count(distinct s), avg(distinct id) from t where id > 9", [(0, None)]),
+        ("select id from t where exists (select 1 from u where u.id = t.id)", [(1,), (2,)]),
+        ("select s from t where not exists (select * from u where id = t.id and name < 'p')", NOT),
         ("select id from t where id in (select id from u) order by 1", [(1,), (2,)]),
         ("select id from t where id not in (select id from u) order by 1", [(3,), (4,)]),
         (
@@ -119,12 +142,19 @@ def test_parameters() -> None:
         ("select id from t group by 7", "there is no column 7"),
         ("select count(*) from t group by 1", "column 1 is an aggregate"),
         ("select distinct id from t order by x", "ORDER BY a column that SELECT DISTINCT gives"),
-        ("select id from t, u", "a join needs a condition: add ON"),
-        ("select t.id from t join u on t.id < u.id", "a join needs an equality of its sides"),
-        ("select t.id from t full join u on t.id = u.id", "FULL JOIN is not supported"),
-        ("select count(distinct id) from t", r"count\(DISTINCT ...\) is not supported"),
+        ("select t.id from t join u", "a join needs a condition: add ON"),
+        ("select t.id from t cross join u on t.id = u.id", "CROSS JOIN has no condition"),
+        ("select t.id from t left semi join u on t.id = u.id", "LEFT SEMI JOIN is not supported"),
+        ("select t.id from t natural join u", "METHOD of a join is not supported"),
+        ("select t.id from t, u join u v on v.id = t.id", "no table t in FROM: "),
+        ("select count(distinct id, x) from t", "count takes one argument.*column 8"),
+        ("select abs(distinct id) from t", "no attribute distinct|no function abs"),
+        ("select count(distinct l) from u", r"count\(DISTINCT ...\) does not take ARRAY"),
         ("select sum(id) over (order by id) from t", "WINDOW is not supported"),
-        ("select * from t where exists (select 1)", "EXISTS is not supported"),
+        ("select * from t where exists (select 1)", "EXISTS needs an equality with a column"),
+        ("select * from t where exists (select 1 from u where u.x = t.id)", "no column x"),
+        ("select * from t where exists (select 1 from u limit 2)", "LIMIT of EXISTS is not supp"),
+        ("select * from t where x > 1 or exists (select 1 from u)", "EXISTS is not supported in"),
         ("select (select 1) from t", "SUBQUERY is not supported"),
         ("select id from t limit -1", "LIMIT takes a number of rows"),
         ("select id from t fetch first 2 rows only", "FETCH is not supported: use LIMIT"),
