@@ -19,7 +19,7 @@ from columnar_nn.expressions.expression import (
     Expression,
     FieldReference,
 )
-from columnar_nn.expressions.types import DataType, type_name
+from columnar_nn.expressions.types import DataType, is_comparable, type_name
 from columnar_nn.functions.resolve import field_type, resolve
 from columnar_nn.functions.scalar import FLOATS, INTEGERS
 from columnar_nn.plan.hash_join import checked_hash_join, is_key_type
@@ -141,10 +141,8 @@ class PlanBuilder:
         """
         source = self.plan()
         schema = source.output_type
-        fields = [pa.field(key, field_type(schema, key)) for key in grouping_keys]
-        for field in fields:
-            if isinstance(field.type, pa.FixedShapeTensorType):
-                raise InvalidPlanError(f"cannot group by {field.name}: it holds tensors")
+        for key in grouping_keys:
+            _refuse_uncomparable("group", schema, key)
         resolved = []
         if isinstance(aggregates, Mapping):
             for name, aggregate in aggregates.items():
@@ -316,16 +314,23 @@ def _sorting_keys(keys: Sequence[str | SortingKey], schema: pa.Schema) -> tuple[
     parsed = []
     for key in keys:
         if isinstance(key, SortingKey):
-            field_type(schema, key.column)
+            _refuse_uncomparable("sort", schema, key.column)
             parsed.append(key)
             continue
         match = _SORTING_KEY.fullmatch(key.strip())
         if match is None:
             raise InvalidPlanError(f"cannot parse sorting key: {key}")
-        field_type(schema, match[1])
+        _refuse_uncomparable("sort", schema, match[1])
         ascending = (match[2] or "asc").lower() == "asc"
         parsed.append(SortingKey(match[1], ascending, (match[3] or "last").lower() == "first"))
     return tuple(parsed)
+
+
+def _refuse_uncomparable(verb: str, schema: pa.Schema, name: str) -> None:
+    data_type = field_type(schema, name)
+    if not is_comparable(data_type):
+        held = "tensors" if isinstance(data_type, pa.FixedShapeTensorType) else str(data_type)
+        raise InvalidPlanError(f"cannot {verb} by {name}: it holds {held}")
 
 
 def _is_array(data_type: DataType) -> bool:

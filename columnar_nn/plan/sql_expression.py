@@ -243,9 +243,14 @@ class ExpressionReader:
                 f"a parameter is {type(value).__name__}: give a number, text, date or None", tree
             )
         try:
+            pa.scalar(value)
             return Constant(value)
         except OverflowError:
             raise self.source.error(f"{value} is no number of 64 bits", tree) from None
+        except UnicodeEncodeError:
+            raise self.source.error(
+                "a parameter is a text with what is no character", tree
+            ) from None
 
     def _call(self, tree: exp.Expr) -> Expression:
         self._nothing_else(tree, "this", "expressions")

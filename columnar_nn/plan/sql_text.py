@@ -96,6 +96,10 @@ class SqlText:
     def statements(self) -> list[exp.Expr]:
         """The trees of its statements; raises InvalidPlanError where it stops making sense."""
         try:
+            self.text.encode()
+        except UnicodeEncodeError as error:
+            raise self.error("cannot parse SQL: this is no character", error.start) from None
+        try:
             parsed = _Dialect().parse(_SELECT[: self.before] + self.text)
         except ParseError as error:
             raise self._parse_error(error) from None
