@@ -248,9 +248,7 @@ class ExpressionReader:
         except OverflowError:
             raise self.source.error(f"{value} is no number of 64 bits", tree) from None
         except UnicodeEncodeError:
-            raise self.source.error(
-                "a parameter is a text with what is no character", tree
-            ) from None
+            raise self.source.error("a parameter holds what is no character", tree) from None
 
     def _call(self, tree: exp.Expr) -> Expression:
         self._nothing_else(tree, "this", "expressions")

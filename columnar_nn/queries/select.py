@@ -228,7 +228,7 @@ def _keys(group: exp.Group | None, items: Sequence[_Item], scope: Scope) -> list
 def _order(
     order: exp.Order | None, items: Sequence[_Item], scope: Scope
 ) -> Iterator[tuple[Expression | None, SortedBy, exp.Expr]]:
-    """(what to sort by, or None if the key names a column that SELECT gives; the key; its place)."""
+    """(what to sort by, None if the key names a column that SELECT gives; the key; its place)."""
     if order is None:
         return
     scope.context.refuse_others(order, "ORDER BY", "expressions")

@@ -104,6 +104,8 @@ def rows(text: str, **options: Any) -> list[tuple[Any, ...]]:
         ("select cast(2.5 as bigint), nullif(1, 1), coalesce(null, 2)", [(3, None, 2)]),
         ("select try_cast('x' as bigint), try_cast('7' as bigint)", [(None, 7)]),
         ("select id from t limit 0", []),
+        ("select null = null, null in (null), null between 1 and null", [(None, None, None)]),
+        ("select * from (select null as n, 1 as m) as q order by n, m", [(None, 1)]),
         ("select id from t where id in (1, 3) and s like 'a%'; ", [(1,), (3,)]),
     ],
 )
@@ -112,8 +114,24 @@ def test_rows(text: str, expected: list[tuple[Any, ...]]) -> None:
     assert rows(text, threads=2) == expected
 
 
+def test_a_star_numbers_names_that_are_there() -> None:
+    found = columnar_nn.sql("select *, 1 as name from t join u on t.id = u.id", t=T, u=U)
+    names = ["id", "Label", "x", "s", "odd name", "id 1", "name 1", "l", "name"]
+    assert found.column_names == names
+    again = columnar_nn.sql('select "id 1" from (select * from t join u on t.id = u.id)', t=T, u=U)
+    assert again.column(0).to_pylist() == [1, 2, 2]
+
+
+def test_half_precision_is_read_as_real() -> None:
+    table = pa.table({"h": pa.array(np.float16([1.5, 2.5, 1.5]))})
+    found = columnar_nn.sql("select h, count(*) as n from t group by h order by h", t=table)
+    assert found.to_pydict() == {"h": [1.5, 2.5], "n": [2, 1]}
+
+
 def test_parameters() -> None:
     assert rows("select id + ? from t where s = ? limit ?", parameters=[10, "a", 1]) == [(11,)]
+    with pytest.raises(InvalidPlanError, match=r"a parameter holds what is no character.*column 8"):
+        rows("select ?", parameters=["\ud800"])
     assert rows("select :a, :b from t where id = :a", parameters={"a": 2, "b": None}) == [(2, None)]
 
 
@@ -149,6 +167,16 @@ def test_parameters() -> None:
         ("select t.id from t, u join u v on v.id = t.id", "no table t in FROM: "),
         ("select count(distinct id, x) from t", "count takes one argument.*column 8"),
         ("select abs(distinct id) from t", "no attribute distinct|no function abs"),
+        ("select id from u order by l", r"cannot sort by ARRAY<BIGINT> .*column 27"),
+        ("select l, id from u order by 1", r"cannot sort by ARRAY<BIGINT> "),
+        ("select l from u union all select l from u order by l", r"cannot sort by ARRAY"),
+        ("select count(*) from u group by l", r"cannot group by ARRAY<BIGINT> .*column 33"),
+        ("select distinct l from u", r"DISTINCT of l, which holds ARRAY<BIGINT>: .*column 17"),
+        ("select l from u union select l from u", "column l of a UNION holds ARRAY<BIGINT>"),
+        ("select id from u where l = l", r"not supported: eq\(ARRAY<BIGINT>.*column 24"),
+        ("select id from u where l in (l)", r"not supported: in\(ARRAY<BIGINT>.*column 24"),
+        ("select '\ud800' from t", "this is no character .*column 9"),
+        ("  insert into t values (1)", "INSERT is not supported: only SELECT is .*column 3"),
         ("select count(distinct l) from u", r"count\(DISTINCT ...\) does not take ARRAY"),
         ("select sum(id) over (order by id) from t", "WINDOW is not supported"),
         ("select * from t where exists (select 1)", "EXISTS needs an equality with a column"),
