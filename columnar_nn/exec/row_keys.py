@@ -62,7 +62,8 @@ class _Column:
         if self.numbers is not None and other.numbers is not None:
             result: np.ndarray = self.numbers[rows] == other.numbers[other_rows]
             return result
-        mine = self._values.take(pa.array(rows))
+        is_whole = len(rows) == len(self._values) and bool((rows == np.arange(len(rows))).all())
+        mine = self._values if is_whole else self._values.take(pa.array(rows))
         same = pc.equal(mine, other._values.take(pa.array(other_rows)))
         return np.asarray(same.to_numpy(zero_copy_only=False), bool)
 

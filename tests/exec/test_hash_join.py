@@ -197,7 +197,7 @@ def test_a_filter_may_call_a_vector_function(threads: int) -> None:
 def test_a_row_with_many_partners_is_given_in_pieces(
     threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hash_join, "OUTPUT_ROWS", 10)
+    monkeypatch.setattr(hash_join, "SCALAR_MORSEL_ROWS", 10)
     probe = pa.record_batch({"l_k": pa.array([0, 1, 0, 2, 2, 2, 2])})
     build = pa.record_batch({"r_k": pa.array([0] * 9 + [2] * 25), "v": pa.array(range(34))})
     plan = joined([probe], [build], ["k"], "INNER", None, ["l_k", "v"]).plan()

@@ -28,6 +28,10 @@ def values() -> PlanBuilder:
     return PlanBuilder().values([BATCH])
 
 
+def lists() -> PlanBuilder:
+    return PlanBuilder().values([pa.record_batch({"l": [[1], None]})])
+
+
 def union(*projections: str) -> PlanBuilder:
     """One source for each text of projections."""
     builder = PlanBuilder()
@@ -121,6 +125,15 @@ def join(left: str, right: str, **arguments: Any) -> PlanBuilder:
             lambda: join("id", "y_id", join_type="CROSS"),
             "no join type 'CROSS': use INNER, LEFT, RIGHT, FULL, LEFT SEMI",
         ),
+        (lambda: lists().order_by(["l"]), r"cannot sort by l: it holds list<"),
+        (lambda: lists().aggregate(["l"], []), r"cannot group by l: it holds list<"),
+        (lambda: lists().aggregate([], ["count(distinct l)"]), "does not take ARRAY<BIGINT>"),
+        (
+            lambda: values().nested_loop_join(lists().plan(), join_type="ANTI"),
+            "no join type 'ANTI': use INNER, LEFT, RIGHT, FULL",
+        ),
+        (lambda: values().nested_loop_join(lists().plan(), ["m"]), "field not found: m"),
+        (lambda: values().nested_loop_join(lists().plan(), ["l"], "x"), "must be of type BOOLEAN"),
         (lambda: join("id", "y_id", filter="id + y_id"), "must be of type BOOLEAN. Got BIGINT"),
         (lambda: join("id", "y_id", filter="nope"), "field not found: nope"),
         (lambda: join("id", "y_id", output=[]), "has to give a column"),

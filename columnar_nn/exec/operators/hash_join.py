@@ -17,6 +17,7 @@ import pyarrow as pa
 from columnar_nn.errors import UsageError, first_line
 from columnar_nn.exec.expansion import pieces
 from columnar_nn.exec.hash_table import HashTable
+from columnar_nn.exec.morsels import SCALAR_MORSEL_ROWS
 from columnar_nn.exec.operators.base import Bridge, DriverContext, SinkOperator, SourceOperator
 from columnar_nn.exec.operators.expression_operator import ExpressionOperator
 from columnar_nn.exec.operators.registry import feeds, runs
@@ -24,12 +25,12 @@ from columnar_nn.exec.row_keys import RowKeys
 from columnar_nn.expressions.expression import Constant, Expression, FieldReference, topological
 from columnar_nn.expressions.types import is_scalar
 from columnar_nn.plan.hash_join import HashJoinNode
-from columnar_nn.plan.join import JoinNode
+from columnar_nn.plan.join import JoinNode, given_columns
 from columnar_nn.settings import variables
 
 OUTPUT_ROWS = 1024
 """About how many pairs are looked at at a time, however many a batch is in (as Velox's
-preferred_output_batch_rows).
+preferred_output_batch_rows); SCALAR_MORSEL_ROWS where a pair is a few numbers and texts.
 """
 
 
@@ -160,6 +161,10 @@ def _read_by_filter(node: JoinNode) -> set[str]:
     return {e.name for e in topological(node.expressions) if isinstance(e, FieldReference)}
 
 
+def _both(node: JoinNode) -> pa.Schema:
+    return given_columns(node.left, node.right, "INNER")
+
+
 def _build_schema(node: JoinNode) -> pa.Schema:
     """Columns of the build side that the join reads; one at least, else there would be no rows."""
     given = {*node.outputs, *_read_by_filter(node)} - set(node.left.output_type.names)
@@ -177,7 +182,7 @@ class _Candidates:
     """
 
     def __init__(
-        self, batch: pa.RecordBatch, table: HashTable, keys: RowKeys, paired: bool
+        self, batch: pa.RecordBatch, table: HashTable, keys: RowKeys, paired: bool, most: int
     ) -> None:
         self.batch = batch
         self.rows, self.groups = table.find(keys)
@@ -185,7 +190,7 @@ class _Candidates:
         if paired and not table.is_unique:
             sizes = np.bincount(self.rows, table.sizes(self.groups), batch.num_rows)
             counts = np.maximum(counts, sizes.astype(np.int64))
-        self.pieces = pieces(counts, OUTPUT_ROWS)
+        self.pieces = pieces(counts, most)
 
 
 @runs(HashJoinNode)
@@ -208,6 +213,9 @@ class HashProbe(ExpressionOperator):
         self._unpaired: Iterator[pa.RecordBatch] = iter(())
         self._is_ended = False
         read = _read_by_filter(node)
+        pair = [*node.output_type, *(f for f in _both(node) if f.name in read)]
+        is_small = all(is_scalar(field.type) for field in pair)
+        self._output_rows = SCALAR_MORSEL_ROWS if is_small else OUTPUT_ROWS
         self._left_read = sorted(read & left)
         self._right_read = sorted(read - left)
 
@@ -234,7 +242,9 @@ class HashProbe(ExpressionOperator):
         if self._node.null_aware and self._table.rows.num_rows:
             batch = batch.filter(batch.column(self._node.left_keys[0]).is_valid())
         keys = RowKeys([batch.column(key) for key in self._node.left_keys], batch.num_rows)
-        self._candidates = _Candidates(batch, self._table, keys, self._makes_pairs)
+        self._candidates = _Candidates(
+            batch, self._table, keys, self._makes_pairs, self._output_rows
+        )
 
     def no_more_input(self) -> None:
         """Sees which rows of the build side are left, if they are kept."""
@@ -342,8 +352,8 @@ class HashProbe(ExpressionOperator):
         """Rows of the table beside nulls."""
         schema = self._node.left.output_type
         nowhere = pa.RecordBatch.from_pylist([], schema=schema)
-        for begin in range(0, len(members), OUTPUT_ROWS):
-            taken = pa.array(members[begin : begin + OUTPUT_ROWS])
+        for begin in range(0, len(members), self._output_rows):
+            taken = pa.array(members[begin : begin + self._output_rows])
             rows = pa.nulls(len(taken), pa.int64())
             yield self._beside(table, nowhere, rows, taken)
 

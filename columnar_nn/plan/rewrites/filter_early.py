@@ -186,7 +186,8 @@ def _(node: JoinNode, condition: Expression, placed: Placed) -> PlanNode | None:
         return node.with_sources([placed(node.left, condition), node.right])
     if not columns & left and node.gives_pairs and not node.keeps_left:
         return node.with_sources([node.left, placed(node.right, condition)])
-    if isinstance(node, NestedLoopJoinNode) and node.join_type == "INNER":
+    is_one = len(conjuncts(condition)) == 1  # of several, each goes where it may
+    if isinstance(node, NestedLoopJoinNode) and node.join_type == "INNER" and is_one:
         conditions = [condition] if node.filter is None else [node.filter, condition]
         return replace(node, filter=conjunction(conditions))
     return None
