@@ -65,7 +65,7 @@ def scope_of_both(left: Relation, right: Relation, context: Context) -> Scope:
     """The columns of two relations of distinct fields, before they are joined."""
     schema = given_columns(left.builder.plan(), right.builder.plan(), "INNER")
     empty = pa.RecordBatch.from_pylist([], schema=schema)
-    builder = context.builder.new_builder().values([empty])
+    builder = PlanBuilder().values([empty])
     return Scope(context, Relation(builder, left.columns + right.columns))
 
 

@@ -15,6 +15,7 @@ from generated import SEEDS, quick
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import columnar_nn
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.exec import row_keys
@@ -231,6 +232,21 @@ def test_a_build_side_beyond_the_limit_is_one_line(
     with pytest.raises(UsageError, match=r"build side of HashJoin\[2\] .* more than 8,000") as info:
         run(plan, threads)
     assert "\n" not in str(info.value)
+
+
+@pytest.mark.parametrize("text", ["p, b", "p join b on l_k = r_k", "p full join b on l_k = r_k"])
+def test_the_build_side_may_take_the_last_byte(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {
+        "p": pa.table({"l_k": [5]}),
+        "b": pa.table({"r_k": range(5, 1005), "s": ["é"] * 1000}),
+    }
+    query = f"select r_k, s from {text}"
+    held = build.nbytes
+    monkeypatch.setenv(variables.BUILD_BYTES, str(held))
+    assert columnar_nn.sql(query, **tables).num_rows in (1, 1000)
+    monkeypatch.setenv(variables.BUILD_BYTES, str(held - 1))
+    with pytest.raises(UsageError, match=rf"Join\[2\] .* more than {held - 1:,} bytes"):
+        columnar_nn.sql(query, **tables)
 
 
 def test_only_columns_that_are_read_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
