@@ -236,10 +236,8 @@ def test_a_build_side_beyond_the_limit_is_one_line(
 
 @pytest.mark.parametrize("text", ["p, b", "p join b on l_k = r_k", "p full join b on l_k = r_k"])
 def test_the_build_side_may_take_the_last_byte(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = {
-        "p": pa.table({"l_k": [5]}),
-        "b": pa.table({"r_k": range(5, 1005), "s": ["é"] * 1000}),
-    }
+    build = pa.table({"r_k": range(5, 1005), "s": ["é"] * 1000})
+    tables = {"p": pa.table({"l_k": [5]}), "b": build}
     query = f"select r_k, s from {text}"
     held = build.nbytes
     monkeypatch.setenv(variables.BUILD_BYTES, str(held))
