@@ -1,4 +1,4 @@
-"""Random queries in SQL, in DuckDB and in the columnar engine."""
+"""Random queries in SQL, in DuckDB and, over Parquet files, in the columnar engine."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from queries.against_duckdb import difference
 
 def check(seed: int, folder: Path) -> str:
     """How the rows of the seed's query differ."""
-    return difference(seed)
+    return difference(seed, folder)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+from pyarrow import parquet
 from queries.random_query import query, tables
 
 import columnar_nn
 
 KINDS_OF_TABLES = 17
+ROW_GROUP_ROWS = 50
+"""Few, so that conditions leave some out."""
 
 
 def given(seed: int) -> dict[str, pa.Table]:
@@ -34,11 +38,15 @@ def duckdb_rows(text: str, tables: dict[str, Any]) -> list[tuple[str, ...]]:
         return [tuple(map(plain, row)) for row in connection.execute(text).fetchall()]
 
 
-def difference(seed: int) -> str:
-    """What is wrong with a seed's query, if anything."""
+def difference(seed: int, folder: Path | None = None) -> str:
+    """What is wrong with a seed's query, if anything; over Parquet files if there is a folder."""
     text, has_order = query(seed)
-    expected = duckdb_rows(text, given(seed))
-    found = columnar_nn.sql(text, threads=seed % 2 + 1, **given(seed))
+    named: dict[str, Any] = {**given(seed)}
+    expected = duckdb_rows(text, named)
+    for name, table in named.items() if folder is not None else ():
+        named[name] = folder / f"{name}.parquet"
+        parquet.write_table(table, named[name], row_group_size=ROW_GROUP_ROWS)
+    found = columnar_nn.sql(text, threads=seed % 2 + 1, **named)
     columns = [map(plain, column.to_pylist()) for column in found.columns]
     rows = list(zip(*columns, strict=True))
     if Counter(rows) != Counter(expected):
