@@ -97,8 +97,8 @@ class ColumnSelection:
 
 def _plain(column: pa.Array) -> pa.Array:
     data_type = decoded_type(column.type)
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    if pa.types.is_dictionary(column.type):  # its values may be views, which Arrow does not take
+        column = column.dictionary.cast(data_type).take(column.indices)
     return column if column.type == data_type else column.cast(data_type)
 
 

@@ -44,6 +44,11 @@ class _Parser(PrestoParser):
     PLACEHOLDER_PARSERS: ClassVar[Any] = {
         **PrestoParser.PLACEHOLDER_PARSERS,
         TokenType.PLACEHOLDER: lambda self: self.expression(exp.Placeholder(), token=self._prev),
+        TokenType.COLON: lambda self: (
+            self.expression(exp.Placeholder(this=self._prev.text), token=self._prev)
+            if self._match_set(self.COLON_PLACEHOLDER_TOKENS)
+            else None
+        ),
     }
 
     def _parse_join(self, *arguments: Any, **options: Any) -> exp.Join | None:
@@ -136,6 +141,8 @@ class SqlText:
 
 def parse_query(text: str) -> tuple[SqlText, exp.Expr]:
     """The one statement of a text, which a semicolon may end; raises InvalidPlanError."""
+    if not isinstance(text, str):
+        raise InvalidPlanError(f"a query is a text, not {type(text).__name__}")
     source = SqlText(text)
     trees = source.statements()
     if not trees:

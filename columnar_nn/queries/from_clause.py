@@ -91,7 +91,7 @@ def _table(tree: exp.Table, context: Context) -> Relation:
     if len(found) > 1:
         raise context.source.error(f"{name} may be {' or '.join(found)}: rename one", tree)
     try:
-        builder = context.builder.new_builder().table_scan(context.tables[found[0]])
+        builder = context.builder.new_builder().table_scan(context.table(found[0]))
         fields = builder.plan().output_type.names
         for field in fields:
             if fields.count(field) > 1:

@@ -122,6 +122,21 @@ def test_a_star_numbers_names_that_are_there() -> None:
     assert again.column(0).to_pylist() == [1, 2, 2]
 
 
+def test_a_stream_is_read_once() -> None:
+    assert rows("select a from r", r=pa.table({"a": [1, 2]}).to_reader()) == [(1,), (2,)]
+    with pytest.raises(UsageError, match="can be read once"):
+        rows("select x.a from r x, r y", r=pa.table({"a": [1, 2]}).to_reader())
+
+
+def test_frames_of_polars_with_categories() -> None:
+    polars = pytest.importorskip("polars")
+    values = {"k": [1, 2, 3], "c": ["x", None, "x"], "e": ["x", "y", "x"]}
+    kinds = {"c": polars.Categorical, "e": polars.Enum(["x", "y"])}
+    frame = polars.DataFrame(values, schema_overrides=kinds)
+    found = rows("select c, e, count(*) from f join t on k = id group by 1, 2 order by 3", f=frame)
+    assert found == [(None, "y", 1), ("x", "x", 2)]
+
+
 def test_half_precision_is_read_as_real() -> None:
     table = pa.table({"h": pa.array(np.float16([1.5, 2.5, 1.5]))})
     found = columnar_nn.sql("select h, count(*) as n from t group by h order by h", t=table)
@@ -130,6 +145,10 @@ def test_half_precision_is_read_as_real() -> None:
 
 def test_parameters() -> None:
     assert rows("select id + ? from t where s = ? limit ?", parameters=[10, "a", 1]) == [(11,)]
+    with pytest.raises(InvalidPlanError, match=r"no value .* parameter :a .*column 9"):
+        rows("select :a", parameters={"b": 1})
+    with pytest.raises(InvalidPlanError, match="a query is a text, not bytes"):
+        columnar_nn.sql(b"select 1")  # type: ignore[arg-type]
     with pytest.raises(InvalidPlanError, match=r"a parameter holds what is no character.*column 8"):
         rows("select ?", parameters=["\ud800"])
     assert rows("select :a, :b from t where id = :a", parameters={"a": 2, "b": None}) == [(2, None)]
@@ -321,6 +340,8 @@ def test_networks_by_name(photos: pa.Table) -> None:
         t=photos,
     )
     assert found.column("a").equals(found.column("b"))
+    with pytest.raises(UsageError, match="network 'm' is int: give a graph, a name or a path"):
+        columnar_nn.sql("select 1", networks={"m": 3})  # type: ignore[dict-item]
     with pytest.raises(UsageError, match="there is a function of that name"):
         columnar_nn.sql("select 1", networks={"relu": mine})
     with pytest.raises(InvalidPlanError, match="plain9 has one attribute, output => "):
