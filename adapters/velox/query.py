@@ -45,7 +45,7 @@ def steps(plan: PlanNode) -> Steps:
     """The calls that build the plan; raises UsageError for what pyvelox cannot be told."""
     if isinstance(plan, ScanNode):
         return {"scan": plan.id}
-    if isinstance(plan, HashJoinNode) and plan.join_type in ("INNER", "LEFT"):
+    if isinstance(plan, HashJoinNode) and plan.gives_pairs:
         return _join(plan)
     if type(plan) not in _CALLS:
         name = plan.join_type if isinstance(plan, HashJoinNode) else plan.name
@@ -105,7 +105,8 @@ def _join(plan: HashJoinNode) -> Steps:
 
 def _aggregate(aggregate: Aggregate) -> str:
     argument = "1" if aggregate.argument is None else text(aggregate.argument)
-    return f"{aggregate.function}({argument}) as {_quoted(aggregate.name)}"
+    distinct = "distinct " if aggregate.distinct else ""
+    return f"{aggregate.function}({distinct}{argument}) as {_quoted(aggregate.name)}"
 
 
 def _keys(keys: tuple[SortingKey, ...]) -> list[str]:

@@ -109,8 +109,9 @@ def from_batches(
 
 
 def decoded(schema: pa.Schema) -> pa.Schema:
-    """The schema that operators see: names and types. As in Velox, a dictionary, a view and the
-    width of offsets are no types of their own but encodings, and any column may hold nulls.
+    """The schema that operators see: names and types. As in Velox, a dictionary, a view, the width
+    of offsets and half precision are no types of their own but encodings, and any column may hold
+    nulls.
 
     Raises InvalidDataError for a type of which Arrow does not tell how large a column is.
     """
@@ -131,6 +132,8 @@ def decoded_type(data_type: pa.DataType) -> pa.DataType:
     """The type of a column's values, however they are encoded."""
     if pa.types.is_dictionary(data_type):
         data_type = data_type.value_type
+    if pa.types.is_float16(data_type):
+        return pa.float32()
     if pa.types.is_string_view(data_type) or pa.types.is_large_string(data_type):
         return pa.string()
     return pa.binary() if pa.types.is_binary_view(data_type) else data_type

@@ -8,14 +8,16 @@ import pyarrow as pa
 from columnar_nn.exec.expansion import spread
 from columnar_nn.exec.row_keys import RowKeys
 
+_NONE = np.zeros(0, np.int64)
+
 
 class HashTable:
     """Rows grouped by key, those without a null in it.
 
-    Groups are sorted by hash. A directory of the hashes' leading bits, about as many as number the
-    groups, says where the groups with these bits begin, which are one or two: a lookup does not
-    depend on the size of the table. All is done for many rows at once. `is_unique` says that each
-    group is one row.
+    Groups are sorted by hash; keys whose hashes collide may be in several groups. A directory of
+    the hashes' leading bits, enough to number the groups twice, says where the groups with these
+    bits begin, seldom more than one: a lookup does not depend on the size of the table. All is done
+    for many rows at once. `is_unique` says that each group is one row.
     """
 
     def __init__(self, rows: pa.RecordBatch, keys: RowKeys) -> None:
@@ -27,15 +29,18 @@ class HashTable:
         hashes = keys.hashes[order]
         is_first = np.ones(len(order), bool)
         is_first[1:] = hashes[1:] != hashes[:-1]
+        self._has_collisions = False
         if not keys.exact and len(order):
-            is_first[1:] |= ~keys.equal(order[1:], keys, order[:-1])
+            differs = ~keys.equal(order[1:], keys, order[:-1])
+            self._has_collisions = bool((differs & ~is_first[1:]).any())
+            is_first[1:] |= differs
         firsts = np.flatnonzero(is_first)
         self.is_unique = len(firsts) == len(order)
         self._order = order
         self._begins = np.append(firsts, len(order))
         self._first_rows = order[firsts]
         self._hashes = hashes[firsts]
-        bits = max(1, len(firsts).bit_length())
+        bits = max(1, (2 * len(firsts)).bit_length())
         self._shift = np.uint64(64 - bits)
         prefixes = np.arange((1 << bits) + 1, dtype=np.uint64)
         self._directory = np.searchsorted(self._hashes >> self._shift, prefixes)
@@ -49,18 +54,48 @@ class HashTable:
 
     def find(self, keys: RowKeys) -> tuple[np.ndarray, np.ndarray]:
         """(row, group) wherever the key of a row is that of a group, in the order of the rows."""
-        prefixes = (keys.hashes >> self._shift).view(np.int64)
-        begins = self._directory[prefixes]
-        counts = self._directory[prefixes + 1] - begins
+        if not self._hashes.size:
+            return _NONE, _NONE
+        of_hash = self._all_of_hash if self._has_collisions else self._only_of_hash
+        rows, groups = of_hash(keys.hashes)
         if keys.valid is not None:
-            counts[~keys.valid] = 0
-        rows, groups = spread(begins, counts)
-        same = self._hashes[groups] == keys.hashes[rows]
-        rows, groups = rows[same], groups[same]
+            valid = keys.valid[rows]
+            rows, groups = rows[valid], groups[valid]
         if not keys.exact and len(rows):
             same = keys.equal(rows, self._keys, self._first_rows[groups])
-            rows, groups = rows[same], groups[same]
+            if not same.all():
+                rows, groups = rows[same], groups[same]
         return rows, groups
+
+    def _all_of_hash(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(row, group) wherever a row's hash is that of a group."""
+        prefixes = (hashes >> self._shift).view(np.int64)
+        begins = self._directory[prefixes]
+        rows, groups = spread(begins, self._directory[prefixes + 1] - begins)
+        same = self._hashes[groups] == hashes[rows]
+        return rows[same], groups[same]
+
+    def _only_of_hash(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Likewise, where no two groups have the same hash.
+
+        Each row looks at the first group with its leading bits, those that fail at the next, and so
+        on.
+        """
+        prefixes = (hashes >> self._shift).view(np.int64)
+        groups = self._directory[prefixes]
+        same = self._hashes.take(groups, mode="clip") == hashes
+        found: np.ndarray = np.where(same, groups, -1)
+        left = np.flatnonzero(~same)
+        groups, ends = groups[left] + 1, self._directory[prefixes[left] + 1]
+        while len(left):
+            inside = np.flatnonzero(groups < ends)
+            left, groups, ends = left[inside], groups[inside], ends[inside]
+            same = self._hashes[groups] == hashes[left]
+            found[left[same]] = groups[same]
+            others = np.flatnonzero(~same)
+            left, groups, ends = left[others], groups[others] + 1, ends[others]
+        rows = np.flatnonzero(found >= 0)
+        return rows, found if len(rows) == len(found) else found[rows]
 
     def sizes(self, groups: np.ndarray) -> np.ndarray:
         """How many rows each of the groups has."""

@@ -23,17 +23,17 @@ _KEPT_BITS = np.array([(1 << 8 * size) - 1 for size in range(_WORD_BYTES + 1)], 
 
 
 class RowKeys:
-    """The keys of some rows, of one or several columns.
+    """The keys of some rows, of any number of columns.
 
-    `hashes` are equal where keys are; where there is one column of numbers, only there: then they
-    are `exact`. `valid` is False where a key is null, None if none is.
+    `hashes` are equal where keys are; where there is one column of numbers, or none, only there:
+    then they are `exact`. `valid` is False where a key is null, None if none is.
     """
 
-    def __init__(self, columns: Sequence[pa.Array]) -> None:
+    def __init__(self, columns: Sequence[pa.Array], num_rows: int) -> None:
         self._columns = [_Column(column) for column in columns]
-        self.exact = len(columns) == 1 and self._columns[0].numbers is not None
-        self.hashes = _mixed(self._columns[0].words)
-        for column in self._columns[1:]:
+        self.exact = not columns or (len(columns) == 1 and self._columns[0].numbers is not None)
+        self.hashes = np.zeros(num_rows, np.uint64)
+        for column in self._columns:
             self.hashes = _mixed(self.hashes ^ column.words)
         self.valid: np.ndarray | None = None
         nullable = [column for column in columns if column.null_count]
@@ -62,7 +62,8 @@ class _Column:
         if self.numbers is not None and other.numbers is not None:
             result: np.ndarray = self.numbers[rows] == other.numbers[other_rows]
             return result
-        mine = self._values.take(pa.array(rows))
+        is_whole = len(rows) == len(self._values) and bool((rows == np.arange(len(rows))).all())
+        mine = self._values if is_whole else self._values.take(pa.array(rows))
         same = pc.equal(mine, other._values.take(pa.array(other_rows)))
         return np.asarray(same.to_numpy(zero_copy_only=False), bool)
 

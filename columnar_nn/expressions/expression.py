@@ -117,6 +117,9 @@ class Call:
 
 Expression = FieldReference | Constant | Weight | Cast | Call
 
+DISTINCT = "distinct"
+"""The attribute of an aggregate's call that is true if each value counts once."""
+
 
 def _brief(expression: Expression) -> str:
     """An argument as its call's repr names it: of a call no more than the function."""

@@ -72,6 +72,16 @@ def is_scalar(data_type: DataType) -> bool:
     return is_short or is_text
 
 
+def is_comparable(data_type: DataType) -> bool:
+    """Whether columns of the type are compared, sorted and grouped: not arrays, rows or tensors."""
+    kinds = pa.types
+    is_text = kinds.is_string(data_type) or kinds.is_large_string(data_type)
+    is_bytes = kinds.is_binary(data_type) or kinds.is_large_binary(data_type)
+    is_number = kinds.is_primitive(data_type) or kinds.is_decimal(data_type)
+    others = kinds.is_null(data_type) or kinds.is_fixed_size_binary(data_type)
+    return bool((is_text or is_bytes or is_number or others) and not kinds.is_interval(data_type))
+
+
 def row_type_text(schema: pa.Schema) -> str:
     """Columns as name:TYPE, separated by commas."""
     return ", ".join(f"{field.name}:{type_name(field.type)}" for field in schema)

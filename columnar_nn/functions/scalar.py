@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.expressions.types import DataType
+from columnar_nn.expressions.types import DataType, is_comparable
 from columnar_nn.functions import floats, row_errors
 from columnar_nn.functions.row_errors import Rows
 
@@ -126,20 +126,23 @@ def _arithmetic(name: str, types: Sequence[DataType]) -> tuple[list[DataType], D
     return [target, target], target
 
 
+def _compared(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
+    target = common_type(types)
+    if target is None or not is_comparable(target):
+        raise unfit(name, types)
+    if target == pa.null():  # Arrow compares no nulls without a type
+        target = pa.bool_()
+    return [target] * len(types), pa.bool_()
+
+
 def _comparison(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
     check_count(name, types, 2)
-    target = common_type(types)
-    if target is None or isinstance(target, pa.FixedShapeTensorType):
-        raise unfit(name, types)
-    return [target, target], pa.bool_()
+    return _compared(name, types)
 
 
 def _between(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
     check_count(name, types, 3)
-    target = common_type(types)
-    if target is None or isinstance(target, pa.FixedShapeTensorType):
-        raise unfit(name, types)
-    return [target] * 3, pa.bool_()
+    return _compared(name, types)
 
 
 def _boolean(count: int) -> Resolve:
@@ -203,10 +206,9 @@ def _switch(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataT
 
 
 def _listed(name: str, types: Sequence[DataType]) -> tuple[list[DataType], DataType]:
-    target = common_type(types)
-    if len(types) < 2 or target is None or isinstance(target, pa.FixedShapeTensorType):
+    if len(types) < 2:
         raise unfit(name, types)
-    return [target] * len(types), pa.bool_()
+    return _compared(name, types)
 
 
 def _modulus(left: Any, right: Any) -> Any:

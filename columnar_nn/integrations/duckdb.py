@@ -37,13 +37,15 @@ def register(
     each of which prepares a network of its own when it first comes. `phase` is asked for a context
     manager around each part of the work, as that of `infer`, from any of them.
 
-    Raises MissingPackageError without DuckDB, UsageError for a name that is none or is taken, or an
-    output that is not there, and as `zoo.resolve` does.
+    Raises MissingPackageError without DuckDB, UsageError for a name that is none or is taken, an
+    output that is not there or a connection that is closed, and as `zoo.resolve` does.
     """
     try:
         import duckdb
     except ImportError:
         raise MissingPackageError("DuckDB", "duckdb") from None
+    if not hasattr(connection, "create_function"):
+        raise UsageError(f"{type(connection).__name__} is no connection: use duckdb.connect()")
     if not re.fullmatch(r"[A-Za-z_]\w*", name):
         raise UsageError(f"function name {name!r}: use letters, digits and _")
     (field,) = prepared(network, [output]).output_schema
@@ -62,8 +64,13 @@ def register(
             type="arrow",
             null_handling="special",
         )
-    except duckdb.NotImplementedException:
-        raise UsageError(f"the connection has a function {name}: remove it first") from None
+    except (duckdb.NotImplementedException, duckdb.CatalogException):
+        # DuckDB's own functions cannot be removed
+        raise UsageError(
+            f"the connection has a function {name}: remove it first, or use another name"
+        ) from None
+    except duckdb.ConnectionException:
+        raise UsageError(f"cannot add {name}: the connection is closed") from None
 
 
 def _outputs(

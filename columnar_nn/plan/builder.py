@@ -12,11 +12,19 @@ import pyarrow as pa
 
 from columnar_nn.data.arrow_source import decoded, open_source
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference
-from columnar_nn.expressions.types import DataType, row_type_text, type_name
+from columnar_nn.expressions.expression import (
+    DISTINCT,
+    Call,
+    Cast,
+    Expression,
+    FieldReference,
+)
+from columnar_nn.expressions.types import DataType, is_comparable, row_type_text, type_name
 from columnar_nn.functions.resolve import field_type, resolve
 from columnar_nn.functions.scalar import FLOATS, INTEGERS
-from columnar_nn.plan.hash_join import JoinType, checked_join
+from columnar_nn.plan.hash_join import checked_hash_join, is_key_type
+from columnar_nn.plan.join import JoinType
+from columnar_nn.plan.nested_loop_join import checked_nested_loop_join
 from columnar_nn.plan.nodes import (
     Aggregate,
     AggregationNode,
@@ -141,15 +149,16 @@ class PlanBuilder(Shown):
         return self
 
     def aggregate(self, grouping_keys: Sequence[str], aggregates: Projections) -> PlanBuilder:
-        """Groups of equal keys with aggregates such as "count(1) AS n" or "avg(x)", or by name."""
+        """Groups of equal keys with aggregates such as "count(1) AS n" or "avg(x)", or by name.
+
+        "count(DISTINCT x)" aggregates each value once.
+        """
         _refuse_text(grouping_keys, "aggregate()")
         _refuse_text(aggregates, "aggregate()")
         source = self.plan()
         schema = source.output_type
-        fields = [pa.field(key, field_type(schema, key)) for key in grouping_keys]
-        for field in fields:
-            if isinstance(field.type, pa.FixedShapeTensorType):
-                raise InvalidPlanError(f"cannot group by {field.name}: it holds tensors")
+        for key in grouping_keys:
+            _refuse_uncomparable("group", schema, key)
         resolved = []
         if isinstance(aggregates, Mapping):
             for name, aggregate in aggregates.items():
@@ -208,16 +217,40 @@ class PlanBuilder(Shown):
         That one is held in memory: it should be the smaller. `output` are columns of both sides,
         all if it is left out; LEFT SEMI (FILTER) and ANTI joins give those of the left.
         """
-        source = self.plan()
         checked_plan(build_plan_node, "hash_join()")
         for names in (left_keys, right_keys, output):
             _refuse_text(names, "hash_join()")
         condition = None if filter is None else self._parse(filter)[0]
-        self._plan = checked_join(
-            *(self._id(), source, build_plan_node, join_type, left_keys, right_keys),
-            *(condition, null_aware, output),
+        return self._joined(
+            checked_hash_join(
+                *(self._id(), self.plan(), build_plan_node, join_type, left_keys, right_keys),
+                *(condition, null_aware, output),
+            )
         )
-        _refuse_same_ids(self._plan)
+
+    def nested_loop_join(
+        self,
+        build_plan_node: PlanNode,
+        output: Sequence[str] | None = None,
+        condition: str | Expression | None = None,
+        join_type: JoinType = "INNER",
+    ) -> PlanBuilder:
+        """Joined with all rows of another plan, held in memory, or those for which it is true.
+
+        INNER, LEFT, RIGHT and FULL; see `hash_join`, which does not look at every pair.
+        """
+        checked_plan(build_plan_node, "nested_loop_join()")
+        _refuse_text(output, "nested_loop_join()")
+        parsed = None if condition is None else self._parse(condition)[0]
+        return self._joined(
+            checked_nested_loop_join(
+                self._id(), self.plan(), build_plan_node, join_type, parsed, output
+            )
+        )
+
+    def _joined(self, node: PlanNode) -> PlanBuilder:
+        _refuse_same_ids(node)
+        self._plan = node
         return self
 
     def unnest(
@@ -280,13 +313,18 @@ def checked_aggregate(call: Expression, name: str, schema: pa.Schema) -> Aggrega
         raise InvalidPlanError(
             f"{name} is no aggregate: use {', '.join(AGGREGATES)} of one argument"
         )
-    if call.attributes:
-        raise InvalidPlanError(f"{call.function} has no attribute {', '.join(call.attributes)}")
-    if call.function == "count" and not call.inputs:
+    if others := call.attributes.keys() - {DISTINCT}:
+        raise InvalidPlanError(f"{call.function} has no attribute {', '.join(sorted(others))}")
+    distinct = bool(call.attributes.get(DISTINCT))
+    if call.function == "count" and not call.inputs and not distinct:
         return Aggregate(name, "count", None, pa.int64())
     if len(call.inputs) != 1:
         raise InvalidPlanError(f"{name}: {call.function} takes one argument")
     (argument,) = resolve(call.inputs, schema)
+    if distinct and not is_key_type(argument.type):
+        raise InvalidPlanError(
+            f"{call.function}(DISTINCT ...) does not take {type_name(argument.type)}"
+        )
     result = AGGREGATES[call.function](argument.type)
     if result is None:
         raise InvalidPlanError(
@@ -295,20 +333,20 @@ def checked_aggregate(call: Expression, name: str, schema: pa.Schema) -> Aggrega
         )
     if call.function == "avg" and argument.type in (pa.int8(), pa.uint8()):
         argument = Cast(argument, pa.int16())  # as Velox, whose avg begins at SMALLINT
-    return Aggregate(name, call.function, argument, result)
+    return Aggregate(name, call.function, argument, result, distinct)
 
 
 def _sorting_keys(keys: Sequence[str | SortingKey], schema: pa.Schema) -> tuple[SortingKey, ...]:
     parsed = []
     for key in keys:
         if isinstance(key, SortingKey):
-            field_type(schema, key.column)
+            _refuse_uncomparable("sort", schema, key.column)
             parsed.append(key)
             continue
         match = _SORTING_KEY.fullmatch(key.strip())
         if match is None:
             raise InvalidPlanError(f"cannot parse sorting key: {key}")
-        field_type(schema, match[1])
+        _refuse_uncomparable("sort", schema, match[1])
         ascending = (match[2] or "asc").lower() == "asc"
         parsed.append(SortingKey(match[1], ascending, (match[3] or "last").lower() == "first"))
     return tuple(parsed)
@@ -318,6 +356,13 @@ def _refuse_text(given: object, where: str) -> None:
     """Raises InvalidPlanError for a text where several are wanted: it would be taken by letters."""
     if isinstance(given, str):
         raise InvalidPlanError(f"{where} takes a list of texts: [{given!r}]")
+
+
+def _refuse_uncomparable(verb: str, schema: pa.Schema, name: str) -> None:
+    data_type = field_type(schema, name)
+    if not is_comparable(data_type):
+        held = "tensors" if isinstance(data_type, pa.FixedShapeTensorType) else str(data_type)
+        raise InvalidPlanError(f"cannot {verb} by {name}: it holds {held}")
 
 
 def _is_array(data_type: DataType) -> bool:

@@ -5,7 +5,7 @@ They are made by `builder.PlanBuilder`, which checks them, and run by `exec/oper
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -16,7 +16,7 @@ from columnar_nn.data.arrow_source import ArrowSource
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.expressions.types import type_name
 from columnar_nn.plan.expression_text import expression_texts
-from columnar_nn.plan.plan_node import PlanNode, ScanNode, UnaryNode
+from columnar_nn.plan.plan_node import Gather, PlanNode, ScanNode, UnaryNode
 
 AggregationStep = Literal["SINGLE", "PARTIAL", "FINAL"]
 
@@ -128,12 +128,16 @@ class ProjectNode(UnaryNode):
 
 @dataclass(frozen=True)
 class Aggregate:
-    """One aggregate: count, sum, avg, min or max of an argument; count may have none."""
+    """One aggregate: count, sum, avg, min or max of an argument; count may have none.
+
+    If it is `distinct`, each value of the argument counts once.
+    """
 
     name: str
     function: str
     argument: Expression | None
     type: pa.DataType
+    distinct: bool = False
 
     @property
     def intermediate_type(self) -> pa.DataType:
@@ -192,9 +196,13 @@ class AggregationNode(UnaryNode):
         """Each driver makes groups of its own, in step PARTIAL."""
         return self.step == "PARTIAL"
 
-    def gathered(self, gather: Callable[[PlanNode], PlanNode]) -> PlanNode:
-        """Step FINAL over the groups of several drivers, if these run its source."""
-        if self.step != "SINGLE" or gather(self.source) is self.source:
+    def gathered(self, gather: Gather) -> PlanNode:
+        """Step FINAL over the groups of several drivers, if these run its source.
+
+        Of distinct values one driver has to see all.
+        """
+        is_divided = self.step == "SINGLE" and not any(a.distinct for a in self.aggregates)
+        if not is_divided or gather(self.source) is self.source:
             return super().gathered(gather)
         partial = replace(self, id=f"{self.id}.partial", step="PARTIAL")
         gathered = LocalPartitionNode(f"{self.id}.gather", (partial,))
@@ -207,7 +215,8 @@ class AggregationNode(UnaryNode):
         calls = []
         for aggregate in self.aggregates:
             arguments = [] if aggregate.argument is None else expression_texts([aggregate.argument])
-            calls.append(f"{aggregate.name} := {aggregate.function}({', '.join(arguments)})")
+            call = f"{aggregate.name} := {aggregate.function}({', '.join(arguments)})"
+            calls.append(f"{call} distinct" if aggregate.distinct else call)
         return f"{self.step} {keys}{', '.join(calls)}"
 
 
@@ -273,7 +282,7 @@ class TopNNode(UnaryNode):
         """Each driver drops rows that cannot be among the first, if `partial`."""
         return self.partial
 
-    def gathered(self, gather: Callable[[PlanNode], PlanNode]) -> PlanNode:
+    def gathered(self, gather: Gather) -> PlanNode:
         """The first of what is left of several drivers' rows, if these run its source."""
         if self.partial or gather(self.source) is self.source:
             return super().gathered(gather)
@@ -348,7 +357,7 @@ class LocalPartitionNode(PlanNode):
         """That of each source."""
         return self.inputs[0].output_type
 
-    def gathered(self, gather: Callable[[PlanNode], PlanNode]) -> PlanNode:
+    def gathered(self, gather: Gather) -> PlanNode:
         """Itself: it is what gathers."""
         return self
 

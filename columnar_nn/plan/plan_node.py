@@ -67,7 +67,7 @@ class PlanNode(Shown, ABC):
         """Whether several drivers may run it, each over a share of its source's batches."""
         return False
 
-    def gathered(self, gather: Callable[[PlanNode], PlanNode]) -> PlanNode:
+    def gathered(self, gather: Gather) -> PlanNode:
         """The node, not `parallel`, over what `gather` makes of sources that several drivers run.
 
         `gather` leaves alone those that one driver runs.
@@ -150,6 +150,10 @@ def checked_plan(given: PlanNode, where: str) -> PlanNode:
             f"{where} needs a plan, not {type(given).__name__}: see plan() of a PlanBuilder"
         )
     return given
+
+
+Gather = Callable[[PlanNode], PlanNode]
+"""Puts the rows of a plan that several drivers run into one stream."""
 
 
 def nodes(plan: PlanNode) -> Iterator[PlanNode]:

@@ -14,7 +14,14 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from columnar_nn.expressions.expression import Call, Cast, Constant, Expression, FieldReference
+from columnar_nn.expressions.expression import (
+    DISTINCT,
+    Call,
+    Cast,
+    Constant,
+    Expression,
+    FieldReference,
+)
 from columnar_nn.functions.declared import DECLARED
 from columnar_nn.plan.sql_text import SqlText, given, parse_item
 
@@ -236,14 +243,18 @@ class ExpressionReader:
                 f"a parameter is {type(value).__name__}: give a number, text, date or None", tree
             )
         try:
+            pa.scalar(value)
             return Constant(value)
         except OverflowError:
             raise self.source.error(f"{value} is no number of 64 bits", tree) from None
+        except UnicodeEncodeError:
+            raise self.source.error("a parameter holds what is no character", tree) from None
 
     def _call(self, tree: exp.Expr) -> Expression:
         self._nothing_else(tree, "this", "expressions")
         name = tree.name.lower()
-        inputs, attributes = [], {}
+        inputs: list[Expression] = []
+        attributes: dict[str, Any] = {}
         for argument in tree.expressions:
             if isinstance(argument, (exp.Kwarg, exp.PropertyEQ)):
                 key = argument.this.name
@@ -257,9 +268,9 @@ class ExpressionReader:
             elif isinstance(argument, exp.Star) and name == "count" and len(tree.expressions) == 1:
                 continue
             elif isinstance(argument, exp.Distinct):
-                raise self.source.error(
-                    f"{name}(DISTINCT ...) is not supported: aggregate a SELECT DISTINCT", tree
-                )
+                self._nothing_else(argument, "expressions")
+                inputs += map(self._read, argument.expressions)
+                attributes[DISTINCT] = True
             else:
                 inputs.append(self._read(argument))
         if name in self._functions:

@@ -26,6 +26,10 @@ SHOWN_CHARACTERS = 32
 _SELECT = "SELECT "
 
 
+COMMA = ","
+"""The kind of a join that is a comma between two tables."""
+
+
 class _Parser(PrestoParser):
     """Presto's, which leaves functions alone and says where placeholders stand."""
 
@@ -40,7 +44,20 @@ class _Parser(PrestoParser):
     PLACEHOLDER_PARSERS: ClassVar[Any] = {
         **PrestoParser.PLACEHOLDER_PARSERS,
         TokenType.PLACEHOLDER: lambda self: self.expression(exp.Placeholder(), token=self._prev),
+        TokenType.COLON: lambda self: (
+            self.expression(exp.Placeholder(this=self._prev.text), token=self._prev)
+            if self._match_set(self.COLON_PLACEHOLDER_TOKENS)
+            else None
+        ),
     }
+
+    def _parse_join(self, *arguments: Any, **options: Any) -> exp.Join | None:
+        """A join; one by a comma, which binds less than the others, is of the kind COMMA."""
+        is_comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
+        join = super()._parse_join(*arguments, **options)
+        if join is not None and is_comma:
+            join.set("kind", COMMA)
+        return join
 
     def _warn_unsupported(self) -> None:
         """Nothing: what is no query is refused, with its place, by whoever binds it."""
@@ -84,6 +101,10 @@ class SqlText:
     def statements(self) -> list[exp.Expr]:
         """The trees of its statements; raises InvalidPlanError where it stops making sense."""
         try:
+            self.text.encode()
+        except UnicodeEncodeError as error:
+            raise self.error("cannot parse SQL: this is no character", error.start) from None
+        try:
             parsed = _Dialect().parse(_SELECT[: self.before] + self.text)
         except ParseError as error:
             raise self._parse_error(error) from None
@@ -120,6 +141,8 @@ class SqlText:
 
 def parse_query(text: str) -> tuple[SqlText, exp.Expr]:
     """The one statement of a text, which a semicolon may end; raises InvalidPlanError."""
+    if not isinstance(text, str):
+        raise InvalidPlanError(f"a query is a text, not {type(text).__name__}")
     source = SqlText(text)
     trees = source.statements()
     if not trees:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
 from sqlglot import exp
 
+from columnar_nn.data.arrow_source import ArrowSource, open_source
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.sql_expression import Parameters
 from columnar_nn.plan.sql_text import SqlText, given
@@ -41,7 +42,8 @@ class Relation:
 class Context:
     """The text of a query and what there is beside it.
 
-    `builder` gives the ids of the plan's nodes; `bind` binds a query within another; `withs` are
+    `tables` are opened once each, however often they are named: a stream is read once. `builder`
+    gives the ids of the plan's nodes; `bind` binds a query within another; `withs` are
     those of WITH by name in lower case, each with the context that it stands in.
     """
 
@@ -52,6 +54,13 @@ class Context:
     builder: PlanBuilder
     bind: Callable[[exp.Expr, Context], Relation]
     withs: Mapping[str, tuple[exp.CTE, Context]]
+    opened: dict[str, ArrowSource] = field(default_factory=dict)
+
+    def table(self, name: str) -> ArrowSource:
+        """The table of that name, which is there; raises as `open_source` does."""
+        if name not in self.opened:
+            self.opened[name] = open_source(self.tables[name])
+        return self.opened[name]
 
     def refuse_others(self, tree: exp.Expr, what: str, *known: str) -> None:
         """Raises InvalidPlanError if a part of the query has more to it than is understood."""

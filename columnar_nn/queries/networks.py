@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,9 @@ class Networks:
         for name in sources:
             if name.lower() in {*VECTOR_FUNCTIONS, *SCALAR_FUNCTIONS, *AGGREGATES}:
                 raise UsageError(f"network {name!r}: there is a function of that name, rename it")
+            if not isinstance(sources[name], Graph | str | os.PathLike):
+                kind = type(sources[name]).__name__
+                raise UsageError(f"network {name!r} is {kind}: give a graph, a name or a path")
             if not name.isidentifier():
                 raise UsageError(f"network {name!r}: use letters, digits and _")
         self._sources: dict[str, NetworkSource] = {name: name for name in zoo.BUILDERS}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from columnar_nn.expressions.expression import Constant, FieldReference
+from columnar_nn.expressions.types import DataType, is_comparable, type_name
 from columnar_nn.plan.nodes import SortingKey
 from columnar_nn.plan.sql_expression import ExpressionReader
 from columnar_nn.queries.context import Context, Relation
@@ -22,6 +23,12 @@ class SortedBy(SortingKey):
         """Its direction and where nulls go: last unless said otherwise, as in Presto."""
         context.refuse_others(tree, "ORDER BY", "this", "desc", "nulls_first")
         return SortedBy("", not tree.args.get("desc"), bool(tree.args.get("nulls_first")))
+
+    @staticmethod
+    def check(data_type: DataType, tree: exp.Expr, context: Context) -> None:
+        """Raises InvalidPlanError unless values of the type have an order."""
+        if not is_comparable(data_type):
+            raise context.source.error(f"cannot sort by {type_name(data_type)}", tree)
 
 
 @dataclass(frozen=True)

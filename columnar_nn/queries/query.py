@@ -12,6 +12,7 @@ from sqlglot import exp
 from columnar_nn.errors import InvalidPlanError, UsageError
 from columnar_nn.exec.executable import prepare
 from columnar_nn.expressions.expression import Cast, Expression, FieldReference
+from columnar_nn.expressions.types import is_comparable, type_name
 from columnar_nn.model.zoo import NetworkSource
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.plan_node import PlanNode
@@ -96,7 +97,8 @@ def bind_query(tree: exp.Expr, context: Context) -> Relation:
     word = type(tree).__name__.upper()
     if isinstance(tree, exp.Command):
         word = str(tree.this).upper()
-    raise context.source.error(f"{word} is not supported: only SELECT is", tree)
+    place = tree if tree.parent else len(context.source.text) - len(context.source.text.lstrip())
+    raise context.source.error(f"{word} is not supported: only SELECT is", place)
 
 
 def _with(tree: exp.With, context: Context) -> Context:
@@ -137,6 +139,10 @@ def _union(tree: exp.Union, context: Context) -> Relation:
                     f"column {name} of a UNION is {target} and {field.type}: cast one", part
                 )
             target = united
+        if tree.args.get("distinct") and not is_comparable(target):
+            raise context.source.error(
+                f"column {name} of a UNION holds {type_name(target)}: use UNION ALL", tree
+            )
         for mine, field in zip(columns, found, strict=True):
             mine.append(field if field.type == target else Cast(field, target))
     plans = [
@@ -174,7 +180,8 @@ def _sorted(relation: Relation, tree: exp.Expr, context: Context) -> Relation:
             number = int(item.this.this)
             if not 1 <= number <= len(names):
                 raise context.source.error(f"there is no column {number}", item)
-            keys.append(replace(key, column=names[number - 1]))
+            key.check(_field(relation, number - 1).type, item, context)
+            keys.append(replace(key, column=relation.columns[number - 1].field))
             continue
         name = item.this.name if isinstance(item.this, exp.Column) else ""
         found = [n for n in names if n.lower() == name.lower()]
@@ -182,5 +189,7 @@ def _sorted(relation: Relation, tree: exp.Expr, context: Context) -> Relation:
             raise context.source.error(
                 f"ORDER BY here takes a column by name or number: {suggestion(name, names)}", item
             )
-        keys.append(replace(key, column=found[0]))
+        column = names.index(found[0])
+        key.check(_field(relation, column).type, item, context)
+        keys.append(replace(key, column=relation.columns[column].field))
     return Sorting(relation, tuple(keys)).limited(tree, context)

@@ -31,11 +31,16 @@ from columnar_nn.queries.context import Column, Context, Relation, suggestion
 
 
 class Scope:
-    """Reads expressions over a relation's columns. Equal ones are one object, computed once."""
+    """Reads expressions over a relation's columns. Equal ones are one object, computed once.
 
-    def __init__(self, context: Context, relation: Relation) -> None:
+    `outer` are columns of the same plan that belong to the query around: those of the relation
+    hide them.
+    """
+
+    def __init__(self, context: Context, relation: Relation, outer: Sequence[Column] = ()) -> None:
         self.context = context
         self.relation = relation
+        self._outer = outer
         self._schema = relation.builder.plan().output_type
         self._known: dict[tuple[Any, ...], Expression] = {}
         self._reader = ExpressionReader(
@@ -103,8 +108,11 @@ class Scope:
 
     def column(self, name: str, table: str, tree: exp.Expr) -> Column:
         """The column that a name means, whatever its case; raises InvalidPlanError."""
-        mine = [c for c in self.relation.columns if table.lower() in ("", c.table.lower())]
-        found = [c for c in mine if c.name.lower() == name.lower()]
+        known = self.relation.columns
+        found = _named(known, name, table)
+        if not found and self._outer:
+            known = (*known, *self._outer)
+            found = _named(self._outer, name, table)
         if len(found) > 1:
             found = [c for c in found if c.name == name] or found
         if len(found) == 1:
@@ -112,8 +120,9 @@ class Scope:
         if found:
             listed = " or ".join(f"{c.table}.{c.name}" for c in found)
             raise self.context.source.error(f"{name} may be {listed}: say which", tree)
+        mine = [c for c in known if table.lower() in ("", c.table.lower())]
         if table and not mine:
-            tables = dict.fromkeys(c.table for c in self.relation.columns if c.table)
+            tables = dict.fromkeys(c.table for c in known if c.table)
             raise self.context.source.error(
                 f"no table {table} in FROM: {suggestion(table, tables)}", tree
             )
@@ -140,6 +149,12 @@ class Scope:
         if place is not None:
             self._reader.places.setdefault(id(shared), (shared, place[1]))
         return shared
+
+
+def _named(columns: Sequence[Column], name: str, table: str) -> list[Column]:
+    """Those of that name, of that table if it is given, whatever the case."""
+    mine = [c for c in columns if table.lower() in ("", c.table.lower())]
+    return [c for c in mine if c.name.lower() == name.lower()]
 
 
 def is_aggregate(expression: Expression) -> bool:

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from columnar_nn.errors import CnnBenchError
 from columnar_nn.expressions.expression import (
+    DISTINCT,
     Call,
     Constant,
     Expression,
@@ -18,10 +19,12 @@ from columnar_nn.expressions.expression import (
     transform,
     with_inputs,
 )
+from columnar_nn.expressions.types import is_comparable, type_name
 from columnar_nn.functions.resolve import is_vector_call
 from columnar_nn.plan.builder import checked_aggregate
 from columnar_nn.queries.context import Column, Context, Relation, free_name
-from columnar_nn.queries.from_clause import read_from, read_membership
+from columnar_nn.queries.from_clause import read_from
+from columnar_nn.queries.membership import read_membership
 from columnar_nn.queries.order import SortedBy, Sorting
 from columnar_nn.queries.scope import Scope, is_aggregate
 
@@ -33,6 +36,7 @@ class _Item:
     name: str
     tree: exp.Expr
     expression: Expression
+    is_starred: bool = False
 
 
 def read_select(tree: exp.Select, context: Context) -> Sorting:
@@ -45,15 +49,14 @@ def read_select(tree: exp.Select, context: Context) -> Sorting:
     )
     relation = _filtered(read_from(tree, context), tree.args.get("where"), context)
     scope = Scope(context, relation)
-    items = list(_items(tree, scope))
+    items = _distinctly_named(list(_items(tree, scope)), context)
     if not items:
         raise context.source.error("SELECT gives no column: name one", tree)
-    _refuse_same_names(items, context)
     order = list(_order(tree.args.get("order"), items, scope))
     having = tree.args.get("having")
     conditions = [] if having is None else [scope.read(having.this)]
     group = tree.args.get("group")
-    read = [*(item.expression for item in items), *(e for e, _ in order if e), *conditions]
+    read = [*(item.expression for item in items), *(e for e, _, _ in order if e), *conditions]
     final: Callable[[Expression], Expression] = scope.typed
     if group is not None or having is not None or any(map(is_aggregate, topological(read))):
         grouped = _Groups(scope, _keys(group, items, scope), read)
@@ -64,11 +67,13 @@ def read_select(tree: exp.Select, context: Context) -> Sorting:
     outputs = {item.name: final(item.expression) for item in items}
     hidden: dict[str, Expression] = {}
     keys = []
-    for expression, key in order:
+    for expression, key, place in order:
         if expression is None:
+            key.check(outputs[key.column].type, place, context)
             keys.append(key)
             continue
         typed = final(expression)
+        key.check(typed.type, place, context)
         shown = next((name for name, output in outputs.items() if output is typed), None)
         if shown is None:
             shown = free_name("order", {*outputs, *hidden})
@@ -83,9 +88,10 @@ def read_select(tree: exp.Select, context: Context) -> Sorting:
     if distinct := tree.args.get("distinct"):
         context.refuse_others(distinct, "DISTINCT")
         for item in items:
-            if isinstance(outputs[item.name].type, pa.FixedShapeTensorType):
+            if not is_comparable(outputs[item.name].type):
+                held = type_name(outputs[item.name].type)
                 raise context.source.error(
-                    f"DISTINCT of {item.name}, which holds tensors: leave it out", item.tree
+                    f"DISTINCT of {item.name}, which holds {held}: leave it out", item.tree
                 )
         builder.distinct()
     return Sorting(Relation(builder, columns), tuple(keys), bool(hidden))
@@ -109,7 +115,7 @@ def _is_the_same(
 
 
 def _filtered(relation: Relation, where: exp.Where | None, context: Context) -> Relation:
-    """The rows of WHERE; a value that is IN a query is a join of its own."""
+    """The rows of WHERE; a value that is IN a query, and EXISTS, are joins of their own."""
     if where is None:
         return relation
     for part in _conjuncts(where.this):
@@ -133,7 +139,7 @@ def _conjuncts(tree: exp.Expr) -> list[exp.Expr]:
             stack += [inner.expression, inner.this]
         else:
             parts.append(part)
-    has_query = any(part.find(exp.In) and part.find(exp.Query) for part in parts)
+    has_query = any(part.find(exp.Query) for part in parts)
     return parts if has_query else [tree]
 
 
@@ -165,17 +171,23 @@ def _starred(item: exp.Expr, scope: Scope) -> Iterator[_Item]:
         what = f"no table {table} in FROM" if table else "* of no table: add FROM"
         raise context.source.error(what, item)
     for column in found:
-        yield _Item(column.name, item, FieldReference(column.field))
+        yield _Item(column.name, item, FieldReference(column.field), is_starred=True)
 
 
-def _refuse_same_names(items: Sequence[_Item], context: Context) -> None:
-    seen: set[str] = set()
+def _distinctly_named(items: Sequence[_Item], context: Context) -> list[_Item]:
+    """The items, those of * with a number where another one has their name; no others may be so."""
+    named = {item.name for item in items if not item.is_starred}
+    found: dict[str, _Item] = {}
     for item in items:
-        if item.name in seen:
+        name = item.name
+        if item.is_starred and (name in found or name in named):
+            name = free_name(name, {*found, *named})
+        if name in found:
             raise context.source.error(
-                f"two columns are called {item.name}: name one with AS", item.tree
+                f"two columns are called {name}: name one with AS", item.tree
             )
-        seen.add(item.name)
+        found[name] = replace(item, name=name)
+    return list(found.values())
 
 
 def _number(tree: exp.Expr) -> int | None:
@@ -207,16 +219,16 @@ def _keys(group: exp.Group | None, items: Sequence[_Item], scope: Scope) -> list
             if any(map(is_aggregate, topological([item.expression]))):
                 raise context.source.error(f"column {number} is an aggregate", tree)
             key = scope.typed(item.expression)
-        if isinstance(key.type, pa.FixedShapeTensorType):
-            raise context.source.error("cannot group by tensors", tree)
+        if not is_comparable(key.type):
+            raise context.source.error(f"cannot group by {type_name(key.type)}", tree)
         keys[id(key)] = key
     return list(keys.values())
 
 
 def _order(
     order: exp.Order | None, items: Sequence[_Item], scope: Scope
-) -> Iterator[tuple[Expression | None, SortedBy]]:
-    """What to sort by: an expression, or None and the name of a column that SELECT gives."""
+) -> Iterator[tuple[Expression | None, SortedBy, exp.Expr]]:
+    """(what to sort by, None if the key names a column that SELECT gives; the key; its place)."""
     if order is None:
         return
     scope.context.refuse_others(order, "ORDER BY", "expressions")
@@ -227,11 +239,11 @@ def _order(
         named = [item for item in items if name and item.name.lower() == name.lower()]
         if number is not None:
             found = _numbered(number, tree.this, items, scope.context)
-            yield None, replace(key, column=found.name)
+            yield None, replace(key, column=found.name), tree
         elif named:
-            yield None, replace(key, column=named[0].name)
+            yield None, replace(key, column=named[0].name), tree
         else:
-            yield scope.read(tree.this), key
+            yield scope.read(tree.this), key, tree
 
 
 class _Groups:
@@ -247,7 +259,7 @@ class _Groups:
             columns[name] = key
         self._keys = {id(key): name for name, key in columns.items()}
         self._aggregates: dict[int, str] = {}
-        calls: dict[tuple[str, int], str] = {}
+        calls: dict[tuple[str, int, bool], str] = {}
         aggregates: dict[str, Expression] = {}
         schema = scope.relation.builder.plan().output_type
         for part in topological(read):
@@ -259,12 +271,13 @@ class _Groups:
                 checked_aggregate(replace(part, inputs=tuple(arguments)), part.function, schema)
             except CnnBenchError as error:
                 raise scope.error(str(error), part) from None
-            known = part.function, id(arguments[0]) if arguments else 0
+            number = id(arguments[0]) if arguments else 0
+            known = part.function, number, bool(part.attributes.get(DISTINCT))
             if known not in calls:
                 taken = {*self._keys.values(), *aggregates}
                 calls[known] = free_name(part.function, taken)
                 inputs = tuple(_column_of(argument, columns) for argument in arguments)
-                aggregates[calls[known]] = Call(part.function, inputs)
+                aggregates[calls[known]] = Call(part.function, inputs, part.attributes)
             self._aggregates[id(part)] = calls[known]
         builder = scope.relation.builder
         if any(not isinstance(column, FieldReference) for column in columns.values()):

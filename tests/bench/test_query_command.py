@@ -108,9 +108,9 @@ def test_velox_gives_the_same_rows(
 ) -> None:
     pytest.importorskip("pyvelox")
     text = (
-        "select a.label, count(*) as n, sum(b.id) as total, "
+        "select a.label, count(*) as n, sum(b.id) as total, count(distinct b.label) as kinds, "
         "max(case when b.id > 500 then b.id end) as most "
-        "from photo10 a join photo10 b on a.id = b.id + 1 "
+        "from photo10 a full join photo10 b on a.id = b.id + 1 "
         "where a.label in (1, 2, 7) and not (b.label between 3 and 4) "
         "group by a.label having count(*) > 1 order by 2 desc, 1 limit 3"
     )
@@ -139,6 +139,7 @@ def test_velox_gives_the_same_rows(
         (("select x(1)", "--network", "x=/nowhere.onnx"), "/nowhere.onnx"),
         (("select plain9(image) from photo10", "--backend", "velox"), "Velox"),
         (("select 1 union all select 2", "--backend", "velox"), "pyvelox has no LocalPartition"),
+        (("select 1 from photo10 a, photo10 b", "--backend", "velox"), "has no NestedLoopJoin"),
         (("select 1", "--format", "xml"), "choose from table, csv, json, arrow"),
     ],
 )

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from columnar_nn.functions import resolve  # noqa: F401 - it registers the built-in functions
 from columnar_nn.functions.declared import DECLARED
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.functions.scalar import SCALAR_FUNCTIONS

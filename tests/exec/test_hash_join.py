@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from generated import SEEDS, quick
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import columnar_nn
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.exec import row_keys
@@ -21,7 +23,7 @@ from columnar_nn.exec.executable import prepare
 from columnar_nn.exec.operators import hash_join
 from columnar_nn.expressions.expression import argmax
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.plan.hash_join import JOIN_TYPES, JoinType
+from columnar_nn.plan.join import JOIN_TYPES, JoinType
 from columnar_nn.settings import variables
 
 duckdb = pytest.importorskip("duckdb")
@@ -110,8 +112,12 @@ def answers(query: str, probe: pa.Table, build: pa.Table) -> Rows:
 
 
 def in_order(rows: Rows) -> Rows:
-    """By the place in the probe side, then in the build side."""
-    return sorted(rows, key=lambda row: (row["l_id"], row.get("r_id") or 0))
+    """By the place in the probe side, then in the build side; rows of that side alone go last."""
+
+    def place(row: dict[str, Any]) -> tuple[bool, int, int]:
+        return row["l_id"] is None, row["l_id"] or 0, row.get("r_id") or 0
+
+    return sorted(rows, key=place)
 
 
 KEYS = [[name] for name in VALUES] + [["number", "text"], ["double", "flag", "real"]]
@@ -192,7 +198,7 @@ def test_a_filter_may_call_a_vector_function(threads: int) -> None:
 def test_a_row_with_many_partners_is_given_in_pieces(
     threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hash_join, "OUTPUT_ROWS", 10)
+    monkeypatch.setattr(hash_join, "SCALAR_MORSEL_ROWS", 10)
     probe = pa.record_batch({"l_k": pa.array([0, 1, 0, 2, 2, 2, 2])})
     build = pa.record_batch({"r_k": pa.array([0] * 9 + [2] * 25), "v": pa.array(range(34))})
     plan = joined([probe], [build], ["k"], "INNER", None, ["l_k", "v"]).plan()
@@ -226,6 +232,19 @@ def test_a_build_side_beyond_the_limit_is_one_line(
     with pytest.raises(UsageError, match=r"build side of HashJoin\[2\] .* more than 8,000") as info:
         run(plan, threads)
     assert "\n" not in str(info.value)
+
+
+@pytest.mark.parametrize("text", ["p, b", "p join b on l_k = r_k", "p full join b on l_k = r_k"])
+def test_the_build_side_may_take_the_last_byte(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = pa.table({"r_k": range(5, 1005), "s": ["é"] * 1000})
+    tables = {"p": pa.table({"l_k": [5]}), "b": build}
+    query = f"select r_k, s from {text}"
+    held = build.nbytes
+    monkeypatch.setenv(variables.BUILD_BYTES, str(held))
+    assert columnar_nn.sql(query, **tables).num_rows in (1, 1000)
+    monkeypatch.setenv(variables.BUILD_BYTES, str(held - 1))
+    with pytest.raises(UsageError, match=rf"Join\[2\] .* more than {held - 1:,} bytes"):
+        columnar_nn.sql(query, **tables)
 
 
 def test_only_columns_that_are_read_are_held(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from columnar_nn.exec.operators.registry import feeds, runs
 from columnar_nn.plan import nodes
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.hash_join import HashJoinNode
+from columnar_nn.plan.nested_loop_join import NestedLoopJoinNode
 from columnar_nn.plan.plan_node import PlanNode, ScanNode, UnaryNode
 from columnar_nn.plan.text import to_text
 
@@ -36,6 +37,12 @@ def join() -> PlanBuilder:
     builder = scan()
     right = builder.new_builder().values([BATCH]).project(["id AS other"]).plan()
     return builder.hash_join(["id"], ["other"], right, ["id"], "other < 4")
+
+
+def loop() -> PlanBuilder:
+    builder = scan()
+    right = builder.new_builder().values([BATCH]).project(["id AS other"]).plan()
+    return builder.nested_loop_join(right, ["id"], "id = other")
 
 
 def unnested() -> PlanBuilder:
@@ -55,6 +62,7 @@ BUILT = [
     scan().top_n(["id"], 4),
     scan().local_partition(),
     join(),
+    loop(),
     unnested(),
 ]
 
@@ -62,7 +70,10 @@ BUILT = [
 def test_every_node_can_be_built_printed_and_run(threads: int) -> None:
     classes = {found for found in vars(nodes).values() if hasattr(found, "sources")}
     classes -= {PlanNode, ScanNode, UnaryNode}
-    assert {type(builder.plan()) for builder in BUILT} == classes | {HashJoinNode}
+    assert {type(builder.plan()) for builder in BUILT} == classes | {
+        HashJoinNode,
+        NestedLoopJoinNode,
+    }
     for builder in BUILT:
         plan = builder.plan()
         assert to_text(plan).startswith(f"-- {plan.name}[{plan.id}][{plan.details}] -> id:BIGINT")

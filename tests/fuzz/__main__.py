@@ -29,6 +29,7 @@ TARGETS = (
     "arrow_files",
     "results_files",
     "sql_texts",
+    "sql_rows",
     "queries",
 )
 BATCH = 100

@@ -92,6 +92,8 @@ def test_no_rows_and_a_null_of_no_type(connection: duckdb.DuckDBPyConnection) ->
     ("call", "message"),
     [
         ("plain9(id)", "column image is int64, which holds no images"),
+        ("plain9([1]::utinyint[])", "the image has 1 values instead of 3,072"),
+        ("plain9({'a': bytes})", "which holds no images"),
         ("plain9('abc'::blob)", "the image has 3 bytes instead of 3,072"),
         ("plain9(bytes, id)", "plain9 takes one argument"),
     ],
@@ -103,10 +105,31 @@ def test_what_is_no_image_ends_the_query(
         connection.execute(f"select {call} from t").fetchall()
 
 
+def closed() -> duckdb.DuckDBPyConnection:
+    made = duckdb.connect()
+    made.close()
+    return made
+
+
+def test_two_networks_and_one_that_is_removed(connection: duckdb.DuckDBPyConnection) -> None:
+    register(connection, "other", "resnet20")
+    counted = "select count(plain9(bytes)), count(other(list)) from t where id < 70"
+    assert connection.execute(counted).fetchall() == [(60, 70)]
+    connection.remove_function("other")
+    register(connection, "other", "plain9")
+    same = "select count(*) from t where id < 70 and plain9(list) = other(image)"
+    assert connection.cursor().execute(same).fetchall() == [(70,)]
+    connection.remove_function("other")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (lambda c: register(c, "plain9"), "the connection has a function plain9"),
+        (lambda c: register(c, "PLAIN9"), "the connection has a function PLAIN9"),
+        (lambda c: register(c, "sum"), "has a function sum: remove it first, or use another name"),
+        (lambda c: register(closed(), "plain9"), "cannot add plain9: the connection is closed"),
+        (lambda c: register(None, "plain9"), "NoneType is no connection: use duckdb.connect"),
         (lambda c: register(c, "a b"), "use letters, digits and _"),
         (lambda c: register(c, "x", output="nope"), "plain9 has no output nope"),
         (lambda c: register(c, "x", "nope"), "unknown model 'nope'"),

@@ -37,6 +37,10 @@ def scan(shape: tuple[int, ...], dtype: str = "u1") -> PlanBuilder:
     return PlanBuilder().table_scan(images).project({"y": network("plain9")})
 
 
+def lists() -> PlanBuilder:
+    return PlanBuilder().values([pa.record_batch({"l": [[1], None]})])
+
+
 def union(*projections: str) -> PlanBuilder:
     """One source for each text of projections."""
     builder = PlanBuilder()
@@ -156,9 +160,18 @@ def join(left: str, right: str, **arguments: Any) -> PlanBuilder:
         (lambda: join("id", "y_x"), r"cannot join id \(int64\) with y_x \(float\): cast one"),
         (lambda: join("image", "y_image"), "cannot join by image: it holds extension"),
         (
-            lambda: join("id", "y_id", join_type="FULL"),
-            "no join type 'FULL': use INNER, LEFT, LEFT",
+            lambda: join("id", "y_id", join_type="CROSS"),
+            "no join type 'CROSS': use INNER, LEFT, RIGHT, FULL, LEFT SEMI",
         ),
+        (lambda: lists().order_by(["l"]), r"cannot sort by l: it holds list<"),
+        (lambda: lists().aggregate(["l"], []), r"cannot group by l: it holds list<"),
+        (lambda: lists().aggregate([], ["count(distinct l)"]), "does not take ARRAY<BIGINT>"),
+        (
+            lambda: values().nested_loop_join(lists().plan(), join_type="ANTI"),
+            "no join type 'ANTI': use INNER, LEFT, RIGHT, FULL",
+        ),
+        (lambda: values().nested_loop_join(lists().plan(), ["m"]), "field not found: m"),
+        (lambda: values().nested_loop_join(lists().plan(), ["l"], "x"), "must be of type BOOLEAN"),
         (lambda: join("id", "y_id", filter="id + y_id"), "must be of type BOOLEAN. Got BIGINT"),
         (lambda: join("id", "y_id", filter="nope"), "field not found: nope"),
         (lambda: join("id", "y_id", output=[]), "has to give a column"),

@@ -94,6 +94,65 @@ def test_cheap_conditions_go_below_projections_joins_groups_and_sorting() -> Non
     assert image_rows(executable) < 20
 
 
+def images_beside_classes(condition: str | None = None, kind: str = "INNER") -> PlanBuilder:
+    builder = scan()
+    right = builder.new_builder().values([CLASSES]).plan()
+    outputs = ["id", "label", "class", "name"]
+    return builder.nested_loop_join(right, outputs, condition, kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["INNER", "LEFT", "RIGHT", "FULL"])
+def test_equalities_of_pairs_are_looked_up(kind: str) -> None:
+    text = "cast(label as bigint) = class and id < 30 and name <> 'n2' and id > class"
+    executable = rewritten(images_beside_classes(text, kind), "join_by_keys")
+    assert shape(executable.plan) == ["HashJoin", "Project", "Values", "Values"]
+
+
+def test_conditions_of_joined_tables_become_keys() -> None:
+    """As FROM a, b, c WHERE has them."""
+    builder = images_beside_classes().project(["id", "cast(label as bigint) AS l", "class", "name"])
+    again = builder.new_builder().values([CLASSES]).project(["class AS other"]).plan()
+    builder.nested_loop_join(again).filter("l = class and class = other and other < 4 and id < 20")
+    with prepare(builder.plan()) as executable:
+        found = executable.run().to_table().to_pylist()
+        assert shape(executable.plan).count("HashJoin") == 2
+    alone = prepare(builder.plan(), without=set(PLAN_RULES)).run().to_table()
+    assert found == alone.to_pylist() != []
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked"),
+    [
+        ("INNER", ["Filter", "Values", "Filter", "Values"]),
+        ("LEFT", ["Values", "Filter", "Values"]),
+        ("RIGHT", ["Filter", "Values", "Values"]),
+        ("FULL", ["Values", "Values"]),
+        ("LEFT SEMI (FILTER)", ["Filter", "Values", "Filter", "Values"]),
+        ("ANTI", ["Values", "Filter", "Values"]),
+    ],
+)
+def test_conditions_of_one_side_of_a_join_are_asked_of_it(kind: str, asked: list[str]) -> None:
+    builder = scan().project({"id": "id", "l": "cast(label as bigint)"}).local_partition()
+    right = builder.new_builder().values([CLASSES]).plan()
+    condition = "id < 30 and class > 2 and id > class"
+    builder.hash_join(["l"], ["class"], right, ["id"], condition, kind)  # type: ignore[arg-type]
+    builder.order_by(["id"])
+    if kind == "FULL":
+        assert "filter_early" not in prepare(builder.plan()).rules
+        return
+    executable = rewritten(builder, "filter_early")
+    names = [name for name in shape(executable.plan) if name in ("Filter", "Values")]
+    assert names == asked
+
+
+def test_a_condition_on_what_an_outer_join_gives_stays_above_it() -> None:
+    for kind in ("LEFT", "RIGHT", "FULL"):
+        joined = images_beside_classes("id + 3 = class", kind)
+        plan = joined.filter("id is null or class is null or id < 2 and class < 9").plan()
+        plain = prepare(plan, without=set(PLAN_RULES)).run().to_table().to_pylist()
+        assert prepare(plan).run().to_table().to_pylist() == plain != []
+
+
 def test_a_condition_that_may_fail_passes_no_other() -> None:
     guarded = scan().filter("id <> 0").filter(compare("neq", predicted(), 99)).filter("10 / id > 0")
     executable = prepare(guarded.plan(), without=set(PLAN_RULES) - {"filter_early"})

@@ -59,6 +59,7 @@ class _Writer:
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self.columns: list[_Column] = []
+        self.also = ""
 
     def _of(self, kind: str) -> str:
         known = [column.text for column in self.columns if column.kind == kind]
@@ -118,26 +119,38 @@ class _Writer:
     def source(self) -> str:
         """What stands after FROM; its columns are known from then on."""
         chance = self._chance
-        form = chance.randrange(8)
+        form = chance.randrange(10)
         self.columns = [*T]
         if form == 0:
             condition = self.value(TRUTHS)
             return f"(select * from t where {condition}) as t"
-        if form in (1, 2, 3):
-            join = ("join", "left join", "right join")[form - 1]
+        if form in (1, 2, 3, 4):
+            join = ("join", "left join", "right join", "full join")[form - 1]
             self.columns = [*T, *U]
             on = chance.choice(("t.b = u.k", "t.s = u.s", "t.b + 1 = u.k", "t.d = u.k"))
             if chance.random() < 0.4:
-                on += f" and {self.value(TRUTHS, 1)}" if join == "join" else " and t.s = u.s"
+                # DuckDB joins fully by equalities alone
+                on += " and t.s = u.s" if join == "full join" else f" and {self.value(TRUTHS, 1)}"
             return f"t {join} u on {on}"
+        if form == 5:
+            self.columns = [*T, *U]
+            first = chance.choice(("t, ", "t cross join ", "t join "))
+            if first == "t join ":
+                return f"(select * from t where id < 9) as t join u on {self.value(TRUTHS, 1)}"
+            self.also = chance.choice(("t.b = u.k", "u.s = t.s and t.b < u.k", "t.id < 5"))
+            return f"{first}u"
         return "t"
 
     def where(self) -> str:
         """A WHERE, or none."""
         chance = self._chance
+        also, self.also = self.also, ""
         if chance.random() < 0.4:
-            return ""
-        parts = [self.value(TRUTHS)]
+            return f" where {also}" if also else ""
+        parts = [self.value(TRUTHS), *([also] if also else [])]
+        if chance.random() < 0.15:
+            where = chance.choice(("u.k = t.b", "s = t.s and v > 0", "t.s = s and k < t.b"))
+            parts.append(f"{chance.choice(('', 'not '))}exists (select 1 from u where {where})")
         if chance.random() < 0.25:
             query = chance.choice(("select k from u", "select k from u where k is not null"))
             parts.append(f"t.b {chance.choice(('', 'not '))}in ({query})")
@@ -151,6 +164,8 @@ class _Writer:
             return _Column("count(*)", INTEGERS)
         kind = chance.choice((INTEGERS, DOUBLES))
         argument = self.value(kind, 1)
+        if chance.random() < 0.25:
+            argument = f"distinct {argument}"
         if form == 1:
             return _Column(f"count({argument})", INTEGERS)
         if form == 2:

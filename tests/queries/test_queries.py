@@ -40,6 +40,12 @@ U = pa.table(
 )
 
 
+ALONE = [(0.0, None), (None, 9)]
+FULL = [(3, None, None), (4, -1.0, None), (9, None, "neun")]
+DISTINCT = [(0, 1, 1), (1, 1, 2), (2, 1, 1)]
+NOT = [("b",), ("a",), (None,), ("c",)]
+
+
 def rows(text: str, **options: Any) -> list[tuple[Any, ...]]:
     found = columnar_nn.sql(text, t=T, u=U, **options)
     return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
@@ -68,6 +74,23 @@ def rows(text: str, **options: Any) -> list[tuple[Any, ...]]:
         ("select u.id, x from t right join u on t.id = u.id where u.id = 9", [(9, None)]),
         ("select id, name, x from t join u using (id) where name = 'two'", [(2, "two", 2.5)]),
         ("select a.id from t a join t b on a.id = b.id + 1 and a.x > b.x", [(2,)]),
+        ("select x, u.id from t full join u on t.id = u.id where x = 0 or u.id = 9", ALONE),
+        ("select id, x, name from t full join u using (id) where id > 2", FULL),
+        ("select id from t right join u using (id) order by 1 desc limit 1", [(9,)]),
+        ("select count(*) from t cross join u", [(20,)]),
+        ("select count(*) from t, u", [(20,)]),
+        ("select name from t, u where t.id = u.id and x > 2 order by 1", [("two",), ("zwei",)]),
+        ("select t.id from t join u on t.id > u.id + 1 order by 1", [(3,), (4,), (4,), (4,)]),
+        ("select x, u.id from t left join u on t.id > u.id + 2 where t.id = 1", [(1.5, None)]),
+        (
+            "select e, b.name from u a, unnest(l) as v(e), u b where b.id = e",
+            [(1, "one"), (2, "two"), (2, "zwei")],
+        ),
+        ("select count(distinct s), sum(distinct label), count(distinct x) from t", [(3, 3, 4)]),
+        ("select label, count(distinct s), count(s) from t group by 1 order by 1", DISTINCT),
+        ("select count(distinct s), avg(distinct id) from t where id > 9", [(0, None)]),
+        ("select id from t where exists (select 1 from u where u.id = t.id)", [(1,), (2,)]),
+        ("select s from t where not exists (select * from u where id = t.id and name < 'p')", NOT),
         ("select id from t where id in (select id from u) order by 1", [(1,), (2,)]),
         ("select id from t where id not in (select id from u) order by 1", [(3,), (4,)]),
         (
@@ -81,6 +104,8 @@ def rows(text: str, **options: Any) -> list[tuple[Any, ...]]:
         ("select cast(2.5 as bigint), nullif(1, 1), coalesce(null, 2)", [(3, None, 2)]),
         ("select try_cast('x' as bigint), try_cast('7' as bigint)", [(None, 7)]),
         ("select id from t limit 0", []),
+        ("select null = null, null in (null), null between 1 and null", [(None, None, None)]),
+        ("select * from (select null as n, 1 as m) as q order by n, m", [(None, 1)]),
         ("select id from t where id in (1, 3) and s like 'a%'; ", [(1,), (3,)]),
     ],
 )
@@ -103,8 +128,43 @@ def test_a_table_of_any_name_is_an_entry_of_a_dict() -> None:
         columnar_nn.sql("select x from t", pa.table({"x": [1]}))
 
 
+def test_a_star_numbers_names_that_are_there() -> None:
+    found = columnar_nn.sql("select *, 1 as name from t join u on t.id = u.id", t=T, u=U)
+    names = ["id", "Label", "x", "s", "odd name", "id 1", "name 1", "l", "name"]
+    assert found.column_names == names
+    again = columnar_nn.sql('select "id 1" from (select * from t join u on t.id = u.id)', t=T, u=U)
+    assert again.column(0).to_pylist() == [1, 2, 2]
+
+
+def test_a_stream_is_read_once() -> None:
+    assert rows("select a from r", r=pa.table({"a": [1, 2]}).to_reader()) == [(1,), (2,)]
+    with pytest.raises(UsageError, match="can be read once"):
+        rows("select x.a from r x, r y", r=pa.table({"a": [1, 2]}).to_reader())
+
+
+def test_frames_of_polars_with_categories() -> None:
+    polars = pytest.importorskip("polars")
+    values = {"k": [1, 2, 3], "c": ["x", None, "x"], "e": ["x", "y", "x"]}
+    kinds = {"c": polars.Categorical, "e": polars.Enum(["x", "y"])}
+    frame = polars.DataFrame(values, schema_overrides=kinds)
+    found = rows("select c, e, count(*) from f join t on k = id group by 1, 2 order by 3", f=frame)
+    assert found == [(None, "y", 1), ("x", "x", 2)]
+
+
+def test_half_precision_is_read_as_real() -> None:
+    table = pa.table({"h": pa.array(np.float16([1.5, 2.5, 1.5]))})
+    found = columnar_nn.sql("select h, count(*) as n from t group by h order by h", t=table)
+    assert found.to_pydict() == {"h": [1.5, 2.5], "n": [2, 1]}
+
+
 def test_parameters() -> None:
     assert rows("select id + ? from t where s = ? limit ?", parameters=[10, "a", 1]) == [(11,)]
+    with pytest.raises(InvalidPlanError, match=r"no value .* parameter :a .*column 9"):
+        rows("select :a", parameters={"b": 1})
+    with pytest.raises(InvalidPlanError, match="a query is a text, not bytes"):
+        columnar_nn.sql(b"select 1")  # type: ignore[arg-type]
+    with pytest.raises(InvalidPlanError, match=r"a parameter holds what is no character.*column 8"):
+        rows("select ?", parameters=["\ud800"])
     assert rows("select :a, :b from t where id = :a", parameters={"a": 2, "b": None}) == [(2, None)]
 
 
@@ -133,12 +193,29 @@ def test_parameters() -> None:
         ("select id from t group by 7", "there is no column 7"),
         ("select count(*) from t group by 1", "column 1 is an aggregate"),
         ("select distinct id from t order by x", "ORDER BY a column that SELECT DISTINCT gives"),
-        ("select id from t, u", "a join needs a condition: add ON"),
-        ("select t.id from t join u on t.id < u.id", "a join needs an equality of its sides"),
-        ("select t.id from t full join u on t.id = u.id", "FULL JOIN is not supported"),
-        ("select count(distinct id) from t", r"count\(DISTINCT ...\) is not supported"),
+        ("select t.id from t join u", "a join needs a condition: add ON"),
+        ("select t.id from t cross join u on t.id = u.id", "CROSS JOIN has no condition"),
+        ("select t.id from t left semi join u on t.id = u.id", "LEFT SEMI JOIN is not supported"),
+        ("select t.id from t natural join u", "METHOD of a join is not supported"),
+        ("select t.id from t, u join u v on v.id = t.id", "no table t in FROM: "),
+        ("select count(distinct id, x) from t", "count takes one argument.*column 8"),
+        ("select abs(distinct id) from t", "no attribute distinct|no function abs"),
+        ("select id from u order by l", r"cannot sort by ARRAY<BIGINT> .*column 27"),
+        ("select l, id from u order by 1", r"cannot sort by ARRAY<BIGINT> "),
+        ("select l from u union all select l from u order by l", r"cannot sort by ARRAY"),
+        ("select count(*) from u group by l", r"cannot group by ARRAY<BIGINT> .*column 33"),
+        ("select distinct l from u", r"DISTINCT of l, which holds ARRAY<BIGINT>: .*column 17"),
+        ("select l from u union select l from u", "column l of a UNION holds ARRAY<BIGINT>"),
+        ("select id from u where l = l", r"not supported: eq\(ARRAY<BIGINT>.*column 24"),
+        ("select id from u where l in (l)", r"not supported: in\(ARRAY<BIGINT>.*column 24"),
+        ("select '\ud800' from t", "this is no character .*column 9"),
+        ("  insert into t values (1)", "INSERT is not supported: only SELECT is .*column 3"),
+        ("select count(distinct l) from u", r"count\(DISTINCT ...\) does not take ARRAY"),
         ("select sum(id) over (order by id) from t", "WINDOW is not supported"),
-        ("select * from t where exists (select 1)", "EXISTS is not supported"),
+        ("select * from t where exists (select 1)", "EXISTS needs an equality with a column"),
+        ("select * from t where exists (select 1 from u where u.x = t.id)", "no column x"),
+        ("select * from t where exists (select 1 from u limit 2)", "LIMIT of EXISTS is not supp"),
+        ("select * from t where x > 1 or exists (select 1 from u)", "EXISTS is not supported in"),
         ("select (select 1) from t", "SUBQUERY is not supported"),
         ("select id from t limit -1", "LIMIT takes a number of rows"),
         ("select id from t fetch first 2 rows only", "FETCH is not supported: use LIMIT"),
@@ -277,6 +354,8 @@ def test_networks_by_name(photos: pa.Table) -> None:
         t=photos,
     )
     assert found.column("a").equals(found.column("b"))
+    with pytest.raises(UsageError, match="network 'm' is int: give a graph, a name or a path"):
+        columnar_nn.sql("select 1", networks={"m": 3})  # type: ignore[dict-item]
     with pytest.raises(UsageError, match="there is a function of that name"):
         columnar_nn.sql("select 1", networks={"relu": mine})
     with pytest.raises(InvalidPlanError, match="plain9 has one attribute, output => "):

@@ -21,6 +21,13 @@ QUERIES: dict[str, Query] = {
         ("aggregate", [["label"], ["count(1) as n", "sum(id) as total", "max(y) as largest"]])
     ],
     "distinct": [("aggregate", [["label", "even"], []])],
+    "count distinct": [
+        (
+            "aggregate",
+            [["even"], ["count(distinct label) as n", "sum(distinct id) as s", "max(y) as most"]],
+        )
+    ],
+    "count distinct of all": [("aggregate", [[], ["count(distinct y) as n", "avg(x) as mean"]])],
     "average": [("aggregate", [["label", "even"], ["avg(id) as mean", "min(x) as smallest"]])],
     "all": [
         ("filter", ["x < 0.9"]),

@@ -199,5 +199,7 @@ def _aggregation(source: random.Random) -> tuple[str, tuple[Any, ...]]:
         function = source.choice(["count", "sum", "min", "max", "avg"])
         kinds = SCALARS if function in ("count", "min", "max") else NUMBERS
         arguments = [f"{kind}_0" for kind in kinds if (function, kind) != ("avg", "tinyint")]
-        aggregates.append(f"{function}({source.choice([*arguments, 'small'])}) as a{index}")
+        distinct = source.choice(["", "", "", "distinct "])
+        argument = source.choice([*arguments, "small"])
+        aggregates.append(f"{function}({distinct}{argument}) as a{index}")
     return "aggregate", (keys, aggregates)

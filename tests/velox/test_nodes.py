@@ -13,7 +13,7 @@ import pytest
 from velox import actions, velox_process
 
 from columnar_nn import PlanBuilder, prepare, to_text
-from columnar_nn.plan.hash_join import JOIN_TYPES
+from columnar_nn.plan.join import JOIN_TYPES
 
 pytest.importorskip("pyvelox")
 
@@ -63,6 +63,16 @@ def join_json(
     }
 
 
+def loop(join_type: str) -> PlanBuilder:
+    builder = scan(LEFT)
+    right = builder.new_builder().table_scan(RIGHT.empty_table()).plan()
+    return builder.nested_loop_join(right, ["a", "d"], None, join_type)  # type: ignore[arg-type]
+
+
+def loop_json(join_type: str, *outputs: str) -> dict[str, Any]:
+    return {"name": "NestedLoopJoinNode", "joinType": join_type, "outputType": list(outputs)}
+
+
 def top_json(
     keys: dict[str, tuple[bool, bool]], count: int, partial: bool = False
 ) -> dict[str, Any]:
@@ -94,6 +104,7 @@ UNION = [
     {"name": "LimitNode", "partial": False, "offset": 2, "count": 5},
 ]
 BOTH = (("a", "c"), ("b", "d"))
+LOOPS = ("INNER", "LEFT", "RIGHT", "FULL")
 
 TEXTS: dict[str, tuple[Callable[[], PlanBuilder], list[pa.Schema], list[dict[str, Any]]]] = {
     "union": (union, [RIGHT, RIGHT], UNION),
@@ -111,6 +122,10 @@ TEXTS: dict[str, tuple[Callable[[], PlanBuilder], list[pa.Schema], list[dict[str
 } | {
     kind: (lambda kind=kind: join(kind, *BOTH), [LEFT, RIGHT], [join_json(kind, *BOTH)])
     for kind in JOIN_TYPES
+}
+TEXTS |= {
+    f"loop {kind}": (lambda kind=kind: loop(kind), [LEFT, RIGHT], [loop_json(kind, "a", "d")])
+    for kind in LOOPS
 }
 
 
@@ -170,13 +185,13 @@ def built(probe: pa.Table, build: pa.Table) -> tuple[PlanBuilder, Any]:
     return builder, builder.new_builder().values(batches[1]).plan()
 
 
-def test_inner_and_left_joins_are_velox_s() -> None:
+def test_joins_that_give_pairs_are_velox_s() -> None:
     cases = []
     for seed, (left, right) in enumerate(SIZES):
         if not (left and right):  # pyvelox imports no batch without rows
             continue
         for keys in COMBINATIONS:
-            for kind in ("INNER", "LEFT"):
+            for kind in ("INNER", "LEFT", "RIGHT", "FULL"):
                 for condition in ("", "l_number < r_number or r_text = 'a'"):
                     probe, build = side(seed, left, "l"), side(seed + 50, right, "r")
                     cases.append((probe, build, keys, kind, condition))
@@ -226,6 +241,25 @@ def test_semi_and_anti_joins_and_tops_are_velox_s(tmp_path: Path) -> None:
         assert prepare(builder.plan()).run().to_table().to_pylist() == expected, to_text(
             builder.plan()
         )
+
+
+def test_nested_loop_joins_are_velox_s(tmp_path: Path) -> None:
+    sides = [
+        (side(seed, left, "l"), side(seed + 50, right, "r"))
+        for seed, (left, right) in enumerate([(20, 20), (20, 0), (0, 20), (1, 1)])
+    ]
+    cases = [(tables, kind) for tables in sides for kind in LOOPS]
+    answers = velox_process.call(
+        actions.rows_over_files,
+        str(tmp_path),
+        "l_id",
+        [(list(tables), [loop_json(kind, "l_id", "r_id")]) for tables, kind in cases],
+    )
+    for ((probe, build), kind), expected in zip(cases, answers, strict=True):
+        builder, other = built(probe, build)
+        builder.nested_loop_join(other, ["l_id", "r_id"], None, kind)  # type: ignore[arg-type]
+        found = prepare(builder.plan()).run().to_table().to_pylist()
+        assert sorted(found, key=repr) == sorted(expected, key=repr), kind
 
 
 @pytest.mark.parametrize("count", [1, 5, 100])

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from columnar_nn.errors import InvalidDataError
+from columnar_nn.exec.distinct_values import DistinctValues
+from columnar_nn.exec.grouping import GroupCall, grouped
 from columnar_nn.exec.operators.base import DriverContext
 from columnar_nn.exec.operators.expression_operator import ExpressionOperator
 from columnar_nn.exec.operators.registry import runs
@@ -51,6 +53,12 @@ class HashAggregation(ExpressionOperator):
         self._num_rows = 0
         self._held_bytes = 0
         self._states: pa.Table | None = None
+        self._distinct = {
+            index: DistinctValues(node.grouping_keys, _argument_name(index))
+            for index, aggregate in enumerate(node.aggregates)
+            if aggregate.distinct
+        }
+        self._plain = [i for i in range(len(node.aggregates)) if i not in self._distinct]
         self._finished = False
 
     @staticmethod
@@ -90,6 +98,7 @@ class HashAggregation(ExpressionOperator):
             return None
         self._finished = True
         self._reduce()
+        self._take_distinct()
         assert self._states is not None or self._node.grouping_keys
         if self._states is None or not self._states.num_rows:
             return None
@@ -117,35 +126,54 @@ class HashAggregation(ExpressionOperator):
         return rows
 
     def _reduce(self) -> None:
-        """Folds what was collected into the states."""
-        keys = list(self._node.grouping_keys)
+        """Folds what was collected into the states, and into the distinct values."""
+        keys = self._node.grouping_keys
         if self._collected or not (keys or self._states):
-            parts = [self._states] if self._states is not None else []
-            if self._collected or not keys:
-                parts.append(self._states_of_collected(keys))
-            merged = pa.concat_tables(parts)
-            self._states = _grouped(merged, keys, self._merging()) if len(parts) > 1 else merged
+            rows = pa.Table.from_batches(self._collected, self._projection.schema)
+            for values in self._distinct.values():
+                values.add(rows)
+            if keys or self._plain:
+                made = self._states_of(rows, self._plain)
+                self._states = self._merged([self._states, made] if self._states else [made])
         self._collected.clear()
         self._num_rows = 0
         self._held_bytes = self._states.nbytes if self._states is not None else 0
+        self._held_bytes += sum(values.nbytes for values in self._distinct.values())
         self.memory_bytes = self.kernel_bytes + self._held_bytes
 
-    def _states_of_collected(self, keys: list[str]) -> pa.Table:
-        rows = pa.Table.from_batches(self._collected, self._projection.schema)
+    def _merged(self, parts: Sequence[pa.Table]) -> pa.Table:
+        """The states of all parts; a column that some of them lack is null there."""
+        if len(parts) == 1:
+            return parts[0]
+        rows = pa.concat_tables(parts, promote_options="default")
+        calls = [call for call in self._merging() if call[0] in rows.column_names]
+        return grouped(rows, self._node.grouping_keys, calls)
+
+    def _take_distinct(self) -> None:
+        """Adds the states of what is aggregated of distinct values."""
+        tables = {index: values.table() for index, values in self._distinct.items()}
+        made = [self._states_of(t, [index]) for index, t in tables.items() if t is not None]
+        if made:
+            self._states = self._merged([*([self._states] if self._states else []), *made])
+
+    def _states_of(self, rows: pa.Table, indices: Sequence[int]) -> pa.Table:
+        """Keys and states of some aggregates, of rows that have their arguments."""
+        keys = self._node.grouping_keys
         if self._node.step == "FINAL":
             return self._states_of_partials(rows, keys)
-        calls: list[tuple[str | None, str, str]] = []
+        calls: list[GroupCall] = []
         columns = {key: rows.column(key) for key in keys}
-        for index, aggregate in enumerate(self._node.aggregates):
+        for index in indices:
+            aggregate = self._node.aggregates[index]
             column = None
             if aggregate.argument is not None:
                 column = _argument_name(index)
                 columns[column] = _prepared(aggregate.function, rows.column(column))
             for state, (make, _) in enumerate(_STATES[aggregate.function]):
                 calls.append((column, make, _state_name(index, state)))
-        return _grouped(pa.table(columns) if columns else rows, keys, calls)
+        return grouped(pa.table(columns) if columns else rows, keys, calls)
 
-    def _states_of_partials(self, rows: pa.Table, keys: list[str]) -> pa.Table:
+    def _states_of_partials(self, rows: pa.Table, keys: Sequence[str]) -> pa.Table:
         """What PARTIAL aggregations gave, its structs taken apart into columns."""
         names, columns = list(keys), [rows.column(key) for key in keys]
         for index, aggregate in enumerate(self._node.aggregates):
@@ -156,10 +184,10 @@ class HashAggregation(ExpressionOperator):
                 part = pc.struct_field(column, state) if is_struct else column
                 is_extreme = aggregate.function in _EXTREMES
                 columns.append(_chunkwise(floats.to_ordered, part) if is_extreme else part)
-        return _grouped(pa.table(columns, names=names), keys, self._merging())
+        return grouped(pa.table(columns, names=names), keys, self._merging())
 
-    def _merging(self) -> list[tuple[str | None, str, str]]:
-        calls: list[tuple[str | None, str, str]] = []
+    def _merging(self) -> list[GroupCall]:
+        calls: list[GroupCall] = []
         for index, aggregate in enumerate(self._node.aggregates):
             for state, (_, merge) in enumerate(_STATES[aggregate.function]):
                 name = _state_name(index, state)
@@ -219,66 +247,3 @@ def _prepared(function: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _chunkwise(change: Callable[[Any], Any], column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([change(chunk) for chunk in column.chunks or [column.combine_chunks()]])
-
-
-def _grouped(rows: pa.Table, keys: list[str], calls: list[tuple[str | None, str, str]]) -> pa.Table:
-    """(column or None, function, name of the result) for each group of equal keys.
-
-    Raises InvalidDataError where a sum of integers does not fit 64 bits.
-    """
-    # Arrow names results after columns; numbers in place of names keep any two apart.
-    read = [*keys, *dict.fromkeys(column for column, _, _ in calls if column is not None)]
-    number = {name: str(index) for index, name in enumerate(read)}
-    columns = {number[name]: rows.column(name) for name in read}
-    requested: list[Any] = []
-    halves: list[int] = []
-    for column, function, _ in calls:
-        if column is None:
-            requested.append(([], "count_all"))
-        elif function == "count":
-            requested.append((number[column], "count", pc.CountOptions(mode="only_valid")))
-        elif function == "sum" and _may_overflow(rows.column(column)):
-            halves.append(len(requested))
-            for half, part in zip(("high", "low"), _halved(rows.column(column)), strict=True):
-                columns[f"{number[column]} {half}"] = part
-                requested.append((f"{number[column]} {half}", "sum"))
-        else:
-            requested.append((number[column], function))
-    source = pa.table(columns) if columns else rows
-    numbers = [number[key] for key in keys]
-    grouped = source.group_by(numbers, use_threads=False).aggregate(requested)
-    # The keys come before the results or, in older versions, after.
-    results = [grouped.column(i) for i, n in enumerate(grouped.column_names) if n not in numbers]
-    for index in reversed(halves):
-        results[index : index + 2] = [_whole(results[index], results[index + 1])]
-    grouped_keys = [grouped.column(name) for name in numbers]
-    return pa.table(grouped_keys + results, names=[*keys, *(name for _, _, name in calls)])
-
-
-def _may_overflow(column: pa.ChunkedArray) -> bool:
-    """Whether a sum of some of the integers may leave 64 bits."""
-    if not pa.types.is_integer(column.type):
-        return False
-    extremes = pc.min_max(column)
-    low, high = (extremes[end].as_py() or 0 for end in ("min", "max"))
-    return max(-low, high) * len(column) >= 2**63
-
-
-_LOW_BITS, _HALF = 2**32 - 1, 32
-
-
-def _halved(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """The upper and the lower 32 bits, whose sums cannot overflow."""
-    return pc.shift_right(column, _HALF), pc.bit_wise_and(column, _LOW_BITS)
-
-
-def _whole(high: pa.ChunkedArray, low: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The sum of sums of upper and of lower halves."""
-    high = pc.add(high, pc.shift_right(low, _HALF))
-    fits = pc.and_(
-        pc.greater_equal(high, -(2**31)),
-        pc.less(high, 2**31),
-    )
-    if not pc.all(fits).as_py():
-        raise InvalidDataError("sum: integer overflow; cast the argument to double")
-    return pc.add(pc.shift_left(high, _HALF), pc.bit_wise_and(low, _LOW_BITS))

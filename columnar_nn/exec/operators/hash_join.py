@@ -1,12 +1,13 @@
 """HashBuild and HashProbe: the build side as a table, and each batch of the probe side against it.
 
 Rows come in the order of the probe side, those that one row is paired with in the order of the
-build side, whatever the number of threads.
+build side, whatever the number of threads; then, where they are kept, rows of the build side that
+are in no pair, in its order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Condition
 from typing import cast
 
@@ -16,17 +17,20 @@ import pyarrow as pa
 from columnar_nn.errors import UsageError, first_line
 from columnar_nn.exec.expansion import pieces
 from columnar_nn.exec.hash_table import HashTable
+from columnar_nn.exec.morsels import SCALAR_MORSEL_ROWS
 from columnar_nn.exec.operators.base import Bridge, DriverContext, SinkOperator, SourceOperator
 from columnar_nn.exec.operators.expression_operator import ExpressionOperator
 from columnar_nn.exec.operators.registry import feeds, runs
 from columnar_nn.exec.row_keys import RowKeys
 from columnar_nn.expressions.expression import Constant, Expression, FieldReference, topological
+from columnar_nn.expressions.types import is_scalar
 from columnar_nn.plan.hash_join import HashJoinNode
+from columnar_nn.plan.join import JoinNode, given_columns
 from columnar_nn.settings import variables
 
 OUTPUT_ROWS = 1024
 """About how many pairs are looked at at a time, however many a batch is in (as Velox's
-preferred_output_batch_rows).
+preferred_output_batch_rows); SCALAR_MORSEL_ROWS where a pair is a few numbers and texts.
 """
 
 
@@ -86,7 +90,7 @@ class HashBuild(SinkOperator):
 
     operator_type = "HashBuild"
 
-    def __init__(self, node: HashJoinNode, context: DriverContext, source: SourceOperator) -> None:
+    def __init__(self, node: JoinNode, context: DriverContext, source: SourceOperator) -> None:
         super().__init__(node, context, source)
         self._node = node
         self._bridge = cast(JoinBridge, context.bridges[node.id])
@@ -113,7 +117,7 @@ class HashBuild(SinkOperator):
 
     def _too_large(self, why: str) -> UsageError:
         return UsageError(
-            f"the build side of HashJoin[{self.plan_node_id}] is too large, {why}: "
+            f"the build side of {self._node.name}[{self.plan_node_id}] is too large, {why}: "
             "put the smaller plan there, or give it fewer columns"
         )
 
@@ -130,7 +134,10 @@ class HashBuild(SinkOperator):
         columns = [_whole(column) for column in rows.columns]
         table = HashTable(
             pa.RecordBatch.from_arrays(columns, schema=self._schema),
-            RowKeys([columns[self._schema.names.index(key)] for key in self._node.right_keys]),
+            RowKeys(
+                [columns[self._schema.names.index(key)] for key in self._node.right_keys],
+                rows.num_rows,
+            ),
         )
         self.memory_bytes = table.nbytes
         self._bridge.give(table)
@@ -150,15 +157,21 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)
 
 
-def _read_by_filter(node: HashJoinNode) -> set[str]:
+def _read_by_filter(node: JoinNode) -> set[str]:
     return {e.name for e in topological(node.expressions) if isinstance(e, FieldReference)}
 
 
-def _build_schema(node: HashJoinNode) -> pa.Schema:
-    """Columns of the build side that the join reads."""
+def _both(node: JoinNode) -> pa.Schema:
+    return given_columns(node.left, node.right, "INNER")
+
+
+def _build_schema(node: JoinNode) -> pa.Schema:
+    """Columns of the build side that the join reads; one at least, else there would be no rows."""
     given = {*node.outputs, *_read_by_filter(node)} - set(node.left.output_type.names)
     read = given.union(node.right_keys)
-    return pa.schema([field for field in node.right.output_type if field.name in read])
+    schema = node.right.output_type
+    fields = [field for field in schema if field.name in read]
+    return pa.schema(fields or [min(schema, key=lambda field: not is_scalar(field.type))])
 
 
 class _Candidates:
@@ -169,7 +182,7 @@ class _Candidates:
     """
 
     def __init__(
-        self, batch: pa.RecordBatch, table: HashTable, keys: RowKeys, paired: bool
+        self, batch: pa.RecordBatch, table: HashTable, keys: RowKeys, paired: bool, most: int
     ) -> None:
         self.batch = batch
         self.rows, self.groups = table.find(keys)
@@ -177,7 +190,7 @@ class _Candidates:
         if paired and not table.is_unique:
             sizes = np.bincount(self.rows, table.sizes(self.groups), batch.num_rows)
             counts = np.maximum(counts, sizes.astype(np.int64))
-        self.pieces = pieces(counts, OUTPUT_ROWS)
+        self.pieces = pieces(counts, most)
 
 
 @runs(HashJoinNode)
@@ -186,22 +199,28 @@ class HashProbe(ExpressionOperator):
 
     operator_type = "HashProbe"
 
-    def __init__(self, node: HashJoinNode, context: DriverContext) -> None:
+    def __init__(self, node: JoinNode, context: DriverContext) -> None:
         super().__init__(node, context)
         self._node = node
         self._bridge = cast(JoinBridge, context.bridges[node.id])
         left = set(node.left.output_type.names)
         self._left_outputs = [name for name in node.outputs if name in left]
         self._right_outputs = [name for name in node.outputs if name not in left]
-        self._makes_pairs = node.join_type in ("INNER", "LEFT") or node.filter is not None
+        self._makes_pairs = node.gives_pairs or node.filter is not None
         self._candidates: _Candidates | None = None
         self._table: HashTable | None = None
+        self._is_paired = np.zeros(0, bool)
+        self._unpaired: Iterator[pa.RecordBatch] = iter(())
+        self._is_ended = False
         read = _read_by_filter(node)
+        pair = [*node.output_type, *(f for f in _both(node) if f.name in read)]
+        is_small = all(is_scalar(field.type) for field in pair)
+        self._output_rows = SCALAR_MORSEL_ROWS if is_small else OUTPUT_ROWS
         self._left_read = sorted(read & left)
         self._right_read = sorted(read - left)
 
     @staticmethod
-    def computed(node: HashJoinNode) -> Sequence[tuple[str, Expression]]:
+    def computed(node: JoinNode) -> Sequence[tuple[str, Expression]]:
         """The filter, if there is one."""
         return [("keep", node.filter or Constant(True))]
 
@@ -209,6 +228,8 @@ class HashProbe(ExpressionOperator):
         """Until the table is there."""
         if self._table is None:
             self._table = self._bridge.table
+            if self._table is not None and self._node.keeps_right:
+                self._is_paired = np.zeros(self._table.rows.num_rows, bool)
         return self._table is None and not self._bridge.is_closed()
 
     def needs_input(self) -> bool:
@@ -220,11 +241,19 @@ class HashProbe(ExpressionOperator):
         assert self._table is not None
         if self._node.null_aware and self._table.rows.num_rows:
             batch = batch.filter(batch.column(self._node.left_keys[0]).is_valid())
-        keys = RowKeys([batch.column(key) for key in self._node.left_keys])
-        self._candidates = _Candidates(batch, self._table, keys, self._makes_pairs)
+        keys = RowKeys([batch.column(key) for key in self._node.left_keys], batch.num_rows)
+        self._candidates = _Candidates(
+            batch, self._table, keys, self._makes_pairs, self._output_rows
+        )
+
+    def no_more_input(self) -> None:
+        """Sees which rows of the build side are left, if they are kept."""
+        super().no_more_input()
+        if self._node.keeps_right and self._table is not None:
+            self._unpaired = self._alone(self._table, np.flatnonzero(~self._is_paired))
 
     def get_output(self) -> pa.RecordBatch | None:
-        """What becomes of the next rows of the batch of which there is anything left."""
+        """What becomes of the next rows of the batch, or of the build side at the end."""
         while self._candidates is not None:
             piece = next(self._candidates.pieces, None)
             if piece is None:
@@ -235,23 +264,29 @@ class HashProbe(ExpressionOperator):
             if output.num_rows:
                 self.memory_bytes = self.kernel_bytes + output.nbytes
                 return output
-        return None
+        if not self._no_more_input:
+            return None
+        alone = next(self._unpaired, None)
+        self._is_ended = alone is None
+        return alone
 
     def is_finished(self) -> bool:
-        """Once the last batch has been joined, or nothing can come of any."""
+        """Once the last row has been given out, or nothing can come of any."""
         done = self._no_more_input and self._candidates is None
+        done = done and (self._is_ended or not self._node.keeps_right)
         return done or self._bridge.is_closed() or self._is_vain()
 
     def close(self) -> None:
         """Lets the table go."""
         self._table = self._candidates = None
+        self._unpaired = iter(())
 
     def _is_vain(self) -> bool:
         """Whether the table alone tells that there are no rows."""
         table, node = self._table, self._node
         if table is None:
             return False
-        if node.join_type in ("INNER", "LEFT SEMI (FILTER)"):
+        if node.join_type in ("INNER", "RIGHT", "LEFT SEMI (FILTER)"):
             return not table.rows.num_rows
         return node.null_aware and table.has_null_keys
 
@@ -268,11 +303,13 @@ class HashProbe(ExpressionOperator):
         if self._node.filter is not None and len(rows):
             keep = self._passes(table, batch, rows, members)
             rows, members = rows[keep], members[keep]
-        if join_type == "INNER":
+        if self._node.keeps_right:
+            self._is_paired[members] = True
+        if join_type in ("INNER", "RIGHT"):
             return self._output(table, batch, rows, pa.array(members))
         is_paired = np.zeros(end - begin, bool)
         is_paired[rows - begin] = True
-        if join_type == "LEFT":
+        if self._node.keeps_left:
             alone = begin + np.flatnonzero(~is_paired)
             return self._output(table, batch, *_with_unpaired(rows, members, alone))
         chosen = is_paired if join_type == "LEFT SEMI (FILTER)" else ~is_paired
@@ -295,16 +332,30 @@ class HashProbe(ExpressionOperator):
         self, table: HashTable, batch: pa.RecordBatch, rows: np.ndarray, members: pa.Array
     ) -> pa.RecordBatch:
         """Rows of the batch, beside `members` of the table if the join gives any of its columns."""
-        columns = {}
         is_whole = len(rows) == batch.num_rows and (rows == np.arange(len(rows))).all()
-        taken = pa.array(rows)
+        return self._beside(table, batch, None if is_whole else pa.array(rows), members)
+
+    def _beside(
+        self, table: HashTable, batch: pa.RecordBatch, rows: pa.Array | None, members: pa.Array
+    ) -> pa.RecordBatch:
+        """Rows of the batch, all if they are None, and of the table; null where a number is."""
+        columns = {}
         for name in self._left_outputs:
             column = batch.column(name)
-            columns[name] = column if is_whole else column.take(taken)
+            columns[name] = column if rows is None else column.take(rows)
         for name in self._right_outputs:
             columns[name] = table.rows.column(name).take(members)
         schema = self._node.output_type
         return pa.RecordBatch.from_arrays([columns[n] for n in schema.names], schema=schema)
+
+    def _alone(self, table: HashTable, members: np.ndarray) -> Iterator[pa.RecordBatch]:
+        """Rows of the table beside nulls."""
+        schema = self._node.left.output_type
+        nowhere = pa.RecordBatch.from_pylist([], schema=schema)
+        for begin in range(0, len(members), self._output_rows):
+            taken = pa.array(members[begin : begin + self._output_rows])
+            rows = pa.nulls(len(taken), pa.int64())
+            yield self._beside(table, nowhere, rows, taken)
 
 
 def _with_unpaired(

@@ -48,6 +48,8 @@ class OrderBy(Operator):
         """Row numbers in order: stable sorts by each key, the least significant first."""
         order = np.arange(rows.num_rows)
         for key in reversed(self._keys):
+            if pa.types.is_null(rows.column(key.column).type):
+                continue
             keys = floats.to_ordered(floats.one_pattern(rows.column(key.column)))
             values = keys.take(pa.array(order))
             # A dense rank sorts anything, and descending order by it keeps equal rows in order.

@@ -5,11 +5,11 @@ layer     fold_batch_norm, fuse_layers: a convolution or dense layer with its bi
           activation is one kernel, run over the whole batch
 pipeline  the same kernels, but image by image: pipeline_networks
 
-Before, at every level, rules of plans: share_networks, filter_early, limit_early, prune_columns and
-skip_row_groups see to it that less is read and computed. Afterwards choose_algorithm says how each
-convolution is computed, and gather_drivers where several threads meet. Rules of expressions are
-applied to those of every node, so that a network runs alike wherever it stands. Rules of graphs,
-for every engine, are in `model.rewrites`.
+Before, at every level, rules of plans: share_networks, filter_early, join_by_keys, limit_early,
+prune_columns and skip_row_groups see to it that less is read and computed. Afterwards
+choose_algorithm says how each convolution is computed, and gather_drivers where several threads
+meet. Rules of expressions are applied to those of every node, so that a network runs alike wherever
+it stands. Rules of graphs, for every engine, are in `model.rewrites`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from columnar_nn.plan.rewrites.filter_early import filter_early
 from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
 from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
 from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
+from columnar_nn.plan.rewrites.join_by_keys import join_by_keys
 from columnar_nn.plan.rewrites.limit_early import limit_early
 from columnar_nn.plan.rewrites.pipeline_networks import pipeline_networks
 from columnar_nn.plan.rewrites.prune_columns import prune_columns
@@ -49,6 +50,7 @@ PlanRule = Callable[[PlanNode], PlanNode]
 PLAN_RULES: dict[str, Callable[[int], PlanRule]] = {
     "share_networks": lambda threads: share_networks,
     "filter_early": lambda threads: filter_early,
+    "join_by_keys": lambda threads: join_by_keys,
     "limit_early": limit_early,
     "prune_columns": lambda threads: prune_columns,
     "skip_row_groups": lambda threads: skip_row_groups,

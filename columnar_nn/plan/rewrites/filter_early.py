@@ -2,6 +2,7 @@
 
     Filter(argmax(net) = 3 and id < 5, x)  ->  Filter(argmax(net) = 3, Filter(id < 5, x))
     Filter(id < 5, Project(id, net, x))    ->  Project(id, net, Filter(id < 5, x))
+    Join(x, y, filter: a = b and b < 5)    ->  Join(x, Filter(b < 5, y), filter: a = b)
 
 A condition that may fail is asked of no row that another one, or a join, would have dropped.
 """
@@ -10,10 +11,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import singledispatch
 
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.plan.hash_join import HashJoinNode
+from columnar_nn.plan.join import JoinNode
+from columnar_nn.plan.nested_loop_join import NestedLoopJoinNode
 from columnar_nn.plan.nodes import (
     AggregationNode,
     FilterNode,
@@ -37,26 +40,69 @@ Placed = Callable[[PlanNode, Expression], PlanNode]
 
 
 def filter_early(plan: PlanNode) -> PlanNode:
-    """The plan with each filter's cheap conditions as far down as they may go."""
-    return transform_up(plan, lambda node: _lower(node) if isinstance(node, FilterNode) else node)
+    """The plan with cheap conditions of filters and of joins as far down as they may go."""
+    return transform_up(plan, _changed)
 
 
-def _lower(node: FilterNode) -> PlanNode:
-    numbers = itertools.count()
+def _changed(node: PlanNode) -> PlanNode:
+    if isinstance(node, FilterNode):
+        return _lower(node)
+    if isinstance(node, JoinNode) and node.filter is not None:
+        return _of_one_side(node, node.filter)
+    return node
 
-    def asked(source: PlanNode, conditions: Sequence[Expression]) -> PlanNode:
-        number = next(numbers)
-        return FilterNode(f"{node.id}.early{number}", source, conjunction(conditions))
 
-    def placed(source: PlanNode, condition: Expression) -> PlanNode:
-        below = _below(source, condition, placed)
+class _Placing:
+    """Puts conditions of one node below it, in filters whose ids tell where they come from."""
+
+    def __init__(self, node_id: str) -> None:
+        self._node_id = node_id
+        self._numbers = itertools.count()
+
+    def asked(self, source: PlanNode, conditions: Sequence[Expression]) -> PlanNode:
+        """The conditions asked of what the source gives."""
+        node_id = f"{self._node_id}.early{next(self._numbers)}"
+        return FilterNode(node_id, source, conjunction(conditions))
+
+    def placed(self, source: PlanNode, condition: Expression) -> PlanNode:
+        """The condition asked as far below the source as it may be."""
+        below = _below(source, condition, self.placed)
         if below is not None:
             return below
         sinks, stays = _divided(conjuncts(condition), source)
         for sinking in sinks:
-            source = placed(source, sinking)
-        return asked(source, stays) if stays else source
+            source = self.placed(source, sinking)
+        return self.asked(source, stays) if stays else source
 
+
+def _of_one_side(node: JoinNode, condition: Expression) -> PlanNode:
+    """The join with those conditions of pairs that are of one side's rows asked of that side.
+
+    Not of a side whose rows the join gives also where they are in no pair.
+    """
+    left = set(node.left.output_type.names)
+    sides: tuple[list[Expression], list[Expression]] = [], []
+    rest: list[Expression] = []
+    for part in conjuncts(condition):
+        columns = columns_of([part])
+        side = 0 if columns <= left else 1
+        is_of_one = columns and (side == 0 or not columns & left)
+        keeps = node.keeps_right if side else node.keeps_left or node.join_type == "ANTI"
+        movable = is_of_one and not keeps and cannot_fail(part) and not calls_kernels(part)
+        (sides[side] if movable else rest).append(part)
+    if not any(sides):
+        return node
+    placing = _Placing(node.id)
+    sources = [
+        placing.placed(source, conjunction(conditions)) if conditions else source
+        for source, conditions in zip(node.sources, sides, strict=True)
+    ]
+    changed = replace(node, filter=conjunction(rest) if rest else None)
+    return changed.with_sources(sources)
+
+
+def _lower(node: FilterNode) -> PlanNode:
+    placing = _Placing(node.id)
     conditions = conjuncts(node.filter)
     sinks, stays = _divided(conditions, node.source)
     costly = list(map(calls_kernels, stays))
@@ -64,9 +110,9 @@ def _lower(node: FilterNode) -> PlanNode:
     early = list(filter(cannot_fail, early)) if any(costly) else []
     if not sinks and not early:
         return node
-    source = placed(node.source, conjunction(sinks)) if sinks else node.source
+    source = placing.placed(node.source, conjunction(sinks)) if sinks else node.source
     if early:
-        source = asked(source, early)
+        source = placing.asked(source, early)
     late = [condition for condition in stays if condition not in early]
     return FilterNode(node.id, source, conjunction(late)) if late else source
 
@@ -132,12 +178,16 @@ def _(node: UnnestNode, condition: Expression, placed: Placed) -> PlanNode | Non
 
 
 @_below.register
-def _(node: HashJoinNode, condition: Expression, placed: Placed) -> PlanNode | None:
+def _(node: JoinNode, condition: Expression, placed: Placed) -> PlanNode | None:
     columns, left = columns_of([condition]), set(node.left.output_type.names)
     if not cannot_fail(condition):
         return None
-    if columns <= left:
+    if columns <= left and not node.keeps_right:
         return node.with_sources([placed(node.left, condition), node.right])
-    if node.join_type == "INNER" and not columns & left:
+    if not columns & left and node.gives_pairs and not node.keeps_left:
         return node.with_sources([node.left, placed(node.right, condition)])
+    is_one = len(conjuncts(condition)) == 1  # of several, each goes where it may
+    if isinstance(node, NestedLoopJoinNode) and node.join_type == "INNER" and is_one:
+        conditions = [condition] if node.filter is None else [node.filter, condition]
+        return replace(node, filter=conjunction(conditions))
     return None

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from columnar_nn.expressions.expression import Constant, FieldReference
 from columnar_nn.expressions.types import is_scalar
-from columnar_nn.plan.hash_join import HashJoinNode
+from columnar_nn.plan.join import JoinNode
 from columnar_nn.plan.nodes import (
     AggregationNode,
     FilterNode,
@@ -111,7 +111,7 @@ def _(node: UnnestNode, needed: Collection[str]) -> PlanNode:
 
 
 @_pruned.register
-def _(node: HashJoinNode, needed: Collection[str]) -> PlanNode:
+def _(node: JoinNode, needed: Collection[str]) -> PlanNode:
     outputs = tuple(_one_at_least(node.output_type, needed).names)
     changed = node if outputs == node.outputs else replace(node, outputs=outputs)
     read = _with(outputs, columns_of(node.expressions))
