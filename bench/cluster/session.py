@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from columnar_nn.errors import MissingPackageError, UsageError, first_line
+from bench.cluster import failure
+from columnar_nn.errors import CnnBenchError, MissingPackageError, UsageError, first_line
 from columnar_nn.integrations.batches import MAX_ROWS
 
 if TYPE_CHECKING:
@@ -25,9 +29,12 @@ JAVA = 17
 """The least version that Spark 4 runs on."""
 
 LOOPBACK = "127.0.0.1"
+_PLACE = r"[\w.-]+:[1-9]\d*"
 _MASTER = re.compile(
-    r"(local)(\[(\d+|\*)(,\d+)?\])?|(local-cluster)\[(\d+),(\d+),(\d+)\]|spark://[\w.:,-]+|yarn|k8s://\S+"
+    r"local|local\[([1-9]\d*|\*)(,[1-9]\d*)?\]|local-cluster\[[1-9]\d*,[1-9]\d*,[1-9]\d*\]"
+    rf"|spark://{_PLACE}(,{_PLACE})*|yarn|k8s://\S+"
 )
+_CONNECT_S = 5.0
 
 _SETTINGS = {
     "spark.app.name": "cnn-bench",
@@ -45,6 +52,13 @@ class Opened:
     spark: SparkSession
     engine: str
     seconds: float
+
+    @property
+    def cores(self) -> int:
+        """Of all executors that are there by now; of Sail, whose threads share a process, 1."""
+        if self.engine == "sail":
+            return 1
+        return int(self.spark.sparkContext.defaultParallelism)
 
 
 def is_this_machine(master: str) -> bool:
@@ -74,18 +88,21 @@ def parse_settings(texts: list[str]) -> dict[str, str]:
 def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[Opened]:
     """Yields a session that ends with the block.
 
-    Raises UsageError for a master that is none or cannot be reached, and where Java is missing, and
-    MissingPackageError.
+    Sail has neither masters nor settings. Raises UsageError for a master that is none or cannot be
+    reached, and where Java is missing, MissingPackageError, and CnnBenchError for what fails inside
+    Spark while the block goes on.
     """
     start = time.perf_counter()
     if engine == "spark":
         check_master(master)
+    elif master or settings:
+        raise UsageError("--master and --conf are for --on spark: Sail runs in this process")
     try:
         import pyspark
     except ImportError:
         raise MissingPackageError("pyspark", "cluster") from None
     if engine == "sail":
-        with _sail() as spark:
+        with _sail() as spark, _one_line("Sail"):
             yield Opened(spark, engine, time.perf_counter() - start)
         return
     refuse_without_java()
@@ -101,11 +118,42 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
             "spark.executor.memory": "1g",
             "spark.sql.shuffle.partitions": "2",
         }
+    _refuse_unreachable(master)
+    handler = signal.getsignal(signal.SIGINT)
     spark = _started(master, {**chosen, **settings})
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)  # Spark sets one of its own
     try:
-        yield Opened(spark, engine, time.perf_counter() - start)
+        with _one_line("Spark"):
+            yield Opened(spark, engine, time.perf_counter() - start)
     finally:
         spark.stop()
+
+
+@contextmanager
+def _one_line(engine: str) -> Iterator[None]:
+    """Raises CnnBenchError, with the cause alone, where the engine raises what it likes."""
+    try:
+        yield
+    except Exception as error:
+        if not failure.is_of_spark(error):
+            raise
+        raise CnnBenchError(f"{engine}: {failure.cause(error)}") from error
+
+
+def _refuse_unreachable(master: str) -> None:
+    """Raises UsageError if no master of a standalone cluster listens; Spark would wait for it."""
+    if not master.startswith("spark://"):
+        return
+    for place in master.removeprefix("spark://").split(","):
+        host, _, port = place.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), _CONNECT_S).close()
+        except (OSError, OverflowError) as error:
+            reason = first_line(error)
+        else:
+            return
+    raise UsageError(f"--master {master}: cannot connect ({reason}): is a master running there?")
 
 
 def refuse_without_java() -> None:
@@ -140,8 +188,9 @@ def _started(master: str, settings: Mapping[str, str]) -> SparkSession:
     try:
         return builder.getOrCreate()
     except Exception as error:  # of the JVM, whatever it is called there
-        cause = next(line for line in [*str(error).splitlines(), type(error).__name__] if line)
-        raise UsageError(f"Spark does not start on {master}: {cause}; see above") from None
+        raise UsageError(
+            f"Spark does not start on {master}: {failure.cause(error)}; see above"
+        ) from error
 
 
 @contextmanager

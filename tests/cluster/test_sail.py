@@ -47,19 +47,19 @@ def test_a_run_writes_what_it_counts(
     job = Job(
         "plain9",
         str(images / "images"),
-        where="id < 2500",
+        where="id < 1500",
         labels=str(images / "labels.parquet"),
         group_by=("predicted", "label"),
     )
     outcome = run(opened, job, tmp_path, silent)
     labels = parquet.read_table(images / "labels.parquet")["label"].to_pylist()
     predicted = expected["predicted"].to_pylist()
-    right = sum(a == b for a, b in zip(predicted[:2500], labels[:2500], strict=True))
-    assert (outcome.rows, outcome.bad, outcome.correct) == (2500, 0, right)
+    right = sum(a == b for a, b in zip(predicted[:1500], labels[:1500], strict=True))
+    assert (outcome.rows, outcome.bad, outcome.correct) == (1500, 0, right)
     assert outcome.costs is None
     table = parquet.read_table(tmp_path / "predictions").sort_by("id")
-    assert table["id"].to_pylist() == list(range(2500))
-    assert table["predicted"].to_pylist() == predicted[:2500]
+    assert table["id"].to_pylist() == list(range(1500))
+    assert table["predicted"].to_pylist() == predicted[:1500]
 
 
 def test_bad_rows_are_data_or_fail_in_the_driver(

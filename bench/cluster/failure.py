@@ -1,0 +1,25 @@
+"""What Spark says when it fails, in one line: it says it in hundreds."""
+
+from __future__ import annotations
+
+import re
+
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\s*\n)*(\S.*)")
+_CAUSED_BY = re.compile(r"^\s*Caused by: (.+)$", re.MULTILINE)
+_CLASS = re.compile(r"^(?:\w+[.$])+(\w+): ")
+_LIBRARIES = ("pyspark.", "py4j.", "grpc.")
+
+
+def is_of_spark(error: Exception) -> bool:
+    """Whether Spark, or what talks to it, has raised an error."""
+    return any(kind.__module__.startswith(_LIBRARIES) for kind in type(error).__mro__)
+
+
+def cause(error: Exception) -> str:
+    """What was wrong in the first place: the end of the last traceback of a Python worker in it.
+
+    Without one, the last cause that the JVM tells, or its first line.
+    """
+    text = str(error).strip() or type(error).__name__
+    found = _TRACEBACK.findall(text) or _CAUSED_BY.findall(text) or text.splitlines()[:1]
+    return _CLASS.sub(r"\1: ", found[-1].strip())
