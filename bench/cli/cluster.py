@@ -113,12 +113,14 @@ def run(
     with new_folder(out, replace=overwrite) as folder, session(on, master, settings) as opened:
         with terminal.progress() as progress:
             outcome = run_job(opened, job, folder, progress)
-        report.show(outcome, opened, terminal.output(json))
+        console = terminal.output(json)
+        report.show(outcome, opened, console)
         recorder = Recorder(recorded, Workloads(zoo.resolve(model), Read(images, outcome.rows)))
         record_run(outcome, opened, master, recorder)
         unsaved = save(json, to_json(recorder.results(complete=True)))
         status = unsaved or int(outcome.bad > 0)
         if outcome.bad and bad == "fail":
+            console.print("nothing is written: --bad null keeps them, without outputs")
             raise typer.Exit(status)  # before the folder takes its name
     raise typer.Exit(status)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 
+from columnar_nn.errors import first_line
+
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\s*\n)*(\S.*)")
+_CONDITION = re.compile(r"\[[A-Z][A-Z_0-9.]+\] .+")
 _CAUSED_BY = re.compile(r"^\s*Caused by: (.+)$", re.MULTILINE)
 _CLASS = re.compile(r"^(?:\w+[.$])+(\w+): ")
+_STATE = re.compile(r"\s*SQLSTATE: \w+.*")
 _LIBRARIES = ("pyspark.", "py4j.", "grpc.")
 
 
@@ -18,8 +22,13 @@ def is_of_spark(error: Exception) -> bool:
 def cause(error: Exception) -> str:
     """What was wrong in the first place: the end of the last traceback of a Python worker in it.
 
-    Without one, the last cause that the JVM tells, or its first line.
+    Without one, the last of Spark's own conditions, such as [DIVIDE_BY_ZERO]; the last cause that
+    the JVM tells; or its first line.
     """
     text = str(error).strip() or type(error).__name__
-    found = _TRACEBACK.findall(text) or _CAUSED_BY.findall(text) or text.splitlines()[:1]
-    return _CLASS.sub(r"\1: ", found[-1].strip())
+    for pattern in (_TRACEBACK, _CONDITION, _CAUSED_BY):
+        if found := pattern.findall(text):
+            break
+    else:
+        found = [first_line(error)]
+    return _STATE.sub("", _CLASS.sub(r"\1: ", found[-1].strip()))

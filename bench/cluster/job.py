@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from bench.cluster import status
+from bench.cluster import failure, status
 from bench.cluster.costs import PARTS, TASKS, with_costs
 from bench.cluster.session import Opened
 from bench.text.progress import Progress
-from columnar_nn.errors import UsageError, first_line
+from columnar_nn.errors import UsageError
 from columnar_nn.integrations import spark as integration
 from columnar_nn.integrations.batches import ERROR, SHOWN
 from columnar_nn.integrations.prepared import PREDICTED
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 PREDICTIONS, SUMMARY = "predictions", "summary.parquet"
 """What a folder of results has: a folder of Parquet files, and one with a row a group."""
+
+_INTEGERS = {"tinyint", "smallint", "int", "bigint"}
 
 COUNT, BAD_ROWS, CORRECT = "images", "bad", "correct"
 """The summary's columns beside those it is grouped by."""
@@ -142,12 +144,13 @@ def _predicted(opened: Opened, job: Job) -> tuple[DataFrame, Any]:
             frame = frame.where(job.where)
             _ = frame.schema
         except Exception as error:  # Spark's own, of whatever kind
-            raise UsageError(f"--where {job.where!r}: {first_line(error)}") from None
-    if job.key not in frame.columns or job.key == job.image:
+            raise UsageError(f"--where {job.where!r}: {failure.cause(error)}") from error
+    if job.key == job.image:
         raise UsageError(
-            f"--key {job.key}: {job.images} has columns {', '.join(frame.columns)}; "
-            "name one that tells images apart"
+            f"--key and --image are both {job.key}: name a column that tells images apart"
         )
+    if job.key not in frame.columns:
+        raise UsageError(f"--key {job.key}: {job.images} has columns {', '.join(frame.columns)}")
     made = integration.call(frame, job.network, job.image, None, job.outputs, job.dtype, bad="null")
     if opened.engine != "spark":
         return made.source.mapInArrow(made.task, made.schema), None
@@ -160,18 +163,27 @@ def _read(spark: SparkSession, path: str) -> DataFrame:
     try:
         return spark.read.parquet(os.path.abspath(path) if "://" not in path else path)
     except Exception as error:  # Spark's own, of whatever kind
-        raise UsageError(f"{path}: {first_line(error)}") from None
+        cause = failure.cause(error)
+        if "UNABLE_TO_INFER_SCHEMA" in cause:
+            cause = "there is no Parquet file in it"
+        raise UsageError(f"{path}: {cause}") from error
 
 
 def _with_labels(spark: SparkSession, frame: DataFrame, job: Job) -> DataFrame:
     """A label beside each row, null where there is none; raises UsageError for two of one key."""
     assert job.labels is not None
     labels = _read(spark, job.labels)
+    if job.label in (job.key, *job.outputs, ERROR):
+        raise UsageError(f"--label {job.label}: predictions have a column of that name: rename it")
     for name in (job.key, job.label):
         if name not in labels.columns:
             raise UsageError(f"{job.labels} has no column {name}: {', '.join(labels.columns)}")
-    if job.label in (job.key, *job.outputs, ERROR):
-        raise UsageError(f"--label {job.label}: predictions have a column of that name: rename it")
+    kinds = [each.schema[job.key].dataType.simpleString() for each in (frame, labels)]
+    if kinds[0] != kinds[1] and not _INTEGERS.issuperset(kinds):
+        raise UsageError(
+            f"--key {job.key} is {kinds[0]} in {job.images} and {kinds[1]} in {job.labels}: they "
+            "must be of one type"
+        )
     labels = labels.select(job.key, job.label)
     twice = labels.groupBy(job.key).count().where("count > 1").limit(1).collect()
     if twice:
@@ -190,9 +202,7 @@ def _refuse_groups(names: Sequence[str], columns: Sequence[str]) -> None:
         if name not in columns:
             raise UsageError(f"--group-by: no column {name!r}; there are {', '.join(columns)}")
         if name in (COUNT, BAD_ROWS, CORRECT):
-            raise UsageError(
-                f"--group-by {name}: the summary has its own {name}: rename the column"
-            )
+            raise UsageError(f"--group-by {name}: the summary has a column of that name: rename it")
 
 
 def _counted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from bench.cluster import failure
 from columnar_nn.errors import CnnBenchError, MissingPackageError, UsageError, first_line
 from columnar_nn.integrations.batches import MAX_ROWS
+from columnar_nn.settings import variables
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,7 +42,6 @@ _SETTINGS = {
     "spark.app.name": "cnn-bench",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "ERROR",
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(MAX_ROWS),
 }
 
@@ -90,7 +91,7 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
 
     Sail has neither masters nor settings. Raises UsageError for a master that is none or cannot be
     reached, and where Java is missing, MissingPackageError, and CnnBenchError for what fails inside
-    Spark while the block goes on.
+    Spark while the block goes on. What Spark logs, in hundreds of lines, is seen with --debug.
     """
     start = time.perf_counter()
     if engine == "spark":
@@ -107,7 +108,7 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
         return
     refuse_without_java()
     os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
-    chosen = dict(_SETTINGS)
+    chosen = {**_SETTINGS, "spark.log.level": "ERROR" if variables.debug() else "OFF"}
     if is_this_machine(master):
         os.environ["SPARK_LOCAL_IP"] = LOOPBACK
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -123,6 +124,8 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
     spark = _started(master, {**chosen, **settings})
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, handler)  # Spark sets one of its own
+    for name in ("SQL", "DataFrame"):
+        logging.getLogger(f"{name}QueryContextLogger").disabled = not variables.debug()
     try:
         with _one_line("Spark"):
             yield Opened(spark, engine, time.perf_counter() - start)
@@ -188,9 +191,8 @@ def _started(master: str, settings: Mapping[str, str]) -> SparkSession:
     try:
         return builder.getOrCreate()
     except Exception as error:  # of the JVM, whatever it is called there
-        raise UsageError(
-            f"Spark does not start on {master}: {failure.cause(error)}; see above"
-        ) from error
+        cause = failure.cause(error)
+        raise UsageError(f"Spark does not start on {master}: {cause}") from error
 
 
 @contextmanager
