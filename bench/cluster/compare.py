@@ -22,7 +22,7 @@ from pyarrow import parquet
 from bench.cluster import status
 from bench.cluster.costs import PARTS, Clock, with_costs
 from bench.cluster.data import write_images
-from bench.cluster.equality import differing
+from bench.cluster.equality import collected, differing
 from bench.cluster.session import Opened
 from bench.data.dataset import Dataset
 from bench.text.progress import Progress
@@ -93,7 +93,7 @@ def measure(
     expected = _sorted(_alone(network, files[LOCAL], Clock()))
     for way in ways[1:]:
         frame, observation = _inside(opened, network, files[way.name])
-        way.differing = differing(_sorted(frame.toArrow().to_batches()), expected, OUTPUTS)
+        way.differing = differing(collected(frame), expected, OUTPUTS)
         way.prepare_s = max(way.prepare_s, observation.get["prepare"] or 0.0)
     turns = [way for _ in range(rounds) for way in ways]
     random.Random(seed).shuffle(turns)

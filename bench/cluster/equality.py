@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from columnar_nn.integrations.batches import ERROR
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def collected(frame: DataFrame) -> pa.Table:
+    """The rows of a DataFrame, sorted by their column `id`."""
+    if hasattr(frame, "toArrow"):
+        return frame.toArrow().sort_by("id")
+    return pa.Table.from_batches(frame._collect_as_arrow()).sort_by("id")  # pyspark 3.5
 
 
 def differing(found: pa.Table, expected: pa.Table, outputs: Sequence[str]) -> int:

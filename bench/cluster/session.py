@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cluster import failure
+from bench.files.temporary import temporary_folder
 from columnar_nn.errors import CnnBenchError, MissingPackageError, UsageError, first_line
 from columnar_nn.integrations.batches import MAX_ROWS
 from columnar_nn.settings import variables
@@ -96,6 +97,7 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
     start = time.perf_counter()
     if engine == "spark":
         check_master(master)
+        _refuse_unreachable(master)
     elif master or settings:
         raise UsageError("--master and --conf are for --on spark: Sail runs in this process")
     try:
@@ -108,6 +110,22 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
         return
     refuse_without_java()
     os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
+    with temporary_folder() as folder:
+        handler = signal.getsignal(signal.SIGINT)
+        spark = _started(master, {**_settings(master, folder), **settings})
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)  # Spark sets one of its own
+        for name in ("SQL", "DataFrame"):
+            logging.getLogger(f"{name}QueryContextLogger").disabled = not variables.debug()
+        try:
+            with _one_line("Spark"):
+                yield Opened(spark, engine, time.perf_counter() - start)
+        finally:
+            spark.stop()
+
+
+def _settings(master: str, folder: Path) -> dict[str, str]:
+    """Spark's settings; where all of it is on this machine, executors' own files in the folder."""
     chosen = {**_SETTINGS, "spark.log.level": "ERROR" if variables.debug() else "OFF"}
     if is_this_machine(master):
         os.environ["SPARK_LOCAL_IP"] = LOOPBACK
@@ -117,20 +135,10 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
             "spark.driver.bindAddress": LOOPBACK,
             "spark.driver.memory": "1g",
             "spark.executor.memory": "1g",
+            "spark.executor.extraJavaOptions": f'-Djava.io.tmpdir="{folder}"',
             "spark.sql.shuffle.partitions": "2",
         }
-    _refuse_unreachable(master)
-    handler = signal.getsignal(signal.SIGINT)
-    spark = _started(master, {**chosen, **settings})
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, handler)  # Spark sets one of its own
-    for name in ("SQL", "DataFrame"):
-        logging.getLogger(f"{name}QueryContextLogger").disabled = not variables.debug()
-    try:
-        with _one_line("Spark"):
-            yield Opened(spark, engine, time.perf_counter() - start)
-    finally:
-        spark.stop()
+    return chosen
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from cluster.conftest import NUM, logits
 
 from bench.cluster import status
 from bench.cluster.data import SPLIT_IS_A_FILE
+from bench.cluster.equality import collected
 from bench.cluster.session import session
 from bench.cluster.standalone import executors, standalone
 from columnar_nn.integrations import spark as integration
@@ -91,14 +92,14 @@ def test_what_is_killed_at_work_is_run_again(
     made = integration.call(frame, "plain9", "image", None, ("predicted",), "uint8", "null")
     marker = tmp_path / "held"
     tables: list[pa.Table] = []
-    query = threading.Thread(target=lambda: tables.append(held(made, marker).toArrow()))
+    query = threading.Thread(target=lambda: tables.append(collected(held(made, marker))))
     query.start()
     while not marker.exists():
         query.join(0.05)
         assert query.is_alive()
     victim(int(marker.read_text()), roots).kill()
     query.join()
-    (table,) = (found.sort_by("id") for found in tables)
+    (table,) = tables
     assert status.tasks(spark).since(before).failed == 1
     assert table["id"].to_pylist() == list(range(NUM))
     assert table["error"].null_count == NUM
@@ -111,7 +112,7 @@ def test_executors_compute_what_their_processor_can(
     """Bit for bit on one kind of processor; on another, within docs/cluster.md's tolerance."""
     spark, _ = cluster
     frame = spark.read.parquet(str(images / "images"))
-    found = map_batches(frame, outputs=["predicted", "logits"]).toArrow().sort_by("id")
+    found = collected(map_batches(frame, outputs=["predicted", "logits"]))
     mine, wanted = logits(found), logits(expected)
     assert found["predicted"].equals(expected["predicted"])
     if spark.sparkContext.getConf().get("spark.executorEnv.CNN_BENCH_VECTOR_WIDTH"):

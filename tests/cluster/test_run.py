@@ -18,6 +18,7 @@ from cluster.conftest import NUM
 from pyarrow import parquet
 
 from bench.cli import commands
+from bench.cluster.standalone import python_workers
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,11 +89,10 @@ def test_what_is_interrupted_leaves_nothing(images: Path, tmp_path: Path) -> Non
         tmp_path / "temporary",
         *("run", "--images", images / "images", "--model", "resnet18", "--out", tmp_path / "out"),
     )
-    family: list[psutil.Process] = []
-    while not any("pyspark.daemon" in " ".join(each.cmdline()) for each in family):
+    while not python_workers([process.pid]):
         time.sleep(0.05)
         assert process.poll() is None
-        family = psutil.Process(process.pid).children(recursive=True)
+    family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
@@ -159,5 +159,6 @@ def test_the_engine_alone_and_inside_spark_give_the_same_rows(
     assert "A model, not a measurement" in capsys.readouterr().out
     for one in (file, model):
         assert commands.run(["show", str(one)]) == 0
-    assert commands.run(["report", str(file), str(model), "--format", "md"]) == 0
-    assert "A model, not a measurement" in capsys.readouterr().out
+    page = tmp_path / "page.md"
+    assert commands.run(["report", str(file), str(model), "--format", "md", "-o", str(page)]) == 0
+    assert "A model, not a measurement" in page.read_text()
