@@ -7,7 +7,7 @@ import re
 from columnar_nn.errors import first_line
 
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\s*\n)*(\S.*)")
-_CONDITION = re.compile(r"\[[A-Z][A-Z_0-9.]+\] .+")
+_CONDITION = re.compile(r"\[(?!TASK_WRITE_FAILED)[A-Z][A-Z_0-9.]+\] .+")
 _CAUSED_BY = re.compile(r"^\s*Caused by: (.+)$", re.MULTILINE)
 _CLASS = re.compile(r"^(?:\w+[.$])+(\w+): ")
 _STATE = re.compile(r"\s*SQLSTATE: \w+.*")

@@ -115,8 +115,9 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
         spark = _started(master, {**_settings(master, folder), **settings})
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)  # Spark sets one of its own
-        for name in ("SQL", "DataFrame"):
-            logging.getLogger(f"{name}QueryContextLogger").disabled = not variables.debug()
+        if not variables.debug():
+            for name in ("py4j", "SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         try:
             with _one_line("Spark"):
                 yield Opened(spark, engine, time.perf_counter() - start)

@@ -92,7 +92,7 @@ def standalone(workers: int = 2, cores: int = 1, memory: str = "1g") -> Iterator
             "SPARK_DAEMON_JAVA_OPTS": f'-Djava.io.tmpdir="{folder}"',
             "PYSPARK_PYTHON": sys.executable,
         }
-        processes = []
+        processes: list[subprocess.Popen[bytes]] = []
 
         def start(name: str, *arguments: str) -> Path:
             log = folder / f"{name}.log"
@@ -113,10 +113,15 @@ def standalone(workers: int = 2, cores: int = 1, memory: str = "1g") -> Iterator
 
         log = start("master", _MASTER, *place)
         master = _said(r"Starting Spark master at (spark://\S+)", log, processes[-1])
-        for index in range(workers):
-            options = ["-c", str(cores), "-m", memory, "-d", str(folder / f"work{index}")]
-            log = start(f"worker{index}", _WORKER, *place, *options, master)
-            _said(r"(Successfully registered with master)", log, processes[-1])
+        logs = [
+            start(
+                *(f"worker{index}", _WORKER, *place, "-c", str(cores), "-m", memory),
+                *("-d", str(folder / f"work{index}"), master),
+            )
+            for index in range(workers)
+        ]
+        for log, process in zip(logs, processes[1:], strict=True):
+            _said(r"(Successfully registered with master)", log, process)
         yield Cluster(master, tuple(processes))
 
 
