@@ -9,6 +9,7 @@ from columnar_nn.errors import first_line
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\s*\n)*(\S.*)")
 _CONDITION = re.compile(r"\[(?!TASK_WRITE_FAILED)[A-Z][A-Z_0-9.]+\] .+")
 _CAUSED_BY = re.compile(r"^\s*Caused by: (.+)$", re.MULTILINE)
+_RAISED = re.compile(r"^: (.+)$", re.MULTILINE)
 _CLASS = re.compile(r"^(?:\w+[.$])+(\w+): ")
 _STATE = re.compile(r"\s*SQLSTATE: \w+.*")
 _LIBRARIES = ("pyspark.", "py4j.", "grpc.")
@@ -26,7 +27,7 @@ def cause(error: Exception) -> str:
     the JVM tells; or its first line.
     """
     text = str(error).strip() or type(error).__name__
-    for pattern in (_TRACEBACK, _CONDITION, _CAUSED_BY):
+    for pattern in (_TRACEBACK, _CONDITION, _CAUSED_BY, _RAISED):
         if found := pattern.findall(text):
             break
     else:

@@ -130,7 +130,9 @@ def _settings(master: str, folder: Path) -> dict[str, str]:
     chosen = {**_SETTINGS, "spark.log.level": "ERROR" if variables.debug() else "OFF"}
     if is_this_machine(master):
         os.environ["SPARK_LOCAL_IP"] = LOOPBACK
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        python = os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        if shutil.which(python) is None:
+            raise UsageError(f"PYSPARK_PYTHON={python}: there is no such program: unset it")
         chosen |= {
             "spark.driver.host": LOOPBACK,
             "spark.driver.bindAddress": LOOPBACK,
@@ -201,6 +203,8 @@ def _started(master: str, settings: Mapping[str, str]) -> SparkSession:
         return builder.getOrCreate()
     except Exception as error:  # of the JVM, whatever it is called there
         cause = failure.cause(error)
+        if master.startswith("spark://"):
+            cause += "; is it a master of this version of Spark?"
         raise UsageError(f"Spark does not start on {master}: {cause}") from error
 
 

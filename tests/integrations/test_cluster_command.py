@@ -94,6 +94,10 @@ def test_comparisons_that_say_nothing_are_refused(arguments: tuple[str, ...], me
             "Caused by: java.io.IOException: error=2, No such file or directory\n\t... 1 more",
             "IOException: error=2, No such file or directory",
         ),
+        (
+            "An error occurred while calling o1.x.\n: java.lang.IllegalStateException: stopped\n",
+            "IllegalStateException: stopped",
+        ),
         ("nothing more\nthan this", "nothing more"),
         ("", "ValueError"),
     ],
@@ -162,6 +166,16 @@ def test_java_is_asked_for_its_version(
             session.refuse_without_java()
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "nowhere"))
     assert session.java_version() == 0
+
+
+def test_a_python_that_is_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_IP", session.LOOPBACK)
+    monkeypatch.setenv("PYSPARK_PYTHON", str(tmp_path / "python"))
+    with pytest.raises(UsageError, match=r"PYSPARK_PYTHON=.*: there is no such program"):
+        session._settings("local[2]", tmp_path)
+    assert "spark.driver.bindAddress" not in session._settings("yarn", tmp_path)
 
 
 def test_a_process_that_does_not_come_up_is_told(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
 from random_images import RandomImages
 from rich.console import Console
 
+from bench.cluster import report
 from bench.cluster.compare import JVM, LOCAL, OTHER, Comparison, Turn, Way
 from bench.cluster.job import Costs, Outcome
 from bench.cluster.model import COMMAND, Model, Scale, fit
@@ -112,6 +113,25 @@ def test_both_are_shown_and_reported() -> None:
     assert "task 0.125" in predicted.note
     text = formats.markdown(figures(Results.of([*basis, *model])))
     assert "A model, not a measurement" in text
+
+
+@pytest.mark.parametrize(
+    ("images", "splits", "advice"),
+    [
+        (100_000, 1, "advice: 1 split for 2 cores"),
+        (100_000, 4, None),
+        (4_000, 4, "advice: fewer than 5,000 images a split"),
+        (4_000, 1, None),
+    ],
+)
+def test_splits_get_advice(images: int, splits: int, advice: str | None) -> None:
+    costs = Costs({"compute": 2.5}, splits, Tasks(5, 0, 9.0, 0.5, 0.1))
+    console, opened = Console(file=io.StringIO(), width=200), cast("Any", Opened())
+    report.show(
+        Outcome(images, 0, (), pa.table({"images": [images]}), None, 4.0, costs), opened, console
+    )
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert advice in shown if advice else "advice" not in shown
 
 
 class Opened:
