@@ -116,8 +116,7 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)  # Spark sets one of its own
         if not variables.debug():
-            for name in ("py4j", "SQLQueryContextLogger", "DataFrameQueryContextLogger"):
-                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+            _silence()
         try:
             with _one_line("Spark"):
                 yield Opened(spark, engine, time.perf_counter() - start)
@@ -142,6 +141,17 @@ def _settings(master: str, folder: Path) -> dict[str, str]:
             "spark.sql.shuffle.partitions": "2",
         }
     return chosen
+
+
+def _silence() -> None:
+    """Has nothing shown of the tracebacks that pyspark and py4j log, the latter by the root."""
+    for name in ("py4j", "SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    logging.getLogger().addFilter(_is_not_of_py4j)
+
+
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    return Path(record.pathname).parent.name != "py4j"
 
 
 @contextmanager

@@ -89,6 +89,7 @@ def standalone(workers: int = 2, cores: int = 1, memory: str = "1g") -> Iterator
             "SPARK_HOME": str(home),
             "SPARK_LOCAL_IP": LOOPBACK,
             "SPARK_LOCAL_DIRS": str(folder),
+            "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false",
             "SPARK_DAEMON_JAVA_OPTS": f'-Djava.io.tmpdir="{folder}"',
             "PYSPARK_PYTHON": sys.executable,
         }
