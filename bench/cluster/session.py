@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.cluster import failure
 from bench.files.temporary import temporary_folder
@@ -37,7 +38,7 @@ _MASTER = re.compile(
     r"local|local\[([1-9]\d*|\*)(,[1-9]\d*)?\]|local-cluster\[[1-9]\d*,[1-9]\d*,[1-9]\d*\]"
     rf"|spark://{_PLACE}(,{_PLACE})*|yarn|k8s://\S+"
 )
-_CONNECT_S = 5.0
+_CONNECT_S, _END_S = 5.0, 20.0
 
 _SETTINGS = {
     "spark.app.name": "cnn-bench",
@@ -117,11 +118,35 @@ def session(engine: str, master: str, settings: Mapping[str, str]) -> Iterator[O
             signal.signal(signal.SIGINT, handler)  # Spark sets one of its own
         if not variables.debug():
             _silence()
-        try:
-            with _one_line("Spark"):
-                yield Opened(spark, engine, time.perf_counter() - start)
-        finally:
-            spark.stop()
+        with _ended_if_it_fails(), contextlib.ExitStack() as stack:
+            stack.callback(spark.stop)
+            stack.enter_context(_one_line("Spark"))
+            yield Opened(spark, engine, time.perf_counter() - start)
+
+
+@contextmanager
+def _ended_if_it_fails() -> Iterator[None]:
+    """Waits for the end of the JVM then: tasks of what has failed may write files for a while."""
+    from pyspark import SparkContext
+
+    gateway: Any = SparkContext._gateway
+    try:
+        yield
+    except (CnnBenchError, KeyboardInterrupt):
+        if gateway.proc is not None:  # it is ours
+            _end(gateway)
+            SparkContext._gateway = SparkContext._jvm = None
+        raise
+
+
+def _end(gateway: Any) -> None:
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    try:
+        gateway.proc.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        gateway.proc.kill()
+        gateway.proc.wait()
 
 
 def _settings(master: str, folder: Path) -> dict[str, str]:
