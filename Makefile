@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two measurements at once measure each other
 .PHONY: help compare study pages notebook test quick fuzz fuzzers soak documented browser differences nightly \
-	lint format cluster-test cluster-demo sail-test clean
+	lint format cluster-test cluster-demo sail-test spark35-test clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -11,6 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 VENV := .venv
 BIN := $(VENV)/bin
 SAIL := .venv-sail
+SPARK35 := .venv-spark35
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -78,6 +79,18 @@ $(SAIL)/installed: pyproject.toml constraints.txt
 sail-test: $(SAIL)/installed ## Run the tests of Sail, in an environment of its own
 	$(SAIL)/bin/python -m pytest tests/cluster/test_sail.py -m cluster -rs
 
+# constraints.txt has one version of pyspark, the newest.
+$(SPARK35)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(SPARK35)
+	grep -v '^pyspark' constraints.txt > $(SPARK35)/constraints.txt
+	$(SPARK35)/bin/python -m pip install --quiet -c $(SPARK35)/constraints.txt -e . "pandas>=2.2,<3" \
+		"pyspark>=3.5,<3.6" pytest pytest-timeout
+	touch $@
+
+spark35-test: $(SPARK35)/installed ## Run the tests of map_batches in Spark 3.5, in an environment of its own
+	$(SPARK35)/bin/python -m pytest tests/cluster/test_local.py tests/cluster/test_job.py -m cluster -rs \
+		-W default  # pyspark 3.5 uses what Python has deprecated
+
 cluster-test: $(VENV)/cluster-installed ## Run the tests of Spark; they need Java 17
 	$(BIN)/python -m pytest tests/cluster -m cluster -rs
 
@@ -105,7 +118,7 @@ fuzzers: $(VENV)/installed ## Do so for every target: make fuzzers SEED=1000 MIN
 
 nightly: $(VENV)/installed ## Soak for long, fuzz, measure, study, run every documented command: hours
 	@failed=; for step in differences "study STUDY=build/study-$$(date +%s)" "soak SOAK=long" \
-	"fuzzers SEED=$$(date +%s)" "documented SLOW=1" sail-test; do \
+	"fuzzers SEED=$$(date +%s)" "documented SLOW=1" sail-test spark35-test; do \
 	$(MAKE) --no-print-directory $$step || failed="$$failed '$$step'"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
@@ -119,5 +132,5 @@ format: $(VENV)/installed ## Rewrite the code in the project's style
 	$(BIN)/ruff format .
 
 clean: ## Remove the virtual environment and every cache in this folder
-	rm -rf $(VENV) $(SAIL) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAIL) $(SPARK35) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

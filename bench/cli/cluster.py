@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -16,25 +14,27 @@ from bench.cli.options import (
     ModelOption,
     SeedOption,
     one_of,
-    parse_samples,
     seed_or_new,
 )
 from bench.cli.saving import save
 from bench.cluster import report
-from bench.cluster.compare import SPLIT_IS_A_FILE, measure
-from bench.cluster.job import PREDICTIONS, Job, Outcome, network_of
+from bench.cluster.compare import measure
+from bench.cluster.data import SPLIT_IS_A_FILE
+from bench.cluster.job import PREDICTIONS, Job, network_of
 from bench.cluster.job import run as run_job
-from bench.cluster.model import Scale, fit, parse_executors
-from bench.cluster.recording import record, simulated
+from bench.cluster.model import COMMAND, Scale, fit
+from bench.cluster.recording import Read, record, record_run, simulated
 from bench.cluster.report import FEW_IMAGES
-from bench.cluster.session import ENGINES, Opened, parse_settings, session
+from bench.cluster.session import ENGINES, parse_settings, session
 from bench.data.dataset import open_dataset
-from bench.files.temporary import folder_beside, temporary_folder
+from bench.files.atomic_folder import new_folder
+from bench.files.temporary import temporary_folder
 from bench.machine import cpus
 from bench.results import document
 from bench.results.document import to_json
 from bench.results.recording import Recorder
 from bench.results.session import Session, Workloads
+from bench.study import values
 from columnar_nn.data.image_column import DTYPES
 from columnar_nn.errors import UsageError
 from columnar_nn.integrations.batches import BAD
@@ -48,9 +48,8 @@ app = typer.Typer(
     help="Run the columnar engine inside Spark, on one machine or many.",
 )
 
-MasterOption = Annotated[
-    str, typer.Option(help="local[2], local-cluster[2,1,1024], spark://HOST:PORT, yarn, k8s://URL.")
-]
+LOCAL_MASTER = "local[2]"
+_MASTERS = "local[2], local-cluster[2,1,1024], spark://HOST:PORT, yarn, k8s://URL."
 ConfOption = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="A setting of Spark's, repeatable."),
@@ -63,7 +62,7 @@ def run(
     images: Annotated[str, typer.Option(metavar="PARQUET", help="A file, or a folder of them.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results, to be made.")],
     on: Annotated[str, typer.Option(help="spark or sail.", callback=one_of(ENGINES))] = "spark",
-    master: MasterOption = "local[2]",
+    master: Annotated[str | None, typer.Option(help=_MASTERS, show_default=LOCAL_MASTER)] = None,
     model: ModelOption = "plain9",
     image: Annotated[str, typer.Option(help="The column of images.")] = "image",
     dtype: Annotated[
@@ -95,27 +94,41 @@ def run(
     ] = "fail",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out.")] = False,
     conf: ConfOption = None,
+    json: JsonOption = None,
 ) -> None:
     """Run a network over Parquet files; write predictions and a summary as Parquet.
 
     Exit status: 0 fine, 1 rows had no image, 2 wrong usage.
     """
     settings = parse_settings(conf or [])
+    if master is None:
+        master = LOCAL_MASTER if on == "spark" else ""
     outputs = tuple(dict.fromkeys([*(output or ()), PREDICTED]))
-    groups = tuple(name.strip() for name in group_by.split(","))
+    groups = tuple(dict.fromkeys(name.strip() for name in group_by.split(",")))
     job = Job(network_of(model), images, image, dtype, where, labels, key, label, outputs, groups)
     out = out.absolute()
     _refuse(out, overwrite)
-    with session(on, master, settings) as opened:
-        outcome = _written(opened, job, out, bad)
-        report.show(outcome, opened, terminal.output())
-    raise typer.Exit(int(outcome.bad > 0))
+    asked = {"on": on, "master": master, "model": model, **job.settings(), "bad": bad, **settings}
+    recorded = Session("cluster run", asked, ())
+    with new_folder(out, replace=overwrite) as folder, session(on, master, settings) as opened:
+        with terminal.progress() as progress:
+            outcome = run_job(opened, job, folder, progress)
+        console = terminal.output(json)
+        report.show(outcome, opened, console)
+        recorder = Recorder(recorded, Workloads(zoo.resolve(model), Read(images, outcome.rows)))
+        record_run(outcome, opened, master, recorder)
+        unsaved = save(json, to_json(recorder.results(complete=True)))
+        status = unsaved or int(outcome.bad > 0)
+        if outcome.bad and bad == "fail":
+            console.print("nothing is written: --bad null keeps them, without outputs")
+            raise typer.Exit(status)  # before the folder takes its name
+    raise typer.Exit(status)
 
 
 @app.command()
 def compare(
     *,
-    master: MasterOption = "local[2]",
+    master: Annotated[str, typer.Option(help=_MASTERS)] = LOCAL_MASTER,
     model: ModelOption = "plain9",
     data: DataOption = "photo10",
     images: Annotated[int, typer.Option(min=1, help="Images of a run.")] = 10_000,
@@ -131,18 +144,20 @@ def compare(
     """
     if not master.startswith("local"):
         raise UsageError(f"--master {master!r}: CPU time is measured on this machine: use local[2]")
-    counts = parse_samples(splits)
+    counts = sorted(values.numbers("--splits", splits))
+    if len(counts) < 2 or counts[-1] > images:
+        raise UsageError(f"--splits {splits!r}: give two numbers at least, up to --images {images}")
     network, graph, seed = network_of(model), zoo.resolve(model), seed_or_new(seed)
     dataset = open_dataset(data).fitted_to(graph)
     settings = {"master": master, "model": model, "data": data, "images": images}
-    settings |= {"splits": list(counts), "rounds": rounds, "seed": seed}
-    recorded = Session("cluster compare", settings, cpus.choose(None))
+    settings |= {"splits": counts, "rounds": rounds, "seed": seed}
+    recorded = Session(COMMAND, settings, cpus.choose(None))
     with (
         session("spark", master, {**SPLIT_IS_A_FILE, **parse_settings(conf or [])}) as opened,
         temporary_folder() as folder,
-        terminal.progress() as show,
+        terminal.progress() as progress,
     ):
-        found = measure(opened, network, dataset, images, counts, rounds, seed, folder, show)
+        found = measure(opened, network, dataset, images, counts, rounds, seed, folder, progress)
     report.show_comparison(found, terminal.output(json))
     recorder = Recorder(recorded, Workloads(graph, dataset))
     record(found, master, recorder)
@@ -163,24 +178,13 @@ def simulate(
     json: JsonOption = None,
 ) -> None:
     """Say what a run on so many executors would take, by a model fitted to a comparison."""
-    numbers = parse_executors(executors)
+    numbers = sorted(values.numbers("--executors", executors))
     basis = document.read(file)
     fitted = fit(basis)
     scale = Scale(images, -(-images // split), cores)
     times = {number: fitted.seconds(scale, number) for number in numbers}
     report.show_model(fitted, times, scale, terminal.output(json))
     raise typer.Exit(save(json, to_json(simulated(fitted, basis, times, scale))))
-
-
-def _written(opened: Opened, job: Job, out: Path, bad: str) -> Outcome:
-    """Runs it into a folder that takes the name of `out` once all is there."""
-    with folder_beside(out) as folder, terminal.progress() as show:
-        outcome = run_job(opened, job, folder, show)
-        if not outcome.bad or bad == "null":
-            if out.exists():
-                shutil.rmtree(out)
-            os.rename(folder, out)
-    return outcome
 
 
 def _refuse(out: Path, overwrite: bool) -> None:

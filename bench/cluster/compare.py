@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pyarrow as pa
 from pyarrow import parquet
@@ -23,11 +22,12 @@ from pyarrow import parquet
 from bench.cluster import status
 from bench.cluster.costs import PARTS, Clock, with_costs
 from bench.cluster.data import write_images
+from bench.cluster.equality import collected, differing
 from bench.cluster.session import Opened
 from bench.data.dataset import Dataset
 from bench.text.progress import Progress
 from columnar_nn.integrations import spark as integration
-from columnar_nn.integrations.batches import ERROR, MAX_ROWS, infer
+from columnar_nn.integrations.batches import MAX_ROWS, infer
 from columnar_nn.integrations.prepared import PREDICTED
 
 OUTPUTS = (PREDICTED, "logits")
@@ -37,12 +37,6 @@ LOCAL = "local"
 JVM, OTHER = "jvm tasks", "besides"
 """Parts of CPU time beside those of the workers (costs.PARTS): threads of tasks in JVMs, and what
 else JVMs use, for compilers, garbage collectors and the driver; of the engine alone the rest."""
-
-SPLIT_IS_A_FILE = {
-    "spark.sql.files.openCostInBytes": "1g",
-    "spark.sql.files.maxPartitionBytes": "1g",
-}
-"""Settings of a session for `measure`."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +64,13 @@ class Way:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`final_s` is the wall time of a query without a row, its fastest."""
+    """`final_s` is the wall time of a query without a row, its fastest; `cores` are Spark's."""
 
     images: int
     ways: tuple[Way, ...]
     session_s: float
     final_s: float
+    cores: int
 
 
 def measure(
@@ -98,7 +93,7 @@ def measure(
     expected = _sorted(_alone(network, files[LOCAL], Clock()))
     for way in ways[1:]:
         frame, observation = _inside(opened, network, files[way.name])
-        way.differing = _differing(_sorted(frame.toArrow().to_batches()), expected)
+        way.differing = differing(collected(frame), expected, OUTPUTS)
         way.prepare_s = max(way.prepare_s, observation.get["prepare"] or 0.0)
     turns = [way for _ in range(rounds) for way in ways]
     random.Random(seed).shuffle(turns)
@@ -109,7 +104,7 @@ def measure(
         else:
             way.turns.append(_turn_inside(opened, network, files[way.name]))
     nothing = min(_seconds_of_nothing(opened, network, files[ways[1].name]) for _ in range(rounds))
-    return Comparison(images, tuple(ways), opened.seconds, nothing)
+    return Comparison(images, tuple(ways), opened.seconds, nothing, opened.cores)
 
 
 def _alone(network: str | bytes, files: Path, clock: Clock) -> list[pa.RecordBatch]:
@@ -171,21 +166,3 @@ def _java_s() -> float:
 
 def _sorted(batches: Sequence[pa.RecordBatch]) -> pa.Table:
     return pa.Table.from_batches(batches).sort_by("id")
-
-
-def _differing(found: pa.Table, expected: pa.Table) -> int:
-    """Rows that are missing or too many, or not equal bit for bit."""
-    if found["id"].to_pylist() != expected["id"].to_pylist():
-        ids = set(found["id"].to_pylist()) ^ set(expected["id"].to_pylist())
-        return max(1, len(ids), abs(int(found.num_rows) - int(expected.num_rows)))
-    equal = np.ones(found.num_rows, bool)
-    for name in OUTPUTS:
-        left, right = (_values(table[name].combine_chunks()) for table in (found, expected))
-        equal &= (left == right).all(axis=1)
-    equal &= found[ERROR].is_null().to_numpy()
-    return int((~equal).sum())
-
-
-def _values(column: pa.Array) -> np.ndarray:
-    flat = column.flatten() if pa.types.is_list(column.type) else column
-    return np.array(flat).reshape(len(column), -1)

@@ -12,6 +12,12 @@ from columnar_nn.data import tensor_column
 
 ROW_GROUP = 5_000
 
+SPLIT_IS_A_FILE = {
+    "spark.sql.files.openCostInBytes": "1g",
+    "spark.sql.files.maxPartitionBytes": "1g",
+}
+"""Settings of a session that reads such files, each as a split."""
+
 
 def write_images(dataset: Dataset, images: int, files: int, folder: Path) -> None:
     """Writes `images` (id, image: row-major pixels) and `labels.parquet` (id, label).

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from bench.cluster import status
+from bench.cluster import failure, status
 from bench.cluster.costs import PARTS, TASKS, with_costs
 from bench.cluster.session import Opened
 from bench.text.progress import Progress
-from columnar_nn.errors import UsageError, first_line
+from columnar_nn.errors import UsageError
 from columnar_nn.integrations import spark as integration
 from columnar_nn.integrations.batches import ERROR, SHOWN
 from columnar_nn.integrations.prepared import PREDICTED
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 PREDICTIONS, SUMMARY = "predictions", "summary.parquet"
 """What a folder of results has: a folder of Parquet files, and one with a row a group."""
 
-COUNT, CORRECT = "images", "correct"
+_INTEGERS = {"tinyint", "smallint", "int", "bigint"}
+
+COUNT, BAD_ROWS, CORRECT = "images", "bad", "correct"
+"""The summary's columns beside those it is grouped by."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Job:
     label: str = "label"
     outputs: tuple[str, ...] = (PREDICTED,)
     group_by: tuple[str, ...] = (PREDICTED,)
+
+    def settings(self) -> dict[str, Any]:
+        """All of it but the network."""
+        return {name: value for name, value in vars(self).items() if name != "network"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,11 @@ class Outcome:
     seconds: float
     costs: Costs | None
 
+    @property
+    def accuracy(self) -> float | None:
+        """Share of rows with their label's class; None without labels or rows."""
+        return self.correct / self.rows if self.correct is not None and self.rows else None
+
 
 def network_of(model: str) -> str | bytes:
     """The network as it travels to executors: a name, or what the file holds."""
@@ -106,9 +118,7 @@ def run(opened: Opened, job: Job, folder: Path, progress: Progress) -> Outcome:
     before = status.tasks(spark) if observation is not None else None
     if job.labels is not None:
         frame = _with_labels(spark, frame, job)
-    missing = sorted(set(job.group_by).difference(frame.columns))
-    if missing:
-        raise UsageError(f"cannot group by {missing[0]}: there are {', '.join(frame.columns)}")
+    _refuse_groups(job.group_by, frame.columns)
     if observation is None:
         frame.write.parquet(str(predictions))
         costs = None
@@ -134,7 +144,11 @@ def _predicted(opened: Opened, job: Job) -> tuple[DataFrame, Any]:
             frame = frame.where(job.where)
             _ = frame.schema
         except Exception as error:  # Spark's own, of whatever kind
-            raise UsageError(f"--where {job.where!r}: {first_line(error)}") from None
+            raise UsageError(f"--where {job.where!r}: {failure.cause(error)}") from error
+    if job.key == job.image:
+        raise UsageError(
+            f"--key and --image are both {job.key}: name a column that tells images apart"
+        )
     if job.key not in frame.columns:
         raise UsageError(f"--key {job.key}: {job.images} has columns {', '.join(frame.columns)}")
     made = integration.call(frame, job.network, job.image, None, job.outputs, job.dtype, bad="null")
@@ -149,16 +163,27 @@ def _read(spark: SparkSession, path: str) -> DataFrame:
     try:
         return spark.read.parquet(os.path.abspath(path) if "://" not in path else path)
     except Exception as error:  # Spark's own, of whatever kind
-        raise UsageError(f"{path}: {first_line(error)}") from None
+        cause = failure.cause(error)
+        if "UNABLE_TO_INFER_SCHEMA" in cause:
+            cause = "there is no Parquet file in it"
+        raise UsageError(f"{path}: {cause}") from error
 
 
 def _with_labels(spark: SparkSession, frame: DataFrame, job: Job) -> DataFrame:
     """A label beside each row, null where there is none; raises UsageError for two of one key."""
     assert job.labels is not None
     labels = _read(spark, job.labels)
+    if job.label in (job.key, *job.outputs, ERROR):
+        raise UsageError(f"--label {job.label}: predictions have a column of that name: rename it")
     for name in (job.key, job.label):
         if name not in labels.columns:
             raise UsageError(f"{job.labels} has no column {name}: {', '.join(labels.columns)}")
+    kinds = [each.schema[job.key].dataType.simpleString() for each in (frame, labels)]
+    if kinds[0] != kinds[1] and not _INTEGERS.issuperset(kinds):
+        raise UsageError(
+            f"--key {job.key} is {kinds[0]} in {job.images} and {kinds[1]} in {job.labels}: they "
+            "must be of one type"
+        )
     labels = labels.select(job.key, job.label)
     twice = labels.groupBy(job.key).count().where("count > 1").limit(1).collect()
     if twice:
@@ -171,28 +196,38 @@ def _with_labels(spark: SparkSession, frame: DataFrame, job: Job) -> DataFrame:
     return frame.join(labels, job.key, "left")
 
 
+def _refuse_groups(names: Sequence[str], columns: Sequence[str]) -> None:
+    """Raises UsageError for columns that are not there or that the summary has itself."""
+    for name in names:
+        if name not in columns:
+            raise UsageError(f"--group-by: no column {name!r}; there are {', '.join(columns)}")
+        if name in (COUNT, BAD_ROWS, CORRECT):
+            raise UsageError(f"--group-by {name}: the summary has a column of that name: rename it")
+
+
 def _counted(
     written: DataFrame, job: Job
 ) -> tuple[int, int, int | None, tuple[tuple[Any, str], ...], pa.Table]:
     """Rows, bad and correct ones, some of the bad, and a table of the groups, largest first."""
     from pyspark.sql import functions
+    from pyspark.sql.pandas.types import to_arrow_schema
 
     aggregates = [
         functions.count("*").alias(COUNT),
-        functions.count(ERROR).alias(ERROR),
+        functions.count(ERROR).alias(BAD_ROWS),
     ]
     has_labels = job.labels is not None and PREDICTED in written.columns
     if has_labels:
         right = functions.col(PREDICTED) == functions.col(job.label)
         aggregates.append(functions.sum(right.cast("bigint")).alias(CORRECT))
-    found = [row.asDict() for row in written.groupBy(*job.group_by).agg(*aggregates).collect()]
+    grouped = written.groupBy(*job.group_by).agg(*aggregates)
+    found = [row.asDict() for row in grouped.collect()]
     found.sort(key=lambda row: (-row[COUNT], *(str(row[name]) for name in job.group_by)))
-    bad = sum(row[ERROR] for row in found)
+    bad = sum(row[BAD_ROWS] for row in found)
     bad_rows: tuple[tuple[Any, str], ...] = ()
     if bad:
         some = written.where(f"{ERROR} is not null").orderBy(job.key).limit(SHOWN)
         bad_rows = tuple((row[job.key], row[ERROR]) for row in some.collect())
     correct = sum(row[CORRECT] or 0 for row in found) if has_labels else None
-    names = [*job.group_by, COUNT, ERROR, *([CORRECT] if has_labels else [])]
-    groups = pa.table({name: [row[name] for row in found] for name in names})
+    groups = pa.Table.from_pylist(found, to_arrow_schema(grouped.schema))
     return sum(row[COUNT] for row in found), bad, correct, bad_rows, groups

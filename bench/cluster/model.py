@@ -12,7 +12,6 @@ dispatch of very many tasks, Spark's own failures.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,8 +20,11 @@ import numpy as np
 from bench.cluster.compare import JVM, OTHER
 from bench.cluster.costs import PARTS
 from bench.results.results import Results
-from bench.results.schema import CLUSTER, Row
+from bench.results.schema import Row
 from columnar_nn.errors import UsageError
+
+COMMAND = "cluster compare"
+"""Of the sessions that it is fitted to."""
 
 _NETWORK = ("input", "compute", "output")
 
@@ -61,11 +63,11 @@ def fit(results: Results) -> Model:
     splits that were measured. Raises UsageError where there are not two.
     """
     workloads = {row["workload"]: row for row in results["workload"]}
+    compared = {row["session_id"] for row in results["session"] if row["command"] == COMMAND}
     cells = [
         cell
         for cell in results["cell"]
-        if workloads[cell["workload"]]["scenario"] == CLUSTER
-        and (cell["detail"] or {}).get("splits") is not None
+        if cell["session_id"] in compared and (cell["detail"] or {}).get("splits") is not None
     ]
     if len({cell["detail"]["splits"] for cell in cells}) < 2:
         raise UsageError(
@@ -95,20 +97,6 @@ def fit(results: Results) -> Model:
         network=network,
         final=max(cell["detail"]["final_s"] for cell in cells),
     )
-
-
-def parse_executors(text: str) -> tuple[int, ...]:
-    """Numbers from "1-1000*10" (1, 10, 100, 1000) or "1,2,4"; raises UsageError."""
-    found: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+)\*(\d+))?\s*", part)
-        first, last, factor = map(int, match.groups(default="0")) if match else (0, 0, 0)
-        if match is None or first < 1 or (match[2] and (factor < 2 or last < first)):
-            raise UsageError(f"--executors {text!r}: expected 1-1000*10, or numbers such as 1,2,4")
-        found.append(first)
-        while match[2] and found[-1] * factor <= last:
-            found.append(found[-1] * factor)
-    return tuple(sorted(set(found)))
 
 
 def _fastest(results: Results, cell: Row) -> Mapping[str, float]:

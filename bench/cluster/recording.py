@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from bench.cluster.compare import Comparison, Way
+from bench.cluster.compare import JVM, Comparison, Way
+from bench.cluster.job import Outcome
 from bench.cluster.model import Model, Scale
+from bench.cluster.session import Opened
 from bench.results.recording import Recorder
 from bench.results.results import Results
 from bench.results.schema import CELL, CLUSTER, SUBJECT, WORKLOAD, Row
@@ -31,10 +33,10 @@ def record(comparison: Comparison, master: str, recorder: Recorder) -> None:
 def _cell(way: Way, comparison: Comparison, master: str, recorder: Recorder) -> Row:
     options: dict[str, object] = {"algorithm": "auto"}
     detail = None
-    threads = 1
+    processes = 1
     if way.splits is not None:
         options |= {"master": master, "splits": way.splits}
-        threads = max(map(int, re.findall(r"\d+", master)[:1]), default=1)
+        processes = comparison.cores
         detail = {
             "splits": way.splits,
             "session_s": comparison.session_s,
@@ -44,7 +46,7 @@ def _cell(way: Way, comparison: Comparison, master: str, recorder: Recorder) -> 
     configuration = "alone" if way.splits is None else "spark"
     selection = Selection(BACKEND, configuration, way.name)
     subject = recorder.subject(
-        selection, Options((), 0.0), processes=threads, threads=1, options=options, cpus=None
+        selection, Options((), 0.0), processes=processes, threads=1, options=options, cpus=None
     )
     reason = f"{way.differing:,} rows differ from the engine alone" if way.differing else None
     status = FAILED if way.differing else PASSED
@@ -59,6 +61,46 @@ def _cell(way: Way, comparison: Comparison, master: str, recorder: Recorder) -> 
         outside=way.differing,
         detail=detail,
     )
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a run has read, as a workload names it."""
+
+    name: str
+    num_rows: int
+    fingerprint: None = None
+    split: None = None
+
+
+def record_run(outcome: Outcome, opened: Opened, master: str, recorder: Recorder) -> None:
+    """Adds one cell of one run: its wall time, and what it cost, if the engine tells."""
+    costs = outcome.costs
+    subject = recorder.subject(
+        Selection(BACKEND, opened.engine, f"{opened.engine} {master}".strip()),
+        Options((), 0.0),
+        processes=opened.cores,
+        threads=1,
+        options={"algorithm": "auto", "master": master},
+        cpus=None,
+    )
+    cell = recorder.cell(
+        subject,
+        CLUSTER,
+        outcome.rows,
+        MAX_ROWS,
+        status=FAILED if outcome.bad else PASSED,
+        reason=f"{outcome.bad:,} row(s) without an image" if outcome.bad else None,
+        accuracy=outcome.accuracy,
+        detail={
+            "session_s": opened.seconds,
+            **({} if costs is None else {"splits": costs.splits, **vars(costs.tasks)}),
+        },
+    )
+    recorder.observe(cell, "time", [outcome.seconds])
+    if costs is not None:
+        for part, seconds in {JVM: costs.tasks.cpu_s, **costs.parts}.items():
+            recorder.observe(cell, "cpu", [seconds], part.split())
 
 
 def simulated(

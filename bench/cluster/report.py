@@ -12,6 +12,7 @@ from bench.cluster.compare import JVM, OTHER, Comparison
 from bench.cluster.job import COUNT, Outcome
 from bench.cluster.model import Model, Scale
 from bench.cluster.session import Opened
+from bench.text.figures import counted
 from bench.text.table_style import print_table, show_note, show_title, table
 from columnar_nn.errors import printable
 
@@ -41,7 +42,7 @@ def show(outcome: Outcome, opened: Opened, console: Console) -> None:
     )
     _show_groups(outcome, console)
     if outcome.costs is not None:
-        _show_costs(outcome, console)
+        _show_costs(outcome, opened.cores, console)
     if outcome.bad:
         console.print(f"[bold red]{outcome.bad:,} row(s) without an image[/]", highlight=False)
         for key, error in outcome.bad_rows:
@@ -63,7 +64,7 @@ def _show_groups(outcome: Outcome, console: Console) -> None:
         show_note(console, f"and {outcome.groups.num_rows - _MOST_GROUPS:,} more groups")
 
 
-def _show_costs(outcome: Outcome, console: Console) -> None:
+def _show_costs(outcome: Outcome, cores: int, console: Console) -> None:
     costs = outcome.costs
     assert costs is not None
     tasks = costs.tasks
@@ -88,7 +89,14 @@ def _show_costs(outcome: Outcome, console: Console) -> None:
         "none of this.",
     )
     images = outcome.rows / costs.splits if costs.splits else 0
-    console.print(f"{costs.splits} splits with {images:,.0f} images each", highlight=False)
+    splits = counted(costs.splits, "split")
+    console.print(f"{splits} with {images:,.0f} images each", highlight=False)
+    if 0 < costs.splits < cores and images > FEW_IMAGES:
+        console.print(
+            f"advice: {splits} for {cores} cores, of which others had nothing to do: a split is a "
+            f"row group at least; store smaller ones, of {FEW_IMAGES:,} images or more",
+            highlight=False,
+        )
     if 0 < images < FEW_IMAGES and costs.splits > 1:
         console.print(
             f"advice: fewer than {FEW_IMAGES:,} images a split, each of which has a fixed cost: "

@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 
 from bench.cluster.session import LOOPBACK
-from columnar_nn.errors import MissingPackageError, UsageError
+from columnar_nn.errors import CnnBenchError, MissingPackageError, UsageError
 from columnar_nn.integrations.batches import MAX_ROWS, infer
 from columnar_nn.integrations.prepared import PREDICTED
 from columnar_nn.integrations.spark import map_batches
@@ -112,4 +112,9 @@ def _by_pandas_udf(frame: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m bench.cluster.velox_spark FOLDER")
+    try:
+        main(Path(sys.argv[1]))
+    except CnnBenchError as error:
+        sys.exit(f"velox_spark: {error}")

@@ -12,13 +12,13 @@ from columnar_nn.errors import UsageError
 
 
 @contextmanager
-def new_folder(destination: Path) -> Iterator[Path]:
+def new_folder(destination: Path, replace: bool = False) -> Iterator[Path]:
     """Yields a temporary folder beside `destination` that takes its name if the block succeeds.
 
-    If the block raises, nothing is left. Raises UsageError if `destination` exists, or its
-    parent does not or cannot be written to.
+    If the block raises, nothing is left. Raises UsageError if `destination` exists, unless it is to
+    be replaced, or its parent does not or cannot be written to.
     """
-    if destination.exists() or destination.is_symlink():
+    if not replace and (destination.exists() or destination.is_symlink()):
         raise UsageError(f"{destination} exists already: name another folder, or remove it")
     with ExitStack() as stack:
         try:
@@ -27,6 +27,8 @@ def new_folder(destination: Path) -> Iterator[Path]:
             raise UsageError(f"cannot write to {destination.parent}: {error.strerror}") from None
         yield temporary
         try:
+            if replace and destination.exists():
+                os.rename(destination, stack.enter_context(folder_beside(destination)))
             os.rename(temporary, destination)
         except OSError as error:
             raise UsageError(f"cannot create {destination}: {error.strerror}") from None

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bench.report import ease, tables
+from bench.report import cluster, ease, tables
 from bench.report.figures import Figures
 from bench.report.tables import Table
 from bench.results.results import Results, series
@@ -30,6 +30,7 @@ def markdown(figures: Figures) -> str:
         parts += [f"## {_plain(tables.title(panel))}", _plain(tables.summary(panel))]
         parts += map(_markdown, tables.tables(panel))
     parts += map(_markdown, ease.ease(figures.results))
+    parts += map(_markdown, cluster.cluster(figures.results))
     parts += map(_markdown, tables.background(figures))
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -42,6 +43,8 @@ def latex(figures: Figures) -> str:
         caption = f"{tables.title(panel)}. {provenance}"
         parts += [_latex(table, f"{table.title}. {caption}") for table in tables.tables(panel)]
     for table in islice(ease.ease(figures.results), 1):  # of words, no line is long enough
+        parts.append(_latex(table, f"{table.title}. {provenance}"))
+    for table in cluster.cluster(figures.results):
         parts.append(_latex(table, f"{table.title}. {provenance}"))
     return "\n\n".join(parts) + "\n"
 

@@ -8,7 +8,7 @@ from importlib import resources, util
 from itertools import count
 from typing import Any
 
-from bench.report import drawing, ease, palette, tables
+from bench.report import cluster, drawing, ease, palette, tables
 from bench.report.figures import Figures, figures
 from bench.results.results import Results
 from columnar_nn.errors import MissingPackageError, UsageError
@@ -98,6 +98,7 @@ def _render(found: Figures, interactive: bool) -> str:
         panels=panels,
         across=across,
         ease=[*ease.ease(found.results)],
+        cluster=[*cluster.cluster(found.results)],
         engines=list(dict.fromkeys(name for panel in found.panels for name in panel.engines)),
         background=[*tables.background(found)],
         specs=_embedded(specs),

@@ -20,7 +20,7 @@ def die_with_parent(parent: int) -> None:
     """Called first thing in a worker that leads its process group. On Linux only."""
     if sys.platform != "linux":
         return
-    _on_death_of_parent(signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
     if os.getppid() != parent:  # it was faster
         os._exit(1)
     worker = os.getpid()
@@ -35,7 +35,7 @@ def _guard(worker: int) -> None:
     os.setsid()
     # The worker's socket among them: the parent must see it closed.
     os.closerange(0, os.sysconf("SC_OPEN_MAX"))
-    _on_death_of_parent(signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
     if os.getppid() == worker:
         signal.sigwait({signal.SIGTERM})
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -43,5 +43,6 @@ def _guard(worker: int) -> None:
     os._exit(0)
 
 
-def _on_death_of_parent(number: signal.Signals) -> None:
+def end_with_parent(number: signal.Signals) -> None:
+    """Has the kernel send this process a signal when its parent ends. On Linux only."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)

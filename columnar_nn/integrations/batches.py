@@ -114,11 +114,10 @@ def kept_names(
     """
     names = [name for name in columns if name != image] if keep is None else list(keep)
     for name in (image, *names):
-        if list(columns).count(name) != 1:
-            raise UsageError(
-                f"the batches have {list(columns).count(name)} columns {name!r}; they have "
-                f"{', '.join(columns)}: name one of these, each once"
-            )
+        if name not in columns:
+            raise UsageError(f"there is no column {name!r}: there are {', '.join(columns)}")
+        if list(columns).count(name) > 1:
+            raise UsageError(f"there are several columns {name!r}: rename all but one")
     twice = sorted(name for name in {*names, *added} if [*names, *added].count(name) > 1)
     if twice:
         raise UsageError(

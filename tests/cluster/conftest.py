@@ -19,8 +19,8 @@ from bench.data.dataset import open_dataset
 from columnar_nn.integrations.batches import infer
 
 HERE = Path(__file__).parent
-NUM = 4_000
-FILES = 8
+NUM = 2_000
+FILES = 4
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,15 @@ import pytest
 from cluster.conftest import NUM, logits
 
 from bench.cluster import status
+from bench.cluster.data import SPLIT_IS_A_FILE
+from bench.cluster.equality import collected
 from bench.cluster.session import session
-from bench.cluster.standalone import executors, python_workers, standalone
-from columnar_nn.integrations.spark import map_batches
-
-COPIES = 4
-SETTINGS = {"spark.sql.files.openCostInBytes": "1g", "spark.sql.files.maxPartitionBytes": "1g"}
-"""A split is a file."""
+from bench.cluster.standalone import executors, standalone
+from columnar_nn.integrations import spark as integration
+from columnar_nn.integrations.spark import Call, map_batches
 
 WIDTH = "4"
+PATIENCE_S = 100.0
 
 
 @pytest.fixture(scope="module", params=["standalone", "local-cluster[2,1,1024]"])
@@ -33,67 +32,78 @@ def cluster(request: Any) -> Iterator[tuple[Any, list[int]]]:
     if request.param == "standalone":
         with (
             standalone(workers=2) as running,
-            session("spark", running.master, SETTINGS) as opened,
+            session("spark", running.master, SPLIT_IS_A_FILE) as opened,
         ):
             yield opened.spark, [process.pid for process in running.processes]
     else:
-        settings = {**SETTINGS, "spark.executorEnv.CNN_BENCH_VECTOR_WIDTH": WIDTH}
+        settings = {**SPLIT_IS_A_FILE, "spark.executorEnv.CNN_BENCH_VECTOR_WIDTH": WIDTH}
         with session("spark", request.param, settings) as opened:
             yield opened.spark, [os.getpid()]
 
 
-def predictions(spark: Any, images: Path) -> Any:
-    """COPIES times as many images as there are, with the ids that follow."""
-    frame = spark.read.parquet(str(images / "images"))
-    parts = [frame.withColumn("id", frame.id + NUM * copy) for copy in range(COPIES)]
-    for part in parts[1:]:
-        parts[0] = parts[0].union(part)
-    return map_batches(parts[0], bad="null")
+def held(made: Call, marker: Path) -> Any:
+    """The rows of a network, of which one task waits to be killed, when it has given some.
 
-
-def kill(
-    spark: Any, find: Callable[[list[int]], list[psutil.Process]], roots: list[int]
-) -> list[int]:
-    """Kills one of those found once some tasks are done and some are not; what it killed.
-
-    It may have been between two tasks: then another one is killed, until a task has failed.
+    It then writes its process's number to the file `marker`; run again, it goes on.
     """
-    tracker = spark.sparkContext.statusTracker()
-    failed = status.tasks(spark).failed
-    killed: list[int] = []
-    patience_ends = time.monotonic() + 120
-    while time.monotonic() < patience_ends and status.tasks(spark).failed == failed:
-        stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
-        begun = [s for s in stages if s and 2 <= s.numCompletedTasks < s.numTasks - 4]
-        if begun and (found := find(roots)):
-            found[0].kill()
-            killed.append(found[0].pid)
-            time.sleep(1.5)  # until Spark has noticed
-        time.sleep(0.02)
-    return killed
+    task = made.task
+
+    def holding(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import os
+        import time
+
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        assert context is not None
+        given = task(batches)
+        if context.partitionId() == 1 and not marker.exists():
+            yield next(given)
+            marker.with_suffix(".new").write_text(str(os.getpid()))
+            marker.with_suffix(".new").rename(marker)
+            time.sleep(PATIENCE_S)
+            raise AssertionError("nobody has killed this worker")
+        yield from given
+
+    return made.source.mapInArrow(holding, made.schema)
 
 
-@pytest.mark.parametrize("find", [python_workers, executors])
-def test_what_is_killed_is_run_again(
+def worker(pid: int, roots: list[int]) -> psutil.Process:
+    return psutil.Process(pid)
+
+
+def executor(pid: int, roots: list[int]) -> psutil.Process:
+    """The executor that a Python worker works for."""
+    (found,) = set(executors(roots)).intersection(psutil.Process(pid).parents())
+    return found
+
+
+@pytest.mark.parametrize("victim", [worker, executor])
+def test_what_is_killed_at_work_is_run_again(
     cluster: tuple[Any, list[int]],
     images: Path,
     expected: pa.Table,
-    find: Callable[[list[int]], list[psutil.Process]],
+    victim: Callable[[int, list[int]], psutil.Process],
+    tmp_path: Path,
 ) -> None:
     spark, roots = cluster
-    killed: list[int] = []
     before = status.tasks(spark)
-    killer = threading.Thread(target=lambda: killed.extend(kill(spark, find, roots)))
-    killer.start()
-    try:
-        table = predictions(spark, images).toArrow().sort_by("id")
-    finally:
-        killer.join()
-    assert killed
-    assert status.tasks(spark).since(before).failed >= 1
-    assert table["id"].to_pylist() == list(range(NUM * COPIES))
-    assert table["error"].null_count == NUM * COPIES
-    assert table["predicted"].to_pylist() == expected["predicted"].to_pylist() * COPIES
+    frame = spark.read.parquet(str(images / "images"))
+    made = integration.call(frame, "plain9", "image", None, ("predicted",), "uint8", "null")
+    marker = tmp_path / "held"
+    tables: list[pa.Table] = []
+    query = threading.Thread(target=lambda: tables.append(collected(held(made, marker))))
+    query.start()
+    while not marker.exists():
+        query.join(0.05)
+        assert query.is_alive()
+    victim(int(marker.read_text()), roots).kill()
+    query.join()
+    (table,) = tables
+    assert status.tasks(spark).since(before).failed == 1
+    assert table["id"].to_pylist() == list(range(NUM))
+    assert table["error"].null_count == NUM
+    assert table["predicted"].equals(expected["predicted"])
 
 
 def test_executors_compute_what_their_processor_can(
@@ -101,12 +111,26 @@ def test_executors_compute_what_their_processor_can(
 ) -> None:
     """Bit for bit on one kind of processor; on another, within docs/cluster.md's tolerance."""
     spark, _ = cluster
-    frame = spark.read.parquet(str(images / "images")).where("id < 1000")
-    found = map_batches(frame, outputs=["predicted", "logits"]).toArrow().sort_by("id")
-    mine, wanted = logits(found), logits(expected)[:1000]
-    assert found["predicted"].to_pylist() == expected["predicted"].to_pylist()[:1000]
+    frame = spark.read.parquet(str(images / "images"))
+    found = collected(map_batches(frame, outputs=["predicted", "logits"]))
+    mine, wanted = logits(found), logits(expected)
+    assert found["predicted"].equals(expected["predicted"])
     if spark.sparkContext.getConf().get("spark.executorEnv.CNN_BENCH_VECTOR_WIDTH"):
         assert not np.array_equal(mine, wanted)
         assert np.abs(mine - wanted).max() <= 1e-5 * np.abs(wanted).max()
     else:
         assert np.array_equal(mine, wanted)
+
+
+def test_nobody_else_can_connect(cluster: tuple[Any, list[int]]) -> None:
+    _, roots = cluster
+    family = [psutil.Process(), *map(psutil.Process, roots)]
+    family += [child for process in family for child in process.children(recursive=True)]
+    places = {
+        connection.laddr.ip
+        for process in family
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert places
+    assert places <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from cluster.conftest import NUM, logits
 
+from bench.cluster.equality import collected
 from bench.cluster.session import session
 from columnar_nn.errors import InvalidDataError, UsageError
 from columnar_nn.integrations.spark import map_batches, register_function
@@ -32,12 +33,8 @@ def frame(spark: Any, images: Path) -> Any:
     return spark.read.parquet(str(images / "images"))
 
 
-def arrow(frame: Any) -> pa.Table:
-    return frame.toArrow().sort_by("id")
-
-
 def test_rows_are_exact_and_logits_equal_bit_for_bit(frame: Any, expected: pa.Table) -> None:
-    result = arrow(map_batches(frame, outputs=["predicted", "logits"]))
+    result = collected(map_batches(frame, outputs=["predicted", "logits"]))
     assert result["id"].to_pylist() == list(range(NUM))
     assert result["predicted"].equals(expected["predicted"])
     assert np.array_equal(logits(result), logits(expected))
@@ -47,7 +44,7 @@ def test_the_network_may_travel_as_a_path_or_as_bytes(frame: Any, expected: pa.T
     path = zoo.WEIGHTS / "plain9.onnx"
     few = frame.where("id < 300")
     for source in (path, path.read_bytes()):
-        result = arrow(map_batches(few, source, outputs=["logits"]))
+        result = collected(map_batches(few, source, outputs=["logits"]))
         assert np.array_equal(logits(result), logits(expected)[:300])
 
 
@@ -127,6 +124,12 @@ def test_wrong_use_is_said_in_the_driver(spark: Any, frame: Any) -> None:
 
 
 def test_sql_can_call_it(spark: Any, frame: Any, expected: pa.Table) -> None:
+    from pyspark.sql import functions
+
+    if not hasattr(functions, "arrow_udf"):
+        with pytest.raises(UsageError, match=r"need pyspark 4\.1 or later"):
+            register_function(spark, "classify")
+        return
     register_function(spark, "classify", outputs=["predicted", "logits"])
     broken(frame).createOrReplaceTempView("images")
     query = "SELECT id, classify(image) AS made FROM images ORDER BY id"
@@ -157,8 +160,8 @@ def test_a_stream_of_files(spark: Any, frame: Any, images: Path, tmp_path: Path)
     finally:
         query.stop()
     assert query.exception() is None
-    ids = spark.read.parquet(str(tmp_path / "out")).select("id").toArrow()["id"].to_pylist()
-    assert sorted(ids) == list(range(NUM))
+    ids = collected(spark.read.parquet(str(tmp_path / "out")).select("id"))["id"].to_pylist()
+    assert ids == list(range(NUM))
 
 
 def test_a_network_is_prepared_once_a_worker(frame: Any) -> None:

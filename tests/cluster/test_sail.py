@@ -13,6 +13,7 @@ import pytest
 from cluster.conftest import NUM, logits
 from pyarrow import parquet
 
+from bench.cluster.equality import collected
 from bench.cluster.job import Job, run
 from bench.cluster.session import Opened, session
 from bench.text.progress import silent
@@ -35,7 +36,7 @@ def opened() -> Iterator[Opened]:
 
 def test_logits_are_equal_bit_for_bit(opened: Opened, images: Path, expected: pa.Table) -> None:
     frame = opened.spark.read.parquet(str(images / "images"))
-    found = map_batches(frame, outputs=["predicted", "logits"]).toArrow().sort_by("id")
+    found = collected(map_batches(frame, outputs=["predicted", "logits"]))
     assert found["id"].to_pylist() == list(range(NUM))
     assert found["predicted"].to_pylist() == expected["predicted"].to_pylist()
     assert np.array_equal(logits(found), logits(expected))
@@ -47,19 +48,19 @@ def test_a_run_writes_what_it_counts(
     job = Job(
         "plain9",
         str(images / "images"),
-        where="id < 2500",
+        where="id < 1500",
         labels=str(images / "labels.parquet"),
         group_by=("predicted", "label"),
     )
     outcome = run(opened, job, tmp_path, silent)
     labels = parquet.read_table(images / "labels.parquet")["label"].to_pylist()
     predicted = expected["predicted"].to_pylist()
-    right = sum(a == b for a, b in zip(predicted[:2500], labels[:2500], strict=True))
-    assert (outcome.rows, outcome.bad, outcome.correct) == (2500, 0, right)
+    right = sum(a == b for a, b in zip(predicted[:1500], labels[:1500], strict=True))
+    assert (outcome.rows, outcome.bad, outcome.correct) == (1500, 0, right)
     assert outcome.costs is None
     table = parquet.read_table(tmp_path / "predictions").sort_by("id")
-    assert table["id"].to_pylist() == list(range(2500))
-    assert table["predicted"].to_pylist() == predicted[:2500]
+    assert table["id"].to_pylist() == list(range(1500))
+    assert table["predicted"].to_pylist() == predicted[:1500]
 
 
 def test_bad_rows_are_data_or_fail_in_the_driver(
@@ -71,7 +72,7 @@ def test_bad_rows_are_data_or_fail_in_the_driver(
     broken = pa.table({"id": table["id"], "image": pa.array(pixels, pa.binary())})
     parquet.write_table(broken, tmp_path / "broken.parquet")
     frame: Any = opened.spark.read.parquet(str(tmp_path / "broken.parquet"))
-    found = map_batches(frame, bad="null").toArrow().sort_by("id")
+    found = collected(map_batches(frame, bad="null"))
     wanted: list[int | None] = expected["predicted"].to_pylist()[: table.num_rows]
     wanted[3] = wanted[5] = None
     assert found["predicted"].to_pylist() == wanted

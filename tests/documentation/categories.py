@@ -107,6 +107,7 @@ NOT_RUN = {
     "make cluster-demo": SETS_UP + "takes minutes",
     "make cluster-test": SETS_UP + "continuous integration runs it",
     "make sail-test": SETS_UP + "make nightly runs it",
+    "make spark35-test": SETS_UP + "make nightly runs it",
     "python -m venv velox": "downloads Spark with Velox",
     'pipx install ".[all]"': "downloads the frameworks",
     'uv tool install ".[all]"': "downloads the frameworks",
