@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -149,7 +150,17 @@ def _told_apart(named: Sequence[str], fields: Sequence[str], rows: Sequence[Row]
     for name, row in zip(named, rows, strict=True):
         alike = [other for same, other in zip(named, rows, strict=True) if same == name]
         varying = [f for f in fields if len({str(other[f]) for other in alike}) > 1]
-        yield ", ".join([name, *(f"{_SHORT.get(field, field)} {row[field]}" for field in varying)])
+        told = (_said(field, row[field]) for field in varying)
+        yield ", ".join([name, *filter(None, told)])
+
+
+def _said(field: str, value: Any) -> str:
+    """A field in which rows differ; empty of queries that have no rate."""
+    if field == "scenario":
+        return str(value)
+    if field == "rate":
+        return "" if value is None else f"{value:,g}/s"
+    return f"{_SHORT.get(field, field)} {value}"
 
 
 def _images(samples: int | None) -> str:

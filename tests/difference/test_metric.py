@@ -13,7 +13,7 @@ from report import simulated
 from bench.difference.difference import difference
 from bench.difference.gate import parse_gate
 from bench.difference.metric import parse
-from bench.difference.wording import remarks
+from bench.difference.wording import names, remarks
 from bench.results.results import Results
 from bench.results.schema import OBSERVATION, SERVER
 from bench.results.traffic import Traffic
@@ -104,6 +104,9 @@ def test_of_queries_latencies_are_compared() -> None:
     assert {pair.metric.title for pair, _ in found.rows} == {
         *("latency, p50", "latency, p90", "latency, p99")
     }
+    assert {images for _, images in names(found)} == {
+        *("1 image, single-stream", "1 image, server, 100/s")
+    }
     for pair, judgement in found.rows:
         alone = simulated.SERVICE_S[pair.subject["backend"]]
         if pair.workload["scenario"] == "single-stream":
@@ -113,14 +116,14 @@ def test_of_queries_latencies_are_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queries", "names"),
+    ("queries", "carried"),
     [(700, ["p50", "p90", "p99"]), (661, ["p50", "p90"]), (63, ["p50"]), (10, ["p50"])],
 )
 def test_percentiles_that_the_queries_do_not_carry_are_left_out(
-    queries: int, names: list[str]
+    queries: int, carried: list[str]
 ) -> None:
     found = difference(*served(queries, count=4), [], 0.05, frozenset())
-    assert list(dict.fromkeys(pair.metric.name for pair, _ in found.rows)) == names
+    assert list(dict.fromkeys(pair.metric.name for pair, _ in found.rows)) == carried
     open_ = {judgement.verdict.value for _, judgement in found.rows} == {"inconclusive"}
     assert open_ == (queries < 11)
     assert any("p50 takes 11 queries a session" in line for line in remarks(found)) == open_
