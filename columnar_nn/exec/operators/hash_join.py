@@ -209,7 +209,7 @@ class HashProbe(ExpressionOperator):
         self._makes_pairs = node.gives_pairs or node.filter is not None
         self._candidates: _Candidates | None = None
         self._table: HashTable | None = None
-        self._is_paired = np.zeros(0, bool)
+        self._is_right_paired = np.zeros(0, bool)
         self._unpaired: Iterator[pa.RecordBatch] = iter(())
         self._is_ended = False
         read = _read_by_filter(node)
@@ -229,7 +229,7 @@ class HashProbe(ExpressionOperator):
         if self._table is None:
             self._table = self._bridge.table
             if self._table is not None and self._node.keeps_right:
-                self._is_paired = np.zeros(self._table.rows.num_rows, bool)
+                self._is_right_paired = np.zeros(self._table.rows.num_rows, bool)
         return self._table is None and not self._bridge.is_closed()
 
     def needs_input(self) -> bool:
@@ -250,7 +250,7 @@ class HashProbe(ExpressionOperator):
         """Sees which rows of the build side are left, if they are kept."""
         super().no_more_input()
         if self._node.keeps_right and self._table is not None:
-            self._unpaired = self._alone(self._table, np.flatnonzero(~self._is_paired))
+            self._unpaired = self._alone(self._table, np.flatnonzero(~self._is_right_paired))
 
     def get_output(self) -> pa.RecordBatch | None:
         """What becomes of the next rows of the batch, or of the build side at the end."""
@@ -268,6 +268,7 @@ class HashProbe(ExpressionOperator):
             return None
         alone = next(self._unpaired, None)
         self._is_ended = alone is None
+        self.memory_bytes = 0 if alone is None else alone.nbytes
         return alone
 
     def is_finished(self) -> bool:
@@ -304,7 +305,7 @@ class HashProbe(ExpressionOperator):
             keep = self._passes(table, batch, rows, members)
             rows, members = rows[keep], members[keep]
         if self._node.keeps_right:
-            self._is_paired[members] = True
+            self._is_right_paired[members] = True
         if join_type in ("INNER", "RIGHT"):
             return self._output(table, batch, rows, pa.array(members))
         is_paired = np.zeros(end - begin, bool)
