@@ -118,6 +118,7 @@ class Contender:
             cell.end(NOT_RUN, f"one run takes about {cell.calibrated:.0f} s")
         arrays = inputs.outputs_of(outputs)
         cell.accuracy = truths.accuracy(arrays, self._data.labels)
+        cell.top5_accuracy = truths.accuracy(arrays, self._data.labels, top=5)
         if truth is not None:
             cell.own = truth.compare(arrays)
 
@@ -202,7 +203,7 @@ class Contender:
         done, total = len(cell.times), sum(cell.times)
         runs = math.ceil((self._limits.runs - done) / turns_left)
         affordable = max(MIN_RUNS - done, int((self._limits.budget - total) / seconds))
-        queries = {} if cell.scenario == OFFLINE else {"rows": len(self._data.labels)}
+        queries = {} if cell.scenario == OFFLINE else {"rows": self._data.num_images}
         return self._attempt(
             cell,
             "answer" if queries else "run",
@@ -220,7 +221,7 @@ class Contender:
         return self._attempt(
             cell,
             "serve",
-            rows=len(self._data.labels),
+            rows=self._data.num_images,
             rate=rate,
             queries=max(MIN_RUNS, min(wanted, affordable)),
             seed=self._seed,

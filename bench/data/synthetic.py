@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.data.cifar10 import BLOCK_RECORDS, RECORD_BYTES
+from bench.data.cifar_binary import BLOCK_RECORDS, RECORD_BYTES
 
 CLASSES = tuple(f"wave{label}" for label in range(10))
 SEED = 32

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from bench.data.dataset import open_dataset, resize
+from bench.data.dataset import open_dataset
+from bench.data.resize import resize
 from bench.files.temporary import temporary_folder
 from bench.model import check_key as import_check_key
 from bench.model.check_session import ONNX_RUNTIME, REFERENCE

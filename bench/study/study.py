@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from bench.compare.experiment import Limits
-from bench.data import cifar10
+from bench.data.source import SPLITS
 from bench.results.schema import digest
 from bench.study import values
 from bench.workers.partitioning import Partitioning
@@ -204,7 +204,7 @@ def _check(name: str, kind: str, value: object) -> None:
         fine, wanted = type(value) in (int, float) and value >= 0, "a number from 0 on"  # type: ignore[operator]
     else:
         fine, wanted = isinstance(value, str), "a text"
-    if name == "split" and value not in cifar10.SPLITS:
-        fine, wanted = False, " or ".join(cifar10.SPLITS)
+    if name == "split" and value not in SPLITS:
+        fine, wanted = False, " or ".join(SPLITS)
     if not fine:
         raise UsageError(f"{name} {value!r}: expected {wanted}")

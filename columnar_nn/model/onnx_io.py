@@ -147,7 +147,8 @@ def _imported(
     imported = importer.graph(printable(graph.name or name), left, inputs, outputs, prunes)
     imported = graph_rewrites.apply(imported, without)
     judge_weights(imported)
-    return imported
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    return replace(imported, metadata=metadata)
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:

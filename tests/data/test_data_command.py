@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cifar10_files import records, split_files, write_archive, write_folder
 
-from bench.data.dataset import PHOTO10
+from bench.data.readers import PHOTO10
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

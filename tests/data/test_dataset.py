@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from cifar10_files import RECORD_BYTES, records, split_files, write_archive, write_folder
 
-from bench.data.dataset import PHOTO10, open_dataset, write_ipc
+from bench.data.dataset import open_dataset, write_ipc
+from bench.data.readers import PHOTO10
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError, UsageError
 from columnar_nn.model import zoo
