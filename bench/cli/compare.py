@@ -11,6 +11,15 @@ import typer
 
 from bench.cli import quick as quick_look
 from bench.cli import signals, streams, terminal
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    SplitOption,
+    StdOption,
+    preparation,
+    show_data,
+)
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
@@ -70,6 +79,11 @@ def compare(
     *,
     model: ModelOption = "plain9",
     data: DataOption = "photo10",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     backend: BackendsOption = None,
     scenario: ScenarioOption = OFFLINE,
     rate: RateOption = None,
@@ -156,6 +170,7 @@ def compare(
     settings = {
         "model": model,
         "data": data,
+        "split": split,
         **experiment.settings(),
         "named": [] if quick else backend or [],
         "strict": strict,
@@ -164,13 +179,15 @@ def compare(
         "batch_note": fixed_batch.note(graph),
         "quick_note": note,
     }
-    dataset = open_dataset(data, num_images(experiment)).fitted_to(graph)
+    prepared = preparation(labels, resize, mean, std)
+    dataset = open_dataset(data, num_images(experiment), split, prepared).fitted_to(graph)
+    left_out = show_data(data, dataset, terminal.stream(json))
     checked = show_import(model, graph, import_check, experiment.options, terminal.stream(json))
     session = Session(
         "compare",
         settings,
         experiment.options.cpus,
-        warnings=environment.doubts(graph, experiment.options.cpus),
+        warnings=[*environment.doubts(graph, experiment.options.cpus), *left_out],
         import_check=None if checked is None else checked.document(),
         label=label,
     )

@@ -128,7 +128,7 @@ ModelOption = Annotated[str, typer.Option(help=_MODELS, callback=_one)]
 DataOption = Annotated[
     str,
     typer.Option(
-        help="photo10, synthetic, or CIFAR-10 in its binary format: folder, file, archive."
+        help="photo10, synthetic, or a path: folder of images, CIFAR-10 or -100, .npz, .parquet."
     ),
 ]
 BackendOption = Annotated[

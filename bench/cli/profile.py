@@ -7,6 +7,15 @@ from typing import Annotated
 import typer
 
 from bench.cli import terminal
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    SplitOption,
+    StdOption,
+    preparation,
+    show_data,
+)
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
@@ -41,6 +50,11 @@ def profile(
     *,
     model: ModelOption = "plain9",
     data: DataOption = "photo10",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     backend: BackendsOption = None,
     samples: Annotated[int, typer.Option(min=1, help="Images of a run.")] = 32,
     batch_size: BatchSizeOption = 32,
@@ -75,10 +89,13 @@ def profile(
         limits=Limits(rounds, 0.0, budget),
         seed=seed_or_new(None),
     )
-    dataset = open_dataset(data, samples).fitted_to(graph)
+    prepared = preparation(labels, resize, mean, std)
+    dataset = open_dataset(data, samples, split, prepared).fitted_to(graph)
+    left_out = show_data(data, dataset, terminal.stream(json))
     settings = {
         "model": model,
         "data": data,
+        "split": split,
         **experiment.settings(),
         "batch_note": fixed_batch.note(graph),
     }
@@ -87,7 +104,7 @@ def profile(
         "profile",
         settings,
         options.cpus,
-        warnings=environment.doubts(graph, options.cpus),
+        warnings=[*environment.doubts(graph, options.cpus), *left_out],
         import_check=None if checked is None else checked.document(),
         label=label,
     )

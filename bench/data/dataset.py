@@ -123,10 +123,10 @@ class Dataset:
                     "images: export it with one input [N, C, H, W] whose C, H and W are fixed"
                 )
         found = self.normalization or normalization.of_metadata(graph.metadata)
-        if shape == self.image_shape and found == self.normalization:
-            return self
         if found is not None:
             found.check(shape, _channel_axis(shape))
+        if shape == self.image_shape and found == self.normalization:
+            return self
         return replace(
             self, image_shape=shape, preparation=replace(self.preparation, normalization=found)
         )

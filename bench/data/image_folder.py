@@ -104,8 +104,8 @@ def open_folder(
 
 def scaling(shorter_side: int | None) -> str:
     """How images are brought to the size of a network, in words."""
-    side = "as little as covers it" if shorter_side is None else str(shorter_side)
-    return f"shorter side scaled to {side}, bilinear, centre cropped"
+    side = "scaled to cover it" if shorter_side is None else f"shorter side {shorter_side}"
+    return f"{side}, bilinear, centre cropped"
 
 
 def decoded(content: bytes, shape: ImageShape, shorter_side: int | None) -> np.ndarray:

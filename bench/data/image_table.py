@@ -56,6 +56,12 @@ class _Table:
                 f"{path}: no column of images among {', '.join(map(printable, schema.names[:8]))}; "
                 f"call it image, of tensors or of PNG or JPEG files"
             )
+        image_type = schema.field(self._image).type
+        if not _may_hold_images(image_type):
+            raise InvalidDataError(
+                f"{path}: column {printable(self._image)} is {image_type}: store tensors "
+                "(fixed_shape_tensor), or PNG or JPEG files as binary"
+            )
         self._label = _column(schema, LABEL_NAMES, None)
         self._left_out: dict[str, str] = {}
 
@@ -218,11 +224,6 @@ def _is_binary(data_type: pa.DataType) -> bool:
 
 def _bytes(column: pa.Array) -> pa.Array:
     """The column of files, which Hugging Face's data sets have inside of a struct."""
-    if not _is_binary(column.type):
-        raise InvalidDataError(
-            f"a column of images is {column.type}: store tensors (fixed_shape_tensor), or PNG or "
-            "JPEG files as binary"
-        )
     return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
 
 

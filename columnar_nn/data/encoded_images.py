@@ -100,7 +100,7 @@ def upright_shape(encoded: bytes) -> tuple[int, int, int]:
 @contextmanager
 def _upright(encoded: bytes) -> Iterator[Any]:
     """The decoded image; what goes wrong until the end of the block is InvalidDataError."""
-    image_module = _pillow()
+    image_module = pillow()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of files that bend their format's rules
@@ -146,7 +146,7 @@ def _covering(
 def _scaled(image: Any, size: tuple[int, int]) -> Any:
     if image.size == size:
         return image
-    return image.resize(size, _pillow().Resampling.BILINEAR)
+    return image.resize(size, pillow().Resampling.BILINEAR)
 
 
 def _pixels(image: Any) -> np.ndarray:
@@ -155,7 +155,8 @@ def _pixels(image: Any) -> np.ndarray:
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _pillow() -> Any:
+def pillow() -> Any:
+    """Pillow's module Image; raises MissingPackageError."""
     try:
         from PIL import Image
     except ImportError:

@@ -74,9 +74,7 @@ IN_ORDER = [PICTURES[n] for n in (3, 1, 2, 4, 0)]
 def test_the_class_is_the_folder(tmp_path: Path) -> None:
     folder = write(tmp_path / "pets", {**FILES, "readme.txt": b"", ".hidden.png": b"x"})
     dataset = open_dataset(str(folder))
-    assert dataset.name == "pets at 3x8x8 (shorter side scaled to as little as covers it, " + (
-        "bilinear, centre cropped)"
-    )
+    assert dataset.name == "pets at 3x8x8 (scaled to cover it, bilinear, centre cropped)"
     assert dataset.kind == "folders of images, a class each"
     assert dataset.classes == ("ant", "cat", "dog")
     assert dataset.label_counts == (1, 2, 2)
@@ -218,9 +216,7 @@ def test_scaled_and_cropped_as_torchvision_does(
     folder = write(tmp_path / "some", {"a/x.png": encoded(image)})
     given = Preparation(shorter_side=side)
     dataset = open_dataset(str(folder), preparation=given).fitted_to(network(3, 16, 12))
-    assert dataset.name == (
-        f"some at 3x16x12 (shorter side scaled to {side}, bilinear, centre cropped)"
-    )
+    assert dataset.name == (f"some at 3x16x12 (shorter side {side}, bilinear, centre cropped)")
     assert np.array_equal(held(dataset)[1][0], cropped(image, side, 16, 12))
 
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from pathlib import Path
 
 from documentation.commands import ROOT
+from PIL import Image
+
+from bench.data.dataset import open_dataset
+from columnar_nn.data import tensor_column
 
 _RECORDED = ROOT / "tests" / "difference" / "recorded"
 _SESSIONS = {
@@ -16,11 +22,27 @@ _WEIGHTS = ROOT / "columnar_nn" / "model" / "weights"
 _PAGE = (ROOT / "docs" / "functions.md").read_text(encoding="utf-8")
 _FUNCTIONS = re.findall(r"^```python\n(.*?@columnar_nn\.\w+_function.*?)^```$", _PAGE, re.M | re.S)
 
+
+def _photographs(folder: Path, labelled: bool = True) -> None:
+    """Some of photo10 as PNG files, in a folder for each class or in one."""
+    (batch,) = open_dataset("photo10").batches(20, 20)
+    images = tensor_column.to_numpy(batch.column("image")).transpose(0, 2, 3, 1)
+    for row, label in enumerate(batch.column("label").to_pylist()):
+        at = folder / str(label) if labelled else folder
+        at.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[row]).save(at / f"{row}.png")
+
+
 GIVEN = {
     "README.md": {
         "mine.onnx": _WEIGHTS / "plain9.onnx",
         "compare.json": _COMPARE,
         **_SESSIONS,
+    },
+    "docs/data.md": {
+        "photos": _photographs,
+        "flat": partial(_photographs, labelled=False),
+        "flat.csv": "".join(f"{row}.png,{row % 3}\n" for row in range(20)),
     },
     "docs/diff.md": _SESSIONS,
     "docs/functions.md": {
@@ -34,8 +56,8 @@ GIVEN = {
         "query.sql": "SELECT name, label FROM classes WHERE label > 1\nORDER BY 1",
     },
 }
-"""Files of the reader's own that a page speaks of and no command before makes: one of the
-project, or its text."""
+"""What the reader has that a page speaks of and no command before makes: a file of the project,
+its text, or what writes it."""
 
 NIGHTLY = {
     "cnn-bench backends --measure --json ease.json",

@@ -82,7 +82,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         made[page] = tmp_path_factory.mktemp("page")
         shutil.copytree(ROOT / "golden", made[page] / "golden")
         for name, source in GIVEN.get(page, {}).items():
-            if isinstance(source, Path):
+            if callable(source):
+                source(made[page] / name)
+            elif isinstance(source, Path):
                 shutil.copy(source, made[page] / name)
             else:
                 (made[page] / name).write_text(source, encoding="utf-8")
