@@ -29,6 +29,7 @@ from bench.cli.options import (
     DataOption,
     FunctionsOption,
     ImportCheckOption,
+    InputShapeOption,
     JsonOption,
     LabelOption,
     ModelOption,
@@ -70,7 +71,7 @@ from bench.results.session import Session, Workloads
 from bench.results.summary import summarize
 from bench.verdict import tolerance
 from bench.workers.selection import select
-from columnar_nn.model import zoo
+from columnar_nn.model import input_shapes, zoo
 from columnar_nn.settings import variables
 
 
@@ -78,6 +79,7 @@ def compare(
     context: typer.Context,
     *,
     model: ModelOption = "plain9",
+    input_shape: InputShapeOption = None,
     data: DataOption = "photo10",
     split: SplitOption = "test",
     labels: LabelsOption = None,
@@ -150,7 +152,7 @@ def compare(
     if quick:
         chosen, note = quick_look.choose(context), quick_look.note(SAMPLES[OFFLINE])
         backend, samples, min_time = (chosen[name] for name in ("backend", "samples", "min_time"))
-    graph = zoo.resolve(model)
+    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
     asked = traffic(scenario, rate, latency_limit, percentiles)
     counts = images(asked, samples, graph)
     size = fixed_batch.batch_size(graph, min(batch_size, max(counts)), counts, "--samples")

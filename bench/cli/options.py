@@ -125,6 +125,13 @@ def one_number(name: str) -> Callable[[str], int]:
 
 ModelArgument = Annotated[str, typer.Argument(help=_MODELS)]
 ModelOption = Annotated[str, typer.Option(help=_MODELS, callback=_one)]
+InputShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME:]HxW",
+        help="Sizes that an .onnx file leaves free, of one of several inputs by its NAME.",
+    ),
+]
 DataOption = Annotated[
     str,
     typer.Option(

@@ -24,6 +24,7 @@ from bench.cli.options import (
     DataOption,
     FunctionsOption,
     ImportCheckOption,
+    InputShapeOption,
     JsonOption,
     LabelOption,
     ModelOption,
@@ -43,12 +44,13 @@ from bench.profile.rows import layer_rows
 from bench.results.document import to_json
 from bench.results.session import Session, Workloads
 from bench.workers.selection import select
-from columnar_nn.model import zoo
+from columnar_nn.model import input_shapes, zoo
 
 
 def profile(
     *,
     model: ModelOption = "plain9",
+    input_shape: InputShapeOption = None,
     data: DataOption = "photo10",
     split: SplitOption = "test",
     labels: LabelsOption = None,
@@ -79,7 +81,7 @@ def profile(
     fusion level. Exit status: 0 all was measured, 1 an engine failed or the model's file was
     misread, 2 wrong usage.
     """
-    graph = zoo.resolve(model)
+    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
     size = fixed_batch.batch_size(graph, min(batch_size, samples), [samples], "--samples")
     options = run_options(threads, timeout, size, algorithm)
     experiment = Experiment(

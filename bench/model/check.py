@@ -108,7 +108,7 @@ def check(file: Path, graph: Graph, options: Options) -> ImportCheck:
     The timeout is of each of the few runs. What goes wrong in the worker is a reason, no
     exception. A crash or a timeout is not remembered: the next one may have more memory or time.
     """
-    name = import_check_key.key(file) + _SUFFIX
+    name = import_check_key.key(file, [spec.shape for spec in graph.inputs]) + _SUFFIX
     stored = cache_root.read(_KIND, name)
     if stored is not None and (remembered := _loaded(stored)) is not None:
         return replace(remembered, remembered=True)

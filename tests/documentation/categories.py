@@ -6,6 +6,8 @@ import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import onnx
 from documentation.commands import ROOT
 from PIL import Image
 
@@ -33,6 +35,17 @@ def _photographs(folder: Path, labelled: bool = True) -> None:
         Image.fromarray(images[row]).save(at / f"{row}.png")
 
 
+def _free_network(file: Path) -> None:
+    """A convolution of images of any size."""
+    nodes = [onnx.helper.make_node("Conv", ["x", "w"], ["y"])]
+    free = onnx.helper.make_tensor_value_info("x", 1, ["batch", 3, "height", "width"])
+    made = onnx.helper.make_tensor_value_info("y", 1, None)
+    weights = [onnx.numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")]
+    graph = onnx.helper.make_graph(nodes, "free", [free], [made], weights)
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), file)
+
+
 GIVEN = {
     "README.md": {
         "mine.onnx": _WEIGHTS / "plain9.onnx",
@@ -41,6 +54,7 @@ GIVEN = {
     },
     "docs/data.md": {
         "photos": _photographs,
+        "free.onnx": _free_network,
         "flat": partial(_photographs, labelled=False),
         "flat.csv": "".join(f"{row}.png,{row % 3}\n" for row in range(20)),
     },
