@@ -71,7 +71,7 @@ from bench.results.session import Session, Workloads
 from bench.results.summary import summarize
 from bench.verdict import tolerance
 from bench.workers.selection import select
-from columnar_nn.model import input_shapes, zoo
+from columnar_nn.model import input_shapes, precision, zoo
 from columnar_nn.settings import variables
 
 
@@ -179,6 +179,7 @@ def compare(
         "rtol": dict(overrides.rtol),
         "atol": dict(overrides.atol),
         "batch_note": fixed_batch.note(graph),
+        "precision_note": precision.note(graph),
         "quick_note": note,
     }
     prepared = preparation(labels, resize, mean, std)

@@ -26,7 +26,7 @@ from bench.results.schema import finite
 from bench.text.caveats import show_caveat
 from bench.text.table_style import print_table, show_note, show_title, table
 from columnar_nn.errors import UsageError, printable
-from columnar_nn.model import input_shapes, zoo
+from columnar_nn.model import input_shapes, precision, zoo
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import Layer, layers
@@ -176,6 +176,8 @@ def _show(graph: Graph, found: Sequence[Layer]) -> None:
     made.add_section()
     made.add_row("total", "", "", "", f"{_parameters(found):,}", f"{_macs(found):,}")
     print_table(console, made, ("window", "type"))
+    if note := precision.note(graph):
+        show_note(console, note)
     if note := fixed_batch.note(graph):
         show_note(console, note)
     note = denormals_note(graph)

@@ -44,7 +44,7 @@ from bench.profile.rows import layer_rows
 from bench.results.document import to_json
 from bench.results.session import Session, Workloads
 from bench.workers.selection import select
-from columnar_nn.model import input_shapes, zoo
+from columnar_nn.model import input_shapes, precision, zoo
 
 
 def profile(
@@ -100,6 +100,7 @@ def profile(
         "split": split,
         **experiment.settings(),
         "batch_note": fixed_batch.note(graph),
+        "precision_note": precision.note(graph),
     }
     checked = show_import(model, graph, import_check, options, terminal.stream(json))
     session = Session(

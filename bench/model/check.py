@@ -133,6 +133,7 @@ class _Checking:
         self._file = file
         self._options = options
         self._folder = folder
+        self._precision = graph.precision
         self._images = images_for(graph)
         self.was_lost = False
         """Whether a worker crashed or did not answer."""
@@ -149,6 +150,7 @@ class _Checking:
                 "file": str(self._file.absolute()),
                 "images": str(self._folder / "images.pickle"),
                 "threads": self._options.threads,
+                "precision": self._precision,
             },
             "run_import": {"graph": str(self._folder / "graph.pickle")},
         }

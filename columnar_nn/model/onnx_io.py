@@ -37,6 +37,7 @@ from columnar_nn.model.input_shapes import Sizes, check_names, fixed
 from columnar_nn.model.judge import judge_inputs, judge_nodes, judge_weights
 from columnar_nn.model.names import FreshNames
 from columnar_nn.model.operators import is_custom
+from columnar_nn.model.precision import is_float, precision_of
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
 from columnar_nn.model.shapes import infer_shapes
 from columnar_nn.model.stored_tensors import StoredTensors
@@ -56,7 +57,7 @@ def load(
     Constants become weights, unnamed nodes get names, and the graph is rewritten by the rules of
     `model.rewrites` that are not named in `without`. Sizes that the file leaves free are those of
     `input_shapes` (see `model.input_shapes`). Raises UsageError if there is no such file,
-    InvalidModelError if it is not a valid network of float32 images, or refers to data outside its
+    InvalidModelError if it is not a valid network of images, or refers to data outside its
     own folder, and UnsupportedOperatorError naming every node it cannot represent.
     """
     path = Path(path)
@@ -144,14 +145,16 @@ def _imported(
         nodes = needed_nodes(nodes, outputs)
     nodes = without_unread_outputs(nodes, outputs)
 
-    importer = GraphImporter(stored, inliner, graph_rewrites.FOLD_CONSTANTS not in without)
+    folds = graph_rewrites.FOLD_CONSTANTS not in without
+    precision = precision_of(file)
+    importer = GraphImporter(stored, inliner, folds, precision)
     read = {tensor for node in nodes for tensor in node.reads()}.union(outputs)
     for tensor, value in graph.stored.items():
         if tensor in read or not prunes:
             importer.add_stored(tensor, value)
     check_names(input_shapes, [tensor for tensor in graph.inputs if tensor not in graph.stored])
     inputs = [
-        _input_spec(tensor, value, input_shapes)
+        _input_spec(tensor, value, input_shapes, precision)
         for tensor, value in zip(graph.inputs, file.inputs, strict=True)
         if tensor not in graph.stored
     ]
@@ -164,7 +167,7 @@ def _imported(
     imported = graph_rewrites.apply(imported, without)
     judge_weights(imported)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    return replace(imported, metadata=metadata)
+    return replace(imported, metadata=metadata, precision=precision)
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:
@@ -198,12 +201,12 @@ def to_proto(graph: Graph) -> onnx.ModelProto:
 
 
 def _input_spec(
-    name: str, value: onnx.ValueInfoProto, input_shapes: Mapping[str, Sizes]
+    name: str, value: onnx.ValueInfoProto, input_shapes: Mapping[str, Sizes], precision: str
 ) -> TensorSpec:
-    """Name, shape and dtype of a network input; only the first dimension stays symbolic."""
+    """Name and shape of a network input; only the first dimension stays symbolic."""
     tensor = value.type.tensor_type
-    if tensor.elem_type != onnx.TensorProto.FLOAT:
-        raise InvalidModelError(f"input {name!r} is not float32: export in float32")
+    if not is_float(tensor.elem_type, precision):
+        raise InvalidModelError(f"input {name!r} is of no floating-point type: export in float32")
     if not name or not tensor.HasField("shape"):
         raise InvalidModelError(
             f"input {name!r} has no name or no shape: export with a fixed image size"
