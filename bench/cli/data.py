@@ -145,7 +145,8 @@ def _show(dataset: Dataset, console: Console) -> None:
     wrong = left_out(dataset)
     if wrong:
         console.print(f"[yellow]{escape(wrong)}[/]\n", highlight=False)
-    if console.is_terminal and console.color_system is not None:
+    is_image = len(dataset.image_shape) == 3
+    if is_image and console.is_terminal and console.color_system is not None:
         _show_pictures(dataset, console)
     labels = table("class", "label", "images", "share")
     for label, (name, count) in enumerate(zip(dataset.classes, dataset.label_counts, strict=True)):

@@ -11,6 +11,7 @@ import numpy as np
 from bench.data.dataset import Dataset
 from bench.data.resize import resize
 from columnar_nn.data.encoded_images import pillow
+from columnar_nn.errors import UsageError
 
 SIDE = 64
 """Pixels of a picture's side on a sheet."""
@@ -34,8 +35,11 @@ def rows(
 ) -> list[Row]:
     """The first pictures of each of the first classes; nothing behind them is read.
 
-    They are the images as they are stored, not as a network has them.
+    They are the images as they are stored, not as a network has them. Raises UsageError if they are
+    none.
     """
+    if len(dataset.image_shape) != 3:
+        raise UsageError(f"{dataset.name} holds no images, of which there could be pictures")
     wanted = min(classes, len(dataset.classes)) or 1
     full = [min(columns, count) for count in dataset.label_counts[:wanted]] or [columns]
     found: list[list[np.ndarray]] = [[] for _ in range(wanted)]

@@ -112,16 +112,16 @@ class Dataset:
 
         Images in arrays are resized (see `resize`), those in files scaled and cropped; the name
         tells. A normalization of the user's goes before the file's. Raises InvalidModelError
-        unless its one input is [N, C, H, W], C, H and W known.
+        unless it has one input of known sizes, and these, if they are no image's, are the rows'.
         """
-        match [spec.shape for spec in graph.inputs]:
-            case [(_, int(channels), int(height), int(width))]:
-                shape = (channels, height, width)
-            case shapes:
-                raise InvalidModelError(
-                    f"{graph.name} takes {', '.join(map(_shape_text, shapes))}, but data sets hold "
-                    "images: export it with one input [N, C, H, W] whose C, H and W are fixed"
-                )
+        shapes = [spec.shape for spec in graph.inputs]
+        if len(shapes) != 1 or None in shapes[0][1:]:
+            raise InvalidModelError(
+                f"{graph.name} takes {', '.join(map(_shape_text, shapes))}, but a data set gives "
+                "one input: export it with one input [N, C, H, W] whose C, H and W are fixed"
+            )
+        shape = tuple(size for size in shapes[0][1:] if size is not None)
+        self._check_fits(shape, graph.name)
         found = self.normalization or normalization.of_metadata(graph.metadata)
         if found is not None:
             found.check(shape, _channel_axis(shape))
@@ -154,9 +154,21 @@ class Dataset:
     def _dtype(self) -> str:
         return self.source.dtype if self.normalization is None else "float32"
 
+    def _check_fits(self, shape: ImageShape, network: str) -> None:
+        """Raises InvalidModelError if its rows cannot be given in this shape."""
+        own = self.source.image_shape
+        if (len(shape), len(own)) == (3, 3) or self.source.generated or _same_sizes(shape, own):
+            return
+        raise InvalidModelError(
+            f"{network} takes {_shape_text(shape)}, and a row of {self.base_name} is "
+            f"{_shape_text(own)}: give .npz or Parquet of such tensors, or --data synthetic"
+        )
+
     def _batch(self, block: Block, first_id: int) -> pa.RecordBatch:
         images, label_type = block.images, self.schema.field("label").type
-        if images.shape[1:] != self.image_shape:
+        if _same_sizes(images.shape[1:], self.image_shape):
+            images = images.reshape(len(images), *self.image_shape)
+        elif images.shape[1:] != self.image_shape:
             images = resize(images, self.image_shape)
         if self.normalization is not None:
             images = self.normalization.of(images, _channel_axis(self.image_shape))
@@ -206,9 +218,15 @@ def _from_row(blocks: Iterator[Block], start: int) -> Iterator[Block]:
         start = max(0, start - len(block))
 
 
+def _same_sizes(shape: ImageShape, other: ImageShape) -> bool:
+    """Whether two shapes, not both of images, differ by sizes of 1 alone."""
+    sizes = [[size for size in sizes if size > 1] for sizes in (shape, other)]
+    return (len(shape), len(other)) != (3, 3) and sizes[0] == sizes[1]
+
+
 def _channel_axis(shape: ImageShape) -> int:
     """Of images [n, *shape]."""
-    return 3 if channels_last(shape) else 1
+    return 3 if len(shape) == 3 and channels_last(shape) else 1
 
 
 def _shape_text(shape: Shape) -> str:

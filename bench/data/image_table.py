@@ -235,9 +235,11 @@ def _file(value: Any) -> bytes:
 
 
 def _planar(shape: tuple[int, ...], path: Path) -> ImageShape:
-    """C x H x W of tensors that may have their channels last."""
-    if len(shape) != 3 or 0 in shape:
-        raise InvalidDataError(f"{path}: tensors of shape {list(shape)} are no images of C x H x W")
+    """C x H x W of tensors that may have their channels last; what is no image as it is."""
+    if not shape or 0 in shape:
+        raise InvalidDataError(f"{path}: tensors of shape {list(shape)} hold nothing")
+    if len(shape) != 3:
+        return shape
     return planar_shape((shape[0], shape[1], shape[2]))
 
 

@@ -56,14 +56,16 @@ def open_arrays(path: Path, split: str) -> Source:
     """The images in a file, and the labels beside them in .npz.
 
     Images are uint8, or float32 as networks take them, [n, C, H, W], [n, H, W, C] with 1 or 3
-    channels, or [n, H, W]. In .npz they are the one array of such a shape, or that whose name has
-    the split in it; labels are the integers [n] or [n, 1] whose name goes with it. Raises
-    InvalidDataError.
+    channels, or [n, H, W]; where there are none, rows of any other shape. In .npz they are the one
+    such array, or that whose name has the split in it; labels are the integers [n] or [n, 1] whose
+    name goes with it. Raises InvalidDataError.
     """
     with _readable(path):
         cifar_files.opened(path).close()
         arrays = [_header(path, member) for member in _members(path)]
-    images = _chosen([a for a in arrays if _is_images(a)], split, path, "images", arrays)
+    rows = [a for a in arrays if _holds_rows(a)]
+    found = [a for a in rows if len(a.shape) in (3, 4)] or rows
+    images = _chosen(found, split, path, "images", arrays)
     labels = None
     candidates = [a for a in arrays if _is_labels(a, images)]
     if candidates:
@@ -167,8 +169,10 @@ def _labels(path: Path, array: _Array) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def _is_images(array: _Array) -> bool:
-    return len(array.shape) in (3, 4) and 0 not in array.shape
+def _holds_rows(array: _Array) -> bool:
+    """Whether it may hold a network's inputs."""
+    is_label = array.dtype in _LABELS and array.shape[1:] == (1,)
+    return len(array.shape) > 1 and 0 not in array.shape and not is_label
 
 
 def _is_labels(array: _Array, images: _Array) -> bool:
@@ -195,9 +199,14 @@ def _chosen(found: list[_Array], split: str, path: Path, what: str, arrays: list
     return chosen[0]
 
 
-def _image_shape(array: _Array) -> tuple[ImageShape, tuple[int, int, int, int]]:
-    """C x H x W of an array's images, and its axes in this order, rows first."""
+def _image_shape(array: _Array) -> tuple[ImageShape, tuple[int, ...]]:
+    """C x H x W of an array's images, and its axes in this order, rows first.
+
+    Of what is no image its sizes as they are.
+    """
     sizes = array.shape[1:]
+    if len(sizes) not in (2, 3):
+        return sizes, tuple(range(len(array.shape)))
     if len(sizes) == 2:
         return (1, sizes[0], sizes[1]), (0, 1, 2, 3)
     if channels_last((sizes[0], sizes[1], sizes[2])):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -91,7 +93,14 @@ def _synthetic(samples: int | None) -> Source:
     num_rows = SYNTHETIC_ROWS if samples is None else samples
     if num_rows < 1:
         raise UsageError(f"{num_rows} samples: give at least 1")
-    return _of_records("made", synthetic.CLASSES, partial(synthetic.records, num_rows))
+    made = _of_records("made", synthetic.CLASSES, partial(synthetic.records, num_rows))
+
+    def read(shape: ImageShape) -> Iterator[Block]:
+        if len(shape) == len(IMAGE_SHAPE):
+            return made.read(shape)
+        return itertools.starmap(Block, synthetic.noise(num_rows, shape))
+
+    return replace(made, read=read, generated=True)
 
 
 def _of_records(kind: str, classes: tuple[str, ...], records: Callable) -> Source:

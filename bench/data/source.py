@@ -11,8 +11,8 @@ import numpy as np
 
 from columnar_nn.errors import InvalidDataError, UsageError
 
-ImageShape = tuple[int, int, int]
-"""Channels, height, width."""
+ImageShape = tuple[int, ...]
+"""Channels, height, width; of what are no images the sizes that a network takes."""
 
 SPLITS = ("test", "train")
 
@@ -64,7 +64,8 @@ class Source:
     `kind` says in words what was found at the path. `classes` are the labels' names, none of a set
     without labels. `image_shape` and `dtype` are those of the images as they are stored; a reader
     that scales gives the `shape` that it is asked for, others what is stored, and `scaling` says
-    how it does. `left_out` names what cannot be read, each with the reason.
+    how it does; one that is `generated` gives what are no images in any shape. `left_out` names
+    what cannot be read, each with the reason.
     """
 
     kind: str
@@ -75,6 +76,7 @@ class Source:
     read: Callable[[ImageShape], Iterator[Block]]
     scaling: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
+    generated: bool = False
 
 
 def label_dtype(num_classes: int) -> np.dtype:

@@ -31,6 +31,18 @@ def records(num_rows: int) -> Iterator[np.ndarray]:
         yield block[: num_rows - start]
 
 
+def noise(num_rows: int, shape: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of what is no image: uint8 [n, *shape] at random, and labels int64 [n] likewise.
+
+    As of `records`, a longer sequence begins with the shorter one.
+    """
+    for index, start in enumerate(range(0, num_rows, BLOCK_RECORDS)):
+        random = np.random.default_rng((SEED, index))
+        labels = random.integers(len(CLASSES), size=BLOCK_RECORDS)
+        rows = random.integers(0, 256, (BLOCK_RECORDS, *shape), dtype=np.uint8)
+        yield rows[: num_rows - start], labels[: num_rows - start]
+
+
 def _waves() -> np.ndarray:
     """The classes without noise, int16 [10, 3072], within [NOISE, 255 - NOISE]."""
     row, column = np.mgrid[:32, :32]
