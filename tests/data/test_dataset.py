@@ -224,7 +224,7 @@ def test_the_engine_runs_what_takes_no_image() -> None:
     rows = images(list(dataset.batches(50, 32))).astype(np.float64) / 255
     expected = np.maximum(rows @ weights["w"], 0)
     outputs = np.concatenate([tensor_column.to_numpy(column) for column in found])
-    assert_close(outputs, expected, rtol=1e-5, atol=1e-5)
+    assert_close(outputs, expected.astype(np.float32), rtol=1e-5, atol=1e-5)
 
 
 def test_wrong_specs_are_named(tmp_path: Path) -> None:
