@@ -66,11 +66,21 @@ def to_arrow(table: Table, rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_arrays(made, schema=schema(table))
 
 
+def _with_later_fields(table: Table, columns: pa.Table) -> pa.Table:
+    """The columns, and where a later field is missing one of nulls."""
+    for place, field in enumerate(table.fields):
+        if field.later and field.name not in columns.schema.names and place <= columns.num_columns:
+            nulls = pa.nulls(columns.num_rows, _TYPES[field.type])
+            columns = columns.add_column(place, schema(table).field(field.name), nulls)
+    return columns
+
+
 def from_arrow(table: Table, columns: pa.Table) -> Iterator[dict[str, Any]]:
     """The rows of a table; consecutive observations of a turn are one again.
 
     Raises InvalidDataError for columns that are missing or of another type.
     """
+    columns = _with_later_fields(table, columns)
     if columns.schema != schema(table):
         wrong = set(columns.schema) ^ set(schema(table))
         names = ", ".join(sorted({field.name for field in wrong})) or "their order"

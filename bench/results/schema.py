@@ -46,6 +46,7 @@ class Field:
     """One field; `each` says that in JSON it is a list, one value for each observation of a row.
 
     `null` is what an absent value means, unless the row's `reasons` say more; empty: it has one.
+    A `later` field was added to the format: tables that were written before lack it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Field:
     unit: str = ""
     each: bool = False
     null: str = ""
+    later: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,15 @@ def _asked(name: str, type: Type, meaning: str, unit: str = "", null: str = _UNK
 
 
 def _field(
-    name: str, type: Type, meaning: str, unit: str = "", null: str = _UNKNOWN, each: bool = False
+    name: str,
+    type: Type,
+    meaning: str,
+    unit: str = "",
+    null: str = _UNKNOWN,
+    each: bool = False,
+    later: bool = False,
 ) -> Field:
-    return Field(name, type, meaning, Role.PLAIN, unit, each, null)
+    return Field(name, type, meaning, Role.PLAIN, unit, each, null, later)
 
 
 _REASONS = _field("reasons", Type.TREE, "why fields of this row are null, by name", null="no more")
@@ -302,7 +310,9 @@ CELL = Table(
         *PARITY,
         _field("tolerance", Type.TREE, "rtol, atol and whether the user's, by output"),
         _field("accuracy", Type.REAL, "share of rows with the label's class", "1"),
-        _field("top5_accuracy", Type.REAL, "share with it among the five most likely", "1"),
+        _field(
+            "top5_accuracy", Type.REAL, "share with it among the five most likely", "1", later=True
+        ),
         _field("detail", Type.TREE, "what else is known of it", null="nothing else"),
         _field("log", Type.TEXT, "end of what its process printed", null="it did not fail"),
         _REASONS,

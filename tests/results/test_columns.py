@@ -45,6 +45,13 @@ def test_what_is_read_back_is_the_same(tmp_path: Path, suffix: str) -> None:
     assert len(list((tmp_path / "x").iterdir())) == len(TABLES)
 
 
+def test_a_table_from_before_a_field_was_added_is_read(tmp_path: Path) -> None:
+    write(results(), tmp_path / "x", ".parquet")
+    file = tmp_path / "x" / "cell.parquet"
+    parquet.write_table(parquet.read_table(file).drop_columns(["top5_accuracy"]), file)
+    assert {row["top5_accuracy"] for row in document.read(tmp_path / "x")["cell"]} == {None}
+
+
 def test_a_table_that_is_not_one_of_ours_is_refused(tmp_path: Path) -> None:
     write(results(), tmp_path / "x", ".parquet")
     file = tmp_path / "x" / "cell.parquet"
