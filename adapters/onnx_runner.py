@@ -25,6 +25,7 @@ _ORT_DTYPES = {
     "float": "float32",
     "double": "float64",
     "float16": "float16",
+    "bfloat16": "bfloat16",
     **{name: name for name in ("uint8", "int8", "uint16", "int16", "int32", "int64", "bool")},
 }
 

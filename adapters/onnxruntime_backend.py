@@ -82,8 +82,16 @@ class OnnxRuntimeBackend(Backend):
     def _use(self, session: Any) -> None:
         """Runs in `session` from now on."""
         self._session = session
-        original = self.settings.configuration == "original"
-        self._original = OnnxRuntimeRunner(session) if original else None
+        self._original: OnnxRuntimeRunner | None = None
+        if self.settings.configuration != "original":
+            return
+        self._original = OnnxRuntimeRunner(session)
+        others = {spec.dtype for spec in self._original.inputs} - {"float32"}
+        if others:
+            raise UnsupportedNetworkError(
+                f"{self.graph.file} takes {others.pop()}: {self.name}:default runs its import, "
+                "which takes float32"
+            )
 
     def _check_outputs(self, file_outputs: Sequence[str]) -> None:
         """Raises UnsupportedNetworkError unless the file gives all that the graph does."""

@@ -11,6 +11,15 @@ import typer
 
 from bench.cli import quick as quick_look
 from bench.cli import signals, streams, terminal
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    SplitOption,
+    StdOption,
+    preparation,
+    show_data,
+)
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
@@ -20,6 +29,7 @@ from bench.cli.options import (
     DataOption,
     FunctionsOption,
     ImportCheckOption,
+    InputShapeOption,
     JsonOption,
     LabelOption,
     ModelOption,
@@ -62,7 +72,7 @@ from bench.results.session import Session, Workloads
 from bench.results.summary import summarize
 from bench.verdict import tolerance
 from bench.workers.selection import select
-from columnar_nn.model import zoo
+from columnar_nn.model import input_shapes, precision, zoo
 from columnar_nn.settings import variables
 
 if TYPE_CHECKING:
@@ -73,7 +83,13 @@ def compare(
     context: typer.Context,
     *,
     model: ModelOption = "plain9",
+    input_shape: InputShapeOption = None,
     data: DataOption = "photo10",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     backend: BackendsOption = None,
     query: Annotated[
         str | None,
@@ -149,7 +165,7 @@ def compare(
     if quick:
         chosen, note = quick_look.choose(context), quick_look.note(SAMPLES[OFFLINE])
         backend, samples, min_time = (chosen[name] for name in ("backend", "samples", "min_time"))
-    graph = zoo.resolve(model)
+    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
     asked = traffic(scenario, rate, latency_limit, percentiles)
     counts = images(asked, samples, graph)
     size = fixed_batch.batch_size(graph, min(batch_size, max(counts)), counts, "--samples")
@@ -169,21 +185,25 @@ def compare(
     settings = {
         "model": model,
         "data": data,
+        "split": split,
         **experiment.settings(),
         "named": [] if quick else backend or [],
         "strict": strict,
         "rtol": dict(overrides.rtol),
         "atol": dict(overrides.atol),
         "batch_note": fixed_batch.note(graph),
+        "precision_note": precision.note(graph),
         "quick_note": note,
     }
-    dataset = open_dataset(data, num_images(experiment)).fitted_to(graph)
+    prepared = preparation(labels, resize, mean, std)
+    dataset = open_dataset(data, num_images(experiment), split, prepared).fitted_to(graph)
+    left_out = show_data(data, dataset, terminal.stream(json))
     checked = show_import(model, graph, import_check, experiment.options, terminal.stream(json))
     session = Session(
         "compare",
         settings,
         experiment.options.cpus,
-        warnings=environment.doubts(graph, experiment.options.cpus),
+        warnings=[*environment.doubts(graph, experiment.options.cpus), *left_out],
         import_check=None if checked is None else checked.document(),
         label=label,
     )

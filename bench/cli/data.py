@@ -13,16 +13,34 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from bench.cli import terminal
+from bench.cli.data_options import (
+    LabelsOption,
+    ResizeOption,
+    SplitOption,
+    left_out,
+    preparation,
+)
+from bench.cli.options import new_file
+from bench.cli.saving import save
+from bench.data import contact_sheet, make_photo10
 from bench.data import fetch as fetching
-from bench.data import make_photo10
 from bench.data.dataset import Dataset, open_dataset
+from bench.files.output import OutputFile
+from bench.text.half_blocks import half_blocks
 from bench.text.table_style import print_table, table
 from columnar_nn.errors import UsageError
+
+PICTURE_SIDE = 20
+"""Pixels of a picture in a terminal, half as many lines."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 SpecArgument = Annotated[
-    str, typer.Argument(help="photo10, synthetic, or a CIFAR-10 folder, .bin file or .tar.gz.")
+    str,
+    typer.Argument(
+        help="photo10, synthetic, or a path: a folder of PNG or JPEG files, CIFAR-10 or CIFAR-100 "
+        "in either version, .npy, .npz, Parquet or Arrow files."
+    ),
 ]
 
 
@@ -46,20 +64,28 @@ def make(
 @app.command()
 def info(
     data: SpecArgument = "photo10",
-    split: Annotated[str, typer.Option(help="test or train.")] = "test",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    sheet: Annotated[
+        OutputFile | None,
+        new_file("Write some pictures of every class as a PNG file, a contact sheet."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Check a data set and print what is in it.
+    """Check a data set and print what is in it, on a terminal with pictures.
 
     The training split of photo10 is not shipped, but made anew from its photographs.
     """
     if (data, split) == ("photo10", "train"):
         print("cnn-bench: making the images from their photographs: some seconds", file=sys.stderr)
-    dataset = open_dataset(data, split=split)
+    dataset = open_dataset(data, None, split, preparation(labels, resize, None, None))
     if as_json:
         print(json.dumps(_facts(dataset), indent=2))
     else:
-        _show(dataset)
+        _show(dataset, terminal.output(sheet))
+    if sheet is not None:
+        raise typer.Exit(save(sheet, contact_sheet.png(contact_sheet.rows(dataset))))
 
 
 @app.command()
@@ -97,22 +123,41 @@ def fetch(
 def _facts(dataset: Dataset) -> dict[str, object]:
     return {
         "name": dataset.name,
+        "kind": dataset.kind,
+        "image_shape": list(dataset.image_shape),
         "rows": dataset.num_rows,
         "bytes": dataset.num_bytes,
         "sha256": dataset.fingerprint,
         "classes": list(dataset.classes),
         "label_counts": list(dataset.label_counts),
+        "left_out": dict(dataset.left_out),
     }
 
 
-def _show(dataset: Dataset) -> None:
-    console = terminal.output()
+def _show(dataset: Dataset, console: Console) -> None:
+    shape = "x".join(map(str, dataset.image_shape))
     console.print(
         f"[bold]{escape(dataset.name)}[/]: {dataset.num_rows:,} images, {dataset.num_bytes:,} bytes"
+        f"\n{escape(dataset.kind)}, {shape} {dataset.source.dtype}"
         f"\nSHA-256 {dataset.fingerprint}\n",
         highlight=False,
     )
+    wrong = left_out(dataset)
+    if wrong:
+        console.print(f"[yellow]{escape(wrong)}[/]\n", highlight=False)
+    is_image = len(dataset.image_shape) == 3
+    if is_image and console.is_terminal and console.color_system is not None:
+        _show_pictures(dataset, console)
     labels = table("class", "label", "images", "share")
     for label, (name, count) in enumerate(zip(dataset.classes, dataset.label_counts, strict=True)):
         labels.add_row(escape(name), str(label), f"{count:,}", f"{count / dataset.num_rows:.1%}")
-    print_table(console, labels)
+    if dataset.classes:
+        print_table(console, labels)
+
+
+def _show_pictures(dataset: Dataset, console: Console) -> None:
+    """The first picture of the first classes, as many as are beside each other in the terminal."""
+    count = max(1, console.width // (PICTURE_SIDE + 1))
+    columns = 1 if dataset.classes else count
+    shown = contact_sheet.rows(dataset, PICTURE_SIDE, columns, count)
+    console.print(half_blocks([picture for row in shown for picture in row.pictures]))

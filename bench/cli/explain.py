@@ -15,6 +15,7 @@ from bench.cli import terminal
 from bench.cli.options import (
     AlgorithmOption,
     FunctionsOption,
+    InputShapeOption,
     ModelArgument,
     OneThreadOption,
     TimeoutOption,
@@ -26,7 +27,7 @@ from bench.files.output import OutputFile
 from bench.model import fixed_batch
 from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
-from columnar_nn.model import zoo
+from columnar_nn.model import input_shapes, zoo
 from columnar_nn.model.denormals import denormals_note
 
 BACKENDS = ("columnar", "velox")
@@ -35,6 +36,7 @@ FORMATS = ("text", "json")
 
 def explain(
     model: ModelArgument,
+    input_shape: InputShapeOption = None,
     *,
     backend: Annotated[str, choice(BACKENDS)] = "columnar",
     fusion: Annotated[
@@ -80,7 +82,7 @@ def explain(
     """
     options = run_options(threads, timeout, algorithm=algorithm)
     left_out = _rules(without or ())
-    graph = zoo.resolve(model, left_out)
+    graph = zoo.resolve(model, left_out, input_shapes.parse(input_shape or ()))
     if analyze or trace is not None:
         fixed_batch.batch_size(graph, samples, [samples], "--samples")
     if note := fixed_batch.note(graph):

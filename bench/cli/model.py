@@ -12,7 +12,13 @@ import typer
 from rich.markup import escape
 
 from bench.cli import terminal
-from bench.cli.options import FunctionsOption, ThreadsOption, TimeoutOption, run_options
+from bench.cli.options import (
+    FunctionsOption,
+    InputShapeOption,
+    ThreadsOption,
+    TimeoutOption,
+    run_options,
+)
 from bench.model import check as import_check
 from bench.model import fixed_batch
 from bench.model.check import ImportCheck
@@ -20,7 +26,7 @@ from bench.results.schema import finite
 from bench.text.caveats import show_caveat
 from bench.text.table_style import print_table, show_note, show_title, table
 from columnar_nn.errors import UsageError, printable
-from columnar_nn.model import zoo
+from columnar_nn.model import input_shapes, precision, zoo
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import Layer, layers
@@ -62,11 +68,12 @@ def show(
     model: Annotated[
         str, typer.Argument(help=f"{', '.join(zoo.BUILDERS)}, or a path to an .onnx file.")
     ],
+    input_shape: InputShapeOption = None,
     functions: FunctionsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a network's layers: type, output shape, window, parameters, multiply-accumulates."""
-    graph = zoo.resolve(model)
+    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
     found = layers(graph)
     if as_json:
         rows = [dataclasses.asdict(layer) for layer in found]
@@ -79,6 +86,7 @@ def show(
 @app.command("check")
 def check_import(
     file: Annotated[str, typer.Argument(help="Path of an .onnx file.")],
+    input_shape: InputShapeOption = None,
     threads: ThreadsOption = None,
     timeout: TimeoutOption = import_check.TIMEOUT_S,
     functions: FunctionsOption = None,
@@ -90,7 +98,8 @@ def check_import(
     """
     if not zoo.is_file(file):
         raise UsageError(f"{file!r} is no path of an .onnx file: only files are checked")
-    found = import_check.check(Path(file), zoo.resolve(file), run_options(threads, timeout))
+    graph = zoo.resolve(file, (), input_shapes.parse(input_shape or ()))
+    found = import_check.check(Path(file), graph, run_options(threads, timeout))
     if as_json:
         print(json.dumps(finite(found.document()), indent=1))
     else:
@@ -167,6 +176,8 @@ def _show(graph: Graph, found: Sequence[Layer]) -> None:
     made.add_section()
     made.add_row("total", "", "", "", f"{_parameters(found):,}", f"{_macs(found):,}")
     print_table(console, made, ("window", "type"))
+    if note := precision.note(graph):
+        show_note(console, note)
     if note := fixed_batch.note(graph):
         show_note(console, note)
     note = denormals_note(graph)

@@ -123,10 +123,17 @@ def one_number(name: str) -> Callable[[str], int]:
 
 ModelArgument = Annotated[str, typer.Argument(help=_MODELS)]
 ModelOption = Annotated[str, typer.Option(help=_MODELS, callback=_one)]
+InputShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME:]HxW",
+        help="Sizes that an .onnx file leaves free, of one of several inputs by its NAME.",
+    ),
+]
 DataOption = Annotated[
     str,
     typer.Option(
-        help="photo10, synthetic, or CIFAR-10 in its binary format: folder, file, archive."
+        help="photo10, synthetic, or a path: folder of images, CIFAR-10 or -100, .npz, .parquet."
     ),
 ]
 BackendOption = Annotated[

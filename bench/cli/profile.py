@@ -7,6 +7,15 @@ from typing import Annotated
 import typer
 
 from bench.cli import terminal
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    SplitOption,
+    StdOption,
+    preparation,
+    show_data,
+)
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
@@ -15,6 +24,7 @@ from bench.cli.options import (
     DataOption,
     FunctionsOption,
     ImportCheckOption,
+    InputShapeOption,
     JsonOption,
     LabelOption,
     ModelOption,
@@ -34,13 +44,19 @@ from bench.profile.rows import layer_rows
 from bench.results.document import to_json
 from bench.results.session import Session, Workloads
 from bench.workers.selection import select
-from columnar_nn.model import zoo
+from columnar_nn.model import input_shapes, precision, zoo
 
 
 def profile(
     *,
     model: ModelOption = "plain9",
+    input_shape: InputShapeOption = None,
     data: DataOption = "photo10",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     backend: BackendsOption = None,
     samples: Annotated[int, typer.Option(min=1, help="Images of a run.")] = 32,
     batch_size: BatchSizeOption = 32,
@@ -65,7 +81,7 @@ def profile(
     fusion level. Exit status: 0 all was measured, 1 an engine failed or the model's file was
     misread, 2 wrong usage.
     """
-    graph = zoo.resolve(model)
+    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
     size = fixed_batch.batch_size(graph, min(batch_size, samples), [samples], "--samples")
     options = run_options(threads, timeout, size, algorithm)
     experiment = Experiment(
@@ -75,19 +91,23 @@ def profile(
         limits=Limits(rounds, 0.0, budget),
         seed=seed_or_new(None),
     )
-    dataset = open_dataset(data, samples).fitted_to(graph)
+    prepared = preparation(labels, resize, mean, std)
+    dataset = open_dataset(data, samples, split, prepared).fitted_to(graph)
+    left_out = show_data(data, dataset, terminal.stream(json))
     settings = {
         "model": model,
         "data": data,
+        "split": split,
         **experiment.settings(),
         "batch_note": fixed_batch.note(graph),
+        "precision_note": precision.note(graph),
     }
     checked = show_import(model, graph, import_check, options, terminal.stream(json))
     session = Session(
         "profile",
         settings,
         options.cpus,
-        warnings=environment.doubts(graph, options.cpus),
+        warnings=[*environment.doubts(graph, options.cpus), *left_out],
         import_check=None if checked is None else checked.document(),
         label=label,
     )

@@ -29,7 +29,10 @@ def train(
         typer.Option(help="Network to train from random weights, or an .onnx file to go on with."),
     ] = "plain9",
     data: Annotated[
-        str, typer.Option(help="photo10, synthetic, or a CIFAR-10 folder or .tar.gz.")
+        str,
+        typer.Option(
+            help="photo10, synthetic, or a path: folder of images, CIFAR-10, .npz, .parquet."
+        ),
     ] = "photo10",
     seed: Annotated[int, typer.Option(help="Draws the order of the images.")] = _DEFAULT.seed,
     crops: Annotated[

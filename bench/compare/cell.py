@@ -39,6 +39,7 @@ class Cell:
     own: Verdict | None = None
     checked: Verdict | None = None
     accuracy: float | None = None
+    top5_accuracy: float | None = None
     scenario: str = OFFLINE
     rate: float | None = None
 
@@ -78,6 +79,7 @@ class Cell:
             "reason": reason or None,
             "predicted_s": self.predicted,
             "accuracy": self.accuracy,
+            "top5_accuracy": self.top5_accuracy,
             **({} if self.own is None else figures(self.own)),
         }
 

@@ -124,6 +124,7 @@ class Contender:
             cell.end(NOT_RUN, f"one run takes about {cell.calibrated:.0f} s")
         arrays = inputs.outputs_of(outputs)
         cell.accuracy = truths.accuracy(arrays, self._data.labels)
+        cell.top5_accuracy = truths.accuracy(arrays, self._data.labels, top=5)
         if truth is not None:
             cell.own = truth.compare(arrays)
 
@@ -205,7 +206,7 @@ class Contender:
 
     def _run(self, cell: Cell, seconds: float, turns_left: int) -> dict[str, Any] | None:
         """Runs, or queries, of about so many `seconds`, one after the other."""
-        queries = {} if cell.scenario == OFFLINE else {"rows": len(self._data.labels)}
+        queries = {} if cell.scenario == OFFLINE else {"rows": self._data.num_images}
         return self._attempt(
             cell,
             "answer" if queries else "run",
@@ -222,7 +223,7 @@ class Contender:
         return self._attempt(
             cell,
             "serve",
-            rows=len(self._data.labels),
+            rows=self._data.num_images,
             rate=rate,
             queries=max(MIN_RUNS, min(wanted, affordable)),
             seed=self._seed,

@@ -233,7 +233,8 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
         console,
         "÷noise: the largest error of a column or row over float32's own there. max rel: max abs "
         "over the largest |reference|. min tol: the least t that would pass as both. top-1: rows "
-        "with the reference's class. accuracy: rows with the label's, of the most images it ran.",
+        "with the reference's class. accuracy: rows with the label's, of the most images it ran; "
+        "behind it those that have it among their five most likely.",
     )
 
 
@@ -281,10 +282,16 @@ def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
             _figure(run["sqnr_db"], "{:.0f}", "exact" if run["max_abs"] == 0 else "-"),
             _figure(run["min_tolerance"], "{:.1e}"),
             _figure(run["top1_agreement"], "{:.2%}"),
-            _figure(largest.accuracy, "{:.1%}"),
+            _accuracy(largest),
             _status(status),
         )
     return made
+
+
+def _accuracy(cell: Benchmark) -> str:
+    """Share of images whose class was found, and of those that had it among the first five."""
+    first = _figure(cell.accuracy, "{:.1%}")
+    return first if cell.top5_accuracy is None else f"{first}/{cell.top5_accuracy:.1%}"
 
 
 def _show_endings(result: Result, console: Console) -> None:

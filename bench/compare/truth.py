@@ -124,14 +124,21 @@ class Truth:
         }
 
 
-def accuracy(outputs: dict[str, np.ndarray], labels: np.ndarray) -> float | None:
-    """Share of rows whose largest logit is at the label; None unless there is one such output."""
-    if len(outputs) != 1:
+def accuracy(
+    outputs: dict[str, np.ndarray], labels: np.ndarray | None, top: int = 1
+) -> float | None:
+    """Share of rows whose label is at one of the `top` largest logits, of equal ones the first.
+
+    None without labels, unless there is one output of more than `top` classes, or if a label is
+    none of its classes.
+    """
+    if len(outputs) != 1 or labels is None:
         return None
     (logits,) = outputs.values()
-    if logits.ndim != 2 or logits.shape[1] <= int(labels.max(initial=0)):
+    if logits.ndim != 2 or logits.shape[1] <= max(int(labels.max(initial=0)), top):
         return None
-    return float((logits.argmax(axis=1) == labels[: len(logits)]).mean())
+    best = np.argsort(-logits, axis=1, kind="stable")[:, :top]
+    return float((best == labels[: len(logits), np.newaxis]).any(axis=1).mean())
 
 
 def rows_to_compare(samples: Sequence[int], checked: int, limit: int, batch: int = 1) -> np.ndarray:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.cifar10 import BLOCK_RECORDS, CLASS_NAMES_FILE, RECORD_BYTES, SPLITS
+from bench.data.cifar_binary import BLOCK_RECORDS, RECORD_BYTES
+from bench.data.cifar_files import CIFAR10
 from bench.files.output import OutputFile
 from columnar_nn.errors import InvalidDataError, MissingPackageError, UsageError
 
@@ -119,8 +120,8 @@ def make(folder: str | Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = "".join(f"{photograph.name}\n" for photograph in PHOTOGRAPHS)
-        OutputFile(str(folder / CLASS_NAMES_FILE)).write(names.encode())
-        for split, files in SPLITS.items():
+        OutputFile(str(folder / CIFAR10.names_file)).write(names.encode())
+        for split, files in CIFAR10.files.items():
             records = np.concatenate(list(_draw(photographs, split)))
             for file, part in zip(files, np.split(records, len(files)), strict=True):
                 OutputFile(str(folder / file)).write(part.tobytes())
@@ -160,7 +161,7 @@ def _draw(photographs: list[np.ndarray], split: str) -> Iterator[np.ndarray]:
         list(map(_integral, _regions(pixels, np.random.default_rng((SEED, label)))[split]))
         for label, pixels in enumerate(photographs)
     ]
-    random = np.random.default_rng((SEED, len(photographs) + list(SPLITS).index(split)))
+    random = np.random.default_rng((SEED, len(photographs) + list(CIFAR10.files).index(split)))
     labels = random.permutation(np.arange(NUM_RECORDS[split]) % len(photographs))
     for start in range(0, len(labels), BLOCK_RECORDS):
         block = np.empty((min(BLOCK_RECORDS, len(labels) - start), RECORD_BYTES), np.uint8)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.data.cifar10 import BLOCK_RECORDS, RECORD_BYTES
+from bench.data.cifar_binary import BLOCK_RECORDS, RECORD_BYTES
 
 CLASSES = tuple(f"wave{label}" for label in range(10))
 SEED = 32
@@ -29,6 +29,18 @@ def records(num_rows: int) -> Iterator[np.ndarray]:
         block[:, 0] = labels
         block[:, 1:] = waves[labels] + noise
         yield block[: num_rows - start]
+
+
+def noise(num_rows: int, shape: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of what is no image: uint8 [n, *shape] at random, and labels int64 [n] likewise.
+
+    As of `records`, a longer sequence begins with the shorter one.
+    """
+    for index, start in enumerate(range(0, num_rows, BLOCK_RECORDS)):
+        random = np.random.default_rng((SEED, index))
+        labels = random.integers(len(CLASSES), size=BLOCK_RECORDS)
+        rows = random.integers(0, 256, (BLOCK_RECORDS, *shape), dtype=np.uint8)
+        yield rows[: num_rows - start], labels[: num_rows - start]
 
 
 def _waves() -> np.ndarray:

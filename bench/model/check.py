@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from bench.data.dataset import open_dataset, resize
+from bench.data.dataset import open_dataset
+from bench.data.resize import resize
 from bench.files.temporary import temporary_folder
 from bench.model import check_key as import_check_key
 from bench.model.check_session import ONNX_RUNTIME, REFERENCE
@@ -107,7 +108,7 @@ def check(file: Path, graph: Graph, options: Options) -> ImportCheck:
     The timeout is of each of the few runs. What goes wrong in the worker is a reason, no
     exception. A crash or a timeout is not remembered: the next one may have more memory or time.
     """
-    name = import_check_key.key(file) + _SUFFIX
+    name = import_check_key.key(file, [spec.shape for spec in graph.inputs]) + _SUFFIX
     stored = cache_root.read(_KIND, name)
     if stored is not None and (remembered := _loaded(stored)) is not None:
         return replace(remembered, remembered=True)
@@ -132,6 +133,7 @@ class _Checking:
         self._file = file
         self._options = options
         self._folder = folder
+        self._precision = graph.precision
         self._images = images_for(graph)
         self.was_lost = False
         """Whether a worker crashed or did not answer."""
@@ -148,6 +150,7 @@ class _Checking:
                 "file": str(self._file.absolute()),
                 "images": str(self._folder / "images.pickle"),
                 "threads": self._options.threads,
+                "precision": self._precision,
             },
             "run_import": {"graph": str(self._folder / "graph.pickle")},
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +13,7 @@ import onnx
 from google.protobuf.message import Message
 
 from columnar_nn.errors import InvalidModelError
+from columnar_nn.model.graph import Shape
 from columnar_nn.model.stored_tensors import StoredTensors
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,9 +31,13 @@ PACKAGES = ("numpy", "onnx", "onnxruntime")
 _BLOCK_BYTES = 1 << 20
 
 
-def key(file: Path) -> str:
-    """Hash of the file with its external data, of importer and checker, and of their packages."""
+def key(file: Path, shapes: Sequence[Shape]) -> str:
+    """Hash of the file with its external data, of importer and checker, and of their packages.
+
+    Also of the `shapes` of the import's inputs, which the file may leave free.
+    """
     digest = hashlib.sha256(_versions().encode())
+    digest.update(str([*shapes]).encode())
     content = file.read_bytes()
     digest.update(hashlib.sha256(content).digest())
     stored = StoredTensors(file.parent, len(content), file)

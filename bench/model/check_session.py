@@ -14,7 +14,7 @@ import numpy as np
 from adapters.onnx_runner import OnnxRunner, OnnxRuntimeRunner, ReferenceRunner
 from adapters.onnxruntime_backend import OnnxRuntimeBackend
 from bench.model.batch_independence import mixed_row
-from bench.model.output_difference import difference
+from bench.model.output_difference import difference, last_bit
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
 
@@ -36,18 +36,22 @@ class ImportCheckSession:
             OnnxRuntimeBackend.import_framework()
         return {}
 
-    def run_file(self, runner: str, file: str, images: str, threads: int) -> dict[str, Any]:
+    def run_file(
+        self, runner: str, file: str, images: str, threads: int, precision: str
+    ) -> dict[str, Any]:
         """Runs the file on the pickled arrays `images`, by input name, without optimisations.
 
-        Then again with all of them, and with pixels that are off by their last bit, which tells
-        how much of its outputs is rounding. Replies with the runner's `title` and `version`.
+        Then again with all of them, and with pixels that are off by the last bit of the file's
+        `precision`, which tells how much of its outputs is rounding. Replies with the runner's
+        `title` and `version`.
         """
+        self._precision = precision
         with Path(images).open("rb") as pickled:
             self._images = pickle.load(pickled)
         self._runner, self._threads = runner, threads
         model = self._open(file)
         self._file_outputs = model.run(self._images)
-        self._others = [model.run(_nudged(self._images))]
+        self._others = [model.run(_nudged(self._images, precision))]
         # Not every file can be optimised; there is less to judge by then.
         with contextlib.suppress(Exception):
             if runner == ONNX_RUNTIME:
@@ -67,7 +71,15 @@ class ImportCheckSession:
             reason = f"its outputs are {', '.join(outputs)}, the file's "
             return {"outputs": [], "reason": reason + ", ".join(self._file_outputs)}
         compared = [
-            asdict(difference(name, array, outputs[name], [other[name] for other in self._others]))
+            asdict(
+                difference(
+                    name,
+                    array,
+                    outputs[name],
+                    [other[name] for other in self._others],
+                    self._precision,
+                )
+            )
             for name, array in self._file_outputs.items()
         ]
         return {"outputs": compared, "reason": self._mixed(network, model, outputs)}
@@ -97,10 +109,11 @@ class ImportCheckSession:
         return "" if mixed is None else f"it mixes the images of a batch: {mixed}"
 
 
-def _nudged(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _nudged(images: Mapping[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
     """The same pixels, each changed by its last bit up or down."""
+    step = np.float32(last_bit(precision))
     random = np.random.default_rng(1)
     return {
-        name: array * (1 + random.choice([-1, 1], array.shape) * np.float32(2**-23))
+        name: array * (1 + random.choice([-1, 1], array.shape) * step)
         for name, array in images.items()
     }

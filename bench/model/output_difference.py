@@ -1,4 +1,4 @@
-"""Two float32 evaluations of one network, and whether they are that.
+"""Two evaluations of one network, and whether they are that.
 
 `noise` is what float32 itself does to a file's outputs, in root mean square per column (the class;
 of an image-shaped output the channel): the file's own outputs against its outputs with other graph
@@ -7,8 +7,9 @@ network if, in every column, they differ nowhere by more than
 
     FACTOR * max(the column's noise, a quarter of the median column's, 1 ulp of the column's rms)
 
-but never by more than LARGEST_DIFFERENCE of the output's largest value. NaN and infinity must be at
-the same places, except where the file's own evaluations disagree about them.
+but never by more than LARGEST_DIFFERENCE of the output's largest value. An ulp is of the precision
+that the file computes in, of float64 that of float32, in which its import does. NaN and infinity
+must be at the same places, except where the file's own evaluations disagree about them.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ FACTOR = 64
 folded into the convolutions or with other optimisations, were up to 14 times the noise apart;
 weights of the first convolution that are wrong by 1e-5 gave 221 times and more."""
 
-LARGEST_DIFFERENCE = 0.01
-"""Share of the output's largest value beyond which even a network that amplifies every rounding
-is another one."""
+LARGEST_DIFFERENCE = {"float32": 0.01, "float64": 0.01, "float16": 0.01, "bfloat16": 0.03}
+"""By the file's precision, the share of the output's largest value beyond which even a network that
+amplifies every rounding is another one. plain9 in bfloat16 is 0.0045 off, in float16 0.0003."""
+
+_LAST_BITS = {"float32": 2**-23, "float64": 2**-23, "float16": 2**-10, "bfloat16": 2**-7}
 
 _FLOOR = 1.2e-38
 """float32 has no normal numbers below: backends may take them for zero."""
@@ -49,10 +52,15 @@ class OutputDifference:
 
 
 def difference(
-    name: str, file: np.ndarray, imported: np.ndarray, others: Sequence[np.ndarray]
+    name: str,
+    file: np.ndarray,
+    imported: np.ndarray,
+    others: Sequence[np.ndarray],
+    precision: str = "float32",
 ) -> OutputDifference:
     """Compares an output of the import with the file's; `others` are evaluations of the file too.
 
+    The import computes in float32, the file in `precision`.
     All are [images, ...]; of more than two dimensions the second is the columns'.
     """
     shape = file.shape
@@ -70,7 +78,8 @@ def difference(
     base, got = np.where(judged, base, 0.0), np.where(judged, got, 0.0)
     errors = np.abs(got - base).max(axis=1, initial=0.0)
     largest = float(np.abs(base).max(initial=0.0))
-    tolerance = _tolerance(base, [np.where(judged, other, 0.0) for other in rest], largest)
+    evaluations = [np.where(judged, other, 0.0) for other in rest]
+    tolerance = _tolerance(base, evaluations, largest, precision)
     excess = errors / tolerance
     worst = int(excess.argmax()) if excess.size else 0
     reason = ""
@@ -90,15 +99,24 @@ def difference(
     )
 
 
-def _tolerance(base: np.ndarray, others: Sequence[np.ndarray], largest: float) -> np.ndarray:
+def last_bit(precision: str) -> float:
+    """That of numbers from 1 on, as a share of 1; of float64 float32's, in which it is computed."""
+    return _LAST_BITS[precision]
+
+
+def _tolerance(
+    base: np.ndarray, others: Sequence[np.ndarray], largest: float, precision: str
+) -> np.ndarray:
     """Of each column, the largest difference that is rounding."""
     noise = np.zeros(len(base))
     for other in others:
         noise = np.maximum(noise, _rms(other - base))
-    ulp = np.spacing(_rms(base).astype(np.float32)).astype(np.float64)
+    ulp = np.exp2(np.floor(np.log2(np.maximum(_rms(base), _FLOOR)))) * last_bit(precision)
     quarter = np.full(len(base), np.median(noise) / 4 if noise.size else 0.0)
     allowed = FACTOR * np.maximum.reduce([noise, quarter, ulp])
-    tolerance: np.ndarray = np.maximum(np.minimum(allowed, LARGEST_DIFFERENCE * largest), _FLOOR)
+    tolerance: np.ndarray = np.maximum(
+        np.minimum(allowed, LARGEST_DIFFERENCE[precision] * largest), _FLOOR
+    )
     return tolerance
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from bench.data.dataset import open_dataset
+from bench.data.readers import is_images
 from columnar_nn.errors import UsageError
 
 EMBEDDED = "photo10"
@@ -31,14 +31,6 @@ class Tables(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._paths)
-
-
-def is_images(path: str) -> bool:
-    """Whether it is a set of images that `open_dataset` opens: by its name, or CIFAR-10's files."""
-    if path in (EMBEDDED, "synthetic") or path.endswith((".bin", ".tar.gz", ".tgz")):
-        return True
-    folder = Path(path)
-    return folder.is_dir() and any(folder.rglob("*.bin"))
 
 
 def named(option: str, values: Sequence[str] | None) -> dict[str, str]:

@@ -60,8 +60,9 @@ class Benchmark:
     true median with probability `ci_confidence`. Parity figures (bench/verdict/parity.py) are over
     `parity_rows` rows of this very cell's output, of which `telling_rows` differ from those of the
     dimmed images; `noise_ratio` is the largest error over noise of a column or row
-    (bench/verdict/rule.py); `accuracy` is over all its rows. `taken_share` is what others took of
-    its wall time, None if unknown; `undisturbed_s` its fastest run that was not disturbed.
+    (bench/verdict/rule.py); `accuracy` and `top5_accuracy` are over all its rows. `taken_share` is
+    what others took of its wall time, None if unknown; `undisturbed_s` its fastest run that was not
+    disturbed.
     Of a query in SQL `query` is its name, and `phases` are its parts; its relational part alone has
     no `model`. Of several processes, which shared the images as `partitions` says, `balance` is
     what their parts of a run took in the mean over the longest, `pss_bytes` the memory of all.
@@ -95,6 +96,7 @@ class Benchmark:
     parity_rows: int = 0
     telling_rows: int | None = None
     accuracy: float | None = None
+    top5_accuracy: float | None = None
     taken_share: float | None = None
     undisturbed_s: float | None = None
     model: str = ""

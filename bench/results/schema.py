@@ -327,6 +327,7 @@ CELL = Table(
         *PARITY,
         _field("tolerance", Type.TREE, "rtol, atol and whether the user's, by output"),
         _field("accuracy", Type.REAL, "share of rows with the label's class", "1"),
+        _field("top5_accuracy", Type.REAL, "share with it among the five most likely", "1"),
         _field("detail", Type.TREE, "what else is known of it", null="nothing else"),
         _field("log", Type.TEXT, "end of what its process printed", null="it did not fail"),
         _REASONS,

@@ -228,6 +228,7 @@ def benchmark(
         reason=cell["reason"] or "",
         predicted_s=cell["predicted_s"],
         accuracy=cell["accuracy"],
+        top5_accuracy=cell["top5_accuracy"],
         model=workload["model_name"] or "",
         query=workload["query"] or "",
         processes=subject["processes"],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from bench.compare.experiment import Limits
-from bench.data import cifar10
+from bench.data.source import SPLITS
 from bench.results.schema import digest
 from bench.study import values
 from bench.workers.options import ALGORITHMS
@@ -207,7 +207,7 @@ def _splits(cores: int | None) -> Iterator[dict[str, int]]:
             yield {"processes": processes, "threads": cores // processes}
 
 
-_CHOICES = {"split": tuple(cifar10.SPLITS), "algorithm": ALGORITHMS}
+_CHOICES = {"split": SPLITS, "algorithm": ALGORITHMS}
 
 
 def _check(name: str, kind: str, value: object) -> None:

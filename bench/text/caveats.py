@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-NOTES = ("batch_note", "quick_note")
-"""Settings that are notes: how a network tied to a batch size was run, what was left out."""
+NOTES = ("precision_note", "batch_note", "quick_note")
+"""Settings that are notes: in which type a file is computed, how a network tied to a batch size was
+run, what was left out."""
 
 
 def show_caveat(console: Console, kind: str, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pickle
 import shutil
 from dataclasses import dataclass
@@ -23,12 +22,14 @@ _ID_AND_LABEL_BYTES = 9
 class Inputs:
     """Paths of the pickled graph and of the images as an Arrow file, and the images' labels.
 
-    `first_batch` is how many images the network's first run takes: one, if it takes any number.
+    `labels` is None of images without. `first_batch` is how many images the network's first run
+    takes: one, if it takes any number.
     """
 
     graph: Path
     images: Path
-    labels: np.ndarray
+    num_images: int
+    labels: np.ndarray | None
     first_batch: int
 
 
@@ -39,7 +40,7 @@ def prepare(
 
     Raises UsageError if there is not enough room for them.
     """
-    needed = num_samples * (math.prod(dataset.image_shape) + _ID_AND_LABEL_BYTES)
+    needed = num_samples * (dataset.image_bytes + _ID_AND_LABEL_BYTES)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UsageError(
@@ -50,8 +51,8 @@ def prepare(
     inputs_graph.write_bytes(pickle.dumps(graph))
     images = folder / "images.arrow"
     write_ipc(dataset, num_samples, batch_size, images)
-    labels = read(images).column("label").to_numpy()
-    return Inputs(inputs_graph, images, labels, graph.batch or 1)
+    labels = read(images).column("label").to_numpy() if dataset.classes else None
+    return Inputs(inputs_graph, images, num_samples, labels, graph.batch or 1)
 
 
 def read(path: Path) -> pa.Table:

@@ -22,8 +22,10 @@ class Graph(Shown):
 
     Every attribute that has a default in ONNX is present in its node: the constructor adds those
     that were left out. `weights` maps a tensor name to its constant array (ONNX initializers).
-    `file` is the path of the ONNX file that it was read from, empty if it was made in code. Raises
-    InvalidModelError when a tensor is read before it is made, or made twice.
+    `file` is the path of the ONNX file that it was read from, empty if it was made in code, and
+    `metadata` what that file says of itself, `precision` the type that it computes in, which here
+    is float32. Raises InvalidModelError when a tensor is read before
+    it is made, or made twice.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Graph(Shown):
     outputs: tuple[TensorSpec, ...]
     weights: Mapping[str, np.ndarray]
     file: str = field(default="", compare=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
+    precision: str = field(default="float32", compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(map(with_defaults, self.nodes)))

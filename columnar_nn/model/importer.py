@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import onnx
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model import fold
@@ -27,6 +26,7 @@ from columnar_nn.model.inline_functions import Inliner
 from columnar_nn.model.node_check import check_constants, check_node
 from columnar_nn.model.onnx_file import FileNode, Stored
 from columnar_nn.model.operators import OPERATORS, RENAMING, is_custom, with_defaults
+from columnar_nn.model.precision import as_float32, is_float
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import infer_node
@@ -45,7 +45,10 @@ class GraphImporter:
     all tensors so far.
     """
 
-    def __init__(self, stored: StoredTensors, inliner: Inliner, fold_constants: bool) -> None:
+    def __init__(
+        self, stored: StoredTensors, inliner: Inliner, fold_constants: bool, precision: str
+    ) -> None:
+        """`precision` is the type that the file computes in: its constants become float32."""
         self.nodes: list[Node] = []
         self.gaps: dict[str, str] = {}
         self.errors: dict[str, InvalidModelError] = {}
@@ -61,6 +64,7 @@ class GraphImporter:
         self._stored = stored
         self._inliner = inliner
         self._fold_constants = fold_constants
+        self._precision = precision
         self._special: dict[str, Callable[[FileNode], Sequence[FileNode] | None]] = {
             "Cast": self._cast,
             "CastLike": self._cast,
@@ -233,7 +237,7 @@ class GraphImporter:
         if array.dtype == object:
             self.batch_sizes[name] = array
         else:
-            self.constants[name] = array
+            self.constants[name] = as_float32(array, self._precision, f"tensor {name!r}")
         self.shapes[name] = array.shape
 
     def _value(self, tensor: str) -> np.ndarray | None:
@@ -295,13 +299,13 @@ class GraphImporter:
         }
 
     def _cast(self, node: FileNode) -> None:
-        """Cast of a constant, or of what is float32, as all run-time tensors are, to float32."""
+        """Cast of a constant, or of what is float32, as all run-time tensors are, to a float."""
         plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
         if self._all_known(node):
             self._fold(plain, node.opset)
             return
         if node.op_type == "Cast":
-            to_float = node.attributes["to"] == onnx.TensorProto.FLOAT
+            to_float = is_float(node.attributes["to"], self._precision)
         else:
             like = self._value(node.inputs[1])
             to_float = like is None or like.dtype == np.float32
@@ -340,6 +344,7 @@ class GraphImporter:
             raise fold.DependsOnBatchError("given to ConstantOfShape")
         value = self._with_arrays(node).get("value", np.zeros(1, np.float32))
         assert isinstance(value, np.ndarray)
+        value = as_float32(value, self._precision, f"the value of {node.name}")
         try:
             array = np.broadcast_to(value.reshape(()), tuple(int(d) for d in shape.reshape(-1)))
         except ValueError as error:

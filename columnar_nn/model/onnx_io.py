@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,11 @@ from columnar_nn.model.canonical import OPSET
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 from columnar_nn.model.importer import MAX_ELEMENTS, GraphImporter
 from columnar_nn.model.inline_functions import Inliner
+from columnar_nn.model.input_shapes import Sizes, check_names, fixed
 from columnar_nn.model.judge import judge_inputs, judge_nodes, judge_weights
 from columnar_nn.model.names import FreshNames
 from columnar_nn.model.operators import is_custom
+from columnar_nn.model.precision import is_float, precision_of
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
 from columnar_nn.model.shapes import infer_shapes
 from columnar_nn.model.stored_tensors import StoredTensors
@@ -45,13 +47,18 @@ MAX_BYTES = 2**31
 """Of a file without its external data: what protobuf can read."""
 
 
-def load(path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
+def load(
+    path: str | os.PathLike[str],
+    without: Collection[str] = (),
+    input_shapes: Mapping[str, Sizes] | None = None,
+) -> Graph:
     """The network in an ONNX file, its nodes in canonical form (see canonical.py).
 
     Constants become weights, unnamed nodes get names, and the graph is rewritten by the rules of
-    `model.rewrites` that are not named in `without`. Raises UsageError if there is no such
-    file, InvalidModelError if it is not a valid network of float32 images, or refers to data
-    outside its own folder, and UnsupportedOperatorError naming every node it cannot represent.
+    `model.rewrites` that are not named in `without`. Sizes that the file leaves free are those of
+    `input_shapes` (see `model.input_shapes`). Raises UsageError if there is no such file,
+    InvalidModelError if it is not a valid network of images, or refers to data outside its
+    own folder, and UnsupportedOperatorError naming every node it cannot represent.
     """
     path = Path(path)
     try:
@@ -60,7 +67,7 @@ def load(path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot read model {path}: {reason}; check the path") from None
     stored = StoredTensors(path.parent, len(content), path)
-    graph = _of_content(content, stored, str(path), path.stem, without)
+    graph = _of_content(content, stored, str(path), path.stem, without, input_shapes or {})
     return replace(graph, file=str(path.absolute()))
 
 
@@ -70,11 +77,16 @@ def load_bytes(content: bytes) -> Graph:
     There is no folder that other files could lie in: all of its weights must be inside.
     """
     stored = StoredTensors(None, len(content))
-    return _of_content(content, stored, "ONNX bytes", "network", ())
+    return _of_content(content, stored, "ONNX bytes", "network", (), {})
 
 
 def _of_content(
-    content: bytes, stored: StoredTensors, what: str, name: str, without: Collection[str]
+    content: bytes,
+    stored: StoredTensors,
+    what: str,
+    name: str,
+    without: Collection[str],
+    input_shapes: Mapping[str, Sizes],
 ) -> Graph:
     """The network of images in a file's content; an error says `what` it is."""
     try:
@@ -84,7 +96,7 @@ def _of_content(
             f"{what}: truncated or not an ONNX file; download or export it again"
         ) from None
     try:
-        graph = _imported(model, stored, name, without)
+        graph = _imported(model, stored, name, without, input_shapes)
         judge_inputs(graph)
     except InvalidModelError as error:
         raise InvalidModelError(f"{what}: {error}") from None
@@ -111,11 +123,15 @@ def from_proto(
     Raises as `load` does, but it need not compute from images. The model is called `name` if it
     does not name itself.
     """
-    return _imported(model, StoredTensors(folder, model.ByteSize()), name, without)
+    return _imported(model, StoredTensors(folder, model.ByteSize()), name, without, {})
 
 
 def _imported(
-    model: onnx.ModelProto, stored: StoredTensors, name: str, without: Collection[str]
+    model: onnx.ModelProto,
+    stored: StoredTensors,
+    name: str,
+    without: Collection[str],
+    input_shapes: Mapping[str, Sizes],
 ) -> Graph:
     """The pipeline: see above."""
     prunes = graph_rewrites.DROP_DEAD_NODES not in without
@@ -129,13 +145,16 @@ def _imported(
         nodes = needed_nodes(nodes, outputs)
     nodes = without_unread_outputs(nodes, outputs)
 
-    importer = GraphImporter(stored, inliner, graph_rewrites.FOLD_CONSTANTS not in without)
+    folds = graph_rewrites.FOLD_CONSTANTS not in without
+    precision = precision_of(file)
+    importer = GraphImporter(stored, inliner, folds, precision)
     read = {tensor for node in nodes for tensor in node.reads()}.union(outputs)
     for tensor, value in graph.stored.items():
         if tensor in read or not prunes:
             importer.add_stored(tensor, value)
+    check_names(input_shapes, [tensor for tensor in graph.inputs if tensor not in graph.stored])
     inputs = [
-        _input_spec(tensor, value)
+        _input_spec(tensor, value, input_shapes, precision)
         for tensor, value in zip(graph.inputs, file.inputs, strict=True)
         if tensor not in graph.stored
     ]
@@ -147,7 +166,8 @@ def _imported(
     imported = importer.graph(printable(graph.name or name), left, inputs, outputs, prunes)
     imported = graph_rewrites.apply(imported, without)
     judge_weights(imported)
-    return imported
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    return replace(imported, metadata=metadata, precision=precision)
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:
@@ -180,34 +200,30 @@ def to_proto(graph: Graph) -> onnx.ModelProto:
     return model
 
 
-def _input_spec(name: str, value: onnx.ValueInfoProto) -> TensorSpec:
-    """Name, shape and dtype of a network input; only the first dimension may be symbolic."""
+def _input_spec(
+    name: str, value: onnx.ValueInfoProto, input_shapes: Mapping[str, Sizes], precision: str
+) -> TensorSpec:
+    """Name and shape of a network input; only the first dimension stays symbolic."""
     tensor = value.type.tensor_type
-    if tensor.elem_type != onnx.TensorProto.FLOAT:
-        raise InvalidModelError(f"input {name!r} is not float32: export in float32")
+    if not is_float(tensor.elem_type, precision):
+        raise InvalidModelError(f"input {name!r} is of no floating-point type: export in float32")
     if not name or not tensor.HasField("shape"):
         raise InvalidModelError(
             f"input {name!r} has no name or no shape: export with a fixed image size"
         )
-    shape: list[int | None] = []
-    for index, dimension in enumerate(tensor.shape.dim):
-        if dimension.HasField("dim_value"):
-            shape.append(dimension.dim_value)
-        elif index == 0:
-            shape.append(None)
-        else:
-            raise InvalidModelError(
-                f"dimension {index} of input {name!r} is symbolic; only the first (the "
-                "batch) may be: export with a fixed image size"
-            )
+    stored = tuple(
+        dimension.dim_value if dimension.HasField("dim_value") else None
+        for dimension in tensor.shape.dim
+    )
+    shape = fixed(name, stored, input_shapes) if stored else stored
     if any(d is not None and d < 0 for d in shape) or (
         math.prod(d for d in shape if d is not None) > MAX_ELEMENTS
     ):
         raise InvalidModelError(
-            f"input {name!r} of shape {tuple(shape)} is no batch of images that memory holds: "
+            f"input {name!r} of shape {shape} is no batch of images that memory holds: "
             "export with a fixed image size and a smaller batch"
         )
-    return TensorSpec(name, tuple(shape))
+    return TensorSpec(name, shape)
 
 
 def _node_proto(node: Node) -> onnx.NodeProto:

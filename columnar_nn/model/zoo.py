@@ -11,6 +11,7 @@ from pathlib import Path
 from columnar_nn.errors import InvalidModelError, UsageError, printable
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
+from columnar_nn.model.input_shapes import Sizes
 from columnar_nn.model.networks.mobilenet import mobilenet_v2
 from columnar_nn.model.networks.plain9 import plain9
 from columnar_nn.model.networks.resnet import resnet18, resnet20, resnet50
@@ -66,11 +67,16 @@ def graph_of(source: NetworkSource) -> Graph:
     return source if isinstance(source, Graph) else resolve(source)
 
 
-def resolve(name_or_path: str | os.PathLike[str], without: Collection[str] = ()) -> Graph:
+def resolve(
+    name_or_path: str | os.PathLike[str],
+    without: Collection[str] = (),
+    input_shapes: Mapping[str, Sizes] | None = None,
+) -> Graph:
     """The graph meant by a user: a path to an .onnx file, or a network's name.
 
     A file's network is named after the file, exporters' own names being all alike, and read with
-    the rules of `model.rewrites` but those named in `without`. One made for one batch size is made
+    the rules of `model.rewrites` but those named in `without`; `input_shapes` fix the sizes that it
+    leaves free. One made for one batch size is made
     to take any if it keeps the images of a batch apart; otherwise `Graph.batch` says the size that
     it is tied to. A name takes the trained weights shipped in `weights/<name>.onnx` if there are
     any, else the seeded random ones, as every variant has. Raises as `onnx_io.load` and
@@ -84,7 +90,10 @@ def resolve(name_or_path: str | os.PathLike[str], without: Collection[str] = ())
     name_or_path = os.fspath(name_or_path)
     if is_file(name_or_path):
         name = printable(Path(name_or_path).stem)
-        return _symbolic(replace(onnx_io.load(name_or_path, without), name=name), name_or_path)
+        graph = onnx_io.load(name_or_path, without, input_shapes)
+        return _symbolic(replace(graph, name=name), name_or_path)
+    if input_shapes:
+        raise UsageError(f"--input-shape: {name_or_path} has its sizes; it is for .onnx files")
     name = _name(*_factors(name_or_path))
     shipped = WEIGHTS / f"{name}.onnx"
     if name in BUILDERS and shipped.exists():

@@ -36,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     table = pa.table({"image": tensor_column.from_numpy(pixels)})
     with pa.ipc.new_file(str(images), table.schema) as writer:
         writer.write_table(table)
-    return Inputs(graph, images, np.zeros(IMAGES, np.int64), 1)
+    return Inputs(graph, images, IMAGES, np.zeros(IMAGES, np.int64), 1)
 
 
 @pytest.fixture

@@ -307,7 +307,7 @@ def test_external_data_is_read_once_however_many_weights_it_holds(
     read: list[Path] = []
     blocks = import_check_key._blocks
     monkeypatch.setattr(import_check_key, "_blocks", lambda path: read.append(path) or blocks(path))
-    import_check_key.key(file)
+    import_check_key.key(file, [])
     assert read == [tmp_path / "weights.bin"]
 
 
@@ -323,9 +323,9 @@ def test_external_data_is_read_only_where_the_import_may(location: str, tmp_path
     unread.data_location = TensorProto.EXTERNAL
     unread.external_data.add(key="location", value=location)
     file.write_bytes(model.SerializeToString())
-    key = import_check_key.key(file)
+    key = import_check_key.key(file, [])
     (tmp_path / "outside.bin").write_bytes(b"other")
-    assert import_check_key.key(file) == key
+    assert import_check_key.key(file, []) == key
 
 
 @pytest.mark.parametrize("change", ["importer", "runtime"])
@@ -333,9 +333,9 @@ def test_another_importer_or_runtime_checks_again(
     change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write(tmp_path / "file.onnx")
-    key = import_check_key.key(file)
+    key = import_check_key.key(file, [])
     import_check_key._versions.cache_clear()
-    assert import_check_key.key(file) == key
+    assert import_check_key.key(file, []) == key
     import_check_key._versions.cache_clear()
     if change == "importer":
         sources = import_check_key.SOURCES
@@ -344,7 +344,7 @@ def test_another_importer_or_runtime_checks_again(
     else:
         monkeypatch.setattr("importlib.metadata.version", lambda name: "another")
     try:
-        assert import_check_key.key(file) != key
+        assert import_check_key.key(file, []) != key
     finally:
         import_check_key._versions.cache_clear()
 

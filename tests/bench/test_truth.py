@@ -105,6 +105,18 @@ def test_accuracy() -> None:
     assert truths.accuracy({"a": logits, "b": logits}, labels) is None
     assert truths.accuracy({"map": logits.reshape(4, 2, 2)}, labels) is None
     assert truths.accuracy({"logits": logits}, np.array([0, 1, 9, 9])) is None
+    assert truths.accuracy({"logits": logits}, None) is None
+
+
+def test_accuracy_among_the_five_largest() -> None:
+    random = np.random.default_rng(0)
+    logits = random.standard_normal((500, 8)).astype(np.float32)
+    labels = random.integers(0, 8, 500)
+    ranks = [sum(row > row[label]) for row, label in zip(logits, labels, strict=True)]
+    for top in (1, 5):
+        expected = np.mean([rank < top for rank in ranks])
+        assert truths.accuracy({"logits": logits}, labels, top) == pytest.approx(float(expected))
+    assert truths.accuracy({"logits": logits[:, :5]}, labels % 5, top=5) is None
 
 
 @given(

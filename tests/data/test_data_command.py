@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from cifar10_files import records, split_files, write_archive, write_folder
+from PIL import Image
 
-from bench.data.dataset import PHOTO10
+from bench.data.readers import PHOTO10
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -115,3 +116,18 @@ def test_wrong_arguments_are_one_line_and_exit_status_2(
     assert done.returncode == 2
     assert expected in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_info_names_what_it_leaves_out_and_writes_a_sheet(tmp_path: Path) -> None:
+    folder = tmp_path / "pets"
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        Image.new("RGB", (20, 10), "red").save(folder / name / "a.png")
+    (folder / "dog" / "b.png").write_bytes(b"none")
+    done = run("info", folder, "--sheet", tmp_path / "sheet.png")
+    assert done.returncode == 0, done.stderr
+    assert "folders of images, a class each, 3x10x20 uint8" in done.stdout
+    assert "1 left out of the images: dog/b.png (an image cannot be decoded" in done.stdout
+    assert "▀" not in done.stdout, "pictures are for terminals"
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (188, 140)

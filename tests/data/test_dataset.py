@@ -7,12 +7,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from cifar10_files import RECORD_BYTES, records, split_files, write_archive, write_folder
+from closeness import assert_close
+from pyarrow import parquet
 
-from bench.data.dataset import PHOTO10, open_dataset, write_ipc
+from adapters.base import Settings, Stopwatch
+from adapters.columnar_backend import ColumnarBackend
+from bench.data.dataset import open_dataset, write_ipc
+from bench.data.readers import PHOTO10
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError, UsageError
 from columnar_nn.model import zoo
-from columnar_nn.model.graph import Graph, Shape, TensorSpec
+from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 
 
 def images(batches: list[pa.RecordBatch]) -> np.ndarray:
@@ -164,12 +169,66 @@ def test_a_network_of_the_data_s_own_size_gets_the_data_itself() -> None:
 
 @pytest.mark.parametrize(
     "shapes",
-    [[(None, 3, None, None)], [(None, 10)], [(None, 3, 8, 8), (None, 3, 8, 8)]],
-    ids=["size unknown", "no image", "two inputs"],
+    [[(None, 3, None, None)], [(None, 3, 8, 8), (None, 3, 8, 8)], []],
+    ids=["size unknown", "two inputs", "no input"],
 )
-def test_networks_that_do_not_take_an_image_are_refused(shapes: list[Shape]) -> None:
+def test_networks_that_do_not_take_one_known_input_are_refused(shapes: list[Shape]) -> None:
     with pytest.raises(InvalidModelError, match=r"some_network takes .* one input"):
         open_dataset("photo10").fitted_to(network_taking(*shapes))
+
+
+def test_rows_that_are_no_images_are_not_made_of_images() -> None:
+    with pytest.raises(InvalidModelError, match="takes 10, and a row of photo10 is 3x32x32: give"):
+        open_dataset("photo10").fitted_to(network_taking((None, 10)))
+
+
+ROWS = np.random.default_rng(0).standard_normal((9, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(6,), (1, 6), (6, 1)])
+@pytest.mark.parametrize("form", ["npy", "npz", "parquet"])
+def test_rows_of_any_shape_are_given_as_they_are(
+    form: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    path, rows = tmp_path / f"some.{form}", ROWS.reshape(9, *shape)
+    if form == "parquet":
+        table = pa.table({"image": tensor_column.from_numpy(rows), "label": [0, 1, 2] * 3})
+        parquet.write_table(table, path)
+    elif form == "npz":
+        np.savez(path, x=ROWS, y=np.array([0, 1, 2] * 3))
+    else:
+        np.save(path, ROWS)
+    dataset = open_dataset(str(path)).fitted_to(network_taking((None, *shape)))
+    (batch,) = dataset.batches(9, 9)
+    assert np.array_equal(tensor_column.to_numpy(batch.column("image")), rows)
+
+
+@pytest.mark.parametrize("shape", [(6,), (4, 6), (2, 3, 4, 5)])
+def test_synthetic_rows_have_any_shape(shape: tuple[int, ...]) -> None:
+    dataset = open_dataset("synthetic", 300).fitted_to(network_taking((None, *shape)))
+    found = images(list(dataset.batches(300, 64)))
+    assert found.shape == (300, *shape)
+    assert 100 < found.mean() < 155
+    longer = open_dataset("synthetic", 600).fitted_to(network_taking((None, *shape)))
+    assert np.array_equal(images(list(longer.batches(300, 7))), found)
+
+
+def test_the_engine_runs_what_takes_no_image() -> None:
+    weights = {"w": np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32)}
+    graph = Graph(
+        "dense",
+        (Node("dense", "Gemm", ("x", "w"), ("y",), {}), Node("relu", "Relu", ("y",), ("z",), {})),
+        (TensorSpec("x", (None, 6)),),
+        (TensorSpec("z", (None, 4)),),
+        weights,
+    )
+    dataset = open_dataset("synthetic", 50).fitted_to(graph)
+    backend = ColumnarBackend(graph, Settings("pipeline/auto", 1, 32))
+    found = [b.column("z") for b in backend.infer(dataset.batches(50, 32), Stopwatch())]
+    rows = images(list(dataset.batches(50, 32))).astype(np.float64) / 255
+    expected = np.maximum(rows @ weights["w"], 0)
+    outputs = np.concatenate([tensor_column.to_numpy(column) for column in found])
+    assert_close(outputs, expected.astype(np.float32), rtol=1e-5, atol=1e-5)
 
 
 def test_wrong_specs_are_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cifar10_files import split_files, write_archive
 
-from bench.data import cifar10
+from bench.data import cifar_binary
 from bench.data import fetch as fetching
 from bench.data.fetch import Download, fetch
 from columnar_nn.errors import InvalidDataError, UsageError
@@ -160,5 +160,5 @@ def test_what_was_fetched_can_be_read(
     monkeypatch.setattr(f"{__name__}.CONTENT", archive)
     source = Download(f"{server}/cifar.tar.gz", hashlib.sha256(archive).hexdigest())
     path = fetch(source, tmp_path / "fetched", silent)
-    blocks = list(cifar10.read_records(path))
+    blocks = list(cifar_binary.read_records(path))
     assert b"".join(block.tobytes() for block in blocks) == files["test_batch.bin"]

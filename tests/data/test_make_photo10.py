@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data import cifar10, make_photo10
-from bench.data.dataset import PHOTO10, open_dataset
+from bench.data import cifar_binary, make_photo10
+from bench.data.dataset import open_dataset
+from bench.data.readers import PHOTO10
 from columnar_nn.errors import InvalidDataError, MissingPackageError, UsageError
 
 TRAINING_SHA256 = "fefd2d67797fd70eafb9c57d93cc497318c29a0d977f3444b32fee204e5b0802"
@@ -53,7 +54,7 @@ def test_splits_share_no_pixel_of_a_photograph() -> None:
 
 @with_photographs
 def test_every_patch_has_some_contrast() -> None:
-    for block in cifar10.read_records(PHOTO10):
+    for block in cifar_binary.read_records(PHOTO10):
         assert block[:, 1:].std(axis=1).min() >= make_photo10.MIN_CONTRAST
 
 

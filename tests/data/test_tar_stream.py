@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from cifar10_files import records
 
-from bench.data import cifar10, tar_stream
+from bench.data import cifar_binary, tar_stream
 from bench.data.dataset import open_dataset
 from bench.data.tar_stream import TarStream
 from columnar_nn.errors import InvalidDataError
@@ -85,7 +85,7 @@ def test_a_hostile_archive_is_one_line_in_little_memory(kind: str, tmp_path: Pat
     archive.write_bytes(gzip.compress(content, 1))
     tracemalloc.start()
     with pytest.raises(InvalidDataError) as raised:
-        list(cifar10.read_records(archive))
+        list(cifar_binary.read_records(archive))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert cause in str(raised.value)
@@ -102,7 +102,7 @@ def test_an_archive_that_grows_without_end_is_one_line(wanted: bool, tmp_path: P
     archive.write_bytes(gzip.compress(start) + zeros)
     started = time.process_time()
     with pytest.raises(InvalidDataError, match=r"more than 1,073,741,824 bytes when decompressed"):
-        list(cifar10.read_records(archive))
+        list(cifar_binary.read_records(archive))
     assert time.process_time() - started < 20
 
 
@@ -184,4 +184,4 @@ def test_class_names_are_few_and_can_be_printed(tmp_path: Path) -> None:
 
 def test_the_bounds_hold_cifar10() -> None:
     """Six files of 10,000 records, of which gzip makes no more than they are."""
-    assert 6 * 10_000 * cifar10.RECORD_BYTES < tar_stream.MAX_BYTES / 5
+    assert 6 * 10_000 * cifar_binary.RECORD_BYTES < tar_stream.MAX_BYTES / 5

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from pathlib import Path
 
+import numpy as np
+import onnx
 from documentation.commands import ROOT
+from PIL import Image
+
+from bench.data.dataset import open_dataset
+from columnar_nn.data import tensor_column
 
 _RECORDED = ROOT / "tests" / "difference" / "recorded"
 _SESSIONS = {
@@ -16,11 +24,39 @@ _WEIGHTS = ROOT / "columnar_nn" / "model" / "weights"
 _PAGE = (ROOT / "docs" / "functions.md").read_text(encoding="utf-8")
 _FUNCTIONS = re.findall(r"^```python\n(.*?@columnar_nn\.\w+_function.*?)^```$", _PAGE, re.M | re.S)
 
+
+def _photographs(folder: Path, labelled: bool = True) -> None:
+    """Some of photo10 as PNG files, in a folder for each class or in one."""
+    (batch,) = open_dataset("photo10").batches(20, 20)
+    images = tensor_column.to_numpy(batch.column("image")).transpose(0, 2, 3, 1)
+    for row, label in enumerate(batch.column("label").to_pylist()):
+        at = folder / str(label) if labelled else folder
+        at.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[row]).save(at / f"{row}.png")
+
+
+def _free_network(file: Path) -> None:
+    """A convolution of images of any size."""
+    nodes = [onnx.helper.make_node("Conv", ["x", "w"], ["y"])]
+    free = onnx.helper.make_tensor_value_info("x", 1, ["batch", 3, "height", "width"])
+    made = onnx.helper.make_tensor_value_info("y", 1, None)
+    weights = [onnx.numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")]
+    graph = onnx.helper.make_graph(nodes, "free", [free], [made], weights)
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), file)
+
+
 GIVEN = {
     "README.md": {
         "mine.onnx": _WEIGHTS / "plain9.onnx",
         "compare.json": _COMPARE,
         **_SESSIONS,
+    },
+    "docs/data.md": {
+        "photos": _photographs,
+        "free.onnx": _free_network,
+        "flat": partial(_photographs, labelled=False),
+        "flat.csv": "".join(f"{row}.png,{row % 3}\n" for row in range(20)),
     },
     "docs/diff.md": _SESSIONS,
     "docs/functions.md": {
@@ -35,8 +71,8 @@ GIVEN = {
         "query.sql": "SELECT name, label FROM classes WHERE label > 1\nORDER BY 1",
     },
 }
-"""Files of the reader's own that a page speaks of and no command before makes: one of the
-project, or its text."""
+"""What the reader has that a page speaks of and no command before makes: a file of the project,
+its text, or what writes it."""
 
 NIGHTLY = {
     "cnn-bench backends --measure --json ease.json",

@@ -83,7 +83,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         shutil.copytree(ROOT / "golden", made[page] / "golden")
         for name, source in GIVEN.get(page, {}).items():
             (made[page] / name).parent.mkdir(exist_ok=True)
-            if isinstance(source, Path):
+            if callable(source):
+                source(made[page] / name)
+            elif isinstance(source, Path):
                 shutil.copy(source, made[page] / name)
             else:
                 (made[page] / name).write_text(source, encoding="utf-8")

@@ -23,6 +23,7 @@ TARGETS = (
     "graphs",
     "backends",
     "cifar10_data",
+    "image_data",
     "onnx_files",
     "golden_bundles",
     "kernel_cache",

@@ -18,6 +18,7 @@ CASES = 200
     "target",
     [
         "cifar10_data",
+        "image_data",
         "onnx_files",
         "golden_bundles",
         "kernel_cache",

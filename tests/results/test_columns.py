@@ -46,7 +46,12 @@ def test_what_is_read_back_is_the_same(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "fields"), [("session", ["functions", "truth"]), ("workload", ["query", "sql"])]
+    ("table", "fields"),
+    [
+        ("session", ["functions", "truth"]),
+        ("workload", ["query", "sql"]),
+        ("cell", ["top5_accuracy"]),
+    ],
 )
 def test_a_column_that_an_earlier_version_did_not_have_is_null(
     table: str, fields: list[str], tmp_path: Path

@@ -2,7 +2,7 @@
 
 import gzip
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +12,26 @@ from cifar10_files import RECORD_BYTES, records, split_files, write_archive, wri
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data import cifar10
-from columnar_nn.data import tensor_column
+from bench.data import cifar_binary, cifar_files
+from bench.data.dataset import open_dataset
+from bench.data.source import Block, recut
 from columnar_nn.errors import InvalidDataError, UsageError
 
 FILES = split_files(7)
 TRAIN = b"".join(FILES[f"data_batch_{number}.bin"] for number in range(1, 6))
 
 
-def content(batches: list[pa.RecordBatch]) -> bytes:
-    """The records in batches, put together again row by row."""
+def content(blocks: Iterable[Block]) -> bytes:
+    """The records in blocks, put together again row by row."""
     return b"".join(
         bytes([label]) + image.tobytes()
-        for batch in batches
-        for label, image in zip(
-            batch.column("label").to_pylist(),
-            tensor_column.to_numpy(batch.column("image")),
-            strict=True,
-        )
+        for block in blocks
+        for label, image in zip(block.labels, block.images, strict=True)
     )
+
+
+def read(path: Path, rows: int, limit: int | None = None, split: str = "test") -> Iterator[Block]:
+    return recut(cifar_binary.read_blocks(path, split), rows, limit)
 
 
 @pytest.fixture(params=["folder", "folder with inner", "tar.gz", "tar"])
@@ -48,14 +49,14 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_rows_come_in_file_order_from_every_kind_of_source(source: Path) -> None:
-    assert content(list(cifar10.read_batches(source, 4))) == FILES["test_batch.bin"]
-    assert content(list(cifar10.read_batches(source, 4, split="train"))) == TRAIN
+    assert content(read(source, 4)) == FILES["test_batch.bin"]
+    assert content(read(source, 4, split="train")) == TRAIN
 
 
 def test_columns_have_the_types_of_the_schema(tmp_path: Path) -> None:
     file = tmp_path / "one.bin"
     file.write_bytes(records(3))
-    (batch,) = cifar10.read_batches(file, 10)
+    (batch,) = open_dataset(str(file)).batches(3, 10)
     batch.validate(full=True)
     assert batch.schema.names == ["id", "label", "image"]
     assert batch.schema.types == [
@@ -72,8 +73,8 @@ def test_planes_are_red_green_blue_in_rows(tmp_path: Path) -> None:
     )
     file = tmp_path / "one.bin"
     file.write_bytes(b"\x05" + pixels)
-    (batch,) = cifar10.read_batches(file, 1)
-    image = tensor_column.to_numpy(batch.column("image"))[0]
+    (block,) = read(file, 1)
+    image = block.images[0]
     assert image[:, 0, 0].tolist() == [10, 20, 30]
     assert image[1, :, 7].tolist() == list(range(20, 52))
 
@@ -88,21 +89,19 @@ def test_blocks_are_cut_into_full_batches(
 ) -> None:
     every = np.frombuffer(records(sum(sizes)), np.uint8).reshape(-1, RECORD_BYTES)
     blocks = np.split(every, np.cumsum(sizes)[:-1]) if sizes else []
-    batches = list(cifar10.to_batches(iter(blocks), batch_size, limit))
-    assert content(batches) == every[:limit].tobytes()
-    assert all(batch.num_rows == batch_size for batch in batches[:-1])
-    ids = [i for batch in batches for i in batch.column("id").to_pylist()]
-    assert ids == list(range(len(every[:limit])))
+    cut = list(recut(map(cifar_binary.as_block, blocks), batch_size, limit))
+    assert content(cut) == every[:limit].tobytes()
+    assert all(len(block) == batch_size for block in cut[:-1])
 
 
 def test_nothing_is_read_beyond_the_limit(tmp_path: Path) -> None:
-    good = records(cifar10.BLOCK_RECORDS)
+    good = records(cifar_binary.BLOCK_RECORDS)
     file = tmp_path / "late.bin"
     file.write_bytes(good + b"\xff" * RECORD_BYTES)
-    limit = cifar10.BLOCK_RECORDS
-    assert content(list(cifar10.read_batches(file, 100, limit))) == good
+    limit = cifar_binary.BLOCK_RECORDS
+    assert content(read(file, 100, limit)) == good
     with pytest.raises(InvalidDataError, match="label 255"):
-        list(cifar10.read_batches(file, 100))
+        list(read(file, 100))
 
 
 def test_memory_is_bounded_by_batches_not_by_files(tmp_path: Path) -> None:
@@ -113,7 +112,7 @@ def test_memory_is_bounded_by_batches_not_by_files(tmp_path: Path) -> None:
     for path in (file, archive):
         before = pa.total_allocated_bytes()
         tracemalloc.start()
-        seen = sum(batch.num_rows for batch in cifar10.read_batches(path, 100))
+        seen = sum(len(block) for block in read(path, 100))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert seen == num_rows
@@ -123,7 +122,7 @@ def test_memory_is_bounded_by_batches_not_by_files(tmp_path: Path) -> None:
 
 def test_archives_are_not_extracted(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "cifar.tar.gz", FILES)
-    list(cifar10.read_batches(archive, 4, split="train"))
+    list(read(archive, 4, split="train"))
     assert list(tmp_path.iterdir()) == [archive]
 
 
@@ -195,7 +194,7 @@ def test_wrong_data_is_one_line_naming_file_place_and_expectation(
 ) -> None:
     path = BROKEN[kind](tmp_path)
     with pytest.raises(InvalidDataError) as raised:
-        list(cifar10.read_batches(path, 5, split=split))
+        list(read(path, 5, split=split))
     message = str(raised.value)
     assert "\n" not in message
     assert str(tmp_path) in message
@@ -205,18 +204,18 @@ def test_wrong_data_is_one_line_naming_file_place_and_expectation(
 def test_unknown_split_and_batch_size_are_wrong_usage(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, FILES)
     with pytest.raises(UsageError, match="validation"):
-        list(cifar10.read_batches(folder, 5, split="validation"))
+        list(read(folder, 5, split="validation"))
     with pytest.raises(UsageError, match="batch size 0"):
-        list(cifar10.read_batches(folder, 0))
+        list(read(folder, 0))
 
 
 def test_class_names_come_from_the_folder_or_are_cifar10s(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, FILES)
-    assert cifar10.class_names(folder) == cifar10.CLASSES
+    assert cifar_binary.class_names(folder) == cifar_files.CIFAR10_CLASSES
     names = [f"kind{label}" for label in range(10)]
     (folder / "batches.meta.txt").write_text("\n".join(names) + "\n\n")
-    assert cifar10.class_names(folder) == tuple(names)
-    assert cifar10.class_names(folder / "test_batch.bin") == tuple(names)
+    assert cifar_binary.class_names(folder) == tuple(names)
+    assert cifar_binary.class_names(folder / "test_batch.bin") == tuple(names)
     (folder / "batches.meta.txt").write_text("cat dog")
     with pytest.raises(InvalidDataError, match="2 class names; expected 10"):
-        cifar10.class_names(folder)
+        cifar_binary.class_names(folder)
