@@ -13,6 +13,7 @@ from reference import (  # noqa: F401 - imported to register
     mat_mul,
     max_pool,
     movement,
+    normalization,
     pad,
     reduce_mean,
     softmax,

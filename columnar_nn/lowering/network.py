@@ -15,6 +15,7 @@ from columnar_nn.lowering import (  # noqa: F401 - each registers its operators
     elementwise,
     matrix,
     movement,
+    normalization,
     window,
 )
 from columnar_nn.lowering.registry import Gap, lowering_of

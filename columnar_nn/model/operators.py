@@ -19,7 +19,7 @@ import numpy as np
 from columnar_nn.model import batch_axis
 from columnar_nn.model.batch_axis import Axis
 from columnar_nn.model.node import Node, Shape
-from columnar_nn.model.shape_rules import elementwise, matrix, movement, window
+from columnar_nn.model.shape_rules import elementwise, matrix, movement, normalization, window
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shape_rules.window import Window
 
@@ -85,7 +85,9 @@ OPERATORS: dict[str, Operator] = {
     "Div": _ARITHMETIC,
     "Dropout": _RENAMING,
     "Elu": _unary(alpha=1.0),
+    "Expand": Operator(movement.expand, batch_axis.expand),
     "Flatten": Operator(movement.flatten, batch_axis.flatten, {"axis": 1}),
+    "Gather": Operator(movement.gather, batch_axis.gather, {"axis": 0}),
     "Gemm": Operator(
         matrix.gemm,
         batch_axis.gemm,
@@ -93,16 +95,30 @@ OPERATORS: dict[str, Operator] = {
         sums_products=True,
     ),
     "GlobalAveragePool": Operator(window.global_pool, batch_axis.pool),
+    "GroupNormalization": Operator(
+        normalization.group, batch_axis.of_instances, _defaults(epsilon=1e-5, stash_type=1)
+    ),
     "HardSigmoid": _unary(alpha=0.2, beta=0.5),
     "HardSwish": _unary(),
     "Identity": _RENAMING,
+    "InstanceNormalization": Operator(
+        normalization.instance, batch_axis.of_instances, _defaults(epsilon=1e-5)
+    ),
     "LRN": Operator(
         elementwise.lrn, batch_axis.of_channels, _defaults(alpha=1e-4, beta=0.75, bias=1.0)
+    ),
+    "LayerNormalization": Operator(
+        normalization.layer,
+        batch_axis.layer_normalization,
+        _defaults(axis=-1, epsilon=1e-5, stash_type=1),
     ),
     "LeakyRelu": _unary(alpha=0.01),
     "LogSoftmax": _SOFTMAX,
     "MatMul": Operator(matrix.mat_mul, batch_axis.mat_mul, sums_products=True),
     "MaxPool": Operator(window.pool, batch_axis.pool, {"ceil_mode": 0}, window=window.pool_window),
+    "MeanVarianceNormalization": Operator(
+        normalization.mean_variance, batch_axis.mean_variance, {"axes": [0, 2, 3]}
+    ),
     "Mul": _ARITHMETIC,
     "PRelu": Operator(elementwise.prelu, batch_axis.broadcasting),
     "Pad": Operator(movement.pad, batch_axis.pad, {"mode": "constant"}),
@@ -118,6 +134,7 @@ OPERATORS: dict[str, Operator] = {
     "Squeeze": Operator(movement.squeeze, batch_axis.squeeze),
     "Sub": _ARITHMETIC,
     "Tanh": _unary(),
+    "Tile": Operator(movement.tile, batch_axis.tile),
     "Transpose": Operator(movement.transpose, batch_axis.transpose),
     "Unsqueeze": Operator(movement.unsqueeze, batch_axis.unsqueeze),
 }

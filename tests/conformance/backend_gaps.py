@@ -32,6 +32,7 @@ VELOX = {
         ("average_pool_*", "leaky_relu", "elu", "selu*", "prelu_*", "clip*", "sigmoid"), NO_OPERATOR
     ),
     **dict.fromkeys(("hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR),
+    **dict.fromkeys(("normalizations", "moved_by_constants"), NO_OPERATOR),
     **dict.fromkeys(("lrn*", "*_last_axis", "sub_*", "mul_*", "div_*"), NO_OPERATOR),
     **dict.fromkeys(("reshape", "*squeeze", "transpose*", "pad_*", "slice_*"), NO_OPERATOR),
     **dict.fromkeys(

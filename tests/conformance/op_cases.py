@@ -345,6 +345,33 @@ def _movement() -> list[Case]:
     ]
 
 
+def _normalizations() -> Case:
+    """Every operator that normalises by the tensor's own statistics, of one image."""
+    network = _Network("normalizations", (6, 4, 5))
+    channels = (_floats(6), -_floats(6))
+    outputs = [
+        network("InstanceNormalization", "image", *channels, epsilon=0.01),
+        network("GroupNormalization", "image", *channels, num_groups=3),
+        network("LayerNormalization", "image", _floats(5), _floats(4, 5), axis=2),
+        network("LayerNormalization", "image", _floats(5)),
+        network("MeanVarianceNormalization", "image", axes=[1, 3]),
+    ]
+    return network.case(*outputs, tolerance=SUMS)
+
+
+def _moved_by_constants() -> Case:
+    """Elements repeated and picked."""
+    network = _Network("moved_by_constants", (6, 4, 1))
+    outputs = [
+        network("Expand", "image", _ints(1, 1, 5)),
+        network("Tile", "image", _ints(1, 2, 1, 3)),
+        network("Gather", "image", _ints(3, -1, 0, 3), axis=2),
+        network("Gather", "image", np.array([[0, 5], [2, -2]]), axis=1),
+        network("Gather", "image", np.array(-2), axis=1),
+    ]
+    return network.case(*outputs, tolerance=EXACT)
+
+
 def _residual() -> Case:
     """Two blocks of convolution, batch normalisation and ReLU with an edge around each."""
     network = _Network("network_residual", (3, 12, 12))
@@ -431,4 +458,6 @@ CASES = [
     *_elementwise(),
     *_matrices(),
     *_movement(),
+    _normalizations(),
+    _moved_by_constants(),
 ]

@@ -164,4 +164,30 @@ def _matrices() -> Iterator[Case]:
     yield from _cases("MatMul", (13,), _normal(7), shape=(4, 7))
 
 
-CASES = (*_windows(), *_elementwise(), *_layouts(), *_matrices())
+def _normalizations() -> Iterator[Case]:
+    scale, bias = _normal(6), _normal(6)
+    yield from _cases("InstanceNormalization", (6, 21), scale, bias, epsilon=0.01)
+    yield from _cases("LayerNormalization", (17,), _normal(7, 8), axis=2)
+    yield from _cases("GroupNormalization", (21,), scale, bias, num_groups=2)
+    yield from _cases("MeanVarianceNormalization", (9, 13), axes=[2, 3])
+
+
+def _moved_by_constants() -> Iterator[Case]:
+    indices = np.array([[2, -1, 0], [1, 1, 5]])
+    yield from _cases("Gather", (7, 13), indices, axis=1)
+    yield from _cases("DepthToSpace", (7, 13), shape=(8, 2, 3), blocksize=2)
+    for mode in ("DCR", "CRD"):
+        yield from _cases("DepthToSpace", (11, 13), shape=(8, 2, 3), blocksize=2, mode=mode)
+    yield from _cases("SpaceToDepth", (7, 13), shape=(2, 4, 6), blocksize=2)
+    yield from _cases("Tile", (7, 13), _ints(1, 2, 1, 3))
+    yield from _cases("Expand", (8, 13), _ints(1, 3, 7, 8), shape=(1, 7, 8))
+
+
+CASES = (
+    *_windows(),
+    *_elementwise(),
+    *_layouts(),
+    *_matrices(),
+    *_normalizations(),
+    *_moved_by_constants(),
+)

@@ -22,6 +22,9 @@ from columnar_nn.model.operators import UNARY
 
 OPSETS = range(7, 22)
 MOST_NODES = 8
+KEEP_SHAPE = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
+"""Operators that ONNX defines as functions, of which it infers no shape."""
+
 MOST_ELEMENTS = 4096
 """Of one image in any tensor."""
 MOST_IMAGES = 17
@@ -156,6 +159,8 @@ class Writer:
             )  # fmt: skip
         except (shape_inference.InferenceError, onnx.defs.SchemaError) as error:
             raise DoesNotFitError(str(error)) from None
+        if op_type in KEEP_SHAPE:
+            types = {names[0]: self._types[inputs[0]]}
         self._types.update(types)
         self.nodes.append(node)
         for name in names:
@@ -520,6 +525,43 @@ def reduce_mean(w: Writer, x: str) -> str:
     )
 
 
+def normalization(w: Writer, x: str) -> str:
+    """By the tensor's own statistics, with an epsilon that keeps what is alike from exploding."""
+    kinds = {"InstanceNormalization": 6, "LayerNormalization": 17, "GroupNormalization": 21}
+    kinds["MeanVarianceNormalization"] = 9
+    op_type = w.choice([kind for kind, opset in kinds.items() if opset <= w.opset])
+    shape, more = w.shapes[x], {"epsilon": w.choice([1e-2, 0.1])}
+    if op_type == "LayerNormalization":
+        axis = w.integer(1, len(shape) - 1)
+        constants = [w.constant(w.normal(*shape[axis:])) for _ in range(w.integer(1, 2))]
+        return w.node(op_type, x, *constants, axis=axis, **more)
+    spatial = w.spatial(x)
+    if math.prod(spatial) < 2:
+        raise DoesNotFitError("one element of a kind")
+    if op_type == "MeanVarianceNormalization":
+        noisy = w.node("Add", x, w.constant(w.random.uniform(-1, 1, shape[1:]).astype(np.float32)))
+        return w.node(op_type, noisy, axes=list(range(2, len(shape))))
+    if op_type == "GroupNormalization":
+        more["num_groups"] = w.choice([g for g in range(1, shape[1] + 1) if shape[1] % g == 0])
+    return w.node(op_type, x, *(w.constant(w.normal(shape[1])) for _ in range(2)), **more)
+
+
+def gather(w: Writer, x: str) -> str:
+    axis = w.axis(x)
+    size = w.shapes[x][axis]
+    indices = w.random.integers(-size, size, w.choice([(), (3,), (2, 2)]))
+    return w.node("Gather", x, w.constant(np.array(indices, np.int64)), axis=axis)
+
+
+def expand(w: Writer, x: str) -> str:
+    target = [w.integer(1, 3) if size == 1 else size for size in w.shapes[x][1:]]
+    return w.node("Expand", x, w.ints([1, *target]))
+
+
+def tile(w: Writer, x: str) -> str:
+    return w.node("Tile", x, w.ints([1, *w.integers(len(w.shapes[x]) - 1, 1, 2)]))
+
+
 OPERATORS: dict[Callable[[Writer, str], str], float] = {
     conv: 6,
     max_pool: 2,
@@ -549,6 +591,10 @@ OPERATORS: dict[Callable[[Writer, str], str], float] = {
     pad: 1.5,
     slice_: 1.5,
     reduce_mean: 1,
+    normalization: 1.5,
+    gather: 0.7,
+    expand: 0.5,
+    tile: 0.5,
 }
 """How often each is drawn, relative to the others."""
 

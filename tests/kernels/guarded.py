@@ -63,6 +63,7 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
     channels, height, width = x.shape
     run(k.mean(x), image)
     run(k.softmax(x), image)
+    run(k.normalization(x, 1e-5, *images.normal(7, 2, width)), image)
     run(k.local_response_normalization(x, 4, 1e-4, 0.75, 1.0), image)
     backward = [np.arange(size)[::-1] for size in x.shape]
     outside = [np.array([-1, *range(size), -1]) for size in x.shape]

@@ -191,6 +191,53 @@ APART: dict[str, Case] = {
         ],
     ),
     "prelu": ((3, 2), [step("PRelu", "x", noise(3, 1))]),
+    "normalised layer": ((3, 4), [step("LayerNormalization", "x", noise(4), noise(4))]),
+    "normalised channels": (
+        (4, 3, 2),
+        [
+            step("InstanceNormalization", "x", noise(4), noise(4)),
+            step("GroupNormalization", "0", noise(4), noise(4), num_groups=2),
+            step("MeanVarianceNormalization", "1", axes=[1, 2]),
+        ],
+    ),
+    "repeated and picked": (
+        (3, 1, 4),
+        [
+            step("Expand", "x", ints(1, 1, 5, 1)),
+            step("Tile", "0", ints(1, 2, 1, 1)),
+            step("Gather", "1", ints(1, -1), axis=2),
+            step("Gather", "2", np.array(1), axis=1),
+        ],
+    ),
+    "picked one by one": (
+        (2, 4),
+        [
+            step(
+                "GatherElements",
+                "x",
+                lambda batch: np.array([[[3, 0], [-1, 2]]] * abs(batch)),
+                axis=2,
+            )
+        ],
+    ),
+    "class token": (
+        (3, 4),
+        [
+            step("Shape", "x"),
+            step("Gather", "0", ints(0)),
+            step("Concat", "1", ints(1, 4), axis=0),
+            step("Expand", noise(1, 1, 4), "2"),
+            step("Concat", "3", "x", axis=1),
+            step("Concat", "4", "x", "3", axis=1),
+        ],
+    ),
+    "picked before the batch": (
+        (3, 4),
+        [
+            step("Transpose", "x", perm=[1, 0, 2]),
+            step("Gather", "0", np.array(1), axis=0),
+        ],
+    ),
 }
 
 MIXED: dict[str, Case] = {
@@ -269,6 +316,16 @@ MIXED: dict[str, Case] = {
             step("Sub", "x", "4"),
         ],
     ),
+    "statistics of all images": ((2, 3, 3), [step("MeanVarianceNormalization", "x")]),
+    "a layer with the batch": (
+        (4,),
+        [
+            step("Transpose", "x", perm=[1, 0]),
+            step("MeanVarianceNormalization", "0", axes=[1]),
+            step("Transpose", "1", perm=[1, 0]),
+        ],
+    ),
+    "rows picked": ((4,), [step("Gather", "x", ints(0), axis=0), step("Add", "x", "0")]),
     "an image's parameters": (
         (1, 1, 1),
         [
@@ -328,6 +385,7 @@ BY_PLACE: dict[str, Case] = {
     "slope": ((4,), [step("PRelu", "x", rows(1))]),
     "gemm": ((4,), [step("Gemm", "x", noise(4, 5), rows(5))]),
     "product": ((4, 5), [step("MatMul", "x", rows(5, 3))]),
+    "concat with weights": ((4,), [step("Concat", "x", rows(2), axis=1)]),
 }
 """What an image gets depends on its place among the others: apart only if there is one."""
 
@@ -341,7 +399,6 @@ TIED: dict[str, Case] = {
         ],
     ),
     "slice as long as the batch": ((4,), [step("Slice", "x", ints(0), sized(99), ints(0))]),
-    "concat with weights": ((4,), [step("Concat", "x", rows(2), axis=1)]),
 }
 """Not freed, though some of them keep the images apart: no dimension is the batch's alone, or
 there are as many rows as the file's batch has."""
