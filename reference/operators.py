@@ -8,6 +8,7 @@ from reference import (  # noqa: F401 - imported to register
     average_pool,
     batch_normalization,
     conv,
+    conv_transpose,
     gemm,
     lrn,
     mat_mul,
@@ -16,6 +17,7 @@ from reference import (  # noqa: F401 - imported to register
     normalization,
     pad,
     reduce_mean,
+    resize,
     softmax,
 )
 from reference.registry import OPERATORS

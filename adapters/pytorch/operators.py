@@ -23,7 +23,11 @@ from adapters.network_nodes import (
     padding,
     reduced_axes,
 )
-from adapters.pytorch import normalization  # noqa: F401 - imported to register
+from adapters.pytorch import (  # noqa: F401 - imported to register
+    conv_transpose,
+    normalization,
+    resize,
+)
 from adapters.pytorch.registry import implements
 from columnar_nn.model.operators import OPERATORS as ONNX_OPERATORS
 from columnar_nn.model.operators import RENAMING

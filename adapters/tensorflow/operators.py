@@ -23,7 +23,11 @@ from adapters.network_nodes import (
     reduced_axes,
     strides_to_one_column,
 )
-from adapters.tensorflow import normalization  # noqa: F401 - imported to register
+from adapters.tensorflow import (  # noqa: F401 - imported to register
+    conv_transpose,
+    normalization,
+    resize,
+)
 from adapters.tensorflow.registry import implements
 from adapters.tensorflow.tensor import Tensor, aligned, channels_last, transposed
 from columnar_nn.model.operators import OPERATORS as ONNX_OPERATORS

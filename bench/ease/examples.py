@@ -21,6 +21,8 @@ INPUT, OUTPUT = "image", "output"
 
 _WINDOW = {"kernel_shape": [3, 3], **plain_window(2)}
 
+_UNPADDED = {"dilations": [1, 1], "output_padding": [0, 0], "pads": [0] * 4}
+
 
 def operator_networks() -> Iterator[Graph]:
     """Of each operator a network of it alone, named after it, as convolutional networks have it.
@@ -80,6 +82,10 @@ _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "Clip": ((INPUT, np.float32(0), np.float32(6)), {}),
     "Concat": ((INPUT, INPUT), {"axis": 1}),
     "Conv": ((INPUT, _floats(5, IMAGE[0], 3, 3), _floats(5)), _WINDOW),
+    "ConvTranspose": (
+        (INPUT, _floats(IMAGE[0], 5, 2, 2), _floats(5)),
+        {"kernel_shape": [2, 2], "strides": [2, 2], **_UNPADDED},
+    ),
     "Div": ((INPUT, _CHANNELS), {}),
     "Dropout": ((INPUT,), {}),
     "Expand": ((INPUT, _whole(1, 1, 1, IMAGE[2])), {}),
@@ -100,6 +106,10 @@ _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "PRelu": ((INPUT, _CHANNELS), {}),
     "Pad": ((INPUT, _whole(0, 0, 1, 1, 0, 0, 1, 1)), {}),
     "ReduceMean": ((INPUT, _whole(2, 3)), {}),
+    "Resize": (
+        (INPUT, "", np.array([2, 2], np.float32)),
+        {"axes": [2, 3], "mode": "linear"},
+    ),
     "Reshape": ((INPUT, _whole(0, -1)), {}),
     "Slice": ((INPUT, _whole(1), _whole(3), _whole(1)), {}),
     "Softmax": ((INPUT,), {"axis": 1}),

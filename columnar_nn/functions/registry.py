@@ -21,6 +21,7 @@ from columnar_nn.functions import (
     rearrange,
     reduce_mean,
     reshape,
+    resize,
     scale_add,
     softmax,
 )
@@ -33,6 +34,7 @@ MODULES = (
     activations,
     arithmetic,
     pooling,
+    resize,
     reduce_mean,
     lrn,
     normalization,

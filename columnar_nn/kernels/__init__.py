@@ -35,6 +35,7 @@ from columnar_nn.kernels.python_function import PythonFunction
 from columnar_nn.kernels.rearrange import rearrange
 from columnar_nn.kernels.reduce import local_response_normalization, mean
 from columnar_nn.kernels.reorder import concat, reorder
+from columnar_nn.kernels.resize import resize
 from columnar_nn.kernels.rows import of_row
 from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
 from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
@@ -72,6 +73,7 @@ __all__ = [
     "pixels_to_float",
     "rearrange",
     "reorder",
+    "resize",
     "scale_add",
     "softmax",
     "unary",

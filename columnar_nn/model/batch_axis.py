@@ -321,3 +321,12 @@ def gather(operands: Operands, axes: Sequence[Axis]) -> int:
     if picked == axis:
         raise MixedRowsError(f"it picks from axis {axis}, the batch")
     return axis if axis < picked else axis - 1 + len(operands.shape(1))
+
+
+def resize(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Resize: not along the rows."""
+    axis, rank = first_alone(operands, axes), len(operands.shape(0))
+    named = operands.node.attributes.get("axes")
+    if axis in normalized_axes(range(rank) if named is None else named, rank):
+        raise MixedRowsError(f"it resizes axis {axis}, the batch")
+    return axis

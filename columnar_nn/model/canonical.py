@@ -20,10 +20,11 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.expressed import EXPRESSED_FORMS
 from columnar_nn.model.graph import Node
 from columnar_nn.model.operators import OPERATORS, with_defaults
+from columnar_nn.model.resizing import RESIZE_FORMS
 from columnar_nn.model.rewriting import Rewriting
 from columnar_nn.model.shape_rules.movement import permutation
 from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_axis
-from columnar_nn.model.shape_rules.window import Window, conv_window
+from columnar_nn.model.shape_rules.window import Window, conv_transpose_window, conv_window
 from columnar_nn.model.shapes import operands_of
 
 OPSET = 21
@@ -160,6 +161,21 @@ def _conv(node: Node, rewriting: Rewriting) -> list[Node]:
         Node(rewriting.new_node(f"{node.name}.crop"), "Slice", inputs, (tensor,), {}),
         replace(node, inputs=(tensor, *node.inputs[1:]), attributes=attributes),
     ]
+
+
+def _conv_transpose(node: Node, rewriting: Rewriting) -> list[Node]:
+    """What auto_pad and output_shape ask for is said by pads and output_padding."""
+    window = conv_transpose_window(operands_of(node, rewriting.shapes, rewriting.weights))
+    sizes, rank = rewriting.shapes[node.inputs[0]][2:], len(window.output)
+    added = []
+    for i, size in enumerate(sizes):
+        reach = (fixed(size, "an axis") - 1) * window.strides[i] + 1
+        reach += (window.kernel_shape[i] - 1) * window.dilations[i]
+        added.append(window.output[i] + window.pads[i] + window.pads[i + rank] - reach)
+    attributes = {**node.attributes, "pads": list(window.pads), "output_padding": added}
+    for name in ("auto_pad", "output_shape"):
+        attributes.pop(name, None)
+    return [replace(node, attributes=attributes)]
 
 
 def _axes(node: Node, rewriting: Rewriting) -> list[Node]:
@@ -402,9 +418,11 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
     **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceMean"), _axes),
     **EXPRESSED_FORMS,
+    **RESIZE_FORMS,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Dropout": _dropout,
     "Expand": _expand,
     "Gemm": _gemm,

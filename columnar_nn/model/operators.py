@@ -19,7 +19,14 @@ import numpy as np
 from columnar_nn.model import batch_axis
 from columnar_nn.model.batch_axis import Axis
 from columnar_nn.model.node import Node, Shape
-from columnar_nn.model.shape_rules import elementwise, matrix, movement, normalization, window
+from columnar_nn.model.shape_rules import (
+    elementwise,
+    matrix,
+    movement,
+    normalization,
+    resize,
+    window,
+)
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shape_rules.window import Window
 
@@ -82,6 +89,13 @@ OPERATORS: dict[str, Operator] = {
         window=window.conv_window,
         sums_products=True,
     ),
+    "ConvTranspose": Operator(
+        window.conv_transpose,
+        batch_axis.conv,
+        {"group": 1},
+        window=window.conv_transpose_window,
+        sums_products=True,
+    ),
     "Div": _ARITHMETIC,
     "Dropout": _RENAMING,
     "Elu": _unary(alpha=1.0),
@@ -127,6 +141,20 @@ OPERATORS: dict[str, Operator] = {
     ),
     "Relu": _unary(),
     "Reshape": Operator(movement.reshape, batch_axis.reshape, {"allowzero": 0}),
+    "Resize": Operator(
+        resize.resize,
+        batch_axis.resize,
+        _defaults(
+            antialias=0,
+            coordinate_transformation_mode="half_pixel",
+            cubic_coeff_a=-0.75,
+            exclude_outside=0,
+            extrapolation_value=0.0,
+            keep_aspect_ratio_policy="stretch",
+            mode="nearest",
+            nearest_mode="round_prefer_floor",
+        ),
+    ),
     "Selu": _unary(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
     "Sigmoid": _unary(),
     "Slice": Operator(movement.slice_, batch_axis.slice_),

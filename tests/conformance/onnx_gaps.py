@@ -53,8 +53,6 @@ IMPORT: dict[str, str] = {
     "test_operator_max": ANOTHER_OPERATOR + " (Max)",
     "test_operator_min": ANOTHER_OPERATOR + " (Min)",
     "test_operator_sqrt": ANOTHER_OPERATOR + " (Sqrt)",
-    "test_operator_convtranspose": ANOTHER_OPERATOR + " (ConvTranspose)",
-    "test_ConvTranspose2d*": ANOTHER_OPERATOR + " (ConvTranspose)",
     "test_PoissonNLLLLoss_no_reduce": ANOTHER_OPERATOR + " (Exp)",
     "test_Softmin": ANOTHER_OPERATOR + " (Neg)",
     "test_Softplus": ANOTHER_OPERATOR + " (Softplus)",

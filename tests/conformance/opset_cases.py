@@ -172,9 +172,28 @@ def _normalizations() -> Iterator[Case]:
     yield from _cases("MeanVarianceNormalization", (9, 13), axes=[2, 3])
 
 
+def _resized() -> Iterator[Case]:
+    scales = np.array([1, 1, 2, 3], np.float32)
+    for mode in ("nearest", "linear"):
+        yield from _cases("Upsample", (7,), mode=mode, scales=[1.0, 1.0, 2.0, 3.0])
+        yield from _cases("Upsample", (9,), scales, mode=mode)
+        yield from _cases("Resize", (10,), scales, mode=mode)
+        empty = np.zeros(0, np.float32)
+        yield from _cases("Resize", (11,), empty, scales, mode=mode)
+        yield from _cases("Resize", (13, 18, 19), None, scales, mode=mode)
+    small = np.array([1, 1, 0.5, 0.6], np.float32)
+    yield from _cases("Resize", (18,), None, small, mode="linear", antialias=1)
+    yield from _cases("Resize", (13,), None, small, mode="cubic", exclude_outside=1)
+
+
 def _moved_by_constants() -> Iterator[Case]:
     indices = np.array([[2, -1, 0], [1, 1, 5]])
     yield from _cases("Gather", (7, 13), indices, axis=1)
+    filters, bias = _normal(6, 2, 3, 2), _normal(4)
+    padded = {"pads": [1, 0, 1, 1], "output_padding": [1, 0], "strides": [2, 1], "group": 2}
+    yield from _cases("ConvTranspose", (7, 11), filters, bias, **padded)
+    yield from _cases("ConvTranspose", (11,), filters, output_shape=[14, 9], strides=[2, 1])
+    yield from _cases("ConvTranspose", (11,), filters, auto_pad="SAME_UPPER", strides=[2, 2])
     yield from _cases("DepthToSpace", (7, 13), shape=(8, 2, 3), blocksize=2)
     for mode in ("DCR", "CRD"):
         yield from _cases("DepthToSpace", (11, 13), shape=(8, 2, 3), blocksize=2, mode=mode)
@@ -190,4 +209,5 @@ CASES = (
     *_matrices(),
     *_normalizations(),
     *_moved_by_constants(),
+    *_resized(),
 )

@@ -530,6 +530,7 @@ def normalization(w: Writer, x: str) -> str:
     kinds = {"InstanceNormalization": 6, "LayerNormalization": 17, "GroupNormalization": 21}
     kinds["MeanVarianceNormalization"] = 9
     op_type = w.choice([kind for kind, opset in kinds.items() if opset <= w.opset])
+    op_type = "GroupNormalization" if w.opset == 21 and len(w.shapes[x]) > 2 else op_type
     shape, more = w.shapes[x], {"epsilon": w.choice([1e-2, 0.1])}
     if op_type == "LayerNormalization":
         axis = w.integer(1, len(shape) - 1)
@@ -548,8 +549,8 @@ def normalization(w: Writer, x: str) -> str:
 
 def gather(w: Writer, x: str) -> str:
     axis = w.axis(x)
-    size = w.shapes[x][axis]
-    indices = w.random.integers(-size, size, w.choice([(), (3,), (2, 2)]))
+    size, kinds = w.shapes[x][axis], [(), (3,), (2, 2)]
+    indices = w.random.integers(-size, size, w.choice(kinds[: 3 if len(w.shapes[x]) < 5 else 2]))
     return w.node("Gather", x, w.constant(np.array(indices, np.int64)), axis=axis)
 
 
@@ -560,6 +561,68 @@ def expand(w: Writer, x: str) -> str:
 
 def tile(w: Writer, x: str) -> str:
     return w.node("Tile", x, w.ints([1, *w.integers(len(w.shapes[x]) - 1, 1, 2)]))
+
+
+def conv_transpose(w: Writer, x: str) -> str:
+    sizes, channels = w.spatial(x), w.shapes[x][1]
+    group = 2 if channels % 2 == 0 and w.chance(0.3) else 1
+    filters, kernel = w.integer(1, 5), w.integers(len(sizes), 1, 4)
+    inputs = [x, w.constant(w.normal(channels, filters, *kernel))]
+    if w.chance(0.7):
+        inputs.append(w.constant(w.normal(filters * group)))
+    strides = w.integers(len(sizes), 1, 3)
+    attributes: dict[str, Any] = {"strides": strides, "group": group}
+    kind = w.random.random()
+    if kind < 0.2 and min(np.subtract(kernel, strides)) >= 0:
+        attributes["auto_pad"] = w.choice(["SAME_UPPER", "SAME_LOWER", "VALID"])
+    elif kind < 0.6:
+        attributes["pads"] = [w.integer(0, k - 1) for k in [*kernel, *kernel]]
+    elif kind < 0.8:
+        attributes["output_padding"] = [w.integer(0, stride - 1) for stride in strides]
+    return w.node("ConvTranspose", *inputs, **attributes)
+
+
+def resize(w: Writer, x: str) -> str:
+    if len(w.shapes[x]) != 4:
+        raise DoesNotFitError("ONNX Runtime resizes images")
+    mode = w.choice(["nearest", "linear"])
+    if w.opset < 9:
+        scales = [1.0, 1.0, *map(float, w.integers(2, 1, 3))]
+        return w.node("Upsample", x, mode=mode, scales=scales)
+    if w.opset < 11 or not w.fixed_batch:
+        raise DoesNotFitError("by sizes alone: scales are weights that the tolerances change")
+    coordinates = w.choice(["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])
+    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    if mode == "nearest":
+        attributes |= {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+    absent = "" if w.opset >= 13 else w.constant(np.zeros(0, np.float32))
+    sizes = w.ints([*w.shapes[x][:2], *w.integers(2, 1, 9)])
+    return w.node("Resize", x, absent, absent, sizes, **attributes)
+
+
+def blocks(w: Writer, x: str) -> str:
+    """Channels to pixels, or pixels to channels."""
+    shape = w.shapes[x]
+    if len(shape) != 4:
+        raise DoesNotFitError("no image")
+    if shape[1] % 4 == 0:
+        mode = {"mode": w.choice(["DCR", "CRD"])} if w.opset >= 11 else {}
+        return w.node("DepthToSpace", x, blocksize=2, **mode)
+    return w.node("SpaceToDepth", x, blocksize=2 if shape[2] % 2 == shape[3] % 2 == 0 else 1)
+
+
+def gather_elements(w: Writer, x: str) -> str:
+    if w.opset < 11:
+        raise DoesNotFitError("opset")
+    axis = w.axis(x) % len(w.shapes[x])
+    row = [
+        size if place == axis - 1 else w.integer(1, size)
+        for place, size in enumerate(w.shapes[x][1:])
+    ]
+    indices = w.random.integers(0, w.shapes[x][axis], (1, *row)).repeat(w.num_images, 0)
+    if w.num_images > 1 and not w.fixed_batch:
+        raise DoesNotFitError("as many rows of indices as images")
+    return w.node("GatherElements", x, w.constant(indices), axis=axis)
 
 
 OPERATORS: dict[Callable[[Writer, str], str], float] = {
@@ -595,6 +658,10 @@ OPERATORS: dict[Callable[[Writer, str], str], float] = {
     gather: 0.7,
     expand: 0.5,
     tile: 0.5,
+    conv_transpose: 1.5,
+    resize: 1.5,
+    blocks: 1,
+    gather_elements: 0.7,
 }
 """How often each is drawn, relative to the others."""
 

@@ -121,6 +121,10 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
             window = ((2, 1), (2, 2), (1, 0, 1, 0), (2, 1))
             run(k.average_pool(x, *window, ceil_mode=True, count_include_pad=True), image)
             run(k.global_average_pool(x), image)
+            for taps in (1, 2):
+                axes = [np.arange(2 * taps).reshape(2, taps) % size for size in shape[1:]]
+                weights = np.ones((2, taps), np.float32)
+                run(k.resize(x, (axes[0], weights), (axes[1], weights)), image)
         else:
             planar_kernels(x, image)
     pixels = Layout("uint8", shape)

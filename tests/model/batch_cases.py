@@ -231,6 +231,27 @@ APART: dict[str, Case] = {
             step("Concat", "4", "x", "3", axis=1),
         ],
     ),
+    "resized": (
+        (2, 3, 4),
+        [
+            step("Resize", "x", "", np.float32([1, 1, 2, 1.5]), mode="linear"),
+            step("Shape", "0"),
+            step("Gather", "1", ints(0, 1)),
+            step("Concat", "2", ints(3, 3), axis=0),
+            step("Resize", "0", "", "", "3", mode="linear"),
+        ],
+    ),
+    "transposed convolution": (
+        (2, 3, 4),
+        [step("ConvTranspose", "x", noise(2, 3, 2, 3), noise(3), strides=[2, 1])],
+    ),
+    "pixel shuffle": (
+        (8, 2, 3),
+        [
+            step("DepthToSpace", "x", blocksize=2, mode="CRD"),
+            step("SpaceToDepth", "0", blocksize=2),
+        ],
+    ),
     "picked before the batch": (
         (3, 4),
         [

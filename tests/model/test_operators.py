@@ -75,8 +75,8 @@ def test_traits_are_those_of_the_operators() -> None:
         assert not operator.unary or (schema.min_input, schema.max_input) == (1, 1)
         assert not (operator.unary and operator.renames)
         assert operator.unary <= (operator.defaults.keys() == schema.attributes.keys())
-    assert {"Conv", "Gemm", "MatMul"} == SUMMING
-    moving = {"DepthToSpace", "GatherElements", "SpaceToDepth"}
+    assert {"Conv", "ConvTranspose", "Gemm", "MatMul"} == SUMMING
+    moving = {"DepthToSpace", "GatherElements", "SpaceToDepth", "Upsample"}
     assert moving | {"GlobalMaxPool", "Split", "Sum"} == EXPRESSED
 
 
