@@ -1,7 +1,7 @@
 """Operators that others express at import, whichever backend runs them.
 
 GatherElements is a Gather from a flat tensor, DepthToSpace and SpaceToDepth are a Transpose between
-two Reshapes.
+two Reshapes, Einsum (`model.einsum`) is products of matrices.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
+from columnar_nn.model.einsum import einsum
 from columnar_nn.model.node import Node
 from columnar_nn.model.rewriting import Rewriting
 from columnar_nn.model.shape_rules.operands import fixed, normalized_axis
@@ -120,6 +121,7 @@ def _space_to_depth(node: Node, rewriting: Rewriting) -> list[Node]:
 
 EXPRESSED_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     "DepthToSpace": _depth_to_space,
+    "Einsum": einsum,
     "GatherElements": _gather_elements,
     "SpaceToDepth": _space_to_depth,
 }

@@ -33,7 +33,7 @@ VELOX = {
     ),
     **dict.fromkeys(("hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR),
     **dict.fromkeys(("normalizations", "moved_by_constants"), NO_OPERATOR),
-    **dict.fromkeys(("resized*", "transposed_convolution*"), NO_OPERATOR),
+    **dict.fromkeys(("network_attention", "resized*", "transposed_convolution*"), NO_OPERATOR),
     **dict.fromkeys(("lrn*", "*_last_axis", "sub_*", "mul_*", "div_*"), NO_OPERATOR),
     **dict.fromkeys(("reshape", "*squeeze", "transpose*", "pad_*", "slice_*"), NO_OPERATOR),
     **dict.fromkeys(

@@ -21,6 +21,7 @@ IMPORT: dict[str, str] = {
     "test_*_uint16": OTHER_TYPES,
     "test_*_uint32": OTHER_TYPES,
     "test_*_uint64": OTHER_TYPES,
+    "test_einsum_*": OTHER_TYPES + " (of float64; tests/model/test_einsum.py)",
     "test_div_int32_trunc": OTHER_TYPES,
     "test_clip_default_int8_*": OTHER_TYPES,
     "test_edge_pad": OTHER_TYPES,

@@ -420,6 +420,21 @@ def _resized_otherwise() -> list[Case]:
     ]
 
 
+def _attention() -> Case:
+    """A block of a transformer: two heads, whose queries, keys and values are one product."""
+    network = _Network("network_attention", (5, 6))
+    x = network("LayerNormalization", "image", _floats(6), _floats(6))
+    apart = network("Reshape", network("MatMul", x, network.normal(6, 18)), _ints(0, 5, 3, 2, 3))
+    heads = network("Transpose", apart, perm=[2, 0, 3, 1, 4])
+    query, key, value = (network("Gather", heads, np.array(i), axis=0) for i in range(3))
+    scores = network("MatMul", query, network("Transpose", key, perm=[0, 1, 3, 2]))
+    weights = network("Softmax", network("Mul", scores, _scalar(3**-0.5)), axis=-1)
+    mixed = network("Transpose", network("MatMul", weights, value), perm=[0, 2, 1, 3])
+    joined = network("Reshape", mixed, _ints(0, 5, 6))
+    network("Add", network("MatMul", joined, network.normal(6, 6)), "image")
+    return network.case(tolerance=SUMS)
+
+
 def _floats_of(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
@@ -543,6 +558,7 @@ CASES = [
     *_movement(),
     _normalizations(),
     _moved_by_constants(),
+    _attention(),
     _resized(),
     *_resized_otherwise(),
     _transposed_convolutions(),

@@ -194,6 +194,12 @@ def _moved_by_constants() -> Iterator[Case]:
     yield from _cases("ConvTranspose", (7, 11), filters, bias, **padded)
     yield from _cases("ConvTranspose", (11,), filters, output_shape=[14, 9], strides=[2, 1])
     yield from _cases("ConvTranspose", (11,), filters, auto_pad="SAME_UPPER", strides=[2, 2])
+    for equation, factor in (
+        ("ncij,cj->nic", _normal(6, 8)),
+        ("...ij,kj->...ki", _normal(5, 8)),
+        ("bhid,bhjd->bhij", "x"),
+    ):
+        yield from _cases("Einsum", (12,), factor, equation=equation)
     yield from _cases("DepthToSpace", (7, 13), shape=(8, 2, 3), blocksize=2)
     for mode in ("DCR", "CRD"):
         yield from _cases("DepthToSpace", (11, 13), shape=(8, 2, 3), blocksize=2, mode=mode)

@@ -252,6 +252,23 @@ APART: dict[str, Case] = {
             step("SpaceToDepth", "0", blocksize=2),
         ],
     ),
+    "attention by one product": (
+        (4, 6),
+        [
+            step("MatMul", "x", noise(6, 18)),
+            step("Reshape", "0", sized(99, 4, 3, 2, 3)),
+            step("Transpose", "1", perm=[2, 0, 3, 1, 4]),
+            step("Gather", "2", np.array(0), axis=0),
+            step("Slice", "2", ints(1), ints(2), ints(0)),
+            step("Squeeze", "4", ints(0)),
+            step("Transpose", "5", perm=[0, 1, 3, 2]),
+            step("MatMul", "3", "6"),
+            step("Softmax", "7", axis=-1),
+            step("Gather", "2", ints(-1), axis=0),
+            step("Squeeze", "9", ints(0)),
+            step("MatMul", "8", "10"),
+        ],
+    ),
     "picked before the batch": (
         (3, 4),
         [

@@ -76,7 +76,7 @@ def test_traits_are_those_of_the_operators() -> None:
         assert not (operator.unary and operator.renames)
         assert operator.unary <= (operator.defaults.keys() == schema.attributes.keys())
     assert {"Conv", "ConvTranspose", "Gemm", "MatMul"} == SUMMING
-    moving = {"DepthToSpace", "GatherElements", "SpaceToDepth", "Upsample"}
+    moving = {"DepthToSpace", "Einsum", "GatherElements", "SpaceToDepth", "Upsample"}
     assert moving | {"GlobalMaxPool", "Split", "Sum"} == EXPRESSED
 
 
