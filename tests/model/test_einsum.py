@@ -25,7 +25,6 @@ OF_ROWS = [
         "nij,jk,kd->nid",
         "...j,jk->...k",
         "nij,n...j->n...i",
-        "nij,jk",
         "nii->ni",
         "njhid,nhid->nij",
     ),
