@@ -51,7 +51,7 @@ def explain(
             help="Leave out a rewrite rule of columnar, repeatable: fold_constants, "
             "drop_identities, pick_before_transposing, drop_dead_nodes, share_networks, "
             "filter_early, limit_early, prune_columns, skip_row_groups, fold_batch_norm, "
-            "fuse_layers, pipeline_networks.",
+            "activate_early, fuse_layers, pipeline_networks.",
         ),
     ] = None,
     formulation: Annotated[
