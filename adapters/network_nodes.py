@@ -5,7 +5,7 @@ Shapes are known but for the batch, so that pads, axes and divisors are constant
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import reduce
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.model.graph import Graph, Shape
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axes
+from columnar_nn.model.shape_rules.resize import Resized, taps
 from columnar_nn.model.shape_rules.window import Window
 from columnar_nn.model.shapes import infer_shapes, operands_of, output_shapes
 
@@ -132,3 +133,21 @@ def reduced_axes(operands: Operands) -> list[int]:
     if not axes:
         return [] if operands.attribute("noop_with_empty_axes") else list(range(rank))
     return normalized_axes(axes, rank)
+
+
+def same_taps(
+    operands: Operands, resized: Mapping[int, Resized], form: Mapping[str, object]
+) -> bool:
+    """Whether a Resize node does what it would do with other attributes, of sizes alone.
+
+    A framework's own operator, which `form` describes, then does the same.
+    """
+    given = operands.node.attributes
+    if (given["mode"] == "nearest") != (form["mode"] == "nearest"):
+        return False
+    return all(
+        taps(axis, given).same(
+            taps(Resized(axis.size, axis.count, axis.count / axis.size), {**given, **form})
+        )
+        for axis in resized.values()
+    )

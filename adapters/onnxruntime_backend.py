@@ -20,6 +20,7 @@ from adapters.onnx_runner import OnnxRuntimeRunner
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn.errors import UnsupportedNetworkError, UnsupportedOperatorError
 from columnar_nn.model import onnx_io
+from columnar_nn.model.node import Node
 
 CUDA = "cuda"
 _KERNEL_TIME, _BLOCKED = "_kernel_time", "_nchwc"
@@ -60,13 +61,11 @@ class OnnxRuntimeBackend(Backend):
         super().import_framework()
 
     def _build(self) -> None:
-        even = [
-            (node.name, node.op_type, "windows of even size")
-            for node in self.graph.nodes
-            if node.op_type == "LRN" and node.attributes["size"] % 2 == 0
+        refused = [
+            (node.name, node.op_type, why) for node in self.graph.nodes if (why := _refused(node))
         ]
-        if even:
-            raise UnsupportedOperatorError(self.name, even)
+        if refused:
+            raise UnsupportedOperatorError(self.name, refused)
         self._on_cuda: onnxruntime_cuda.OnCuda | None = None
         if self.settings.configuration == CUDA:
             onnxruntime_cuda.check()
@@ -225,3 +224,13 @@ class OnnxRuntimeBackend(Backend):
 
     def close(self) -> None:
         del self._session, self._original, self._on_cuda
+
+
+def _refused(node: Node) -> str:
+    """What ONNX Runtime refuses of a node only when it runs; empty if nothing."""
+    if node.op_type == "LRN" and node.attributes["size"] % 2 == 0:
+        return "windows of even size"
+    interpolates = node.op_type == "Resize" and node.attributes["mode"] != "nearest"
+    if interpolates and min(node.attributes.get("axes", ()), default=2) < 2:
+        return "interpolation between channels"
+    return ""

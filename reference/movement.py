@@ -81,3 +81,22 @@ def slice_(
         start, end, size = int(starts[i]), int(ends[i]), x.shape[axis]
         index[axis] = slice(start, None if step < 0 and end < -size else end, step)
     return x[tuple(index)]
+
+
+@implements("Expand")
+def expand(x: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """ONNX Expand: broadcast with `shape`, in which a 1 leaves a dimension as it is."""
+    target = np.broadcast_shapes(x.shape, tuple(int(size) for size in shape))
+    return np.ascontiguousarray(np.broadcast_to(x, target))
+
+
+@implements("Tile")
+def tile(x: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+    """ONNX Tile: each dimension so many times."""
+    return np.tile(x, [int(count) for count in repeats])
+
+
+@implements("Gather")
+def gather(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.ndarray:
+    """ONNX Gather: elements of `axis` at the indices, negative ones from its end."""
+    return np.take(x, indices, axis=axis)

@@ -8,13 +8,16 @@ from reference import (  # noqa: F401 - imported to register
     average_pool,
     batch_normalization,
     conv,
+    conv_transpose,
     gemm,
     lrn,
     mat_mul,
     max_pool,
     movement,
+    normalization,
     pad,
     reduce_mean,
+    resize,
     softmax,
 )
 from reference.registry import OPERATORS

@@ -45,6 +45,12 @@ def _refused(operands: Operands) -> str:
         return "windows of even size"
     if node.op_type == "Pad" and operands.attribute("mode") == "wrap":
         return "wrap mode"
+    if node.op_type == "Resize":
+        coordinates = operands.attribute("coordinate_transformation_mode")
+        if coordinates in ("half_pixel_symmetric", "tf_crop_and_resize"):
+            return f"coordinates {coordinates}"
+        if operands.attribute("antialias") or operands.attribute("exclude_outside"):
+            return "antialias and exclude_outside, which it leaves out"
     return ""
 
 

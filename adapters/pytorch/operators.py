@@ -8,7 +8,6 @@ A new operator: see columnar_nn/model/operators.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +23,15 @@ from adapters.network_nodes import (
     padding,
     reduced_axes,
 )
+from adapters.pytorch import (  # noqa: F401 - imported to register
+    conv_transpose,
+    normalization,
+    resize,
+)
+from adapters.pytorch.registry import implements
 from columnar_nn.model.operators import OPERATORS as ONNX_OPERATORS
-from columnar_nn.model.operators import RENAMING, Implementations
-from columnar_nn.model.shape_rules.movement import permutation, slice_bounds
+from columnar_nn.model.operators import RENAMING
+from columnar_nn.model.shape_rules.movement import gathered, permutation, slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, fixed
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 
@@ -42,9 +47,6 @@ _GLOBAL_AVERAGE_POOL: dict[int, Callable[..., Tensor]] = {
     2: F.adaptive_avg_pool2d,
     3: F.adaptive_avg_pool3d,
 }
-
-OPERATORS: Implementations[Callable[..., Any]] = Implementations()
-implements = OPERATORS.implements
 
 
 def unsupported_reason(operands: Operands) -> str | None:
@@ -273,6 +275,25 @@ def slice_(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
         x = x[tuple(index)]
         x = x.flip(axis) if backward else x
     return x
+
+
+@implements("Expand")
+def expand(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    return x.expand([-1 if size is None else size for size in output_shape(node)])
+
+
+@implements("Tile")
+def tile(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    return x.repeat(node.integer_input(1, "the repeats"))
+
+
+@implements("Gather")
+def gather(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    axis, indices = gathered(node)
+    if indices.ndim == 0:
+        return x.select(axis, int(indices))
+    picked = x.index_select(axis, torch.from_numpy(indices.reshape(-1)))
+    return picked if indices.ndim == 1 else picked.unflatten(axis, indices.shape)
 
 
 @implements("ReduceMean")

@@ -23,17 +23,20 @@ from adapters.network_nodes import (
     reduced_axes,
     strides_to_one_column,
 )
+from adapters.tensorflow import (  # noqa: F401 - imported to register
+    conv_transpose,
+    normalization,
+    resize,
+)
+from adapters.tensorflow.registry import implements
 from adapters.tensorflow.tensor import Tensor, aligned, channels_last, transposed
 from columnar_nn.model.operators import OPERATORS as ONNX_OPERATORS
-from columnar_nn.model.operators import RENAMING, Implementations
-from columnar_nn.model.shape_rules.movement import permutation, slice_bounds
+from columnar_nn.model.operators import RENAMING
+from columnar_nn.model.shape_rules.movement import gathered, permutation, slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, fixed
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 
 _CONV = {1: tf.nn.conv1d, 2: tf.nn.conv2d, 3: tf.nn.conv3d}
-
-OPERATORS: Implementations[Callable[..., Tensor]] = Implementations()
-implements = OPERATORS.implements
 
 
 def unsupported_reason(operands: Operands) -> str | None:
@@ -340,6 +343,24 @@ def slice_(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     for axis, bounds in slice_bounds(node).items():
         index[x.axis(axis)] = bounds
     return x.map(lambda value: value[tuple(index)])
+
+
+@implements("Expand")
+def expand(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    shape = output_shape(node)
+    value, size = x.in_onnx_order(), tf.shape(x.value)[0]
+    return Tensor(tf.broadcast_to(value, [size if d is None else d for d in shape]))
+
+
+@implements("Tile")
+def tile(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    return Tensor(tf.tile(x.in_onnx_order(), node.integer_input(1, "the repeats")))
+
+
+@implements("Gather")
+def gather(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    axis, indices = gathered(node)
+    return Tensor(tf.gather(x.in_onnx_order(), indices, axis=axis))
 
 
 @implements("ReduceMean")

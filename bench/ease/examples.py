@@ -21,6 +21,8 @@ INPUT, OUTPUT = "image", "output"
 
 _WINDOW = {"kernel_shape": [3, 3], **plain_window(2)}
 
+_UNPADDED = {"dilations": [1, 1], "output_padding": [0, 0], "pads": [0] * 4}
+
 
 def operator_networks() -> Iterator[Graph]:
     """Of each operator a network of it alone, named after it, as convolutional networks have it.
@@ -80,25 +82,40 @@ _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "Clip": ((INPUT, np.float32(0), np.float32(6)), {}),
     "Concat": ((INPUT, INPUT), {"axis": 1}),
     "Conv": ((INPUT, _floats(5, IMAGE[0], 3, 3), _floats(5)), _WINDOW),
+    "ConvTranspose": (
+        (INPUT, _floats(IMAGE[0], 5, 2, 2), _floats(5)),
+        {"kernel_shape": [2, 2], "strides": [2, 2], **_UNPADDED},
+    ),
     "Div": ((INPUT, _CHANNELS), {}),
     "Dropout": ((INPUT,), {}),
+    "Expand": ((INPUT, _whole(1, 1, 1, IMAGE[2])), {}),
     "Flatten": ((INPUT,), {}),
+    "Gather": ((INPUT, _whole(2, 0)), {"axis": 1}),
     "Gemm": ((INPUT, _floats(10, *FEATURES), _floats(10)), {"transB": 1}),
     "GlobalAveragePool": ((INPUT,), {}),
+    "GroupNormalization": ((INPUT, *_STATISTICS[:2]), {"num_groups": 2}),
     "Identity": ((INPUT,), {}),
+    "InstanceNormalization": ((INPUT, *_STATISTICS[:2]), {}),
     "LRN": ((INPUT,), {"size": 5}),
+    "LayerNormalization": ((INPUT, *(_floats(IMAGE[2]) for _ in range(2))), {}),
     "LogSoftmax": ((INPUT,), {"axis": 1}),
     "MatMul": ((INPUT, _floats(*FEATURES, 5)), {}),
     "MaxPool": ((INPUT,), _WINDOW),
+    "MeanVarianceNormalization": ((INPUT,), {"axes": [2, 3]}),
     "Mul": ((INPUT, _CHANNELS), {}),
     "PRelu": ((INPUT, _CHANNELS), {}),
     "Pad": ((INPUT, _whole(0, 0, 1, 1, 0, 0, 1, 1)), {}),
     "ReduceMean": ((INPUT, _whole(2, 3)), {}),
+    "Resize": (
+        (INPUT, "", np.array([2, 2], np.float32)),
+        {"axes": [2, 3], "mode": "linear"},
+    ),
     "Reshape": ((INPUT, _whole(0, -1)), {}),
     "Slice": ((INPUT, _whole(1), _whole(3), _whole(1)), {}),
     "Softmax": ((INPUT,), {"axis": 1}),
     "Squeeze": ((INPUT, _whole(3)), {}),
     "Sub": ((INPUT, _CHANNELS), {}),
+    "Tile": ((INPUT, _whole(1, 1, 1, 2)), {}),
     "Transpose": ((INPUT,), {"perm": [0, 2, 3, 1]}),
     "Unsqueeze": ((INPUT, _whole(2)), {}),
 }
@@ -106,6 +123,6 @@ _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
 
 _SHAPES = {
     **dict.fromkeys(("Gemm", "LogSoftmax", "MatMul", "Softmax"), FEATURES),
-    "Squeeze": (*IMAGE[:2], 1),
+    **dict.fromkeys(("Expand", "Squeeze"), (*IMAGE[:2], 1)),
 }
 """Of the input, where it is no image."""

@@ -1,4 +1,4 @@
-"""slice, transpose, pad and expand: ONNX Slice, Transpose, Pad and Expand within a row."""
+"""slice, transpose, pad, expand, tile and gather: what ONNX calls so, within a row."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from columnar_nn.functions.vector_function import VectorFunction, no_operations
 from columnar_nn.kernels.rearrange import OUTSIDE
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.operators import OPERATORS
+from columnar_nn.model.shape_rules import movement
 from columnar_nn.model.shape_rules.operands import Operands
 
 PAD_DEFAULTS = {**OPERATORS["Pad"].defaults, "value": 0.0}
@@ -72,6 +73,14 @@ def _expand(row: Sequence[int], attributes: Any) -> Indices:
     ]
 
 
+def _tile(row: Sequence[int], attributes: Any) -> Indices:
+    """`repeats`, of a row: how often each axis comes."""
+    repeats = attributes["repeats"]
+    if len(repeats) != len(row) or min(repeats, default=1) < 1:
+        raise InvalidModelError(f"repeats {repeats} do not fit rows {row}")
+    return [np.arange(size * count) % size for size, count in zip(row, repeats, strict=True)]
+
+
 def _function(
     name: str,
     indices_of: Callable[[Sequence[int], Any], Indices],
@@ -95,9 +104,30 @@ def _function(
     return VectorFunction(name, shape, assemble, no_operations, defaults)
 
 
+def _gather_shape(operands: Operands) -> tuple[Shape, ...]:
+    """[N, ...] with the length of `indices`, a constant [K], along `axis`; the batch is axis 0."""
+    axis = operands.attribute("axis")
+    if not 1 <= axis < len(operands.shape(0)) or len(operands.shape(1)) != 1:
+        raise InvalidModelError(
+            f"axis {axis} of {operands.shape(0)} by indices {operands.shape(1)}: one list of "
+            "indices along an axis of a row"
+        )
+    return movement.gather(operands)
+
+
+def _gather(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+    source = assembly.planar(values[0])
+    axis = call.attributes["axis"] - 1
+    indices = [np.arange(size) for size in source.shape]
+    indices[axis] = call.weights[0] % source.shape[axis]
+    return assembly.apply(kernels.rearrange(source.layout, indices), source)
+
+
 FUNCTIONS = (
     _function("slice", _slice),
     _function("transpose", _transpose),
     _function("pad", _pad, **PAD_DEFAULTS),
     _function("expand", _expand),
+    _function("tile", _tile),
+    VectorFunction("gather", _gather_shape, _gather, no_operations),
 )

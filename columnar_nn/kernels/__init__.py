@@ -28,12 +28,14 @@ from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
 from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.matrix import matrix_product
+from columnar_nn.kernels.normalization import normalization
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
 from columnar_nn.kernels.program import Program, Step
 from columnar_nn.kernels.python_function import PythonFunction
 from columnar_nn.kernels.rearrange import rearrange
 from columnar_nn.kernels.reduce import local_response_normalization, mean
 from columnar_nn.kernels.reorder import concat, reorder
+from columnar_nn.kernels.resize import resize
 from columnar_nn.kernels.rows import of_row
 from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
 from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
@@ -66,10 +68,12 @@ __all__ = [
     "matrix_product",
     "max_pool",
     "mean",
+    "normalization",
     "of_row",
     "pixels_to_float",
     "rearrange",
     "reorder",
+    "resize",
     "scale_add",
     "softmax",
     "unary",

@@ -86,6 +86,14 @@ def tile_pixels() -> int:
     return {16: 14, 8: 6, 4: 3 if is_x86() else 6}[vector_width()]
 
 
+def tile_rows() -> int:
+    """Rows of a product of matrices kept in registers, 32 columns each with AVX-512, else 16.
+
+    6 * 2 + 2 + 1 of AVX-512's 32 registers, and of AVX2's 16.
+    """
+    return 3 if vector_width() == 4 and is_x86() else 6
+
+
 def tile_blocks(filter_blocks: int) -> int:
     """16-filter blocks that a microkernel computes at once: 2 with AVX-512 if they pair up.
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
+from columnar_nn.kernels.host import LANES, tile_blocks, tile_rows
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, packed
 from columnar_nn.kernels.parameters import Floats, Words
@@ -16,16 +17,36 @@ from columnar_nn.kernels.parameters import Floats, Words
 class Products(NamedTuple):
     """Of products of matrices, rows x inner by inner x columns, one operand perhaps a constant.
 
-    The offsets are of each product's matrix.
+    The right operand is taken in `panels` of PANEL columns, [inner][PANEL] each, the last of which
+    overlaps the one before; a constant one lies so. The offsets are of each product's matrix.
     """
 
     products: int
     rows: int
     inner: int
     columns: int
+    panels: int
     left_offsets: Words
     right_offsets: Words
     constant: Floats | None
+
+
+PANEL = LANES * tile_blocks(2)
+"""Columns of the result that are computed at once."""
+
+
+def panel_start(panel: int, columns: int) -> int:
+    """The first column of a panel."""
+    return max(min(panel * PANEL, columns - PANEL), 0)
+
+
+def _panels(matrices: np.ndarray) -> np.ndarray:
+    """[..., inner, columns] as [..., panel, inner, PANEL], with zeros past the last column."""
+    columns = matrices.shape[-1]
+    missing = max(PANEL - columns, 0)
+    wide = np.pad(matrices, [(0, 0)] * (matrices.ndim - 1) + [(0, missing)])
+    starts = [panel_start(panel, columns) for panel in range(-(-columns // PANEL))]
+    return np.stack([wide[..., start : start + PANEL] for start in starts], axis=-3)
 
 
 def matrix_product(left: Layout | np.ndarray, right: Layout | np.ndarray) -> BoundKernel:
@@ -35,7 +56,6 @@ def matrix_product(left: Layout | np.ndarray, right: Layout | np.ndarray) -> Bou
     """
     operands = (left, right)
     tensors = tuple(operand for operand in operands if isinstance(operand, Layout))
-    constants = [packed(operand) for operand in operands if isinstance(operand, np.ndarray)]
     first, second = left.shape, right.shape
     problem = f"cannot multiply matrices {first} and {second} of {', '.join(map(str, tensors))}"
     if not tensors or any(tensor.kind != "planar" for tensor in tensors):
@@ -46,8 +66,18 @@ def matrix_product(left: Layout | np.ndarray, right: Layout | np.ndarray) -> Bou
         leading = np.broadcast_shapes(first[:-2], second[:-2])
     except ValueError:
         raise InvalidModelError(problem) from None
-    offsets = [_offsets(shape, leading) for shape in (first, second)]
     rows, inner, columns = first[-2], first[-1], second[-1]
+    panels = -(-columns // PANEL)
+    constants = [
+        packed(_panels(operand) if operand is right else operand)
+        for operand in operands
+        if isinstance(operand, np.ndarray)
+    ]
+    of_panels = isinstance(right, np.ndarray)
+    offsets = [
+        _offsets(first, leading, rows * inner),
+        _offsets(second, leading, inner * (panels * PANEL if of_panels else columns)),
+    ]
     role = "neither" if not constants else "left" if isinstance(left, np.ndarray) else "right"
     return BoundKernel(
         name="matrix_product",
@@ -57,18 +87,20 @@ def matrix_product(left: Layout | np.ndarray, right: Layout | np.ndarray) -> Bou
             rows=rows,
             inner=inner,
             columns=columns,
+            panels=panels,
             left_offsets=offsets[0],
             right_offsets=offsets[1],
             constant=constants[0] if constants else None,
         ),
         input_layouts=tensors,
         output_layout=Layout("planar", (*leading, rows, columns)),
+        scratch_floats=(inner + tile_rows()) * PANEL,
         multiply_adds=math.prod(leading) * rows * inner * columns,
     )
 
 
-def _offsets(shape: tuple[int, ...], leading: tuple[int, ...]) -> np.ndarray:
-    """Offset of the matrix [..., rows, columns] that each product reads, int64."""
+def _offsets(shape: tuple[int, ...], leading: tuple[int, ...], size: int) -> np.ndarray:
+    """Offset of the matrix of `size` floats that each product reads, int64."""
     matrices = np.arange(math.prod(shape[:-2])).reshape(shape[:-2])
     numbers = np.broadcast_to(matrices, leading).reshape(-1)
-    return np.ascontiguousarray(numbers * (shape[-2] * shape[-1]), np.int64)
+    return np.ascontiguousarray(numbers * size, np.int64)

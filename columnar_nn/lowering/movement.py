@@ -5,7 +5,7 @@ from __future__ import annotations
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.lowering.registry import Gap, call, lowers, need_one_tensor
 from columnar_nn.model.operators import RENAMING
-from columnar_nn.model.shape_rules.movement import permutation, slice_bounds
+from columnar_nn.model.shape_rules.movement import gathered, permutation, slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axes, normalized_axis
 from columnar_nn.model.shapes import output_shapes
 
@@ -96,3 +96,42 @@ def _pad(operands: Operands, inputs: list[Expression]) -> Expression:
         mode=operands.attribute("mode"),
         value=0.0 if value is None else float(value.reshape(-1)[0]),
     )
+
+
+@lowers("Expand")
+def _expand(operands: Operands, inputs: list[Expression]) -> Expression:
+    need_one_tensor(operands, inputs)
+    (result,) = output_shapes(operands)
+    source = operands.shape(0)
+    if len(result) > len(source) or result[0] != source[0]:
+        raise Gap(f"expanding {source} to {result} would mix rows")
+    if 0 in result:
+        raise Gap(f"a result without elements, {result}")
+    return call(operands, "expand", inputs, shape=list(result[1:]))
+
+
+@lowers("Tile")
+def _tile(operands: Operands, inputs: list[Expression]) -> Expression:
+    need_one_tensor(operands, inputs)
+    rows, *repeats = operands.integer_input(1, "the repeats") or []
+    if rows != 1:
+        raise Gap("repeated rows")
+    if 0 in repeats:
+        raise Gap("a result without elements")
+    return call(operands, "tile", inputs, repeats=repeats)
+
+
+@lowers("Gather")
+def _gather(operands: Operands, inputs: list[Expression]) -> Expression:
+    need_one_tensor(operands, inputs)
+    axis, indices = gathered(operands)
+    if axis == 0:
+        raise Gap("rows picked")
+    (result,) = output_shapes(operands)
+    row = [size for size in result[1:] if size is not None]
+    if not row:
+        raise Gap("rows without a dimension")
+    if 0 in row:
+        raise Gap(f"a result without elements, {result}")
+    picked = call(operands, "gather", inputs, {"indices": indices.reshape(-1)}, axis=axis)
+    return picked if indices.ndim == 1 else call(operands, "reshape", [picked], shape=row)

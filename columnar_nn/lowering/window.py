@@ -53,10 +53,26 @@ def _conv(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
     filters, bias = operands.constant(1, "the filters"), operands.constant(2, "the bias")
     assert filters is not None
-    window, row = conv_window(operands), _row(operands)
+    group = operands.attribute("group")
+    row = _row(operands)
+    return convolved(operands, inputs[0], row, filters, bias, conv_window(operands), group)
+
+
+def convolved(
+    operands: Operands,
+    image: Expression,
+    row: Sequence[int],
+    filters: np.ndarray,
+    bias: np.ndarray | None,
+    window: Window,
+    group: int,
+) -> Expression:
+    """Rows of shape `row`, channels first, convolved in 1 to 3 dimensions; raises Gap for others.
+
+    Filters are those of ONNX Conv, [M, C/group, kernel...].
+    """
     rank, num_filters, depth = len(window.output), len(filters), 1
     axes: tuple[int | None, int] = (rank - 2, rank - 1)
-    image = inputs[0]
     if rank == 1:
         axes = (None, 0)
         image = _reshaped(operands, image, row, [row[0], 1, row[1]])
@@ -68,8 +84,7 @@ def _conv(operands: Operands, inputs: list[Expression]) -> Expression:
         filters = np.tile(filters, (depth, 1, 1, 1))
     elif rank != 2:
         raise Gap(f"{rank} spatial dimensions; kernels convolve 1 to 3")
-    group = operands.attribute("group") * depth
-    attributes = {**_attributes(window, axes), "group": group}
+    attributes = {**_attributes(window, axes), "group": group * depth}
     result = call(operands, "conv2d", [image], {"weight": filters}, **attributes)
     if bias is not None:
         result = call(operands, "vec_scal_add", [result], {"bias": np.tile(bias, depth)})

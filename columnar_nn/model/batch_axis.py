@@ -77,6 +77,31 @@ def conv(operands: Operands, axes: Sequence[Axis]) -> int:
     return axis
 
 
+def of_instances(operands: Operands, axes: Sequence[Axis]) -> int:
+    """InstanceNormalization, GroupNormalization: all but the rows is summed over or a channel."""
+    axis = of_channels(operands, axes)
+    if axis:
+        raise MixedRowsError(f"it normalises along axis {axis}, the batch")
+    return axis
+
+
+def layer_normalization(operands: Operands, axes: Sequence[Axis]) -> int:
+    """LayerNormalization: the rows come before `axis`."""
+    axis = first_alone(operands, axes)
+    first = normalized_axis(operands.attribute("axis"), len(operands.shape(0)))
+    if axis >= first:
+        raise MixedRowsError(f"it normalises along axis {axis}, the batch")
+    return axis
+
+
+def mean_variance(operands: Operands, axes: Sequence[Axis]) -> int:
+    """MeanVarianceNormalization: not over the rows."""
+    axis = first_alone(operands, axes)
+    if axis in normalized_axes(operands.attribute("axes"), len(operands.shape(0))):
+        raise MixedRowsError(f"it normalises along axis {axis}, the batch")
+    return axis
+
+
 def softmax(operands: Operands, axes: Sequence[Axis]) -> int:
     """Softmax, LogSoftmax: not along the rows."""
     axis = first_alone(operands, axes)
@@ -266,4 +291,42 @@ def pad(operands: Operands, axes: Sequence[Axis]) -> int:
         index = padded.index(axis)
         if pads[index] or pads[index + len(padded)]:
             raise MixedRowsError(f"it pads or crops axis {axis}, the batch")
+    return axis
+
+
+def expand(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Expand: the rows may be moved back by dimensions before them."""
+    axis, shape = first_alone(operands, axes), operands.shape(0)
+    target = operands.integer_input(1, "the shape") or []
+    place = max(len(target) - len(shape), 0) + axis
+    entry = place - max(len(shape) - len(target), 0)
+    if entry >= 0 and target[entry] != 1:
+        raise MixedRowsError(f"it repeats axis {axis}, the batch")
+    return place
+
+
+def tile(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Tile: the rows once."""
+    axis = first_alone(operands, axes)
+    repeats = operands.integer_input(1, "the repeats") or []
+    if axis < len(repeats) and repeats[axis] != 1:
+        raise MixedRowsError(f"it repeats axis {axis}, the batch")
+    return axis
+
+
+def gather(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Gather: not among the rows, which move where the indices are no single list."""
+    axis = first_alone(operands, axes)
+    picked = normalized_axis(operands.attribute("axis"), len(operands.shape(0)))
+    if picked == axis:
+        raise MixedRowsError(f"it picks from axis {axis}, the batch")
+    return axis if axis < picked else axis - 1 + len(operands.shape(1))
+
+
+def resize(operands: Operands, axes: Sequence[Axis]) -> int:
+    """Resize: not along the rows."""
+    axis, rank = first_alone(operands, axes), len(operands.shape(0))
+    named = operands.node.attributes.get("axes")
+    if axis in normalized_axes(range(rank) if named is None else named, rank):
+        raise MixedRowsError(f"it resizes axis {axis}, the batch")
     return axis

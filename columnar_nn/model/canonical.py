@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -17,11 +17,14 @@ import numpy as np
 import onnx
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.graph import Node, Shape
+from columnar_nn.model.expressed import EXPRESSED_FORMS
+from columnar_nn.model.graph import Node
 from columnar_nn.model.operators import OPERATORS, with_defaults
+from columnar_nn.model.resizing import RESIZE_FORMS
+from columnar_nn.model.rewriting import Rewriting
 from columnar_nn.model.shape_rules.movement import permutation
 from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_axis
-from columnar_nn.model.shape_rules.window import Window, conv_window
+from columnar_nn.model.shape_rules.window import Window, conv_transpose_window, conv_window
 from columnar_nn.model.shapes import operands_of
 
 OPSET = 21
@@ -30,26 +33,6 @@ TRAINING = frozenset(
     | {"training_mode", "broadcast"}
 )
 """Attributes without a meaning in inference, or replaced by broadcasting in later versions."""
-
-
-@dataclass
-class Rewriting:
-    """What a canonical form may use: the node's opset, shapes and constants so far.
-
-    `add_weight(name, array)` makes a new constant and returns its name; `new_tensor(name)` and
-    `new_node(name)` give names that are not taken.
-    """
-
-    opset: int
-    shapes: Mapping[str, Shape]
-    weights: Mapping[str, np.ndarray]
-    add_weight: Callable[[str, np.ndarray], str]
-    new_tensor: Callable[[str], str]
-    new_node: Callable[[str], str]
-
-    def integers(self, node: Node, what: str, values: Sequence[int]) -> str:
-        """A new int64 constant called after the node and what it is for."""
-        return self.add_weight(f"{node.name}.{what}", np.array(values, np.int64))
 
 
 def unsupported_reason(
@@ -180,6 +163,21 @@ def _conv(node: Node, rewriting: Rewriting) -> list[Node]:
     ]
 
 
+def _conv_transpose(node: Node, rewriting: Rewriting) -> list[Node]:
+    """What auto_pad and output_shape ask for is said by pads and output_padding."""
+    window = conv_transpose_window(operands_of(node, rewriting.shapes, rewriting.weights))
+    sizes, rank = rewriting.shapes[node.inputs[0]][2:], len(window.output)
+    added = []
+    for i, size in enumerate(sizes):
+        reach = (fixed(size, "an axis") - 1) * window.strides[i] + 1
+        reach += (window.kernel_shape[i] - 1) * window.dilations[i]
+        added.append(window.output[i] + window.pads[i] + window.pads[i + rank] - reach)
+    attributes = {**node.attributes, "pads": list(window.pads), "output_padding": added}
+    for name in ("auto_pad", "output_shape"):
+        attributes.pop(name, None)
+    return [replace(node, attributes=attributes)]
+
+
 def _axes(node: Node, rewriting: Rewriting) -> list[Node]:
     return _attribute_to_input(node, rewriting, ("axes",))
 
@@ -274,6 +272,62 @@ def _softmax(node: Node, rewriting: Rewriting) -> list[Node]:
     ]
 
 
+def _concat(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Constants before and after the images' own elements, the same for every image, are added.
+
+    Zeros make room for them: a constant has no rows to be put beside those of a batch.
+    """
+    constants = [rewriting.weights.get(tensor) for tensor in node.inputs]
+    computed = [index for index, array in enumerate(constants) if array is None]
+    shape = rewriting.shapes[node.inputs[0]]
+    axis = normalized_axis(node.attributes.get("axis", 1), len(shape))
+    if not computed or len(computed) == len(constants) or axis == 0:
+        return [node]
+    first, last = computed[0], computed[-1]
+    around = [*constants[:first], *constants[last + 1 :]]
+    if any(array is None or not _alike_in_rows(array) for array in around) or (
+        last - first + 1 > len(computed)
+    ):
+        return [node]
+    before, after = (
+        sum(rewriting.shapes[tensor][axis] or 0 for tensor in tensors)
+        for tensors in (node.inputs[:first], node.inputs[last + 1 :])
+    )
+    inner = sum(rewriting.shapes[tensor][axis] or 0 for tensor in node.inputs[first : last + 1])
+    parts = [array[:1] for array in around if array is not None]
+    room = list(parts[0].shape)
+    room[axis] = inner
+    parts.insert(first, np.zeros(room, np.float32))
+    constant = rewriting.add_weight(f"{node.name}.constants", np.concatenate(parts, axis))
+    pads = [0] * (2 * len(shape))
+    pads[axis], pads[len(shape) + axis] = before, after
+    nodes, tensor = [], node.inputs[first]
+    if len(computed) > 1:
+        tensor = rewriting.new_tensor(f"{node.outputs[0]}.computed")
+        name = rewriting.new_node(f"{node.name}.computed")
+        inputs = node.inputs[first : last + 1]
+        nodes.append(replace(node, name=name, inputs=inputs, outputs=(tensor,)))
+    padded = rewriting.new_tensor(f"{node.outputs[0]}.padded")
+    name = rewriting.new_node(f"{node.name}.pad")
+    inputs = (tensor, rewriting.integers(node, "pads", pads))
+    nodes.append(Node(name, "Pad", inputs, (padded,), {"mode": "constant"}))
+    return [*nodes, Node(node.name, "Add", (padded, constant), node.outputs, {})]
+
+
+def _alike_in_rows(array: np.ndarray) -> bool:
+    """Whether an array is the same for each image, its first axis being the batch."""
+    return array.dtype == np.float32 and len(array) > 0 and bool((array == array[:1]).all())
+
+
+def _expand(node: Node, rewriting: Rewriting) -> list[Node]:
+    """The target is 1 where the tensor stays as it is, so that it says nothing of the batch."""
+    operands = operands_of(node, rewriting.shapes, rewriting.weights)
+    shape, target = operands.shape(0), operands.integer_input(1, "the shape") or []
+    aligned = (None,) * (len(target) - len(shape)) + shape[max(len(shape) - len(target), 0) :]
+    entries = [1 if entry == size else entry for entry, size in zip(target, aligned, strict=True)]
+    return [replace(node, inputs=(node.inputs[0], rewriting.integers(node, "shape", entries)))]
+
+
 def _dropout(node: Node, rewriting: Rewriting) -> list[Node]:
     """Nothing but its first input matters, unless a third one asks for training mode."""
     training = node.inputs[2] if len(node.inputs) > 2 else ""
@@ -327,6 +381,23 @@ def _split(node: Node, rewriting: Rewriting) -> list[Node]:
     return slices
 
 
+def _layer_normalization(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Constant scale and bias have a value for each element that is normalised."""
+    shape = rewriting.shapes[node.inputs[0]]
+    axis = normalized_axis(node.attributes.get("axis", -1), len(shape))
+    inputs = list(node.inputs)
+    for index, role in ((1, "scale"), (2, "bias")):
+        given = rewriting.weights.get(inputs[index]) if index < len(inputs) else None
+        target = tuple(fixed(size, "a normalised dimension") for size in shape[axis:])
+        if given is not None and given.shape != target and given.ndim <= len(target):
+            try:
+                whole = np.ascontiguousarray(np.broadcast_to(given, target))
+            except ValueError:
+                return [node]  # the shape rule says what is wrong
+            inputs[index] = rewriting.add_weight(f"{node.name}.{role}", whole)
+    return [replace(node, inputs=tuple(inputs))]
+
+
 def _sum(node: Node, rewriting: Rewriting) -> list[Node]:
     """Sum of several tensors as a chain of Adds."""
     if len(node.inputs) == 1:
@@ -346,11 +417,17 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _broadcast),
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
     **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceMean"), _axes),
+    **EXPRESSED_FORMS,
+    **RESIZE_FORMS,
     "Clip": _clip,
+    "Concat": _concat,
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Dropout": _dropout,
+    "Expand": _expand,
     "Gemm": _gemm,
     "GlobalMaxPool": _global_max_pool,
+    "LayerNormalization": _layer_normalization,
     "PRelu": _prelu,
     "Pad": _pad,
     "Reshape": _reshape,
@@ -360,4 +437,4 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
 }
 
 EXPRESSED = CANONICAL_FORMS.keys() - OPERATORS.keys()
-"""Operators that supported ones express at import: GlobalMaxPool, Split, Sum."""
+"""Operators that supported ones express at import, here and in `model.expressed`."""

@@ -17,7 +17,6 @@ from columnar_nn.model import fold
 from columnar_nn.model.canonical import (
     EXPRESSED,
     OPSET,
-    Rewriting,
     canonical_nodes,
     unsupported_reason,
 )
@@ -28,12 +27,17 @@ from columnar_nn.model.onnx_file import FileNode, Stored
 from columnar_nn.model.operators import OPERATORS, RENAMING, is_custom, with_defaults
 from columnar_nn.model.precision import as_float32, is_float
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
+from columnar_nn.model.rewriting import Rewriting
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import infer_node
 from columnar_nn.model.stored_tensors import StoredTensors
 
 MAX_ELEMENTS = 2**28
 """Of one tensor of one image: 1 GiB. Larger ones are mistakes, and no backend could hold them."""
+
+
+BATCH_KEPT = {"Expand": (1, 1), "Resize": (3, 0)}
+"""Which input of an operator may hold the size of the batch, and what says there: as it is."""
 
 
 class GraphImporter:
@@ -159,6 +163,7 @@ class GraphImporter:
         plain = replace(plain, attributes=self._with_arrays(node))
         if node.op_type in OPERATORS or node.op_type in EXPRESSED:
             names = (self._inliner.tensors.fresh, self._inliner.nodes.fresh)
+            plain = self._batch_kept(plain)
             rewriting = Rewriting(node.opset, self.shapes, self.constants, self.add_weight, *names)
             for canonical in canonical_nodes(plain, rewriting):
                 self._place(canonical)
@@ -180,7 +185,7 @@ class GraphImporter:
         return unsupported_reason(node.op_type, node.outputs, node.attributes, node.opset)
 
     def _not_ours(self, node: FileNode) -> str:
-        if node.op_type in ("Cast", "CastLike", "Gather"):
+        if node.op_type in ("Cast", "CastLike"):
             return "supported only where it computes a constant"
         return "not an operator of this project"
 
@@ -288,6 +293,28 @@ class GraphImporter:
         value = fold.reshape_target(self.batch_sizes[target], self.shapes[data])
         inputs = (data, self.add_weight(f"{node.name}.shape", value))
         return replace(node, inputs=inputs, attributes={"allowzero": 0})
+
+    def _batch_kept(self, node: Node) -> Node:
+        """An Expand, or a Resize, whose target says nothing of the batch that it keeps.
+
+        A constant that is repeated for every image stays as it is: it goes with each of them.
+        """
+        index, entry = BATCH_KEPT.get(node.op_type, (len(node.inputs), 0))
+        target = node.inputs[index] if index < len(node.inputs) else ""
+        if target not in self.batch_sizes:
+            return node
+        shape, entries = self.shapes[node.inputs[0]], list(self.batch_sizes[target].reshape(-1))
+        aligned = [1] * (len(entries) - len(shape)) + list(shape)
+        is_constant = self._value(node.inputs[0]) is not None
+        for place, size in enumerate(aligned[-len(entries) :]):
+            if entries[place] is fold.BATCH:
+                if size is not None and not (is_constant and size == 1 and place == 0):
+                    raise fold.DependsOnBatchError(f"given to {node.op_type}")
+                entries[place] = entry
+        values = np.array(entries, np.int64)
+        inputs = list(node.inputs)
+        inputs[index] = self.add_weight(f"{node.name}.target", values)
+        return replace(node, inputs=tuple(inputs))
 
     def _with_arrays(self, node: FileNode) -> dict[str, object]:
         """The attributes of a node, tensors among them as arrays."""

@@ -19,7 +19,14 @@ import numpy as np
 from columnar_nn.model import batch_axis
 from columnar_nn.model.batch_axis import Axis
 from columnar_nn.model.node import Node, Shape
-from columnar_nn.model.shape_rules import elementwise, matrix, movement, window
+from columnar_nn.model.shape_rules import (
+    elementwise,
+    matrix,
+    movement,
+    normalization,
+    resize,
+    window,
+)
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shape_rules.window import Window
 
@@ -82,10 +89,19 @@ OPERATORS: dict[str, Operator] = {
         window=window.conv_window,
         sums_products=True,
     ),
+    "ConvTranspose": Operator(
+        window.conv_transpose,
+        batch_axis.conv,
+        {"group": 1},
+        window=window.conv_transpose_window,
+        sums_products=True,
+    ),
     "Div": _ARITHMETIC,
     "Dropout": _RENAMING,
     "Elu": _unary(alpha=1.0),
+    "Expand": Operator(movement.expand, batch_axis.expand),
     "Flatten": Operator(movement.flatten, batch_axis.flatten, {"axis": 1}),
+    "Gather": Operator(movement.gather, batch_axis.gather, {"axis": 0}),
     "Gemm": Operator(
         matrix.gemm,
         batch_axis.gemm,
@@ -93,16 +109,30 @@ OPERATORS: dict[str, Operator] = {
         sums_products=True,
     ),
     "GlobalAveragePool": Operator(window.global_pool, batch_axis.pool),
+    "GroupNormalization": Operator(
+        normalization.group, batch_axis.of_instances, _defaults(epsilon=1e-5, stash_type=1)
+    ),
     "HardSigmoid": _unary(alpha=0.2, beta=0.5),
     "HardSwish": _unary(),
     "Identity": _RENAMING,
+    "InstanceNormalization": Operator(
+        normalization.instance, batch_axis.of_instances, _defaults(epsilon=1e-5)
+    ),
     "LRN": Operator(
         elementwise.lrn, batch_axis.of_channels, _defaults(alpha=1e-4, beta=0.75, bias=1.0)
+    ),
+    "LayerNormalization": Operator(
+        normalization.layer,
+        batch_axis.layer_normalization,
+        _defaults(axis=-1, epsilon=1e-5, stash_type=1),
     ),
     "LeakyRelu": _unary(alpha=0.01),
     "LogSoftmax": _SOFTMAX,
     "MatMul": Operator(matrix.mat_mul, batch_axis.mat_mul, sums_products=True),
     "MaxPool": Operator(window.pool, batch_axis.pool, {"ceil_mode": 0}, window=window.pool_window),
+    "MeanVarianceNormalization": Operator(
+        normalization.mean_variance, batch_axis.mean_variance, {"axes": [0, 2, 3]}
+    ),
     "Mul": _ARITHMETIC,
     "PRelu": Operator(elementwise.prelu, batch_axis.broadcasting),
     "Pad": Operator(movement.pad, batch_axis.pad, {"mode": "constant"}),
@@ -111,6 +141,20 @@ OPERATORS: dict[str, Operator] = {
     ),
     "Relu": _unary(),
     "Reshape": Operator(movement.reshape, batch_axis.reshape, {"allowzero": 0}),
+    "Resize": Operator(
+        resize.resize,
+        batch_axis.resize,
+        _defaults(
+            antialias=0,
+            coordinate_transformation_mode="half_pixel",
+            cubic_coeff_a=-0.75,
+            exclude_outside=0,
+            extrapolation_value=0.0,
+            keep_aspect_ratio_policy="stretch",
+            mode="nearest",
+            nearest_mode="round_prefer_floor",
+        ),
+    ),
     "Selu": _unary(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
     "Sigmoid": _unary(),
     "Slice": Operator(movement.slice_, batch_axis.slice_),
@@ -118,6 +162,7 @@ OPERATORS: dict[str, Operator] = {
     "Squeeze": Operator(movement.squeeze, batch_axis.squeeze),
     "Sub": _ARITHMETIC,
     "Tanh": _unary(),
+    "Tile": Operator(movement.tile, batch_axis.tile),
     "Transpose": Operator(movement.transpose, batch_axis.transpose),
     "Unsqueeze": Operator(movement.unsqueeze, batch_axis.unsqueeze),
 }

@@ -1,8 +1,9 @@
 """Rewrites that apply as a model is imported, so that every backend runs the same nodes.
 
-fold_constants     a node that computes a weight from weights becomes that weight
-drop_identities    what reads an Identity or a Dropout reads its input instead
-drop_dead_nodes    nodes and weights that no output needs go
+fold_constants             a node that computes a weight from weights becomes that weight
+drop_identities            what reads an Identity or a Dropout reads its input instead
+pick_before_transposing    what picks along an axis of a transposed tensor does so before
+drop_dead_nodes            nodes and weights that no output needs go
 
 Each leaves the outputs as they are. The first is a matter of `model.importer`, which works the
 values out in any case. Constant integers, such as the shapes that exporters compute, are no matter
@@ -16,6 +17,7 @@ from dataclasses import replace
 
 from columnar_nn.model.graph import Graph, Node
 from columnar_nn.model.operators import RENAMING
+from columnar_nn.model.pick_first import pick_before_transposing
 
 Rewrite = Callable[[Graph], Graph]
 """Gives a graph with the same outputs."""
@@ -45,6 +47,7 @@ def drop_dead_nodes(graph: Graph) -> Graph:
 
 GRAPH_REWRITES: dict[str, Rewrite] = {
     "drop_identities": drop_identities,
+    "pick_before_transposing": pick_before_transposing,
     DROP_DEAD_NODES: drop_dead_nodes,
 }
 """Those that take a graph, by name, in the order in which they are applied."""

@@ -32,6 +32,8 @@ VELOX = {
         ("average_pool_*", "leaky_relu", "elu", "selu*", "prelu_*", "clip*", "sigmoid"), NO_OPERATOR
     ),
     **dict.fromkeys(("hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR),
+    **dict.fromkeys(("normalizations", "moved_by_constants"), NO_OPERATOR),
+    **dict.fromkeys(("network_attention", "resized*", "transposed_convolution*"), NO_OPERATOR),
     **dict.fromkeys(("lrn*", "*_last_axis", "sub_*", "mul_*", "div_*"), NO_OPERATOR),
     **dict.fromkeys(("reshape", "*squeeze", "transpose*", "pad_*", "slice_*"), NO_OPERATOR),
     **dict.fromkeys(
@@ -44,10 +46,17 @@ GAPS: dict[str, dict[str, str]] = {
     "tensorflow": {
         "conv_unequal_dilations_3d": "notyet: it takes one dilation for another",
     },
-    "onnxruntime": {"lrn_even": "notyet: its LRN takes windows of odd size only"},
+    "onnxruntime": {
+        "lrn_even": "notyet: its LRN takes windows of odd size only",
+        "resized_channels": "notyet: its Resize interpolates images only",
+    },
     "openvino": {
         "lrn_even": "notyet: its LRN takes windows of odd size only",
         "pad_wrap": "notyet: its Pad knows no wrap mode",
+        "resized_crop": "notyet: its Resize knows no regions",
+        "resized_symmetric": "notyet: its Resize knows no such coordinates",
+        "resized_antialias": "notyet: it reads ONNX's Resize without antialias",
+        "resized_inside": "notyet: it reads ONNX's Resize without exclude_outside",
         "mat_mul_add_channels": "notyet: it does not compile",
     },
     "velox": VELOX,

@@ -345,6 +345,131 @@ def _movement() -> list[Case]:
     ]
 
 
+def _normalizations() -> Case:
+    """Every operator that normalises by the tensor's own statistics, of one image."""
+    network = _Network("normalizations", (6, 4, 5))
+    channels = (_floats(6), -_floats(6))
+    outputs = [
+        network("InstanceNormalization", "image", *channels, epsilon=0.01),
+        network("GroupNormalization", "image", *channels, num_groups=3),
+        network("LayerNormalization", "image", _floats(5), _floats(4, 5), axis=2),
+        network("LayerNormalization", "image", _floats(5)),
+        network("MeanVarianceNormalization", "image", axes=[1, 3]),
+    ]
+    return network.case(*outputs, tolerance=SUMS)
+
+
+def _moved_by_constants() -> Case:
+    """Elements repeated and picked."""
+    network = _Network("moved_by_constants", (6, 4, 1))
+    outputs = [
+        network("Expand", "image", _ints(1, 1, 5)),
+        network("Tile", "image", _ints(1, 2, 1, 3)),
+        network("Gather", "image", _ints(3, -1, 0, 3), axis=2),
+        network("Gather", "image", np.array([[0, 5], [2, -2]]), axis=1),
+        network("Gather", "image", np.array(-2), axis=1),
+    ]
+    return network.case(*outputs, tolerance=EXACT)
+
+
+def _resized() -> Case:
+    """Images resized in every mode, some as the frameworks do it and some as none does."""
+    network = _Network("resized", (3, 6, 7))
+    half, twice, spatial = _floats_of(0.5, 0.75), _floats_of(2, 2), [2, 3]
+
+    def resized(mode: str, coordinates: str, **attributes: Any) -> str:
+        attributes = {"mode": mode, "coordinate_transformation_mode": coordinates, **attributes}
+        return network("Resize", "image", None, twice, axes=spatial, **attributes)
+
+    outputs = [
+        resized("nearest", "asymmetric", nearest_mode="floor"),
+        resized("nearest", "half_pixel"),
+        resized("linear", "half_pixel"),
+        resized("linear", "align_corners"),
+        resized("linear", "asymmetric"),
+        resized("linear", "pytorch_half_pixel"),
+        resized("cubic", "half_pixel", cubic_coeff_a=-0.5),
+        network("Resize", "image", None, half, axes=spatial, nearest_mode="ceil"),
+        network("Resize", "image", None, None, _ints(9, 5), axes=spatial, mode="linear"),
+    ]
+    return network.case(*outputs, tolerance=CURVES)
+
+
+def _resized_otherwise() -> list[Case]:
+    """Modes and axes that not every backend has."""
+    crop = {"coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 0.5}
+    region, spatial = _floats_of(0.2, -0.1, 0.9, 1.2), {"axes": [2, 3], "mode": "linear"}
+    symmetric = {"coordinate_transformation_mode": "half_pixel_symmetric", "mode": "linear"}
+
+    def resized(name: str, *operands: np.ndarray | None, **attributes: Any) -> Case:
+        name, image = f"resized_{name}", (3, 6, 7)
+        return _operator(name, "Resize", image, CURVES, *operands, **attributes)
+
+    return [
+        resized("crop", region, None, _ints(5, 9), **crop, **spatial),
+        resized("symmetric", None, _floats_of(0.6, 1.7), axes=[2, 3], **symmetric),
+        resized("antialias", None, _floats_of(0.5, 0.75), **spatial, antialias=1),
+        resized("inside", None, _floats_of(2, 1.5), axes=[2, 3], mode="cubic", exclude_outside=1),
+        resized("channels", None, None, _ints(5, 4), axes=[3, 1], mode="linear"),
+        _operator(
+            "resized_1d", "Resize", (3, 7), CURVES, None, _floats_of(1.5), axes=[2], mode="linear"
+        ),
+        _operator(
+            "resized_3d", "Resize", (2, 3, 4, 5), EXACT, None, _floats_of(2, 2, 0.5), axes=[2, 3, 4]
+        ),
+    ]
+
+
+def _attention() -> Case:
+    """A block of a transformer: two heads, whose queries, keys and values are one product."""
+    network = _Network("network_attention", (5, 6))
+    x = network("LayerNormalization", "image", _floats(6), _floats(6))
+    apart = network("Reshape", network("MatMul", x, network.normal(6, 18)), _ints(0, 5, 3, 2, 3))
+    heads = network("Transpose", apart, perm=[2, 0, 3, 1, 4])
+    query, key, value = (network("Gather", heads, np.array(i), axis=0) for i in range(3))
+    scores = network("MatMul", query, network("Transpose", key, perm=[0, 1, 3, 2]))
+    weights = network("Softmax", network("Mul", scores, _scalar(3**-0.5)), axis=-1)
+    mixed = network("Transpose", network("MatMul", weights, value), perm=[0, 2, 1, 3])
+    joined = network("Reshape", mixed, _ints(0, 5, 6))
+    network("Add", network("MatMul", joined, network.normal(6, 6)), "image")
+    return network.case(tolerance=SUMS)
+
+
+def _floats_of(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def _transposed_convolutions() -> Case:
+    """Every attribute of ConvTranspose, of images."""
+    network = _Network("transposed_convolutions", (4, 5, 6))
+
+    def transposed(filters: int, *kernel: int, **attributes: Any) -> str:
+        weights, bias = network.normal(4, filters, *kernel), None
+        if "group" in attributes:
+            bias = network.normal(filters * attributes["group"])
+        return network("ConvTranspose", "image", weights, bias, **attributes)
+
+    outputs = [
+        transposed(20, 2, 2, strides=[2, 2], group=1),
+        transposed(3, 3, 3, strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]),
+        transposed(3, 2, 3, strides=[3, 1], pads=[0, 1, 2, 0], output_padding=[2, 0], group=1),
+        transposed(2, 3, 2, dilations=[2, 3], strides=[1, 2]),
+        transposed(2, 3, 3, auto_pad="SAME_UPPER", strides=[2, 2], group=1),
+        transposed(2, 3, 3, auto_pad="SAME_LOWER", strides=[2, 1]),
+        transposed(2, 2, 2, output_shape=[10, 13], strides=[2, 2], group=1),
+        transposed(2, 3, 3, auto_pad="VALID"),
+    ]
+    return network.case(*outputs, tolerance=SUMS)
+
+
+def _transposed(name: str, image: Sequence[int], *kernel: int, **attributes: Any) -> Case:
+    network = _Network(f"transposed_convolution_{name}", image)
+    weights = network.normal(image[0], 3, *kernel)
+    bias = network.normal(3 * attributes.get("group", 1))
+    network("ConvTranspose", "image", weights, bias, **attributes)
+    return network.case(tolerance=SUMS)
+
+
 def _residual() -> Case:
     """Two blocks of convolution, batch normalisation and ReLU with an edge around each."""
     network = _Network("network_residual", (3, 12, 12))
@@ -431,4 +556,13 @@ CASES = [
     *_elementwise(),
     *_matrices(),
     *_movement(),
+    _normalizations(),
+    _moved_by_constants(),
+    _attention(),
+    _resized(),
+    *_resized_otherwise(),
+    _transposed_convolutions(),
+    _transposed("groups", (4, 5, 6), 4, 4, strides=[2, 2], pads=[1, 1, 1, 1], group=2),
+    _transposed("1d", (4, 7), 3, strides=[2], pads=[1, 0]),
+    _transposed("3d", (2, 3, 4, 3), 3, 2, 3, strides=[2, 2, 1], pads=[1, 0, 1, 0, 0, 1]),
 ]

@@ -164,4 +164,56 @@ def _matrices() -> Iterator[Case]:
     yield from _cases("MatMul", (13,), _normal(7), shape=(4, 7))
 
 
-CASES = (*_windows(), *_elementwise(), *_layouts(), *_matrices())
+def _normalizations() -> Iterator[Case]:
+    scale, bias = _normal(6), _normal(6)
+    yield from _cases("InstanceNormalization", (6, 21), scale, bias, epsilon=0.01)
+    yield from _cases("LayerNormalization", (17,), _normal(7, 8), axis=2)
+    yield from _cases("GroupNormalization", (21,), scale, bias, num_groups=2)
+    yield from _cases("MeanVarianceNormalization", (9, 13), axes=[2, 3])
+
+
+def _resized() -> Iterator[Case]:
+    scales = np.array([1, 1, 2, 3], np.float32)
+    for mode in ("nearest", "linear"):
+        yield from _cases("Upsample", (7,), mode=mode, scales=[1.0, 1.0, 2.0, 3.0])
+        yield from _cases("Upsample", (9,), scales, mode=mode)
+        yield from _cases("Resize", (10,), scales, mode=mode)
+        empty = np.zeros(0, np.float32)
+        yield from _cases("Resize", (11,), empty, scales, mode=mode)
+        yield from _cases("Resize", (13, 18, 19), None, scales, mode=mode)
+    small = np.array([1, 1, 0.5, 0.6], np.float32)
+    yield from _cases("Resize", (18,), None, small, mode="linear", antialias=1)
+    yield from _cases("Resize", (13,), None, small, mode="cubic", exclude_outside=1)
+
+
+def _moved_by_constants() -> Iterator[Case]:
+    indices = np.array([[2, -1, 0], [1, 1, 5]])
+    yield from _cases("Gather", (7, 13), indices, axis=1)
+    filters, bias = _normal(6, 2, 3, 2), _normal(4)
+    padded = {"pads": [1, 0, 1, 1], "output_padding": [1, 0], "strides": [2, 1], "group": 2}
+    yield from _cases("ConvTranspose", (7, 11), filters, bias, **padded)
+    yield from _cases("ConvTranspose", (11,), filters, output_shape=[14, 9], strides=[2, 1])
+    yield from _cases("ConvTranspose", (11,), filters, auto_pad="SAME_UPPER", strides=[2, 2])
+    for equation, factor in (
+        ("ncij,cj->nic", _normal(6, 8)),
+        ("...ij,kj->...ki", _normal(5, 8)),
+        ("bhid,bhjd->bhij", "x"),
+    ):
+        yield from _cases("Einsum", (12,), factor, equation=equation)
+    yield from _cases("DepthToSpace", (7, 13), shape=(8, 2, 3), blocksize=2)
+    for mode in ("DCR", "CRD"):
+        yield from _cases("DepthToSpace", (11, 13), shape=(8, 2, 3), blocksize=2, mode=mode)
+    yield from _cases("SpaceToDepth", (7, 13), shape=(2, 4, 6), blocksize=2)
+    yield from _cases("Tile", (7, 13), _ints(1, 2, 1, 3))
+    yield from _cases("Expand", (8, 13), _ints(1, 3, 7, 8), shape=(1, 7, 8))
+
+
+CASES = (
+    *_windows(),
+    *_elementwise(),
+    *_layouts(),
+    *_matrices(),
+    *_normalizations(),
+    *_moved_by_constants(),
+    *_resized(),
+)

@@ -194,6 +194,7 @@ def test_every_unsupported_node_is_listed(workers: BackendWorkers, backend: str)
 EVALUATOR_FAULTS = {
     "lrn": "takes the number of images for the number of channels",
     "lrn_even": "takes the number of images for the number of channels",
+    "transposed_convolution_groups": "takes the filters for those of a single group",
     "pad_crop": "cannot pad by a negative width",
 }
 """Where ONNX's own evaluator (1.23) is wrong; every engine agrees with the reference there."""

@@ -22,6 +22,9 @@ from columnar_nn.model.operators import UNARY
 
 OPSETS = range(7, 22)
 MOST_NODES = 8
+KEEP_SHAPE = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
+"""Operators that ONNX defines as functions, of which it infers no shape."""
+
 MOST_ELEMENTS = 4096
 """Of one image in any tensor."""
 MOST_IMAGES = 17
@@ -156,6 +159,8 @@ class Writer:
             )  # fmt: skip
         except (shape_inference.InferenceError, onnx.defs.SchemaError) as error:
             raise DoesNotFitError(str(error)) from None
+        if op_type in KEEP_SHAPE:
+            types = {names[0]: self._types[inputs[0]]}
         self._types.update(types)
         self.nodes.append(node)
         for name in names:
@@ -520,6 +525,106 @@ def reduce_mean(w: Writer, x: str) -> str:
     )
 
 
+def normalization(w: Writer, x: str) -> str:
+    """By the tensor's own statistics, with an epsilon that keeps what is alike from exploding."""
+    kinds = {"InstanceNormalization": 6, "LayerNormalization": 17, "GroupNormalization": 21}
+    kinds["MeanVarianceNormalization"] = 9
+    op_type = w.choice([kind for kind, opset in kinds.items() if opset <= w.opset])
+    op_type = "GroupNormalization" if w.opset == 21 and len(w.shapes[x]) > 2 else op_type
+    shape, more = w.shapes[x], {"epsilon": w.choice([1e-2, 0.1])}
+    if op_type == "LayerNormalization":
+        axis = w.integer(1, len(shape) - 1)
+        constants = [w.constant(w.normal(*shape[axis:])) for _ in range(w.integer(1, 2))]
+        return w.node(op_type, x, *constants, axis=axis, **more)
+    spatial = w.spatial(x)
+    if math.prod(spatial) < 2:
+        raise DoesNotFitError("one element of a kind")
+    if op_type == "MeanVarianceNormalization":
+        noisy = w.node("Add", x, w.constant(w.random.uniform(-1, 1, shape[1:]).astype(np.float32)))
+        return w.node(op_type, noisy, axes=list(range(2, len(shape))))
+    if op_type == "GroupNormalization":
+        more["num_groups"] = w.choice([g for g in range(1, shape[1] + 1) if shape[1] % g == 0])
+    return w.node(op_type, x, *(w.constant(w.normal(shape[1])) for _ in range(2)), **more)
+
+
+def gather(w: Writer, x: str) -> str:
+    axis = w.axis(x)
+    size, kinds = w.shapes[x][axis], [(), (3,), (2, 2)]
+    indices = w.random.integers(-size, size, w.choice(kinds[: 3 if len(w.shapes[x]) < 5 else 2]))
+    return w.node("Gather", x, w.constant(np.array(indices, np.int64)), axis=axis)
+
+
+def expand(w: Writer, x: str) -> str:
+    target = [w.integer(1, 3) if size == 1 else size for size in w.shapes[x][1:]]
+    return w.node("Expand", x, w.ints([1, *target]))
+
+
+def tile(w: Writer, x: str) -> str:
+    return w.node("Tile", x, w.ints([1, *w.integers(len(w.shapes[x]) - 1, 1, 2)]))
+
+
+def conv_transpose(w: Writer, x: str) -> str:
+    sizes, channels = w.spatial(x), w.shapes[x][1]
+    group = 2 if channels % 2 == 0 and w.chance(0.3) else 1
+    filters, kernel = w.integer(1, 5), w.integers(len(sizes), 1, 4)
+    inputs = [x, w.constant(w.normal(channels, filters, *kernel))]
+    if w.chance(0.7):
+        inputs.append(w.constant(w.normal(filters * group)))
+    strides = w.integers(len(sizes), 1, 3)
+    attributes: dict[str, Any] = {"strides": strides, "group": group}
+    kind = w.random.random()
+    if kind < 0.2 and min(np.subtract(kernel, strides)) >= 0:
+        attributes["auto_pad"] = w.choice(["SAME_UPPER", "SAME_LOWER", "VALID"])
+    elif kind < 0.6:
+        attributes["pads"] = [w.integer(0, k - 1) for k in [*kernel, *kernel]]
+    elif kind < 0.8:
+        attributes["output_padding"] = [w.integer(0, stride - 1) for stride in strides]
+    return w.node("ConvTranspose", *inputs, **attributes)
+
+
+def resize(w: Writer, x: str) -> str:
+    if len(w.shapes[x]) != 4:
+        raise DoesNotFitError("ONNX Runtime resizes images")
+    mode = w.choice(["nearest", "linear"])
+    if w.opset < 9:
+        scales = [1.0, 1.0, *map(float, w.integers(2, 1, 3))]
+        return w.node("Upsample", x, mode=mode, scales=scales)
+    if w.opset < 11 or not w.fixed_batch:
+        raise DoesNotFitError("by sizes alone: scales are weights that the tolerances change")
+    coordinates = w.choice(["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])
+    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    if mode == "nearest":
+        attributes |= {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+    absent = "" if w.opset >= 13 else w.constant(np.zeros(0, np.float32))
+    sizes = w.ints([*w.shapes[x][:2], *w.integers(2, 1, 9)])
+    return w.node("Resize", x, absent, absent, sizes, **attributes)
+
+
+def blocks(w: Writer, x: str) -> str:
+    """Channels to pixels, or pixels to channels."""
+    shape = w.shapes[x]
+    if len(shape) != 4:
+        raise DoesNotFitError("no image")
+    if shape[1] % 4 == 0:
+        mode = {"mode": w.choice(["DCR", "CRD"])} if w.opset >= 11 else {}
+        return w.node("DepthToSpace", x, blocksize=2, **mode)
+    return w.node("SpaceToDepth", x, blocksize=2 if shape[2] % 2 == shape[3] % 2 == 0 else 1)
+
+
+def gather_elements(w: Writer, x: str) -> str:
+    if w.opset < 11:
+        raise DoesNotFitError("opset")
+    axis = w.axis(x) % len(w.shapes[x])
+    row = [
+        size if place == axis - 1 else w.integer(1, size)
+        for place, size in enumerate(w.shapes[x][1:])
+    ]
+    indices = w.random.integers(0, w.shapes[x][axis], (1, *row)).repeat(w.num_images, 0)
+    if w.num_images > 1 and not w.fixed_batch:
+        raise DoesNotFitError("as many rows of indices as images")
+    return w.node("GatherElements", x, w.constant(indices), axis=axis)
+
+
 OPERATORS: dict[Callable[[Writer, str], str], float] = {
     conv: 6,
     max_pool: 2,
@@ -549,6 +654,14 @@ OPERATORS: dict[Callable[[Writer, str], str], float] = {
     pad: 1.5,
     slice_: 1.5,
     reduce_mean: 1,
+    normalization: 1.5,
+    gather: 0.7,
+    expand: 0.5,
+    tile: 0.5,
+    conv_transpose: 1.5,
+    resize: 1.5,
+    blocks: 1,
+    gather_elements: 0.7,
 }
 """How often each is drawn, relative to the others."""
 

@@ -10,7 +10,9 @@ from fuzz.random_network import OPSETS, Sample, sample
 
 from columnar_nn.model.operators import OPERATORS
 
-IMPORTED = {"Cast", "Constant", "ConstantOfShape", "Gather", "GlobalMaxPool", "Shape", "Split"}
+IMPORTED = {"Cast", "Constant", "ConstantOfShape", "GlobalMaxPool", "Shape", "Split"} | {
+    *("DepthToSpace", "GatherElements", "SpaceToDepth", "Upsample"),
+}
 """Operators without a shape rule that the import turns into others, besides Sum."""
 
 

@@ -63,6 +63,7 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
     channels, height, width = x.shape
     run(k.mean(x), image)
     run(k.softmax(x), image)
+    run(k.normalization(x, 1e-5, *images.normal(7, 2, width)), image)
     run(k.local_response_normalization(x, 4, 1e-4, 0.75, 1.0), image)
     backward = [np.arange(size)[::-1] for size in x.shape]
     outside = [np.array([-1, *range(size), -1]) for size in x.shape]
@@ -120,6 +121,10 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
             window = ((2, 1), (2, 2), (1, 0, 1, 0), (2, 1))
             run(k.average_pool(x, *window, ceil_mode=True, count_include_pad=True), image)
             run(k.global_average_pool(x), image)
+            for taps in (1, 2):
+                axes = [np.arange(2 * taps).reshape(2, taps) % size for size in shape[1:]]
+                weights = np.ones((2, taps), np.float32)
+                run(k.resize(x, (axes[0], weights), (axes[1], weights)), image)
         else:
             planar_kernels(x, image)
     pixels = Layout("uint8", shape)

@@ -191,6 +191,91 @@ APART: dict[str, Case] = {
         ],
     ),
     "prelu": ((3, 2), [step("PRelu", "x", noise(3, 1))]),
+    "normalised layer": ((3, 4), [step("LayerNormalization", "x", noise(4), noise(4))]),
+    "normalised channels": (
+        (4, 3, 2),
+        [
+            step("InstanceNormalization", "x", noise(4), noise(4)),
+            step("GroupNormalization", "0", noise(4), noise(4), num_groups=2),
+            step("MeanVarianceNormalization", "1", axes=[1, 2]),
+        ],
+    ),
+    "repeated and picked": (
+        (3, 1, 4),
+        [
+            step("Expand", "x", ints(1, 1, 5, 1)),
+            step("Tile", "0", ints(1, 2, 1, 1)),
+            step("Gather", "1", ints(1, -1), axis=2),
+            step("Gather", "2", np.array(1), axis=1),
+        ],
+    ),
+    "picked one by one": (
+        (2, 4),
+        [
+            step(
+                "GatherElements",
+                "x",
+                lambda batch: np.array([[[3, 0], [-1, 2]]] * abs(batch)),
+                axis=2,
+            )
+        ],
+    ),
+    "class token": (
+        (3, 4),
+        [
+            step("Shape", "x"),
+            step("Gather", "0", ints(0)),
+            step("Concat", "1", ints(1, 4), axis=0),
+            step("Expand", noise(1, 1, 4), "2"),
+            step("Concat", "3", "x", axis=1),
+            step("Concat", "4", "x", "3", axis=1),
+        ],
+    ),
+    "resized": (
+        (2, 3, 4),
+        [
+            step("Resize", "x", "", np.float32([1, 1, 2, 1.5]), mode="linear"),
+            step("Shape", "0"),
+            step("Gather", "1", ints(0, 1)),
+            step("Concat", "2", ints(3, 3), axis=0),
+            step("Resize", "0", "", "", "3", mode="linear"),
+        ],
+    ),
+    "transposed convolution": (
+        (2, 3, 4),
+        [step("ConvTranspose", "x", noise(2, 3, 2, 3), noise(3), strides=[2, 1])],
+    ),
+    "pixel shuffle": (
+        (8, 2, 3),
+        [
+            step("DepthToSpace", "x", blocksize=2, mode="CRD"),
+            step("SpaceToDepth", "0", blocksize=2),
+        ],
+    ),
+    "attention by one product": (
+        (4, 6),
+        [
+            step("MatMul", "x", noise(6, 18)),
+            step("Reshape", "0", sized(99, 4, 3, 2, 3)),
+            step("Transpose", "1", perm=[2, 0, 3, 1, 4]),
+            step("Gather", "2", np.array(0), axis=0),
+            step("Slice", "2", ints(1), ints(2), ints(0)),
+            step("Squeeze", "4", ints(0)),
+            step("Transpose", "5", perm=[0, 1, 3, 2]),
+            step("MatMul", "3", "6"),
+            step("Softmax", "7", axis=-1),
+            step("Gather", "2", ints(-1), axis=0),
+            step("Squeeze", "9", ints(0)),
+            step("MatMul", "8", "10"),
+        ],
+    ),
+    "picked before the batch": (
+        (3, 4),
+        [
+            step("Transpose", "x", perm=[1, 0, 2]),
+            step("Gather", "0", np.array(1), axis=0),
+        ],
+    ),
 }
 
 MIXED: dict[str, Case] = {
@@ -269,6 +354,16 @@ MIXED: dict[str, Case] = {
             step("Sub", "x", "4"),
         ],
     ),
+    "statistics of all images": ((2, 3, 3), [step("MeanVarianceNormalization", "x")]),
+    "a layer with the batch": (
+        (4,),
+        [
+            step("Transpose", "x", perm=[1, 0]),
+            step("MeanVarianceNormalization", "0", axes=[1]),
+            step("Transpose", "1", perm=[1, 0]),
+        ],
+    ),
+    "rows picked": ((4,), [step("Gather", "x", ints(0), axis=0), step("Add", "x", "0")]),
     "an image's parameters": (
         (1, 1, 1),
         [
@@ -328,6 +423,7 @@ BY_PLACE: dict[str, Case] = {
     "slope": ((4,), [step("PRelu", "x", rows(1))]),
     "gemm": ((4,), [step("Gemm", "x", noise(4, 5), rows(5))]),
     "product": ((4, 5), [step("MatMul", "x", rows(5, 3))]),
+    "concat with weights": ((4,), [step("Concat", "x", rows(2), axis=1)]),
 }
 """What an image gets depends on its place among the others: apart only if there is one."""
 
@@ -341,7 +437,6 @@ TIED: dict[str, Case] = {
         ],
     ),
     "slice as long as the batch": ((4,), [step("Slice", "x", ints(0), sized(99), ints(0))]),
-    "concat with weights": ((4,), [step("Concat", "x", rows(2), axis=1)]),
 }
 """Not freed, though some of them keep the images apart: no dimension is the batch's alone, or
 there are as many rows as the file's batch has."""

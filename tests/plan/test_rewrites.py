@@ -7,18 +7,22 @@ import sys
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from closeness import assert_close
 from exec.networks import column, expected, images, residual_network
 
+from columnar_nn.data import tensor_column
 from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.expressions.expression import Call, topological
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import rewrites as graph_rewrites
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.plan import rewrites
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
 from columnar_nn.plan.text import to_text
+from reference.evaluate import evaluate
 
 BATCH = images(5)
 PLAN = PlanBuilder().values([BATCH]).project(network_outputs(residual_network(), "image")).plan()
@@ -49,6 +53,7 @@ def test_each_rule_alone(rule: str) -> None:
     made, gone = calls(executable) - calls(plain), calls(plain) - calls(executable)
     changes = {
         "fold_batch_norm": ({"vec_scal_add": 1}, {"batch_norm": 1}),
+        "activate_early": ({}, {}),
         "fuse_layers": (
             {"conv_layer": 2, "dense_layer": 1},
             {"conv2d": 2, "mat_mul": 1, "vec_scal_add": 1, "mat_add": 1, "relu": 1},
@@ -67,6 +72,31 @@ def test_each_rule_left_out(rule: str) -> None:
     assert found["pipeline"] == (rule != "pipeline_networks")
     assert all(bool(found[function]) == (name == rule) for name, function in kept.items())
     check(executable)
+
+
+@pytest.mark.parametrize(("kernel", "layers"), [(2, 1), (3, 4)])
+def test_an_activation_after_moved_elements_is_a_part_of_layers(kernel: int, layers: int) -> None:
+    """A transposed convolution of stride 2: one layer, or four where some see fewer pixels."""
+    filters, bias = np.float32(np.arange(3 * 2 * kernel**2) - 9), np.ones(2, np.float32)
+    weights = {"w": filters.reshape(3, 2, kernel, kernel), "b": bias}
+    attributes = {
+        **{"kernel_shape": [kernel] * 2, "strides": [2, 2], "dilations": [1, 1]},
+        **{"pads": [0] * 4, "output_padding": [0, 0]},
+    }
+    made = Node("up", "ConvTranspose", ("image", "w", "b"), ("up",), attributes)
+    nodes = (made, Node("relu", "Relu", ("up",), ("y",)))
+    image = TensorSpec("image", (None, 3, 4, 5))
+    graph = Graph("up", nodes, (image,), (TensorSpec("y", (None,)),), weights)
+    nodes = graph.nodes  # with every attribute
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 5), np.float32)
+    batch = pa.record_batch({"image": tensor_column.from_numpy(x)})
+    plan = PlanBuilder().values([batch]).project(network_outputs(graph, "image")).plan()
+    executable = prepare(plan, fusion="layer")
+    found = calls(executable)
+    assert (found["conv_layer"], found["relu"]) == (layers, 0)
+    assert calls(prepare(plan, fusion="layer", without={"activate_early"}))["relu"] == 1
+    truth = evaluate(nodes, weights, {"image": x}, ["y"])["y"]
+    assert_close(column(executable.run().to_table(), "y"), truth, rtol=1e-5, atol=1e-4)
 
 
 def rewritten(plan: PlanBuilder) -> list[str]:

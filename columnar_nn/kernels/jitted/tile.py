@@ -146,6 +146,46 @@ def product_tile(filter_blocks: int) -> Any:
     return tile
 
 
+def matrix_tile(width: int) -> Any:
+    """A function for kernels that computes rows of a product of matrices that lie row by row.
+
+        tile(rows, left, panel, target, inner, distance)
+
+    target[row][column] = sum over k, in order, of left[row][k] * panel[k][column], for `width`
+    columns; rows of `left` are `inner` floats long, those of the target `distance` apart. At most
+    `host.tile_rows()` rows.
+    """
+
+    @emitted(types.none(integer, floats, floats, floats, integer, integer))
+    def tile(
+        e: Emitter,
+        rows: Value,
+        left: Value,
+        panel: Value,
+        target: Value,
+        inner: Value,
+        distance: Value,
+    ) -> None:
+        left_bytes, target_bytes = inner * FLOAT_BYTES, distance * FLOAT_BYTES
+
+        def emit(size: int) -> None:
+            sums = _tile_of(e, size, [e.constant(e.vector, 0.0)] * (width // e.width))
+            starts = [left + left_bytes * row for row in range(size)]
+            with e.loop(inner) as k:
+                columns = _row(e, panel + k * (width * FLOAT_BYTES), width)
+                for start, slots in zip(starts, sums, strict=True):
+                    value = e.splat(e.load(start + k * FLOAT_BYTES, FLOAT), e.width)
+                    for slot, column in zip(slots, columns, strict=True):
+                        slot.value = e.multiply_add(value, column, slot.value)
+            for row, values in enumerate(_values(sums)):
+                for index, value in enumerate(values):
+                    e.store(target + target_bytes * row + FLOAT_BYTES * e.width * index, value)
+
+        e.switch(rows, range(1, host.tile_rows() + 1), emit)
+
+    return tile
+
+
 def _pairs(e: Emitter, nest: Value) -> list[tuple[Value, Value]]:
     """The pairs of numbers in a tuple of pairs."""
     get = e.builder.extract_value

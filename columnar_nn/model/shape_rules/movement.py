@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.node import Shape
+from columnar_nn.model.shape_rules.elementwise import broadcast_shape
 from columnar_nn.model.shape_rules.operands import (
     FIXED_BATCH,
     Operands,
@@ -205,3 +208,45 @@ def reduce_(operands: Operands) -> tuple[Shape, ...]:
     if operands.attribute("keepdims"):
         return (tuple(1 if axis in reduced else d for axis, d in enumerate(shape)),)
     return (tuple(d for axis, d in enumerate(shape) if axis not in reduced),)
+
+
+def expand(operands: Operands) -> tuple[Shape, ...]:
+    """Expand: the shape broadcast with the target, a constant; 1 leaves a dimension as it is."""
+    target = operands.integer_input(1, "the shape")
+    if target is None or min(target, default=1) < 0:
+        raise InvalidModelError(f"shape {target} is missing or has a negative entry")
+    return (broadcast_shape([operands.shape(0), tuple(target)]),)
+
+
+def tile(operands: Operands) -> tuple[Shape, ...]:
+    """Tile: each dimension as often as `repeats` says; the batch once."""
+    shape = operands.shape(0)
+    repeats = operands.integer_input(1, "the repeats")
+    if repeats is None or len(repeats) != len(shape) or min(repeats, default=1) < 0:
+        raise InvalidModelError(f"repeats {repeats} do not fit {shape}")
+    return (
+        tuple(
+            size if count == 1 else fixed(size, "a repeated axis") * count
+            for size, count in zip(shape, repeats, strict=True)
+        ),
+    )
+
+
+def gathered(operands: Operands) -> tuple[int, np.ndarray]:
+    """Gather: its axis and the constant indices, both counted from the front."""
+    shape = operands.shape(0)
+    axis = normalized_axis(operands.attribute("axis"), len(shape))
+    size = fixed(shape[axis], f"axis {axis}")
+    indices = operands.constant(1, "an index")
+    assert indices is not None
+    numbers = indices.astype(np.int64)
+    if numbers.size and not -size <= numbers.min() <= numbers.max() < size:
+        raise InvalidModelError(f"an index is not among the {size} elements of axis {axis}")
+    return axis, np.where(numbers < 0, numbers + size, numbers)
+
+
+def gather(operands: Operands) -> tuple[Shape, ...]:
+    """Gather: the dimension of `axis` becomes those of the indices."""
+    shape = operands.shape(0)
+    axis, indices = gathered(operands)
+    return ((*shape[:axis], *indices.shape, *shape[axis + 1 :]),)

@@ -155,3 +155,87 @@ def global_pool(operands: Operands) -> tuple[Shape, ...]:
     """GlobalAveragePool: every spatial dimension becomes 1."""
     images = _images(operands)
     return ((*images[:2], *(1 for _ in images[2:])),)
+
+
+def conv_transpose_window(operands: Operands) -> Window:
+    """The window of a ConvTranspose node, by which its images are what a Conv makes of its outputs.
+
+    Follows ONNX's formulas for what output_shape or auto_pad ask for; where they ask for more than
+    the windows reach, the rest is at the ends.
+    """
+    images = _images(operands)
+    spatial = [fixed(d, f"dimension {i + 2}") for i, d in enumerate(images[2:])]
+    rank = len(spatial)
+    filters = [fixed(d, "a dimension of the filters") for d in operands.shape(1)]
+    kernel_shape = operands.integers("kernel_shape", filters[2:])
+    if kernel_shape != filters[2:] or min(kernel_shape, default=0) < 1:
+        raise InvalidModelError(f"kernel_shape {kernel_shape} differs from filters {filters}")
+    geometry = plain_window(rank)
+    strides, dilations, pads = (operands.integers(name, geometry[name]) for name in geometry)
+    added = operands.integers("output_padding", [0] * rank)
+    if min(*strides, *dilations) < 1 or min(*added, *pads) < 0:
+        raise InvalidModelError(
+            f"strides {strides}, dilations {dilations}, output_padding {added} or pads {pads} are "
+            "too small"
+        )
+    if max(*kernel_shape, *strides, *dilations, *pads, *added) >= MAX_ENTRY:
+        raise InvalidModelError(f"its window has an entry of {MAX_ENTRY:,} or more")
+    auto_pad = operands.node.attributes.get("auto_pad", "NOTSET")
+    if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        raise InvalidModelError(f"auto_pad {auto_pad!r} is unknown")
+    if auto_pad == "VALID":
+        pads = [0] * (2 * rank)
+    asked = _asked_sizes(operands, spatial, strides, auto_pad)
+    output = []
+    for i, size in enumerate(spatial):
+        reach = strides[i] * (size - 1) + (kernel_shape[i] - 1) * dilations[i] + 1 + added[i]
+        if asked is not None:
+            total = max(reach - asked[i], 0)
+            small = total // 2
+            upper = auto_pad == "SAME_UPPER"
+            pads[i], pads[i + rank] = (small, total - small) if upper else (total - small, small)
+            added[i] += max(asked[i] - reach, 0)
+            reach = max(reach, asked[i])
+        output.append(reach - pads[i] - pads[i + rank])
+    if any(n >= max(s, d) for n, s, d in zip(added, strides, dilations, strict=True)):
+        raise InvalidModelError(
+            f"output_padding {added}, given or asked for, is not below strides {strides} or "
+            f"dilations {dilations}, which runtimes refuse; export with a Pad"
+        )
+    if min(output) < 1:
+        raise InvalidModelError(f"pads {pads} leave nothing of the outputs, {output}")
+    return Window(tuple(kernel_shape), tuple(strides), tuple(dilations), tuple(pads), tuple(output))
+
+
+def _asked_sizes(
+    operands: Operands, spatial: Sequence[int], strides: Sequence[int], auto_pad: str
+) -> list[int] | None:
+    """The sizes of the result that output_shape or auto_pad ask for; None if neither does."""
+    if "output_shape" in operands.node.attributes:
+        return operands.integers("output_shape", [1] * len(spatial))
+    if not auto_pad.startswith("SAME"):
+        return None
+    kernel = operands.shape(1)[2:]
+    if any(stride > (size or 0) for stride, size in zip(strides, kernel, strict=True)):
+        raise InvalidModelError(
+            f"auto_pad with strides {list(strides)} larger than the window asks for more than it "
+            "reaches, which runtimes do not make; export with output_padding"
+        )
+    return [size * stride for size, stride in zip(spatial, strides, strict=True)]
+
+
+def conv_transpose(operands: Operands) -> tuple[Shape, ...]:
+    """ConvTranspose: X [N, C, spatial...], W [C, M/group, kernel...], optional B [M]."""
+    images, filters = _images(operands), operands.shape(1)
+    group = operands.attribute("group")
+    if len(filters) != len(images):
+        raise InvalidModelError(f"filters {filters} and input {images} differ in rank")
+    channels, per_group = fixed(images[1], "channels"), fixed(filters[1], "filters of a group")
+    if group < 1 or per_group < 1 or channels != filters[0] or channels % group:
+        raise InvalidModelError(
+            f"{channels} channels do not fit filters {filters} in {group} group(s)"
+        )
+    num_filters = per_group * group
+    if operands.present(2) and operands.shape(2) != (num_filters,):
+        raise InvalidModelError(f"bias {operands.shape(2)} must have shape ({num_filters},)")
+    return ((images[0], num_filters, *conv_transpose_window(operands).output),)

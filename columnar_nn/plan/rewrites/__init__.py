@@ -1,8 +1,8 @@
 """Rewrites of plans: one named rule a file, applied in a fixed order.
 
 none      every vector function is a kernel of its own, run over the whole batch
-layer     fold_batch_norm, fuse_layers: a convolution or dense layer with its bias, residual and
-          activation is one kernel, run over the whole batch
+layer     fold_batch_norm, activate_early, fuse_layers: a convolution or dense layer with its bias,
+          residual and activation is one kernel, run over the whole batch
 pipeline  the same kernels, but image by image: pipeline_networks
 
 Before, at every level, rules of plans: share_networks, filter_early, join_by_keys, limit_early,
@@ -22,6 +22,7 @@ from columnar_nn.errors import UsageError
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.kernels import textbook
 from columnar_nn.plan.plan_node import PlanNode, transform_up
+from columnar_nn.plan.rewrites.activate_early import activate_early
 from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
 from columnar_nn.plan.rewrites.filter_early import filter_early
 from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
@@ -39,6 +40,7 @@ ExpressionRule = Callable[[Sequence[Expression]], list[Expression]]
 
 RULES: dict[str, ExpressionRule] = {
     "fold_batch_norm": fold_batch_norm,
+    "activate_early": activate_early,
     "fuse_layers": fuse_layers,
     "pipeline_networks": pipeline_networks,
 }
@@ -57,7 +59,11 @@ PLAN_RULES: dict[str, Callable[[int], PlanRule]] = {
 }
 """The rules of plans for so many threads, which can be left out, in their order."""
 
-FUSIONS = {"none": (), "layer": ("fold_batch_norm", "fuse_layers"), "pipeline": tuple(RULES)}
+FUSIONS = {
+    "none": (),
+    "layer": ("fold_batch_norm", "activate_early", "fuse_layers"),
+    "pipeline": tuple(RULES),
+}
 """The rules of each fusion level."""
 
 
