@@ -8,13 +8,14 @@ from reference import (  # noqa: F401 - imported to register
     average_pool,
     batch_normalization,
     conv,
+    elementary,
     gemm,
     lrn,
     mat_mul,
     max_pool,
     movement,
     pad,
-    reduce_mean,
+    reductions,
     softmax,
 )
 from reference.registry import OPERATORS

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from adapters.network_nodes import network_nodes
-from adapters.pytorch.operators import OPERATORS, unsupported_reason
+from adapters.pytorch.operators import unsupported_reason
+from adapters.pytorch.registry import OPERATORS
 from columnar_nn.model.graph import Graph
 
 NODE = "network_node"

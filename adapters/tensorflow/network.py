@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from adapters.network_nodes import network_nodes
-from adapters.tensorflow.operators import OPERATORS, unsupported_reason
+from adapters.tensorflow.operators import unsupported_reason
+from adapters.tensorflow.registry import OPERATORS
 from adapters.tensorflow.tensor import Tensor, channels_last
 from columnar_nn.model.graph import Graph
 

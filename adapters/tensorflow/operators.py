@@ -7,7 +7,7 @@ A new operator: see columnar_nn/model/operators.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,24 +16,21 @@ import tensorflow as tf
 
 from adapters.network_nodes import (
     average_divisors,
-    output_shape,
     pad_sources,
     pad_widths,
     padding,
-    reduced_axes,
     strides_to_one_column,
 )
-from adapters.tensorflow.tensor import Tensor, aligned, channels_last, transposed
+from adapters.tensorflow import along_axes, elementwise  # noqa: F401 - register their operators
+from adapters.tensorflow.registry import implements
+from adapters.tensorflow.tensor import Tensor, aligned, channels_last, reshaped, target, transposed
 from columnar_nn.model.operators import OPERATORS as ONNX_OPERATORS
-from columnar_nn.model.operators import RENAMING, Implementations
+from columnar_nn.model.operators import RENAMING
 from columnar_nn.model.shape_rules.movement import permutation, slice_bounds
 from columnar_nn.model.shape_rules.operands import Operands, fixed
 from columnar_nn.model.shape_rules.window import Window, conv_window, pool_window
 
 _CONV = {1: tf.nn.conv1d, 2: tf.nn.conv2d, 3: tf.nn.conv3d}
-
-OPERATORS: Implementations[Callable[..., Tensor]] = Implementations()
-implements = OPERATORS.implements
 
 
 def unsupported_reason(operands: Operands) -> str | None:
@@ -176,99 +173,6 @@ def lrn(node: Operands, x: Tensor) -> Tensor:
     return channels_last(images / scale ** node.attribute("beta"))
 
 
-@implements("Relu")
-def relu(node: Operands, x: Tensor) -> Tensor:
-    return x.map(tf.nn.relu)
-
-
-@implements("Elu")
-def elu(node: Operands, x: Tensor) -> Tensor:
-    alpha = node.attribute("alpha")
-    return x.map(lambda value: tf.where(value < 0, alpha * tf.nn.elu(value), value))
-
-
-@implements("Selu")
-def selu(node: Operands, x: Tensor) -> Tensor:
-    if node.node.attributes == ONNX_OPERATORS["Selu"].defaults:
-        return x.map(tf.nn.selu)
-    gamma = node.attribute("gamma")
-    return elu(node, x).map(lambda value: gamma * value)
-
-
-@implements("LeakyRelu")
-def leaky_relu(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.nn.leaky_relu(value, node.attribute("alpha")))
-
-
-@implements("PRelu")
-def prelu(node: Operands, x: Tensor, slope: Tensor) -> Tensor:
-    (value, slopes), last = aligned(x.rank, [x, slope])
-    return Tensor(tf.where(value < 0, slopes * value, value), last)
-
-
-@implements("Clip")
-def clip(
-    node: Operands, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
-) -> Tensor:
-    lowest, highest = node.constant(1, "min"), node.constant(2, "max")
-    if lowest is not None:
-        x = x.map(lambda value: tf.maximum(value, lowest.reshape(())))
-    if highest is not None:
-        x = x.map(lambda value: tf.minimum(value, highest.reshape(())))
-    return x
-
-
-@implements("Sigmoid")
-def sigmoid(node: Operands, x: Tensor) -> Tensor:
-    return x.map(tf.sigmoid)
-
-
-@implements("HardSigmoid")
-def hard_sigmoid(node: Operands, x: Tensor) -> Tensor:
-    alpha, beta = node.attribute("alpha"), node.attribute("beta")
-    return x.map(lambda value: tf.clip_by_value(alpha * value + beta, 0.0, 1.0))
-
-
-@implements("HardSwish")
-def hard_swish(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: value * tf.nn.relu6(value + 3.0) / 6.0)
-
-
-@implements("Tanh")
-def tanh(node: Operands, x: Tensor) -> Tensor:
-    return x.map(tf.tanh)
-
-
-@implements("Softmax")
-def softmax(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.nn.softmax(value, axis=x.axis(node.attribute("axis"))))
-
-
-@implements("LogSoftmax")
-def log_softmax(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.nn.log_softmax(value, axis=x.axis(node.attribute("axis"))))
-
-
-@implements("Add")
-def add(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return _broadcasting(node, tf.add, a, b)
-
-
-@implements("Sub")
-def sub(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return _broadcasting(node, tf.subtract, a, b)
-
-
-@implements("Mul")
-def mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return _broadcasting(node, tf.multiply, a, b)
-
-
-@implements("Div")
-def div(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return _broadcasting(node, tf.divide, a, b)
-
-
 @implements("Gemm")
 def gemm(node: Operands, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     alpha, beta = node.attribute("alpha"), node.attribute("beta")
@@ -289,7 +193,7 @@ def mat_mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
         return Tensor(tf.matmul(left, right))
     left = left if a.rank > 1 else left[np.newaxis]
     right = right if b.rank > 1 else right[:, np.newaxis]
-    return Tensor(tf.reshape(tf.matmul(left, right), _target(node)))
+    return Tensor(tf.reshape(tf.matmul(left, right), target(node)))
 
 
 @implements(*RENAMING)
@@ -300,7 +204,7 @@ def identity(node: Operands, x: Tensor) -> Tensor:
 @implements("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 def reshape(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     """Flatten, Reshape, Squeeze and Unsqueeze: elements keep their order."""
-    return Tensor(tf.reshape(x.in_onnx_order(), _target(node)))
+    return reshaped(node, x)
 
 
 @implements("Transpose")
@@ -340,29 +244,6 @@ def slice_(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     for axis, bounds in slice_bounds(node).items():
         index[x.axis(axis)] = bounds
     return x.map(lambda value: value[tuple(index)])
-
-
-@implements("ReduceMean")
-def reduce_mean(node: Operands, x: Tensor, axes: Tensor | None = None) -> Tensor:
-    reduced = [x.axis(axis) for axis in reduced_axes(node)]
-    if not reduced:
-        return x
-    means = x.map(lambda value: tf.reduce_mean(value, reduced, keepdims=True))
-    if node.attribute("keepdims"):
-        return means
-    return Tensor(tf.reshape(means.in_onnx_order(), _target(node)))
-
-
-def _broadcasting(
-    node: Operands, function: Callable[[Any, Any], Any], a: Tensor, b: Tensor
-) -> Tensor:
-    (left, right), last = aligned(len(output_shape(node)), [a, b])
-    return Tensor(function(left, right), last)
-
-
-def _target(node: Operands) -> list[int]:
-    """The shape of the output as tf.reshape takes it."""
-    return [-1 if size is None else size for size in output_shape(node)]
 
 
 def _padded(images: Any, widths: Sequence[tuple[int, int]], value: float) -> Any:

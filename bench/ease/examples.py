@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.model.graph import Graph, Node, TensorSpec
-from columnar_nn.model.operators import UNARY
+from columnar_nn.model.operators import OPERATORS, REDUCTIONS, UNARY
 from columnar_nn.model.shape_rules.window import plain_window
 from columnar_nn.model.shapes import infer_shapes
 
@@ -59,7 +59,8 @@ def _network(
     node = Node(op_type.lower(), op_type, tuple(names), (OUTPUT,), attributes)
     inputs = (TensorSpec(INPUT, (None, *shape)),)
     graph = Graph(op_type, (node,), inputs, (TensorSpec(OUTPUT, (None,)),), weights)
-    return graph.with_outputs([TensorSpec(OUTPUT, infer_shapes(graph)[OUTPUT])])
+    shape = infer_shapes(graph)[OUTPUT]
+    return graph.with_outputs([TensorSpec(OUTPUT, shape, OPERATORS[op_type].result)])
 
 
 def _floats(*shape: int) -> np.ndarray:
@@ -75,6 +76,8 @@ _STATISTICS = tuple(_floats(IMAGE[0]) for _ in range(4))
 
 _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "Add": ((INPUT, INPUT), {}),
+    "ArgMax": ((INPUT,), {"axis": 1}),
+    "ArgMin": ((INPUT,), {"axis": 1}),
     "AveragePool": ((INPUT,), _WINDOW),
     "BatchNormalization": ((INPUT, *_STATISTICS), {}),
     "Clip": ((INPUT, np.float32(0), np.float32(6)), {}),
@@ -83,17 +86,20 @@ _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "Div": ((INPUT, _CHANNELS), {}),
     "Dropout": ((INPUT,), {}),
     "Flatten": ((INPUT,), {}),
+    "Gelu": ((INPUT,), {}),
     "Gemm": ((INPUT, _floats(10, *FEATURES), _floats(10)), {"transB": 1}),
     "GlobalAveragePool": ((INPUT,), {}),
+    "Hardmax": ((INPUT,), {"axis": 1}),
     "Identity": ((INPUT,), {}),
     "LRN": ((INPUT,), {"size": 5}),
     "LogSoftmax": ((INPUT,), {"axis": 1}),
+    "LpNormalization": ((INPUT,), {"axis": 1}),
     "MatMul": ((INPUT, _floats(*FEATURES, 5)), {}),
     "MaxPool": ((INPUT,), _WINDOW),
     "Mul": ((INPUT, _CHANNELS), {}),
     "PRelu": ((INPUT, _CHANNELS), {}),
     "Pad": ((INPUT, _whole(0, 0, 1, 1, 0, 0, 1, 1)), {}),
-    "ReduceMean": ((INPUT, _whole(2, 3)), {}),
+    **{op_type: ((INPUT, _whole(2, 3)), {}) for op_type in REDUCTIONS},
     "Reshape": ((INPUT, _whole(0, -1)), {}),
     "Slice": ((INPUT, _whole(1), _whole(3), _whole(1)), {}),
     "Softmax": ((INPUT,), {"axis": 1}),

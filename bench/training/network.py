@@ -22,7 +22,8 @@ class TrainableNetwork:
 
     def __init__(self, graph: Graph, weights: dict[str, Tensor]) -> None:
         from adapters.network_nodes import network_nodes
-        from adapters.pytorch.operators import OPERATORS, unsupported_reason
+        from adapters.pytorch.operators import unsupported_reason
+        from adapters.pytorch.registry import OPERATORS
 
         self._nodes = network_nodes(graph, "PyTorch", OPERATORS, unsupported_reason)
         self._operators = OPERATORS

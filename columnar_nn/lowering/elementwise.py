@@ -35,6 +35,14 @@ def _unary(operands: Operands, inputs: list[Expression]) -> Expression:
     return call(operands, function_name(op_type), inputs, **given)
 
 
+@lowers("Gelu")
+def _gelu(operands: Operands, inputs: list[Expression]) -> Expression:
+    form = operands.attribute("approximate")
+    if form not in ("none", "tanh"):
+        raise Gap(f"no approximation {form!r}")
+    return call(operands, "gelu" if form == "none" else "gelu_tanh", inputs)
+
+
 @lowers("Clip")
 def _clip(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)

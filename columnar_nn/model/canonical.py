@@ -18,7 +18,7 @@ import onnx
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.graph import Node, Shape
-from columnar_nn.model.operators import OPERATORS, with_defaults
+from columnar_nn.model.operators import OPERATORS, REDUCTIONS, with_defaults
 from columnar_nn.model.shape_rules.movement import permutation
 from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_axis
 from columnar_nn.model.shape_rules.window import Window, conv_window
@@ -344,8 +344,8 @@ def _sum(node: Node, rewriting: Rewriting) -> list[Node]:
 
 CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _broadcast),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
-    **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceMean"), _axes),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
+    **dict.fromkeys(("Squeeze", "Unsqueeze", *REDUCTIONS), _axes),
     "Clip": _clip,
     "Conv": _conv,
     "Dropout": _dropout,

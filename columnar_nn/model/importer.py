@@ -24,7 +24,7 @@ from columnar_nn.model.canonical import (
 )
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 from columnar_nn.model.inline_functions import Inliner
-from columnar_nn.model.node_check import check_constants, check_node
+from columnar_nn.model.node_check import check_constants, check_node, check_results
 from columnar_nn.model.onnx_file import FileNode, Stored
 from columnar_nn.model.operators import OPERATORS, RENAMING, is_custom, with_defaults
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
@@ -52,6 +52,8 @@ class GraphImporter:
         self.constants: dict[str, np.ndarray] = {}
         self.computed: set[str] = set()
         self.shapes: dict[str, Shape] = {}
+        self.types: dict[str, str] = {}
+        """Of what nodes compute that is not float32."""
         self.batch_sizes: dict[str, np.ndarray] = {}
         """Integers computed by nodes of which at least one is the size of the batch."""
         self._unknown: set[str] = set()
@@ -132,7 +134,7 @@ class GraphImporter:
         specs = []
         for tensor in outputs:
             constant = self.constants.get(tensor)
-            dtype = "float32" if constant is None else str(constant.dtype)
+            dtype = self.types.get(tensor, "float32") if constant is None else str(constant.dtype)
             specs.append(TensorSpec(tensor, self.shapes[tensor], dtype))
         return Graph(name, tuple(nodes), tuple(inputs), tuple(specs), weights)
 
@@ -267,6 +269,7 @@ class GraphImporter:
             node = self._without_batch_size(node)
         if not is_custom(node.op_type):
             check_constants(node, OPSET, self.constants)
+            check_results(node, OPSET, self.types)
         shapes = infer_node(node, self.shapes, self.constants)
         for shape in shapes:
             if math.prod(d for d in shape[1:] if d is not None) > MAX_ELEMENTS:
@@ -275,6 +278,9 @@ class GraphImporter:
                 )
         self.nodes.append(node)
         self.shapes.update(zip(node.outputs, shapes, strict=True))
+        result = OPERATORS[node.op_type].result
+        if result != "float32":
+            self.types.update(dict.fromkeys(node.outputs, result))
 
     def _without_batch_size(self, node: Node) -> Node:
         """The node with the batch size in a Reshape's target expressed by 0 or -1."""

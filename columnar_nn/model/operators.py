@@ -44,6 +44,8 @@ class Operator:
     """A function of each element of one tensor; attributes are all its parameters."""
     renames: bool = False
     """Its output is its input."""
+    result: str = "float32"
+    """The type of its output."""
 
 
 def _defaults(**values: Any) -> dict[str, Any]:
@@ -59,11 +61,28 @@ def _unary(**defaults: float) -> Operator:
 
 
 _ARITHMETIC = Operator(elementwise.broadcasting, batch_axis.broadcasting)
+_EXTREME = Operator(
+    movement.arg,
+    batch_axis.arg,
+    {"axis": 0, "keepdims": 1, "select_last_index": 0},
+    result="int64",
+)
+_REDUCTION = Operator(
+    movement.reduce_, batch_axis.reduce_, {"keepdims": 1, "noop_with_empty_axes": 0}
+)
 _SOFTMAX = Operator(elementwise.along_axis, batch_axis.softmax, {"axis": -1})
 _RENAMING = Operator(elementwise.unary, batch_axis.first_alone, renames=True)
 
+REDUCTIONS = tuple(
+    f"Reduce{name}" for name in ("L1", "L2", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
+)
+"""Operators that make one number of all those along some axes."""
+
 OPERATORS: dict[str, Operator] = {
+    "Abs": _unary(),
     "Add": _ARITHMETIC,
+    "ArgMax": _EXTREME,
+    "ArgMin": _EXTREME,
     "AveragePool": Operator(
         window.pool,
         batch_axis.pool,
@@ -73,6 +92,8 @@ OPERATORS: dict[str, Operator] = {
     "BatchNormalization": Operator(
         elementwise.batch_normalization, batch_axis.of_channels, _defaults(epsilon=1e-5)
     ),
+    "Ceil": _unary(),
+    "Celu": _unary(alpha=1.0),
     "Clip": Operator(elementwise.clip, batch_axis.first_alone),
     "Concat": Operator(movement.concat, batch_axis.concat),
     "Conv": Operator(
@@ -85,7 +106,11 @@ OPERATORS: dict[str, Operator] = {
     "Div": _ARITHMETIC,
     "Dropout": _RENAMING,
     "Elu": _unary(alpha=1.0),
+    "Erf": _unary(),
+    "Exp": _unary(),
     "Flatten": Operator(movement.flatten, batch_axis.flatten, {"axis": 1}),
+    "Floor": _unary(),
+    "Gelu": Operator(elementwise.unary, batch_axis.first_alone, {"approximate": "none"}),
     "Gemm": Operator(
         matrix.gemm,
         batch_axis.gemm,
@@ -95,29 +120,39 @@ OPERATORS: dict[str, Operator] = {
     "GlobalAveragePool": Operator(window.global_pool, batch_axis.pool),
     "HardSigmoid": _unary(alpha=0.2, beta=0.5),
     "HardSwish": _unary(),
+    "Hardmax": _SOFTMAX,
     "Identity": _RENAMING,
     "LRN": Operator(
         elementwise.lrn, batch_axis.of_channels, _defaults(alpha=1e-4, beta=0.75, bias=1.0)
     ),
     "LeakyRelu": _unary(alpha=0.01),
+    "Log": _unary(),
     "LogSoftmax": _SOFTMAX,
+    "LpNormalization": Operator(elementwise.along_axis, batch_axis.softmax, {"axis": -1, "p": 2}),
     "MatMul": Operator(matrix.mat_mul, batch_axis.mat_mul, sums_products=True),
     "MaxPool": Operator(window.pool, batch_axis.pool, {"ceil_mode": 0}, window=window.pool_window),
+    "Mish": _unary(),
     "Mul": _ARITHMETIC,
+    "Neg": _unary(),
     "PRelu": Operator(elementwise.prelu, batch_axis.broadcasting),
     "Pad": Operator(movement.pad, batch_axis.pad, {"mode": "constant"}),
-    "ReduceMean": Operator(
-        movement.reduce_, batch_axis.reduce_, {"keepdims": 1, "noop_with_empty_axes": 0}
-    ),
+    "Reciprocal": _unary(),
+    **dict.fromkeys(REDUCTIONS, _REDUCTION),
     "Relu": _unary(),
     "Reshape": Operator(movement.reshape, batch_axis.reshape, {"allowzero": 0}),
+    "Round": _unary(),
     "Selu": _unary(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
     "Sigmoid": _unary(),
+    "Sign": _unary(),
     "Slice": Operator(movement.slice_, batch_axis.slice_),
     "Softmax": _SOFTMAX,
+    "Softplus": _unary(),
+    "Softsign": _unary(),
+    "Sqrt": _unary(),
     "Squeeze": Operator(movement.squeeze, batch_axis.squeeze),
     "Sub": _ARITHMETIC,
     "Tanh": _unary(),
+    "ThresholdedRelu": _unary(alpha=1.0),
     "Transpose": Operator(movement.transpose, batch_axis.transpose),
     "Unsqueeze": Operator(movement.unsqueeze, batch_axis.unsqueeze),
 }

@@ -279,6 +279,72 @@ def _elementwise() -> list[Case]:
     ]
 
 
+def _functions() -> list[Case]:
+    """Functions of an element, several in a network, each an output."""
+    elementary = _Network("functions_elementary", (5, 4, 6))
+    positive = elementary("Abs", "image")
+    computed = [
+        *(elementary(op_type, "image") for op_type in ("Erf", "Exp", "Neg")),
+        *(elementary(op_type, positive) for op_type in ("Log", "Sqrt")),
+        elementary("Reciprocal", elementary("Add", positive, _scalar(0.5))),
+    ]
+    whole = _Network("functions_of_whole_numbers", (5, 4, 6))
+    wider = whole("Mul", "image", _scalar(4.0))
+    halves = whole("Mul", whole("Round", wider), _scalar(0.5))
+    rounded = [whole(op_type, halves) for op_type in ("Floor", "Ceil", "Round", "Sign")]
+    smooth = _Network("functions_activating", (5, 4, 6))
+    forms = [smooth("Gelu", "image", approximate=form) for form in ("none", "tanh")]
+    plain = [smooth(op_type, "image") for op_type in ("Mish", "Softplus", "Softsign")]
+    more = [smooth(op_type, "image", alpha=0.3) for op_type in ("Celu", "ThresholdedRelu")]
+    return [
+        elementary.case(positive, *computed, tolerance=CURVES),
+        whole.case(*rounded, tolerance=EXACT),
+        smooth.case(*forms, *plain, *more, tolerance=CURVES),
+    ]
+
+
+def _reductions() -> list[Case]:
+    """Of each several, over axes at the end, in the middle and apart, and places of extremes."""
+    image = (6, 4, 5)
+    sums = _Network("reductions_sums", image)
+    summed = [
+        sums("ReduceSum", "image", _ints(1), keepdims=0),
+        sums("ReduceSum", "image", _ints(2, 3)),
+        sums("ReduceMean", "image", _ints(1, -1)),
+        sums("ReduceL1", "image", _ints(3), keepdims=0),
+        sums("ReduceL2", "image", _ints(1)),
+        sums("ReduceSumSquare", "image", _ints(1, 3), keepdims=0),
+        sums("ReduceProd", sums("Tanh", "image"), _ints(-1, 2)),
+        sums("ReduceL2", "image", noop_with_empty_axes=1),
+        sums("LpNormalization", "image", axis=1),
+    ]
+    chosen = _Network("reductions_chosen", image)
+    greatest = [
+        chosen("ReduceMax", "image", _ints(1)),
+        chosen("ReduceMax", "image", _ints(2, 3), keepdims=0),
+        chosen("ReduceMin", "image", _ints(-1, 1), keepdims=0),
+        chosen("Hardmax", "image", axis=1),
+        chosen("Hardmax", "image"),
+    ]
+    places = _Network("places_of_extremes", image)
+    whole = places("Round", "image")
+    found = [
+        places(op_type, whole, axis=axis, keepdims=keepdims, select_last_index=last)
+        for op_type, axis, keepdims, last in (
+            ("ArgMax", 1, 1, 0),
+            ("ArgMax", -1, 0, 1),
+            ("ArgMin", 2, 0, 0),
+            ("ArgMin", 1, 0, 1),
+        )
+    ]
+    return [
+        sums.case(*summed, tolerance=CURVES),
+        chosen.case(*greatest, tolerance=EXACT),
+        places.case(*found, tolerance=EXACT),
+        _operator("lp_normalization_1", "LpNormalization", image, FEW, p=1),
+    ]
+
+
 def _matrices() -> list[Case]:
     names = iter(["gemm", "gemm_plain", "gemm_no_bias", "gemm_scalar_bias"])
     gemm, plain, no_bias, scalar = (_Network(next(names), (37,)) for _ in range(4))
@@ -429,6 +495,8 @@ CASES = [
     *_convolutions(),
     *_pools(),
     *_elementwise(),
+    *_functions(),
+    *_reductions(),
     *_matrices(),
     *_movement(),
 ]

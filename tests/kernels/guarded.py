@@ -79,7 +79,7 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
 
 def own_kernels(x: Layout, image: np.ndarray) -> None:
     """Functions of one's own, also with indices outside of the row."""
-    run(k.unary(x, k.PythonFunction("mish", declared.mish)), image)
+    run(k.unary(x, k.PythonFunction("lisht", declared.lisht)), image)
     shrink = k.PythonFunction("hard_shrink", declared.hard_shrink)
     run(k.unary(x, shrink, 0.5), image)
     fused = k.Activation(function=shrink, constants=(0.5,))

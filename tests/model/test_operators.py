@@ -30,7 +30,9 @@ def implemented(layer: str) -> Collection[str]:
         importlib.import_module("columnar_nn.lowering.network")
         return LOWERINGS.keys()
     pytest.importorskip({"pytorch": "torch", "tensorflow": "tensorflow"}[layer])
-    operators: dict[str, object] = importlib.import_module(f"adapters.{layer}.operators").OPERATORS
+    importlib.import_module(f"adapters.{layer}.operators")
+    registry = importlib.import_module(f"adapters.{layer}.registry")
+    operators: dict[str, object] = registry.OPERATORS
     return operators.keys()
 
 

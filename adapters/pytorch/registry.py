@@ -1,0 +1,11 @@
+"""The functions that compute ONNX operators in PyTorch, by the operator's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from columnar_nn.model.operators import Implementations
+
+OPERATORS: Implementations[Callable[..., Any]] = Implementations()
+implements = OPERATORS.implements

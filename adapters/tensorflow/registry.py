@@ -1,0 +1,11 @@
+"""The functions that compute ONNX operators in TensorFlow, by the operator's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from adapters.tensorflow.tensor import Tensor
+from columnar_nn.model.operators import Implementations
+
+OPERATORS: Implementations[Callable[..., Tensor]] = Implementations()
+implements = OPERATORS.implements
