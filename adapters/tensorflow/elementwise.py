@@ -23,6 +23,7 @@ _OF_ELEMENTS: dict[str, Callable[[Any], Any]] = {
     "Log": tf.math.log,
     "Mish": lambda x: x * tf.tanh(tf.nn.softplus(x)),
     "Neg": tf.negative,
+    "Not": tf.logical_not,
     "Reciprocal": tf.math.reciprocal,
     "Relu": tf.nn.relu,
     "Round": tf.round,
@@ -37,9 +38,20 @@ _OF_ELEMENTS: dict[str, Callable[[Any], Any]] = {
 
 _BROADCASTING: dict[str, Callable[..., Any]] = {
     "Add": tf.add,
+    "And": tf.logical_and,
     "Div": tf.divide,
+    "Equal": tf.equal,
+    "Greater": tf.greater,
+    "GreaterOrEqual": tf.greater_equal,
+    "Less": tf.less,
+    "LessOrEqual": tf.less_equal,
+    "Max": tf.maximum,
+    "Min": tf.minimum,
     "Mul": tf.multiply,
+    "Or": tf.logical_or,
+    "Pow": tf.pow,
     "Sub": tf.subtract,
+    "Where": tf.where,
 }
 """Those of several tensors that broadcast together."""
 

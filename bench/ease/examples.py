@@ -59,8 +59,8 @@ def _network(
     node = Node(op_type.lower(), op_type, tuple(names), (OUTPUT,), attributes)
     inputs = (TensorSpec(INPUT, (None, *shape)),)
     graph = Graph(op_type, (node,), inputs, (TensorSpec(OUTPUT, (None,)),), weights)
-    shape = infer_shapes(graph)[OUTPUT]
-    return graph.with_outputs([TensorSpec(OUTPUT, shape, OPERATORS[op_type].result)])
+    made = TensorSpec(OUTPUT, infer_shapes(graph)[OUTPUT], OPERATORS[op_type].result)
+    return graph.with_outputs([made])
 
 
 def _floats(*shape: int) -> np.ndarray:
@@ -95,9 +95,12 @@ _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "LogSoftmax": ((INPUT,), {"axis": 1}),
     "LpNormalization": ((INPUT,), {"axis": 1}),
     "MatMul": ((INPUT, _floats(*FEATURES, 5)), {}),
+    "Max": ((INPUT, _CHANNELS), {}),
     "MaxPool": ((INPUT,), _WINDOW),
+    "Min": ((INPUT, _CHANNELS), {}),
     "Mul": ((INPUT, _CHANNELS), {}),
     "PRelu": ((INPUT, _CHANNELS), {}),
+    "Pow": ((INPUT, np.float32(2)), {}),
     "Pad": ((INPUT, _whole(0, 0, 1, 1, 0, 0, 1, 1)), {}),
     **{op_type: ((INPUT, _whole(2, 3)), {}) for op_type in REDUCTIONS},
     "Reshape": ((INPUT, _whole(0, -1)), {}),
@@ -107,6 +110,7 @@ _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "Sub": ((INPUT, _CHANNELS), {}),
     "Transpose": ((INPUT,), {"perm": [0, 2, 3, 1]}),
     "Unsqueeze": ((INPUT, _whole(2)), {}),
+    "Where": ((_CHANNELS > 1, INPUT, np.float32(0)), {}),
 }
 """Operands and attributes of the operators that are no function of each element alone."""
 

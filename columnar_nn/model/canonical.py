@@ -327,23 +327,56 @@ def _split(node: Node, rewriting: Rewriting) -> list[Node]:
     return slices
 
 
-def _sum(node: Node, rewriting: Rewriting) -> list[Node]:
-    """Sum of several tensors as a chain of Adds."""
+def _chain(node: Node, rewriting: Rewriting, op_type: str) -> list[Node]:
+    """An operator of several tensors as a chain of one of two."""
     if len(node.inputs) == 1:
         return [replace(node, op_type="Identity")]
-    adds, total = [], node.inputs[0]
+    nodes, total = [], node.inputs[0]
     for index, term in enumerate(node.inputs[1:], start=1):
         result, name = node.outputs[0], node.name
         if index < len(node.inputs) - 1:
             result = rewriting.new_tensor(f"{node.outputs[0]}.{index}")
             name = rewriting.new_node(f"{node.name}.{index}")
-        adds.append(Node(name, "Add", (total, term), (result,), {}))
+        nodes.append(Node(name, op_type, (total, term), (result,), {}))
         total = result
-    return adds
+    return nodes
+
+
+def _sum(node: Node, rewriting: Rewriting) -> list[Node]:
+    return _chain(node, rewriting, "Add")
+
+
+def _extreme(node: Node, rewriting: Rewriting) -> list[Node]:
+    return _chain(node, rewriting, node.op_type)
+
+
+def _mean(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Mean as a sum over the number of its terms."""
+    count = len(node.inputs)
+    if count == 1:
+        return _sum(node, rewriting)
+    total = rewriting.new_tensor(f"{node.outputs[0]}.sum")
+    name = rewriting.new_node(f"{node.name}.sum")
+    divisor = rewriting.add_weight(f"{node.name}.count", np.array(count, np.float32))
+    return [
+        *_sum(replace(node, name=name, outputs=(total,)), rewriting),
+        Node(node.name, "Div", (total, divisor), node.outputs, {}),
+    ]
+
+
+def _pow(node: Node, rewriting: Rewriting) -> list[Node]:
+    """An exponent of integers, which ONNX allows beside a float32 base, is float32."""
+    base, exponent = node.inputs
+    value = rewriting.weights.get(exponent)
+    if base not in rewriting.weights and value is not None and value.dtype.kind in "iu":
+        made = rewriting.add_weight(f"{node.name}.exponent", value.astype(np.float32))
+        node = replace(node, inputs=(base, made))
+    return _broadcast(node, rewriting)
 
 
 CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _broadcast),
+    **dict.fromkeys(("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual"), _broadcast),
+    **dict.fromkeys(("Less", "LessOrEqual", "Mul", "Or", "Sub"), _broadcast),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
     **dict.fromkeys(("Squeeze", "Unsqueeze", *REDUCTIONS), _axes),
     "Clip": _clip,
@@ -351,8 +384,11 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     "Dropout": _dropout,
     "Gemm": _gemm,
     "GlobalMaxPool": _global_max_pool,
+    **dict.fromkeys(("Max", "Min"), _extreme),
+    "Mean": _mean,
     "PRelu": _prelu,
     "Pad": _pad,
+    "Pow": _pow,
     "Reshape": _reshape,
     "Slice": _slice,
     "Split": _split,
@@ -360,4 +396,4 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
 }
 
 EXPRESSED = CANONICAL_FORMS.keys() - OPERATORS.keys()
-"""Operators that supported ones express at import: GlobalMaxPool, Split, Sum."""
+"""Operators that supported ones express at import: GlobalMaxPool, Mean, Split, Sum."""

@@ -301,7 +301,7 @@ class GraphImporter:
         }
 
     def _cast(self, node: FileNode) -> None:
-        """Cast of a constant, or of what is float32, as all run-time tensors are, to float32."""
+        """Cast of a constant, or of what a node computes, which is float32 or a truth value."""
         plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
         if self._all_known(node):
             self._fold(plain, node.opset)
@@ -311,7 +311,13 @@ class GraphImporter:
         else:
             like = self._value(node.inputs[1])
             to_float = like is None or like.dtype == np.float32
-        if to_float and self._value(node.inputs[0]) is None:
+        if to_float and self.types.get(node.inputs[0]) == "bool":
+            one, zero = (
+                self.add_weight(f"{node.name}.{value}", np.array(value, np.float32))
+                for value in (1, 0)
+            )
+            self._place(Node(node.name, "Where", (node.inputs[0], one, zero), node.outputs, {}))
+        elif to_float and self._value(node.inputs[0]) is None:
             self._place(Node(node.name, "Identity", node.inputs[:1], node.outputs, {}))
         else:
             self._leave(node, gap=self._not_ours(node))

@@ -61,6 +61,7 @@ def _unary(**defaults: float) -> Operator:
 
 
 _ARITHMETIC = Operator(elementwise.broadcasting, batch_axis.broadcasting)
+_TRUTH = replace(_ARITHMETIC, result="bool")
 _EXTREME = Operator(
     movement.arg,
     batch_axis.arg,
@@ -81,6 +82,7 @@ REDUCTIONS = tuple(
 OPERATORS: dict[str, Operator] = {
     "Abs": _unary(),
     "Add": _ARITHMETIC,
+    "And": _TRUTH,
     "ArgMax": _EXTREME,
     "ArgMin": _EXTREME,
     "AveragePool": Operator(
@@ -106,6 +108,7 @@ OPERATORS: dict[str, Operator] = {
     "Div": _ARITHMETIC,
     "Dropout": _RENAMING,
     "Elu": _unary(alpha=1.0),
+    "Equal": _TRUTH,
     "Erf": _unary(),
     "Exp": _unary(),
     "Flatten": Operator(movement.flatten, batch_axis.flatten, {"axis": 1}),
@@ -118,6 +121,8 @@ OPERATORS: dict[str, Operator] = {
         sums_products=True,
     ),
     "GlobalAveragePool": Operator(window.global_pool, batch_axis.pool),
+    "Greater": _TRUTH,
+    "GreaterOrEqual": _TRUTH,
     "HardSigmoid": _unary(alpha=0.2, beta=0.5),
     "HardSwish": _unary(),
     "Hardmax": _SOFTMAX,
@@ -126,16 +131,23 @@ OPERATORS: dict[str, Operator] = {
         elementwise.lrn, batch_axis.of_channels, _defaults(alpha=1e-4, beta=0.75, bias=1.0)
     ),
     "LeakyRelu": _unary(alpha=0.01),
+    "Less": _TRUTH,
+    "LessOrEqual": _TRUTH,
     "Log": _unary(),
     "LogSoftmax": _SOFTMAX,
     "LpNormalization": Operator(elementwise.along_axis, batch_axis.softmax, {"axis": -1, "p": 2}),
     "MatMul": Operator(matrix.mat_mul, batch_axis.mat_mul, sums_products=True),
+    "Max": _ARITHMETIC,
     "MaxPool": Operator(window.pool, batch_axis.pool, {"ceil_mode": 0}, window=window.pool_window),
+    "Min": _ARITHMETIC,
     "Mish": _unary(),
     "Mul": _ARITHMETIC,
     "Neg": _unary(),
+    "Not": Operator(elementwise.unary, batch_axis.first_alone, result="bool"),
+    "Or": _TRUTH,
     "PRelu": Operator(elementwise.prelu, batch_axis.broadcasting),
     "Pad": Operator(movement.pad, batch_axis.pad, {"mode": "constant"}),
+    "Pow": _ARITHMETIC,
     "Reciprocal": _unary(),
     **dict.fromkeys(REDUCTIONS, _REDUCTION),
     "Relu": _unary(),
@@ -155,6 +167,7 @@ OPERATORS: dict[str, Operator] = {
     "ThresholdedRelu": _unary(alpha=1.0),
     "Transpose": Operator(movement.transpose, batch_axis.transpose),
     "Unsqueeze": Operator(movement.unsqueeze, batch_axis.unsqueeze),
+    "Where": _ARITHMETIC,
 }
 """Operators by ONNX's name: all that a graph may hold. A custom one is called domain::Type."""
 

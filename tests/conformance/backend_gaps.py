@@ -32,6 +32,7 @@ VELOX = {
         ("average_pool_*", "leaky_relu", "elu", "selu*", "prelu_*", "clip*", "sigmoid"), NO_OPERATOR
     ),
     **dict.fromkeys(("reductions_*", "places_*", "lp_normalization_*"), NO_OPERATOR),
+    **dict.fromkeys(("choices_*", "powers"), NO_OPERATOR),
     **dict.fromkeys(
         ("functions_*", "hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR
     ),

@@ -303,6 +303,48 @@ def _functions() -> list[Case]:
     ]
 
 
+def _choices() -> list[Case]:
+    """Extremes, powers, comparisons and what is chosen by them, of tensors and of constants."""
+    image, channels, row = (5, 4, 6), _floats(5, 1, 1), _floats(5, 4, 6)
+    of_two = _Network("choices_of_extremes", image)
+    other = of_two("Mul", "image", _scalar(-0.5))
+    pooled = of_two("GlobalAveragePool", "image")
+    extremes = [
+        of_two("Max", "image", other, channels),
+        of_two("Min", row, "image"),
+        of_two("Max", pooled, "image"),
+    ]
+    powers = _Network("powers", image)
+    positive = powers("Add", powers("Sigmoid", "image"), _scalar(0.5))
+    raised = [
+        *(powers("Pow", "image", _scalar(value)) for value in (2.0, 3.0)),
+        powers("Pow", positive, _scalar(-1.5)),
+        powers("Pow", positive, channels),
+        powers("Pow", np.abs(channels), "image"),
+        powers("Pow", positive, "image"),
+        powers("Pow", "image", _ints(2)),
+    ]
+    masks = _Network("choices_by_masks", image)
+    negative = masks("Less", "image", _scalar(0.0))
+    small = masks("And", negative, masks("GreaterOrEqual", "image", _scalar(-1.0)))
+    rounded = masks("Round", "image")
+    same = masks("Equal", rounded, masks("Neg", rounded))
+    either = masks("Or", masks("Greater", masks("Neg", "image"), channels), same)
+    odd = (np.arange(120).reshape(1, 5, 4, 6) % 2).astype(bool)
+    chosen = [
+        masks("Where", small, "image", _scalar(0.0)),
+        masks("Where", either, _floats(6), "image"),
+        masks("Where", masks("Not", same), "image", rounded),
+        masks("Where", odd, "image", _scalar(-1e9)),
+        masks("Where", masks("LessOrEqual", row, "image"), _scalar(1.0), channels),
+    ]
+    return [
+        of_two.case(*extremes, tolerance=FEW),
+        powers.case(*raised, tolerance=CURVES),
+        masks.case(*chosen, tolerance=EXACT),
+    ]
+
+
 def _reductions() -> list[Case]:
     """Of each several, over axes at the end, in the middle and apart, and places of extremes."""
     image = (6, 4, 5)
@@ -496,6 +538,7 @@ CASES = [
     *_pools(),
     *_elementwise(),
     *_functions(),
+    *_choices(),
     *_reductions(),
     *_matrices(),
     *_movement(),

@@ -112,7 +112,11 @@ def _elementwise() -> Iterator[Case]:
     for op_type in ("Add", "Sub", "Mul", "Div"):
         for shape in ((6, 1, 1), (1, 1, 7, 8), (8,), ()):
             yield from _cases(op_type, (7, 13, 14), np.asarray(_normal(*shape) + np.float32(3)))
-    yield from _cases("Sum", (8, 13), "x", "x")
+    for op_type in ("Sum", "Max", "Min", "Mean"):
+        yield from _cases(op_type, (8, 13), "x", "x")
+    yield from _cases("Mean", (13,), _normal(8), "x")
+    yield from _cases("Pow", (7, 12, 15), _float(2.0))
+    yield from _cases("Pow", (12, 15), _ints(3))
     yield from _cases("LRN", (7, 13), size=3, alpha=0.2, beta=0.6, bias=1.5)
     for op_type in ("Softmax", "LogSoftmax"):
         yield from _cases(op_type, (7, 11, 13))

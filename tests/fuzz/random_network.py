@@ -284,7 +284,8 @@ def global_pool(w: Writer, x: str) -> str:
 
 
 JUMPS = frozenset(
-    {"ArgMax", "ArgMin", "Ceil", "Floor", "Hardmax", "Round", "Sign", "ThresholdedRelu"}
+    {"And", "ArgMax", "ArgMin", "Ceil", "Equal", "Floor", "Greater", "GreaterOrEqual", "Hardmax"}
+    | {"Less", "LessOrEqual", "Not", "Or", "Round", "Sign", "ThresholdedRelu", "Where"}
 )
 """Functions that jump, by which rounding before them would say nothing of an engine: not drawn."""
 POSITIVE = ("Exp", "Log", "Reciprocal", "Sqrt")
@@ -305,7 +306,11 @@ def unary(w: Writer, x: str) -> str:
 def positive(w: Writer, x: str) -> str:
     """A function of numbers from 0.5 to 1.5."""
     half = w.constant(np.array(0.5, np.float32))
-    return w.node(w.choice(POSITIVE), w.node("Add", w.node("Sigmoid", x), half))
+    made = w.node("Add", w.node("Sigmoid", x), half)
+    if w.chance(0.3):
+        exponent = np.array(w.choice([-1.5, 0.5, 2.0, 3.0]), np.float32)
+        return w.node("Pow", made, w.constant(exponent))
+    return w.node(w.choice(POSITIVE), made)
 
 
 def prelu(w: Writer, x: str) -> str:
@@ -372,7 +377,8 @@ def residual(w: Writer, x: str) -> str:
 
 
 def sum_(w: Writer, x: str) -> str:
-    return w.node("Sum", x, *(w.other(x) for _ in range(w.integer(0, 2))))
+    op_type = w.choice(["Sum", "Max", "Min", "Mean"] if w.opset >= 8 else ["Sum"])
+    return w.node(op_type, x, *(w.other(x) for _ in range(w.integer(0, 2))))
 
 
 def quotient(w: Writer, x: str) -> str:

@@ -12,6 +12,7 @@ from kernels.images import normal, run
 
 from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.functions import activations as functions
+from columnar_nn.functions.arithmetic import OPERATIONS
 from columnar_nn.functions.ieee import in_ieee
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.kernels import Layout, PythonFunction, binary, pixels_to_float, scale_add, unary
@@ -150,18 +151,27 @@ def test_constants_by_channel(layout: Layout) -> None:
 @pytest.mark.parametrize("layout", SHAPES, ids=str)
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("add", np.add), ("sub", np.subtract), ("mul", np.multiply), ("div", np.divide)],
+    [
+        *(("add", np.add), ("sub", np.subtract), ("mul", np.multiply), ("div", np.divide)),
+        *(("max", np.maximum), ("min", np.minimum), ("less", np.less), ("greater", np.greater)),
+        *(("less_or_equal", np.less_equal), ("greater_or_equal", np.greater_equal)),
+        *(("equal", np.equal), ("keep", lambda x, y: np.where(y > 0.5, x, 0))),
+        ("drop", lambda x, y: np.where(y > 0.5, 0, x)),
+    ],
 )
 def test_binary(layout: Layout, name: str, expected: Callable[..., np.ndarray]) -> None:
     x, y = _values(layout), _values(layout, seed=2)
+    x.flat[: x.size // 3], y.flat[x.size // 4 :] = 0.25, 0.25
+    x.flat[0], y.flat[-1] = np.nan, np.nan
+    truth = expected(x, y).astype(np.float32)
     # float32 arithmetic of one operation is correctly rounded by both
-    assert_close(run(binary(layout, layout, name), x, y), expected(x, y), rtol=0, atol=0)
+    assert_close(run(binary(layout, layout, OPERATIONS[name]), x, y), truth, rtol=0, atol=0)
 
 
 def test_binary_with_a_value_a_channel() -> None:
     layout, scale = Layout("nchw16c", (17, 5, 7)), Layout("nchw16c", (17, 1, 1))
     x, y = _values(layout), _values(scale, seed=2)
-    assert_close(run(binary(layout, scale, "mul"), x, y), x * y, rtol=0, atol=0)
+    assert_close(run(binary(layout, scale, OPERATIONS["mul"]), x, y), x * y, rtol=0, atol=0)
 
 
 def test_pixels() -> None:
@@ -174,10 +184,8 @@ def test_wrong_arguments_are_named() -> None:
     layout = Layout("planar", (4,))
     with pytest.raises(UsageError, match="hard_sigmoid takes 2 constants, not 1"):
         unary(layout, FUNCTIONS["hard_sigmoid"], 0.2)
-    with pytest.raises(UsageError, match="modulo"):
-        binary(layout, layout, "modulo")
     with pytest.raises(InvalidModelError, match="differ"):
-        binary(layout, Layout("planar", (5,)), "add")
+        binary(layout, Layout("planar", (5,)), OPERATIONS["add"])
     with pytest.raises(InvalidModelError, match="3 constants for 4 channels"):
         scale_add(layout, np.ones(3, np.float32), None)
 

@@ -77,7 +77,7 @@ def test_traits_are_those_of_the_operators() -> None:
         assert not (operator.unary and operator.renames)
         assert operator.unary <= (operator.defaults.keys() == schema.attributes.keys())
     assert {"Conv", "Gemm", "MatMul"} == SUMMING
-    assert {"GlobalMaxPool", "Split", "Sum"} == EXPRESSED
+    assert {"GlobalMaxPool", "Mean", "Split", "Sum"} == EXPRESSED
 
 
 def test_a_graph_has_every_attribute_in_its_nodes() -> None:

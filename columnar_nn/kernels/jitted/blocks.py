@@ -70,6 +70,7 @@ def _operators(kind: types.Type, *functions: Callable) -> None:
 
 _operators(block_type, operator.add, operator.sub, operator.mul, operator.truediv)
 _operators(mask_type, operator.lt, operator.le, operator.gt, operator.ge)
+emitted_as(operator.eq, mask_type(block_type, block_type))(lambda e, a, b: a.equals(b))
 
 
 @emitted_as(operator.pow, block_type(block_type, block_type))

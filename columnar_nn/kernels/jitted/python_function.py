@@ -89,6 +89,7 @@ _PYTHON_NAMES = {types.boolean: "a bool", types.int64: "an int", types.float64: 
 
 _FORMS = {
     "unary": ("of_blocks", "of_numbers"),
+    "binary": ("binary",),
     "epilogue": ("epilogue_of_blocks", "epilogue_of_numbers"),
     "of_rows": ("of_rows",),
     "of_columns": ("of_columns",),

@@ -19,7 +19,6 @@ from columnar_nn.kernels.jitted.blocks import (
     sum_of_lanes,
 )
 from columnar_nn.kernels.jitted.compiler import inlined
-from columnar_nn.kernels.jitted.elementwise import add, mul
 from columnar_nn.kernels.jitted.memory import blocks, copy, share
 from columnar_nn.kernels.parameters import Floats
 from columnar_nn.kernels.primitives import fma
@@ -42,6 +41,18 @@ def magnitude(x: Any) -> Any:
 def square(x: Any) -> Any:
     """x * x."""
     return x * x
+
+
+@inlined
+def add(x: Any, y: Any) -> Any:
+    """x + y."""
+    return x + y
+
+
+@inlined
+def mul(x: Any, y: Any) -> Any:
+    """x * y."""
+    return x * y
 
 
 @inlined
