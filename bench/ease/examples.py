@@ -17,13 +17,15 @@ IMAGE = (4, 6, 6)
 
 FEATURES = (24,)
 
-INPUT, OUTPUT = "image", "output"
+INPUT, MASK, OUTPUT = "image", "mask", "output"
 
 _WINDOW = {"kernel_shape": [3, 3], **plain_window(2)}
 
 
 def operator_networks() -> Iterator[Graph]:
     """Of each operator a network of it alone, named after it, as convolutional networks have it.
+
+    Truth values choose between the image and zero, and are themselves made of the image.
 
     Operands that networks compute are the image, those that they learn are weights.
     """
@@ -56,11 +58,17 @@ def _network(
         names.append(operand if isinstance(operand, str) else f"operand{place}")
         if not isinstance(operand, str):
             weights[names[-1]] = operand
-    node = Node(op_type.lower(), op_type, tuple(names), (OUTPUT,), attributes)
+    result = OPERATORS[op_type].result
+    output = OUTPUT if result != "bool" else "chosen"
+    nodes = [Node(op_type.lower(), op_type, tuple(names), (output,), attributes)]
+    if MASK in names:
+        nodes.insert(0, Node("mask", "Greater", (INPUT, "zero"), (MASK,), {}))
+    if result == "bool":
+        nodes.append(Node("choice", "Where", (output, INPUT, "zero"), (OUTPUT,), {}))
+        weights["zero"], result = _ZERO, "float32"
     inputs = (TensorSpec(INPUT, (None, *shape)),)
-    graph = Graph(op_type, (node,), inputs, (TensorSpec(OUTPUT, (None,)),), weights)
-    made = TensorSpec(OUTPUT, infer_shapes(graph)[OUTPUT], OPERATORS[op_type].result)
-    return graph.with_outputs([made])
+    graph = Graph(op_type, tuple(nodes), inputs, (TensorSpec(OUTPUT, (None,)),), weights)
+    return graph.with_outputs([TensorSpec(OUTPUT, infer_shapes(graph)[OUTPUT], result)])
 
 
 def _floats(*shape: int) -> np.ndarray:
@@ -71,11 +79,16 @@ def _whole(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
+_ZERO = np.array(0, np.float32)
 _CHANNELS = _floats(IMAGE[0], 1, 1)
 _STATISTICS = tuple(_floats(IMAGE[0]) for _ in range(4))
 
 _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "Add": ((INPUT, INPUT), {}),
+    **dict.fromkeys(("And", "Or"), ((MASK, MASK), {})),
+    "Not": ((MASK,), {}),
+    **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual"), ((INPUT, _CHANNELS), {})),
+    **dict.fromkeys(("Less", "LessOrEqual"), ((INPUT, _CHANNELS), {})),
     "ArgMax": ((INPUT,), {"axis": 1}),
     "ArgMin": ((INPUT,), {"axis": 1}),
     "AveragePool": ((INPUT,), _WINDOW),

@@ -63,12 +63,14 @@ def _divided_into(x: float, y: float) -> float:
 
 @_in(OPERATIONS, "pow")
 def _pow(x: float, y: float) -> float:
-    return x**y
+    power: float = x**y
+    return power
 
 
 @_in(REVERSED, "pow")
 def _power_of(x: float, y: float) -> float:
-    return y**x
+    power: float = y**x
+    return power
 
 
 @_in(OPERATIONS, "max")
