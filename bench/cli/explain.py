@@ -50,7 +50,8 @@ def explain(
             metavar="RULE",
             help="Leave out a rewrite rule of columnar, repeatable: fold_constants, "
             "drop_identities, drop_dead_nodes, share_networks, filter_early, limit_early, "
-            "prune_columns, skip_row_groups, fold_batch_norm, fuse_layers, pipeline_networks.",
+            "prune_columns, skip_row_groups, fold_batch_norm, fuse_activations, fuse_layers, "
+            "pipeline_networks.",
         ),
     ] = None,
     formulation: Annotated[
