@@ -124,7 +124,9 @@ def _own(expression: Expression, uses: Counter[int], function: str) -> Call | No
 
 def _product(expression: Expression, uses: Counter[int]) -> Product:
     """An expression as a product of at most three factors; what is read elsewhere is a factor."""
-    number, factors, calls = 1.0, [], []
+    number = 1.0
+    factors: list[Expression] = []
+    calls: list[Call] = []
     waiting = [expression]
     while waiting and len(factors) < 3:
         part = waiting.pop()
