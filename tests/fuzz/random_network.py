@@ -559,7 +559,7 @@ OPERATORS: dict[Callable[[Writer, str], str], float] = {
     average_pool: 2,
     global_pool: 0.5,
     unary: 4.5,
-    positive: 0.7,
+    positive: 0.5,
     prelu: 1,
     clip: 1.5,
     softmax: 1,
