@@ -1,4 +1,4 @@
-"""The functions that compute ONNX operators in TensorFlow, by the operator's name."""
+"""The functions that compute ONNX operators in TensorFlow, registered where they are written."""
 
 from __future__ import annotations
 
