@@ -127,7 +127,7 @@ def pad_sources(size: int, before: int, after: int, mode: str) -> np.ndarray:
 
 
 def reduced_axes(operands: Operands) -> list[int]:
-    """The axes over which a ReduceMean node takes the mean; empty if it copies its input."""
+    """The axes that a reduction takes; none if it computes with each element by itself."""
     axes = operands.integer_input(1, "axes")
     rank = len(operands.shape(0))
     if not axes:

@@ -141,7 +141,10 @@ class OnnxRuntimeBackend(Backend):
         arrays: Sequence[np.ndarray] = (
             result if self._on_cuda is None else self._on_cuda.fetch(result)
         )
-        return [array.astype(np.float32, copy=False) for array in arrays]
+        return [
+            array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+            for array in arrays
+        ]
 
     def start_profiling(self) -> str:
         """Runs in a session of its own from now on, warmed up: only a new one can profile."""

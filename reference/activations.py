@@ -1,9 +1,12 @@
-"""Functions of one element at a time; a NaN stays a NaN."""
+"""Activations: functions of one element at a time; a NaN stays a NaN."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from reference.elementary import error_function
 from reference.registry import implements
 from reference.rounding import rounded, wide
 
@@ -25,6 +28,49 @@ def elu(x: np.ndarray, *, alpha: float) -> np.ndarray:
     """ONNX Elu: alpha * (exp(x) - 1) where x < 0."""
     below = np.expm1(np.minimum(wide(x), 0))
     return rounded(np.where(x < 0, alpha * below, x))
+
+
+@implements("Celu")
+def celu(x: np.ndarray, *, alpha: float) -> np.ndarray:
+    """ONNX Celu: alpha * (exp(x / alpha) - 1) where x < 0."""
+    below = np.expm1(np.minimum(wide(x), 0) / alpha)
+    return rounded(np.where(x < 0, alpha * below, x))
+
+
+@implements("ThresholdedRelu")
+def thresholded_relu(x: np.ndarray, *, alpha: float) -> np.ndarray:
+    """ONNX ThresholdedRelu: x above alpha, 0 up to it."""
+    return rounded(np.where(x <= alpha, 0, x))
+
+
+@implements("Softplus")
+def softplus(x: np.ndarray) -> np.ndarray:
+    """ONNX Softplus: log(exp(x) + 1), without overflow."""
+    return rounded(np.logaddexp(wide(x), 0))
+
+
+@implements("Softsign")
+def softsign(x: np.ndarray) -> np.ndarray:
+    """ONNX Softsign: x / (1 + |x|)."""
+    values = wide(x)
+    return rounded(values / (1.0 + np.abs(values)))
+
+
+@implements("Mish")
+def mish(x: np.ndarray) -> np.ndarray:
+    """ONNX Mish: x * tanh(softplus(x))."""
+    values = wide(x)
+    return rounded(values * np.tanh(np.logaddexp(values, 0)))
+
+
+@implements("Gelu")
+def gelu(x: np.ndarray, *, approximate: str) -> np.ndarray:
+    """ONNX Gelu: x / 2 * (1 + erf(x / sqrt(2))), or with tanh in the place of erf."""
+    values = wide(x)
+    if approximate == "none":
+        return rounded(0.5 * values * (1.0 + error_function(values / math.sqrt(2.0))))
+    inner = math.sqrt(2.0 / math.pi) * (values + 0.044715 * values**3)
+    return rounded(0.5 * values * (1.0 + np.tanh(inner)))
 
 
 @implements("Selu")

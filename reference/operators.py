@@ -9,6 +9,7 @@ from reference import (  # noqa: F401 - imported to register
     batch_normalization,
     conv,
     conv_transpose,
+    elementary,
     gemm,
     lrn,
     mat_mul,
@@ -16,7 +17,7 @@ from reference import (  # noqa: F401 - imported to register
     movement,
     normalization,
     pad,
-    reduce_mean,
+    reductions,
     resize,
     softmax,
 )

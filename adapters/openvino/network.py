@@ -136,6 +136,16 @@ def _mean(operands: Operands, weights: dict[str, np.ndarray]) -> list[Node]:
     ]
 
 
+def _over_no_axes(operands: Operands, weights: dict[str, np.ndarray]) -> list[Node]:
+    """A norm, or a sum of squares, of each element by itself, which OpenVINO would copy."""
+    node, x = operands.node, operands.node.inputs[0]
+    if reduced_axes(operands):
+        return [node]
+    squares = node.op_type == "ReduceSumSquare"
+    op_type, inputs = ("Mul", (x, x)) if squares else ("Abs", (x,))
+    return [replace(node, op_type=op_type, inputs=inputs, attributes={})]
+
+
 _REWRITES: dict[str, Callable[[Operands, dict[str, np.ndarray]], Sequence[Node]]] = {
     "AveragePool": _pool,
     "Conv": _conv,
@@ -143,4 +153,5 @@ _REWRITES: dict[str, Callable[[Operands, dict[str, np.ndarray]], Sequence[Node]]
     "MaxPool": _pool,
     "PRelu": _prelu,
     "ReduceMean": _mean,
+    **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceSumSquare"), _over_no_axes),
 }

@@ -34,7 +34,7 @@ class _Interpreter(nn.Module):  # type: ignore[misc]
         self._buffer_names: dict[str, str] = {}
         for index, (name, weight) in enumerate(graph.weights.items()):
             # Integers are parameters of their node: shapes, axes, pads.
-            if weight.dtype == np.float32:
+            if weight.dtype in (np.float32, np.bool_):
                 self._buffer_names[name] = f"weight_{index}"
                 self.register_buffer(f"weight_{index}", torch.tensor(weight))
 

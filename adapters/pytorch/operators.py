@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows it by
 from torch import Tensor
@@ -21,10 +20,11 @@ from adapters.network_nodes import (
     pad_sources,
     pad_widths,
     padding,
-    reduced_axes,
 )
 from adapters.pytorch import (  # noqa: F401 - imported to register
+    along_axes,
     conv_transpose,
+    elementwise,
     normalization,
     resize,
 )
@@ -124,95 +124,6 @@ def lrn(node: Operands, x: Tensor) -> Tensor:
     return x / scale ** node.attribute("beta")
 
 
-@implements("Relu")
-def relu(node: Operands, x: Tensor) -> Tensor:
-    return F.relu(x)
-
-
-@implements("Elu")
-def elu(node: Operands, x: Tensor) -> Tensor:
-    return F.elu(x, node.attribute("alpha"))
-
-
-@implements("Selu")
-def selu(node: Operands, x: Tensor) -> Tensor:
-    if node.node.attributes == ONNX_OPERATORS["Selu"].defaults:
-        return F.selu(x)
-    return node.attribute("gamma") * F.elu(x, node.attribute("alpha"))
-
-
-@implements("LeakyRelu")
-def leaky_relu(node: Operands, x: Tensor) -> Tensor:
-    return F.leaky_relu(x, node.attribute("alpha"))
-
-
-@implements("PRelu")
-def prelu(node: Operands, x: Tensor, slope: Tensor) -> Tensor:
-    return torch.where(x < 0, slope * x, x)
-
-
-@implements("Clip")
-def clip(
-    node: Operands, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
-) -> Tensor:
-    bounds = (node.constant(1, "min"), node.constant(2, "max"))
-    lowest, highest = (None if bound is None else float(bound.item()) for bound in bounds)
-    return x if lowest is None and highest is None else torch.clamp(x, lowest, highest)
-
-
-@implements("Sigmoid")
-def sigmoid(node: Operands, x: Tensor) -> Tensor:
-    return torch.sigmoid(x)
-
-
-@implements("HardSigmoid")
-def hard_sigmoid(node: Operands, x: Tensor) -> Tensor:
-    alpha, beta = node.attribute("alpha"), node.attribute("beta")
-    if np.float32(alpha) == np.float32(1 / 6) and beta == 0.5:
-        return F.hardsigmoid(x)
-    return torch.clamp(alpha * x + beta, 0.0, 1.0)
-
-
-@implements("HardSwish")
-def hard_swish(node: Operands, x: Tensor) -> Tensor:
-    return F.hardswish(x)
-
-
-@implements("Tanh")
-def tanh(node: Operands, x: Tensor) -> Tensor:
-    return torch.tanh(x)
-
-
-@implements("Softmax")
-def softmax(node: Operands, x: Tensor) -> Tensor:
-    return F.softmax(x, dim=node.attribute("axis"))
-
-
-@implements("LogSoftmax")
-def log_softmax(node: Operands, x: Tensor) -> Tensor:
-    return F.log_softmax(x, dim=node.attribute("axis"))
-
-
-@implements("Add")
-def add(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return a + b
-
-
-@implements("Sub")
-def sub(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return a - b
-
-
-@implements("Mul")
-def mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return a * b
-
-
-@implements("Div")
-def div(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return a / b
-
-
 @implements("Gemm")
 def gemm(node: Operands, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     alpha, beta = node.attribute("alpha"), node.attribute("beta")
@@ -294,12 +205,6 @@ def gather(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
         return x.select(axis, int(indices))
     picked = x.index_select(axis, torch.from_numpy(indices.reshape(-1)))
     return picked if indices.ndim == 1 else picked.unflatten(axis, indices.shape)
-
-
-@implements("ReduceMean")
-def reduce_mean(node: Operands, x: Tensor, axes: Tensor | None = None) -> Tensor:
-    reduced = reduced_axes(node)
-    return x.mean(reduced, keepdim=bool(node.attribute("keepdims"))) if reduced else x
 
 
 def spread(window: Window) -> list[int]:

@@ -22,7 +22,8 @@ def network(graph: Graph) -> Callable[[Any], list[Any]]:
     """
     nodes = network_nodes(graph, "tensorflow", OPERATORS, unsupported_reason)
     # Integers are parameters of their node: shapes, axes, pads.
-    weights = {name: Tensor(w) for name, w in graph.weights.items() if w.dtype == np.float32}
+    used = (np.float32, np.bool_)
+    weights = {name: Tensor(w) for name, w in graph.weights.items() if w.dtype in used}
 
     def forward(image: Any) -> list[Any]:
         tensors: dict[str, Tensor] = {**weights, graph.inputs[0].name: channels_last(image)}

@@ -7,7 +7,7 @@ A new operator: see columnar_nn/model/operators.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,16 +20,17 @@ from adapters.network_nodes import (
     pad_sources,
     pad_widths,
     padding,
-    reduced_axes,
     strides_to_one_column,
 )
 from adapters.tensorflow import (  # noqa: F401 - imported to register
+    along_axes,
     conv_transpose,
+    elementwise,
     normalization,
     resize,
 )
 from adapters.tensorflow.registry import implements
-from adapters.tensorflow.tensor import Tensor, aligned, channels_last, transposed
+from adapters.tensorflow.tensor import Tensor, aligned, channels_last, reshaped, target, transposed
 from columnar_nn.model.operators import OPERATORS as ONNX_OPERATORS
 from columnar_nn.model.operators import RENAMING
 from columnar_nn.model.shape_rules.movement import gathered, permutation, slice_bounds
@@ -179,99 +180,6 @@ def lrn(node: Operands, x: Tensor) -> Tensor:
     return channels_last(images / scale ** node.attribute("beta"))
 
 
-@implements("Relu")
-def relu(node: Operands, x: Tensor) -> Tensor:
-    return x.map(tf.nn.relu)
-
-
-@implements("Elu")
-def elu(node: Operands, x: Tensor) -> Tensor:
-    alpha = node.attribute("alpha")
-    return x.map(lambda value: tf.where(value < 0, alpha * tf.nn.elu(value), value))
-
-
-@implements("Selu")
-def selu(node: Operands, x: Tensor) -> Tensor:
-    if node.node.attributes == ONNX_OPERATORS["Selu"].defaults:
-        return x.map(tf.nn.selu)
-    gamma = node.attribute("gamma")
-    return elu(node, x).map(lambda value: gamma * value)
-
-
-@implements("LeakyRelu")
-def leaky_relu(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.nn.leaky_relu(value, node.attribute("alpha")))
-
-
-@implements("PRelu")
-def prelu(node: Operands, x: Tensor, slope: Tensor) -> Tensor:
-    (value, slopes), last = aligned(x.rank, [x, slope])
-    return Tensor(tf.where(value < 0, slopes * value, value), last)
-
-
-@implements("Clip")
-def clip(
-    node: Operands, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
-) -> Tensor:
-    lowest, highest = node.constant(1, "min"), node.constant(2, "max")
-    if lowest is not None:
-        x = x.map(lambda value: tf.maximum(value, lowest.reshape(())))
-    if highest is not None:
-        x = x.map(lambda value: tf.minimum(value, highest.reshape(())))
-    return x
-
-
-@implements("Sigmoid")
-def sigmoid(node: Operands, x: Tensor) -> Tensor:
-    return x.map(tf.sigmoid)
-
-
-@implements("HardSigmoid")
-def hard_sigmoid(node: Operands, x: Tensor) -> Tensor:
-    alpha, beta = node.attribute("alpha"), node.attribute("beta")
-    return x.map(lambda value: tf.clip_by_value(alpha * value + beta, 0.0, 1.0))
-
-
-@implements("HardSwish")
-def hard_swish(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: value * tf.nn.relu6(value + 3.0) / 6.0)
-
-
-@implements("Tanh")
-def tanh(node: Operands, x: Tensor) -> Tensor:
-    return x.map(tf.tanh)
-
-
-@implements("Softmax")
-def softmax(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.nn.softmax(value, axis=x.axis(node.attribute("axis"))))
-
-
-@implements("LogSoftmax")
-def log_softmax(node: Operands, x: Tensor) -> Tensor:
-    return x.map(lambda value: tf.nn.log_softmax(value, axis=x.axis(node.attribute("axis"))))
-
-
-@implements("Add")
-def add(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return _broadcasting(node, tf.add, a, b)
-
-
-@implements("Sub")
-def sub(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return _broadcasting(node, tf.subtract, a, b)
-
-
-@implements("Mul")
-def mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return _broadcasting(node, tf.multiply, a, b)
-
-
-@implements("Div")
-def div(node: Operands, a: Tensor, b: Tensor) -> Tensor:
-    return _broadcasting(node, tf.divide, a, b)
-
-
 @implements("Gemm")
 def gemm(node: Operands, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     alpha, beta = node.attribute("alpha"), node.attribute("beta")
@@ -292,7 +200,7 @@ def mat_mul(node: Operands, a: Tensor, b: Tensor) -> Tensor:
         return Tensor(tf.matmul(left, right))
     left = left if a.rank > 1 else left[np.newaxis]
     right = right if b.rank > 1 else right[:, np.newaxis]
-    return Tensor(tf.reshape(tf.matmul(left, right), _target(node)))
+    return Tensor(tf.reshape(tf.matmul(left, right), target(node)))
 
 
 @implements(*RENAMING)
@@ -303,7 +211,7 @@ def identity(node: Operands, x: Tensor) -> Tensor:
 @implements("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 def reshape(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     """Flatten, Reshape, Squeeze and Unsqueeze: elements keep their order."""
-    return Tensor(tf.reshape(x.in_onnx_order(), _target(node)))
+    return reshaped(node, x)
 
 
 @implements("Transpose")
@@ -361,29 +269,6 @@ def tile(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
 def gather(node: Operands, x: Tensor, *parameters: Tensor | None) -> Tensor:
     axis, indices = gathered(node)
     return Tensor(tf.gather(x.in_onnx_order(), indices, axis=axis))
-
-
-@implements("ReduceMean")
-def reduce_mean(node: Operands, x: Tensor, axes: Tensor | None = None) -> Tensor:
-    reduced = [x.axis(axis) for axis in reduced_axes(node)]
-    if not reduced:
-        return x
-    means = x.map(lambda value: tf.reduce_mean(value, reduced, keepdims=True))
-    if node.attribute("keepdims"):
-        return means
-    return Tensor(tf.reshape(means.in_onnx_order(), _target(node)))
-
-
-def _broadcasting(
-    node: Operands, function: Callable[[Any, Any], Any], a: Tensor, b: Tensor
-) -> Tensor:
-    (left, right), last = aligned(len(output_shape(node)), [a, b])
-    return Tensor(function(left, right), last)
-
-
-def _target(node: Operands) -> list[int]:
-    """The shape of the output as tf.reshape takes it."""
-    return [-1 if size is None else size for size in output_shape(node)]
 
 
 def _padded(images: Any, widths: Sequence[tuple[int, int]], value: float) -> Any:

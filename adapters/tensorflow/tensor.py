@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from adapters.network_nodes import output_shape
+from columnar_nn.model.shape_rules.operands import Operands
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -87,3 +90,13 @@ def transposed(value: Any, order: Sequence[int]) -> Any:
     if isinstance(value, np.ndarray):
         return np.ascontiguousarray(value.transpose(order))
     return tf.transpose(value, order)
+
+
+def target(node: Operands) -> list[int]:
+    """The shape of a node's output as tf.reshape takes it."""
+    return [-1 if size is None else size for size in output_shape(node)]
+
+
+def reshaped(node: Operands, tensor: Tensor) -> Tensor:
+    """The elements of a tensor in the shape of a node's output."""
+    return Tensor(tf.reshape(tensor.in_onnx_order(), target(node)))

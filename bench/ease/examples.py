@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.model.graph import Graph, Node, TensorSpec
-from columnar_nn.model.operators import UNARY
+from columnar_nn.model.operators import OPERATORS, REDUCTIONS, UNARY
 from columnar_nn.model.shape_rules.window import plain_window
 from columnar_nn.model.shapes import infer_shapes
 
@@ -17,7 +17,7 @@ IMAGE = (4, 6, 6)
 
 FEATURES = (24,)
 
-INPUT, OUTPUT = "image", "output"
+INPUT, MASK, OUTPUT = "image", "mask", "output"
 
 _WINDOW = {"kernel_shape": [3, 3], **plain_window(2)}
 
@@ -26,6 +26,8 @@ _UNPADDED = {"dilations": [1, 1], "output_padding": [0, 0], "pads": [0] * 4}
 
 def operator_networks() -> Iterator[Graph]:
     """Of each operator a network of it alone, named after it, as convolutional networks have it.
+
+    Truth values choose between the image and zero, and are themselves made of the image.
 
     Operands that networks compute are the image, those that they learn are weights.
     """
@@ -58,10 +60,17 @@ def _network(
         names.append(operand if isinstance(operand, str) else f"operand{place}")
         if not isinstance(operand, str):
             weights[names[-1]] = operand
-    node = Node(op_type.lower(), op_type, tuple(names), (OUTPUT,), attributes)
+    result = OPERATORS[op_type].result
+    output = OUTPUT if result != "bool" else "chosen"
+    nodes = [Node(op_type.lower(), op_type, tuple(names), (output,), attributes)]
+    if MASK in names:
+        nodes.insert(0, Node("mask", "Greater", (INPUT, "zero"), (MASK,), {}))
+    if result == "bool":
+        nodes.append(Node("choice", "Where", (output, INPUT, "zero"), (OUTPUT,), {}))
+        weights["zero"], result = _ZERO, "float32"
     inputs = (TensorSpec(INPUT, (None, *shape)),)
-    graph = Graph(op_type, (node,), inputs, (TensorSpec(OUTPUT, (None,)),), weights)
-    return graph.with_outputs([TensorSpec(OUTPUT, infer_shapes(graph)[OUTPUT])])
+    graph = Graph(op_type, tuple(nodes), inputs, (TensorSpec(OUTPUT, (None,)),), weights)
+    return graph.with_outputs([TensorSpec(OUTPUT, infer_shapes(graph)[OUTPUT], result)])
 
 
 def _floats(*shape: int) -> np.ndarray:
@@ -72,11 +81,18 @@ def _whole(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
+_ZERO = np.array(0, np.float32)
 _CHANNELS = _floats(IMAGE[0], 1, 1)
 _STATISTICS = tuple(_floats(IMAGE[0]) for _ in range(4))
 
 _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "Add": ((INPUT, INPUT), {}),
+    **dict.fromkeys(("And", "Or"), ((MASK, MASK), {})),
+    "Not": ((MASK,), {}),
+    **dict.fromkeys(("Equal", "Greater", "GreaterOrEqual"), ((INPUT, _CHANNELS), {})),
+    **dict.fromkeys(("Less", "LessOrEqual"), ((INPUT, _CHANNELS), {})),
+    "ArgMax": ((INPUT,), {"axis": 1}),
+    "ArgMin": ((INPUT,), {"axis": 1}),
     "AveragePool": ((INPUT,), _WINDOW),
     "BatchNormalization": ((INPUT, *_STATISTICS), {}),
     "Clip": ((INPUT, np.float32(0), np.float32(6)), {}),
@@ -91,21 +107,27 @@ _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "Expand": ((INPUT, _whole(1, 1, 1, IMAGE[2])), {}),
     "Flatten": ((INPUT,), {}),
     "Gather": ((INPUT, _whole(2, 0)), {"axis": 1}),
+    "Gelu": ((INPUT,), {}),
     "Gemm": ((INPUT, _floats(10, *FEATURES), _floats(10)), {"transB": 1}),
     "GlobalAveragePool": ((INPUT,), {}),
     "GroupNormalization": ((INPUT, *_STATISTICS[:2]), {"num_groups": 2}),
+    "Hardmax": ((INPUT,), {"axis": 1}),
     "Identity": ((INPUT,), {}),
     "InstanceNormalization": ((INPUT, *_STATISTICS[:2]), {}),
     "LRN": ((INPUT,), {"size": 5}),
     "LayerNormalization": ((INPUT, *(_floats(IMAGE[2]) for _ in range(2))), {}),
     "LogSoftmax": ((INPUT,), {"axis": 1}),
+    "LpNormalization": ((INPUT,), {"axis": 1}),
     "MatMul": ((INPUT, _floats(*FEATURES, 5)), {}),
+    "Max": ((INPUT, _CHANNELS), {}),
     "MaxPool": ((INPUT,), _WINDOW),
     "MeanVarianceNormalization": ((INPUT,), {"axes": [2, 3]}),
+    "Min": ((INPUT, _CHANNELS), {}),
     "Mul": ((INPUT, _CHANNELS), {}),
     "PRelu": ((INPUT, _CHANNELS), {}),
+    "Pow": ((INPUT, np.float32(2)), {}),
     "Pad": ((INPUT, _whole(0, 0, 1, 1, 0, 0, 1, 1)), {}),
-    "ReduceMean": ((INPUT, _whole(2, 3)), {}),
+    **{op_type: ((INPUT, _whole(2, 3)), {}) for op_type in REDUCTIONS},
     "Resize": (
         (INPUT, "", np.array([2, 2], np.float32)),
         {"axes": [2, 3], "mode": "linear"},
@@ -118,6 +140,7 @@ _OPERANDS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "Tile": ((INPUT, _whole(1, 1, 1, 2)), {}),
     "Transpose": ((INPUT,), {"perm": [0, 2, 3, 1]}),
     "Unsqueeze": ((INPUT, _whole(2)), {}),
+    "Where": ((_CHANNELS > 1, INPUT, np.float32(0)), {}),
 }
 """Operands and attributes of the operators that are no function of each element alone."""
 

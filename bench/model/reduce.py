@@ -128,11 +128,14 @@ def _with_stored_constants(model: onnx.ModelProto) -> Iterator[onnx.ModelProto]:
 
 
 def _without_a_node(model: onnx.ModelProto) -> Iterator[onnx.ModelProto]:
-    """Models in which what reads a node's output reads one of its inputs instead."""
+    """Models in which what reads a node's output reads one of its inputs instead.
+
+    A weight only where the node made one itself, of weights.
+    """
     weights = {tensor.name for tensor in model.graph.initializer}
     for index, node in reversed(list(enumerate(model.graph.node))):
         for source in node.input:
-            if source and source not in weights:
+            if source and (source not in weights or weights.issuperset(node.input)):
                 candidate = _copy(model)
                 del candidate.graph.node[index]
                 for other in candidate.graph.node:

@@ -1,7 +1,7 @@
-"""vec_add, vec_sub, vec_mul and vec_div: arithmetic of two tensors of one shape.
+"""vec_add, vec_max, vec_less ...: functions of each element of two tensors of one shape.
 
 The second one may also hold a single value for each channel, as in squeeze-and-excite; or one
-of the two is a constant.
+of the two is a constant. A truth value is a 1 or a 0, so that masks are tensors like others.
 """
 
 from __future__ import annotations
@@ -17,8 +17,132 @@ from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.scale_add import beside_constant, with_any_constant
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.kernels import PythonFunction
+from columnar_nn.kernels.primitives import where
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules.operands import Operands
+
+OPERATIONS: dict[str, PythonFunction] = {}
+REVERSED: dict[str, PythonFunction] = {}
+"""Those of them with their arguments the other way round that differ then."""
+
+Function = Callable[[float, float], float]
+
+
+def _in(table: dict[str, PythonFunction], name: str) -> Callable[[Function], Function]:
+    def register(function: Function) -> Function:
+        table[name] = PythonFunction.of(name, function)
+        return function
+
+    return register
+
+
+@_in(OPERATIONS, "add")
+def _add(x: float, y: float) -> float:
+    return x + y
+
+
+@_in(OPERATIONS, "sub")
+def _sub(x: float, y: float) -> float:
+    return x - y
+
+
+@_in(OPERATIONS, "mul")
+def _mul(x: float, y: float) -> float:
+    return x * y
+
+
+@_in(OPERATIONS, "div")
+def _div(x: float, y: float) -> float:
+    return x / y
+
+
+@_in(REVERSED, "div")
+def _divided_into(x: float, y: float) -> float:
+    return y / x
+
+
+@_in(OPERATIONS, "pow")
+def _pow(x: float, y: float) -> float:
+    power: float = x**y
+    return power
+
+
+@_in(REVERSED, "pow")
+def _power_of(x: float, y: float) -> float:
+    power: float = y**x
+    return power
+
+
+@_in(OPERATIONS, "max")
+def _max(x: float, y: float) -> float:
+    """NaN where either is NaN, as in the next."""
+    return where(x > y, x, where(y >= x, y, x + y))
+
+
+@_in(OPERATIONS, "min")
+def _min(x: float, y: float) -> float:
+    return where(x < y, x, where(y <= x, y, x + y))
+
+
+@_in(OPERATIONS, "equal")
+def _equal(x: float, y: float) -> float:
+    return where(x == y, 1.0, 0.0)
+
+
+@_in(REVERSED, "less")
+@_in(OPERATIONS, "greater")
+def _greater(x: float, y: float) -> float:
+    return where(x > y, 1.0, 0.0)
+
+
+@_in(REVERSED, "less_or_equal")
+@_in(OPERATIONS, "greater_or_equal")
+def _greater_or_equal(x: float, y: float) -> float:
+    return where(x >= y, 1.0, 0.0)
+
+
+@_in(REVERSED, "greater")
+@_in(OPERATIONS, "less")
+def _less(x: float, y: float) -> float:
+    return where(x < y, 1.0, 0.0)
+
+
+@_in(REVERSED, "greater_or_equal")
+@_in(OPERATIONS, "less_or_equal")
+def _less_or_equal(x: float, y: float) -> float:
+    return where(x <= y, 1.0, 0.0)
+
+
+@_in(OPERATIONS, "and")
+def _and(x: float, y: float) -> float:
+    return x * y
+
+
+@_in(OPERATIONS, "or")
+def _or(x: float, y: float) -> float:
+    return where(x > y, x, y)
+
+
+@_in(OPERATIONS, "keep")
+def _keep(x: float, mask: float) -> float:
+    """x where the mask is true, else 0: with the next one, whatever x is, ONNX's Where."""
+    return where(mask > 0.5, x, 0.0)
+
+
+@_in(REVERSED, "keep")
+def _kept_of(mask: float, x: float) -> float:
+    return where(mask > 0.5, x, 0.0)
+
+
+@_in(OPERATIONS, "drop")
+def _drop(x: float, mask: float) -> float:
+    """x where the mask is false, else 0."""
+    return where(mask > 0.5, 0.0, x)
+
+
+@_in(REVERSED, "drop")
+def _dropped_of(mask: float, x: float) -> float:
+    return where(mask > 0.5, 0.0, x)
 
 
 def shape(operands: Operands) -> tuple[Shape, ...]:
@@ -36,6 +160,8 @@ def shape(operands: Operands) -> tuple[Shape, ...]:
 
 
 def _assemble(operation: str) -> Callable[[Assembly, Call, Sequence[Value]], Value]:
+    function = OPERATIONS[operation]
+
     def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
         if len(values) == 1:
             return _with_constant(operation, assembly, call, values[0])
@@ -44,41 +170,30 @@ def _assemble(operation: str) -> Callable[[Assembly, Call, Sequence[Value]], Val
             first, second = assembly.alike(first, second)
         else:
             first, second = assembly.blocked(first), assembly.blocked(second)
-        return assembly.apply(kernels.binary(first.layout, second.layout, operation), first, second)
+        return assembly.apply(kernels.binary(first.layout, second.layout, function), first, second)
 
     return assemble
-
-
-def _divided_by(x: float, divisor: float) -> float:
-    return x / divisor
-
-
-def _divided_into(x: float, dividend: float) -> float:
-    return dividend / x
-
-
-DIVIDED_BY = PythonFunction.of("divided_by", _divided_by)
-DIVIDED_INTO = PythonFunction.of("divided_into", _divided_into)
 
 
 def _with_constant(operation: str, assembly: Assembly, call: Call, value: Value) -> Value:
     (constant,) = call.weights
     source = beside_constant(assembly, value, constant)
     layout, is_first = source.layout, call.inputs[0] is not call.tensors[0]
-    if operation == "div":
-        kernel = kernels.unary(layout, DIVIDED_INTO if is_first else DIVIDED_BY, constant)
-    elif operation == "mul":
+    if operation == "mul":
         kernel = kernels.scale_add(layout, constant, None)
     elif operation == "add":
         kernel = kernels.scale_add(layout, None, constant)
-    elif is_first:
+    elif operation == "sub" and is_first:
         kernel = kernels.scale_add(layout, np.array([-1.0], np.float32), constant)
-    else:
+    elif operation == "sub":
         kernel = kernels.scale_add(layout, None, -constant)
+    else:
+        reverse = REVERSED.get(operation) if is_first else None
+        kernel = kernels.unary(layout, reverse or OPERATIONS[operation], constant)
     return assembly.reshaped(assembly.apply(kernel, source), value.shape)
 
 
 FUNCTIONS = tuple(
     VectorFunction(f"vec_{operation}", shape, _assemble(operation), elements)
-    for operation in ("add", "sub", "mul", "div")
+    for operation in OPERATIONS
 )

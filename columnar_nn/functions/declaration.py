@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,13 +15,15 @@ from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.ieee import in_ieee
 from columnar_nn.functions.scale_add import direct_layout
-from columnar_nn.functions.vector_function import VectorFunction, elements
+from columnar_nn.functions.vector_function import VectorFunction, elements, function_name
 from columnar_nn.kernels import Activation, PythonFunction
 from columnar_nn.model.node import Shape
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules import elementwise
 from columnar_nn.model.shape_rules.operands import Operands
 
 ShapeRule = Callable[[tuple[int, ...]], Sequence[int]]
+Function = TypeVar("Function", bound=Callable[..., float])
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,25 @@ def declare(
     }
     _check_parameters(name, function, ["x", *(["out"] if shape else []), *given])
     return DeclaredFunction(PythonFunction.of(name, function), given, shape, onnx)
+
+
+def computes(functions: list[VectorFunction], op_type: str) -> Callable[[Function], Function]:
+    """Decorates the function of each element that an ONNX operator is; it joins `functions`.
+
+    The operator's attributes are its parameters.
+    """
+
+    def register(function: Function) -> Function:
+        declared = declare(function_name(op_type), function, OPERATORS[op_type].defaults)
+        functions.append(declared.vector_function())
+        return function
+
+    return register
+
+
+def function_of_elements(function: Callable[..., float]) -> VectorFunction:
+    """A function of each element, without attributes, under its own name."""
+    return declare(function.__name__, function, {}).vector_function()
 
 
 def _check_parameters(name: str, function: Callable[..., Any], expected: Sequence[str]) -> None:

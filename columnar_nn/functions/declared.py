@@ -1,8 +1,8 @@
 """Vector functions of one's own: a Python function, declared, is one like the built-in ones.
 
-    @columnar_nn.vector_function("mish", onnx="my.ops::Mish")
-    def mish(x):
-        return x * math.tanh(math.log1p(math.exp(x)))
+    @columnar_nn.vector_function("lisht", onnx="my.ops::Lisht")
+    def lisht(x):
+        return x * math.tanh(x)
 
     @columnar_nn.vector_function("l2_normalize", shape=lambda shape: shape)
     def l2_normalize(x, out):
@@ -50,7 +50,7 @@ def vector_function(
     Without `shape` it is a function of an element, f(x, *attributes), that returns a number.
     With it, it is one of a row, f(x, out, *attributes), that writes `out`, whose shape `shape`
     gives of x's. `attributes` are further parameters with their defaults, numbers; calls give
-    others by name. `onnx`, as "my.ops::Mish", is the custom operator that it computes in ONNX
+    others by name. `onnx`, as "my.ops::Lisht", is the custom operator that it computes in ONNX
     files. The decorated function stays as it is. Declared again under its name, it is replaced.
     Raises UsageError for a name that is not lower case letters, digits and _, or is a built-in
     function's, for parameters that do not fit, and for what no kernel can hold.

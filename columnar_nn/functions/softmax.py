@@ -1,4 +1,4 @@
-"""softmax and log_softmax along one axis, by default the features of a row."""
+"""softmax, log_softmax and hardmax along one axis, by default the features of a row."""
 
 from __future__ import annotations
 
@@ -49,4 +49,5 @@ def _operations(call: Call) -> int:
 FUNCTIONS = (
     VectorFunction("softmax", shape, _assemble(kernels.softmax), _operations, DEFAULTS),
     VectorFunction("log_softmax", shape, _assemble(kernels.log_softmax), _operations, DEFAULTS),
+    VectorFunction("hardmax", shape, _assemble(kernels.hardmax), elements, DEFAULTS),
 )

@@ -29,9 +29,9 @@ class VectorFunction:
     computed inputs, and returns the result's value. `operations` counts arithmetic operations
     an image (a multiply-add is two) as the operator's definition has them. `defaults` are the
     attributes that a call may leave out, and plan text does: those of the ONNX operator, from
-    `model.operators`. `result` is float32, or int64 for one BIGINT a row. `activation` makes of a
-    call's attributes what a convolution or dense layer can apply in its place; None of functions
-    that are not of each element.
+    `model.operators`. `result` is float32, or int64, of which one number a row is a BIGINT.
+    `activation` makes of a call's attributes what a convolution or dense layer can apply in its
+    place; None of functions that are not of each element.
     """
 
     name: str
@@ -70,7 +70,7 @@ class VectorFunction:
             raise InvalidPlanError(f"{self.name} ({call.label}): {error}") from None
         if not output or output[0] is not None or None in output[1:]:
             raise InvalidPlanError(f"{self.name} ({call.label}) would mix rows: {output}")
-        if self.result == "int64":
+        if self.result == "int64" and len(output) == 1:
             return pa.int64()
         return tensor_column.tensor_type(self.result, [d for d in output[1:] if d is not None])
 

@@ -33,16 +33,17 @@ from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
 from columnar_nn.kernels.program import Program, Step
 from columnar_nn.kernels.python_function import PythonFunction
 from columnar_nn.kernels.rearrange import rearrange
-from columnar_nn.kernels.reduce import local_response_normalization, mean
+from columnar_nn.kernels.reduce import REDUCTIONS, local_response_normalization, reduction
 from columnar_nn.kernels.reorder import concat, reorder
 from columnar_nn.kernels.resize import resize
 from columnar_nn.kernels.rows import of_row
-from columnar_nn.kernels.softmax import argmax, log_softmax, softmax
+from columnar_nn.kernels.softmax import hardmax, log_softmax, place_of, softmax
 from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
 from columnar_nn.kernels.threads import Threads
 
 __all__ = [
     "NO_ACTIVATION",
+    "REDUCTIONS",
     "RELU",
     "Activation",
     "BoundKernel",
@@ -55,7 +56,6 @@ __all__ = [
     "Team",
     "TeamProgram",
     "Threads",
-    "argmax",
     "average_pool",
     "binary",
     "choose_algorithm",
@@ -63,15 +63,17 @@ __all__ = [
     "conv2d",
     "dense",
     "global_average_pool",
+    "hardmax",
     "local_response_normalization",
     "log_softmax",
     "matrix_product",
     "max_pool",
-    "mean",
     "normalization",
     "of_row",
     "pixels_to_float",
+    "place_of",
     "rearrange",
+    "reduction",
     "reorder",
     "resize",
     "scale_add",

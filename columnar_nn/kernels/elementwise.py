@@ -15,8 +15,6 @@ from columnar_nn.kernels.parameters import Blocks
 from columnar_nn.kernels.primitives import fma
 from columnar_nn.kernels.python_function import PythonFunction
 
-BINARY = ("add", "sub", "mul", "div")
-
 
 class Unary(NamedTuple):
     """Of a function of each element, in groups of `length` floats, `total` in all.
@@ -33,7 +31,7 @@ class Unary(NamedTuple):
 
 
 class Binary(NamedTuple):
-    """Of arithmetic of two tensors, in groups as of Unary.
+    """Of a function of two tensors, in groups as of Unary.
 
     With `by_channel` the second one is a block a group rather than of the first one's shape.
     """
@@ -134,21 +132,19 @@ def scale_add(x: Layout, scale: np.ndarray | None, offset: np.ndarray | None) ->
     return unary(x, SCALE_ADD, 1.0 if scale is None else scale, 0.0 if offset is None else offset)
 
 
-def binary(x: Layout, y: Layout, operation: str) -> BoundKernel:
-    """output = x operation y: "add", "sub", "mul" or "div" of tensors of one layout.
+def binary(x: Layout, y: Layout, function: PythonFunction) -> BoundKernel:
+    """output = function(x, y) of each element of tensors of one layout.
 
     y may also be of shape (C, 1, 1) where both are nchw16c: a value a channel.
     """
     _check_float(x)
-    if operation not in BINARY:
-        raise UsageError(f"no arithmetic {operation!r}: use {', '.join(BINARY)}")
     by_channel = x != y and x.kind == y.kind == "nchw16c" and y.shape == (x.shape[0], 1, 1)
     if x != y and not by_channel:
-        raise InvalidModelError(f"cannot {operation} {x} and {y}: the layouts differ")
+        raise InvalidModelError(f"cannot {function.name} {x} and {y}: the layouts differ")
     groups, length = _groups(x, by_channel=False)
     return BoundKernel(
-        name=operation,
-        function=Kernel("elementwise", "binary", (operation,)),
+        name=function.name,
+        function=Kernel("elementwise", "binary", (function.key,), python=function),
         parameters=Binary(groups, length, x.num_items, _mask(x, groups), by_channel),
         input_layouts=(x, y),
         output_layout=x,

@@ -1,4 +1,4 @@
-"""Means over the last axis, and local response normalisation, of planar tensors."""
+"""Reductions of an axis, and local response normalisation, of planar tensors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout
 
+REDUCTIONS = ("sum", "mean", "max", "min", "prod", "l1", "l2", "sum_square")
 
-class Means(NamedTuple):
-    """Of the means of rows of `length` floats."""
+
+class Reduction(NamedTuple):
+    """Of `rows` of `length` lines, each of `inner` floats, which are reduced to one line a row."""
 
     rows: int
     length: int
+    inner: int
 
 
 class Normalization(NamedTuple):
@@ -33,16 +36,17 @@ class Normalization(NamedTuple):
     exponent: float
 
 
-def mean(x: Layout) -> BoundKernel:
-    """The mean over the last axis of a planar tensor, which vanishes."""
-    if x.kind != "planar" or not x.shape:
-        raise InvalidModelError(f"a mean needs a planar tensor, not {x}")
+def reduction(x: Layout, operation: str) -> BoundKernel:
+    """One of REDUCTIONS over the second of a planar tensor's three axes, which vanishes."""
+    if x.kind != "planar" or len(x.shape) != 3:
+        raise InvalidModelError(f"a reduction needs a planar tensor of three axes, not {x}")
+    rows, length, inner = x.shape
     return BoundKernel(
-        name="mean",
-        function=Kernel("reduce", "mean"),
-        parameters=Means(math.prod(x.shape[:-1]), x.shape[-1]),
+        name=f"reduce_{operation}",
+        function=Kernel("reduce", "of_runs" if inner == 1 else "of_lines", (operation,)),
+        parameters=Reduction(rows, length, inner),
         input_layouts=(x,),
-        output_layout=Layout("planar", x.shape[:-1]),
+        output_layout=Layout("planar", (rows, inner)),
         scratch_floats=LANES,
     )
 

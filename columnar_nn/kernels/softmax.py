@@ -1,4 +1,4 @@
-"""Softmax, its logarithm, and argmax over the last axis."""
+"""Softmax, its logarithm, and places of extremes over the last axis."""
 
 from __future__ import annotations
 
@@ -12,15 +12,9 @@ from columnar_nn.kernels.layout import BoundKernel, Layout
 
 
 class Rows(NamedTuple):
-    """Of a softmax of each of some rows of `length` floats."""
+    """Of what is made of each of some rows of `length` floats."""
 
     rows: int
-    length: int
-
-
-class Features(NamedTuple):
-    """Of an argmax of `length` floats."""
-
     length: int
 
 
@@ -48,14 +42,22 @@ def log_softmax(x: Layout) -> BoundKernel:
     return _softmax(x, "log_softmax")
 
 
-def argmax(x: Layout) -> BoundKernel:
-    """Index of the greatest of planar features, the first of equal ones; int64, shape (1,)."""
-    if x.kind != "planar" or len(x.shape) != 1:
-        raise InvalidModelError(f"argmax needs planar features, not {x}")
+def hardmax(x: Layout) -> BoundKernel:
+    """1 where the first greatest over the last axis of a planar tensor is, 0 elsewhere."""
+    return _softmax(x, "hardmax")
+
+
+def place_of(x: Layout, extreme: str, last: bool) -> BoundKernel:
+    """Index of the greatest ("max") or least ("min") over the last axis of a planar tensor.
+
+    Of equal ones the first, or the `last`; int64, in the shape of the other axes, or (1,).
+    """
+    if x.kind != "planar" or not x.shape:
+        raise InvalidModelError(f"arg{extreme} needs planar features, not {x}")
     return BoundKernel(
-        name="argmax",
-        function=Kernel("softmax", "argmax"),
-        parameters=Features(x.shape[0]),
+        name=f"arg{extreme}",
+        function=Kernel("softmax", "place_of", (extreme, int(last))),
+        parameters=Rows(math.prod(x.shape[:-1]), x.shape[-1]),
         input_layouts=(x,),
-        output_layout=Layout("int64", (1,)),
+        output_layout=Layout("int64", x.shape[:-1] or (1,)),
     )

@@ -1,29 +1,71 @@
-"""Operators that combine the elements along axes: ReduceMean, Softmax, LogSoftmax, LRN."""
+"""Operators that combine the elements along axes: reductions, softmax, norms, LRN."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from columnar_nn.expressions.expression import Expression
+from columnar_nn.functions.vector_function import function_name
 from columnar_nn.lowering.registry import Gap, Lowering, call, lowers, need_one_tensor
+from columnar_nn.model.operators import REDUCTIONS
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axes, normalized_axis
 
 
-@lowers("ReduceMean")
-def _reduce_mean(operands: Operands, inputs: list[Expression]) -> Expression:
+@lowers(*REDUCTIONS)
+def _reduce(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
-    rank = len(operands.shape(0))
+    function, rank = function_name(operands.node.op_type), len(operands.shape(0))
     axes = operands.integer_input(1, "axes")
     if not axes and operands.attribute("noop_with_empty_axes"):
-        return inputs[0]
+        return _of_single_elements(function, operands, inputs)
     reduced = sorted(normalized_axes(axes or range(rank), rank))
     keepdims = operands.attribute("keepdims")
     if 0 in reduced:
-        raise Gap("a mean over the rows")
-    if rank == 4 and reduced == [2, 3]:
+        raise Gap("a reduction over the rows")
+    if function == "reduce_mean" and rank == 4 and reduced == [2, 3]:
         pooled = call(operands, "global_avg_pool", inputs)
         return pooled if keepdims else call(operands, "flatten", [pooled])
     if len(reduced) == rank - 1 and not keepdims:
         raise Gap("rows without a dimension")
-    return call(operands, "reduce_mean", inputs, axes=reduced, keepdims=keepdims)
+    return call(operands, function, inputs, axes=reduced, keepdims=keepdims)
+
+
+def _of_single_elements(function: str, operands: Operands, inputs: list[Expression]) -> Expression:
+    """A reduction over no axes."""
+    if function in ("reduce_l1", "reduce_l2"):
+        return call(operands, "abs", inputs)
+    if function == "reduce_sum_square":
+        return call(operands, "vec_mul", inputs * 2)
+    return inputs[0]
+
+
+@lowers("ArgMax", "ArgMin")
+def _arg(operands: Operands, inputs: list[Expression]) -> Expression:
+    function = operands.node.op_type.lower()
+    axis = normalized_axis(operands.attribute("axis"), len(operands.shape(0)))
+    if axis == 0:
+        raise Gap("axis 0 would mix rows")
+    more = {name: operands.attribute(name) for name in ("keepdims", "select_last_index")}
+    return call(operands, function, inputs, axis=axis, **more)
+
+
+_SMALLEST_NORM = float(np.finfo(np.float32).tiny)
+"""In whose place a smaller one, zero too, divides: 0 over 0 is 0."""
+
+
+@lowers("LpNormalization")
+def _lp_normalization(operands: Operands, inputs: list[Expression]) -> Expression:
+    shape, order = operands.shape(0), operands.attribute("p")
+    axis = normalized_axis(operands.attribute("axis"), len(shape))
+    if axis == 0:
+        raise Gap("axis 0 would mix rows")
+    if order not in (1, 2):
+        raise Gap(f"a norm of order {order}")
+    norm = call(operands, f"reduce_l{order}", inputs, axes=[axis], keepdims=1)
+    divisor = call(operands, "clip", [norm], min=_SMALLEST_NORM)
+    if shape[axis] != 1:
+        divisor = call(operands, "expand", [divisor], shape=list(shape[1:]))
+    return call(operands, "vec_div", [*inputs, divisor])
 
 
 def _softmax(function: str) -> Lowering:
@@ -45,3 +87,4 @@ def _lrn(operands: Operands, inputs: list[Expression]) -> Expression:
 
 lowers("Softmax")(_softmax("softmax"))
 lowers("LogSoftmax")(_softmax("log_softmax"))
+lowers("Hardmax")(_softmax("hardmax"))

@@ -75,6 +75,8 @@ def network_outputs(
     for spec in graph.outputs:
         if spec.name in graph.weights:
             raise InvalidModelError(f"output {spec.name} is a constant: it has no rows")
+        if spec.dtype == "bool":
+            gaps.append((spec.name, "output", "a column of tensors holds no truth values"))
     if gaps:
         raise UnsupportedOperatorError("columnar", gaps)
     return {spec.name: values[spec.name] for spec in graph.outputs}

@@ -111,12 +111,22 @@ def softmax(operands: Operands, axes: Sequence[Axis]) -> int:
 
 
 def reduce_(operands: Operands, axes: Sequence[Axis]) -> int:
-    """ReduceMean: not over the rows."""
+    """ReduceMean and the like: not over the rows."""
     axis, rank = first_alone(operands, axes), len(operands.shape(0))
     given = operands.integer_input(1, "axes")
     if not given and operands.attribute("noop_with_empty_axes"):
         return axis
-    reduced = normalized_axes(given or range(rank), rank)
+    return _reduced(operands, axis, normalized_axes(given or range(rank), rank))
+
+
+def arg(operands: Operands, axes: Sequence[Axis]) -> int:
+    """ArgMax and ArgMin: not along the rows."""
+    axis = first_alone(operands, axes)
+    along = normalized_axis(operands.attribute("axis"), len(operands.shape(0)))
+    return _reduced(operands, axis, [along])
+
+
+def _reduced(operands: Operands, axis: int, reduced: Sequence[int]) -> int:
     if axis in reduced:
         raise MixedRowsError(f"it reduces axis {axis}, the batch")
     return axis if operands.attribute("keepdims") else _without(reduced, axis)

@@ -17,9 +17,10 @@ import numpy as np
 import onnx
 
 from columnar_nn.errors import InvalidModelError
+from columnar_nn.model.chains import CHAIN_FORMS
 from columnar_nn.model.expressed import EXPRESSED_FORMS
 from columnar_nn.model.graph import Node
-from columnar_nn.model.operators import OPERATORS, with_defaults
+from columnar_nn.model.operators import OPERATORS, REDUCTIONS, with_defaults
 from columnar_nn.model.resizing import RESIZE_FORMS
 from columnar_nn.model.rewriting import Rewriting
 from columnar_nn.model.shape_rules.movement import permutation
@@ -398,25 +399,22 @@ def _layer_normalization(node: Node, rewriting: Rewriting) -> list[Node]:
     return [replace(node, inputs=tuple(inputs))]
 
 
-def _sum(node: Node, rewriting: Rewriting) -> list[Node]:
-    """Sum of several tensors as a chain of Adds."""
-    if len(node.inputs) == 1:
-        return [replace(node, op_type="Identity")]
-    adds, total = [], node.inputs[0]
-    for index, term in enumerate(node.inputs[1:], start=1):
-        result, name = node.outputs[0], node.name
-        if index < len(node.inputs) - 1:
-            result = rewriting.new_tensor(f"{node.outputs[0]}.{index}")
-            name = rewriting.new_node(f"{node.name}.{index}")
-        adds.append(Node(name, "Add", (total, term), (result,), {}))
-        total = result
-    return adds
+def _pow(node: Node, rewriting: Rewriting) -> list[Node]:
+    """An exponent of integers, which ONNX allows beside a float32 base, is float32."""
+    base, exponent = node.inputs
+    value = rewriting.weights.get(exponent)
+    if base not in rewriting.weights and value is not None and value.dtype.kind in "iu":
+        made = rewriting.add_weight(f"{node.name}.exponent", value.astype(np.float32))
+        node = replace(node, inputs=(base, made))
+    return _broadcast(node, rewriting)
 
 
 CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
-    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _broadcast),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
-    **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceMean"), _axes),
+    **dict.fromkeys(("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual"), _broadcast),
+    **dict.fromkeys(("Less", "LessOrEqual", "Mul", "Or", "Sub"), _broadcast),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
+    **dict.fromkeys(("Squeeze", "Unsqueeze", *REDUCTIONS), _axes),
+    **CHAIN_FORMS,
     **EXPRESSED_FORMS,
     **RESIZE_FORMS,
     "Clip": _clip,
@@ -430,11 +428,11 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     "LayerNormalization": _layer_normalization,
     "PRelu": _prelu,
     "Pad": _pad,
+    "Pow": _pow,
     "Reshape": _reshape,
     "Slice": _slice,
     "Split": _split,
-    "Sum": _sum,
 }
 
 EXPRESSED = CANONICAL_FORMS.keys() - OPERATORS.keys()
-"""Operators that supported ones express at import, here and in `model.expressed`."""
+"""Operators that supported ones express at import: here, in `model.chains`, `model.expressed`."""

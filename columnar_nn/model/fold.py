@@ -23,28 +23,28 @@ from onnx.reference import ReferenceEvaluator
 
 from columnar_nn.errors import InvalidModelError, first_line
 from columnar_nn.model.graph import Node, Shape
-from columnar_nn.model.operators import OPERATORS, RENAMING, SUMMING, UNARY
+from columnar_nn.model.operators import OPERATORS, REDUCTIONS, RENAMING, SUMMING, UNARY
 from columnar_nn.model.stored_tensors import Budget
 
 _ELEMENTWISE = """
-Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor
-Cast CastLike Ceil Celu Clip Cos Cosh DequantizeLinear Div Equal Erf Exp Floor Greater
-GreaterOrEqual Identity IsInf IsNaN Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu
-Pow QuantizeLinear Reciprocal Round Selu Shrink Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Tan
-ThresholdedRelu Where Xor
+Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast
+CastLike Clip Cos Cosh DequantizeLinear Div Equal Greater GreaterOrEqual Identity IsInf IsNaN Less
+LessOrEqual Max Mean Min Mod Mul Not Or PRelu Pow QuantizeLinear Shrink Sin Sinh Sub Sum Tan Where
+Xor
 """
 _MOVEMENT = """
 Compress Concat DepthToSpace Expand EyeLike Flatten Gather GatherElements GatherND NonZero OneHot
 Pad Range Reshape ScatterElements ScatterND Slice SpaceToDepth Split Squeeze Tile Transpose Trilu
 Unsqueeze
 """
-_REDUCTIONS = """
+_ALONG_AXES = """
 ArgMax ArgMin BatchNormalization CumSum InstanceNormalization LayerNormalization LogSoftmax
-LpNormalization ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin
-ReduceProd ReduceSum ReduceSumSquare Softmax TopK
+LpNormalization ReduceLogSum ReduceLogSumExp Softmax TopK
 """
 PRODUCTS = frozenset(name for name in SUMMING if OPERATORS[name].window is None)
-FOLDED = PRODUCTS.union(UNARY, _ELEMENTWISE.split(), _MOVEMENT.split(), _REDUCTIONS.split())
+FOLDED = PRODUCTS.union(
+    UNARY, REDUCTIONS, _ELEMENTWISE.split(), _MOVEMENT.split(), _ALONG_AXES.split()
+)
 """Operators that are worked out where all of their inputs are known.
 
 Others are not: random ones, loops, and those whose work their operands do not bound.

@@ -22,7 +22,7 @@ from columnar_nn.model.canonical import (
 )
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 from columnar_nn.model.inline_functions import Inliner
-from columnar_nn.model.node_check import check_constants, check_node
+from columnar_nn.model.node_check import check_constants, check_node, check_results
 from columnar_nn.model.onnx_file import FileNode, Stored
 from columnar_nn.model.operators import OPERATORS, RENAMING, is_custom, with_defaults
 from columnar_nn.model.precision import as_float32, is_float
@@ -59,6 +59,8 @@ class GraphImporter:
         self.constants: dict[str, np.ndarray] = {}
         self.computed: set[str] = set()
         self.shapes: dict[str, Shape] = {}
+        self.types: dict[str, str] = {}
+        """Of what nodes compute that is not float32."""
         self.batch_sizes: dict[str, np.ndarray] = {}
         """Integers computed by nodes of which at least one is the size of the batch."""
         self._unknown: set[str] = set()
@@ -140,7 +142,7 @@ class GraphImporter:
         specs = []
         for tensor in outputs:
             constant = self.constants.get(tensor)
-            dtype = "float32" if constant is None else str(constant.dtype)
+            dtype = self.types.get(tensor, "float32") if constant is None else str(constant.dtype)
             specs.append(TensorSpec(tensor, self.shapes[tensor], dtype))
         return Graph(name, tuple(nodes), tuple(inputs), tuple(specs), weights)
 
@@ -276,6 +278,7 @@ class GraphImporter:
             node = self._without_batch_size(node)
         if not is_custom(node.op_type):
             check_constants(node, OPSET, self.constants)
+            check_results(node, OPSET, self.types)
         shapes = infer_node(node, self.shapes, self.constants)
         for shape in shapes:
             if math.prod(d for d in shape[1:] if d is not None) > MAX_ELEMENTS:
@@ -284,6 +287,9 @@ class GraphImporter:
                 )
         self.nodes.append(node)
         self.shapes.update(zip(node.outputs, shapes, strict=True))
+        result = OPERATORS[node.op_type].result
+        if result != "float32":
+            self.types.update(dict.fromkeys(node.outputs, result))
 
     def _without_batch_size(self, node: Node) -> Node:
         """The node with the batch size in a Reshape's target expressed by 0 or -1."""
@@ -326,7 +332,7 @@ class GraphImporter:
         }
 
     def _cast(self, node: FileNode) -> None:
-        """Cast of a constant, or of what is float32, as all run-time tensors are, to a float."""
+        """Cast to a float of a constant or of what a node computes: float32, or a truth value."""
         plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
         if self._all_known(node):
             self._fold(plain, node.opset)
@@ -336,7 +342,13 @@ class GraphImporter:
         else:
             like = self._value(node.inputs[1])
             to_float = like is None or like.dtype == np.float32
-        if to_float and self._value(node.inputs[0]) is None:
+        if to_float and self.types.get(node.inputs[0]) == "bool":
+            one, zero = (
+                self.add_weight(f"{node.name}.{value}", np.array(value, np.float32))
+                for value in (1, 0)
+            )
+            self._place(Node(node.name, "Where", (node.inputs[0], one, zero), node.outputs, {}))
+        elif to_float and self._value(node.inputs[0]) is None:
             self._place(Node(node.name, "Identity", node.inputs[:1], node.outputs, {}))
         else:
             self._leave(node, gap=self._not_ours(node))

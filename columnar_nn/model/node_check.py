@@ -99,17 +99,29 @@ def check_node(node: FileNode) -> None:
 
 def check_constants(node: Node, opset: int, constants: Mapping[str, np.ndarray]) -> None:
     """Raises InvalidModelError for a constant whose type does not fit a node over float32."""
+    for index, tensor in enumerate(node.inputs):
+        if tensor in constants and not _fits(node, opset, index, str(constants[tensor].dtype)):
+            raise InvalidModelError(
+                f"weight {tensor!r} is {constants[tensor].dtype}; only float32 networks run here: "
+                "export in float32"
+            )
+
+
+def check_results(node: Node, opset: int, types: Mapping[str, str]) -> None:
+    """Raises InvalidModelError for an input, of those with `types`, that a node does not take."""
+    for index, tensor in enumerate(node.inputs):
+        if tensor in types and not _fits(node, opset, index, types[tensor]):
+            raise InvalidModelError(
+                f"input {tensor!r} is {types[tensor]}; here it may be float32 alone: export the "
+                "network without what reads it"
+            )
+
+
+def _fits(node: Node, opset: int, index: int, dtype: str) -> bool:
+    """Whether an input may be of a type: float32 where the operator takes that."""
     expected = signature(node.op_type, opset)
     assert expected is not None
-    for index, tensor in enumerate(node.inputs):
-        if tensor not in constants:
-            continue
-        array = constants[tensor]
-        types = expected.types[min(index, len(expected.types) - 1)]
-        element = helper.np_dtype_to_tensor_dtype(array.dtype)
-        found = f"tensor({onnx.TensorProto.DataType.Name(element).lower()})"
-        if found not in types or ("tensor(float)" in types and found != "tensor(float)"):
-            raise InvalidModelError(
-                f"weight {tensor!r} is {array.dtype}; only float32 networks run here: export in "
-                "float32"
-            )
+    types = expected.types[min(index, len(expected.types) - 1)]
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    found = f"tensor({onnx.TensorProto.DataType.Name(element).lower()})"
+    return found in types and ("tensor(float)" not in types or found == "tensor(float)")

@@ -51,6 +51,8 @@ class Operator:
     """A function of each element of one tensor; attributes are all its parameters."""
     renames: bool = False
     """Its output is its input."""
+    result: str = "float32"
+    """The type of its output."""
 
 
 def _defaults(**values: Any) -> dict[str, Any]:
@@ -66,11 +68,30 @@ def _unary(**defaults: float) -> Operator:
 
 
 _ARITHMETIC = Operator(elementwise.broadcasting, batch_axis.broadcasting)
+_TRUTH = replace(_ARITHMETIC, result="bool")
+_EXTREME = Operator(
+    movement.arg,
+    batch_axis.arg,
+    {"axis": 0, "keepdims": 1, "select_last_index": 0},
+    result="int64",
+)
+_REDUCTION = Operator(
+    movement.reduce_, batch_axis.reduce_, {"keepdims": 1, "noop_with_empty_axes": 0}
+)
 _SOFTMAX = Operator(elementwise.along_axis, batch_axis.softmax, {"axis": -1})
 _RENAMING = Operator(elementwise.unary, batch_axis.first_alone, renames=True)
 
+REDUCTIONS = tuple(
+    f"Reduce{name}" for name in ("L1", "L2", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
+)
+"""Operators that make one number of all those along some axes."""
+
 OPERATORS: dict[str, Operator] = {
+    "Abs": _unary(),
     "Add": _ARITHMETIC,
+    "And": _TRUTH,
+    "ArgMax": _EXTREME,
+    "ArgMin": _EXTREME,
     "AveragePool": Operator(
         window.pool,
         batch_axis.pool,
@@ -80,6 +101,8 @@ OPERATORS: dict[str, Operator] = {
     "BatchNormalization": Operator(
         elementwise.batch_normalization, batch_axis.of_channels, _defaults(epsilon=1e-5)
     ),
+    "Ceil": _unary(),
+    "Celu": _unary(alpha=1.0),
     "Clip": Operator(elementwise.clip, batch_axis.first_alone),
     "Concat": Operator(movement.concat, batch_axis.concat),
     "Conv": Operator(
@@ -99,9 +122,14 @@ OPERATORS: dict[str, Operator] = {
     "Div": _ARITHMETIC,
     "Dropout": _RENAMING,
     "Elu": _unary(alpha=1.0),
+    "Equal": _TRUTH,
+    "Erf": _unary(),
+    "Exp": _unary(),
     "Expand": Operator(movement.expand, batch_axis.expand),
     "Flatten": Operator(movement.flatten, batch_axis.flatten, {"axis": 1}),
+    "Floor": _unary(),
     "Gather": Operator(movement.gather, batch_axis.gather, {"axis": 0}),
+    "Gelu": Operator(elementwise.unary, batch_axis.first_alone, {"approximate": "none"}),
     "Gemm": Operator(
         matrix.gemm,
         batch_axis.gemm,
@@ -109,11 +137,14 @@ OPERATORS: dict[str, Operator] = {
         sums_products=True,
     ),
     "GlobalAveragePool": Operator(window.global_pool, batch_axis.pool),
+    "Greater": _TRUTH,
+    "GreaterOrEqual": _TRUTH,
     "GroupNormalization": Operator(
         normalization.group, batch_axis.of_instances, _defaults(epsilon=1e-5, stash_type=1)
     ),
     "HardSigmoid": _unary(alpha=0.2, beta=0.5),
     "HardSwish": _unary(),
+    "Hardmax": _SOFTMAX,
     "Identity": _RENAMING,
     "InstanceNormalization": Operator(
         normalization.instance, batch_axis.of_instances, _defaults(epsilon=1e-5)
@@ -127,18 +158,28 @@ OPERATORS: dict[str, Operator] = {
         _defaults(axis=-1, epsilon=1e-5, stash_type=1),
     ),
     "LeakyRelu": _unary(alpha=0.01),
+    "Less": _TRUTH,
+    "LessOrEqual": _TRUTH,
+    "Log": _unary(),
     "LogSoftmax": _SOFTMAX,
+    "LpNormalization": Operator(elementwise.along_axis, batch_axis.softmax, {"axis": -1, "p": 2}),
     "MatMul": Operator(matrix.mat_mul, batch_axis.mat_mul, sums_products=True),
+    "Max": _ARITHMETIC,
     "MaxPool": Operator(window.pool, batch_axis.pool, {"ceil_mode": 0}, window=window.pool_window),
     "MeanVarianceNormalization": Operator(
         normalization.mean_variance, batch_axis.mean_variance, {"axes": [0, 2, 3]}
     ),
+    "Min": _ARITHMETIC,
+    "Mish": _unary(),
     "Mul": _ARITHMETIC,
+    "Neg": _unary(),
+    "Not": Operator(elementwise.unary, batch_axis.first_alone, result="bool"),
+    "Or": _TRUTH,
     "PRelu": Operator(elementwise.prelu, batch_axis.broadcasting),
     "Pad": Operator(movement.pad, batch_axis.pad, {"mode": "constant"}),
-    "ReduceMean": Operator(
-        movement.reduce_, batch_axis.reduce_, {"keepdims": 1, "noop_with_empty_axes": 0}
-    ),
+    "Pow": _ARITHMETIC,
+    "Reciprocal": _unary(),
+    **dict.fromkeys(REDUCTIONS, _REDUCTION),
     "Relu": _unary(),
     "Reshape": Operator(movement.reshape, batch_axis.reshape, {"allowzero": 0}),
     "Resize": Operator(
@@ -155,16 +196,23 @@ OPERATORS: dict[str, Operator] = {
             nearest_mode="round_prefer_floor",
         ),
     ),
+    "Round": _unary(),
     "Selu": _unary(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875),
     "Sigmoid": _unary(),
+    "Sign": _unary(),
     "Slice": Operator(movement.slice_, batch_axis.slice_),
     "Softmax": _SOFTMAX,
+    "Softplus": _unary(),
+    "Softsign": _unary(),
+    "Sqrt": _unary(),
     "Squeeze": Operator(movement.squeeze, batch_axis.squeeze),
     "Sub": _ARITHMETIC,
     "Tanh": _unary(),
+    "ThresholdedRelu": _unary(alpha=1.0),
     "Tile": Operator(movement.tile, batch_axis.tile),
     "Transpose": Operator(movement.transpose, batch_axis.transpose),
     "Unsqueeze": Operator(movement.unsqueeze, batch_axis.unsqueeze),
+    "Where": _ARITHMETIC,
 }
 """Operators by ONNX's name: all that a graph may hold. A custom one is called domain::Type."""
 

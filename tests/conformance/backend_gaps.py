@@ -31,9 +31,13 @@ VELOX = {
     **dict.fromkeys(
         ("average_pool_*", "leaky_relu", "elu", "selu*", "prelu_*", "clip*", "sigmoid"), NO_OPERATOR
     ),
-    **dict.fromkeys(("hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR),
     **dict.fromkeys(("normalizations", "moved_by_constants"), NO_OPERATOR),
     **dict.fromkeys(("network_attention", "resized*", "transposed_convolution*"), NO_OPERATOR),
+    **dict.fromkeys(("reductions_*", "places_*", "lp_normalization_*"), NO_OPERATOR),
+    **dict.fromkeys(("choices_*", "powers"), NO_OPERATOR),
+    **dict.fromkeys(
+        ("functions_*", "hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR
+    ),
     **dict.fromkeys(("lrn*", "*_last_axis", "sub_*", "mul_*", "div_*"), NO_OPERATOR),
     **dict.fromkeys(("reshape", "*squeeze", "transpose*", "pad_*", "slice_*"), NO_OPERATOR),
     **dict.fromkeys(

@@ -40,6 +40,12 @@ def run_columnar(
     finally:
         executable.close()
     return [
-        np.concatenate([tensor_column.to_numpy(b.column(spec.name)) for b in batches])
-        for spec in graph.outputs
+        np.concatenate([_array(b.column(spec.name)) for b in batches]) for spec in graph.outputs
     ]
+
+
+def _array(column: pa.Array) -> np.ndarray:
+    """A column of tensors, or of one integer a row."""
+    if column.type == pa.int64():
+        return np.asarray(column)
+    return tensor_column.to_numpy(column)

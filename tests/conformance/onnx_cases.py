@@ -7,7 +7,7 @@ and its folders simple, pytorch-operator and pytorch-converted.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,10 @@ from columnar_nn.model.operators import OPERATORS
 
 KNOWN = frozenset(OPERATORS) | {"Constant", "ConstantOfShape"} | EXPRESSED
 FOLDERS = ("simple", "pytorch-operator", "pytorch-converted")
-TWO_SIDED = frozenset({"Add", "Sub", "Mul", "Div", "Concat", "Sum"})
+TWO_SIDED = frozenset(
+    {"Add", "And", "Concat", "Div", "Equal", "Gather", "Greater", "GreaterOrEqual", "Less"}
+    | {"LessOrEqual", "Max", "Mean", "Min", "Mul", "Or", "Sub", "Sum"}
+)
 """Operators whose second input is data like the first, not a parameter.
 
 That of MatMul is, too, where both are stacks of matrices of one length.
@@ -99,6 +102,13 @@ def _multiplies_stacks(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...
     return node.op_type == "MatMul" and min(len(left), len(right)) > 2 and left[0] == right[0]
 
 
+def _parameters(node: onnx.NodeProto) -> Sequence[str]:
+    """What an operator takes beside its data; of Where the truth values, which no image holds."""
+    if node.op_type == "Where":
+        return node.input[:1]
+    return node.input[node.op_type != "ConstantOfShape" :]
+
+
 def graph_and_inputs(case: Case) -> tuple[Graph, dict[str, np.ndarray]]:
     """The imported network of a case, and its inputs by name.
 
@@ -113,11 +123,11 @@ def graph_and_inputs(case: Case) -> tuple[Graph, dict[str, np.ndarray]]:
         name
         for node in model.graph.node
         if node.op_type not in TWO_SIDED and not _multiplies_stacks(node, shapes)
-        for name in node.input[node.op_type != "ConstantOfShape" :]
+        for name in _parameters(node)
     }
     inputs = {}
     for name, array in zip(names, case.inputs, strict=True):
-        if name in parameters:
+        if name in parameters or not np.ndim(array):
             model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
         else:
             inputs[name] = array

@@ -279,6 +279,114 @@ def _elementwise() -> list[Case]:
     ]
 
 
+def _functions() -> list[Case]:
+    """Functions of an element, several in a network, each an output."""
+    elementary = _Network("functions_elementary", (5, 4, 6))
+    positive = elementary("Abs", "image")
+    computed = [
+        *(elementary(op_type, "image") for op_type in ("Erf", "Exp", "Neg")),
+        *(elementary(op_type, positive) for op_type in ("Log", "Sqrt")),
+        elementary("Reciprocal", elementary("Add", positive, _scalar(0.5))),
+    ]
+    whole = _Network("functions_of_whole_numbers", (5, 4, 6))
+    wider = whole("Mul", "image", _scalar(4.0))
+    halves = whole("Mul", whole("Round", wider), _scalar(0.5))
+    rounded = [whole(op_type, halves) for op_type in ("Floor", "Ceil", "Round", "Sign")]
+    smooth = _Network("functions_activating", (5, 4, 6))
+    forms = [smooth("Gelu", "image", approximate=form) for form in ("none", "tanh")]
+    plain = [smooth(op_type, "image") for op_type in ("Mish", "Softplus", "Softsign")]
+    more = [smooth(op_type, "image", alpha=0.3) for op_type in ("Celu", "ThresholdedRelu")]
+    return [
+        elementary.case(positive, *computed, tolerance=CURVES),
+        whole.case(*rounded, tolerance=EXACT),
+        smooth.case(*forms, *plain, *more, tolerance=CURVES),
+    ]
+
+
+def _choices() -> list[Case]:
+    """Extremes, powers, comparisons and what is chosen by them, of tensors and of constants."""
+    image, channels, row = (5, 4, 6), _floats(5, 1, 1), _floats(5, 4, 6)
+    of_two = _Network("choices_of_extremes", image)
+    other = of_two("Mul", "image", _scalar(-0.5))
+    pooled = of_two("GlobalAveragePool", "image")
+    extremes = [
+        of_two("Max", "image", other, channels),
+        of_two("Min", row, "image"),
+        of_two("Max", pooled, "image"),
+    ]
+    powers = _Network("powers", image)
+    positive = powers("Add", powers("Sigmoid", "image"), _scalar(0.5))
+    raised = [
+        *(powers("Pow", "image", _scalar(value)) for value in (2.0, 3.0)),
+        powers("Pow", positive, _scalar(-1.5)),
+        powers("Pow", positive, channels),
+        powers("Pow", np.abs(channels), "image"),
+        powers("Pow", positive, "image"),
+        powers("Pow", "image", _ints(2)),
+    ]
+    masks = _Network("choices_by_masks", image)
+    negative = masks("Less", "image", _scalar(0.0))
+    small = masks("And", negative, masks("GreaterOrEqual", "image", _scalar(-1.0)))
+    rounded = masks("Round", "image")
+    same = masks("Equal", rounded, masks("Neg", rounded))
+    either = masks("Or", masks("Greater", masks("Neg", "image"), channels), same)
+    odd = (np.arange(120).reshape(1, 5, 4, 6) % 2).astype(bool)
+    chosen = [
+        masks("Where", small, "image", _scalar(0.0)),
+        masks("Where", either, _floats(6), "image"),
+        masks("Where", masks("Not", same), "image", rounded),
+        masks("Where", odd, "image", _scalar(-1e9)),
+        masks("Where", masks("LessOrEqual", row, "image"), _scalar(1.0), channels),
+    ]
+    return [
+        of_two.case(*extremes, tolerance=FEW),
+        powers.case(*raised, tolerance=CURVES),
+        masks.case(*chosen, tolerance=EXACT),
+    ]
+
+
+def _reductions() -> list[Case]:
+    """Of each several, over axes at the end, in the middle and apart, and places of extremes."""
+    image = (6, 4, 5)
+    sums = _Network("reductions_sums", image)
+    summed = [
+        sums("ReduceSum", "image", _ints(1), keepdims=0),
+        sums("ReduceSum", "image", _ints(2, 3)),
+        sums("ReduceMean", "image", _ints(1, -1)),
+        sums("ReduceL1", "image", _ints(3), keepdims=0),
+        sums("ReduceL2", "image", _ints(1)),
+        sums("ReduceSumSquare", "image", _ints(1, 3), keepdims=0),
+        sums("ReduceProd", sums("Tanh", "image"), _ints(-1, 2)),
+        sums("ReduceL2", "image", noop_with_empty_axes=1),
+        sums("LpNormalization", "image", axis=1),
+    ]
+    chosen = _Network("reductions_chosen", image)
+    greatest = [
+        chosen("ReduceMax", "image", _ints(1)),
+        chosen("ReduceMax", "image", _ints(2, 3), keepdims=0),
+        chosen("ReduceMin", "image", _ints(-1, 1), keepdims=0),
+        chosen("Hardmax", "image", axis=1),
+        chosen("Hardmax", "image"),
+    ]
+    places = _Network("places_of_extremes", image)
+    whole = places("Round", "image")
+    found = [
+        places(op_type, whole, axis=axis, keepdims=keepdims, select_last_index=last)
+        for op_type, axis, keepdims, last in (
+            ("ArgMax", 1, 1, 0),
+            ("ArgMax", -1, 0, 1),
+            ("ArgMin", 2, 0, 0),
+            ("ArgMin", 1, 0, 1),
+        )
+    ]
+    return [
+        sums.case(*summed, tolerance=CURVES),
+        chosen.case(*greatest, tolerance=EXACT),
+        places.case(*found, tolerance=EXACT),
+        _operator("lp_normalization_1", "LpNormalization", image, FEW, p=1),
+    ]
+
+
 def _matrices() -> list[Case]:
     names = iter(["gemm", "gemm_plain", "gemm_no_bias", "gemm_scalar_bias"])
     gemm, plain, no_bias, scalar = (_Network(next(names), (37,)) for _ in range(4))
@@ -554,6 +662,9 @@ CASES = [
     *_convolutions(),
     *_pools(),
     *_elementwise(),
+    *_functions(),
+    *_choices(),
+    *_reductions(),
     *_matrices(),
     *_movement(),
     _normalizations(),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from columnar_nn.model.operators import UNARY
+from columnar_nn.model.operators import REDUCTIONS, UNARY
 
 IMAGE = (6, 7, 8)
 
@@ -112,7 +112,11 @@ def _elementwise() -> Iterator[Case]:
     for op_type in ("Add", "Sub", "Mul", "Div"):
         for shape in ((6, 1, 1), (1, 1, 7, 8), (8,), ()):
             yield from _cases(op_type, (7, 13, 14), np.asarray(_normal(*shape) + np.float32(3)))
-    yield from _cases("Sum", (8, 13), "x", "x")
+    for op_type in ("Sum", "Max", "Min", "Mean"):
+        yield from _cases(op_type, (8, 13), "x", "x")
+    yield from _cases("Mean", (13,), _normal(8), "x")
+    yield from _cases("Pow", (7, 12, 15), _float(2.0))
+    yield from _cases("Pow", (12, 15), _ints(3))
     yield from _cases("LRN", (7, 13), size=3, alpha=0.2, beta=0.6, bias=1.5)
     for op_type in ("Softmax", "LogSoftmax"):
         yield from _cases(op_type, (7, 11, 13))
@@ -141,6 +145,16 @@ def _layouts() -> Iterator[Case]:
     yield from _cases("ReduceMean", (11, 13), axes=[-1])
     yield from _cases("ReduceMean", (18,), _ints(-3), keepdims=0)
     yield from _cases("ReduceMean", (18,), noop_with_empty_axes=1)
+    for op_type in REDUCTIONS:
+        first = 13 if op_type == "ReduceSum" else 18
+        yield from _cases(op_type, (7, 11), axes=[1, 3], keepdims=0)
+        yield from _cases(op_type, (first,), _ints(-2))
+    for op_type in ("ArgMax", "ArgMin"):
+        yield from _cases(op_type, (7, 11, 13), axis=2)
+        yield from _cases(op_type, (12, 13), axis=-1, keepdims=0, select_last_index=1)
+    for axis in (1, -2):
+        yield from _cases("Hardmax", (7, 11, 13), axis=axis)
+    yield from _cases("LpNormalization", (7,), axis=1, p=1)
     yield from _cases("Flatten", (7, 9, 11, 13))
     yield from _cases("Flatten", (11,), axis=-3)
     yield from _cases("Concat", (7, 11, 13), "x", "x", axis=1)

@@ -192,6 +192,7 @@ def test_every_unsupported_node_is_listed(workers: BackendWorkers, backend: str)
 
 
 EVALUATOR_FAULTS = {
+    "lp_normalization_1": "adds up numbers, not their magnitudes",
     "lrn": "takes the number of images for the number of channels",
     "lrn_even": "takes the number of images for the number of channels",
     "transposed_convolution_groups": "takes the filters for those of a single group",

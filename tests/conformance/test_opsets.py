@@ -14,6 +14,7 @@ from generated import normal
 from onnx import TensorProto, helper, numpy_helper
 
 from columnar_nn.model import onnx_io
+from columnar_nn.model.operators import OPERATORS
 from reference.evaluate import evaluate
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -29,7 +30,9 @@ def model(case: Case) -> onnx.ModelProto:
     outputs = [f"y{index}" for index in range(case.num_outputs)]
     node = helper.make_node(case.op_type, names, outputs, **case.attributes)
     image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *case.shape])
-    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    known = OPERATORS.get(case.op_type)
+    made = helper.np_dtype_to_tensor_dtype(np.dtype(known.result if known else "float32"))
+    results = [helper.make_tensor_value_info(name, made, None) for name in outputs]
     graph = helper.make_graph([node], "made", [image], results, weights)
     opsets = [helper.make_opsetid("", case.opset)]
     made = helper.make_model(graph, opset_imports=opsets, ir_version=8)

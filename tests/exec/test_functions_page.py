@@ -27,7 +27,7 @@ def test_the_code_of_the_page() -> None:
     np.testing.assert_array_equal(shrunk, [[3, 4], [0, -1]])
     assert names["buckets"].to_pydict() == {"bucket": [0, None, 3], "ratio": [0.5, None, None]}
     x = np.linspace(-9, 9, 64, dtype=np.float32)
-    python = np.array([names["mish"](float(value)) for value in x])
+    python = np.array([names["lisht"](float(value)) for value in x])
     table = cnn.PlanBuilder().table_scan(names["pa"].table({"x": cnn.from_numpy(x[:, None])}))
-    mish = cnn.prepare(table.project(["mish(x) AS y"]).plan()).run().to_table()["y"]
-    np.testing.assert_allclose(cnn.to_numpy(mish)[:, 0], python, rtol=1e-5, atol=1e-6)
+    lisht = cnn.prepare(table.project(["lisht(x) AS y"]).plan()).run().to_table()["y"]
+    np.testing.assert_allclose(cnn.to_numpy(lisht)[:, 0], python, rtol=1e-5, atol=1e-6)

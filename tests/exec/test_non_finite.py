@@ -26,6 +26,7 @@ functional = torch.nn.functional
 CHANNELS, SIZE = 18, 12
 WINDOW = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
 FILTERS = normal(1, 16, CHANNELS, 3, 3)
+MASK = np.arange(CHANNELS * SIZE**2).reshape(1, CHANNELS, SIZE, SIZE) % 3 > 0
 
 OPERATORS: dict[str, tuple[dict[str, Any], Callable[[torch.Tensor], torch.Tensor]]] = {
     "Relu": ({}, functional.relu),
@@ -34,6 +35,18 @@ OPERATORS: dict[str, tuple[dict[str, Any], Callable[[torch.Tensor], torch.Tensor
     "Selu": ({}, functional.selu),
     "Sigmoid": ({}, torch.sigmoid),
     "Tanh": ({}, torch.tanh),
+    "Celu": ({"alpha": 0.5}, lambda x: functional.celu(x, 0.5)),
+    "Exp": ({}, torch.exp),
+    "Floor": ({}, torch.floor),
+    "Gelu": ({}, lambda x: functional.gelu(x.double()).float()),  # of float32 infinity it is NaN
+    "Log": ({}, torch.log),
+    "Mish": ({}, functional.mish),
+    "Reciprocal": ({}, torch.reciprocal),
+    "Round": ({}, torch.round),
+    "Softplus": ({}, functional.softplus),
+    "Softsign": ({}, functional.softsign),
+    "Sqrt": ({}, torch.sqrt),
+    "ThresholdedRelu": ({"alpha": 0.5}, lambda x: functional.threshold(x, 0.5, 0.0)),
     "HardSigmoid": ({"alpha": 1 / 6, "beta": 0.5}, functional.hardsigmoid),
     "HardSwish": ({}, functional.hardswish),
     "Softmax": ({"axis": 1}, lambda x: functional.softmax(x, 1)),
@@ -46,6 +59,10 @@ OPERATORS: dict[str, tuple[dict[str, Any], Callable[[torch.Tensor], torch.Tensor
     "GlobalAveragePool": ({}, lambda x: functional.adaptive_avg_pool2d(x, 1)),
     "Clip": ({}, lambda x: torch.clamp(x, -1.0, 6.0)),
     "ReduceMean": ({"keepdims": 1}, lambda x: x.mean(1, keepdim=True)),
+    "ReduceMax": ({}, lambda x: x.amax(1, keepdim=True)),
+    "ReduceL2": ({}, lambda x: x.norm(2, 1, keepdim=True)),
+    "Min": ({}, lambda x: torch.minimum(x, torch.tensor(0.5))),
+    "Where": ({}, lambda x: torch.where(torch.tensor(MASK), x, torch.tensor(0.0))),
     "Conv": (
         {"pads": [1, 1, 1, 1]},
         lambda x: functional.conv2d(x, torch.tensor(FILTERS), padding=1),
@@ -53,7 +70,8 @@ OPERATORS: dict[str, tuple[dict[str, Any], Callable[[torch.Tensor], torch.Tensor
 }
 CONSTANTS: dict[str, tuple[np.ndarray, ...]] = {
     "Clip": (np.array(-1, np.float32), np.array(6, np.float32)),
-    "ReduceMean": (np.array([1], np.int64),),
+    **dict.fromkeys(("ReduceMax", "ReduceL2", "ReduceMean"), (np.array([1], np.int64),)),
+    "Min": (np.array(0.5, np.float32),),
     "Conv": (FILTERS,),
 }
 
@@ -68,7 +86,11 @@ def result(op_type: str, algorithm: str) -> np.ndarray:
     constants = {
         f"constant{index}": array for index, array in enumerate(CONSTANTS.get(op_type, ()))
     }
-    node = Node("node", op_type, ("image", *constants), ("y",), OPERATORS[op_type][0])
+    operands = ["image", *constants]
+    if op_type == "Where":
+        operands = ["mask", "image", "zero"]
+        constants = {"mask": MASK, "zero": np.array(0, np.float32)}
+    node = Node("node", op_type, tuple(operands), ("y",), OPERATORS[op_type][0])
     spec = TensorSpec("image", (None, CHANNELS, SIZE, SIZE))
     graph = Graph("one", (node,), (spec,), (TensorSpec("y", (None,)),), constants)
     graph = graph.with_outputs([TensorSpec("y", infer_shapes(graph)["y"])])

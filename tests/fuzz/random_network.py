@@ -18,7 +18,7 @@ from fuzz.local_functions import with_function
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from columnar_nn.model.operators import OPERATORS as TABLE
-from columnar_nn.model.operators import UNARY
+from columnar_nn.model.operators import REDUCTIONS, UNARY
 
 OPSETS = range(7, 22)
 MOST_NODES = 8
@@ -288,12 +288,34 @@ def global_pool(w: Writer, x: str) -> str:
     return w.node(w.choice(["GlobalAveragePool", "GlobalMaxPool"]), x)
 
 
+JUMPS = frozenset(
+    {"And", "ArgMax", "ArgMin", "Ceil", "Equal", "Floor", "Greater", "GreaterOrEqual", "Hardmax"}
+    | {"Less", "LessOrEqual", "Not", "Or", "Round", "Sign", "ThresholdedRelu", "Where"}
+)
+"""Functions that jump, by which rounding before them would say nothing of an engine: not drawn."""
+POSITIVE = ("Exp", "Log", "Reciprocal", "Sqrt")
+"""Functions that are not defined everywhere, or grow without bounds: see `positive`."""
+TAME = sorted({*UNARY, "Gelu"} - JUMPS.union(POSITIVE))
+
+
 def unary(w: Writer, x: str) -> str:
     """A function of each element, some of its parameters given."""
-    op_type = w.choice(["Relu", "Relu", "Identity", *sorted(UNARY)])
+    op_type = w.choice(["Relu", "Relu", "Identity", *TAME])
+    if op_type == "Gelu":
+        return w.node(op_type, x, approximate=w.choice(["none", "tanh"]))
     names = [name for name in TABLE[op_type].defaults if w.chance(0.7)]
     values = {name: round(float(w.random.uniform(0.05, 0.9)), 3) for name in names}
     return w.node(op_type, x, **values)
+
+
+def positive(w: Writer, x: str) -> str:
+    """A function of numbers from 0.5 to 1.5."""
+    half = w.constant(np.array(0.5, np.float32))
+    made = w.node("Add", w.node("Sigmoid", x), half)
+    if w.chance(0.3):
+        exponent = np.array(w.choice([-1.5, 0.5, 2.0, 3.0]), np.float32)
+        return w.node("Pow", made, w.constant(exponent))
+    return w.node(w.choice(POSITIVE), made)
 
 
 def prelu(w: Writer, x: str) -> str:
@@ -360,7 +382,8 @@ def residual(w: Writer, x: str) -> str:
 
 
 def sum_(w: Writer, x: str) -> str:
-    return w.node("Sum", x, *(w.other(x) for _ in range(w.integer(0, 2))))
+    op_type = w.choice(["Sum", "Max", "Min", "Mean"] if w.opset >= 8 else ["Sum"])
+    return w.node(op_type, x, *(w.other(x) for _ in range(w.integer(0, 2))))
 
 
 def quotient(w: Writer, x: str) -> str:
@@ -515,14 +538,24 @@ def slice_(w: Writer, x: str) -> str:
     return w.node("Slice", x, *inputs)
 
 
-def reduce_mean(w: Writer, x: str) -> str:
+def lp_normalization(w: Writer, x: str) -> str:
+    half = w.constant(np.array(0.5, np.float32))
+    away = w.node("Add", w.node("Sigmoid", x), half)  # from zero
+    return w.node("LpNormalization", away, axis=w.axis(x), p=w.choice([1, 2]))
+
+
+def reduction(w: Writer, x: str) -> str:
+    op_type = w.choice(["ReduceMean", *REDUCTIONS])
+    if op_type in ("ReduceProd", "ReduceSumSquare"):  # of many large ones they leave float32
+        w.multiply()
+        x = w.node("Tanh", x)
     rank = len(w.shapes[x])
     axes = sorted(w.random.choice(np.arange(1, rank), w.integer(1, rank - 1), replace=False))
     axes = [int(axis) - rank * (w.opset >= 11 and w.chance(0.3)) for axis in axes]
     keepdims = w.integer(0, 1)
-    return w.node(
-        "ReduceMean", x, *w.inputs(18, axes), keepdims=keepdims, **w.parameters(18, "axes", axes)
-    )
+    first = 13 if op_type == "ReduceSum" else 18
+    inputs, attributes = w.inputs(first, axes), w.parameters(first, "axes", axes)
+    return w.node(op_type, x, *inputs, keepdims=keepdims, **attributes)
 
 
 def normalization(w: Writer, x: str) -> str:
@@ -631,6 +664,7 @@ OPERATORS: dict[Callable[[Writer, str], str], float] = {
     average_pool: 2,
     global_pool: 0.5,
     unary: 4.5,
+    positive: 0.5,
     prelu: 1,
     clip: 1.5,
     softmax: 1,
@@ -653,7 +687,8 @@ OPERATORS: dict[Callable[[Writer, str], str], float] = {
     split: 1,
     pad: 1.5,
     slice_: 1.5,
-    reduce_mean: 1,
+    reduction: 1.5,
+    lp_normalization: 0.5,
     normalization: 1.5,
     gather: 0.7,
     expand: 0.5,

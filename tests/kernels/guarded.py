@@ -16,7 +16,7 @@ from kernels import convolutions, images
 
 from columnar_nn import kernels as k
 from columnar_nn.errors import InvalidDataError
-from columnar_nn.functions import activations
+from columnar_nn.functions import activations, arithmetic
 from columnar_nn.kernels import Layout, layout, program
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -61,9 +61,14 @@ def run(kernel: k.BoundKernel, *inputs: np.ndarray) -> np.ndarray:
 def planar_kernels(x: Layout, image: np.ndarray) -> None:
     """Reductions, moves and products, which take planar tensors only."""
     channels, height, width = x.shape
-    run(k.mean(x), image)
+    run(k.reduction(x, "mean"), image)
+    rows = Layout("planar", (channels, height * width, 1))
+    run(k.reduction(rows, "max"), image.reshape(-1, *rows.shape))
     run(k.softmax(x), image)
     run(k.normalization(x, 1e-5, *images.normal(7, 2, width)), image)
+    run(k.hardmax(x), image)
+    run(k.place_of(x, "max", last=False), image)
+    run(k.place_of(x, "min", last=True), image)
     run(k.local_response_normalization(x, 4, 1e-4, 0.75, 1.0), image)
     backward = [np.arange(size)[::-1] for size in x.shape]
     outside = [np.array([-1, *range(size), -1]) for size in x.shape]
@@ -80,7 +85,7 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
 
 def own_kernels(x: Layout, image: np.ndarray) -> None:
     """Functions of one's own, also with indices outside of the row."""
-    run(k.unary(x, k.PythonFunction("mish", declared.mish)), image)
+    run(k.unary(x, k.PythonFunction("lisht", declared.lisht)), image)
     shrink = k.PythonFunction("hard_shrink", declared.hard_shrink)
     run(k.unary(x, shrink, 0.5), image)
     fused = k.Activation(function=shrink, constants=(0.5,))
@@ -110,7 +115,7 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
         print(x, flush=True)
         run(k.unary(x, k.PythonFunction("sigmoid", activations.sigmoid)), image)
         run(k.scale_add(x, images.normal(2, shape[0]), None), image)
-        run(k.binary(x, x, "add"), image, image)
+        run(k.binary(x, x, arithmetic.OPERATIONS["add"]), image, image)
         run(k.reorder(x, "planar" if kind == "nchw16c" else "nchw16c"), image)
         run(k.dense(x, images.normal(3, 21, image[0].size)), image)
         for kernel in k.concat((x, x)):
@@ -152,7 +157,11 @@ def main() -> None:
     for shape in ((17, 5, 7), (1, 3, 1), (16, 9, 9)):
         other_kernels(shape)
     features = Layout("planar", (37,))
-    for kernel in (k.softmax(features), k.log_softmax(features), k.argmax(features)):
+    for kernel in (
+        k.softmax(features),
+        k.log_softmax(features),
+        k.place_of(features, "max", False),
+    ):
         run(kernel, images.normal(1, 2, 37))
 
 

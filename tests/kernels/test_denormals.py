@@ -9,6 +9,7 @@ import pytest
 import torch
 from kernels.images import run
 
+from columnar_nn.functions.arithmetic import OPERATIONS
 from columnar_nn.kernels import Layout, Program, Step, binary, conv2d, scale_add
 
 SMALL = np.array([1e-20, -3e-20, 1e-39, -1e-45, 1e-38, 2.0], np.float32)
@@ -61,4 +62,4 @@ def test_convolutions_and_sums_of_two_tensors() -> None:
     weight = np.full((16, 3, 3, 3), 1e30, np.float32)
     assert not run(conv2d(Layout("planar", (3, 4, 4)), weight), image).any()
     halves = np.full((1, 6), 1e-38, np.float32)
-    assert not run(binary(LAYOUT, LAYOUT, "add"), halves, halves).any()
+    assert not run(binary(LAYOUT, LAYOUT, OPERATIONS["add"]), halves, halves).any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from closeness import assert_close
 from generated import SEEDS, quick
 from hypothesis import given
@@ -11,30 +12,62 @@ from kernels.images import normal, run
 
 from columnar_nn.kernels import (
     Layout,
+    hardmax,
     local_response_normalization,
     log_softmax,
-    mean,
+    place_of,
+    reduction,
     softmax,
 )
 from reference import lrn as lrn_reference
-from reference import reduce_mean as mean_reference
+from reference import reductions as reference
 from reference import softmax as softmax_reference
+from reference.operators import OPERATORS
 
 ROWS = st.lists(st.integers(1, 5), max_size=2)
 
 
 @quick
 @given(ROWS, st.integers(1, 40), SEEDS)
-def test_mean_and_softmax_of_every_row(rows: list[int], count: int, seed: int) -> None:
+def test_softmax_and_extremes_of_every_row(rows: list[int], count: int, seed: int) -> None:
     layout = Layout("planar", (*rows, count))
     x = normal(seed, 2, *layout.shape)
-    expected = mean_reference.reduce_mean(x, np.array([-1]), keepdims=0, noop_with_empty_axes=0)
-    assert_close(run(mean(layout), x).reshape(expected.shape), expected, rtol=1e-6, atol=1e-6)
+    few = np.round(x)  # with equal ones
+    assert_close(run(hardmax(layout), few), reference.hardmax(few, axis=-1), rtol=0, atol=0)
+    for extreme, place in (("max", reference.arg_max), ("min", reference.arg_min)):
+        for last in (False, True):
+            expected = place(few, axis=-1, keepdims=0, select_last_index=int(last))
+            actual = run(place_of(layout, extreme, last), few)
+            np.testing.assert_array_equal(actual.reshape(expected.shape), expected)
     assert_close(
         run(softmax(layout), x), softmax_reference.softmax(x, axis=-1), rtol=5e-6, atol=1e-37
     )
     expected = softmax_reference.log_softmax(x, axis=-1)
     assert_close(run(log_softmax(layout), x), expected, rtol=2e-6, atol=2e-6)
+
+
+OF_ROWS = {
+    "sum": "ReduceSum",
+    "mean": "ReduceMean",
+    "max": "ReduceMax",
+    "min": "ReduceMin",
+    "prod": "ReduceProd",
+    "l1": "ReduceL1",
+    "l2": "ReduceL2",
+    "sum_square": "ReduceSumSquare",
+}
+
+
+@pytest.mark.parametrize("operation", OF_ROWS)
+@quick
+@given(st.integers(1, 5), st.integers(1, 40), st.sampled_from([1, 2, 15, 16, 17, 40]), SEEDS)
+def test_reductions(operation: str, rows: int, length: int, inner: int, seed: int) -> None:
+    layout = Layout("planar", (rows, length, inner))
+    x = normal(seed, 2, *layout.shape)
+    x[1, 0, length - 1, 0] = np.nan
+    reduce_ = OPERATORS[OF_ROWS[operation]]
+    expected = reduce_(x, np.array([2]), keepdims=0, noop_with_empty_axes=0)
+    assert_close(run(reduction(layout, operation), x), expected, rtol=2e-6, atol=4e-6)
 
 
 @quick

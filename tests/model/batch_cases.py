@@ -43,6 +43,18 @@ APART: dict[str, Case] = {
             step("ReduceMean", "0", ints(0), keepdims=0),
         ],
     ),
+    "sum and place": (
+        (5, 4),
+        [step("ReduceSum", "x", ints(1)), step("LpNormalization", "0", axis=2)],
+    ),
+    "places in a transposed tensor": (
+        (5, 4),
+        [
+            step("Transpose", "x", perm=[1, 0, 2]),
+            step("Hardmax", "0", axis=0),
+            step("ReduceMax", "1", ints(0), keepdims=0),
+        ],
+    ),
     "view": ((3, 2, 2), [step("Reshape", "x", sized(99, 12))]),
     "view, the rest left": (
         (3, 2, 2),

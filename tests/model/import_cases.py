@@ -214,10 +214,10 @@ def _not_needed() -> Mapping[str, onnx.ModelProto]:
             ]
         ),
         "a dead node of another operator": model(
-            [CONV, node("Exp", "x", "dead"), node("Relu", "c", "y")], {"w": FILTERS}
+            [CONV, node("Sin", "x", "dead"), node("Relu", "c", "y")], {"w": FILTERS}
         ),
         "a dead chain": model(
-            [CONV, node("Exp", "x", "d"), node("NonZero", "d", "dead"), node("Relu", "c", "y")],
+            [CONV, node("Sin", "x", "d"), node("NonZero", "d", "dead"), node("Relu", "c", "y")],
             {"w": FILTERS},
         ),
         "an unused float64 weight": model(

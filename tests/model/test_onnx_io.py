@@ -107,9 +107,35 @@ def test_split_and_sum_become_slices_and_adds(tmp_path: Path) -> None:
     assert graph.outputs[0].shape == (None, 1, 4, 4)
 
 
+def test_truth_values_become_numbers_by_a_choice(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Greater", ["x", "zero"], ["mask"]),
+        helper.make_node("Cast", ["mask"], ["y"], to=TensorProto.FLOAT),
+    ]
+    weights = {"zero": np.array(0, np.float32)}
+    graph = onnx_io.load(written(tmp_path / "m.onnx", nodes, weights))
+    assert [n.op_type for n in graph.nodes] == ["Greater", "Where"]
+    assert graph.outputs[0].dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("node", "dtype"),
+    [
+        (helper.make_node("ArgMax", ["x"], ["made"], axis=1), "int64"),
+        (helper.make_node("Equal", ["x", "x"], ["made"]), "bool"),
+    ],
+)
+def test_what_is_no_float32_is_read_by_what_takes_it_alone(
+    node: onnx.NodeProto, dtype: str, tmp_path: Path
+) -> None:
+    nodes = [node, helper.make_node("Relu", ["made"], ["y"])]
+    with pytest.raises(InvalidModelError, match=f"input 'made' is {dtype}; here it may be float32"):
+        onnx_io.load(written(tmp_path / "m.onnx", nodes))
+
+
 def test_every_unsupported_node_is_listed_at_once(tmp_path: Path) -> None:
     nodes = [
-        helper.make_node("Erf", ["x"], ["a"], name="first"),
+        helper.make_node("Sin", ["x"], ["a"], name="first"),
         helper.make_node("Relu", ["a"], ["b"], name="fine"),
         helper.make_node("MaxPool", ["b"], ["c", "indices"], name="second", kernel_shape=[2, 2]),
         helper.make_node("Gelu", ["c", "indices"], ["y"], name="third", domain="com.microsoft"),
@@ -117,7 +143,7 @@ def test_every_unsupported_node_is_listed_at_once(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOperatorError) as raised:
         onnx_io.load(written(tmp_path / "m.onnx", nodes))
     assert [node[:2] for node in raised.value.nodes] == [
-        ("first", "Erf"), ("second", "MaxPool"), ("third", "Gelu")]  # fmt: skip
+        ("first", "Sin"), ("second", "MaxPool"), ("third", "Gelu")]  # fmt: skip
     assert "\n" not in str(raised.value)
 
 

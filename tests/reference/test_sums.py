@@ -7,9 +7,11 @@ import pytest
 from closeness import assert_close
 
 from reference.conv import SMALL_PRODUCT, conv
-from reference.reduce_mean import reduce_mean
+from reference.operators import OPERATORS
 from reference.rounding import calculating_in
 from reference.sums import product, total
+
+reduce_mean = OPERATORS["ReduceMean"]
 
 
 def normal(*shape: int) -> np.ndarray:

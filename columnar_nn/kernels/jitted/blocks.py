@@ -6,6 +6,7 @@ either is NaN. LLVM splits a block into the registers that the processor has.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -69,11 +70,17 @@ def _operators(kind: types.Type, *functions: Callable) -> None:
 
 _operators(block_type, operator.add, operator.sub, operator.mul, operator.truediv)
 _operators(mask_type, operator.lt, operator.le, operator.gt, operator.ge)
+emitted_as(operator.eq, mask_type(block_type, block_type))(lambda e, a, b: a.equals(b))
 
 
 @emitted_as(operator.pow, block_type(block_type, block_type))
 def _power(e: Emitter, base: Value, exponent: Value) -> Value:
     return e.of(e.call(f"llvm.pow.v{LANES}f32", BLOCK, base.ir, exponent.ir))
+
+
+@emitted_as(math.sqrt, block_type(block_type))
+def _root(e: Emitter, a: Value) -> Value:
+    return e.of(e.call(f"llvm.sqrt.v{LANES}f32", BLOCK, a.ir))
 
 
 @emitted_as(abs, block_type(block_type))
@@ -105,22 +112,37 @@ def maximum(e: Emitter, a: Value, b: Value) -> Value:
     return a.is_nan().select(a, e.greatest(a, b))
 
 
-@emitted(number(block_type))
-def sum_of_lanes(e: Emitter, a: Value) -> Value:
-    """The sum of all lanes, halved again and again."""
-    while a.type.count > 1:
-        half = a.type.count // 2
-        none = ir.Constant(a.type, ir.Undefined)
-        low, high = (
-            e.of(
-                e.builder.shuffle_vector(
-                    a.ir, none, ir.Constant(ir.VectorType(INT32, half), list(lanes))
+@emitted(block_type(block_type, block_type))
+def minimum(e: Emitter, a: Value, b: Value) -> Value:
+    """The lesser, or NaN where either is NaN."""
+    return a.is_nan().select(a, e.least(a, b))
+
+
+def _of_lanes(combine: Callable[[Emitter, Value, Value], Value]) -> Callable[..., Any]:
+    """A function for kernels: all lanes combined, halved again and again."""
+
+    def emit(e: Emitter, a: Value) -> Value:
+        while a.type.count > 1:
+            half = a.type.count // 2
+            none = ir.Constant(a.type, ir.Undefined)
+            low, high = (
+                e.of(
+                    e.builder.shuffle_vector(
+                        a.ir, none, ir.Constant(ir.VectorType(INT32, half), list(lanes))
+                    )
                 )
+                for lanes in (range(half), range(half, 2 * half))
             )
-            for lanes in (range(half), range(half, 2 * half))
-        )
-        a = low + high
-    return a.lane(0)
+            a = combine(e, low, high)
+        return a.lane(0)
+
+    made: Callable[..., Any] = emitted(number(block_type))(emit)
+    return made
+
+
+sum_of_lanes = _of_lanes(lambda e, a, b: a + b)
+product_of_lanes = _of_lanes(lambda e, a, b: a * b)
+least_lane = _of_lanes(minimum)
 
 
 @emitted(number(block_type))

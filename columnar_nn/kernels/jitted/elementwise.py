@@ -29,36 +29,6 @@ from columnar_nn.kernels.parameters import Blocks, Bytes, Floats
 from columnar_nn.kernels.primitives import where
 
 
-@inlined
-def add(x: Any, y: Any) -> Any:
-    """x + y."""
-    return x + y
-
-
-@inlined
-def sub(x: Any, y: Any) -> Any:
-    """x - y."""
-    return x - y
-
-
-@inlined
-def mul(x: Any, y: Any) -> Any:
-    """x * y."""
-    return x * y
-
-
-@inlined
-def div(x: Any, y: Any) -> Any:
-    """x / y."""
-    return x / y
-
-
-BINARY: dict[str, Callable[[Any, Any], Any]] = {
-    function.__name__: function for function in (add, sub, mul, div)
-}
-"""Of a block of each tensor."""
-
-
 @functools.cache
 def tuple_of(kind: types.Type, items: str, count: int, step: int) -> Any:
     """A function for kernels: a tuple of so many items of memory, each `step` after the last."""
@@ -168,9 +138,8 @@ def apply_epilogue(
         )
 
 
-def binary(operation: str) -> Callable[..., None]:
-    """output = input operation second input. Parts share the blocks of every group."""
-    function = BINARY[operation]
+def binary(function: Callable[..., Any]) -> Callable[..., None]:
+    """output = function(input, second input), of blocks. Parts share the blocks of every group."""
 
     def kernel(
         parameters: Binary,

@@ -29,7 +29,9 @@ from columnar_nn.kernels.jitted.compiler import (
     result_as_written,
 )
 from columnar_nn.kernels.jitted.emitter import BLOCK, FLOAT, INT32, Emitter, Value
+from columnar_nn.kernels.jitted.error_function import complement, error_function
 from columnar_nn.kernels.jitted.exponential import exponential, tanh
+from columnar_nn.kernels.jitted.logarithm import logarithm, logarithm_of_one_and
 from columnar_nn.kernels.jitted.python_numbers import greatest, least, power
 from columnar_nn.kernels.python_function import PythonFunction
 
@@ -37,6 +39,10 @@ _unary, _binary = block_type(block_type), block_type(block_type, block_type)
 
 emitted_as(math.exp, _unary)(exponential)
 inlined_as(math.tanh, block_type)(tanh)
+inlined_as(math.log, block_type)(logarithm)
+inlined_as(math.log1p, block_type)(logarithm_of_one_and)
+inlined_as(math.erf, block_type)(error_function)
+inlined_as(math.erfc, block_type)(complement)
 emitted_as(greatest, _binary)(lambda e, a, b: (b > a).select(b, a))
 emitted_as(least, _binary)(lambda e, a, b: (b < a).select(b, a))
 
@@ -69,10 +75,10 @@ def _by_lane(function: Callable[..., Any]) -> None:
         return e.of(result)
 
 
-for _function, _name in ((math.sqrt, "sqrt"), (math.fabs, "fabs")):
-    _by_llvm(_function, _name)
+for _function in (math.fabs, math.floor, math.ceil):
+    _by_llvm(_function, _function.__name__)
 for _function in (
-    *(math.log, math.log1p, math.log2, math.log10, math.expm1, math.erf, math.erfc),
+    *(math.log2, math.log10, math.expm1),
     *(math.sin, math.cos, math.tan, math.asin, math.acos, math.atan),
     *(math.sinh, math.cosh, math.asinh, math.acosh, math.atanh),
 ):
@@ -83,6 +89,7 @@ _PYTHON_NAMES = {types.boolean: "a bool", types.int64: "an int", types.float64: 
 
 _FORMS = {
     "unary": ("of_blocks", "of_numbers"),
+    "binary": ("binary",),
     "epilogue": ("epilogue_of_blocks", "epilogue_of_numbers"),
     "of_rows": ("of_rows",),
     "of_columns": ("of_columns",),

@@ -1,32 +1,157 @@
-"""Means over the last axis, and sums over neighbouring channels (LRN), of planar tensors."""
+"""Reductions of an axis, and sums over neighbouring channels (LRN), of planar tensors."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from numba import float32
 
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.blocks import block, sum_of_lanes
-from columnar_nn.kernels.jitted.memory import blocks, clear, copy, share
+from columnar_nn.kernels.jitted.blocks import (
+    block,
+    greatest_lane,
+    least_lane,
+    maximum,
+    minimum,
+    product_of_lanes,
+    sum_of_lanes,
+)
+from columnar_nn.kernels.jitted.compiler import inlined
+from columnar_nn.kernels.jitted.memory import blocks, copy, share
 from columnar_nn.kernels.parameters import Floats
 from columnar_nn.kernels.primitives import fma
-from columnar_nn.kernels.reduce import Means, Normalization
+from columnar_nn.kernels.reduce import Normalization, Reduction
 
 
-def mean(
-    parameters: Means, source: Floats, target: Floats, scratch: Floats, part: int, parts: int
-) -> None:
-    """The mean of each row. Parts share the rows."""
-    length = parameters.length
-    whole = length // LANES
-    clear(scratch, LANES)
-    for row in share(parameters.rows, part, parts):
-        start = source + row * length
-        # the last, incomplete block of a row is added to zeros
-        copy(scratch, start + whole * LANES, length - whole * LANES)
-        total, values = blocks(scratch)[0], blocks(start)
-        for index in range(whole):
-            total += values[index]
-        target[row] = sum_of_lanes(total) / float32(length)
+@inlined
+def itself(x: Any) -> Any:
+    """x."""
+    return x
+
+
+@inlined
+def magnitude(x: Any) -> Any:
+    """|x|."""
+    return abs(x)
+
+
+@inlined
+def square(x: Any) -> Any:
+    """x * x."""
+    return x * x
+
+
+@inlined
+def add(x: Any, y: Any) -> Any:
+    """x + y."""
+    return x + y
+
+
+@inlined
+def mul(x: Any, y: Any) -> Any:
+    """x * y."""
+    return x * y
+
+
+@inlined
+def total(result: Any, length: int) -> Any:
+    """What was combined, as it is."""
+    return result
+
+
+@inlined
+def mean(result: Any, length: int) -> Any:
+    """What was added up over the number of terms."""
+    return result / float32(length)
+
+
+@inlined
+def root(result: Any, length: int) -> Any:
+    """The root of what was added up."""
+    return math.sqrt(result)
+
+
+class Steps(NamedTuple):
+    """A reduction: its neutral number, and what is done to each, to two, to lanes, at the end."""
+
+    neutral: float
+    each: Callable[..., Any]
+    combine: Callable[..., Any]
+    lanes: Callable[..., Any]
+    finish: Callable[..., Any]
+
+
+STEPS = {
+    "sum": Steps(0.0, itself, add, sum_of_lanes, total),
+    "mean": Steps(0.0, itself, add, sum_of_lanes, mean),
+    "max": Steps(-math.inf, itself, maximum, greatest_lane, total),
+    "min": Steps(math.inf, itself, minimum, least_lane, total),
+    "prod": Steps(1.0, itself, mul, product_of_lanes, total),
+    "l1": Steps(0.0, magnitude, add, sum_of_lanes, total),
+    "l2": Steps(0.0, square, add, sum_of_lanes, root),
+    "sum_square": Steps(0.0, square, add, sum_of_lanes, total),
+}
+
+
+def of_runs(operation: str) -> Callable[..., None]:
+    """Rows of single floats, one after the other. Parts share the rows."""
+    neutral, each, combine, lanes, finish = STEPS[operation]
+
+    def kernel(
+        parameters: Reduction,
+        source: Floats,
+        target: Floats,
+        scratch: Floats,
+        part: int,
+        parts: int,
+    ) -> None:
+        length = parameters.length
+        whole = length // LANES
+        for row in share(parameters.rows, part, parts):
+            start = source + row * length
+            # the last, incomplete block of a row is filled up with what changes nothing
+            blocks(scratch)[0] = block(neutral)
+            copy(scratch, start + whole * LANES, length - whole * LANES)
+            result, values = each(blocks(scratch)[0]), blocks(start)
+            for index in range(whole):
+                result = combine(result, each(values[index]))
+            target[row] = finish(lanes(result), length)
+
+    return kernel
+
+
+def of_lines(operation: str) -> Callable[..., None]:
+    """Rows of lines, which are combined float by float. Parts share the blocks of lines."""
+    neutral, each, combine, _, finish = STEPS[operation]
+
+    def kernel(
+        parameters: Reduction,
+        source: Floats,
+        target: Floats,
+        scratch: Floats,
+        part: int,
+        parts: int,
+    ) -> None:
+        p = parameters
+        width = (p.inner + LANES - 1) // LANES
+        for item in share(p.rows * width, part, parts):
+            row, first = item // width, item % width * LANES
+            start, place = source + row * p.length * p.inner + first, target + row * p.inner + first
+            result, count = block(neutral), min(p.inner - first, LANES)
+            if count == LANES:
+                for line in range(p.length):
+                    result = combine(result, each(blocks(start + line * p.inner)[0]))
+                blocks(place)[0] = finish(result, p.length)
+            else:
+                for line in range(p.length):
+                    copy(scratch, start + line * p.inner, count)
+                    result = combine(result, each(blocks(scratch)[0]))
+                blocks(scratch)[0] = finish(result, p.length)
+                copy(place, scratch, count)
+
+    return kernel
 
 
 def local_response_normalization(

@@ -1,8 +1,9 @@
-"""Softmax and argmax over the last axis of an image's tensor."""
+"""Softmax and places of extremes over the last axis of an image's tensor."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from numba import float32
 
@@ -10,9 +11,9 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block, greatest_lane, maximum, sum_of_lanes
 from columnar_nn.kernels.jitted.compiler import inlined
 from columnar_nn.kernels.jitted.exponential import exponential
-from columnar_nn.kernels.jitted.memory import blocks, copy, share
+from columnar_nn.kernels.jitted.memory import blocks, clear, copy, share
 from columnar_nn.kernels.parameters import Floats, Words
-from columnar_nn.kernels.softmax import Features, Rows
+from columnar_nn.kernels.softmax import Rows
 
 
 @inlined
@@ -66,12 +67,72 @@ def log_softmax(
         copy(target + row * count, scratch, count)
 
 
-def argmax(parameters: Features, source: Floats, target: Words, part: int) -> None:
-    """Index of the first greatest; NaN is greatest, as in PyTorch. Part 0 does it all."""
-    if part == 0:
-        best, place = source[0], 0
-        for index in range(1, parameters.length):
-            value = source[index]
-            if not value <= best and not math.isnan(best):  # greater, or the first NaN
-                best, place = value, index
-        target[0] = place
+@inlined
+def first_greatest(row: Floats, length: int) -> int:
+    """Place of the first greatest of a row; NaN is greatest, as in PyTorch."""
+    best, place = row[0], 0
+    for index in range(1, length):
+        value = row[index]
+        if not value <= best and not math.isnan(best):  # greater, or the first NaN
+            best, place = value, index
+    return place
+
+
+@inlined
+def last_greatest(row: Floats, length: int) -> int:
+    """Place of the last greatest of a row, or of the last NaN."""
+    best, place = row[0], 0
+    for index in range(1, length):
+        value = row[index]
+        if value >= best or math.isnan(value):
+            best, place = value, index
+    return place
+
+
+@inlined
+def first_least(row: Floats, length: int) -> int:
+    """Place of the first least of a row, or of the first NaN."""
+    best, place = row[0], 0
+    for index in range(1, length):
+        value = row[index]
+        if not value >= best and not math.isnan(best):
+            best, place = value, index
+    return place
+
+
+@inlined
+def last_least(row: Floats, length: int) -> int:
+    """Place of the last least of a row, or of the last NaN."""
+    best, place = row[0], 0
+    for index in range(1, length):
+        value = row[index]
+        if value <= best or math.isnan(value):
+            best, place = value, index
+    return place
+
+
+PLACES = {
+    ("max", 0): first_greatest,
+    ("max", 1): last_greatest,
+    ("min", 0): first_least,
+    ("min", 1): last_least,
+}
+
+
+def place_of(extreme: str, last: int) -> Callable[..., None]:
+    """Place of an extreme of each row. Parts share the rows."""
+    place = PLACES[extreme, last]
+
+    def kernel(parameters: Rows, source: Floats, target: Words, part: int, parts: int) -> None:
+        for row in share(parameters.rows, part, parts):
+            target[row] = place(source + row * parameters.length, parameters.length)
+
+    return kernel
+
+
+def hardmax(parameters: Rows, source: Floats, target: Floats, part: int, parts: int) -> None:
+    """1 in the place of the first greatest of each row, 0 elsewhere. Parts share the rows."""
+    length = parameters.length
+    for row in share(parameters.rows, part, parts):
+        clear(target + row * length, length)
+        target[row * length + first_greatest(source + row * length, length)] = float32(1)

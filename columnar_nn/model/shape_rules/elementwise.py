@@ -30,14 +30,15 @@ def unary(operands: Operands) -> tuple[Shape, ...]:
 
 
 def broadcasting(operands: Operands) -> tuple[Shape, ...]:
-    """Add, Sub, Mul, Div: the broadcast shape of both inputs, the batch where it was."""
-    shapes = (operands.shape(0), operands.shape(1))
+    """Add, Where and the like: the broadcast shape of all inputs, the batch where it was."""
+    shapes = [operands.shape(index) for index in range(max(2, len(operands.shapes)))]
     result = broadcast_shape(shapes)
     if None in result and not any(
         None in s and s.index(None) == result.index(None) for s in shapes
     ):
         raise InvalidModelError(
-            f"{shapes[0]} and {shapes[1]} give {result}: the batch would move to another dimension"
+            f"{' and '.join(map(str, shapes))} give {result}: the batch would move to another "
+            "dimension"
         )
     return (result,)
 

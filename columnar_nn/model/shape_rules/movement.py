@@ -197,7 +197,7 @@ def slice_(operands: Operands) -> tuple[Shape, ...]:
 
 
 def reduce_(operands: Operands) -> tuple[Shape, ...]:
-    """ReduceMean: the named axes (all, if none) become 1, or vanish without keepdims."""
+    """Reductions: the named axes (all, if none) become 1, or vanish without keepdims."""
     shape = operands.shape(0)
     axes = operands.integer_input(1, "axes")
     if not axes and operands.attribute("noop_with_empty_axes"):
@@ -250,3 +250,15 @@ def gather(operands: Operands) -> tuple[Shape, ...]:
     shape = operands.shape(0)
     axis, indices = gathered(operands)
     return ((*shape[:axis], *indices.shape, *shape[axis + 1 :]),)
+
+
+def arg(operands: Operands) -> tuple[Shape, ...]:
+    """ArgMax and ArgMin: `axis` becomes 1, or vanishes without keepdims."""
+    return without(operands.shape(0), operands.attribute("axis"), operands.attribute("keepdims"))
+
+
+def without(shape: Shape, axis: int, keepdims: int) -> tuple[Shape, ...]:
+    """A shape in which an axis is 1, or gone."""
+    axis = normalized_axis(axis, len(shape))
+    fixed(shape[axis], f"axis {axis}")
+    return ((*shape[:axis], *((1,) if keepdims else ()), *shape[axis + 1 :]),)
