@@ -37,7 +37,6 @@ def show_query(result: Result, console: Console) -> None:
 
 def show_parts(result: Result, labels: Sequence[str], console: Console) -> None:
     """Prints what each part of a run took, on the most images that each engine ran."""
-    show_title(console, "Where the time went, in ms: medians on the most images each engine ran")
     made = table("engine", "images", *SQL_PARTS, "÷fastest")
     for label in labels:
         measured = [c for c in result.benchmarks if c.label == label and c.median_s]
@@ -51,6 +50,9 @@ def show_parts(result: Result, labels: Sequence[str], console: Console) -> None:
                 *map(milliseconds, seconds),
                 _ratio(cell, fastest),
             )
+    if not made.rows:
+        return
+    show_title(console, "Where the time went, in ms: medians on the most images each engine ran")
     print_table(console, made, ("images", "÷fastest"))
     show_note(
         console,

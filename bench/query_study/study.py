@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from columnar_nn.model.graph import Graph
 from columnar_nn.queries.query import plan_query
 
 _REFERENCE = "reference:float64"
+_PATIENCE_S = 1.0
+"""That the reference may take for an image: some hundred times what it needs on a quiet machine."""
 
 
 class QueryStudy:
@@ -187,7 +190,8 @@ def classes(
     place.mkdir()
     given = inputs.prepare(place, graph, dataset, count, options.batch_size)
     outputs = place / "outputs.arrow"
-    with HeldWorker(options, place) as worker:
+    patient = replace(options, timeout=max(options.timeout, count * _PATIENCE_S))
+    with HeldWorker(patient, place) as worker:
         worker.build(select_one(_REFERENCE), given.graph, options.batch_size)
         size = min(count, options.batch_size)
         worker.ask(

@@ -85,6 +85,7 @@ NIGHTLY = {
     "cnn-bench engine --part roofline,layers",
     "cnn-bench engine --part steps",
     "cnn-bench compare --query sites",
+    "cnn-bench compare --query sites --samples 500 --budget 20",
     "cnn-bench compare --query agreement --samples 1000,10000 --budget 60 --json agreement.json",
     "cnn-bench compare --model resnet18 --samples 1,8",
     "cnn-bench compare --model mine.onnx --data synthetic --samples 1,32",
