@@ -137,7 +137,9 @@ class _Writer:
             first = chance.choice(("t, ", "t cross join ", "t join "))
             if first == "t join ":
                 return f"(select * from t where id < 9) as t join u on {self.value(TRUTHS, 1)}"
-            self.also = chance.choice(("t.b = u.k", "u.s = t.s and t.b < u.k", "t.id < 5"))
+            self.also = chance.choice(
+                ("t.b = u.k", "t.b + 1 = u.k", "u.s = t.s and t.b < u.k", "t.id < 5")
+            )
             return f"{first}u"
         return "t"
 
