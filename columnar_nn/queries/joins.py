@@ -12,8 +12,8 @@ from sqlglot import exp
 from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.join import JoinType, given_columns
-from columnar_nn.plan.join_keys import JoinKeys, join_keys, named_keys
 from columnar_nn.plan.rewrites.conditions import conjunction, conjuncts
+from columnar_nn.plan.rewrites.join_keys import JoinKeys, join_keys, named_keys
 from columnar_nn.queries.context import Context, Relation, free_name
 from columnar_nn.queries.scope import Scope, widened
 

@@ -6,8 +6,8 @@ from sqlglot import exp
 
 from columnar_nn.expressions.expression import Cast, Expression, FieldReference
 from columnar_nn.plan.join import JoinType
-from columnar_nn.plan.join_keys import join_keys
 from columnar_nn.plan.rewrites.conditions import conjuncts
+from columnar_nn.plan.rewrites.join_keys import join_keys
 from columnar_nn.queries.context import Context, Relation
 from columnar_nn.queries.from_clause import read_from
 from columnar_nn.queries.joins import distinct_fields, joined_on, scope_of_both, with_keys

@@ -108,6 +108,14 @@ def test_equalities_of_pairs_are_looked_up(kind: str) -> None:
     assert shape(executable.plan) == ["HashJoin", "Project", "Values", "Values"]
 
 
+def test_a_key_is_computed_where_it_may_fail() -> None:
+    builder = images_beside_classes().filter("id = class + 1 and class < 4")
+    executable = prepare(builder.plan())
+    assert shape(executable.plan)[0] == "HashJoin"
+    alone = prepare(builder.plan(), without=set(PLAN_RULES)).run().to_table()
+    assert executable.run().to_table().to_pylist() == alone.to_pylist() != []
+
+
 def test_conditions_of_joined_tables_become_keys() -> None:
     """As FROM a, b, c WHERE has them."""
     builder = images_beside_classes().project(["id", "cast(label as bigint) AS l", "class", "name"])

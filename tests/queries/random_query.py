@@ -21,7 +21,7 @@ def tables(seed: int) -> dict[str, pa.Table]:
     def column(rows: int, values: list, data_type: pa.DataType) -> pa.Array:
         return pa.array([chance.choice([None, *values]) for _ in range(rows)], data_type)
 
-    rows, others = chance.choice((0, 1, 7, 300, 700)), chance.choice((0, 1, 5, 40))
+    rows, others = chance.choice((0, 1, 7, 60, 300, 700)), chance.choice((0, 1, 5, 20, 40))
     t = {
         "id": pa.array(range(rows), pa.int64()),
         "a": column(rows, list(range(-5, 6)), pa.int64()),
@@ -137,7 +137,9 @@ class _Writer:
             first = chance.choice(("t, ", "t cross join ", "t join "))
             if first == "t join ":
                 return f"(select * from t where id < 9) as t join u on {self.value(TRUTHS, 1)}"
-            self.also = chance.choice(("t.b = u.k", "u.s = t.s and t.b < u.k", "t.id < 5"))
+            self.also = chance.choice(
+                ("t.b = u.k", "t.b + 1 = u.k", "u.s = t.s and t.b < u.k", "t.id < 5")
+            )
             return f"{first}u"
         return "t"
 
@@ -148,7 +150,7 @@ class _Writer:
         if chance.random() < 0.4:
             return f" where {also}" if also else ""
         parts = [self.value(TRUTHS), *([also] if also else [])]
-        if chance.random() < 0.15:
+        if chance.random() < 0.1:
             where = chance.choice(("u.k = t.b", "s = t.s and v > 0", "t.s = s and k < t.b"))
             parts.append(f"{chance.choice(('', 'not '))}exists (select 1 from u where {where})")
         if chance.random() < 0.25:

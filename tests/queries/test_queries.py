@@ -151,6 +151,14 @@ def test_frames_of_polars_with_categories() -> None:
     assert found == [(None, "y", 1), ("x", "x", 2)]
 
 
+@pytest.mark.parametrize("join", ["join", "left join", "right join", "full join"])
+@pytest.mark.parametrize("on", ["g <> 0 and id = 4 / g", "id = 4 / g and g <> 0"])
+def test_a_key_that_may_fail_is_guarded_by_other_conditions(join: str, on: str) -> None:
+    groups = pa.table({"g": [0, 2, 1]})
+    kept = {"join": 2, "left join": 5, "right join": 3, "full join": 6}
+    assert len(rows(f"select id, g from t {join} groups on {on}", groups=groups)) == kept[join]
+
+
 def test_half_precision_is_read_as_real() -> None:
     table = pa.table({"h": pa.array(np.float16([1.5, 2.5, 1.5]))})
     found = columnar_nn.sql("select h, count(*) as n from t group by h order by h", t=table)

@@ -180,14 +180,14 @@ def _(node: UnnestNode, condition: Expression, placed: Placed) -> PlanNode | Non
 @_below.register
 def _(node: JoinNode, condition: Expression, placed: Placed) -> PlanNode | None:
     columns, left = columns_of([condition]), set(node.left.output_type.names)
-    if not cannot_fail(condition):
-        return None
-    if columns <= left and not node.keeps_right:
-        return node.with_sources([placed(node.left, condition), node.right])
-    if not columns & left and node.gives_pairs and not node.keeps_left:
-        return node.with_sources([node.left, placed(node.right, condition)])
+    if cannot_fail(condition):
+        if columns <= left and not node.keeps_right:
+            return node.with_sources([placed(node.left, condition), node.right])
+        if not columns & left and node.gives_pairs and not node.keeps_left:
+            return node.with_sources([node.left, placed(node.right, condition)])
     is_one = len(conjuncts(condition)) == 1  # of several, each goes where it may
     if isinstance(node, NestedLoopJoinNode) and node.join_type == "INNER" and is_one:
+        # asked of the same pairs as above, those for which the filter is true
         conditions = [condition] if node.filter is None else [node.filter, condition]
         return replace(node, filter=conjunction(conditions))
     return None

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from columnar_nn.expressions.expression import Expression, FieldReference
 from columnar_nn.plan.hash_join import HashJoinNode
-from columnar_nn.plan.join_keys import join_keys, named_keys
 from columnar_nn.plan.nested_loop_join import NestedLoopJoinNode
 from columnar_nn.plan.nodes import ProjectNode
 from columnar_nn.plan.plan_node import PlanNode, transform_up
 from columnar_nn.plan.rewrites.conditions import conjunction, conjuncts
+from columnar_nn.plan.rewrites.join_keys import join_keys, named_keys
 
 
 def join_by_keys(plan: PlanNode) -> PlanNode:

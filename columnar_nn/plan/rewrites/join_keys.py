@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 from columnar_nn.expressions.expression import (
     Call,
+    Cast,
     Expression,
     FieldReference,
     topological,
 )
 from columnar_nn.plan.hash_join import is_key_type
+from columnar_nn.plan.rewrites.conditions import widens
 
 
 class JoinKeys(NamedTuple):
@@ -28,16 +30,28 @@ class JoinKeys(NamedTuple):
 def join_keys(
     conditions: Sequence[Expression], left: Collection[str], right: Collection[str]
 ) -> JoinKeys:
-    """What is a key among typed conditions over columns named `left` and `right`."""
+    """What is a key among typed conditions over columns named `left` and `right`.
+
+    A key is computed of all rows of its side, a condition of pairs that pass the others: one with a
+    division, a modulus or a cast that may fail is a key only if there is no other to guard it.
+    """
     pairs: list[tuple[Expression, Expression]] = []
     rest: list[Expression] = []
     for condition in conditions:
         pair = _pair(condition, left, right)
-        if pair is None:
+        if pair is None or (len(conditions) > 1 and _asks_for_a_guard(condition)):
             rest.append(condition)
         else:
             pairs.append(pair)
     return JoinKeys(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), tuple(rest))
+
+
+def _asks_for_a_guard(condition: Expression) -> bool:
+    return any(
+        (isinstance(e, Call) and e.function in ("divide", "mod"))
+        or (isinstance(e, Cast) and not widens(e.input.type, e.type))
+        for e in topological([condition])
+    )
 
 
 def _pair(
