@@ -256,6 +256,8 @@ def _sail() -> Iterator[SparkSession]:
     except ImportError as error:
         raise MissingPackageError(error.name or "pysail or pyspark-client", "sail") from None
 
+    if not variables.debug():
+        os.environ.setdefault("RUST_LOG", "off")
     server = SparkConnectServer(ip=LOOPBACK, port=0)
     server.start(background=True)
     try:
