@@ -22,7 +22,8 @@ class RandomImages:
     num_rows: int = NUM_IMAGES
     fingerprint: str = "none"
     split: str | None = "test"
-    image_shape: tuple[int, int, int] = (3, 32, 32)
+    image_bytes: int = 3 * 32 * 32
+    classes: tuple[str, ...] = tuple("0123456789")
 
 
 def write_random_images(_: RandomImages, num_samples: int, batch_size: int, path: Path) -> None:

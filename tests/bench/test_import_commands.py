@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from onnx import helper
@@ -57,8 +58,8 @@ def misread(monkeypatch: pytest.MonkeyPatch) -> None:
     """An importer that reads every alpha as ONNX's default."""
     right = zoo.resolve
 
-    def wrong(name_or_path: str) -> Graph:
-        graph = right(name_or_path)
+    def wrong(name_or_path: str, *arguments: Any) -> Graph:
+        graph = right(name_or_path, *arguments)
         nodes = [
             replace(n, attributes={**n.attributes, "alpha": 0.01})
             if n.op_type == "LeakyRelu"
