@@ -50,11 +50,13 @@ notebook: $(VENV)/installed ## Make build/notebook.ipynb of docs/notebook.py, fo
 	@mkdir -p build
 	$(BIN)/jupytext --to notebook docs/notebook.py --output build/notebook.ipynb
 
+# A file's tests stay in one process: many share what their file starts.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 test: $(VENV)/installed ## Run every test, but for soaks, pages in a browser, commands of the documentation
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 quick: $(VENV)/installed ## Run the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -m "not slow and not documented and not soak and not browser and not nightly"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not documented and not soak and not browser and not nightly"
 
 documented: $(VENV)/installed ## Run the commands of the documentation that take up to 20 seconds
 	$(BIN)/python -m pytest tests/documentation -m "documented$(if $(SLOW),, and not nightly)"
