@@ -179,7 +179,9 @@ def test_a_fault_of_the_import_is_cut_down_to_its_operator(
 ) -> None:
     monkeypatch.setitem(canonical.CANONICAL_FORMS, op_type, FAULTS[op_type])
     seeds = (s for s in range(1000) if len(sample(s).plain.graph.node) > 5)
-    affected = (s for s in seeds if op_type in operators(sample(s).plain))
+    # Behind a shape that is computed from the batch onnx infers none: no output can be moved there.
+    kinds = ((s, operators(sample(s).plain)) for s in seeds)
+    affected = (s for s, found in kinds if op_type in found and "Shape" not in found)
     wrong = next(found for seed in affected if (found := graphs.check(seed, tmp_path)))
     assert wrong.startswith(("reference differs from the file: ", "import raises "))
     smallest = onnx.load(tmp_path / "smallest.onnx")

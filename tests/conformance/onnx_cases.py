@@ -25,13 +25,15 @@ from columnar_nn.model.operators import OPERATORS
 KNOWN = frozenset(OPERATORS) | {"Constant", "ConstantOfShape"} | EXPRESSED
 FOLDERS = ("simple", "pytorch-operator", "pytorch-converted")
 TWO_SIDED = frozenset(
-    {"Add", "And", "Concat", "Div", "Equal", "Gather", "Greater", "GreaterOrEqual", "Less"}
+    {"Add", "And", "Concat", "Div", "Equal", "Greater", "GreaterOrEqual", "Less"}
     | {"LessOrEqual", "Max", "Mean", "Min", "Mul", "Or", "Sub", "Sum"}
 )
 """Operators whose second input is data like the first, not a parameter.
 
 That of MatMul is, too, where both are stacks of matrices of one length.
 """
+
+OTHER_FLOATS = frozenset({"bfloat16", "float16", "float64"})
 
 FIRST_OUTPUT = frozenset({"LayerNormalization"})
 """Operators whose cases ask for what training needs beside the first output: that alone is run."""
@@ -109,6 +111,14 @@ def _parameters(node: onnx.NodeProto) -> Sequence[str]:
     return node.input[node.op_type != "ConstantOfShape" :]
 
 
+def as_computed(array: np.ndarray) -> np.ndarray:
+    """In float32, in which networks of every floating-point type are computed."""
+    if not isinstance(array, np.ndarray | np.generic) or array.dtype.name not in OTHER_FLOATS:
+        return array
+    with np.errstate(over="ignore"):  # some cases hold what happened to be in memory
+        return array.astype(np.float32)
+
+
 def graph_and_inputs(case: Case) -> tuple[Graph, dict[str, np.ndarray]]:
     """The imported network of a case, and its inputs by name.
 
@@ -130,5 +140,5 @@ def graph_and_inputs(case: Case) -> tuple[Graph, dict[str, np.ndarray]]:
         if name in parameters or not np.ndim(array):
             model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
         else:
-            inputs[name] = array
+            inputs[name] = as_computed(array)
     return onnx_io.from_proto(model, Path(), case.name), inputs

@@ -13,6 +13,10 @@ COLUMNAR: dict[str, str] = {
     **dict.fromkeys(("test_flatten_axis[023]", "test_flatten_negative_axis[124]"), MIXES_ROWS),
     **dict.fromkeys(("test_gemm_transposeA", "test_gemm_all_attributes"), MIXES_ROWS),
     "test_gemm_default_matrix_bias": MIXES_ROWS,
+    **dict.fromkeys(("test_einsum_transpose*", "test_einsum_batch_matmul*"), MIXES_ROWS),
+    **dict.fromkeys(("test_einsum_sum*", "test_einsum_scalar"), SCALAR_ROWS),
+    **dict.fromkeys(("test_einsum_inner_prod", "test_celu_*float16"), SCALAR_ROWS),
+    **dict.fromkeys(("test_nllloss_*weight*_expanded",), SCALAR_ROWS),
     **dict.fromkeys(("test_reshape_reordered_all_dims", "test_reshape_one_dim"), MIXES_ROWS),
     **dict.fromkeys(("test_reshape_negative_extended_dims", "test_squeeze"), MIXES_ROWS),
     **dict.fromkeys(("test_reshape_allowzero_reordered", "test_unsqueeze_axis_0"), MIXES_ROWS),
@@ -23,6 +27,8 @@ COLUMNAR: dict[str, str] = {
     **dict.fromkeys(("test_l1normalization_axis_0", "test_reduce_log_sum_desc_*"), SCALAR_ROWS),
     "test_matmul_1d_[13]d": SCALAR_ROWS,
     **dict.fromkeys(("test_add_bcast", "test_sub_bcast", "test_mul_bcast"), UNEQUAL_COLUMNS),
+    **dict.fromkeys(("test_operator_add_broadcast",), UNEQUAL_COLUMNS),
+    **dict.fromkeys(("test_operator_add_size1_*_broadcast",), UNEQUAL_COLUMNS),
     **dict.fromkeys(
         ("test_div_bcast", "test_greater*_bcast*", "test_less*_bcast*"), UNEQUAL_COLUMNS
     ),

@@ -108,7 +108,7 @@ def all_nodes(kind: type[PlanNode]) -> Iterator[type[PlanNode]]:
 
 
 def test_no_plan_node_has_a_repr_of_its_own() -> None:
-    found = list(all_nodes(PlanNode))
+    found = [kind for kind in all_nodes(PlanNode) if kind.__module__.startswith("columnar_nn.")]
     assert len(found) > 10
     assert [kind.__name__ for kind in found if kind.__repr__ is not PlanNode.__repr__] == []
 

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from adapters import declared_functions
 from columnar_nn.functions import resolve  # noqa: F401 - it registers the built-in functions
 from columnar_nn.functions.declared import DECLARED
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
@@ -27,10 +28,11 @@ def own_tables() -> Iterator[None]:
         *(DECLARED, VECTOR_FUNCTIONS, OPERATORS, REFERENCE),
         SCALAR_FUNCTIONS,
     ]
-    before = [dict(table) for table in tables]
+    before, loaded = [dict(table) for table in tables], [*declared_functions.LOADED]
     try:
         yield
     finally:
+        declared_functions.LOADED[:] = loaded
         for table, content in zip(tables, before, strict=True):
             table.clear()
             table.update(content)

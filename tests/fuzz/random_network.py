@@ -300,7 +300,7 @@ TAME = sorted({*UNARY, "Gelu"} - JUMPS.union(POSITIVE))
 
 def unary(w: Writer, x: str) -> str:
     """A function of each element, some of its parameters given."""
-    op_type = w.choice(["Relu", "Relu", "Identity", *TAME])
+    op_type = w.choice(["Relu", "Relu", "Identity", *TAME, *(["Gelu"] * 2 * (w.opset >= 20))])
     if op_type == "Gelu":
         return w.node(op_type, x, approximate=w.choice(["none", "tanh"]))
     names = [name for name in TABLE[op_type].defaults if w.chance(0.7)]

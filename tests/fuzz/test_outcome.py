@@ -31,7 +31,7 @@ def _raise(error: Exception) -> Callable[[], object]:
         (_raise(_LongError()), "no line of text"),
         (_raise(InvalidDataError("")), "no line of text"),
         (_raise(KeyError("x")), "KeyError: 'x' (test_outcome.py:"),
-        (lambda: bytearray(200 * MEBIBYTE), "MemoryError"),
+        (lambda: bytearray(4096 * MEBIBYTE), "MemoryError"),
         (lambda: bytearray(1 * MEBIBYTE), ""),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_small_sweep_of_real_engines(place: Place) -> None:
     shown = place.call("study", "plan", "made.toml")
     assert shown.returncode == 0, shown.stderr
     assert "4 cells, 1 session" in shown.stdout
-    assert re.search(r"predicted: \d+ s \(a guess", shown.stdout)
+    assert re.search(r"predicted: \d+ s with the reference outputs \(a guess", shown.stdout)
     assert not (place.folder / "made-results").exists()
     done = place.call("study", "run", "made.toml")
     assert done.returncode == 0, done.stderr
