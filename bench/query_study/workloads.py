@@ -23,6 +23,7 @@ class QueryWorkloads:
         self._asked = {
             "query": query.name,
             "data_fingerprint": dataset.fingerprint,
+            "split": dataset.split,
             "data_name": dataset.name,
             "data_rows": dataset.num_rows,
         }
