@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -23,6 +24,14 @@ from columnar_nn.exec.projection import Projection
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.expressions.types import is_scalar
 from columnar_nn.plan.plan_node import PlanNode, nodes, transform_up
+
+
+class ByBatch(NamedTuple):
+    """What a scan takes of a batch, what is computed of that, of at most so many rows at once."""
+
+    columns: ColumnSelection
+    projections: tuple[Projection, ...]
+    most_rows: int
 
 
 class CompiledPlan:
@@ -55,6 +64,17 @@ class CompiledPlan:
     def serial_pipelines(self) -> tuple[Pipeline, ...]:
         """Those of the plan where a single driver runs each: several only for several sources."""
         return pipelines.cut(transform_up(self.plan, lambda node: node.serial))
+
+    @cached_property
+    def by_batch(self) -> ByBatch | None:
+        """What is done to each batch by itself; None if the plan does anything else."""
+        pipeline, *others = self.serial_pipelines
+        scan, *computing = pipeline.nodes
+        if others or not all(operator_class(node).only_computes for node in computing):
+            return None
+        (columns,) = (columns for node, columns in self._scans if node is scan)
+        projections = tuple(self.projections[node.id] for node in computing)
+        return ByBatch(columns, projections, self.morsel_rows(pipeline))
 
     @property
     def steps(self) -> tuple[StepStats, ...]:
