@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import InvalidDataError, UsageError
@@ -23,6 +24,7 @@ from columnar_nn.exec.pipelines import Pipeline
 from columnar_nn.exec.projection import Projection
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.expressions.types import is_scalar
+from columnar_nn.kernels import Team
 from columnar_nn.plan.plan_node import PlanNode, nodes, transform_up
 
 
@@ -32,6 +34,17 @@ class ByBatch(NamedTuple):
     columns: ColumnSelection
     projections: tuple[Projection, ...]
     most_rows: int
+
+    def evaluate(
+        self, batch: pa.RecordBatch, step_nanoseconds: np.ndarray | None, team: Team | None
+    ) -> pa.RecordBatch:
+        """The projections of a batch that has the columns; see Projection.evaluate."""
+        left = step_nanoseconds
+        for projection in self.projections:
+            batch = projection.evaluate(batch, left, team)
+            if left is not None:
+                left = left[len(projection.steps) :]
+        return batch
 
 
 class CompiledPlan:

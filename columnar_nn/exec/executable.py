@@ -124,19 +124,19 @@ class Executable(Shown):
         by_batch, threads, call = self._compiled.by_batch, self._threads, Call()
         if by_batch is None:
             raise UsageError("call() takes a plan of one scan and projections: use run()")
-        columns, projections, most = by_batch
         try:
             threads.begin(call)
             team = threads.team if step_nanoseconds is None else None
             rows = checked_rows(batch)
             if not rows:
                 return pa.RecordBatch.from_pylist([], schema=self.output_type)
-            parts = [columns.apply(batch)]
-            if rows > most:
-                parts = [parts[0].slice(start, most) for start in range(0, rows, most)]
-            for projection in projections:
-                parts = [projection.evaluate(part, step_nanoseconds, team) for part in parts]
-            return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+            given, most = by_batch.columns.apply(batch), by_batch.most_rows
+            if rows <= most:
+                return by_batch.evaluate(given, step_nanoseconds, team)
+            parts = [given.slice(start, most) for start in range(0, rows, most)]
+            return pa.concat_batches(
+                [by_batch.evaluate(part, step_nanoseconds, team) for part in parts]
+            )
         finally:
             threads.end(call, left_behind=False)
 

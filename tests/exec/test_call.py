@@ -130,8 +130,13 @@ def test_it_counts_as_a_task(executable: Executable) -> None:
         executable.call(images(1))
 
 
-def test_the_time_of_each_kernel(executable: Executable) -> None:
-    nanoseconds = np.zeros(len(executable.steps), np.int64)
-    timed = executable.call(images(3), nanoseconds)
-    assert (nanoseconds > 0).all()
-    assert timed.equals(executable.call(images(3)))
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_time_of_each_kernel_of_each_projection(threads: int) -> None:
+    outputs = network(residual_network())
+    first = builder(images(1).schema).project({"image": "image", "y": outputs})
+    with prepare(first.project({"y": "y", "z": outputs}).plan(), threads) as executable:
+        nanoseconds = np.zeros(len(executable.steps), np.int64)
+        timed = executable.call(images(3), nanoseconds)
+        assert len({step.plan_node_id for step in executable.steps}) == 2
+        assert (nanoseconds > 0).all()
+        assert timed.equals(executable.call(images(3)))
