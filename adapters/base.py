@@ -78,12 +78,12 @@ class Stopwatch:
         default_factory=lambda: {"input": 0.0, "compute": 0.0, "output": 0.0}
     )
 
-    def phase(self, name: str) -> _Phase:
+    def phase(self, name: str) -> Phase:
         """Adds the wall time of a with block to the phase `name`."""
-        return _Phase(self.seconds, name)
+        return Phase(self.seconds, name)
 
 
-class _Phase:
+class Phase:
     """A block being timed; written out, for contextlib's takes 4 us, as long as some phases."""
 
     __slots__ = ("_name", "_seconds", "_start")

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
 from operator import length_hint
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from adapters.base import Backend, Configuration, Description, Settings, Stopwatch
+from adapters.base import Backend, Configuration, Description, Phase, Settings, Stopwatch
 from adapters.operator_profile import OperatorProfile, merged
 from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.exec.executable import Executable, prepare
+from columnar_nn.exec.morsels import UNKNOWN_BATCHES
 from columnar_nn.exec.task import Task
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.lowering.network import network_outputs
@@ -77,6 +78,7 @@ class ColumnarBackend(Backend):
         self._executables: dict[Any, Executable] = {}
         self._last: tuple[pa.Schema | None, Executable | None] = (None, None)
         self._profiled: list[Task] | None = None
+        self.kernel_clock: np.ndarray | None = None
         super().__init__(graph, settings)
 
     def _build(self) -> None:
@@ -108,13 +110,29 @@ class ColumnarBackend(Backend):
     def infer(
         self, batches: Iterable[pa.RecordBatch], stopwatch: Stopwatch
     ) -> Iterator[pa.RecordBatch]:
-        """Streams the batches through a task; all of the time is compute."""
-        stream = _CountedBatches(batches)
-        with stopwatch.phase("compute"):
-            first = stream.peek()
-            if first is None:
+        """Calls with one batch after another, or a task; all of the time is compute."""
+        stream = iter(batches)
+        phase = stopwatch.phase("compute")
+        with phase:
+            batch = next(stream, None)
+            if batch is None:
                 return
-            executable = self._executable(first.schema)
+            executable = self._executable(batch.schema)
+            rows = batch.num_rows * (1 + length_hint(stream, UNKNOWN_BATCHES - 1))
+            called = self._profiled is None and executable.takes_calls(rows)
+            output = executable.call(batch, self.kernel_clock) if called else None
+        if not called:
+            yield from self._by_task(executable, _CountedBatches(batch, stream), phase)
+        while output is not None:
+            yield output
+            with phase:
+                batch = next(stream, None)
+                output = None if batch is None else executable.call(batch, self.kernel_clock)
+
+    def _by_task(
+        self, executable: Executable, stream: _CountedBatches, phase: Phase
+    ) -> Iterator[pa.RecordBatch]:
+        with phase:
             task = executable.run({"0": stream}, profile=self._profiled is not None)
             if self._profiled is not None:
                 self._profiled.append(task)
@@ -123,18 +141,27 @@ class ColumnarBackend(Backend):
         try:
             while output is not None:
                 yield output
-                with stopwatch.phase("compute"):
+                with phase:
                     output = next(outputs, None)
         finally:
             task.close()
 
     def task(self, batches: Iterable[pa.RecordBatch], trace: bool = False) -> Task:
-        """A profiled task over batches of images, for its statistics."""
-        stream = _CountedBatches(batches)
-        first = stream.peek()
-        assert first is not None, "at least one batch is needed"
+        """A profiled task over at least one batch of images, for its statistics."""
+        stream = iter(batches)
+        first = next(stream)
         executable = self._executable(first.schema)
-        return executable.run({"0": stream}, profile=True, trace=trace)
+        counted = _CountedBatches(first, stream)
+        return executable.run({"0": counted}, profile=True, trace=trace)
+
+    def time_kernels(self) -> np.ndarray:
+        """Nanoseconds in each kernel step of calls from now on, added up as they run.
+
+        Of an engine of one thread, for streams of one type of image, until `kernel_clock` is None.
+        """
+        executable = next(iter(self._executables.values()))
+        self.kernel_clock = np.zeros(len(executable.steps), np.int64)
+        return self.kernel_clock
 
     def start_profiling(self) -> str:
         """The engine's own clock of every kernel, summed over its threads."""
@@ -158,6 +185,8 @@ class ColumnarBackend(Backend):
 
     def describe(self) -> Description:
         """Kernels chosen a layer, vector width and layout."""
+        from importlib.metadata import version  # takes longer than to build the network
+
         executable = next(iter(self._executables.values()))
         layers = {
             step.label.partition("+")[0]: step.kernel.removeprefix("conv2d_")
@@ -196,29 +225,24 @@ class ColumnarBackend(Backend):
 class _CountedBatches:
     """The batches, and how many rows each had that has been read but not yet answered."""
 
-    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
-        self._batches = iter(batches)
-        self._peeked: deque[pa.RecordBatch] = deque()
+    def __init__(self, first: pa.RecordBatch, others: Iterator[pa.RecordBatch]) -> None:
+        self._first: pa.RecordBatch | None = first
+        self._others = others
         self.rows: deque[int] = deque()
-
-    def peek(self) -> pa.RecordBatch | None:
-        """The first batch, which is still to come; None if there is none. To be called once."""
-        batch = next(self._batches, None)
-        if batch is not None:
-            self._peeked.append(batch)
-        return batch
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self
 
     def __next__(self) -> pa.RecordBatch:
-        batch = self._peeked.popleft() if self._peeked else next(self._batches)
+        batch, self._first = self._first, None
+        if batch is None:
+            batch = next(self._others)
         self.rows.append(batch.num_rows)
         return batch
 
     def __length_hint__(self) -> int:
-        unread = length_hint(self._batches, -1)
-        return NotImplemented if unread < 0 else len(self._peeked) + unread
+        unread = length_hint(self._others, -1)
+        return NotImplemented if unread < 0 else (self._first is not None) + unread
 
 
 def _regrouped(

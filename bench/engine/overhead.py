@@ -1,6 +1,6 @@
-"""What the executor adds to its kernels: plan, drivers, Python and Arrow, for each batch.
+"""What the executor adds to its kernels: Python and Arrow, for each batch.
 
-Of a run of one batch, which bears the making of operators and drivers, and of one of many.
+Of a run of one batch, before which nothing else has run, and of one of many.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ RUNS = ((1, 1), (1, PROFILED_IMAGES), (32, 1), (32, PROFILED_IMAGES // 32), (PRO
 class Overhead:
     """Medians in seconds a batch, one thread, of runs of `batches` batches of `images`.
 
-    `end_to_end` is of plain runs. `kernels` and `outside` are of profiled ones: time in kernels,
-    and the rest of that same run, which asks for the operators' CPU time too. The seconds of each
-    run are `plain`, `profiled` and, of its kernels, `kernel_seconds`.
+    `end_to_end` is of plain runs. `kernels` and `outside` are of clocked ones: time in kernels, and
+    the rest of that same run. The seconds of each run are `plain`, `clocked` and, of its kernels,
+    `kernel_seconds`.
     """
 
     images: int
@@ -32,7 +32,7 @@ class Overhead:
     kernels: float
     outside: float
     plain: tuple[float, ...] = ()
-    profiled: tuple[float, ...] = ()
+    clocked: tuple[float, ...] = ()
     kernel_seconds: tuple[float, ...] = ()
 
     @property
@@ -57,14 +57,14 @@ def measure(setup: Setup) -> OverheadResult:
         for index, (images, batches) in enumerate(RUNS):
             setup.progress(index, len(RUNS), f"{batches} batch(es) of {images}")
             reply = worker.ask(
-                "profile",
+                "overhead",
                 images=str(setup.data.images),
                 samples=images * batches,
                 batch_size=images,
                 min_seconds=setup.limits.min_time,
             )
-            kernels = np.sum(reply["nanoseconds"], axis=1) / 1e9
-            outside = np.array(reply["profiled"]) - kernels
+            kernels = np.array(reply["kernels"])
+            outside = np.array(reply["clocked"]) - kernels
             found.append(
                 Overhead(
                     images=images,
@@ -74,7 +74,7 @@ def measure(setup: Setup) -> OverheadResult:
                     kernels=float(np.median(kernels)) / batches,
                     outside=float(np.median(outside)) / batches,
                     plain=tuple(reply["plain"]),
-                    profiled=tuple(reply["profiled"]),
+                    clocked=tuple(reply["clocked"]),
                     kernel_seconds=tuple(map(float, kernels)),
                 )
             )

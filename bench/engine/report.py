@@ -227,8 +227,8 @@ def _show_overhead(part: OverheadResult, console: Console) -> None:
     print_table(console, made, ("runs",))
     show_note(
         console,
-        "end to end: of plain runs. The others are of profiled runs, each its own rest, of which "
-        "the profile itself is a part.",
+        "end to end: of plain runs. The others are of runs whose kernels were timed: these, and "
+        "the rest of the same run.",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -45,9 +45,7 @@ class EngineSession(Session):
             profiled.append(time.perf_counter() - start)
             stats = task.stats()
             nanoseconds.append([step.nanoseconds for step in stats.steps])
-            start = time.perf_counter()
-            self._consume(iter(batches))
-            plain.append(time.perf_counter() - start)
+            plain.append(self._seconds(batches))
         return self._reply(
             steps=[dataclasses.asdict(step) for step in stats.steps],
             nanoseconds=nanoseconds,
@@ -55,6 +53,34 @@ class EngineSession(Session):
             plain=plain,
             held_bytes=stats.peak_memory_bytes,
         )
+
+    def overhead(
+        self, images: str, samples: int, batch_size: int, min_seconds: float
+    ) -> dict[str, Any]:
+        """Runs with and without kernel clocks in turn, on the same path, as `profile` does.
+
+        Replies with the seconds of the runs of either kind, `clocked` and `plain`, and with those
+        in `kernels` of each clocked run.
+        """
+        backend = self._backend
+        assert isinstance(backend, ColumnarBackend)
+        batches = list(self._batches(images, samples, batch_size))
+        clocked: list[float] = []
+        plain: list[float] = []
+        kernels: list[float] = []
+        self._consume(iter(batches))
+        while len(plain) < MIN_PROFILES or sum(plain) < min_seconds:
+            clock = backend.time_kernels()
+            clocked.append(self._seconds(batches))
+            kernels.append(int(clock.sum()) / 1e9)
+            backend.kernel_clock = None
+            plain.append(self._seconds(batches))
+        return self._reply(clocked=clocked, plain=plain, kernels=kernels)
+
+    def _seconds(self, batches: Sequence[pa.RecordBatch]) -> float:
+        start = time.perf_counter()
+        self._consume(iter(batches))
+        return time.perf_counter() - start
 
     def stream(self, images: str, samples: int, batch_size: int) -> dict[str, Any]:
         """Reads, not maps, one batch after the other, and lets go of each and of its output."""

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import decoded_type, decoded_values
 from columnar_nn.errors import InvalidDataError

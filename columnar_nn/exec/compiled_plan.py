@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import InvalidDataError, UsageError
@@ -22,7 +24,27 @@ from columnar_nn.exec.pipelines import Pipeline
 from columnar_nn.exec.projection import Projection
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.expressions.types import is_scalar
+from columnar_nn.kernels import Team
 from columnar_nn.plan.plan_node import PlanNode, nodes, transform_up
+
+
+class ByBatch(NamedTuple):
+    """What a scan takes of a batch, what is computed of that, of at most so many rows at once."""
+
+    columns: ColumnSelection
+    projections: tuple[Projection, ...]
+    most_rows: int
+
+    def evaluate(
+        self, batch: pa.RecordBatch, step_nanoseconds: np.ndarray | None, team: Team | None
+    ) -> pa.RecordBatch:
+        """The projections of a batch that has the columns; see Projection.evaluate."""
+        left = step_nanoseconds
+        for projection in self.projections:
+            batch = projection.evaluate(batch, left, team)
+            if left is not None:
+                left = left[len(projection.steps) :]
+        return batch
 
 
 class CompiledPlan:
@@ -55,6 +77,17 @@ class CompiledPlan:
     def serial_pipelines(self) -> tuple[Pipeline, ...]:
         """Those of the plan where a single driver runs each: several only for several sources."""
         return pipelines.cut(transform_up(self.plan, lambda node: node.serial))
+
+    @cached_property
+    def by_batch(self) -> ByBatch | None:
+        """What is done to each batch by itself; None if the plan does anything else."""
+        pipeline, *others = self.serial_pipelines
+        scan, *computing = pipeline.nodes
+        if others or not all(operator_class(node).only_computes for node in computing):
+            return None
+        (columns,) = (columns for node, columns in self._scans if node is scan)
+        projections = tuple(self.projections[node.id] for node in computing)
+        return ByBatch(columns, projections, self.morsel_rows(pipeline))
 
     @property
     def steps(self) -> tuple[StepStats, ...]:

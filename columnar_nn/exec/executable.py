@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import UsageError
+from columnar_nn.exec import task
 from columnar_nn.exec.compiled_plan import CompiledPlan
+from columnar_nn.exec.morsels import checked_rows
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.exec.task import Task
-from columnar_nn.exec.task_threads import TaskThreads
+from columnar_nn.exec.task_threads import Call, TaskThreads
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.plan import rewrites
 from columnar_nn.plan.plan_node import PlanNode, checked_plan
@@ -50,10 +53,11 @@ def prepare(
 class Executable(Shown):
     """A plan as it will run, its kernels bound and loaded: `given`, rewritten by the `rules`.
 
-    It runs any number of tasks, one at a time, from any thread: threads that work at the same time
-    have an executable each. UsageError is raised from a task that begins while another is not yet
-    read to its end, and by any use after `close` or in the child of a fork. A task is over when its
-    iterator is at its end, has raised an error, is closed or dropped.
+    It runs any number of tasks and calls, one at a time, from any thread: threads that work at the
+    same time have an executable each. UsageError is raised from one that begins while a task is
+    not yet read to its end, or a call not answered, and by any use after `close` or in the child of
+    a fork. A task is over when its iterator is at its end, has raised an error, is closed or
+    dropped.
 
     Threads, and the scratch memory that they keep, live as long as the executable does.
     """
@@ -103,6 +107,43 @@ class Executable(Shown):
         """
         self._threads.refuse_if_over()
         return Task(self._compiled, self._threads, batches or {}, profile or trace, trace)
+
+    def call(
+        self, batch: pa.RecordBatch, step_nanoseconds: np.ndarray | None = None
+    ) -> pa.RecordBatch:
+        """The output for one batch of what the plan scans, at once; the plan only projects that.
+
+        As a task over this batch gives it, but nothing is made for it and nothing counted: for one
+        image, for which a small network takes hardly more time than a task. The threads share the
+        work; with `step_nanoseconds` (int64), to which the time of each of the `steps` is added,
+        the caller's does it alone.
+
+        While it works it counts as a task: UsageError is raised where one would not begin, and for
+        a plan that does more. InvalidDataError is raised for a batch that is not as the scan says.
+        """
+        by_batch, threads, call = self._compiled.by_batch, self._threads, Call()
+        if by_batch is None:
+            raise UsageError("call() takes a plan of one scan and projections: use run()")
+        try:
+            threads.begin(call)
+            team = threads.team if step_nanoseconds is None else None
+            rows = checked_rows(batch)
+            if not rows:
+                return pa.RecordBatch.from_pylist([], schema=self.output_type)
+            given, most = by_batch.columns.apply(batch), by_batch.most_rows
+            if rows <= most:
+                return by_batch.evaluate(given, step_nanoseconds, team)
+            parts = [given.slice(start, most) for start in range(0, rows, most)]
+            return pa.concat_batches(
+                [by_batch.evaluate(part, step_nanoseconds, team) for part in parts]
+            )
+        finally:
+            threads.end(call, left_behind=False)
+
+    def takes_calls(self, rows: int) -> bool:
+        """Whether calls compute a stream of about so many rows no slower than a task does."""
+        is_short = self.threads == 1 or rows <= task.SHORT_STREAM_ROWS * self.threads
+        return is_short and self._compiled.by_batch is not None
 
     def close(self) -> None:
         """Ends the threads, once a task that runs has ended; that is closed."""

@@ -97,24 +97,24 @@ class KernelProgram:
     def run(
         self,
         batch: pa.RecordBatch,
-        buffers: Sequence[pa.Buffer],
+        outputs: Sequence[int],
         first: int,
         step_nanoseconds: np.ndarray | None = None,
         team: Team | None = None,
     ) -> None:
-        """Computes a batch into rows `first` and on of `buffers`.
+        """Computes a batch into rows `first` and on of the memory at the addresses `outputs`.
 
         Adds the time of each step to `step_nanoseconds`; with a team, whose threads share the
         work, steps are not timed.
         """
         rows = batch.num_rows
-        if not buffers:
+        if not outputs:
             return
         addresses = self._addresses.of(batch)
-        for buffer, size in zip(buffers, self._written_bytes, strict=True):
-            addresses.append(buffer.address + first * size)
+        for start, size in zip(outputs, self._written_bytes, strict=True):
+            addresses.append(start + first * size)
         if not self._run_at(addresses, rows, step_nanoseconds, team):
-            self._direct.run(batch, buffers, first, step_nanoseconds, team)
+            self._direct.run(batch, outputs, first, step_nanoseconds, team)
 
     def _run_at(
         self,
@@ -124,22 +124,22 @@ class KernelProgram:
         team: Team | None,
     ) -> bool:
         """As Program.run_at, in parts that fit into memory."""
-        if team is not None and rows <= self._most_rows:
-            if self._team_program is None or self._team_program.team is not team:
-                self._team_program = TeamProgram(
-                    self._program, team, useful_parts(self._program, team)
+        if rows > self._most_rows:
+            return all(
+                self._program.run_at(
+                    addresses,
+                    min(rows - start, self._most_rows),
+                    self._order,
+                    step_nanoseconds,
+                    start,
                 )
-            return self._team_program.run_at(addresses, rows, self._order)
-        return all(
-            self._program.run_at(
-                addresses,
-                min(rows - start, self._most_rows),
-                self._order,
-                step_nanoseconds,
-                start,
+                for start in range(0, rows, self._most_rows)
             )
-            for start in range(0, rows, self._most_rows)
-        )
+        if team is None:
+            return self._program.run_at(addresses, rows, self._order, step_nanoseconds)
+        if self._team_program is None or self._team_program.team is not team:
+            self._team_program = TeamProgram(self._program, team, useful_parts(self._program, team))
+        return self._team_program.run_at(addresses, rows, self._order)
 
     def columns(self, buffers: Sequence[pa.Buffer], rows: int) -> list[pa.Array | None]:
         """The roots' columns over the memory of `rows` rows; None for those that are inputs."""

@@ -152,7 +152,7 @@ class SharedSource:
             fetched = next(self._batches, _END)
             if fetched is _END or self._closed:
                 self._exhausted = True
-            elif _num_rows(fetched):
+            elif checked_rows(fetched):
                 self._batch, self._start = self._columns.apply(fetched), 0
                 self._num_fetched += 1
         return None if self._closed else batch
@@ -181,7 +181,7 @@ class SharedSource:
         self._closed = self._exhausted = True
 
 
-def _num_rows(fetched: Any) -> int:
+def checked_rows(fetched: Any) -> int:
     """Rows of what a stream gave; raises InvalidDataError unless it is a sound batch."""
     if not isinstance(fetched, pa.RecordBatch):
         raise InvalidDataError(

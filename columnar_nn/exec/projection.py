@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.exec.kernel_program import KernelProgram
 from columnar_nn.exec.stats import StepStats
@@ -74,6 +74,7 @@ class _OutputBlock:
     def __init__(self, programs: Sequence[KernelProgram], rows: int) -> None:
         self._rows = self.rows_left = rows
         self.buffers = [program.allocate(rows) for program in programs]
+        self.addresses = [[buffer.address for buffer in mine] for mine in self.buffers]
         self.columns = {
             id(root): column
             for program, buffers in zip(programs, self.buffers, strict=True)
@@ -191,12 +192,12 @@ class Projection:
             batch = self._with_arguments(batch, step_nanoseconds, team)
         block = self._block(rows)
         first = block.take(rows)
-        for program, buffers in zip(self._programs, block.buffers, strict=True):
+        for program, outputs in zip(self._programs, block.addresses, strict=True):
             nanoseconds = None
             if step_nanoseconds is not None:
                 nanoseconds = step_nanoseconds[start : start + len(program.steps)]
                 start += len(program.steps)
-            program.run(batch, buffers, first, nanoseconds, team)
+            program.run(batch, outputs, first, nanoseconds, team)
         if block.batch is not None:
             return block.batch.slice(first, rows)
         return self._gather(batch, block, first)

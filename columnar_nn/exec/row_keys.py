@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.functions import floats
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)

@@ -10,10 +10,17 @@ from columnar_nn.kernels import Team, Threads
 
 
 class Closes(Protocol):
-    """A task."""
+    """A task, or a call."""
 
     def close(self) -> None:
         """Ends it."""
+
+
+class Call:
+    """A batch that is being computed without a task: it comes to its end by itself."""
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 class TaskThreads:
@@ -42,7 +49,10 @@ class TaskThreads:
             raise UsageError("this executable has been closed: prepare another")
 
     def begin(self, task: Closes) -> None:
-        """Gives the threads to a task until it ends; raises UsageError if they are not free."""
+        """Gives the threads to a task or a call until it ends.
+
+        Raises UsageError if they are not free.
+        """
         self.refuse_if_over()  # after a fork the lock may be held by a thread that is no more
         with self._lock:
             self.refuse_if_over()

@@ -32,7 +32,7 @@ class TensorAddresses:
     def of(self, batch: pa.RecordBatch) -> list[int]:
         """The address of each column's first row; raises InvalidDataError for nulls."""
         known, schema = self._known, batch.schema
-        if schema is not known[0]:
+        if schema is not known[0] and schema != known[0]:
             known = self._known = self._look_at(schema)
         words = self._words()
         start = ctypes.addressof(words)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions.row_errors import Rows, nulled
 

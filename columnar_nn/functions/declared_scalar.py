@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.errors import InvalidPlanError, UsageError
 from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions import row_errors

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from columnar_nn.data import compute as pc
 
 _INTEGERS = {pa.float32(): pa.int32(), pa.float64(): pa.int64()}
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.types import DataType, type_name
 from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, ScalarFunction

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from columnar_nn.data import compute as pc
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.types import DataType, is_comparable
 from columnar_nn.functions import floats, row_errors
@@ -264,6 +264,11 @@ def _among(value: Any, *listed: Any) -> Any:
     return found
 
 
+def _arrow(name: str) -> Callable[..., Any]:
+    """pyarrow.compute's function, which is not loaded before it is called."""
+    return lambda *columns: getattr(pc, name)(*columns)  # noqa: PLW0108 - inlined, it would load
+
+
 def _negated(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda left, right: pc.invert(compare(left, right))
 
@@ -273,12 +278,12 @@ def _turned(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 SCALAR_FUNCTIONS: dict[str, ScalarFunction | SpecialForm | CompiledFunction] = {
-    "plus": ScalarFunction(_arithmetic, pc.add_checked),
-    "minus": ScalarFunction(_arithmetic, pc.subtract_checked),
-    "multiply": ScalarFunction(_arithmetic, pc.multiply_checked),
+    "plus": ScalarFunction(_arithmetic, _arrow("add_checked")),
+    "minus": ScalarFunction(_arithmetic, _arrow("subtract_checked")),
+    "multiply": ScalarFunction(_arithmetic, _arrow("multiply_checked")),
     "divide": ScalarFunction(_arithmetic, _divide, _indivisible),
     "mod": ScalarFunction(_arithmetic, _modulus, _zero),
-    "negate": ScalarFunction(_number((*INTEGERS, *FLOATS), None), pc.negate_checked),
+    "negate": ScalarFunction(_number((*INTEGERS, *FLOATS), None), _arrow("negate_checked")),
     "eq": ScalarFunction(_comparison, floats.equal),
     "neq": ScalarFunction(_comparison, _negated(floats.equal)),
     "lt": ScalarFunction(_comparison, floats.less),
@@ -288,9 +293,9 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction | SpecialForm | CompiledFunction] = {
     "distinct_from": ScalarFunction(_comparison, _distinct),
     "between": ScalarFunction(_between, _within),
     "in": ScalarFunction(_listed, _among),
-    "not": ScalarFunction(_boolean(1), pc.invert),
-    "is_null": ScalarFunction(_any(pa.bool_()), pc.is_null),
-    "is_nan": ScalarFunction(_number(FLOATS, pa.bool_()), pc.is_nan),
+    "not": ScalarFunction(_boolean(1), _arrow("invert")),
+    "is_null": ScalarFunction(_any(pa.bool_()), _arrow("is_null")),
+    "is_nan": ScalarFunction(_number(FLOATS, pa.bool_()), _arrow("is_nan")),
     "and": SpecialForm(_boolean(2), row_errors.conjunction),
     "or": SpecialForm(_boolean(2), row_errors.disjunction),
     "if": SpecialForm(_switch, row_errors.choice),

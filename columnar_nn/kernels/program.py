@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -54,18 +54,20 @@ class Step:
 class Memory:
     """What a thread keeps between runs in one order: the runner's table, and what it points to.
 
-    `spoiled` is the word that Winograd's convolutions set: see SPOILED_BYTES.
+    `words` is the table with quick access to single items, `spoiled` the word that Winograd's
+    convolutions set: see SPOILED_BYTES.
     """
 
     table: np.ndarray
+    words: memoryview
     address: int
     rows: int
-    spoiled: np.ndarray
+    spoiled: memoryview
     keep_alive: tuple[np.ndarray, ...]
 
     def take_report(self) -> int:
         """What kernels have written to that word, 0 for nothing; forgets it."""
-        report = int(self.spoiled[0])
+        report: int = self.spoiled[0]
         if report:
             self.spoiled[0] = 0
         return report
@@ -182,8 +184,8 @@ class Program:
         Releases the interpreter's lock.
         """
         memory = self._memory(order, rows)
-        self.set_run(memory.table, addresses, first, rows)
-        memory.table[HEADER.times] = 0 if step_nanoseconds is None else address(step_nanoseconds)
+        self.set_run(memory.words, addresses, first, rows)
+        memory.words[HEADER.times] = 0 if step_nanoseconds is None else address(step_nanoseconds)
         RUNNER.run(memory.address)
         return self.judge(memory.take_report())
 
@@ -197,9 +199,9 @@ class Program:
         return not report
 
     def set_run(
-        self, table: np.ndarray, addresses: Sequence[int], first: RowNumbers, rows: RowNumbers
+        self, table: Any, addresses: Sequence[int], first: RowNumbers, rows: RowNumbers
     ) -> None:
-        """Tells a thread's table to run `rows` rows from row `first` of the arrays on.
+        """Tells a thread's table, or its words, to run `rows` rows from row `first` on.
 
         Or several threads' tables, [words, threads], the same rows or each its own.
         """
@@ -253,8 +255,8 @@ class Program:
                     table[position] = address(arena) + self.placement.offsets[number] * images
                     table[position + 1] = _image_stride(layout) if order == "step" else 0
         most_rows = rows if order == "step" else sys.maxsize
-        spoiled = scratch[:8].view(np.int64)
-        return Memory(table, address(table), most_rows, spoiled, (arena, scratch))
+        spoiled = scratch[:8].view(np.int64).data
+        return Memory(table, table.data, address(table), most_rows, spoiled, (arena, scratch))
 
 
 def _positions(index: int, step: Step) -> list[tuple[int, int]]:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from columnar_nn.errors import InvalidModelError, UsageError, printable
-from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.input_shapes import Sizes
 from columnar_nn.model.networks.mobilenet import mobilenet_v2
@@ -87,6 +86,8 @@ def resolve(
             f"{type(name_or_path).__name__} is no network: give a name, of "
             f"{', '.join(BUILDERS)}, or the path of an .onnx file"
         )
+    from columnar_nn.model import onnx_io  # loads onnx, which no network in memory needs
+
     name_or_path = os.fspath(name_or_path)
     if is_file(name_or_path):
         name = printable(Path(name_or_path).stem)
@@ -106,6 +107,8 @@ def from_bytes(content: bytes) -> Graph:
 
     It is made to take any batch size, and raises, as `resolve` of the file.
     """
+    from columnar_nn.model import onnx_io
+
     graph = onnx_io.load_bytes(content)
     return _symbolic(graph, graph.name)
 

@@ -34,6 +34,13 @@ def test_a_profile_has_each_kernel_in_each_run(setup: Setup, session: EngineSess
         assert 0 < sum(nanoseconds) / 1e9 < seconds
 
 
+def test_overhead_clocks_kernels_inside_the_same_run(setup: Setup, session: EngineSession) -> None:
+    reply = session.overhead(str(setup.data.images), samples=40, batch_size=16, min_seconds=0.0)
+    runs = session_module.MIN_PROFILES
+    assert len(reply["plain"]) == len(reply["clocked"]) == len(reply["kernels"]) == runs
+    assert all(0 < k < c for k, c in zip(reply["kernels"], reply["clocked"], strict=True))
+
+
 @pytest.mark.parametrize(("samples", "batch_size"), [(1, 128), (100, 7), (128, 128)])
 def test_a_stream_reads_the_rows_that_are_asked_for(
     setup: Setup, samples: int, batch_size: int

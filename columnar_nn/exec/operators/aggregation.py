@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.exec.distinct_values import DistinctValues
 from columnar_nn.exec.grouping import GroupCall, grouped

@@ -65,6 +65,9 @@ class Operator(ABC):
     starts_pipeline: ClassVar[bool] = False
     """Whether it has no input: what its node reads is other pipelines' to run."""
 
+    only_computes: ClassVar[bool] = False
+    """Whether its output for a batch is what it `computed` of it, and nothing else."""
+
     evaluated_rows = 0
     """Rows whose expressions it has computed."""
 

@@ -52,6 +52,8 @@ class BatchByBatch(ExpressionOperator):
 class Project(BatchByBatch):
     """Expressions of each batch."""
 
+    only_computes = True
+
     @staticmethod
     def computed(node: ProjectNode) -> Sequence[tuple[str, Expression]]:
         """The projections."""

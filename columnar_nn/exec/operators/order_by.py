@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.exec.operators.base import DriverContext, Operator
 from columnar_nn.exec.operators.registry import runs
 from columnar_nn.functions import floats

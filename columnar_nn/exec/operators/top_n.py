@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.exec.operators.base import DriverContext
 from columnar_nn.exec.operators.order_by import OrderBy
 from columnar_nn.exec.operators.registry import runs

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from columnar_nn.data import compute as pc
 from columnar_nn.exec.expansion import pieces, spread
 from columnar_nn.exec.operators.base import DriverContext, Operator
 from columnar_nn.exec.operators.registry import runs

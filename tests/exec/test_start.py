@@ -1,0 +1,48 @@
+"""What a process loads to run a network whose kernels are in the cache: modules, not seconds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from exec.networks import images
+
+from adapters.base import Settings, Stopwatch
+from adapters.columnar_backend import ColumnarBackend
+from columnar_nn.exec.operators.registry import MODULES
+from columnar_nn.model import zoo
+
+HEAVY = (
+    *("numba", "onnx", "google.protobuf", "pandas", "sqlglot", "PIL", "pyarrow.compute"),
+    *("pydoc", "importlib.metadata", "email"),
+)
+"""Each takes longer to load than a small network takes to be built, or comes with one that does."""
+
+PROGRAM = """
+import sys
+import numpy as np, pyarrow as pa
+from adapters.base import Settings, Stopwatch
+from adapters.columnar_backend import ColumnarBackend
+from columnar_nn.data import tensor_column
+from columnar_nn.model.networks.plain9 import plain9
+engine = ColumnarBackend(plain9(), Settings("pipeline/auto", 1, 1))
+image = tensor_column.from_numpy(np.zeros((1, 3, 32, 32), np.uint8))
+(output,) = engine.infer([pa.record_batch({"image": image})], Stopwatch())
+assert output.num_rows == 1
+print(*sys.modules)
+"""
+
+
+def loaded() -> set[str]:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True)
+    return set(done.stdout.decode().split())
+
+
+def test_a_start_loads_only_what_a_network_needs() -> None:
+    engine = ColumnarBackend(zoo.build("plain9"), Settings("pipeline/auto", 1, 1))
+    list(engine.infer([images(1, (3, 32, 32)).select(["image"])], Stopwatch()))  # compiles
+    found = loaded()
+    assert not found & set(HEAVY)
+    operators = {f"columnar_nn.exec.operators.{module}" for module in MODULES.values()}
+    needed = {f"columnar_nn.exec.operators.{module}" for module in ("table_scan", "filter_project")}
+    assert found & operators == needed
