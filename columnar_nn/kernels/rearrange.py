@@ -30,6 +30,18 @@ class Rearranged(NamedTuple):
     fill: float
 
 
+class Interleaved(NamedTuple):
+    """Of rows in which two runs of `length` floats alternate.
+
+    The first one begins at rows[row], the other one `distance` floats later.
+    """
+
+    num_rows: int
+    length: int
+    rows: Words
+    distance: int
+
+
 def rearrange(
     x: Layout,
     indices: Sequence[np.ndarray],
@@ -51,21 +63,44 @@ def rearrange(
         if numbers.size and (numbers.min() < OUTSIDE or numbers.max() >= x.shape[axis]):
             raise InvalidModelError(f"indices {numbers} reach outside axis {axis} of {x}")
         offsets.append(np.where(numbers == OUTSIDE, _FAR, numbers * stride))
+    function, parameters = _interleaved(offsets) or _rearranged(offsets, fill)
+    return BoundKernel(
+        name="rearrange",
+        function=function,
+        parameters=parameters,
+        input_layouts=(x,),
+        output_layout=Layout("planar", tuple(len(index) for index in indices)),
+    )
+
+
+def _interleaved(offsets: Sequence[np.ndarray]) -> tuple[Kernel, Interleaved] | None:
+    """The kernel of pixels that are shuffled in steps of two, if they are, and none is outside."""
+    if len(offsets) < 2 or min(offset.min(initial=0) for offset in offsets) < 0:
+        return None
+    *outer, run, pair = offsets
+    if len(pair) != 2 or not _is_run(run):
+        return None
+    rows, first, second = _sums(outer) + run[0], *map(int, pair)
+    parameters = Interleaved(rows.size, run.size, rows + first, second - first)
+    return Kernel("rearrange", "interleaved"), parameters
+
+
+def _rearranged(offsets: Sequence[np.ndarray], fill: float) -> tuple[Kernel, Rearranged]:
     rows, columns = min(
         ((_sums(offsets[:split]), _sums(offsets[split:])) for split in range(len(offsets) + 1)),
         key=lambda tables: tables[0].size + tables[1].size,
     )
-    contiguous = bool(columns.size) and np.array_equal(
-        columns, columns[0] + np.arange(columns.size)
-    )
-    contiguous = contiguous and columns[0] >= 0
-    return BoundKernel(
-        name="rearrange",
-        function=Kernel("rearrange", "rearrange", (int(contiguous),)),
-        parameters=Rearranged(rows.size, columns.size, rows, columns, fill),
-        input_layouts=(x,),
-        output_layout=Layout("planar", tuple(len(index) for index in indices)),
-    )
+    order = "any"
+    if columns.size and columns[0] >= 0:
+        same = bool((columns == columns[0]).all())
+        order = "run" if _is_run(columns) else "same" if same else "any"
+    parameters = Rearranged(rows.size, columns.size, rows, columns, fill)
+    return Kernel("rearrange", "rearrange", (order,)), parameters
+
+
+def _is_run(offsets: np.ndarray) -> bool:
+    """Whether they follow each other in memory."""
+    return bool(offsets.size) and np.array_equal(offsets, offsets[0] + np.arange(offsets.size))
 
 
 def _sums(offsets: Sequence[np.ndarray]) -> np.ndarray:

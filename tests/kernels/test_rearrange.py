@@ -46,6 +46,26 @@ def test_rearrange(
     assert_close(actual, expected, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("width", [1, 15, 16, 33])
+@pytest.mark.parametrize("pair", [[0, 1], [1, 0]])
+def test_pixels_shuffled_in_steps_of_two(width: int, pair: list[int]) -> None:
+    x = normal(width, 2, 3, 2, 2, 5, width)
+    indices = [np.arange(3), np.arange(5), np.arange(2), np.arange(width), np.array(pair)]
+    kernel = rearrange(Layout("planar", x.shape[1:]), indices, (0, 3, 1, 4, 2))
+    expected = x.transpose(0, 1, 4, 2, 5, 3)[..., pair]
+    assert_close(run(kernel, x), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 33])
+def test_an_element_repeated(count: int) -> None:
+    x = normal(count, 2, 3, 1)
+    indices = [np.array([2, -1, 0]), np.zeros(count, np.int64)]
+    expected = x[:, [2, 1, 0]].repeat(count, axis=2)
+    expected[:, 1] = 2.5
+    actual = run(rearrange(Layout("planar", (3, 1)), indices, fill=2.5), x)
+    assert_close(actual, expected, rtol=0, atol=0)
+
+
 def test_a_team_writes_every_element() -> None:
     x = normal(1, 1, 6, 5, 4)
     layout = Layout("planar", x.shape[1:])
