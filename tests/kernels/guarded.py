@@ -86,6 +86,9 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
     run(k.rearrange(x, [np.arange(size) for size in x.shape[::-1]], (2, 1, 0)), image)
     for kernel in k.concat((x, x), axis=2):
         run(kernel, image)
+    matrix, matrices = Layout("planar", (17, 37)), images.normal(9, 2, 17, 37)
+    run(k.rearrange(matrix, [np.arange(37), np.arange(17)], (1, 0)), matrices)
+    run(k.rearrange(matrix, [np.arange(17), np.tile(np.arange(37), 2)]), matrices)
     right = Layout("planar", (1, width, 19))
     run(k.matrix_product(x, right), image, images.normal(4, 2, *right.shape))
     run(k.matrix_product(x, images.normal(5, channels, width, 16)), image)
