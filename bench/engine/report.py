@@ -11,15 +11,16 @@ from rich.markup import escape
 
 from bench.engine.ablation import Ablation
 from bench.engine.batch_sizes import BatchSizes
+from bench.engine.cell_text import fastest, median, per_image, quotient, ratio, show_reasons
 from bench.engine.cold_start import ColdStarts
 from bench.engine.layers import LayersResult, LayerTimes
+from bench.engine.operators_report import show_operators
 from bench.engine.overhead import OverheadResult
 from bench.engine.peers import Peers
 from bench.engine.roofline import Roofline
 from bench.engine.run import EngineResult
 from bench.engine.scaling import Scaling
 from bench.engine.steps import STEPS, Steps
-from bench.machine.disturbance import DISTURBED_SHARE
 from bench.results.result import Benchmark, Result
 from bench.text.caveats import show_caveats
 from bench.text.figures import milliseconds
@@ -29,11 +30,9 @@ from bench.text.table_style import (
     show_title,
     table,
 )
-from bench.verdict.status import PASSED
 from columnar_nn.kernels.roofline import STREAMS
 
 _MIB = 2**20
-_OVER_BUDGET = "over budget"
 _STEADY = 512
 """Images of which the time of an image is what others are compared with."""
 
@@ -160,12 +159,12 @@ def _show_steps(part: Steps, console: Console) -> None:
     before = first
     for name, step in STEPS.items():
         cell = cells[name]
-        fastest = "-" if cell.fastest_s is None else milliseconds(cell.fastest_s / cell.samples)
-        gains = (_ratio(other, cell, _fastest) for other in (before, first))
-        made.add_row(step, name, _per_image(cell), fastest, *gains)
+        least = "-" if cell.fastest_s is None else milliseconds(cell.fastest_s / cell.samples)
+        gains = (ratio(other, cell, fastest) for other in (before, first))
+        made.add_row(step, name, per_image(cell), least, *gains)
         before = cell
     print_table(console, made)
-    _show_reasons(part.comparison, console)
+    show_reasons(console, part.comparison)
     show_note(
         console,
         "gain: how many times as long the step before takes; in all: the first one; both by "
@@ -187,14 +186,14 @@ def _show_ablation(part: Ablation, console: Console) -> None:
         made.add_row(
             traffic.configuration,
             str(traffic.kernels),
-            _per_image(cell),
-            _ratio(unfused, cell),
+            per_image(cell),
+            ratio(unfused, cell),
             f"{traffic.intermediate_bytes / 1e3:,.1f}",
             f"{traffic.held_bytes / _MIB:.2f}",
             f"{(peaks[traffic.configuration] or 0) / _MIB:,.0f}",
         )
     print_table(console, made)
-    _show_reasons(part.comparison, console)
+    show_reasons(console, part.comparison)
     show_note(
         console,
         "kB/image: what kernels write for other kernels, and these read, counted from their "
@@ -240,18 +239,18 @@ def _show_peers(part: Peers, console: Console) -> None:
     peers = [record.label for record in result.backends if record.backend != "columnar"]
     samples = _samples(result)
     for label in ours:
-        for name, seconds in (("medians", _median), ("fastest runs", _fastest)):
+        for name, seconds in (("medians", median), ("fastest runs", fastest)):
             show_title(console, f"How many times as long as {label} the others take: {name}")
             made = table("backend:configuration", *(f"{count:,}" for count in samples))
             for peer in peers:
                 cells = [(_cell(result, peer, n), _cell(result, label, n)) for n in samples]
-                made.add_row(escape(peer), *(_ratio(*pair, seconds) for pair in cells))
+                made.add_row(escape(peer), *(ratio(*pair, seconds) for pair in cells))
             print_table(console, made)
     show_note(
         console,
         "Where the two differ, something else was running: it slows all runs, the fastest least.",
     )
-    _show_reasons(result, console)
+    show_reasons(console, result)
 
 
 def _show_batches(part: BatchSizes, console: Console) -> None:
@@ -264,7 +263,7 @@ def _show_batches(part: BatchSizes, console: Console) -> None:
         row = [f"{memory.samples:,}"]
         for label in labels:
             cell, steady = _cell(result, label, memory.samples), _cell(result, label, _STEADY)
-            row += [_per_image(cell), _ratio(cell, steady)]
+            row += [per_image(cell), ratio(cell, steady)]
         grown = memory.peak_bytes - memory.started_bytes
         made.add_row(*row, f"{memory.peak_bytes / _MIB:.1f}", f"{grown / _MIB:.1f}")
     print_table(console, made)
@@ -273,7 +272,7 @@ def _show_batches(part: BatchSizes, console: Console) -> None:
         "peak MiB: of a process of its own that streamed so many images; grown: since its first "
         "batch.",
     )
-    _show_reasons(result, console)
+    show_reasons(console, result)
 
 
 def _show_scaling(part: Scaling, console: Console) -> None:
@@ -285,17 +284,17 @@ def _show_scaling(part: Scaling, console: Console) -> None:
             one = _cell(result, label, samples, 1)
             for threads in part.threads:
                 cell = _cell(result, label, samples, threads)
-                speed_up = _quotient(one, cell)
+                speed_up = quotient(one, cell)
                 made.add_row(
                     label.partition(":")[2],
                     f"{samples:,}",
                     str(threads),
-                    _per_image(cell),
+                    per_image(cell),
                     "-" if speed_up is None else f"{speed_up:.2f}",
                     "-" if speed_up is None else f"{speed_up / threads:.0%}",
                 )
     print_table(console, made)
-    _show_reasons(result, console)
+    show_reasons(console, result)
 
 
 def _show_cold_start(part: ColdStarts, console: Console) -> None:
@@ -325,29 +324,13 @@ def _show_times(result: Result, console: Console) -> None:
     for record in result.backends:
         made.add_row(
             escape(record.label),
-            *(_per_image(_cell(result, record.label, count)) for count in samples),
+            *(per_image(_cell(result, record.label, count)) for count in samples),
         )
     print_table(console, made)
     show_note(
         console,
         "Columns: numbers of images. ±: half of the median's confidence interval, in % of it.",
     )
-
-
-def _show_reasons(result: Result, console: Console) -> None:
-    """Once for each backend why it did not pass, was not run, or is compared with no other."""
-    if any(cell.disturbed for cell in result.benchmarks):
-        show_note(
-            console,
-            f"* others took over {DISTURBED_SHARE:.0%} of the time: no ratio of its median (-)",
-        )
-    if any(cell.predicted_s is not None for cell in result.benchmarks):
-        budget = result.context["settings"]["budget_s"]
-        limit = f"longer than {budget:g} s; --budget allows more"
-        show_note(console, f"{_OVER_BUDGET}: a single run would take {limit}")
-    troubled = [cell for cell in result.benchmarks if cell.reason and cell.predicted_s is None]
-    for label, status, reason in dict.fromkeys((c.label, c.status, c.reason) for c in troubled):
-        show_note(console, f"{escape(label)}: {status.lower()}: {escape(reason)}")
 
 
 def _samples(result: Result) -> list[int]:
@@ -362,43 +345,6 @@ def _cell(result: Result, label: str, samples: int, threads: int | None = None) 
     )
 
 
-def _per_image(cell: Benchmark) -> str:
-    """Milliseconds an image and half its interval, if it has one; in red if it did not pass."""
-    if cell.median_s is None or cell.ci_low_s is None or cell.ci_high_s is None:
-        return f"[dim]{cell.status.lower() if cell.predicted_s is None else _OVER_BUDGET}[/]"
-    half = max(cell.ci_high_s - cell.median_s, cell.median_s - cell.ci_low_s) / cell.median_s
-    text = milliseconds(cell.median_s / cell.samples)
-    text += f" ±{half:.0%}" if len(cell.times) > 1 else ""
-    text += "*" if cell.disturbed else ""
-    return text if cell.status == PASSED else f"[bold red]{text}![/]"
-
-
-def _median(cell: Benchmark) -> float | None:
-    """Of a disturbed cell None: it is compared with no other."""
-    return None if cell.disturbed else cell.median_s
-
-
-def _fastest(cell: Benchmark) -> float | None:
-    return cell.fastest_s
-
-
-def _quotient(
-    cell: Benchmark, other: Benchmark, seconds: Callable[[Benchmark], float | None] = _median
-) -> float | None:
-    """Time an image of the first over that of the other; None if either was not measured."""
-    mine, theirs = seconds(cell), seconds(other)
-    if mine is None or theirs is None:
-        return None
-    return mine / cell.samples / (theirs / other.samples)
-
-
-def _ratio(
-    cell: Benchmark, other: Benchmark, seconds: Callable[[Benchmark], float | None] = _median
-) -> str:
-    quotient = _quotient(cell, other, seconds)
-    return "-" if quotient is None else f"{quotient:.2f}"
-
-
 _SHOW: Mapping[str, Callable[[Any, Console], None]] = {
     "roofline": _show_roofline,
     "layers": _show_layers,
@@ -406,6 +352,7 @@ _SHOW: Mapping[str, Callable[[Any, Console], None]] = {
     "ablation": _show_ablation,
     "overhead": _show_overhead,
     "peers": _show_peers,
+    "operators": show_operators,
     "batches": _show_batches,
     "threads": _show_scaling,
     "coldstart": _show_cold_start,

@@ -11,6 +11,7 @@ from bench.engine import (
     batch_sizes,
     cold_start,
     layers,
+    operators,
     overhead,
     peers,
     roofline,
@@ -33,6 +34,7 @@ PARTS: Mapping[str, Callable[[Setup], Any]] = {
     "ablation": ablation.measure,
     "overhead": overhead.measure,
     "peers": peers.measure,
+    "operators": operators.measure,
     "batches": batch_sizes.measure,
     "threads": scaling.measure,
     "coldstart": cold_start.measure,
@@ -69,8 +71,8 @@ class EngineResult:
 
     def exit_code(self) -> int:
         """0 if every part was measured and every output that was compared passed, else 1."""
-        comparisons = [getattr(part, "comparison", None) for part in self.parts.values()]
-        failed = any(c.exit_code() for c in comparisons if isinstance(c, Result))
+        comparisons = (result for part in self.parts.values() for result in _comparisons(part))
+        failed = any(result.exit_code() for result in comparisons)
         return int(failed or bool(self.failures))
 
 
@@ -99,3 +101,11 @@ def run(names: Iterable[str], setup: Setup, result: EngineResult) -> None:
             if own["cell"] or not complete:
                 result.sessions.append(own)
     result.complete = True
+
+
+def _comparisons(part: Any) -> tuple[Result, ...]:
+    """Those of a part: one, several, or none of one that measures by itself."""
+    if hasattr(part, "comparison"):
+        return (part.comparison,)
+    found: tuple[Result, ...] = getattr(part, "comparisons", ())
+    return found

@@ -50,14 +50,15 @@ def _layer_norm(assembly: Assembly, call: Call, values: Sequence[Value]) -> Valu
 
 
 def _group_norm(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-    """Groups lie side by side: one kernel over them, one that scales the channels."""
-    source = assembly.planar(values[0])
+    """One kernel, in whichever layout the channels lie."""
+    layout = values[0].layout
+    is_blocked = layout.kind == "nchw16c" and layout.shape == values[0].shape
+    source = assembly.blocked(values[0]) if is_blocked else assembly.planar(values[0])
     given = {**GROUP_DEFAULTS, **call.attributes}
-    groups = given["num_groups"]
-    flat = assembly.planar(assembly.reshaped(source, (groups, row_size(source.shape) // groups)))
-    normal = assembly.apply(kernels.normalization(flat.layout, given["epsilon"]), flat)
-    channels = assembly.planar(assembly.reshaped(normal, source.shape))
-    return assembly.apply(kernels.scale_add(channels.layout, *call.weights), channels)
+    kernel = kernels.group_normalization(
+        source.layout, given["num_groups"], given["epsilon"], *call.weights
+    )
+    return assembly.apply(kernel, source)
 
 
 def _operations(call: Call) -> int:

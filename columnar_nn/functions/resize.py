@@ -13,7 +13,7 @@ from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
-from columnar_nn.kernels.resize import OUTSIDE
+from columnar_nn.kernels.resize import OUTSIDE, copies
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules.operands import Operands
@@ -65,9 +65,10 @@ def _taps(call: Call) -> list[Taps]:
 
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-    """One kernel over blocks of channels."""
-    source = assembly.blocked(values[0])
+    """One kernel, over blocks of channels, or over planes if they lie so and pixels are copied."""
     rows, columns = map(_sources_and_weights, _taps(call))
+    is_planar = values[0].layout.kind == "planar" and copies(rows, columns)
+    source = assembly.planar(values[0]) if is_planar else assembly.blocked(values[0])
     fill = _fill(call.attributes)
     return assembly.apply(kernels.resize(source.layout, rows, columns, fill), source)
 

@@ -28,7 +28,7 @@ from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
 from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.matrix import matrix_product
-from columnar_nn.kernels.normalization import normalization
+from columnar_nn.kernels.normalization import group_normalization, normalization
 from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
 from columnar_nn.kernels.program import Program, Step
 from columnar_nn.kernels.python_function import PythonFunction
@@ -63,6 +63,7 @@ __all__ = [
     "conv2d",
     "dense",
     "global_average_pool",
+    "group_normalization",
     "hardmax",
     "local_response_normalization",
     "log_softmax",

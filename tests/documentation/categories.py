@@ -83,6 +83,7 @@ NIGHTLY = {
     "cnn-bench engine --part peers",
     "cnn-bench engine --part peers,batches --budget 20 --json engine.json",
     "cnn-bench engine --part roofline,layers",
+    "cnn-bench engine --part operators --json operators.json",
     "cnn-bench engine --part steps",
     "cnn-bench compare --query sites",
     "cnn-bench compare --query sites --samples 500 --budget 20",

@@ -61,12 +61,18 @@ def run(kernel: k.BoundKernel, *inputs: np.ndarray) -> np.ndarray:
 def planar_kernels(x: Layout, image: np.ndarray) -> None:
     """Reductions, moves and products, which take planar tensors only."""
     channels, height, width = x.shape
+    lines = image.reshape(len(image), 1, channels, height * width)
     run(k.reduction(x, "mean"), image)
+    run(k.reduction(Layout("planar", (1, channels, height * width)), "max"), lines)
     rows = Layout("planar", (channels, height * width, 1))
     run(k.reduction(rows, "max"), image.reshape(-1, *rows.shape))
     run(k.softmax(x), image)
     run(k.normalization(x, 1e-5, *images.normal(7, 2, width)), image)
     run(k.hardmax(x), image)
+    for width_of_result in (2 * width, width + 1):
+        axes = [np.arange(size)[:, None] // 2 for size in (2 * height, width_of_result)]
+        ones = [np.ones(axis.shape, np.float32) for axis in axes]
+        run(k.resize(x, *zip(axes, ones, strict=True)), image)
     run(k.place_of(x, "max", last=False), image)
     run(k.place_of(x, "min", last=True), image)
     run(k.local_response_normalization(x, 4, 1e-4, 0.75, 1.0), image)
@@ -74,9 +80,15 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
     outside = [np.array([-1, *range(size), -1]) for size in x.shape]
     run(k.rearrange(x, backward), image)
     run(k.rearrange(x, outside), image)
+    ends = np.array([0, channels - 1])
+    run(k.rearrange(x, [np.arange(height), np.arange(width), ends], (1, 2, 0)), image)
+    run(k.rearrange(x, [*backward[:2], np.zeros(37, np.int64)]), image)
     run(k.rearrange(x, [np.arange(size) for size in x.shape[::-1]], (2, 1, 0)), image)
     for kernel in k.concat((x, x), axis=2):
         run(kernel, image)
+    matrix, matrices = Layout("planar", (17, 37)), images.normal(9, 2, 17, 37)
+    run(k.rearrange(matrix, [np.arange(37), np.arange(17)], (1, 0)), matrices)
+    run(k.rearrange(matrix, [np.arange(17), np.tile(np.arange(37), 2)]), matrices)
     right = Layout("planar", (1, width, 19))
     run(k.matrix_product(x, right), image, images.normal(4, 2, *right.shape))
     run(k.matrix_product(x, images.normal(5, channels, width, 16)), image)
@@ -114,6 +126,9 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
         image = images.normal(1, 2, *shape)
         print(x, flush=True)
         run(k.unary(x, k.PythonFunction("sigmoid", activations.sigmoid)), image)
+        constants = images.normal(8, 2, shape[0])
+        run(k.group_normalization(x, shape[0], 1e-5, *constants), image)
+        run(k.group_normalization(x, 1, 1e-5, *constants), image)
         run(k.scale_add(x, images.normal(2, shape[0]), None), image)
         run(k.binary(x, x, arithmetic.OPERATIONS["add"]), image, image)
         run(k.reorder(x, "planar" if kind == "nchw16c" else "nchw16c"), image)

@@ -46,6 +46,59 @@ def test_rearrange(
     assert_close(actual, expected, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("width", [1, 15, 16, 33])
+@pytest.mark.parametrize("pair", [[0, 1], [1, 0]])
+def test_pixels_shuffled_in_steps_of_two(width: int, pair: list[int]) -> None:
+    x = normal(width, 2, 3, 2, 2, 5, width)
+    indices = [np.arange(3), np.arange(5), np.arange(2), np.arange(width), np.array(pair)]
+    kernel = rearrange(Layout("planar", x.shape[1:]), indices, (0, 3, 1, 4, 2))
+    expected = x.transpose(0, 1, 4, 2, 5, 3)[..., pair]
+    assert_close(run(kernel, x), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("sizes", [(16, 16), (16, 37), (37, 16), (40, 33)])
+@pytest.mark.parametrize("matrices", [1, 3])
+def test_matrices_transposed(sizes: tuple[int, int], matrices: int) -> None:
+    x = normal(1, 2, matrices, *sizes)
+    kernel = rearrange(
+        Layout("planar", x.shape[1:]), [*map(np.arange, (matrices, *sizes[::-1]))], (0, 2, 1)
+    )
+    assert_close(run(kernel, x), np.ascontiguousarray(x.swapaxes(2, 3)), rtol=0, atol=0)
+
+
+def test_channels_moved_behind_pixels_and_back() -> None:
+    x = normal(1, 2, 20, 3, 7)
+    last = rearrange(Layout("planar", x.shape[1:]), [*map(np.arange, (3, 7, 20))], (1, 2, 0))
+    first = rearrange(last.output_layout, [*map(np.arange, (20, 3, 7))], (2, 0, 1))
+    moved = run(last, x)
+    assert_close(moved, np.ascontiguousarray(x.transpose(0, 2, 3, 1)), rtol=0, atol=0)
+    assert_close(run(first, moved), x, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("size", [3, 4, 14, 16, 37])
+def test_a_tile_of_runs(size: int) -> None:
+    x = normal(size, 2, 3, 2, size)
+    indices = [np.arange(3), np.array([0, 1, 0, -1]), np.tile(np.arange(size), 2)]
+    expected = np.tile(x[:, :, [0, 1, 0, 1]], (1, 1, 1, 2))
+    expected[:, :, 3] = 2.5
+    assert_close(
+        run(rearrange(Layout("planar", x.shape[1:]), indices, fill=2.5), x),
+        expected,
+        rtol=0,
+        atol=0,
+    )
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 33])
+def test_an_element_repeated(count: int) -> None:
+    x = normal(count, 2, 3, 1)
+    indices = [np.array([2, -1, 0]), np.zeros(count, np.int64)]
+    expected = x[:, [2, 1, 0]].repeat(count, axis=2)
+    expected[:, 1] = 2.5
+    actual = run(rearrange(Layout("planar", (3, 1)), indices, fill=2.5), x)
+    assert_close(actual, expected, rtol=0, atol=0)
+
+
 def test_a_team_writes_every_element() -> None:
     x = normal(1, 1, 6, 5, 4)
     layout = Layout("planar", x.shape[1:])

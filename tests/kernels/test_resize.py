@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from closeness import assert_close
 from generated import SEEDS, SIZES, quick
 from hypothesis import given
@@ -10,12 +11,18 @@ from hypothesis import strategies as st
 from kernels.images import normal, run
 
 from columnar_nn.kernels import Layout, resize
+from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.resize import OUTSIDE
+
+KINDS = st.sampled_from(["planar", "nchw16c"])
 
 
 @quick
-@given(st.integers(1, 20), SIZES, SIZES, SIZES, SIZES, st.integers(1, 3), st.booleans(), SEEDS)
+@given(
+    KINDS, st.integers(1, 20), SIZES, SIZES, SIZES, SIZES, st.integers(1, 3), st.booleans(), SEEDS
+)
 def test_every_pixel_is_a_sum(
+    kind: Kind,
     channels: int,
     height: int,
     width: int,
@@ -25,8 +32,9 @@ def test_every_pixel_is_a_sum(
     fills: bool,
     seed: int,
 ) -> None:
+    taps = 1 if kind == "planar" else taps
     random = np.random.default_rng(seed)
-    layout = Layout("nchw16c", (channels, height, width))
+    layout = Layout(kind, (channels, height, width))
     x = normal(seed, 2, *layout.shape)
     axes, matrices, outside = [], [], []
     for size, count in ((height, out_height), (width, out_width)):
@@ -46,3 +54,17 @@ def test_every_pixel_is_a_sum(
     actual = run(resize(layout, axes[0], axes[1], 0.5), x)
     tolerance = 0 if taps == 1 else 3e-6
     assert_close(actual, expected.astype(np.float32), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("outside", [False, True])
+def test_planes_of_twice_the_size(width: int, outside: bool) -> None:
+    layout = Layout("planar", (3, 5, width))
+    x = normal(width, 2, *layout.shape)
+    ones = [np.ones((2 * size, 1), np.float32) for size in layout.shape[1:]]
+    rows, columns = (np.arange(2 * size)[:, None] // 2 for size in layout.shape[1:])
+    expected = x.repeat(2, axis=2).repeat(2, axis=3)
+    if outside:
+        rows[-2:], expected[:, :, -2:] = OUTSIDE, 0.5
+    actual = run(resize(layout, (rows, ones[0]), (columns, ones[1]), 0.5), x)
+    assert_close(actual, expected, rtol=0, atol=0)

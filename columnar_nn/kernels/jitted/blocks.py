@@ -143,13 +143,19 @@ def _of_lanes(combine: Callable[[Emitter, Value, Value], Value]) -> Callable[...
 sum_of_lanes = _of_lanes(lambda e, a, b: a + b)
 product_of_lanes = _of_lanes(lambda e, a, b: a * b)
 least_lane = _of_lanes(minimum)
+greatest_lane = _of_lanes(maximum)
 
 
-@emitted(number(block_type))
-def greatest_lane(e: Emitter, a: Value) -> Value:
-    """The greatest of all lanes, NaN if one is."""
-    top = a.lane(0)
-    for index in range(1, LANES):
-        lane = a.lane(index)
-        top = top.is_nan().select(top, e.greatest(top, lane))
-    return top
+def _alternating(first: int) -> Callable[..., Any]:
+    """A function for kernels: half of the lanes of two blocks, from one on, by turns."""
+    lanes = [first + lane // 2 + lane % 2 * LANES for lane in range(LANES)]
+
+    def emit(e: Emitter, a: Value, b: Value) -> Value:
+        mask = ir.Constant(ir.VectorType(INT32, LANES), lanes)
+        return e.of(e.builder.shuffle_vector(a.ir, b.ir, mask))
+
+    made: Callable[..., Any] = emitted(block_type(block_type, block_type))(emit)
+    return made
+
+
+first_halves, second_halves = _alternating(0), _alternating(LANES // 2)

@@ -12,6 +12,9 @@ from columnar_nn.kernels.jitted.compiler import emitted, inlined
 from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value
 from columnar_nn.kernels.primitives import fma, where
 
+_LARGEST = 88.72283
+"""Whose exponential is finite; where n is 128, that of r is below 1."""
+
 
 @emitted(block_type(block_type))
 def exponential(e: Emitter, x: Value) -> Value:
@@ -24,9 +27,10 @@ def exponential(e: Emitter, x: Value) -> Value:
     def constant(number: float) -> Value:
         return e.constant(BLOCK, number)
 
-    bounded = e.clamp(x, constant(-87.0), constant(89.0))
-    magic = 12582912.0  # 1.5 * 2**23: adding it rounds to an integer
-    rounded = bounded * 1.4426950408889634 + magic - magic
+    bounded = e.greatest(constant(-87.0), x)
+    magic = 12582912.0  # 1.5 * 2**23: adding it rounds to an integer, which the lowest bits are
+    shifted = e.multiply_add(bounded, constant(1.4426950408889634), constant(magic))
+    rounded = shifted - magic
     rest = e.multiply_add(rounded, constant(-0.693359375), bounded)
     rest = e.multiply_add(rounded, constant(2.12194440e-4), rest)
     series = constant(1.9875691500e-4)
@@ -34,12 +38,10 @@ def exponential(e: Emitter, x: Value) -> Value:
         series = e.multiply_add(series, rest, constant(factor))
     value = e.multiply_add(series, rest * rest, rest) + 1.0
     builder, integers = e.builder, ir.VectorType(INT32, LANES)
-    count = e.of(builder.fptosi(rounded.ir, integers))
-    half = e.of(builder.ashr(count.ir, count.constant(1)))
-    for exponent in (half, count - half):  # in two factors, since n may be 128
-        bits = builder.shl((exponent + 127).ir, exponent.constant(23))
-        value = value * e.of(builder.bitcast(bits, BLOCK))
-    return x.is_nan().select(x, value)
+    count, bits = (e.of(builder.bitcast(v.ir, integers)) for v in (shifted, value))
+    exponent = e.of(builder.shl(count.ir, count.constant(23)))
+    result = e.of(builder.bitcast((bits + exponent).ir, BLOCK))
+    return (x <= constant(_LARGEST)).select(result, x * 3e38)  # infinity, or NaN
 
 
 @inlined

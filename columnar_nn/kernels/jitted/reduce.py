@@ -95,8 +95,18 @@ STEPS = {
 }
 
 
+@inlined
+def neutral_blocks(number: float) -> tuple[Any, Any, Any, Any]:
+    """Four blocks of a number, which chains start with."""
+    return block(number), block(number), block(number), block(number)
+
+
 def of_runs(operation: str) -> Callable[..., None]:
-    """Rows of single floats, one after the other. Parts share the rows."""
+    """Rows of single floats, one after the other. Parts share the rows.
+
+    A row is combined in four chains, for the next block of one would wait for its last: a greatest
+    takes 8 cycles then.
+    """
     neutral, each, combine, lanes, finish = STEPS[operation]
 
     def kernel(
@@ -109,21 +119,33 @@ def of_runs(operation: str) -> Callable[..., None]:
     ) -> None:
         length = parameters.length
         whole = length // LANES
+        fours, rest = whole // 4, length - whole * LANES
         for row in share(parameters.rows, part, parts):
             start = source + row * length
-            # the last, incomplete block of a row is filled up with what changes nothing
-            blocks(scratch)[0] = block(neutral)
-            copy(scratch, start + whole * LANES, length - whole * LANES)
-            result, values = each(blocks(scratch)[0]), blocks(start)
-            for index in range(whole):
-                result = combine(result, each(values[index]))
+            values = blocks(start)
+            first, second, third, last = neutral_blocks(neutral)
+            for index in range(fours):
+                first = combine(first, each(values[4 * index]))
+                second = combine(second, each(values[4 * index + 1]))
+                third = combine(third, each(values[4 * index + 2]))
+                last = combine(last, each(values[4 * index + 3]))
+            for index in range(4 * fours, whole):
+                first = combine(first, each(values[index]))
+            if rest:  # a block that is filled up with what changes nothing
+                blocks(scratch)[0] = block(neutral)
+                copy(scratch, start + whole * LANES, rest)
+                second = combine(second, each(blocks(scratch)[0]))
+            result = combine(combine(first, second), combine(third, last))
             target[row] = finish(lanes(result), length)
 
     return kernel
 
 
 def of_lines(operation: str) -> Callable[..., None]:
-    """Rows of lines, which are combined float by float. Parts share the blocks of lines."""
+    """Rows of lines, which are combined float by float. Parts share the groups of blocks of lines.
+
+    Of four blocks that lie side by side each line is a run of memory, and each block a chain.
+    """
     neutral, each, combine, _, finish = STEPS[operation]
 
     def kernel(
@@ -135,21 +157,40 @@ def of_lines(operation: str) -> Callable[..., None]:
         parts: int,
     ) -> None:
         p = parameters
-        width = (p.inner + LANES - 1) // LANES
+        wide = 4 * LANES
+        width = (p.inner + wide - 1) // wide
         for item in share(p.rows * width, part, parts):
-            row, first = item // width, item % width * LANES
-            start, place = source + row * p.length * p.inner + first, target + row * p.inner + first
-            result, count = block(neutral), min(p.inner - first, LANES)
-            if count == LANES:
+            row, begin = item // width, item % width * wide
+            start, place = source + row * p.length * p.inner + begin, target + row * p.inner + begin
+            count = min(p.inner - begin, wide)
+            if count == wide:
+                first, second, third, last = neutral_blocks(neutral)
                 for line in range(p.length):
-                    result = combine(result, each(blocks(start + line * p.inner)[0]))
-                blocks(place)[0] = finish(result, p.length)
-            else:
+                    values = blocks(start + line * p.inner)
+                    first = combine(first, each(values[0]))
+                    second = combine(second, each(values[1]))
+                    third = combine(third, each(values[2]))
+                    last = combine(last, each(values[3]))
+                results = blocks(place)
+                results[0] = finish(first, p.length)
+                results[1] = finish(second, p.length)
+                results[2] = finish(third, p.length)
+                results[3] = finish(last, p.length)
+                continue
+            for index in range(count // LANES):
+                result = block(neutral)
                 for line in range(p.length):
-                    copy(scratch, start + line * p.inner, count)
+                    values = blocks(start + line * p.inner)
+                    result = combine(result, each(values[index]))
+                blocks(place)[index] = finish(result, p.length)
+            rest, done = count % LANES, count // LANES * LANES
+            if rest:
+                result = block(neutral)
+                for line in range(p.length):
+                    copy(scratch, start + line * p.inner + done, rest)
                     result = combine(result, each(blocks(scratch)[0]))
                 blocks(scratch)[0] = finish(result, p.length)
-                copy(place, scratch, count)
+                copy(place + done, scratch, rest)
 
     return kernel
 

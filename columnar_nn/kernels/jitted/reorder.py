@@ -7,6 +7,7 @@ from typing import Any
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.compiler import inlined
 from columnar_nn.kernels.jitted.memory import clear, copy, floats, share
+from columnar_nn.kernels.jitted.transpose import transpose
 from columnar_nn.kernels.parameters import Blocks, Floats
 from columnar_nn.kernels.reorder import PlacedChannels, PlacedRuns, Reorder
 
@@ -28,20 +29,32 @@ def to_blocks(parameters: Reorder, source: Floats, target: Blocks, part: int, pa
     """planar to nchw16c. Parts share the blocks."""
     channels, pixels = parameters.channels, parameters.pixels
     for b in share((channels + LANES - 1) // LANES, part, parts):
-        lanes = min(LANES, channels - b * LANES)
-        if lanes < LANES:
+        lanes, done = min(LANES, channels - b * LANES), 0
+        goal, planes = floats(target + b * pixels), source + b * LANES * pixels
+        if lanes == LANES:
+            done = pixels // LANES * LANES
+            for first in range(pixels // LANES):
+                transpose(goal + first * LANES * LANES, LANES, planes + first * LANES, pixels)
+        else:
             clear(target + b * pixels, pixels)
         for lane in range(lanes):
-            plane = source + (b * LANES + lane) * pixels
-            copy_channel(floats(target + b * pixels) + lane, LANES, plane, 1, pixels)
+            place, plane = goal + done * LANES + lane, planes + lane * pixels + done
+            copy_channel(place, LANES, plane, 1, pixels - done)
 
 
 def to_planes(parameters: Reorder, source: Blocks, target: Floats, part: int, parts: int) -> None:
-    """nchw16c to planar. Parts share the channels."""
-    pixels = parameters.pixels
-    for channel in share(parameters.channels, part, parts):
-        origin = channel_of(source, channel, pixels)
-        copy_channel(target + channel * pixels, 1, origin, LANES, pixels)
+    """nchw16c to planar. Parts share the blocks."""
+    channels, pixels = parameters.channels, parameters.pixels
+    for b in share((channels + LANES - 1) // LANES, part, parts):
+        lanes, done = min(LANES, channels - b * LANES), 0
+        start, planes = floats(source + b * pixels), target + b * LANES * pixels
+        if lanes == LANES:
+            done = pixels // LANES * LANES
+            for first in range(pixels // LANES):
+                transpose(planes + first * LANES, pixels, start + first * LANES * LANES, LANES)
+        for lane in range(lanes):
+            place, channel = planes + lane * pixels + done, start + done * LANES + lane
+            copy_channel(place, 1, channel, LANES, pixels - done)
 
 
 def place_channels(parameters: PlacedChannels, source: Blocks, target: Blocks, part: int) -> None:

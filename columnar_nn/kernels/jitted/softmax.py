@@ -130,9 +130,23 @@ def place_of(extreme: str, last: int) -> Callable[..., None]:
     return kernel
 
 
-def hardmax(parameters: Rows, source: Floats, target: Floats, part: int, parts: int) -> None:
+@inlined
+def first_of(row: Floats, length: int, value: float) -> int:
+    """Place of the first in a row that is `value`, or of the first NaN, if there is one."""
+    for index in range(length):
+        if row[index] == value or math.isnan(row[index]):
+            return index
+    return 0
+
+
+def hardmax(
+    parameters: Rows, source: Floats, target: Floats, scratch: Floats, part: int, parts: int
+) -> None:
     """1 in the place of the first greatest of each row, 0 elsewhere. Parts share the rows."""
     length = parameters.length
+    num_blocks = (length + LANES - 1) // LANES
     for row in share(parameters.rows, part, parts):
+        values = source + row * length
+        top = greatest_of_row(values, scratch, length, num_blocks)
         clear(target + row * length, length)
-        target[row * length + first_greatest(source + row * length, length)] = float32(1)
+        target[row * length + first_of(values, length, top)] = float32(1)
