@@ -1,0 +1,185 @@
+"""QuantizeLinear and DequantizeLinear, exactly as ONNX and ONNX Runtime compute them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from conformance.columnar_runner import run_columnar
+from conformance.onnx_cases import Case, all_cases
+from model.onnx_models import model, node, value
+from model.quantized_networks import quantized
+from onnx import TensorProto
+
+from bench.data.dataset import open_dataset
+from columnar_nn.data import tensor_column
+from columnar_nn.errors import InvalidModelError
+from columnar_nn.model import onnx_io, zoo
+from columnar_nn.model.graph import Graph
+from reference.evaluate import evaluate
+
+TYPES = ("int8", "uint8", "int16", "uint16")
+
+
+def imported(proto: onnx.ModelProto) -> Graph:
+    return onnx_io.from_proto(proto, Path())
+
+
+def referenced(graph: Graph, images: np.ndarray) -> np.ndarray:
+    (name,) = (spec.name for spec in graph.outputs)
+    return evaluate(graph.nodes, graph.weights, {graph.inputs[0].name: images}, [name])[name]
+
+
+def run_file(proto: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    """What ONNX Runtime makes of it, node by node: optimised, it would compute in integers."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
+    (output,) = session.run(None, {session.get_inputs()[0].name: images})
+    return np.asarray(output)
+
+
+def there_and_back(
+    opset: int, scale: Any, zero_point: np.ndarray | None, between: str = "", **attributes: Any
+) -> onnx.ModelProto:
+    """x [N, 3, 7, 8] to integers, an operator of them, if one is named, and back."""
+    weights = {"s": np.asarray(scale, np.float32)}
+    names = "s"
+    if zero_point is not None:
+        weights["z"], names = zero_point, "s z"
+    nodes = [
+        node("QuantizeLinear", f"x {names}", "q", **attributes),
+        *([node(between, "q", "m", kernel_shape=[2, 2])] if between else []),
+        node("DequantizeLinear", f"{'m' if between else 'q'} {names}", "y", **attributes),
+    ]
+    return model(nodes, weights, opset=opset, ir_version=10)
+
+
+def halves() -> np.ndarray:
+    """Values that are, over 0.25, whole, half-way between two integers, and beyond every type."""
+    random = np.random.default_rng(5)
+    images = (random.integers(-600, 600, (4, 3, 7, 8)) / 8).astype(np.float32)
+    images[0, :, 0] *= 1000
+    images[1] = random.standard_normal((3, 7, 8))
+    return images
+
+
+def cases() -> Iterator[Any]:
+    for dtype in TYPES:
+        zero = np.array(3, dtype)
+        for opset in (10, 13, 19, 21) if "16" not in dtype else (21,):
+            yield pytest.param(there_and_back(opset, 0.25, zero), id=f"{dtype}-{opset}")
+        opset = 21 if "16" in dtype else 13
+        scales, zeros = [0.25, 0.37, 2.0], np.array([0, 5, 100], dtype)
+        yield pytest.param(there_and_back(opset, scales, zeros, axis=1), id=f"{dtype}-channels")
+        rows = np.linspace(0.1, 1.7, 7), np.arange(7).astype(dtype)
+        yield pytest.param(there_and_back(opset, *rows, axis=-2), id=f"{dtype}-rows")
+    yield pytest.param(there_and_back(13, 0.3, np.int8(-9), "MaxPool"), id="pooled")
+    yield pytest.param(there_and_back(13, 0.3, None), id="no zero point")
+
+
+@pytest.mark.parametrize("proto", list(cases()))
+def test_both_are_exactly_onnx_runtime_s(proto: onnx.ModelProto) -> None:
+    images = halves()
+    expected, graph = run_file(proto, images), imported(proto)
+    np.testing.assert_array_equal(referenced(graph, images), expected)
+    (engine,) = run_columnar(graph, {"x": images})
+    np.testing.assert_array_equal(engine, expected)
+
+
+def _between_floats(case: Case) -> onnx.ModelProto:
+    """One of ONNX's cases, whose integers begin as float32, or end so."""
+    (inner,) = onnx.ModelProto.FromString(case.model.SerializeToString()).graph.node
+    data, *others = case.inputs
+    weights = {**dict(zip(inner.input[1:], others, strict=True)), "one": np.float32(1)}
+    if inner.op_type == "QuantizeLinear":
+        weights["none"] = np.zeros((), case.outputs[0].dtype)
+        inner.input[0] = "in"
+        nodes = [inner, node("DequantizeLinear", f"{inner.output[0]} one none", "out")]
+    else:
+        weights["none"] = np.zeros((), data.dtype)
+        inner.input[0] = "integers"
+        nodes = [node("QuantizeLinear", "in one none", "integers"), inner]
+    image = value("in", data.shape)
+    return model(nodes, weights, nodes[-1].output[0], opset=21, ir_version=10, inputs=[image])
+
+
+ONNX_CASES = [
+    f"test_{operator}linear{suffix}"
+    for operator in ("quantize", "dequantize")
+    for suffix in ("", "_axis", "_int16", "_uint16")
+]
+"""Those of integers of 8 and 16 bits."""
+
+
+@pytest.mark.parametrize("name", ONNX_CASES)
+def test_onnx_s_own_cases(name: str) -> None:
+    (case,) = (case for case in all_cases() if case.name == name)
+    result = referenced(imported(_between_floats(case)), case.inputs[0].astype(np.float32))
+    np.testing.assert_array_equal(result, case.outputs[0].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("proto", "reason"),
+    [
+        (
+            model(
+                [node("QuantizeLinear", "x s", "q"), node("Add", "q q", "y")], {"s": np.float32(1)}
+            ),
+            "calculates with integers; put DequantizeLinear before it",
+        ),
+        (
+            model([node("QuantizeLinear", "x s", "y")], {"s": np.float32(1)}),
+            "output 'y' holds integers: end the network with DequantizeLinear",
+        ),
+        (
+            model(
+                [
+                    node("GlobalAveragePool", "x", "s"),
+                    node("QuantizeLinear", "x s", "q"),
+                    node("DequantizeLinear", "q s", "y"),
+                ]
+            ),
+            "its scale is computed at run time; it must be a constant",
+        ),
+        (there_and_back(13, [0.5, 1.0], np.zeros(2, np.int8), axis=1), r"scales \(2,\) for axis 1"),
+        (
+            there_and_back(
+                21, np.ones((1, 3, 7, 4)), np.zeros((1, 3, 7, 4), np.int8), block_size=2
+            ),
+            "blocks are supported of constants only",
+        ),
+        (there_and_back(21, 0.5, None, output_dtype=TensorProto.FLOAT8E4M3FN), "not supported"),
+    ],
+)
+def test_what_is_refused(proto: onnx.ModelProto, reason: str) -> None:
+    with pytest.raises(InvalidModelError, match=reason):
+        imported(proto)
+
+
+def test_plain9_in_int8() -> None:
+    """Beside its file in ONNX Runtime, and beside the float32 network in accuracy."""
+    (batch,) = open_dataset("photo10").batches(1000, 1000)
+    images = tensor_column.to_numpy(batch.column("image")).astype(np.float32) / np.float32(255)
+    labels = np.asarray(batch.column("label"))
+    plain = zoo.resolve("plain9")
+    proto = quantized(plain, images[:32])
+    graph = imported(proto)
+    assert {str(w.dtype) for w in graph.weights.values()} <= {"float32", "int64"}
+    assert "DequantizeLinear" not in {n.op_type for n in graph.nodes}
+    few = images[:8]
+    expected = run_file(proto, few)
+    np.testing.assert_allclose(
+        referenced(graph, few), expected, rtol=0, atol=1e-5 * np.abs(expected).max()
+    )
+    accuracies = []
+    for network in (plain, graph):
+        (logits,) = run_columnar(network, {network.inputs[0].name: images}, "pipeline")
+        accuracies.append(float((logits.argmax(axis=1) == labels).mean()))
+    assert abs(accuracies[0] - accuracies[1]) < 0.02
