@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ from model.onnx_models import model, node, value
 from model.quantized_networks import quantized
 from onnx import TensorProto
 
+from bench.compare.truth import RELATIVE_ATOL, RTOL
 from bench.data.dataset import open_dataset
+from bench.verdict.noise import DIMMED, NoiseAccumulator
+from bench.verdict.parity import Tolerance
+from bench.verdict.rule import Judge
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model import onnx_io, zoo
@@ -29,9 +34,12 @@ def imported(proto: onnx.ModelProto) -> Graph:
     return onnx_io.from_proto(proto, Path())
 
 
-def referenced(graph: Graph, images: np.ndarray) -> np.ndarray:
-    (name,) = (spec.name for spec in graph.outputs)
-    return evaluate(graph.nodes, graph.weights, {graph.inputs[0].name: images}, [name])[name]
+def referenced(
+    graph: Graph, images: np.ndarray, calculation: type[np.floating] = np.float64
+) -> np.ndarray:
+    (source,), (name,) = graph.inputs, (spec.name for spec in graph.outputs)
+    feed = {source.name: images}
+    return evaluate(graph.nodes, graph.weights, feed, [name], calculation=calculation)[name]
 
 
 def run_file(proto: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
@@ -163,23 +171,55 @@ def test_what_is_refused(proto: onnx.ModelProto, reason: str) -> None:
         imported(proto)
 
 
-def test_plain9_in_int8() -> None:
-    """Beside its file in ONNX Runtime, and beside the float32 network in accuracy."""
-    (batch,) = open_dataset("photo10").batches(1000, 1000)
-    images = tensor_column.to_numpy(batch.column("image")).astype(np.float32) / np.float32(255)
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    (batch,) = open_dataset("photo10").batches(16, 16, 13)
+    return tensor_column.to_numpy(batch.column("image")).astype(np.float32) / np.float32(255)
+
+
+@pytest.fixture(scope="module")
+def plain9(images: np.ndarray) -> onnx.ModelProto:
+    return quantized(zoo.resolve("plain9"), images)
+
+
+def test_plain9_in_int8_is_its_file(plain9: onnx.ModelProto, images: np.ndarray) -> None:
+    graph, expected = imported(plain9), run_file(plain9, images)
+    assert graph.precision == "int8"
+    assert {str(w.dtype) for w in graph.weights.values()} == {"float32"}
+    atol = 1e-5 * float(np.abs(expected).max())
+    np.testing.assert_allclose(referenced(graph, images), expected, rtol=0, atol=atol)
+
+
+def test_int8_costs_plain9_little_accuracy(plain9: onnx.ModelProto) -> None:
+    (batch,) = open_dataset("photo10").batches(300, 300)
+    pixels = tensor_column.to_numpy(batch.column("image")).astype(np.float32) / np.float32(255)
     labels = np.asarray(batch.column("label"))
-    plain = zoo.resolve("plain9")
-    proto = quantized(plain, images[:32])
-    graph = imported(proto)
-    assert {str(w.dtype) for w in graph.weights.values()} <= {"float32", "int64"}
-    assert "DequantizeLinear" not in {n.op_type for n in graph.nodes}
-    few = images[:8]
-    expected = run_file(proto, few)
-    np.testing.assert_allclose(
-        referenced(graph, few), expected, rtol=0, atol=1e-5 * np.abs(expected).max()
+    exact, coarse = (
+        float((referenced(graph, pixels).argmax(axis=1) == labels).mean())
+        for graph in (zoo.resolve("plain9"), imported(plain9))
     )
-    accuracies = []
-    for network in (plain, graph):
-        (logits,) = run_columnar(network, {network.inputs[0].name: images}, "pipeline")
-        accuracies.append(float((logits.argmax(axis=1) == labels).mean()))
-    assert abs(accuracies[0] - accuracies[1]) < 0.02
+    assert abs(exact - coarse) < 0.02
+
+
+def test_the_verdict_tells_a_step_by_chance_from_a_wrong_one(
+    plain9: onnx.ModelProto, images: np.ndarray
+) -> None:
+    """An engine whose sums round otherwise is another step off here and there, and right."""
+    graph = imported(plain9)
+    accumulator, truth = NoiseAccumulator(), referenced(graph, images)
+    plain = referenced(graph, images, np.float32)
+    accumulator.add(truth, plain, referenced(graph, images * np.float32(DIMMED), np.float32))
+    noise = accumulator.result()
+
+    def verdict(output: np.ndarray) -> str:
+        largest = float(np.abs(truth).max())
+        judge = Judge(Tolerance(RELATIVE_ATOL * largest, RTOL), noise)
+        judge.add(output, truth)
+        return judge.verdict().status
+
+    (engine,) = run_columnar(graph, {graph.inputs[0].name: images})
+    assert verdict(engine) == "PASSED"
+    last = [n for n in graph.nodes if n.op_type == "Round"][-1]
+    cut_off = [replace(n, op_type="Floor") if n is last else n for n in graph.nodes]
+    assert verdict(referenced(replace(graph, nodes=tuple(cut_off)), images)) == "FAILED"
+    assert verdict(referenced(zoo.resolve("plain9"), images)) == "FAILED"
