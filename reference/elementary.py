@@ -19,8 +19,7 @@ def error_function(x: np.ndarray) -> np.ndarray:
 
 
 NEAR_HALF = 2.0**-14
-"""By how much float32 sums may differ that are 255 at most, as those of a layer in uint8 are: 2.4e-7
-of that, 2 ulp."""
+"""By how much float32 sums may differ that are 255 at most, as those of a layer in uint8 are."""
 
 
 @implements("Abs")
