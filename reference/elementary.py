@@ -18,6 +18,10 @@ def error_function(x: np.ndarray) -> np.ndarray:
     return values
 
 
+NEAR_HALF = 2.0**-14
+"""By how much float32 sums may differ that are 255 at most, as those of a layer in uint8 are."""
+
+
 @implements("Abs")
 def magnitude(x: np.ndarray) -> np.ndarray:
     """ONNX Abs."""
@@ -68,8 +72,17 @@ def reciprocal(x: np.ndarray) -> np.ndarray:
 
 @implements("Round")
 def nearest_integer(x: np.ndarray) -> np.ndarray:
-    """ONNX Round: halves go to the even integer."""
-    return rounded(np.rint(x))
+    """ONNX Round: halves go to the even integer.
+
+    In float32 what is within NEAR_HALF of one, but no half, goes to the other side: on which one it
+    comes to be is chance, by the order in which what was rounded was summed.
+    """
+    nearest = np.rint(x)
+    if calculation_type() is np.float32:
+        rest = x - nearest
+        by_chance = (np.abs(rest) > 0.5 - NEAR_HALF) & (np.abs(rest) < 0.5)
+        nearest = np.where(by_chance, nearest + np.sign(rest), nearest)
+    return rounded(nearest)
 
 
 @implements("Sign")

@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.markup import escape
 
+from adapters.base import image_array
 from bench.cli import terminal
 from bench.cli.options import (
+    AlgorithmOption,
+    BackendOption,
+    BatchSizeOption,
+    DataOption,
     FunctionsOption,
     InputShapeOption,
+    ModelArgument,
     ThreadsOption,
     TimeoutOption,
     run_options,
 )
+from bench.data.dataset import open_dataset
+from bench.files import atomic_folder
+from bench.files.temporary import temporary_folder
+from bench.golden.reduction import Reduction
+from bench.golden.streamed_backend import StreamedBackend
 from bench.model import check as import_check
 from bench.model import fixed_batch
 from bench.model.check import ImportCheck
 from bench.results.schema import finite
 from bench.text.caveats import show_caveat
+from bench.text.figures import counted
 from bench.text.table_style import print_table, show_note, show_title, table
+from bench.verdict.status import SKIPPED
+from bench.workers.selection import select_one
 from columnar_nn.errors import UsageError, printable
 from columnar_nn.model import input_shapes, precision, zoo
 from columnar_nn.model.denormals import denormals_note
@@ -37,7 +54,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 
 @app.callback()
 def commands() -> None:
-    """List networks, show their layers; check how a file is read."""
+    """List networks, show their layers; check how a file is read, and cut what fails down."""
 
 
 @app.command("list")
@@ -107,6 +124,73 @@ def check_import(
     raise typer.Exit(found.exit_code())
 
 
+@app.command("reduce")
+def reduce_network(
+    model: ModelArgument,
+    *,
+    backend: BackendOption,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="The new folder of what is left, a golden bundle; must not exist.",
+            show_default="MODEL-smallest",
+        ),
+    ] = None,
+    data: DataOption = "photo10",
+    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 8,
+    input_shape: InputShapeOption = None,
+    algorithm: AlgorithmOption = "auto",
+    functions: FunctionsOption = None,
+    batch_size: BatchSizeOption = 32,
+    threads: ThreadsOption = None,
+    timeout: TimeoutOption = 180.0,
+) -> None:
+    """Cut a network that an engine gets wrong down to the smallest part that it still does.
+
+    The engine runs in a process of its own, which may crash or hang. Ctrl-C keeps the smallest part
+    so far. Exit status: 0 the engine is not wrong, 1 it is, 2 wrong usage, or an engine that is not
+    installed.
+    """
+    name, folder = Path(model).name, out or Path(f"{Path(model).stem}-smallest")
+    atomic_folder.check_absent(folder)
+    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
+    fixed_batch.batch_size(graph, count, [count], "--count")
+    dataset = open_dataset(data, count).fitted_to(graph)
+    images = np.concatenate([image_array(batch) for batch in dataset.batches(count, count)])
+    selection = select_one(backend)
+    options = run_options(threads, timeout, batch_size, algorithm)
+    interrupted = False
+    with (
+        temporary_folder() as shared,
+        terminal.progress() as show,
+        closing(StreamedBackend(selection, options, shared)) as engine,
+    ):
+        reduction = Reduction(graph, images, engine)
+        try:
+            reduction.run(show)
+        except KeyboardInterrupt:
+            interrupted = True
+    outcome = reduction.part.outcome
+    if outcome.status == SKIPPED:
+        raise UsageError(outcome.reason)
+    found = printable(f"{selection.label} on {name}: {outcome}")
+    if not outcome.is_wrong:
+        print(f"nothing to reduce: {found}")
+        return
+    reduction.save(folder, f"a part of {name}", Path(data).name)
+    print(found)
+    _show_part(reduction, len(graph.nodes), folder)
+    settings = f"--algorithm {algorithm} --batch-size {batch_size} --taps outputs"
+    where = f"{shlex.quote(str(folder))} --backend {selection.label}"
+    print(f"it shows again by: cnn-bench golden verify {where} {settings}")
+    if interrupted:
+        raise KeyboardInterrupt
+    raise typer.Exit(1)
+
+
 def _list(found: Sequence[tuple[str, Graph]]) -> None:
     console = terminal.output()
     made = table("network", "parameters", "MACs/image", "input")
@@ -152,6 +236,18 @@ def _show_check(found: ImportCheck) -> None:
         "max difference: as a share of the output's largest value; of tolerance: in the worst "
         "column, beyond 1 is misread",
     )
+
+
+def _show_part(reduction: Reduction, whole: int, folder: Path) -> None:
+    """What is left of a network of `whole` nodes, and where it is now."""
+    part = reduction.part
+    nodes = ", ".join(f"{node.name} ({node.op_type})" for node in part.graph.nodes)
+    print(
+        f"{counted(len(part.graph.nodes), 'node')} of {whole} left after "
+        f"{counted(reduction.trials, 'part')} tried: {printable(nodes)}"
+    )
+    images = f"{len(part.images)} inputs of {_shape(part.images.shape[1:])}"
+    print(f"{folder}: a golden bundle, its network model.onnx, {images}")
 
 
 def _show(graph: Graph, found: Sequence[Layer]) -> None:

@@ -11,6 +11,12 @@ from bench.files.temporary import folder_beside
 from columnar_nn.errors import UsageError
 
 
+def check_absent(destination: Path) -> None:
+    """Raises UsageError if there is something of that name: for who asks before a long work."""
+    if destination.exists() or destination.is_symlink():
+        raise UsageError(f"{destination} exists already: name another folder, or remove it")
+
+
 @contextmanager
 def new_folder(destination: Path, replace: bool = False) -> Iterator[Path]:
     """Yields a temporary folder beside `destination` that takes its name if the block succeeds.
@@ -18,8 +24,8 @@ def new_folder(destination: Path, replace: bool = False) -> Iterator[Path]:
     If the block raises, nothing is left. Raises UsageError if `destination` exists, unless it is to
     be replaced, or its parent does not or cannot be written to.
     """
-    if not replace and (destination.exists() or destination.is_symlink()):
-        raise UsageError(f"{destination} exists already: name another folder, or remove it")
+    if not replace:
+        check_absent(destination)
     with ExitStack() as stack:
         try:
             temporary = stack.enter_context(folder_beside(destination))

@@ -6,7 +6,6 @@ input and g the golden tensor: y - g = (a - g) + (y - a), its own error plus the
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -101,8 +100,9 @@ def bisect(
         verification = verify(bundle, selection, options, comparing, whole_file, progress)
         results = {result.tensor.name: result for result in verification.results}
         operators = []
-        backend: StreamedBackend | None = None
-        try:
+        alone_folder = folder / "alone"
+        alone_folder.mkdir()
+        with closing(StreamedBackend(selection, options, alone_folder)) as backend:
             tensors = select(bundle, comparing)
             for index, tensor in enumerate(tensors):
                 progress(index, len(tensors), f"operator {tensor.operator} alone")
@@ -111,9 +111,6 @@ def bisect(
                     node = _producer(graph, tensor)
                     alone = single_operator.isolate(node, graph, infer_shapes(graph))
                     images = _golden_images(bundle, graph, node)
-                    backend = backend or StreamedBackend(
-                        selection, options, Path(tempfile.mkdtemp(dir=folder))
-                    )
                     alone_file = folder / "alone.arrows"
                     own = _run_alone(
                         backend,
@@ -127,16 +124,10 @@ def bisect(
                     )
                     if results:
                         inherited = _largest_difference(whole_file, alone_file, tensor.name)
-                except InvalidModelError as error:
+                except (InvalidModelError, WorkerError) as error:
                     reason = str(error)
-                except WorkerError as error:
-                    reason = str(error)
-                    backend = None if error.fatal else backend
                 whole = results.get(tensor.name)
                 operators.append(OperatorError(tensor, whole, own, inherited, reason))
-        finally:
-            if backend is not None:
-                backend.close()
     return Bisection(verification, tuple(operators))
 
 

@@ -39,7 +39,12 @@ class StreamedBackend:
         self._worker = HeldWorker(options, folder)
 
     def build(self, graph: Graph) -> None:
-        """Builds the backend for `graph`, in place of an earlier one."""
+        """Builds the backend for `graph`, in place of an earlier one.
+
+        In a new worker, if the last one has crashed or did not answer.
+        """
+        if self._worker.lost:
+            self._worker = HeldWorker(self._options, self._folder)
         self._batch_size = graph.batch or self._options.batch_size
         path = self._folder / "graph.pickle"
         path.write_bytes(pickle.dumps(graph))
@@ -62,15 +67,17 @@ class StreamedBackend:
             with pa.ipc.new_file(str(images), turn[0].schema) as writer:
                 for batch in turn:
                     writer.write_batch(batch)
-            reply = self._worker.ask(
-                "run",
-                images=str(images),
-                samples=sum(batch.num_rows for batch in turn),
-                batch_size=self._batch_size,
-                outputs=str(outputs),
-            )
+            try:
+                reply = self._worker.ask(
+                    "run",
+                    images=str(images),
+                    samples=sum(batch.num_rows for batch in turn),
+                    batch_size=self._batch_size,
+                    outputs=str(outputs),
+                )
+            finally:
+                images.unlink()
             self.seconds["run"] += sum(reply["times"])
-            images.unlink()
             yield from tensor_stream.read(outputs)
             outputs.unlink()
 

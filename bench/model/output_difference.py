@@ -24,11 +24,18 @@ FACTOR = 64
 folded into the convolutions or with other optimisations, were up to 14 times the noise apart;
 weights of the first convolution that are wrong by 1e-5 gave 221 times and more."""
 
-LARGEST_DIFFERENCE = {"float32": 0.01, "float64": 0.01, "float16": 0.01, "bfloat16": 0.03}
+LARGEST_DIFFERENCE = {
+    **dict.fromkeys(("float32", "float64", "float16"), 0.01),
+    **dict.fromkeys(("bfloat16", "int8"), 0.03),
+}
 """By the file's precision, the share of the output's largest value beyond which even a network that
 amplifies every rounding is another one. plain9 in bfloat16 is 0.0045 off, in float16 0.0003."""
 
-_LAST_BITS = {"float32": 2**-23, "float64": 2**-23, "float16": 2**-10, "bfloat16": 2**-7}
+_LAST_BITS = {
+    **dict.fromkeys(("float32", "float64", "int8"), 2**-23),
+    "float16": 2**-10,
+    "bfloat16": 2**-7,
+}
 
 _FLOOR = 1.2e-38
 """float32 has no normal numbers below: backends may take them for zero."""

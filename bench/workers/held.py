@@ -39,6 +39,7 @@ class HeldWorker:
         self._imported: str | None = None
         self._gpu = False
         self._failure = WorkerError(CRASHED, "it was ended before this command", fatal=True)
+        self._lost = False
         self._ended = False
         self.peak_rss_bytes = 0
         """Largest resident memory that any of its replies told of, restarts included."""
@@ -49,6 +50,11 @@ class HeldWorker:
     def running(self) -> bool:
         """Whether it has been started, and was not ended by `finish` or `kill`."""
         return self._process is not None and not self._ended
+
+    @property
+    def lost(self) -> bool:
+        """Whether its process crashed, or did not answer and was ended: it takes no commands."""
+        return self._lost
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -63,7 +69,8 @@ class HeldWorker:
         size. Returns the fields of bench.results.result.BackendRecord that a cold start has.
         """
         self.kill()
-        self._process, self._imported, self._ended = None, None, False
+        self._process, self._imported = None, None
+        self._ended = self._lost = False
         parts = self.build(selection, data.graph, self._options.batch_size)
         rows = data.first_batch
         first = self.ask("run", images=str(data.images), samples=rows, batch_size=rows)
@@ -119,6 +126,7 @@ class HeldWorker:
                 self._process.pause()
         except WorkerError as error:
             self._failure = error
+            self._lost = error.fatal
             self.log = self._process.log_tail() if self._process is not None else ""
             raise
         self.peak_rss_bytes = max(self.peak_rss_bytes, reply.get("peak_rss_bytes", 0))

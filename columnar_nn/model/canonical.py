@@ -21,6 +21,7 @@ from columnar_nn.model.chains import CHAIN_FORMS
 from columnar_nn.model.expressed import EXPRESSED_FORMS
 from columnar_nn.model.graph import Node
 from columnar_nn.model.operators import OPERATORS, REDUCTIONS, with_defaults
+from columnar_nn.model.quantization import QUANTIZATION_FORMS
 from columnar_nn.model.resizing import RESIZE_FORMS
 from columnar_nn.model.rewriting import Rewriting
 from columnar_nn.model.shape_rules.movement import permutation
@@ -416,6 +417,7 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Squeeze", "Unsqueeze", *REDUCTIONS), _axes),
     **CHAIN_FORMS,
     **EXPRESSED_FORMS,
+    **QUANTIZATION_FORMS,
     **RESIZE_FORMS,
     "Clip": _clip,
     "Concat": _concat,

@@ -27,6 +27,7 @@ from columnar_nn.model.onnx_file import FileNode, Stored
 from columnar_nn.model.operators import OPERATORS, RENAMING, is_custom, with_defaults
 from columnar_nn.model.precision import as_float32, is_float
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
+from columnar_nn.model.quantization import QUANTIZATION_FORMS, makes_integers
 from columnar_nn.model.rewriting import Rewriting
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import infer_node
@@ -63,6 +64,8 @@ class GraphImporter:
         """Of what nodes compute that is not float32."""
         self.batch_sizes: dict[str, np.ndarray] = {}
         """Integers computed by nodes of which at least one is the size of the batch."""
+        self._quantized: set[str] = set()
+        """What stands for narrow integers, in float32."""
         self._unknown: set[str] = set()
         """What nodes that cannot be imported make, and what is computed from it."""
         self._perhaps_constant: set[str] = set()
@@ -122,7 +125,7 @@ class GraphImporter:
         """The graph of those of the nodes that run, with the constants that it reads, or all.
 
         Raises InvalidModelError for an output that nothing makes, or whose value is the size of
-        the batch.
+        the batch, or integers.
         """
         for tensor in outputs:
             if not self._is_made(tensor):
@@ -131,6 +134,10 @@ class GraphImporter:
                 raise InvalidModelError(
                     f"output {tensor!r} holds the size of the batch, nothing of the images: take "
                     "it out of the model's outputs"
+                )
+            if tensor in self._quantized:
+                raise InvalidModelError(
+                    f"output {tensor!r} holds integers: end the network with DequantizeLinear"
                 )
         read = {tensor for node in nodes for tensor in node.inputs}.union(outputs)
         weights = {}
@@ -159,11 +166,15 @@ class GraphImporter:
             self._place(_custom(node))
             return None
         check_node(node)
+        if makes_integers(node, self._quantized) and not self._all_known(node):
+            self._quantized.update(node.outputs)
         if node.op_type in self._special:
             return self._special[node.op_type](node)
         plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
         plain = replace(plain, attributes=self._with_arrays(node))
-        if node.op_type in OPERATORS or node.op_type in EXPRESSED:
+        if node.op_type in QUANTIZATION_FORMS and self._all_known(plain):
+            self._fold(plain, node.opset)
+        elif node.op_type in OPERATORS or node.op_type in EXPRESSED:
             names = (self._inliner.tensors.fresh, self._inliner.nodes.fresh)
             plain = self._batch_kept(plain)
             rewriting = Rewriting(node.opset, self.shapes, self.constants, self.add_weight, *names)

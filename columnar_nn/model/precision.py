@@ -1,8 +1,8 @@
-"""Files in float16, bfloat16 and float64, which are imported, and computed, in float32.
+"""Files in float16, bfloat16, float64 and int8, which are imported, and computed, in float32.
 
-Their constants become float32, and a Cast between floating-point types, at run time, is none. What
-the file's own arithmetic does beyond that is lost: float16 overflows at 65,504, float64 has digits
-that float32 lacks.
+Constants of the first three become float32, and a Cast between floating-point types, at run time,
+is none. What the file's own arithmetic does beyond that is lost: float16 overflows at 65,504,
+float64 has digits that float32 lacks. One in int8 (`model.quantization`) loses nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from columnar_nn.model.graph import Graph
 from columnar_nn.model.onnx_file import FileNode, OnnxFile
 
 FLOAT32, FLOAT64, FLOAT16, BFLOAT16 = "float32", "float64", "float16", "bfloat16"
+INT8 = "int8"
+"""Of a network that quantises what it computes, to integers of whichever type."""
 
 _OTHERS: dict[int, str] = {
     TensorProto.FLOAT16: FLOAT16,
@@ -27,14 +29,15 @@ _HALVES = (FLOAT16, BFLOAT16)
 
 
 def precision_of(file: OnnxFile) -> str:
-    """The type that a file computes in: that of an input, or a half type that it casts to.
+    """The type that a file computes in: that of an input, a half type that it casts to, or INT8.
 
     Constants tell nothing: float64 ones compute sizes, float16 ones may be cast to float32 first.
     """
     inputs = [_OTHERS.get(value.type.tensor_type.elem_type, FLOAT32) for value in file.inputs]
     nodes = [*file.graph.nodes, *(n for body in file.functions.values() for n in body.nodes)]
     casts = [name for name in _cast_to(nodes) if name in _HALVES]
-    return next((name for name in (*inputs, *casts) if name != FLOAT32), FLOAT32)
+    quantized = [INT8 for node in nodes if node.op_type == "QuantizeLinear"]
+    return next((name for name in (*inputs, *casts, *quantized) if name != FLOAT32), FLOAT32)
 
 
 def is_float(element: int, precision: str) -> bool:
@@ -60,6 +63,8 @@ def note(graph: Graph) -> str:
     """What to say of a network of another precision beside its results; else empty."""
     if graph.precision == FLOAT32:
         return ""
+    if graph.precision == INT8:
+        return "the file computes in int8; it is computed in float32, on the grid of the integers"
     return f"the file is in {graph.precision}; it is imported, and computed, in float32"
 
 

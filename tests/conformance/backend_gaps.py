@@ -34,7 +34,7 @@ VELOX = {
     **dict.fromkeys(("normalizations", "moved_by_constants"), NO_OPERATOR),
     **dict.fromkeys(("network_attention", "resized*", "transposed_convolution*"), NO_OPERATOR),
     **dict.fromkeys(("reductions_*", "places_*", "lp_normalization_*"), NO_OPERATOR),
-    **dict.fromkeys(("choices_*", "powers"), NO_OPERATOR),
+    **dict.fromkeys(("choices_*", "powers", "quantized"), NO_OPERATOR),
     **dict.fromkeys(
         ("functions_*", "hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR
     ),

@@ -38,6 +38,8 @@ OTHER_FLOATS = frozenset({"bfloat16", "float16", "float64"})
 FIRST_OUTPUT = frozenset({"LayerNormalization"})
 """Operators whose cases ask for what training needs beside the first output: that alone is run."""
 
+INTEGERS = ("int8", "uint8", "int16", "uint16")
+
 
 @dataclass(frozen=True)
 class Case:
@@ -54,15 +56,23 @@ class Case:
 
 @cache
 def all_cases() -> tuple[Case, ...]:
-    """Node cases made of this project's operators only, then every case of the folders."""
+    """Node cases made of this project's operators only, then every case of the folders.
+
+    But those of tensors that NumPy has no type for, as of four bits.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # making the cases of other operators warns
         node_cases = loader.load_model_tests(kind="node")
     found = [
-        _first_output(Case(c.name, c.kind, c.model, tuple(inputs), tuple(outputs), c.rtol, c.atol))
+        _between_floats(
+            _first_output(
+                Case(c.name, c.kind, c.model, tuple(inputs), tuple(outputs), c.rtol, c.atol)
+            )
+        )
         for c in node_cases
         if KNOWN.issuperset(node.op_type for node in c.model.graph.node)
         for inputs, outputs in c.data_sets[:1]
+        if not any(isinstance(array, onnx.TensorProto) for array in (*inputs, *outputs))
     ]
     for kind in FOLDERS:
         for c in loader.load_model_tests(kind=kind):
@@ -90,6 +100,29 @@ def _first_output(case: Case) -> Case:
     model = onnx.ModelProto.FromString(case.model.SerializeToString())
     del model.graph.node[-1].output[1:], model.graph.output[1:]
     return replace(case, model=model, outputs=case.outputs[:1])
+
+
+def _between_floats(case: Case) -> Case:
+    """A case of a tensor of integers with both ends in float32, in which every one is exact."""
+    model = onnx.ModelProto.FromString(case.model.SerializeToString())
+    node, integers = model.graph.node[0], (*case.inputs, *case.outputs)
+    reads = node.op_type == "DequantizeLinear"
+    tensor = integers[0] if reads else integers[-1]
+    if not (reads or node.op_type == "QuantizeLinear") or str(tensor.dtype) not in INTEGERS:
+        return case
+    plain = [numpy_helper.from_array(np.float32(1), "one")]
+    plain.append(numpy_helper.from_array(np.zeros((), tensor.dtype), "none"))
+    model.graph.initializer.extend(plain)
+    end = model.graph.input[0] if reads else model.graph.output[0]
+    edges = [end.name, "float"][:: -1 if reads else 1]
+    op_type = "QuantizeLinear" if reads else "DequantizeLinear"
+    added = onnx.helper.make_node(op_type, [edges[0], "one", "none"], edges[1:])
+    model.graph.node.insert(0 if reads else 1, added)
+    end.name, end.type.tensor_type.elem_type = "float", onnx.TensorProto.FLOAT
+    as_floats = tensor.astype(np.float32)
+    inputs = (as_floats, *case.inputs[1:]) if reads else case.inputs
+    outputs = case.outputs if reads else (as_floats,)
+    return Case(f"{case.name}_between_floats", case.kind, model, inputs, outputs, 0, 0)
 
 
 def _arrays(folder: Path, role: str) -> Iterator[np.ndarray]:

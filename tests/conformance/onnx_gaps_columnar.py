@@ -25,6 +25,8 @@ COLUMNAR: dict[str, str] = {
     **dict.fromkeys(("test_l2normalization_axis_0", "test_reduce_*_default_axes_*"), MIXES_ROWS),
     **dict.fromkeys(("test_reduce_log_sum_asc_*", "test_reduce_log_sum_default_*"), MIXES_ROWS),
     **dict.fromkeys(("test_l1normalization_axis_0", "test_reduce_log_sum_desc_*"), SCALAR_ROWS),
+    "test_*quantizelinear_between_floats": SCALAR_ROWS,
+    "test_*quantizelinear_*int16_between_floats": SCALAR_ROWS,
     "test_matmul_1d_[13]d": SCALAR_ROWS,
     **dict.fromkeys(("test_add_bcast", "test_sub_bcast", "test_mul_bcast"), UNEQUAL_COLUMNS),
     **dict.fromkeys(("test_operator_add_broadcast",), UNEQUAL_COLUMNS),

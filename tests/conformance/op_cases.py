@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from columnar_nn.model import onnx_io, zoo
 from columnar_nn.model.graph import Graph, Node, TensorSpec
@@ -578,6 +579,43 @@ def _transposed(name: str, image: Sequence[int], *kernel: int, **attributes: Any
     return network.case(tolerance=SUMS)
 
 
+def _quantized() -> Case:
+    """Integers of both types, one scale and one a channel; many values lie between two of them."""
+    edges = {
+        "QuantizeLinear": ["image one zero > a", "image each zeros > b"],
+        "MaxPool": ["a > c"],
+        "DequantizeLinear": ["c one zero > d", "b each zeros > e"],
+        "Concat": ["d e > f"],
+    }
+    attributes: dict[str, dict[str, Any]] = {
+        "MaxPool": {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]},
+        "Concat": {"axis": 1},
+    }
+    nodes = [
+        onnx.helper.make_node(
+            op_type, *(names.split() for names in edge.split(">")), **attributes.get(op_type, {})
+        )
+        for op_type, of_type in edges.items()
+        for edge in of_type
+    ]
+    stored = {
+        "one": _scalar(0.25),
+        "zero": np.array(3, np.uint8),
+        "each": _floats_of(0.25, 0.5, 1.0, 2.0),
+        "zeros": np.array([0, -7, 5, 0], np.int8),
+    }
+    weights = [onnx.numpy_helper.from_array(array, name) for name, array in stored.items()]
+    image, made = (
+        onnx.helper.make_tensor_value_info(name, 1, ["n", channels, 6, 5])
+        for name, channels in (("image", 4), ("f", 8))
+    )
+    graph = onnx.helper.make_graph(nodes, "quantized", [image], [made], weights)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    eighths = np.random.default_rng(6).integers(-600, 600, (NUM_IMAGES, 4, 6, 5))
+    images = (eighths / 8).astype(np.float32)
+    return Case("quantized", onnx_io.from_proto(model, Path()), images, EXACT)
+
+
 def _residual() -> Case:
     """Two blocks of convolution, batch normalisation and ReLU with an edge around each."""
     network = _Network("network_residual", (3, 12, 12))
@@ -672,6 +710,7 @@ CASES = [
     _attention(),
     _resized(),
     *_resized_otherwise(),
+    _quantized(),
     _transposed_convolutions(),
     _transposed("groups", (4, 5, 6), 4, 4, strides=[2, 2], pads=[1, 1, 1, 1], group=2),
     _transposed("1d", (4, 7), 3, strides=[2], pads=[1, 0]),
