@@ -17,6 +17,7 @@ from bench.cli.options import (
     InputShapeOption,
     ThreadsOption,
     TimeoutOption,
+    resolved,
     run_options,
 )
 from bench.model import check as import_check
@@ -26,7 +27,7 @@ from bench.results.schema import finite
 from bench.text.caveats import show_caveat
 from bench.text.table_style import print_table, show_note, show_title, table
 from columnar_nn.errors import UsageError, printable
-from columnar_nn.model import input_shapes, precision, zoo
+from columnar_nn.model import precision, zoo
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import Layer, layers
@@ -73,7 +74,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a network's layers: type, output shape, window, parameters, multiply-accumulates."""
-    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
+    graph = resolved(model, input_shape)
     found = layers(graph)
     if as_json:
         rows = [dataclasses.asdict(layer) for layer in found]
@@ -98,7 +99,7 @@ def check_import(
     """
     if not zoo.is_file(file):
         raise UsageError(f"{file!r} is no path of an .onnx file: only files are checked")
-    graph = zoo.resolve(file, (), input_shapes.parse(input_shape or ()))
+    graph = resolved(file, input_shape)
     found = import_check.check(Path(file), graph, run_options(threads, timeout))
     if as_json:
         print(json.dumps(finite(found.document()), indent=1))

@@ -23,12 +23,13 @@ from bench.data.source import (
     SPLITS,
     Block,
     ImageShape,
+    NamedInput,
     Source,
     block_rows,
     check_label,
     scan,
 )
-from columnar_nn.errors import InvalidDataError, first_line
+from columnar_nn.errors import InvalidDataError, first_line, printable
 
 SUFFIXES = (".npy", ".npz")
 MAX_HEADER_BYTES = 10_000
@@ -52,22 +53,28 @@ class _Array(NamedTuple):
     shape: tuple[int, ...]
 
 
-def open_arrays(path: Path, split: str) -> Source:
+def open_arrays(path: Path, split: str, wanted: NamedInput | None = None) -> Source:
     """The images in a file, and the labels beside them in .npz.
 
     Images are uint8, or float32 as networks take them, [n, C, H, W], [n, H, W, C] with 1 or 3
     channels, or [n, H, W]; where there are none, rows of any other shape. In .npz they are the one
     such array, or that whose name has the split in it; labels are the integers [n] or [n, 1] whose
-    name goes with it. Raises InvalidDataError.
+    name goes with it. One of several inputs is the array of its name. Raises InvalidDataError.
     """
     with _readable(path):
         cifar_files.opened(path).close()
         arrays = [_header(path, member) for member in _members(path)]
-    rows = [a for a in arrays if _holds_rows(a)]
-    found = [a for a in rows if len(a.shape) in (3, 4)] or rows
-    images = _chosen(found, split, path, "images", arrays)
+    if wanted is None:
+        rows = [a for a in arrays if _holds_rows(a)]
+        found = [a for a in rows if len(a.shape) in (3, 4)] or rows
+        images = _chosen(found, split, path, "images", arrays)
+        taken = {images.member}
+    else:
+        images = _named(wanted.name, path, arrays)
+        taken = {f"{name}.npy" for name in wanted.names}
+    _check_values(images, path)
     labels = None
-    candidates = [a for a in arrays if _is_labels(a, images)]
+    candidates = [a for a in arrays if a.member not in taken and _is_labels(a, images)]
     if candidates:
         labels = _chosen(candidates, split, path, "labels", arrays)
     shape, axes = _image_shape(images)
@@ -192,12 +199,26 @@ def _chosen(found: list[_Array], split: str, path: Path, what: str, arrays: list
             f"{path}: {len(chosen)} arrays could be the {what} of the {split} split; it holds "
             f"{held or 'one array'}: name them x_{split} and y_{split}"
         )
-    if what == "images" and chosen[0].dtype not in _PIXELS:
+    return chosen[0]
+
+
+def _named(name: str, path: Path, arrays: list[_Array]) -> _Array:
+    """The array that one of several inputs is called like."""
+    for array in arrays:
+        if array.member == f"{name}.npy":
+            if len(array.shape) < 1 or 0 in array.shape:
+                raise InvalidDataError(f"{path}: {name} is of {list(array.shape)}: it has no rows")
+            return array
+    held = ", ".join(printable(a.member.removesuffix(".npy")) for a in arrays)
+    raise InvalidDataError(f"{path}: no array {name}, which the network takes; it holds {held}")
+
+
+def _check_values(array: _Array, path: Path) -> None:
+    if array.dtype not in _PIXELS:
         raise InvalidDataError(
-            f"{_where(path, chosen[0].member)}: images of type {chosen[0].dtype}: save uint8 "
+            f"{_where(path, array.member)}: values of type {array.dtype}: save uint8 "
             "pixels, or float32 as the network takes it"
         )
-    return chosen[0]
 
 
 def _image_shape(array: _Array) -> tuple[ImageShape, tuple[int, ...]]:

@@ -389,7 +389,7 @@ def test_labels_beyond_a_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "cause"),
     [
-        ({"x": np.zeros((2, 3, 4, 4))}, "images of type <f8: save uint8 pixels"),
+        ({"x": np.zeros((2, 3, 4, 4))}, "values of type <f8: save uint8 pixels"),
         ({"x": TENSORS, "z": TENSORS}, "2 arrays could be the images of the test split"),
         ({"x": np.arange(3)}, "0 arrays could be the images"),
         ({"x": np.asfortranarray(TENSORS)}, "Fortran's order"),
