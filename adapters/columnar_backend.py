@@ -81,7 +81,9 @@ class ColumnarBackend(Backend):
 
     def _build(self) -> None:
         types = [
-            tensor_column.tensor_type("uint8", [size for size in spec.shape[1:] if size is not None])
+            tensor_column.tensor_type(
+                "uint8", [size for size in spec.shape[1:] if size is not None]
+            )
             for spec in self.graph.inputs
         ]
         self._executable(pa.schema(list(zip(self.graph.columns.values(), types, strict=True))))

@@ -51,9 +51,7 @@ def run_options(
     return Options(cpus.choose(threads), timeout, batch_size, algorithm)
 
 
-def resolved(
-    model: str, input_shape: Sequence[str] | None, without: Collection[str] = ()
-) -> Graph:
+def resolved(model: str, input_shape: Sequence[str] | None, without: Collection[str] = ()) -> Graph:
     """The network that --model means, sizes that its file leaves free as --input-shape has them."""
     return zoo.resolve(model, without, input_shapes.parse(input_shape or ()))
 

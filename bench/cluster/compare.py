@@ -118,7 +118,9 @@ def measure(
 
 def _alone(asked: Asked, files: Path, clock: Clock) -> list[pa.RecordBatch]:
     batches = clock.timed(_batches(files), "read")
-    return list(infer(batches, asked.network, outputs=OUTPUTS, dtype=asked.dtype, phase=clock.phase))
+    return list(
+        infer(batches, asked.network, outputs=OUTPUTS, dtype=asked.dtype, phase=clock.phase)
+    )
 
 
 def _batches(files: Path) -> Iterator[pa.RecordBatch]:
@@ -129,9 +131,7 @@ def _batches(files: Path) -> Iterator[pa.RecordBatch]:
 
 def _inside(opened: Opened, asked: Asked, files: Path) -> tuple[Any, Any]:
     frame = opened.spark.read.parquet(str(files))
-    made = integration.call(
-        *(frame, asked.network, "image", None, OUTPUTS, asked.dtype, "null")
-    )
+    made = integration.call(*(frame, asked.network, "image", None, OUTPUTS, asked.dtype, "null"))
     return with_costs(made)
 
 

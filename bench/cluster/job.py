@@ -110,7 +110,7 @@ def network_of(model: str, sizes: Mapping[str, Sizes]) -> tuple[str | bytes, Gra
     graph = zoo.resolve(model, (), sizes)  # raises what is wrong with it, before Spark is started
     if len(graph.inputs) != 1:
         raise UsageError(
-            f"{graph.name} takes {', '.join(graph.columns)}: here a network gets one column of images"
+            f"{graph.name} takes {', '.join(graph.columns)}: here a network gets one column"
         )
     if not zoo.is_file(model):
         return model, graph

@@ -143,13 +143,14 @@ class Dataset:
         """
         if len(graph.inputs) != 1:
             raise InvalidModelError(
-                f"{graph.name} takes {', '.join(graph.columns) or 'nothing'}, and {self.base_name} is "
-                "one input"
+                f"{graph.name} takes {', '.join(graph.columns) or 'nothing'}, and "
+                f"{self.base_name} is one input"
             )
         (column,), (shape,) = self.columns, _row_shapes(graph)
         _check_fits(column, shape, self.base_name, graph.name)
         found = column.normalization or normalization.of_metadata(graph.metadata)
-        return replace(self, columns=(column.fitted(shape, found),))
+        fitted = column.fitted(shape, found)
+        return self if fitted is column else replace(self, columns=(fitted,))
 
     def batches(
         self, num_samples: int, batch_size: int, start: int = 0
@@ -262,7 +263,7 @@ def _check_fits(column: InputColumn, shape: ImageShape, of: str, network: str) -
 
 
 def _named_inputs(graph: Graph) -> list[NamedInput]:
-    """Several inputs as readers look for them; raises InvalidModelError for a name that is taken."""
+    """Several inputs as readers look for them; raises InvalidModelError for a taken name."""
     names = tuple(graph.columns.values())
     for name in names:
         if name in (_ID, _LABEL):

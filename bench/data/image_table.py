@@ -70,14 +70,14 @@ class _Table:
                 return name
             held = ", ".join(map(printable, schema.names[:8]))
             raise InvalidDataError(
-                f"{self._path}: no column {name}, which the network takes, or several; it has {held}"
+                f"{self._path}: no column {name}, which the network takes; it has {held}"
             )
         found = _column(schema, IMAGE_NAMES, _may_hold_images)
         if found is None:
             raise InvalidDataError(
                 f"{self._path}: no column of images among "
-                f"{', '.join(map(printable, schema.names[:8]))}; call it image, of tensors or of PNG "
-                "or JPEG files"
+                f"{', '.join(map(printable, schema.names[:8]))}; call it image, of tensors or of "
+                "PNG or JPEG files"
             )
         image_type = schema.field(found).type
         if not _may_hold_images(image_type):

@@ -64,7 +64,7 @@ class InputColumn:
         return int(np.prod(self.shape)) * np.dtype(self._dtype).itemsize
 
     def fits(self, shape: ImageShape) -> bool:
-        """Whether rows can be given in a shape: images in that of others, what is none in its own."""
+        """Whether rows can be given in a shape: of images any image's, else only their own."""
         own = self.source.image_shape
         both_images = (len(shape), len(own)) == (3, 3)
         return both_images or self.source.generated or _same_sizes(shape, own)

@@ -24,6 +24,7 @@ class NamedInput(NamedTuple):
     shape: ImageShape
     names: tuple[str, ...]
 
+
 BLOCK_ROWS = 256
 BLOCK_BYTES = 1 << 22
 """What a reader gives at once: so many rows, fewer of images that take more."""

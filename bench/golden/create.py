@@ -127,7 +127,7 @@ def create(
 
 
 def refuse_several_inputs(graph: Graph) -> None:
-    """Raises UsageError for a network that a bundle, which has one column of images, cannot be of."""
+    """Raises UsageError: a bundle has one column of images."""
     if len(graph.inputs) != 1:
         raise UsageError(
             f"{graph.name} takes {', '.join(graph.columns)}: a golden bundle is of one input; "

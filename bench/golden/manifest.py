@@ -25,9 +25,7 @@ FORMAT = "cnn-bench golden bundle"
 FORMAT_VERSION = 3
 OLDEST_READABLE_VERSION = 1
 ELEMENTWISE_RULE = "|output - expected| <= atol + rtol * |expected|"
-_RULE = (
-    f"{verdict.RULE}, everywhere {ELEMENTWISE_RULE}, and top-1 is as expected but for near-ties"
-)
+_RULE = f"{verdict.RULE}, everywhere {ELEMENTWISE_RULE}, and top-1 is as expected but for near-ties"
 RULES = {
     1: ELEMENTWISE_RULE,
     2: _RULE,

@@ -53,8 +53,12 @@ def free(tmp_path: Path) -> str:
     """A network of images of any size."""
     weights = {"w": np.ones((4, 3, 3, 3), np.float32)}
     shape = ("batch", 3, "height", "width")
-    made = model([node("Conv", "x w", "y"), node("Flatten", "y", "z")], weights, outputs="z",
-                 inputs=[value("x", shape)])
+    made = model(
+        [node("Conv", "x w", "y"), node("Flatten", "y", "z")],
+        weights,
+        outputs="z",
+        inputs=[value("x", shape)],
+    )
     onnx.save(made, tmp_path / "free.onnx")
     return str(tmp_path / "free.onnx")
 

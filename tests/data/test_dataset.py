@@ -170,7 +170,10 @@ def test_a_network_of_the_data_s_own_size_gets_the_data_itself() -> None:
 @pytest.mark.parametrize(
     ("shapes", "why"),
     [
-        ([(None, 3, None, None)], r"takes \?x3x\?x\?: give the sizes that are free with --input-shape"),
+        (
+            [(None, 3, None, None)],
+            r"takes \?x3x\?x\?: give the sizes that are free with --input-shape",
+        ),
         ([(None, 3, 8, 8), (None, 3, 8, 8)], "takes input0, input1, and photo10 is one input"),
         ([], "takes nothing, and photo10 is one input"),
     ],
