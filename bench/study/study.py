@@ -78,8 +78,8 @@ class Study:
 
     `sessions` times all is measured anew, by processes that are started anew, in a random order of
     `seed`, which is the hash's if it is None. Numbers are as a comparison has them, `rtol` and
-    `atol` the texts of its options, and so are `input_shape`, `mean` and `std`; `functions` are files
-    of one's own.
+    `atol` the texts of its options, as are `input_shape`, `mean`, `std`; `functions` are files of
+    one's own.
     """
 
     axes: Mapping[str, tuple[Any, ...]]
