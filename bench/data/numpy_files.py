@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -38,6 +39,9 @@ MAX_HEADER_BYTES = 10_000
 _MAGIC = b"\x93NUMPY"
 _PIXELS = ("|u1", "<f4")
 _LABELS = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8")
+_LABEL_WORDS = {"y", "label", "labels", "target", "targets"}
+"""What the names of labels have in them."""
+
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, TypeError, SyntaxError),
     *(NotImplementedError, RuntimeError, RecursionError, MemoryError, KeyError, OverflowError),
@@ -73,6 +77,7 @@ def open_arrays(path: Path, split: str, wanted: NamedInput | None = None) -> Sou
         images = _named(wanted.name, path, arrays)
         taken = {f"{name}.npy" for name in wanted.names}
     _check_values(images, path)
+    _check_labels([a for a in arrays if a.member not in taken], images.shape[0], path)
     labels = None
     candidates = [a for a in arrays if a.member not in taken and _is_labels(a, images)]
     if candidates:
@@ -169,6 +174,25 @@ def _blocks(path: Path, array: _Array, rows: int) -> Iterator[np.ndarray]:
             raise ValueError(f"{array.member} goes on behind its values")
 
 
+def _check_labels(arrays: list[_Array], rows: int, path: Path) -> None:
+    """Raises InvalidDataError for labels of as many rows, by their names, that are none.
+
+    Without a word they would be missing.
+    """
+    for array in arrays:
+        words = set(re.split(r"\W|_|\d", array.member.removesuffix(".npy").lower()))
+        is_vector = len(array.shape) == 1 or array.shape[1:] == (1,)
+        if (
+            words & _LABEL_WORDS
+            and array.shape[:1] == (rows,)
+            and not (is_vector and array.dtype in _LABELS)
+        ):
+            raise InvalidDataError(
+                f"{_where(path, array.member)}: {list(array.shape)} of type {array.dtype}: labels "
+                "are whole numbers [n], such as numpy.argmax of one-hot rows"
+            )
+
+
 def _labels(path: Path, array: _Array) -> np.ndarray:
     values = np.concatenate(list(_blocks(path, array, 1 << 16))).reshape(-1)
     where = _where(path, array.member)
@@ -193,6 +217,12 @@ def _chosen(found: list[_Array], split: str, path: Path, what: str, arrays: list
     named = [a for a in found if split in a.member]
     others = [a for a in found if not any(s in a.member for s in (*SPLITS, "val"))]
     chosen = named or (others if len(others) == 1 else found)
+    if not chosen and path.suffix == ".npy":
+        (array,) = arrays
+        raise InvalidDataError(
+            f"{path}: {list(array.shape)} of type {array.dtype} are no rows of inputs: save uint8 "
+            "pixels, or float32 as the network takes it, [n, ...]"
+        )
     if len(chosen) != 1:
         held = ", ".join(f"{a.member.removesuffix('.npy')} {list(a.shape)}" for a in arrays)
         raise InvalidDataError(

@@ -88,9 +88,10 @@ def _at(path: Path, split: str, preparation: Preparation) -> Source:
     _only_for_files(str(path), preparation)
     if path.suffix in numpy_files.SUFFIXES:
         return numpy_files.open_arrays(path, split)
-    if layout is None and path.exists() and not cifar_files.is_archive(path):
+    if layout is None and not (path.exists() and cifar_files.is_archive(path)):
+        wrong = f"no {CIFAR10.files[split][0]} or other images that are read"
         raise InvalidDataError(
-            f"{path}: no {CIFAR10.files[split][0]} or other images that are read: give a folder of "
+            f"{path}: {wrong if path.exists() else 'no such file or folder'}: give a folder of "
             "PNG or JPEG files, CIFAR-10 or CIFAR-100 as a folder, .bin or .tar.gz, .npy, .npz, or "
             f"{', '.join(image_table.SUFFIXES)}"
         )
