@@ -151,10 +151,10 @@ class Backend(ABC):
     def infer(
         self, batches: Iterable[pa.RecordBatch], stopwatch: Stopwatch
     ) -> Iterator[pa.RecordBatch]:
-        """Yields, for each batch of images, in order, a batch of the graph's outputs.
+        """Yields, for each batch of inputs, in order, a batch of the graph's outputs.
 
-        Input batches have an `image` column (fixed_shape_tensor, uint8 pixels or float32);
-        output batches one float32 fixed_shape_tensor column for each output of the graph.
+        Input batches have a column for each of `Graph.columns` (fixed_shape_tensor, uint8 pixels
+        or float32); output batches one float32 fixed_shape_tensor column for each of its outputs.
         """
         for batch in batches:
             with stopwatch.phase("input"):
@@ -169,7 +169,7 @@ class Backend(ABC):
             yield output
 
     def _to_input(self, batch: pa.RecordBatch) -> Any:
-        """The framework's own input tensor: pixels / 255 as float32, in its preferred layout."""
+        """The framework's own input tensors: pixels / 255 as float32, in its preferred layout."""
         raise NotImplementedError
 
     def _compute(self, model_input: Any) -> Any:
@@ -200,12 +200,25 @@ class Backend(ABC):
         """Releases what must not outlive the backend."""
 
 
-def image_array(batch: pa.RecordBatch) -> np.ndarray:
-    """The image column as a float32 array [rows, C, H, W]; uint8 pixels become pixel / 255."""
-    images = tensor_column.to_numpy(batch.column("image"))
+def image_array(batch: pa.RecordBatch, column: str = "image") -> np.ndarray:
+    """A column of tensors as a float32 array [rows, ...]; uint8 pixels become pixel / 255."""
+    images = tensor_column.to_numpy(batch.column(column))
     if images.dtype == np.uint8:
         return images.astype(np.float32) / np.float32(255)
     return images
+
+
+def input_arrays(batch: pa.RecordBatch, graph: Graph) -> list[np.ndarray]:
+    """What each input of a graph is given, in the graph's order, as `image_array` has it."""
+    return [image_array(batch, column) for column in graph.columns.values()]
+
+
+def zeros(graph: Graph, rows: int) -> list[np.ndarray]:
+    """A batch of nothing, float32 as `input_arrays` are."""
+    return [
+        np.zeros((rows, *(size or 1 for size in spec.shape[1:])), np.float32)
+        for spec in graph.inputs
+    ]
 
 
 def counted(kernels: Iterable[str]) -> str:

@@ -62,7 +62,7 @@ def _configurations() -> dict[str, Configuration]:
 
 
 class ColumnarBackend(Backend):
-    """Plans of columnar_nn, prepared once for uint8 images and, when first met, for float32."""
+    """Plans of columnar_nn, prepared once for uint8 inputs, and for others when first met."""
 
     name = "columnar"
     package = "llvmlite"
@@ -82,28 +82,34 @@ class ColumnarBackend(Backend):
         super().__init__(graph, settings)
 
     def _build(self) -> None:
-        shape = [dimension for dimension in self.graph.inputs[0].shape[1:] if dimension is not None]
-        image_type = tensor_column.tensor_type("uint8", shape)
-        self._executable(pa.schema([pa.field("image", image_type)]))
+        types = [
+            tensor_column.tensor_type(
+                "uint8", [size for size in spec.shape[1:] if size is not None]
+            )
+            for spec in self.graph.inputs
+        ]
+        self._executable(pa.schema(list(zip(self.graph.columns.values(), types, strict=True))))
 
     def _executable(self, schema: pa.Schema) -> Executable:
-        """The network over images of the type in a schema, prepared when first asked for."""
+        """The network over inputs of the types in a schema, prepared when first asked for."""
         last_schema, executable = self._last
         if executable is not None and (schema is last_schema or schema == last_schema):
             return executable  # by identity first: to compare them after a run takes 20 us
-        image_type = schema.field("image").type
-        if image_type not in self._executables:
-            source = from_batches(pa.schema([pa.field("image", image_type)]), ())
-            projections = network_outputs(self.graph, "image")
+        columns = self.graph.columns
+        own = pa.schema([(column, schema.field(column).type) for column in columns.values()])
+        types = tuple(own.types)
+        if types not in self._executables:
+            source = from_batches(own, ())
+            projections = network_outputs(self.graph, columns)
             plan = PlanBuilder().table_scan(source).project(projections).plan()
-            self._executables[image_type] = prepare(
+            self._executables[types] = prepare(
                 plan,
                 self.settings.threads,
                 self._fusion,
                 self._algorithm,
                 keep_denormals=self._keep_denormals,
             )
-        executable = self._executables[image_type]
+        executable = self._executables[types]
         self._last = (schema, executable)
         return executable
 

@@ -10,7 +10,7 @@ from functools import reduce
 
 import numpy as np
 
-from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
+from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.model.graph import Graph, Shape
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axes
 from columnar_nn.model.shape_rules.resize import Resized, taps
@@ -24,14 +24,11 @@ def network_nodes(
     operators: Collection[str],
     unsupported_reason: Callable[[Operands], str | None],
 ) -> list[Operands]:
-    """The nodes of a graph of one input, in order, with their shapes and constant operands.
+    """The nodes of a graph, in order, with their shapes and constant operands.
 
     Raises UnsupportedOperatorError listing every node whose operator is not among `operators`
-    or that `unsupported_reason` objects to, and InvalidModelError for several inputs.
+    or that `unsupported_reason` objects to.
     """
-    if len(graph.inputs) != 1:
-        names = ", ".join(spec.name for spec in graph.inputs)
-        raise InvalidModelError(f"the network has inputs {names}; it must have just the image")
     missing = [
         (node.name, node.op_type, "no such operator in this backend")
         for node in graph.nodes

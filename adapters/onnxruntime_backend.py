@@ -14,7 +14,7 @@ import onnx
 import pyarrow as pa
 
 from adapters import onnxruntime_cuda
-from adapters.base import Backend, Configuration, Description, image_array
+from adapters.base import Backend, Configuration, Description, input_arrays, zeros
 from adapters.fused_nodes import fused
 from adapters.onnx_runner import OnnxRuntimeRunner
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
@@ -71,7 +71,7 @@ class OnnxRuntimeBackend(Backend):
             onnxruntime_cuda.check()
         self._use(self._new_session(self._options()))
         self._unprofiled: Any = None
-        self._input_name = self.graph.inputs[0].name
+        self._input_names = list(self.graph.columns)
         self._output_names = [spec.name for spec in self.graph.outputs]
         if self.settings.configuration == CUDA:
             self._on_cuda = onnxruntime_cuda.OnCuda(self._session, self._output_names)
@@ -126,16 +126,17 @@ class OnnxRuntimeBackend(Backend):
         return onnxruntime.InferenceSession(model, options, providers=providers)
 
     def _to_input(self, batch: pa.RecordBatch) -> Any:
-        images = image_array(batch)
-        return images if self._on_cuda is None else self._on_cuda.put(images)
+        arrays = input_arrays(batch, self.graph)
+        return arrays if self._on_cuda is None else self._on_cuda.put(arrays)
 
     def _compute(self, model_input: Any) -> Any:
         if self._on_cuda is not None:
             return self._on_cuda.run(model_input)
+        feeds = dict(zip(self._input_names, model_input, strict=True))
         if self._original is not None:
-            outputs = self._original.run({self._input_name: model_input})
+            outputs = self._original.run(feeds)
             return [outputs[name] for name in self._output_names]
-        return self._session.run(self._output_names, {self._input_name: model_input})
+        return self._session.run(self._output_names, feeds)
 
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
         arrays: Sequence[np.ndarray] = (
@@ -156,8 +157,7 @@ class OnnxRuntimeBackend(Backend):
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(self._profile_folder.name) / "profile")
         self._use(self._new_session(options))
-        shape = (self.settings.batch_size, *self.graph.inputs[0].shape[1:])
-        self._compute(np.zeros(shape, np.float32))
+        self._compute(zeros(self.graph, self.settings.batch_size))
         return "its profiling file: kernel times"
 
     def stop_profiling(self) -> tuple[OperatorProfile, ...]:

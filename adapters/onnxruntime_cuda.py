@@ -26,7 +26,7 @@ def check() -> None:
 
 
 class OnCuda:
-    """A session on the GPU: input and outputs lie there while it runs.
+    """A session on the GPU: inputs and outputs lie there while it runs.
 
     Raises MissingDeviceError if the session has fallen back to the CPU, as it does where it finds
     no GPU or not the libraries of CUDA.
@@ -39,19 +39,20 @@ class OnCuda:
                 "log says which"
             )
         self._session = session
-        self._input_name = session.get_inputs()[0].name
+        self._input_names = [spec.name for spec in session.get_inputs()]
         self._output_names = output_names
 
-    def put(self, images: np.ndarray) -> Any:
-        """The images in the GPU's memory, once they are there."""
+    def put(self, inputs: Sequence[np.ndarray]) -> list[Any]:
+        """The inputs, in their order, in the GPU's memory, once they are there."""
         import onnxruntime
 
-        return onnxruntime.OrtValue.ortvalue_from_numpy(images, "cuda", 0)
+        return [onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda", 0) for array in inputs]
 
-    def run(self, images: Any) -> Any:
+    def run(self, inputs: Sequence[Any]) -> Any:
         """The outputs in the GPU's memory, once they are there."""
         binding = self._session.io_binding()
-        binding.bind_ortvalue_input(self._input_name, images)
+        for name, value in zip(self._input_names, inputs, strict=True):
+            binding.bind_ortvalue_input(name, value)
         for name in self._output_names:
             binding.bind_output(name, "cuda")
         self._session.run_with_iobinding(binding)

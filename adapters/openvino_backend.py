@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import Backend, Configuration, Description, counted, image_array
+from adapters.base import Backend, Configuration, Description, counted, input_arrays, zeros
 from adapters.fused_nodes import fused
 from adapters.openvino.network import network
 from adapters.operator_profile import OperatorProfile
@@ -72,11 +72,11 @@ class OpenVinoBackend(Backend):
             ) from None
 
     def _to_input(self, batch: pa.RecordBatch) -> Any:
-        return image_array(batch)
+        return input_arrays(batch, self.graph)
 
     def _compute(self, model_input: Any) -> Any:
         self._num_runs += 1
-        return self._request.infer({0: model_input}, share_inputs=True)
+        return self._request.infer(dict(enumerate(model_input)), share_inputs=True)
 
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
         return list(result.values())
@@ -88,8 +88,7 @@ class OpenVinoBackend(Backend):
         self._nodes = {name: self._node_of(facts) for name, facts in _operators(model).items()}
         self._request = model.create_infer_request()
         self._num_runs = 0
-        shape = (self.settings.batch_size, *self.graph.inputs[0].shape[1:])
-        self._compute(np.zeros(shape, np.float32))
+        self._compute(zeros(self.graph, self.settings.batch_size))
         self._warm_up = self._counters()
         return "its performance counters"
 

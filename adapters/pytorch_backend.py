@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import Backend, Configuration, Description
+from adapters.base import Backend, Configuration, Description, zeros
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import MissingDeviceError
@@ -63,23 +63,20 @@ class PyTorchBackend(Backend):
         from adapters.pytorch.network import network
 
         torch.set_num_threads(self.settings.threads)
-        self._memory_format = (
-            torch.channels_last
-            if self.settings.configuration == "channels_last"
-            else torch.contiguous_format
-        )
+        self._channels_last = self.settings.configuration == "channels_last"
         self._notes: list[str] = []
         self._device = "cpu"
         if self.settings.configuration == CUDA:
             _check_cuda(torch)
             self._device = CUDA
             torch.backends.cudnn.allow_tf32 = False  # cuDNN's default: 10 bits of a product's 23
-        module = network(self.graph).eval().to(self._device, memory_format=self._memory_format)
-        self._example = torch.zeros(
-            self.settings.batch_size,
-            *(int(size or 1) for size in self.graph.inputs[0].shape[1:]),
-            device=self._device,
-        ).contiguous(memory_format=self._memory_format)
+        module = network(self.graph).eval().to(self._device)
+        if self._channels_last:
+            module = module.to(memory_format=torch.channels_last)
+        self._example = [
+            self._placed(torch.from_numpy(array))
+            for array in zeros(self.graph, self.settings.batch_size)
+        ]
         if self.settings.configuration == "torchscript":
             self._module, self._notes = _torchscript(module, self._example)
         elif self.settings.configuration == "compile":
@@ -91,19 +88,29 @@ class PyTorchBackend(Backend):
     def _to_input(self, batch: pa.RecordBatch) -> Any:
         import torch
 
-        pixels = torch.from_numpy(tensor_column.to_numpy(batch.column("image")))
+        inputs = []
+        for column in self.graph.columns.values():
+            pixels = torch.from_numpy(tensor_column.to_numpy(batch.column(column)))
+            inputs.append(self._placed(pixels))
+        self._synchronize()
+        return inputs
+
+    def _placed(self, pixels: Any) -> Any:
+        """A tensor as the network takes it: on the device, float32, in the layout of choice."""
+        import torch
+
         pixels = pixels.to(self._device)
         if pixels.dtype == torch.uint8:
             pixels = torch.div(pixels, 255.0)
-        pixels = pixels.contiguous(memory_format=self._memory_format)
-        self._synchronize()
-        return pixels
+        of_images = self._channels_last and pixels.dim() == 4
+        layout = torch.channels_last if of_images else torch.contiguous_format
+        return pixels.contiguous(memory_format=layout)
 
     def _compute(self, model_input: Any) -> Any:
         import torch
 
         with torch.inference_mode():
-            result = self._module(model_input)
+            result = self._module(*model_input)
         self._synchronize()
         return result
 
@@ -151,7 +158,7 @@ class PyTorchBackend(Backend):
                 "kernels": torch.backends.cpu.get_cpu_capability(),
             },
             precision=_precision(torch),
-            layout="NHWC" if self._memory_format == torch.channels_last else "NCHW",
+            layout="NHWC" if self._channels_last else "NCHW",
             algorithm=self._convolution_algorithm(),
             threads=torch.get_num_threads(),
             notes=tuple(notes),
@@ -205,7 +212,7 @@ def _describe_cuda(torch: Any, notes: tuple[str, ...]) -> Description:
     )
 
 
-def _torchscript(module: Any, example: Any) -> tuple[Any, list[str]]:
+def _torchscript(module: Any, example: Sequence[Any]) -> tuple[Any, list[str]]:
     """The module traced, its weights frozen into it and its operators fused; and what was left out.
 
     PyTorch up to 2.13 at least runs all of its fused clamps with the bounds of the first one, and
@@ -218,7 +225,7 @@ def _torchscript(module: Any, example: Any) -> tuple[Any, list[str]]:
         # Deprecated in favour of torch.compile, and still the fastest form here.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         # Outputs are checked against the reference: to trace again takes as long as 3 batches.
-        traced = torch.jit.trace(module, example, check_trace=False)
+        traced = torch.jit.trace(module, tuple(example), check_trace=False)
         optimized = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
         clamps = [
             clamp

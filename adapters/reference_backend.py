@@ -11,7 +11,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from adapters import declared_functions
-from adapters.base import Backend, Configuration, Description, image_array
+from adapters.base import Backend, Configuration, Description, input_arrays
 from adapters.operator_profile import OperatorClock, OperatorProfile
 from columnar_nn.errors import UnsupportedOperatorError
 from reference.evaluate import OperatorNode, evaluate
@@ -46,13 +46,13 @@ class ReferenceBackend(Backend):
         threadpool_limits(self.settings.threads)
 
     def _to_input(self, batch: pa.RecordBatch) -> Any:
-        return image_array(batch)
+        return input_arrays(batch, self.graph)
 
     def _compute(self, model_input: Any) -> Any:
         return evaluate(
             self.graph.nodes,
             self.graph.weights,
-            {self.graph.inputs[0].name: model_input},
+            dict(zip(self.graph.columns, model_input, strict=True)),
             [spec.name for spec in self.graph.outputs],
             around=self._timed,
             calculation=self._calculation,

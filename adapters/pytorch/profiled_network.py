@@ -21,8 +21,8 @@ class ProfiledNetwork:
         self._interpreter = _MarkingInterpreter(module)
         self._profiler = profile(activities=[ProfilerActivity.CPU], acc_events=True)
 
-    def __call__(self, image: torch.Tensor) -> Any:
-        return self._interpreter.run(image)
+    def __call__(self, *inputs: torch.Tensor) -> Any:
+        return self._interpreter.run(*inputs)
 
     def start(self) -> None:
         """Profiles from now on."""

@@ -15,8 +15,8 @@ from adapters.tensorflow.tensor import Tensor, channels_last
 from columnar_nn.model.graph import Graph
 
 
-def network(graph: Graph) -> Callable[[Any], list[Any]]:
-    """The function for `graph`: images [N, H, W, C] in, its outputs in ONNX's order out.
+def network(graph: Graph) -> Callable[..., list[Any]]:
+    """The function for `graph`: inputs with channels last in, outputs in ONNX's order out.
 
     Weights become constants of the trace. Raises UnsupportedOperatorError.
     """
@@ -25,13 +25,14 @@ def network(graph: Graph) -> Callable[[Any], list[Any]]:
     used = (np.float32, np.bool_)
     weights = {name: Tensor(w) for name, w in graph.weights.items() if w.dtype in used}
 
-    def forward(image: Any) -> list[Any]:
-        tensors: dict[str, Tensor] = {**weights, graph.inputs[0].name: channels_last(image)}
+    def forward(*inputs: Any) -> list[Any]:
+        given = dict(zip(graph.columns, map(channels_last, inputs), strict=True))
+        tensors: dict[str, Tensor] = {**weights, **given}
         for index, operands in enumerate(nodes):
             node = operands.node
-            inputs = [tensors.get(name) for name in node.inputs]
+            read = [tensors.get(name) for name in node.inputs]
             with tf.name_scope(f"node{index}"):  # by which a profile knows it
-                tensors[node.outputs[0]] = OPERATORS[node.op_type](operands, *inputs)
+                tensors[node.outputs[0]] = OPERATORS[node.op_type](operands, *read)
         return [tensors[spec.name].in_onnx_order() for spec in graph.outputs]
 
     return forward

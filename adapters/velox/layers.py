@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from adapters.network_nodes import network_nodes
+from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.model.graph import Graph, Shape
 from columnar_nn.model.operators import OPERATORS, RENAMING, Implementations
 from columnar_nn.model.shape_rules.operands import Operands
@@ -116,7 +117,10 @@ class Network:
 
 
 def lower(graph: Graph) -> Network:
-    """The layers of `graph`; raises UnsupportedOperatorError listing every node it cannot say."""
+    """The layers of `graph`; raises UnsupportedOperatorError listing what it cannot say."""
+    if further := graph.inputs[1:]:
+        why = "its plans read one column of images"
+        raise UnsupportedOperatorError("velox", [(spec.name, "input", why) for spec in further])
     nodes = network_nodes(graph, "velox", LAYERS.keys() | ALIASES, _objection)
     image = graph.inputs[0]
     shapes = infer_shapes(graph)

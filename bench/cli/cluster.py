@@ -8,8 +8,17 @@ from typing import Annotated
 import typer
 
 from bench.cli import terminal
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    SplitOption,
+    StdOption,
+    show_data,
+)
 from bench.cli.options import (
     DataOption,
+    InputShapeOption,
     JsonOption,
     ModelOption,
     SeedOption,
@@ -26,7 +35,9 @@ from bench.cluster.model import COMMAND, Scale, fit
 from bench.cluster.recording import Read, record, record_run, simulated
 from bench.cluster.report import FEW_IMAGES
 from bench.cluster.session import ENGINES, parse_settings, session
-from bench.data.dataset import open_dataset
+from bench.data import normalization
+from bench.data.dataset import dataset_for
+from bench.data.preparation import Preparation
 from bench.files.atomic_folder import new_folder
 from bench.files.temporary import temporary_folder
 from bench.machine import cpus
@@ -39,7 +50,8 @@ from columnar_nn.data.image_column import DTYPES
 from columnar_nn.errors import UsageError
 from columnar_nn.integrations.batches import BAD
 from columnar_nn.integrations.prepared import PREDICTED
-from columnar_nn.model import zoo
+from columnar_nn.model import input_shapes
+from columnar_nn.model.graph import Graph
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,6 +76,7 @@ def run(
     on: Annotated[str, typer.Option(help="spark or sail.", callback=one_of(ENGINES))] = "spark",
     master: Annotated[str | None, typer.Option(help=_MASTERS, show_default=LOCAL_MASTER)] = None,
     model: ModelOption = "plain9",
+    input_shape: InputShapeOption = None,
     image: Annotated[str, typer.Option(help="The column of images.")] = "image",
     dtype: Annotated[
         str, typer.Option(help="Of pixels stored as bytes.", callback=one_of(DTYPES))
@@ -105,17 +118,20 @@ def run(
         master = LOCAL_MASTER if on == "spark" else ""
     outputs = tuple(dict.fromkeys([*(output or ()), PREDICTED]))
     groups = tuple(dict.fromkeys(name.strip() for name in group_by.split(",")))
-    job = Job(network_of(model), images, image, dtype, where, labels, key, label, outputs, groups)
+    network, graph = network_of(model, input_shapes.parse(input_shape or ()))
+    _refuse_pixels(graph, dtype)
+    job = Job(network, images, image, dtype, where, labels, key, label, outputs, groups)
     out = out.absolute()
     _refuse(out, overwrite)
-    asked = {"on": on, "master": master, "model": model, **job.settings(), "bad": bad, **settings}
+    asked = {"on": on, "master": master, "model": model, "input_shape": input_shape or []}
+    asked |= {**job.settings(), "bad": bad, **settings}
     recorded = Session("cluster run", asked, ())
     with new_folder(out, replace=overwrite) as folder, session(on, master, settings) as opened:
         with terminal.progress() as progress:
             outcome = run_job(opened, job, folder, progress)
         console = terminal.output(json)
         report.show(outcome, opened, console)
-        recorder = Recorder(recorded, Workloads(zoo.resolve(model), Read(images, outcome.rows)))
+        recorder = Recorder(recorded, Workloads(graph, Read(images, outcome.rows)))
         record_run(outcome, opened, master, recorder)
         unsaved = save(json, to_json(recorder.results(complete=True)))
         status = unsaved or int(outcome.bad > 0)
@@ -130,7 +146,13 @@ def compare(
     *,
     master: Annotated[str, typer.Option(help=_MASTERS)] = LOCAL_MASTER,
     model: ModelOption = "plain9",
+    input_shape: InputShapeOption = None,
     data: DataOption = "photo10",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     images: Annotated[int, typer.Option(min=1, help="Images of a run.")] = 10_000,
     splits: Annotated[str, typer.Option(help="Numbers of splits, two at least.")] = "2,16",
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each way, in random order.")] = 3,
@@ -147,11 +169,14 @@ def compare(
     counts = sorted(values.numbers("--splits", splits))
     if len(counts) < 2 or counts[-1] > images:
         raise UsageError(f"--splits {splits!r}: give two numbers at least, up to --images {images}")
-    network, graph, seed = network_of(model), zoo.resolve(model), seed_or_new(seed)
-    dataset = open_dataset(data).fitted_to(graph)
+    network, graph = network_of(model, input_shapes.parse(input_shape or ()))
+    seed, prepared = seed_or_new(seed), Preparation.parse(labels, resize, mean, std)
+    dataset = dataset_for(graph, data, None, split, prepared)
+    left_out = show_data(data, dataset, terminal.stream(json))
     settings = {"master": master, "model": model, "data": data, "images": images}
+    settings |= {"split": split, **prepared.settings(), "input_shape": input_shape or []}
     settings |= {"splits": counts, "rounds": rounds, "seed": seed}
-    recorded = Session(COMMAND, settings, cpus.choose(None))
+    recorded = Session(COMMAND, settings, cpus.choose(None), warnings=left_out)
     with (
         session("spark", master, {**SPLIT_IS_A_FILE, **parse_settings(conf or [])}) as opened,
         temporary_folder() as folder,
@@ -185,6 +210,16 @@ def simulate(
     times = {number: fitted.seconds(scale, number) for number in numbers}
     report.show_model(fitted, times, scale, terminal.output(json))
     raise typer.Exit(save(json, to_json(simulated(fitted, basis, times, scale))))
+
+
+def _refuse_pixels(graph: Graph, dtype: str) -> None:
+    """Raises UsageError for plain pixels where the network's file says that it takes others."""
+    found = normalization.of_metadata(graph.metadata)
+    if found is not None and dtype == "uint8":
+        raise UsageError(
+            f"{graph.name} takes normalized pixels ({found}), and here it is given those from 0 to "
+            "1: store them normalized, and add --dtype float32"
+        )
 
 
 def _refuse(out: Path, overwrite: bool) -> None:

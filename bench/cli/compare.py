@@ -17,7 +17,6 @@ from bench.cli.data_options import (
     ResizeOption,
     SplitOption,
     StdOption,
-    preparation,
     show_data,
 )
 from bench.cli.import_line import show_import
@@ -38,6 +37,7 @@ from bench.cli.options import (
     StrictOption,
     ThreadsOption,
     TimeoutOption,
+    resolved,
     run_options,
     seed_or_new,
 )
@@ -59,7 +59,8 @@ from bench.compare.evaluation import num_images
 from bench.compare.experiment import Experiment
 from bench.compare.recording import misread
 from bench.compare.truth import Overrides
-from bench.data.dataset import open_dataset
+from bench.data.dataset import dataset_for
+from bench.data.preparation import Preparation
 from bench.files.output import OutputFile
 from bench.machine import environment
 from bench.model import fixed_batch
@@ -72,7 +73,7 @@ from bench.results.session import Session, Workloads
 from bench.results.summary import summarize
 from bench.verdict import tolerance
 from bench.workers.selection import select
-from columnar_nn.model import input_shapes, precision, zoo
+from columnar_nn.model import precision
 from columnar_nn.settings import variables
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def compare(
     if quick:
         chosen, note = quick_look.choose(context), quick_look.note(SAMPLES[OFFLINE])
         backend, samples, min_time = (chosen[name] for name in ("backend", "samples", "min_time"))
-    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
+    graph = resolved(model, input_shape)
     asked = traffic(scenario, rate, latency_limit, percentiles)
     counts = images(asked, samples, graph)
     size = fixed_batch.batch_size(graph, min(batch_size, max(counts)), counts, "--samples")
@@ -182,10 +183,13 @@ def compare(
         rtol=tolerance.parse_overrides("--rtol", rtol or (), outputs),
         atol=tolerance.parse_overrides("--atol", atol or (), outputs),
     )
+    prepared = Preparation.parse(labels, resize, mean, std)
     settings = {
         "model": model,
+        "input_shape": input_shape or [],
         "data": data,
         "split": split,
+        **prepared.settings(),
         **experiment.settings(),
         "named": [] if quick else backend or [],
         "strict": strict,
@@ -195,8 +199,7 @@ def compare(
         "precision_note": precision.note(graph),
         "quick_note": note,
     }
-    prepared = preparation(labels, resize, mean, std)
-    dataset = open_dataset(data, num_images(experiment), split, prepared).fitted_to(graph)
+    dataset = dataset_for(graph, data, num_images(experiment), split, prepared)
     left_out = show_data(data, dataset, terminal.stream(json))
     checked = show_import(model, graph, import_check, experiment.options, terminal.stream(json))
     session = Session(

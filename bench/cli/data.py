@@ -17,14 +17,13 @@ from bench.cli.data_options import (
     LabelsOption,
     ResizeOption,
     SplitOption,
-    left_out,
-    preparation,
 )
 from bench.cli.options import new_file
 from bench.cli.saving import save
 from bench.data import contact_sheet, make_photo10
 from bench.data import fetch as fetching
 from bench.data.dataset import Dataset, open_dataset
+from bench.data.preparation import Preparation
 from bench.files.output import OutputFile
 from bench.text.half_blocks import half_blocks
 from bench.text.table_style import print_table, table
@@ -79,7 +78,7 @@ def info(
     """
     if (data, split) == ("photo10", "train"):
         print("cnn-bench: making the images from their photographs: some seconds", file=sys.stderr)
-    dataset = open_dataset(data, None, split, preparation(labels, resize, None, None))
+    dataset = open_dataset(data, None, split, Preparation.parse(labels, resize, None, None))
     if as_json:
         print(json.dumps(_facts(dataset), indent=2))
     else:
@@ -142,9 +141,8 @@ def _show(dataset: Dataset, console: Console) -> None:
         f"\nSHA-256 {dataset.fingerprint}\n",
         highlight=False,
     )
-    wrong = left_out(dataset)
-    if wrong:
-        console.print(f"[yellow]{escape(wrong)}[/]\n", highlight=False)
+    if dataset.warning:
+        console.print(f"[yellow]{escape(dataset.warning)}[/]\n", highlight=False)
     is_image = len(dataset.image_shape) == 3
     if is_image and console.is_terminal and console.color_system is not None:
         _show_pictures(dataset, console)

@@ -8,14 +8,8 @@ from typing import Annotated, TextIO
 import typer
 
 from bench.cli.options import one_of
-from bench.data import normalization
 from bench.data.dataset import Dataset
-from bench.data.preparation import Preparation
 from bench.data.source import SPLITS
-from columnar_nn.errors import UsageError
-
-_NAMED = 5
-"""Files that cannot be read are named up to so many."""
 
 SplitOption = Annotated[str, typer.Option(help="test or train.", callback=one_of(SPLITS))]
 LabelsOption = Annotated[
@@ -44,30 +38,10 @@ StdOption = Annotated[
 ]
 
 
-def preparation(
-    labels: Path | None, resize: int | None, mean: str | None, std: str | None
-) -> Preparation:
-    """What the options of these names say; raises UsageError."""
-    if labels is not None and not labels.is_file():
-        raise UsageError(f"--labels {labels}: no such file; check the path")
-    return Preparation(labels, resize, normalization.parse(mean, std))
-
-
 def show_data(data: str, dataset: Dataset, shown: TextIO) -> list[str]:
     """Prints what was found at a path; returns what to warn of: what is left out there."""
     if Path(data).exists():
         size = f"{dataset.num_rows:,} images"
         classes = f", {len(dataset.classes):,} classes" if dataset.classes else ", no labels"
         print(f"data: {dataset.name}: {dataset.kind}; {size}{classes}", file=shown, flush=True)
-    warning = left_out(dataset)
-    return [warning] if warning else []
-
-
-def left_out(dataset: Dataset) -> str:
-    """What could not be read of a set: how many, and the first of them by name; "" if nothing."""
-    wrong = dataset.left_out
-    if not wrong:
-        return ""
-    named = [f"{name} ({reason})" for name, reason in list(wrong.items())[:_NAMED]]
-    more = f" and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else ""
-    return f"{len(wrong):,} left out of the images: {', '.join(named)}{more}"
+    return [dataset.warning] if dataset.warning else []

@@ -9,9 +9,18 @@ from typing import Annotated
 import typer
 
 from bench.cli import terminal
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    SplitOption,
+    StdOption,
+    show_data,
+)
 from bench.cli.options import (
     DataOption,
     FunctionsOption,
+    InputShapeOption,
     JsonOption,
     LabelOption,
     MinTimeOption,
@@ -19,13 +28,15 @@ from bench.cli.options import (
     RunsOption,
     SeedOption,
     TimeoutOption,
+    resolved,
     run_options,
     seed_or_new,
 )
 from bench.cli.saving import save
 from bench.cli.signals import EXIT_INTERRUPTED
 from bench.compare.experiment import Limits
-from bench.data.dataset import open_dataset
+from bench.data.dataset import dataset_for
+from bench.data.preparation import Preparation
 from bench.engine import report
 from bench.engine.run import PARTS, EngineResult, parse_parts, run
 from bench.engine.setup import BATCH_SIZE, Setup
@@ -36,13 +47,18 @@ from bench.model import fixed_batch
 from bench.results.document import to_json
 from bench.results.merging import labelled
 from bench.results.session import Session
-from columnar_nn.model import zoo
 
 
 def engine(
     *,
     model: ModelOption = "plain9",
+    input_shape: InputShapeOption = None,
     data: DataOption = "photo10",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     part: Annotated[str, typer.Option(help="Parts to measure, separated by commas.")] = ",".join(
         PARTS
     ),
@@ -73,12 +89,17 @@ def engine(
     names = parse_parts(part)
     options = run_options(threads, timeout, BATCH_SIZE)
     seed = seed_or_new(seed)
-    graph = zoo.resolve(model)
+    graph = resolved(model, input_shape)
     fixed_batch.refuse(graph, "cnn-bench engine")
-    dataset = open_dataset(data).fitted_to(graph)
+    prepared = Preparation.parse(labels, resize, mean, std)
+    dataset = dataset_for(graph, data, None, split, prepared)
+    left_out = show_data(data, dataset, terminal.stream(json))
     settings = {
         "model": model,
+        "input_shape": input_shape or [],
         "data": data,
+        "split": split,
+        **prepared.settings(),
         "parts": list(names),
         "threads": options.threads,
         "cpus": list(options.cpus),
@@ -88,9 +109,8 @@ def engine(
         "timeout_s": timeout,
         "seed": seed,
     }
-    session = Session(
-        "engine", settings, options.cpus, warnings=environment.doubts(graph, options.cpus)
-    )
+    warnings = [*environment.doubts(graph, options.cpus), *left_out]
+    session = Session("engine", settings, options.cpus, warnings=warnings)
     result = EngineResult(session.heading(graph, dataset))
     with temporary_folder() as folder, terminal.progress() as show:
         limits = Limits(runs, min_time, budget)

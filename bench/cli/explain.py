@@ -21,13 +21,13 @@ from bench.cli.options import (
     TimeoutOption,
     choice,
     new_file,
+    resolved,
     run_options,
 )
 from bench.files.output import OutputFile
 from bench.model import fixed_batch
 from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
-from columnar_nn.model import input_shapes, zoo
 from columnar_nn.model.denormals import denormals_note
 
 BACKENDS = ("columnar", "velox")
@@ -82,7 +82,7 @@ def explain(
     """
     options = run_options(threads, timeout, algorithm=algorithm)
     left_out = _rules(without or ())
-    graph = zoo.resolve(model, left_out, input_shapes.parse(input_shape or ()))
+    graph = resolved(model, input_shape, left_out)
     if analyze or trace is not None:
         fixed_batch.batch_size(graph, samples, [samples], "--samples")
     if note := fixed_batch.note(graph):

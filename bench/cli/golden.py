@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,14 @@ import typer
 from rich.console import Console
 
 from bench.cli import saving, terminal
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    SplitOption,
+    StdOption,
+    show_data,
+)
 from bench.cli.import_line import show_import
 from bench.cli.options import (
     AlgorithmOption,
@@ -19,6 +28,7 @@ from bench.cli.options import (
     DataOption,
     FunctionsOption,
     ImportCheckOption,
+    InputShapeOption,
     JsonOption,
     LabelOption,
     ModelOption,
@@ -26,9 +36,12 @@ from bench.cli.options import (
     ThreadsOption,
     TimeoutOption,
     new_file,
+    resolved,
     run_options,
 )
-from bench.data.dataset import open_dataset
+from bench.data.dataset import dataset_for
+from bench.data.preparation import Preparation
+from bench.data.source import SPLITS
 from bench.files.output import OutputFile
 from bench.golden import bisect as bisection
 from bench.golden import checks, record, recording, report, tap_selection
@@ -45,7 +58,6 @@ from bench.results import document
 from bench.results.session import Session
 from bench.text.caveats import show_caveat
 from bench.workers.selection import select_one
-from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
 
 app = typer.Typer(
@@ -76,7 +88,13 @@ JunitOption = Annotated[OutputFile | None, new_file("Write JUnit XML, one test c
 def create(
     out: Annotated[Path, typer.Argument(help="The new bundle's folder; must not exist.")],
     model: ModelOption = "plain9",
+    input_shape: InputShapeOption = None,
     data: DataOption = "photo10",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 16,
     start: Annotated[int, typer.Option(min=0, help="Number of the first image.")] = 0,
     taps: Annotated[
@@ -89,9 +107,24 @@ def create(
 
     Exit status: 0 created, 1 the model's file was misread, 2 wrong usage.
     """
-    request = Creation(_portable(model), _portable(data), count, tap_selection.parse(taps), start)
-    graph = zoo.resolve(model)
-    dataset = open_dataset(data, start + count).fitted_to(graph)
+    further = {
+        "input-shape": input_shape or [],
+        "split": [] if split == SPLITS[0] else [split],
+        "labels": [] if labels is None else [labels.name],
+        "resize": [] if resize is None else [str(resize)],
+        "mean": [] if mean is None else [mean],
+        "std": [] if std is None else [std],
+    }
+    request = Creation(
+        *(_portable(model), _portable(data), count, tap_selection.parse(taps), start),
+        tuple(f"--{name}={value}" for name, values in further.items() for value in values),
+    )
+    graph = resolved(model, input_shape)
+    creation.refuse_several_inputs(graph)
+    prepared = Preparation.parse(labels, resize, mean, std)
+    dataset = dataset_for(graph, data, start + count, split, prepared)
+    for warning in show_data(data, dataset, terminal.stream()):
+        print(f"cnn-bench: {warning}", file=sys.stderr)
     options = run_options(None, IMPORT_CHECK_TIMEOUT_S)
     checked = show_import(model, graph, import_check, options, terminal.stream())
     if checked is not None and checked.verdict == MISREAD:

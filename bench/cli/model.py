@@ -26,6 +26,7 @@ from bench.cli.options import (
     ModelArgument,
     ThreadsOption,
     TimeoutOption,
+    resolved,
     run_options,
 )
 from bench.data.dataset import open_dataset
@@ -43,7 +44,7 @@ from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.status import SKIPPED
 from bench.workers.selection import select_one
 from columnar_nn.errors import UsageError, printable
-from columnar_nn.model import input_shapes, precision, zoo
+from columnar_nn.model import precision, zoo
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import Layer, layers
@@ -90,7 +91,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a network's layers: type, output shape, window, parameters, multiply-accumulates."""
-    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
+    graph = resolved(model, input_shape)
     found = layers(graph)
     if as_json:
         rows = [dataclasses.asdict(layer) for layer in found]
@@ -115,7 +116,7 @@ def check_import(
     """
     if not zoo.is_file(file):
         raise UsageError(f"{file!r} is no path of an .onnx file: only files are checked")
-    graph = zoo.resolve(file, (), input_shapes.parse(input_shape or ()))
+    graph = resolved(file, input_shape)
     found = import_check.check(Path(file), graph, run_options(threads, timeout))
     if as_json:
         print(json.dumps(finite(found.document()), indent=1))

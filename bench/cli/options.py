@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,8 @@ from bench.machine import cpus
 from bench.study import values
 from bench.workers.options import ALGORITHMS, Options
 from columnar_nn.errors import UsageError
-from columnar_nn.model import zoo
+from columnar_nn.model import input_shapes, zoo
+from columnar_nn.model.graph import Graph
 
 _MODELS = f"{', '.join(zoo.BUILDERS)}, or the path of an .onnx file."
 _ONLY_ONE = "this takes one value; for several: cnn-bench sweep"
@@ -48,6 +49,11 @@ def run_options(
 ) -> Options:
     """How a command runs its backends, from the options of these names; raises UsageError."""
     return Options(cpus.choose(threads), timeout, batch_size, algorithm)
+
+
+def resolved(model: str, input_shape: Sequence[str] | None, without: Collection[str] = ()) -> Graph:
+    """The network that --model means, sizes that its file leaves free as --input-shape has them."""
+    return zoo.resolve(model, without, input_shapes.parse(input_shape or ()))
 
 
 def parse_samples(text: str) -> tuple[int, ...]:

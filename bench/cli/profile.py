@@ -13,7 +13,6 @@ from bench.cli.data_options import (
     ResizeOption,
     SplitOption,
     StdOption,
-    preparation,
     show_data,
 )
 from bench.cli.import_line import show_import
@@ -30,12 +29,14 @@ from bench.cli.options import (
     ModelOption,
     OneThreadOption,
     TimeoutOption,
+    resolved,
     run_options,
     seed_or_new,
 )
 from bench.cli.saving import save
 from bench.compare.experiment import Experiment, Limits
-from bench.data.dataset import open_dataset
+from bench.data.dataset import dataset_for
+from bench.data.preparation import Preparation
 from bench.machine import environment
 from bench.model import fixed_batch
 from bench.model.check import MISREAD
@@ -44,7 +45,7 @@ from bench.profile.rows import layer_rows
 from bench.results.document import to_json
 from bench.results.session import Session, Workloads
 from bench.workers.selection import select
-from columnar_nn.model import input_shapes, precision, zoo
+from columnar_nn.model import precision
 
 
 def profile(
@@ -81,7 +82,7 @@ def profile(
     fusion level. Exit status: 0 all was measured, 1 an engine failed or the model's file was
     misread, 2 wrong usage.
     """
-    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
+    graph = resolved(model, input_shape)
     size = fixed_batch.batch_size(graph, min(batch_size, samples), [samples], "--samples")
     options = run_options(threads, timeout, size, algorithm)
     experiment = Experiment(
@@ -91,13 +92,15 @@ def profile(
         limits=Limits(rounds, 0.0, budget),
         seed=seed_or_new(None),
     )
-    prepared = preparation(labels, resize, mean, std)
-    dataset = open_dataset(data, samples, split, prepared).fitted_to(graph)
+    prepared = Preparation.parse(labels, resize, mean, std)
+    dataset = dataset_for(graph, data, samples, split, prepared)
     left_out = show_data(data, dataset, terminal.stream(json))
     settings = {
         "model": model,
+        "input_shape": input_shape or [],
         "data": data,
         "split": split,
+        **prepared.settings(),
         **experiment.settings(),
         "batch_note": fixed_batch.note(graph),
         "precision_note": precision.note(graph),

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import terminal
+from bench.cli.data_options import show_data
 from bench.cli.import_line import show_import
 from bench.cli.signals import EXIT_INTERRUPTED
 from bench.machine import cpus
@@ -66,6 +67,7 @@ def measure(
 
     If `strict`, a cell that others disturbed is a failure; `label` names the machine.
     """
+    show_data(plan.study.data, plan.networks[0].dataset, terminal.stream())
     planned(plan, folder)
     checks = _import_checks(plan, import_check)
     status = 0

@@ -7,12 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    SplitOption,
+    StdOption,
+)
 from bench.cli.options import (
     AlgorithmOption,
     AtolOption,
     DataOption,
     FunctionsOption,
     ImportCheckOption,
+    InputShapeOption,
     LabelOption,
     RtolOption,
     StrictOption,
@@ -37,8 +45,13 @@ def sweep(
             "Networks; plain9 and resnet20 also as plain9@width=2@depth=2@resolution=64.", "plain9"
         ),
     ] = None,
+    input_shape: InputShapeOption = None,
     data: DataOption = "photo10",
-    split: Annotated[str, typer.Option(help="Of the data: test or train.")] = "test",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     backend: Annotated[
         list[str] | None,
         typer.Option(metavar="LIST", help="Engines, repeatable.", show_default="every engine"),
@@ -116,11 +129,19 @@ def sweep(
         "cores": cores,
         "partitions": partitions,
     }
+    images = {
+        "input_shape": input_shape,
+        "labels": None if labels is None else str(labels),
+        "resize": resize,
+        "mean": mean,
+        "std": std,
+    }
     document = {
         "axes": {axis: value for axis, value in given.items() if value},
         "zip": [text.replace("-", "_").split(",") for text in zip_axes or ()],
         "data": data,
         "split": split,
+        **{name: value for name, value in images.items() if value},
         "runs": runs,
         "min_time": min_time,
         "budget": budget,

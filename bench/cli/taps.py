@@ -8,29 +8,40 @@ from typing import Annotated
 import typer
 
 from bench.cli import terminal
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    SplitOption,
+    StdOption,
+    show_data,
+)
 from bench.cli.options import (
     AlgorithmOption,
     BackendOption,
     BatchSizeOption,
     DataOption,
     FunctionsOption,
+    InputShapeOption,
     ModelArgument,
     OneThreadOption,
     TimeoutOption,
     new_file,
+    resolved,
     run_options,
 )
-from bench.data.dataset import open_dataset
+from bench.data.dataset import dataset_for
+from bench.data.preparation import Preparation
 from bench.files.output import OutputFile
 from bench.model import fixed_batch
 from bench.profile.taps import write_taps
 from bench.workers.process import WorkerError
 from bench.workers.selection import select_one
-from columnar_nn.model import zoo
 
 
 def taps(
     model: ModelArgument,
+    input_shape: InputShapeOption = None,
     *,
     tensor: Annotated[
         list[str],
@@ -42,6 +53,11 @@ def taps(
     ],
     backend: BackendOption = "columnar",
     data: DataOption = "photo10",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     samples: Annotated[int, typer.Option(min=1, help="Images.")] = 100,
     batch_size: BatchSizeOption = 32,
     threads: OneThreadOption = 1,
@@ -56,10 +72,14 @@ def taps(
     engine that is not installed.
     """
     selection = select_one(backend)
-    graph = zoo.resolve(model)
+    graph = resolved(model, input_shape)
     size = fixed_batch.batch_size(graph, batch_size, [samples], "--samples")
     options = run_options(threads, timeout, size, algorithm)
-    batches = open_dataset(data, samples).fitted_to(graph).batches(samples, size)
+    prepared = Preparation.parse(labels, resize, mean, std)
+    dataset = dataset_for(graph, data, samples, split, prepared)
+    for warning in show_data(data, dataset, terminal.stream(out)):
+        print(f"cnn-bench: {warning}", file=sys.stderr)
+    batches = dataset.batches(samples, size)
     try:
         num_rows = write_taps(out, graph, tensor, batches, selection, options)
     except WorkerError as error:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from bench.cli import terminal
-from bench.cli.options import new_file
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    StdOption,
+    show_data,
+)
+from bench.cli.options import DataOption, InputShapeOption, new_file
 from bench.cli.saving import save
-from bench.data.dataset import open_dataset
+from bench.data.dataset import dataset_for
+from bench.data.preparation import Preparation
 from bench.files.output import OutputFile
 from bench.training.train import Recipe, evaluate
 from bench.training.train import train as train_graph
-from columnar_nn.model import onnx_io, zoo
+from columnar_nn.errors import UsageError
+from columnar_nn.model import input_shapes, onnx_io, zoo
+from columnar_nn.model.graph import Graph
+from columnar_nn.model.input_shapes import Sizes
 
 _DEFAULT = Recipe()
 
@@ -28,12 +42,12 @@ def train(
         str,
         typer.Option(help="Network to train from random weights, or an .onnx file to go on with."),
     ] = "plain9",
-    data: Annotated[
-        str,
-        typer.Option(
-            help="photo10, synthetic, or a path: folder of images, CIFAR-10, .npz, .parquet."
-        ),
-    ] = "photo10",
+    input_shape: InputShapeOption = None,
+    data: DataOption = "photo10",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     seed: Annotated[int, typer.Option(help="Draws the order of the images.")] = _DEFAULT.seed,
     crops: Annotated[
         int,
@@ -51,6 +65,7 @@ def train(
     """Train a network with PyTorch and write it as ONNX.
 
     The network learns from the data's training split; its accuracy on the test split is printed.
+    A mean and standard deviation are written into its metadata.
     Without options: how the weights of plain9 that come with cnn-bench were made.
     """
     recipe = Recipe(
@@ -61,9 +76,15 @@ def train(
         images=images,
         learning_rate=learning_rate,
     )
-    graph = onnx_io.load(model) if model.endswith(".onnx") else zoo.build(model)
-    test = open_dataset(data)
-    training = open_dataset(data, split="train")
+    graph = _untrained(model, input_shapes.parse(input_shape or ()))
+    prepared = Preparation.parse(labels, resize, mean, std)
+    test = dataset_for(graph, data, preparation=prepared)
+    training = dataset_for(graph, data, split="train", preparation=prepared)
+    for warning in (*show_data(data, training, terminal.stream(out)), test.warning):
+        if warning:
+            print(f"cnn-bench: {warning}", file=sys.stderr)
+    if prepared.normalization is not None:
+        graph = replace(graph, metadata={**graph.metadata, **prepared.normalization.metadata})
     with terminal.progress() as move:
 
         def show(stage: str, step: int, steps: int, loss: float) -> None:
@@ -78,3 +99,12 @@ def train(
     if result.dead_channels:
         print(f"dead channels: {', '.join(result.dead_channels)}", file=shown)
     raise typer.Exit(unsaved)
+
+
+def _untrained(model: str, shapes: Mapping[str, Sizes]) -> Graph:
+    """A network with its random weights, or a file as it is."""
+    if zoo.is_file(model):
+        return onnx_io.load(model, (), shapes)
+    if shapes:
+        raise UsageError(f"--input-shape: {model} has its sizes; it is for .onnx files")
+    return zoo.build(model)

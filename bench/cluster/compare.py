@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pyarrow as pa
@@ -62,6 +62,13 @@ class Way:
     prepare_s: float = 0.0
 
 
+class Asked(NamedTuple):
+    """The network that every way runs, and the dtype of the images that they are given."""
+
+    network: str | bytes
+    dtype: str
+
+
 @dataclass(frozen=True)
 class Comparison:
     """`final_s` is the wall time of a query without a row, its fastest; `cores` are Spark's."""
@@ -85,14 +92,16 @@ def measure(
     progress: Progress,
 ) -> Comparison:
     """Runs every way once to compare rows, then all of them in random order, `rounds` times."""
+    pixels = dataset.schema.field("image").type.value_type
+    asked = Asked(network, "uint8" if pixels == pa.uint8() else "float32")
     ways = [Way(LOCAL, None), *(Way(f"spark, {count} splits", count) for count in splits)]
     for count in splits:
         (folder / str(count)).mkdir()
         write_images(dataset, images, count, folder / str(count))
     files = {way.name: folder / str(way.splits or splits[0]) / "images" for way in ways}
-    expected = _sorted(_alone(network, files[LOCAL], Clock()))
+    expected = _sorted(_alone(asked, files[LOCAL], Clock()))
     for way in ways[1:]:
-        frame, observation = _inside(opened, network, files[way.name])
+        frame, observation = _inside(opened, asked, files[way.name])
         way.differing = differing(collected(frame), expected, OUTPUTS)
         way.prepare_s = max(way.prepare_s, observation.get["prepare"] or 0.0)
     turns = [way for _ in range(rounds) for way in ways]
@@ -100,16 +109,18 @@ def measure(
     for index, way in enumerate(turns):
         progress(index, len(turns), way.name)
         if way.splits is None:
-            way.turns.append(_turn_alone(network, files[way.name]))
+            way.turns.append(_turn_alone(asked, files[way.name]))
         else:
-            way.turns.append(_turn_inside(opened, network, files[way.name]))
+            way.turns.append(_turn_inside(opened, asked, files[way.name]))
     nothing = min(_seconds_of_nothing(opened, network, files[ways[1].name]) for _ in range(rounds))
     return Comparison(images, tuple(ways), opened.seconds, nothing, opened.cores)
 
 
-def _alone(network: str | bytes, files: Path, clock: Clock) -> list[pa.RecordBatch]:
+def _alone(asked: Asked, files: Path, clock: Clock) -> list[pa.RecordBatch]:
     batches = clock.timed(_batches(files), "read")
-    return list(infer(batches, network, outputs=OUTPUTS, phase=clock.phase))
+    return list(
+        infer(batches, asked.network, outputs=OUTPUTS, dtype=asked.dtype, phase=clock.phase)
+    )
 
 
 def _batches(files: Path) -> Iterator[pa.RecordBatch]:
@@ -118,24 +129,24 @@ def _batches(files: Path) -> Iterator[pa.RecordBatch]:
             yield from opened.iter_batches(MAX_ROWS, use_threads=False)
 
 
-def _inside(opened: Opened, network: str | bytes, files: Path) -> tuple[Any, Any]:
+def _inside(opened: Opened, asked: Asked, files: Path) -> tuple[Any, Any]:
     frame = opened.spark.read.parquet(str(files))
-    made = integration.call(frame, network, "image", None, OUTPUTS, "uint8", "null")
+    made = integration.call(*(frame, asked.network, "image", None, OUTPUTS, asked.dtype, "null"))
     return with_costs(made)
 
 
-def _turn_alone(network: str | bytes, files: Path) -> Turn:
+def _turn_alone(asked: Asked, files: Path) -> Turn:
     clock = Clock()
     start, cpu = time.perf_counter(), time.process_time()
-    _alone(network, files, clock)
+    _alone(asked, files, clock)
     parts = clock.take()
     cpu = time.process_time() - cpu
     parts.pop("write")
     return Turn(time.perf_counter() - start, {**parts, OTHER: max(0.0, cpu - sum(parts.values()))})
 
 
-def _turn_inside(opened: Opened, network: str | bytes, files: Path) -> Turn:
-    frame, observation = _inside(opened, network, files)
+def _turn_inside(opened: Opened, asked: Asked, files: Path) -> Turn:
+    frame, observation = _inside(opened, asked, files)
     start, before, java = time.perf_counter(), status.tasks(opened.spark), _java_s()
     frame.write.format("noop").mode("overwrite").save()
     seconds = time.perf_counter() - start

@@ -24,7 +24,9 @@ from columnar_nn.errors import UsageError
 from columnar_nn.integrations import spark as integration
 from columnar_nn.integrations.batches import ERROR, SHOWN
 from columnar_nn.integrations.prepared import PREDICTED
-from columnar_nn.model import zoo
+from columnar_nn.model import onnx_io, zoo
+from columnar_nn.model.graph import Graph
+from columnar_nn.model.input_shapes import Sizes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -100,10 +102,20 @@ class Outcome:
         return self.correct / self.rows if self.correct is not None and self.rows else None
 
 
-def network_of(model: str) -> str | bytes:
-    """The network as it travels to executors: a name, or what the file holds."""
-    zoo.resolve(model)  # raises what is wrong with it, before Spark is started
-    return Path(model).read_bytes() if zoo.is_file(model) else model
+def network_of(model: str, sizes: Mapping[str, Sizes]) -> tuple[str | bytes, Graph]:
+    """The network as it travels to executors, a name or what an ONNX file holds, and its graph.
+
+    `sizes` are those that the file leaves free.
+    """
+    graph = zoo.resolve(model, (), sizes)  # raises what is wrong with it, before Spark is started
+    if len(graph.inputs) != 1:
+        raise UsageError(
+            f"{graph.name} takes {', '.join(graph.columns)}: here a network gets one column"
+        )
+    if not zoo.is_file(model):
+        return model, graph
+    fixed = onnx_io.to_proto(graph).SerializeToString() if sizes else Path(model).read_bytes()
+    return fixed, graph
 
 
 def run(opened: Opened, job: Job, folder: Path, progress: Progress) -> Outcome:

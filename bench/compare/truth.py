@@ -32,16 +32,25 @@ class Overrides:
 
 
 def write_compared(source: Path, rows: np.ndarray, path: Path, batch_size: int) -> None:
-    """Copies some rows of an Arrow file into another, and after all of them their dimmed images."""
+    """Copies some rows of an Arrow file into another, and after all of them their dimmed images.
+
+    Those are all of its columns of tensors, the inputs of a network.
+    """
     table = read(source)
-    image = table.schema.get_field_index("image")
+    inputs = [
+        index
+        for index, field in enumerate(table.schema)
+        if isinstance(field.type, pa.FixedShapeTensorType)
+    ]
     with pa.ipc.new_file(str(path), table.schema) as writer:
         for dimming in (1.0, DIMMED):
             for start in range(0, len(rows), batch_size):
                 batch = table.take(pa.array(rows[start : start + batch_size])).combine_chunks()
-                pixels = tensor_column.to_numpy(batch.column(image).chunk(0))
-                dimmed = tensor_column.from_numpy((pixels * dimming).astype(pixels.dtype))
-                writer.write_table(batch.set_column(image, table.schema.field(image), dimmed))
+                for index in inputs:
+                    pixels = tensor_column.to_numpy(batch.column(index).chunk(0))
+                    dimmed = tensor_column.from_numpy((pixels * dimming).astype(pixels.dtype))
+                    batch = batch.set_column(index, table.schema.field(index), dimmed)
+                writer.write_table(batch)
 
 
 @dataclass(frozen=True)

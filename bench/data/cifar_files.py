@@ -193,6 +193,8 @@ def check_split(split: str) -> None:
 
 def opened(file: Path) -> IO[bytes]:
     """A regular file; opening a FIFO might wait forever, and a device may have no end."""
+    if not file.exists():
+        raise InvalidDataError(f"{file}: no such file; check the path")
     if not file.is_file():
         raise InvalidDataError(f"{file}: not a regular file; copy what it gives into one")
     return file.open("rb")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,46 +11,55 @@ import numpy as np
 import pyarrow as pa
 
 from bench.data import normalization
-from bench.data.normalization import Normalization
+from bench.data.input_column import InputColumn, shape_text
 from bench.data.preparation import Preparation
-from bench.data.readers import open_source
-from bench.data.resize import channels_last, resize
-from bench.data.source import Block, ImageShape, Source, label_dtype, recut
-from columnar_nn.data import tensor_column
-from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.graph import Graph, Shape
+from bench.data.readers import open_inputs, open_source
+from bench.data.source import Block, ImageShape, NamedInput, Source, label_dtype, recut
+from columnar_nn.errors import InvalidDataError, InvalidModelError, UsageError
+from columnar_nn.model.graph import Graph
 from columnar_nn.shown import line
 
 STREAMED_ROWS = 256
 """Rows of a batch where nobody says how many."""
+
+_ID, _LABEL = "id", "label"
+
+_NAMED = 5
+"""Files that cannot be read are named up to so many."""
 
 
 @dataclass(frozen=True, repr=False)
 class Dataset:
     """Images that can be read again and again; nothing of them is kept in memory.
 
-    `image_shape` is that of the images given out, C x H x W: those of the `source`, or those that a
-    network takes. With a `normalization` they are float32.
+    There is a column for each input of the network that they are for, all of one set's rows.
     """
 
     base_name: str
-    source: Source
-    image_shape: ImageShape
-    preparation: Preparation
+    columns: tuple[InputColumn, ...]
 
     @property
     def name(self) -> str:
         """Its name, and what becomes of its images before a network has them."""
-        own = self.image_shape == self.source.image_shape
-        scaling = self.source.scaling
-        shape = "" if own and not scaling else f" at {_shape_text(self.image_shape)}"
-        parts = [part for part in (scaling, self.normalization) if part]
-        detail = f" ({'; '.join(map(str, parts))})" if parts else ""
-        return f"{self.base_name}{shape}{detail}"
+        if len(self.columns) == 1:
+            return f"{self.base_name}{self.columns[0].changes}"
+        columns = "; ".join(f"{column.name}{column.changes}" for column in self.columns)
+        return f"{self.base_name} ({columns})"
 
     def __repr__(self) -> str:
-        images = f"{self.num_rows:,} images of {_shape_text(self.image_shape)}"
+        shapes = " and ".join(shape_text(column.shape) for column in self.columns)
+        images = f"{self.num_rows:,} images of {shapes}"
         return line(f"Dataset {self.name}:", f"{images}, {len(self.classes)} classes")
+
+    @property
+    def source(self) -> Source:
+        """Where its first column comes from, and its labels."""
+        return self.columns[0].source
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Of a row of its first column, C x H x W of images."""
+        return self.columns[0].shape
 
     @property
     def kind(self) -> str:
@@ -83,63 +92,65 @@ class Dataset:
         return self.source.left_out
 
     @property
-    def normalization(self) -> Normalization | None:
-        """How pixels are normalized, if they are."""
-        return self.preparation.normalization
+    def warning(self) -> str:
+        """What could not be read: how many, and the first of them by name; "" if nothing."""
+        if not self.left_out:
+            return ""
+        named = [f"{name} ({reason})" for name, reason in list(self.left_out.items())[:_NAMED]]
+        more = len(self.left_out) - len(named)
+        others = f" and {more:,} more" if more else ""
+        return f"{len(self.left_out):,} left out of the images: {', '.join(named)}{others}"
 
     @property
     def fingerprint(self) -> str:
         """SHA-256, in hex, of what was read (see Facts), and of what else makes the images."""
-        own = self.source.facts.fingerprint
-        if self.preparation.shorter_side is None and self.normalization is None:
-            return own
-        made = f"{own} {self.preparation.shorter_side} {self.normalization}"
-        return hashlib.sha256(made.encode()).hexdigest()
+        if len(self.columns) == 1:
+            return self.columns[0].fingerprint
+        parts = [f"{column.name} {column.shape} {column.fingerprint}" for column in self.columns]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @property
     def num_bytes(self) -> int:
         """Bytes that the fingerprint is of."""
-        return self.source.facts.num_bytes
+        return sum(column.source.facts.num_bytes for column in self.columns)
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of an image that is given out."""
-        return int(np.prod(self.image_shape)) * np.dtype(self._dtype).itemsize
+        """Bytes of a row of inputs that is given out."""
+        return sum(column.row_bytes for column in self.columns)
 
     @property
     def schema(self) -> pa.Schema:
-        """id int64 (0, 1, ...), label (see `label_dtype`, null without labels), image: a tensor."""
+        """id int64 (0, 1, ...), label (see `label_dtype`, null without labels), tensors.
+
+        Those are a column `image`, or one of its name for each of several inputs.
+        """
         return pa.schema(
             [
-                pa.field("id", pa.int64()),
-                pa.field("label", pa.from_numpy_dtype(label_dtype(len(self.classes)))),
-                pa.field("image", tensor_column.tensor_type(self._dtype, self.image_shape)),
+                pa.field(_ID, pa.int64()),
+                pa.field(_LABEL, pa.from_numpy_dtype(label_dtype(len(self.classes)))),
+                *(pa.field(column.name, column.type) for column in self.columns),
             ]
         )
 
     def fitted_to(self, graph: Graph) -> Dataset:
-        """The same images as the network takes them: in its shape, normalized as its file says.
+        """The same images as a network of one input takes them: in its shape, normalized.
 
         Images in arrays are resized (see `resize`), those in files scaled and cropped; the name
-        tells. A normalization of the user's goes before the file's. Raises InvalidModelError
-        unless it has one input of known sizes, and these, if they are no image's, are the rows'.
+        tells. A normalization of the user's goes before that of the network's file. Raises
+        InvalidModelError for several inputs, for unknown sizes, and for sizes that are no image's
+        and not the rows'.
         """
-        shapes = [spec.shape for spec in graph.inputs]
-        if len(shapes) != 1 or None in shapes[0][1:]:
+        if len(graph.inputs) != 1:
             raise InvalidModelError(
-                f"{graph.name} takes {', '.join(map(_shape_text, shapes))}, but a data set gives "
-                "one input: export it with one input [N, C, H, W] whose C, H and W are fixed"
+                f"{graph.name} takes {', '.join(graph.columns) or 'nothing'}, and "
+                f"{self.base_name} is one input"
             )
-        shape = tuple(size for size in shapes[0][1:] if size is not None)
-        self._check_fits(shape, graph.name)
-        found = self.normalization or normalization.of_metadata(graph.metadata)
-        if found is not None:
-            found.check(shape, _channel_axis(shape))
-        if shape == self.image_shape and found == self.normalization:
-            return self
-        return replace(
-            self, image_shape=shape, preparation=replace(self.preparation, normalization=found)
-        )
+        (column,), (shape,) = self.columns, _row_shapes(graph)
+        _check_fits(column, shape, self.base_name, graph.name)
+        found = column.normalization or normalization.of_metadata(graph.metadata)
+        fitted = column.fitted(shape, found)
+        return self if fitted is column else replace(self, columns=(fitted,))
 
     def batches(
         self, num_samples: int, batch_size: int, start: int = 0
@@ -149,10 +160,11 @@ class Dataset:
         After the last row of the set comes its first one again, while ids go on counting: the row
         with id i is row i modulo `num_rows` of the set. One batch is held at a time.
         """
-        blocks = _from_row(self._cycle(), start % self.num_rows)
-        for block in recut(blocks, batch_size, num_samples):
-            yield self._batch(block, start)
-            start += len(block)
+        first = start % self.num_rows
+        columns = [recut(c.endless(first), batch_size, num_samples) for c in self.columns]
+        for blocks in zip(*columns, strict=True):
+            yield self._batch(blocks, start)
+            start += len(blocks[0])
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """All rows once, in batches, through Arrow's C stream: a table to whoever reads those."""
@@ -160,40 +172,16 @@ class Dataset:
         reader = pa.RecordBatchReader.from_batches(self.schema, batches)
         return reader.__arrow_c_stream__(requested_schema)
 
-    @property
-    def _dtype(self) -> str:
-        return self.source.dtype if self.normalization is None else "float32"
-
-    def _check_fits(self, shape: ImageShape, network: str) -> None:
-        """Raises InvalidModelError if its rows cannot be given in this shape."""
-        own = self.source.image_shape
-        if (len(shape), len(own)) == (3, 3) or self.source.generated or _same_sizes(shape, own):
-            return
-        raise InvalidModelError(
-            f"{network} takes {_shape_text(shape)}, and a row of {self.base_name} is "
-            f"{_shape_text(own)}: give .npz or Parquet of such tensors, or --data synthetic"
-        )
-
-    def _batch(self, block: Block, first_id: int) -> pa.RecordBatch:
-        images, label_type = block.images, self.schema.field("label").type
-        if _same_sizes(images.shape[1:], self.image_shape):
-            images = images.reshape(len(images), *self.image_shape)
-        elif images.shape[1:] != self.image_shape:
-            images = resize(images, self.image_shape)
-        if self.normalization is not None:
-            images = self.normalization.of(images, _channel_axis(self.image_shape))
+    def _batch(self, blocks: Sequence[Block], first_id: int) -> pa.RecordBatch:
+        count, labels = len(blocks[0]), blocks[0].labels
         columns = [
-            pa.array(np.arange(first_id, first_id + len(block), dtype=np.int64)),
-            pa.nulls(len(block), label_type)
-            if block.labels is None
-            else pa.array(block.labels.astype(label_dtype(len(self.classes)))),
-            tensor_column.from_numpy(images),
+            pa.array(np.arange(first_id, first_id + count, dtype=np.int64)),
+            pa.nulls(count, self.schema.field(_LABEL).type)
+            if labels is None
+            else pa.array(labels.astype(label_dtype(len(self.classes)))),
+            *(column.array(block) for column, block in zip(self.columns, blocks, strict=True)),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
-
-    def _cycle(self) -> Iterator[Block]:
-        while True:
-            yield from self.source.read(self.image_shape)
 
 
 def open_dataset(
@@ -212,7 +200,39 @@ def open_dataset(
     """
     preparation = preparation or Preparation()
     name, source = open_source(spec, samples, split, preparation)
-    return Dataset(name, source, source.image_shape, preparation)
+    return Dataset(name, (InputColumn("image", source, source.image_shape, preparation),))
+
+
+def dataset_for(
+    graph: Graph,
+    spec: str,
+    samples: int | None = None,
+    split: str = "test",
+    preparation: Preparation | None = None,
+) -> Dataset:
+    """What `spec` names (see `open_dataset`) as a network takes it (see `Dataset.fitted_to`).
+
+    A network of several inputs gets one column for each, called like it: noise of "synthetic", or
+    the arrays of .npz and the columns of Parquet and Arrow files of these names. Normalizations are
+    of those that are images. Raises as both do.
+    """
+    if len(graph.inputs) < 2:
+        return open_dataset(spec, samples, split, preparation).fitted_to(graph)
+    preparation = preparation or Preparation()
+    inputs = _named_inputs(graph)
+    name, sources = open_inputs(spec, samples, split, preparation, inputs)
+    _check_rows(name, inputs, sources)
+    images = [wanted.name for wanted in inputs if len(wanted.shape) == 3]
+    if preparation.normalization is not None and not images:
+        raise UsageError(f"--mean and --std are of images, and {graph.name} takes none")
+    found = preparation.normalization or normalization.of_metadata(graph.metadata)
+    plain = replace(preparation, normalization=None)
+    columns = []
+    for wanted, source in zip(inputs, sources, strict=True):
+        column = InputColumn(wanted.name, source, source.image_shape, plain)
+        _check_fits(column, wanted.shape, f"{name}, {wanted.name},", graph.name)
+        columns.append(column.fitted(wanted.shape, found if wanted.name in images else None))
+    return Dataset(name, tuple(columns))
 
 
 def write_ipc(dataset: Dataset, num_samples: int, batch_size: int, path: str | Path) -> None:
@@ -222,22 +242,49 @@ def write_ipc(dataset: Dataset, num_samples: int, batch_size: int, path: str | P
             writer.write_batch(batch)
 
 
-def _from_row(blocks: Iterator[Block], start: int) -> Iterator[Block]:
-    for block in blocks:
-        yield block.rows(start)
-        start = max(0, start - len(block))
+def _row_shapes(graph: Graph) -> list[ImageShape]:
+    """What a row of each input is; raises InvalidModelError for sizes that are not known."""
+    if any(None in spec.shape[1:] for spec in graph.inputs):
+        shapes = ", ".join(shape_text(spec.shape) for spec in graph.inputs)
+        raise InvalidModelError(
+            f"{graph.name} takes {shapes}: give the sizes that are free with --input-shape"
+        )
+    return [tuple(int(size or 0) for size in spec.shape[1:]) for spec in graph.inputs]
 
 
-def _same_sizes(shape: ImageShape, other: ImageShape) -> bool:
-    """Whether two shapes, not both of images, differ by sizes of 1 alone."""
-    sizes = [[size for size in sizes if size > 1] for sizes in (shape, other)]
-    return (len(shape), len(other)) != (3, 3) and sizes[0] == sizes[1]
+def _check_fits(column: InputColumn, shape: ImageShape, of: str, network: str) -> None:
+    """Raises InvalidModelError if the rows of a column cannot be given in this shape."""
+    if not column.fits(shape):
+        raise InvalidModelError(
+            f"{network} takes {shape_text(shape)}, and a row of {of} is "
+            f"{shape_text(column.source.image_shape)}: give .npz or Parquet of such tensors, or "
+            "--data synthetic"
+        )
 
 
-def _channel_axis(shape: ImageShape) -> int:
-    """Of images [n, *shape]."""
-    return 3 if len(shape) == 3 and channels_last(shape) else 1
+def _named_inputs(graph: Graph) -> list[NamedInput]:
+    """Several inputs as readers look for them; raises InvalidModelError for a taken name."""
+    names = tuple(graph.columns.values())
+    for name in names:
+        if name in (_ID, _LABEL):
+            raise InvalidModelError(
+                f"{graph.name} has an input called {name}, as the rows' own column is: rename it"
+            )
+    shapes = _row_shapes(graph)
+    return [NamedInput(*named, names) for named in zip(names, shapes, strict=True)]
 
 
-def _shape_text(shape: Shape) -> str:
-    return "x".join("?" if size is None else str(size) for size in shape)
+def _check_rows(name: str, inputs: Sequence[NamedInput], sources: Sequence[Source]) -> None:
+    """Raises InvalidDataError unless row i of each source is of the same row."""
+    first = sources[0]
+    for wanted, source in zip(inputs, sources, strict=True):
+        for row in source.left_out.keys() ^ first.left_out.keys():
+            reason = {**first.left_out, **source.left_out}[row]
+            raise InvalidDataError(
+                f"{name}: {row}: {reason}: give a value of each input in every row, or drop the row"
+            )
+        if source.facts.num_rows != first.facts.num_rows:
+            raise InvalidDataError(
+                f"{name}: {first.facts.num_rows:,} rows of {inputs[0].name} and "
+                f"{source.facts.num_rows:,} of {wanted.name}: they must be as many"
+            )

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -167,16 +167,18 @@ def _by_table(
 
 
 def _labels(table: Path) -> dict[str, str]:
-    """Labels by name of the file: lines of both, separated by a comma, a tab or spaces."""
+    """Labels by the file's path from the folder on: lines of both, separated by a comma, a tab or
+    spaces.
+    """
     try:
         if not stat.S_ISREG(table.stat().st_mode) or table.stat().st_size > MAX_LABEL_BYTES:
             raise InvalidDataError(
                 f"{table}: no file of labels, which has lines of a file's name and its label"
             )
-        text = table.read_bytes().decode(errors="replace")
+        text = table.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise InvalidDataError(f"{table}: cannot be read: {error.strerror or error}") from None
-    found = {}
+    found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -185,7 +187,11 @@ def _labels(table: Path) -> dict[str, str]:
             raise InvalidDataError(
                 f"{table}: line {number} is not a file's name and its label, such as cat1.png,cat"
             )
-        found[name] = printable(label)
+        name = PurePosixPath(name).as_posix()  # ./a.png is a.png
+        if found.setdefault(name, printable(label)) != printable(label):
+            raise InvalidDataError(
+                f"{table}: line {number} has another label of {printable(name)} than one before"
+            )
     return found
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from bench.data.image_folder import check_shorter_side, decoded, scaling
 from bench.data.resize import planar_shape
-from bench.data.source import Block, ImageShape, Source, block_rows, check_label, scan
+from bench.data.source import Block, ImageShape, NamedInput, Source, block_rows, check_label, scan
 from columnar_nn.data import encoded_images, image_column, tensor_column
 from columnar_nn.data.arrow_source import ARROW_SUFFIXES, ArrowSource, decoded_type, open_source
 from columnar_nn.errors import InvalidDataError, printable
@@ -32,48 +32,71 @@ def files_in(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.rglob("*")) if file.suffix in SUFFIXES]
 
 
-def open_table(path: Path, split: str, shorter_side: int | None = None) -> Source:
+def open_table(
+    path: Path, split: str, shorter_side: int | None = None, wanted: NamedInput | None = None
+) -> Source:
     """The images in a file, or in all files of a folder, those of the split by their names.
 
     The column of images is called one of IMAGE_NAMES or is the only one that may hold any, that
     of labels one of LABEL_NAMES: whole numbers, whose names the file's own metadata may have, or
-    texts. Raises InvalidDataError.
+    texts. One of several inputs is in the column of its name, which may also be of numbers or of
+    lists of them. Raises InvalidDataError.
     """
-    return _Table(path, split, shorter_side).source()
+    return _Table(path, split, shorter_side, wanted).source()
 
 
 class _Table:
     """One table on its way to a source."""
 
-    def __init__(self, path: Path, split: str, shorter_side: int | None) -> None:
+    def __init__(
+        self, path: Path, split: str, shorter_side: int | None, wanted: NamedInput | None
+    ) -> None:
         self._path = path
         self._shorter_side = shorter_side
         self._opened, self._split = _opened(path, split)
         schema = self._opened.schema
-        self._image = _column(schema, IMAGE_NAMES, _may_hold_images)
-        if self._image is None:
+        self._wanted = wanted
+        self._image = self._image_column(schema)
+        taken = (self._image,) if wanted is None else wanted.names
+        labels = tuple(name for name in LABEL_NAMES if name not in taken)
+        self._label = _column(schema, labels, None)
+        self._left_out: dict[str, str] = {}
+
+    def _image_column(self, schema: pa.Schema) -> str:
+        """The column of images, or of the input that is wanted."""
+        if self._wanted is not None:
+            name = self._wanted.name
+            if schema.names.count(name) == 1:
+                return name
+            held = ", ".join(map(printable, schema.names[:8]))
             raise InvalidDataError(
-                f"{path}: no column of images among {', '.join(map(printable, schema.names[:8]))}; "
-                f"call it image, of tensors or of PNG or JPEG files"
+                f"{self._path}: no column {name}, which the network takes; it has {held}"
             )
-        image_type = schema.field(self._image).type
+        found = _column(schema, IMAGE_NAMES, _may_hold_images)
+        if found is None:
+            raise InvalidDataError(
+                f"{self._path}: no column of images among "
+                f"{', '.join(map(printable, schema.names[:8]))}; call it image, of tensors or of "
+                "PNG or JPEG files"
+            )
+        image_type = schema.field(found).type
         if not _may_hold_images(image_type):
             raise InvalidDataError(
-                f"{path}: column {printable(self._image)} is {image_type}: store tensors "
+                f"{self._path}: column {printable(found)} is {image_type}: store tensors "
                 "(fixed_shape_tensor), or PNG or JPEG files as binary"
             )
-        self._label = _column(schema, LABEL_NAMES, None)
-        self._left_out: dict[str, str] = {}
+        return found
 
     def source(self) -> Source:
         classes = self._classes()
         self._numbers = {name: number for number, name in enumerate(classes)}
         image_type = self._opened.schema.field(self._image).type
         dtype, scaled = "uint8", ""
-        if isinstance(image_type, pa.FixedShapeTensorType):
-            self._stored = tuple(image_type.shape)
+        if not _is_files(image_type):
+            is_tensor = isinstance(image_type, pa.FixedShapeTensorType)
+            self._stored = tuple(image_type.shape) if is_tensor else self._shape_wanted()
             shape = _planar(self._stored, self._path)
-            dtype = image_column.pixel_dtype(image_type, str(self._image), "uint8", self._stored)
+            dtype = self._dtype(image_type)
         else:
             scaled = scaling(self._shorter_side)
             shape = self._first_shape()
@@ -86,6 +109,16 @@ class _Table:
             *("images in columns", classes, facts, shape, dtype, read, scaled, self._left_out),
             split=self._split,
         )
+
+    def _shape_wanted(self) -> ImageShape:
+        """Of a row of numbers, which do not say it themselves."""
+        assert self._wanted is not None  # no other column than a wanted one may be of such
+        return self._wanted.shape
+
+    def _dtype(self, data_type: pa.DataType) -> str:
+        """Of values in the column; raises InvalidDataError for others than pixels and float32."""
+        listed = _as_list(data_type)
+        return image_column.pixel_dtype(listed, printable(self._image), "uint8", self._stored)
 
     def _classes(self) -> tuple[str, ...]:
         """Names of the labels, by one pass over their column; of numbers up to the greatest."""
@@ -118,8 +151,8 @@ class _Table:
         """Blocks of a column of tensors."""
         row = 0
         for batch in self._batches():
-            column = batch.column(self._image)
-            dtype = image_column.pixel_dtype(column.type, str(self._image), "uint8", self._stored)
+            column = _listed(batch.column(self._image))
+            dtype = self._dtype(column.type)
             images = image_column.images(column, dtype, self._stored)
             good = np.ones(len(batch), bool) if images.good is None else images.good
             for wrong in np.flatnonzero(~good):
@@ -223,6 +256,24 @@ def _is_binary(data_type: pa.DataType) -> bool:
         return index >= 0 and _is_binary(data_type.field(index).type)
     data_type = decoded_type(data_type)
     return bool(pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type))
+
+
+def _is_files(data_type: pa.DataType) -> bool:
+    return not isinstance(data_type, pa.FixedShapeTensorType) and _is_binary(data_type)
+
+
+def _as_list(data_type: pa.DataType) -> pa.DataType:
+    """The type of single numbers as that of lists of one."""
+    is_number = pa.types.is_integer(data_type) or pa.types.is_floating(data_type)
+    return pa.list_(data_type, 1) if is_number else data_type
+
+
+def _listed(column: pa.Array) -> pa.Array:
+    """A column of numbers as one of lists of one."""
+    data_type = _as_list(column.type)
+    if data_type == column.type:
+        return column
+    return pa.FixedSizeListArray.from_arrays(column, 1)
 
 
 def _bytes(column: pa.Array) -> pa.Array:

@@ -29,6 +29,14 @@ class Normalization:
     def __str__(self) -> str:
         return f"mean {_text(self.mean)}, std {_text(self.std)}"
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """It as `of_metadata` reads it."""
+        return {
+            name: ",".join(map(repr, values))
+            for name, values in ((MEAN, self.mean), (STD, self.std))
+        }
+
     def of(self, images: np.ndarray, channel_axis: int) -> np.ndarray:
         """uint8 pixels, or float32 in their place, as float32 [n, ...]."""
         shape = [1] * images.ndim

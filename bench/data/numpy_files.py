@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,12 +24,13 @@ from bench.data.source import (
     SPLITS,
     Block,
     ImageShape,
+    NamedInput,
     Source,
     block_rows,
     check_label,
     scan,
 )
-from columnar_nn.errors import InvalidDataError, first_line
+from columnar_nn.errors import InvalidDataError, first_line, printable
 
 SUFFIXES = (".npy", ".npz")
 MAX_HEADER_BYTES = 10_000
@@ -37,6 +39,9 @@ MAX_HEADER_BYTES = 10_000
 _MAGIC = b"\x93NUMPY"
 _PIXELS = ("|u1", "<f4")
 _LABELS = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8")
+_LABEL_WORDS = {"y", "label", "labels", "target", "targets"}
+"""What the names of labels have in them."""
+
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, TypeError, SyntaxError),
     *(NotImplementedError, RuntimeError, RecursionError, MemoryError, KeyError, OverflowError),
@@ -52,22 +57,29 @@ class _Array(NamedTuple):
     shape: tuple[int, ...]
 
 
-def open_arrays(path: Path, split: str) -> Source:
+def open_arrays(path: Path, split: str, wanted: NamedInput | None = None) -> Source:
     """The images in a file, and the labels beside them in .npz.
 
     Images are uint8, or float32 as networks take them, [n, C, H, W], [n, H, W, C] with 1 or 3
     channels, or [n, H, W]; where there are none, rows of any other shape. In .npz they are the one
     such array, or that whose name has the split in it; labels are the integers [n] or [n, 1] whose
-    name goes with it. Raises InvalidDataError.
+    name goes with it. One of several inputs is the array of its name. Raises InvalidDataError.
     """
     with _readable(path):
         cifar_files.opened(path).close()
         arrays = [_header(path, member) for member in _members(path)]
-    rows = [a for a in arrays if _holds_rows(a)]
-    found = [a for a in rows if len(a.shape) in (3, 4)] or rows
-    images = _chosen(found, split, path, "images", arrays)
+    if wanted is None:
+        rows = [a for a in arrays if _holds_rows(a)]
+        found = [a for a in rows if len(a.shape) in (3, 4)] or rows
+        images = _chosen(found, split, path, "images", arrays)
+        taken = {images.member}
+    else:
+        images = _named(wanted.name, path, arrays)
+        taken = {f"{name}.npy" for name in wanted.names}
+    _check_values(images, path)
+    _check_labels([a for a in arrays if a.member not in taken], images.shape[0], path)
     labels = None
-    candidates = [a for a in arrays if _is_labels(a, images)]
+    candidates = [a for a in arrays if a.member not in taken and _is_labels(a, images)]
     if candidates:
         labels = _chosen(candidates, split, path, "labels", arrays)
     shape, axes = _image_shape(images)
@@ -162,6 +174,25 @@ def _blocks(path: Path, array: _Array, rows: int) -> Iterator[np.ndarray]:
             raise ValueError(f"{array.member} goes on behind its values")
 
 
+def _check_labels(arrays: list[_Array], rows: int, path: Path) -> None:
+    """Raises InvalidDataError for labels of as many rows, by their names, that are none.
+
+    Without a word they would be missing.
+    """
+    for array in arrays:
+        words = set(re.split(r"\W|_|\d", array.member.removesuffix(".npy").lower()))
+        is_vector = len(array.shape) == 1 or array.shape[1:] == (1,)
+        if (
+            words & _LABEL_WORDS
+            and array.shape[:1] == (rows,)
+            and not (is_vector and array.dtype in _LABELS)
+        ):
+            raise InvalidDataError(
+                f"{_where(path, array.member)}: {list(array.shape)} of type {array.dtype}: labels "
+                "are whole numbers [n], such as numpy.argmax of one-hot rows"
+            )
+
+
 def _labels(path: Path, array: _Array) -> np.ndarray:
     values = np.concatenate(list(_blocks(path, array, 1 << 16))).reshape(-1)
     where = _where(path, array.member)
@@ -186,18 +217,38 @@ def _chosen(found: list[_Array], split: str, path: Path, what: str, arrays: list
     named = [a for a in found if split in a.member]
     others = [a for a in found if not any(s in a.member for s in (*SPLITS, "val"))]
     chosen = named or (others if len(others) == 1 else found)
+    if not chosen and path.suffix == ".npy":
+        (array,) = arrays
+        raise InvalidDataError(
+            f"{path}: {list(array.shape)} of type {array.dtype} are no rows of inputs: save uint8 "
+            "pixels, or float32 as the network takes it, [n, ...]"
+        )
     if len(chosen) != 1:
         held = ", ".join(f"{a.member.removesuffix('.npy')} {list(a.shape)}" for a in arrays)
         raise InvalidDataError(
             f"{path}: {len(chosen)} arrays could be the {what} of the {split} split; it holds "
             f"{held or 'one array'}: name them x_{split} and y_{split}"
         )
-    if what == "images" and chosen[0].dtype not in _PIXELS:
+    return chosen[0]
+
+
+def _named(name: str, path: Path, arrays: list[_Array]) -> _Array:
+    """The array that one of several inputs is called like."""
+    for array in arrays:
+        if array.member == f"{name}.npy":
+            if len(array.shape) < 1 or 0 in array.shape:
+                raise InvalidDataError(f"{path}: {name} is of {list(array.shape)}: it has no rows")
+            return array
+    held = ", ".join(printable(a.member.removesuffix(".npy")) for a in arrays)
+    raise InvalidDataError(f"{path}: no array {name}, which the network takes; it holds {held}")
+
+
+def _check_values(array: _Array, path: Path) -> None:
+    if array.dtype not in _PIXELS:
         raise InvalidDataError(
-            f"{_where(path, chosen[0].member)}: images of type {chosen[0].dtype}: save uint8 "
+            f"{_where(path, array.member)}: values of type {array.dtype}: save uint8 "
             "pixels, or float32 as the network takes it"
         )
-    return chosen[0]
 
 
 def _image_shape(array: _Array) -> tuple[ImageShape, tuple[int, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from bench.data import (
 )
 from bench.data.cifar_files import CIFAR10, IMAGE_SHAPE, Layout
 from bench.data.preparation import Preparation
-from bench.data.source import Block, ImageShape, Source, scan
+from bench.data.source import Block, ImageShape, NamedInput, Source, scan
 from columnar_nn.errors import InvalidDataError, UsageError
 
 PHOTO10 = Path(__file__).parent / "photo10"
@@ -38,6 +38,32 @@ def open_source(
         return spec, _synthetic(samples) if spec == "synthetic" else _photo10(split)
     path = Path(spec)
     return path.name or path.resolve().name, _at(path, split, preparation)
+
+
+def open_inputs(
+    spec: str,
+    samples: int | None,
+    split: str,
+    preparation: Preparation,
+    inputs: Sequence[NamedInput],
+) -> tuple[str, list[Source]]:
+    """The name of a set and what it gives each of several inputs; see `dataset_for`."""
+    cifar_files.check_split(split)
+    path = Path(spec)
+    if spec == "synthetic":
+        _only_for_files(spec, preparation)
+        return spec, [_noise(samples, wanted, place) for place, wanted in enumerate(inputs)]
+    if path.suffix == ".npz":
+        _only_for_files(spec, preparation)
+        return path.name, [numpy_files.open_arrays(path, split, wanted) for wanted in inputs]
+    if path.suffix in image_table.SUFFIXES or (path.is_dir() and image_table.files_in(path)):
+        _only_for_files(spec, preparation, or_scaled=True)
+        side = preparation.shorter_side
+        return path.name, [image_table.open_table(path, split, side, wanted) for wanted in inputs]
+    raise InvalidDataError(
+        f"{spec} gives one input, and the network takes {', '.join(inputs[0].names)}: give .npz "
+        "with arrays, or Parquet or Arrow files with columns, of these names, or --data synthetic"
+    )
 
 
 def is_images(spec: str) -> bool:
@@ -62,9 +88,10 @@ def _at(path: Path, split: str, preparation: Preparation) -> Source:
     _only_for_files(str(path), preparation)
     if path.suffix in numpy_files.SUFFIXES:
         return numpy_files.open_arrays(path, split)
-    if layout is None and path.exists() and not cifar_files.is_archive(path):
+    if layout is None and not (path.exists() and cifar_files.is_archive(path)):
+        wrong = f"no {CIFAR10.files[split][0]} or other images that are read"
         raise InvalidDataError(
-            f"{path}: no {CIFAR10.files[split][0]} or other images that are read: give a folder of "
+            f"{path}: {wrong if path.exists() else 'no such file or folder'}: give a folder of "
             "PNG or JPEG files, CIFAR-10 or CIFAR-100 as a folder, .bin or .tar.gz, .npy, .npz, or "
             f"{', '.join(image_table.SUFFIXES)}"
         )
@@ -93,9 +120,7 @@ def _photo10(split: str) -> Source:
 
 
 def _synthetic(samples: int | None) -> Source:
-    num_rows = SYNTHETIC_ROWS if samples is None else samples
-    if num_rows < 1:
-        raise UsageError(f"{num_rows} samples: give at least 1")
+    num_rows = _synthetic_rows(samples)
     made = _of_records("made", synthetic.CLASSES, partial(synthetic.records, num_rows))
 
     def read(shape: ImageShape) -> Iterator[Block]:
@@ -104,6 +129,24 @@ def _synthetic(samples: int | None) -> Source:
         return itertools.starmap(Block, synthetic.noise(num_rows, shape))
 
     return replace(made, read=read, generated=True)
+
+
+def _noise(samples: int | None, wanted: NamedInput, stream: int) -> Source:
+    """A stream of noise for one of several inputs, images too."""
+    num_rows, classes = _synthetic_rows(samples), len(synthetic.CLASSES)
+
+    def read(shape: ImageShape) -> Iterator[Block]:
+        return itertools.starmap(Block, synthetic.noise(num_rows, shape, stream))
+
+    facts = scan(classes, read(wanted.shape))
+    return Source("made", synthetic.CLASSES, facts, wanted.shape, "uint8", read, generated=True)
+
+
+def _synthetic_rows(samples: int | None) -> int:
+    num_rows = SYNTHETIC_ROWS if samples is None else samples
+    if num_rows < 1:
+        raise UsageError(f"{num_rows} samples: give at least 1")
+    return num_rows
 
 
 def _of_records(kind: str, classes: tuple[str, ...], records: Callable) -> Source:

@@ -16,6 +16,15 @@ ImageShape = tuple[int, ...]
 
 SPLITS = ("test", "train")
 
+
+class NamedInput(NamedTuple):
+    """One of several inputs of a network: its name, the shape of a row, and all of the names."""
+
+    name: str
+    shape: ImageShape
+    names: tuple[str, ...]
+
+
 BLOCK_ROWS = 256
 BLOCK_BYTES = 1 << 22
 """What a reader gives at once: so many rows, fewer of images that take more."""

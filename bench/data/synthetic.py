@@ -31,13 +31,15 @@ def records(num_rows: int) -> Iterator[np.ndarray]:
         yield block[: num_rows - start]
 
 
-def noise(num_rows: int, shape: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def noise(
+    num_rows: int, shape: tuple[int, ...], stream: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks of what is no image: uint8 [n, *shape] at random, and labels int64 [n] likewise.
 
-    As of `records`, a longer sequence begins with the shorter one.
+    As of `records`, a longer sequence begins with the shorter one. Streams are independent.
     """
     for index, start in enumerate(range(0, num_rows, BLOCK_RECORDS)):
-        random = np.random.default_rng((SEED, index))
+        random = np.random.default_rng((SEED, index, stream))
         labels = random.integers(len(CLASSES), size=BLOCK_RECORDS)
         rows = random.integers(0, 256, (BLOCK_RECORDS, *shape), dtype=np.uint8)
         yield rows[: num_rows - start], labels[: num_rows - start]

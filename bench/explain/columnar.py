@@ -48,10 +48,13 @@ def num_drivers(stats: TaskStats) -> int:
     return max(operator.num_drivers for operator in stats.operators)
 
 
-def random_images(graph: Graph, rows: int) -> np.ndarray:
-    """Random pixels of a fixed seed, uint8 [rows, C, H, W] as the graph's input wants them."""
-    shape = [dimension for dimension in graph.inputs[0].shape[1:] if dimension is not None]
-    return np.random.default_rng(0).integers(0, 256, (rows, *shape), dtype=np.uint8)
+def random_images(graph: Graph, rows: int) -> pa.RecordBatch:
+    """Random pixels of a fixed seed: a column of uint8 [rows, ...] for each input of the graph."""
+    random = np.random.default_rng(0)
+    shapes = [[size for size in spec.shape[1:] if size is not None] for spec in graph.inputs]
+    pixels = [random.integers(0, 256, (rows, *shape), dtype=np.uint8) for shape in shapes]
+    columns = [tensor_column.from_numpy(array) for array in pixels]
+    return pa.RecordBatch.from_arrays(columns, list(graph.columns.values()))
 
 
 def executable_for(
@@ -63,8 +66,8 @@ def executable_for(
     without: Collection[str] = (),
 ) -> Executable:
     """The graph's outputs over random images, ready to run; see `exec.executable.prepare`."""
-    table = pa.table({"image": tensor_column.from_numpy(random_images(graph, images))})
-    plan = PlanBuilder().table_scan(table).project(network_outputs(graph, "image")).plan()
+    table = pa.Table.from_batches([random_images(graph, images)])
+    plan = PlanBuilder().table_scan(table).project(network_outputs(graph, graph.columns)).plan()
     return prepare(plan, threads, fusion, algorithm, without)
 
 

@@ -11,8 +11,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from adapters import registry
 from adapters.base import Stopwatch
 from adapters.velox.statistics import NODE, NodeStats, operators, parse
@@ -23,7 +21,6 @@ from bench.workers.held import HeldWorker
 from bench.workers.options import Options
 from bench.workers.selection import Selection, select_one
 from bench.workers.session import Session
-from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.exec.stats import OperatorStats, TaskStats
 from columnar_nn.model.graph import Graph
@@ -48,8 +45,7 @@ class VeloxSession(Session):
 
         backend = self._backend
         assert isinstance(backend, VeloxBackend)
-        pixels = explain.random_images(backend.graph, images)
-        batch = pa.record_batch({"image": tensor_column.from_numpy(pixels)})
+        batch = explain.random_images(backend.graph, images)
         for _ in range(2):
             start = time.perf_counter()
             for _ in backend.infer([batch], Stopwatch()):

@@ -80,6 +80,7 @@ def create(
     network is tied to batches that do not make up the count, InvalidDataError if there are fewer
     images.
     """
+    refuse_several_inputs(graph)
     fixed_batch.batch_size(graph, creation.count, [creation.count], "--count")
     with new_folder(destination) as folder:
         (folder / "tensors").mkdir()
@@ -123,6 +124,15 @@ def create(
     outputs = [entry.name for entry in entries if entry.is_output] or [entries[-1].name]
     telling = np.any([noises[name].telling for name in outputs], axis=0)
     return Created(manifest, int(np.count_nonzero(telling)))
+
+
+def refuse_several_inputs(graph: Graph) -> None:
+    """Raises UsageError: a bundle has one column of images."""
+    if len(graph.inputs) != 1:
+        raise UsageError(
+            f"{graph.name} takes {', '.join(graph.columns)}: a golden bundle is of one input; "
+            "cnn-bench compare holds engines against the reference on several"
+        )
 
 
 def non_finite_weights(graph: Graph) -> list[str]:

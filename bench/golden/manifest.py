@@ -4,6 +4,7 @@ Format history:
 1  model.onnx, inputs.arrows and one Arrow IPC stream for each expected tensor, every file with
    its size and SHA-256.
 2  the noise of each tensor in noise.arrows, by which it is judged; the first image's number.
+3  the further options of `golden create` that were given.
    docs/golden.md describes each field.
 """
 
@@ -21,12 +22,14 @@ from bench.verdict import rule as verdict
 from columnar_nn.errors import InvalidDataError
 
 FORMAT = "cnn-bench golden bundle"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 OLDEST_READABLE_VERSION = 1
 ELEMENTWISE_RULE = "|output - expected| <= atol + rtol * |expected|"
+_RULE = f"{verdict.RULE}, everywhere {ELEMENTWISE_RULE}, and top-1 is as expected but for near-ties"
 RULES = {
     1: ELEMENTWISE_RULE,
-    2: f"{verdict.RULE}, everywhere {ELEMENTWISE_RULE}, and top-1 is as expected but for near-ties",
+    2: _RULE,
+    3: _RULE,
 }
 """By which rule the tensors of each format version are judged."""
 
@@ -49,7 +52,8 @@ class FileEntry:
 class Creation:
     """What `golden create` was asked for: enough to create the bundle again.
 
-    `start` is the number of the first image in the data, 0 in version 1.
+    `start` is the number of the first image in the data, 0 in version 1; `options` are others that
+    were given, such as --split=train, none before version 3.
     """
 
     model: str
@@ -57,6 +61,7 @@ class Creation:
     count: int
     taps: tuple[str, ...]
     start: int = 0
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,8 @@ def loads(text: str) -> Manifest:
         )
     if version == 1:
         document = _from_version_1(document)
+    if version < 3:
+        document = _from_version_2(document)
     manifest: Manifest = _parse(Manifest, document, "manifest.json")
     _check(manifest)
     return manifest
@@ -185,8 +192,11 @@ def recreate_command(creation: Any) -> str:
         "count": known.get("count", "COUNT"),
         "taps": ",".join(map(str, taps)) if isinstance(taps, list) else "all",
     }
-    words = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in options.items())
-    return f"cnn-bench golden create {words} OUT/"
+    words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items()]
+    further = known.get("options")
+    if isinstance(further, list | tuple):
+        words += [shlex.quote(str(option)) for option in further]
+    return f"cnn-bench golden create {' '.join(words)} OUT/"
 
 
 def _from_version_1(document: dict[str, Any]) -> dict[str, Any]:
@@ -195,6 +205,14 @@ def _from_version_1(document: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(creation, dict) or "start" in creation or "noise_file" in document:
         raise InvalidDataError("manifest.json: not the fields of version 1; create it again")
     return {**document, "noise_file": "", "creation": {**creation, "start": 0}}
+
+
+def _from_version_2(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the field that version 3 brought, which may not be there before."""
+    creation = document.get("creation")
+    if not isinstance(creation, dict) or "options" in creation:
+        raise InvalidDataError("manifest.json: not the fields of its version; create it again")
+    return {**document, "creation": {**creation, "options": []}}
 
 
 def _parse(kind: Any, value: Any, where: str) -> Any:

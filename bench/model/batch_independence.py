@@ -2,7 +2,8 @@
 
     mixed = mixed_row(reference_run(graph), images)     # MixedRow, or None if all rows are the same
 
-`RunImages` stands for a backend: float32 images [rows, ...] in, outputs [rows, ...] by name out.
+`RunImages` stands for a backend: float32 images [rows, ...] in, or the numbers of rows of several
+inputs; outputs [rows, ...] by name out.
 `images` are at least two, and differ. A network that is tied to a batch size (`Graph.batch`)
 cannot be tried.
 """

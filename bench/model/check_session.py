@@ -98,14 +98,16 @@ class ImportCheckSession:
 
         `together` is what it gave for all of them.
         """
-        if graph.batch is not None or len(self._images) != 1:
+        if graph.batch is not None or not self._images:
             return ""
-        (name,) = self._images
+        rows = np.arange(len(next(iter(self._images.values()))))
 
-        def run(images: np.ndarray) -> Mapping[str, np.ndarray]:
-            return model.run({name: images}) if len(images) == 1 else together
+        def run(chosen: np.ndarray) -> Mapping[str, np.ndarray]:
+            if len(chosen) > 1:
+                return together
+            return model.run({name: array[chosen] for name, array in self._images.items()})
 
-        mixed = mixed_row(run, self._images[name])
+        mixed = mixed_row(run, rows)
         return "" if mixed is None else f"it mixes the images of a batch: {mixed}"
 
 

@@ -18,8 +18,9 @@ TEMPLATE = """\
 # What is left out is as in `cnn-bench sweep`; docs/sweep.md says what everything means.
 
 sessions = 3         # times that all is measured, by new processes; 4 can show a difference
-data = "photo10"     # photo10, synthetic, or CIFAR-10: folder, file, archive
+data = "photo10"     # photo10, synthetic, or a path, as docs/data.md has them
 split = "test"       # or train
+# labels = "labels.csv"  # of a folder of images; resize, mean, std, input_shape: as of compare
 runs = 5             # timed runs of a cell, at least
 min_time = 0.3       # seconds of them, at least
 budget = 2.0         # seconds of them, about, at most

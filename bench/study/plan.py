@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from adapters import declared_functions
 from bench.compare.evaluation import num_images
 from bench.compare.experiment import Experiment
 from bench.compare.truth import Overrides
-from bench.data.dataset import Dataset, open_dataset
+from bench.data.dataset import Dataset, dataset_for, open_dataset
 from bench.machine import cpus
 from bench.model import fixed_batch
 from bench.results.schema import CELL, OFFLINE, SUBJECT
@@ -25,7 +27,7 @@ from bench.workers.options import Options
 from bench.workers.partitioning import Partitioning
 from bench.workers.selection import Selection, select_one
 from columnar_nn.errors import UsageError
-from columnar_nn.model import zoo
+from columnar_nn.model import input_shapes, zoo
 from columnar_nn.model.graph import Graph
 
 _SHARD = re.compile(r"(\d+)/(\d+)")
@@ -134,11 +136,15 @@ def _networks(study: Study, points: Sequence[Point]) -> dict[str, Network]:
     images = max(most.values())
     limits, options = study.limits, Options(cpus.available(), study.timeout)
     count = num_images(Experiment((), (images,), options, limits, 0))
-    dataset = open_dataset(study.data, count, study.split)
+    asked = (study.data, count, study.split, study.preparation)
+    opened = functools.cache(partial(open_dataset, *asked))
+    sizes = input_shapes.parse(study.input_shape or ())
     found = {}
     for model in most:
-        graph = zoo.resolve(model)
-        fitted = dataset.fitted_to(graph)
+        # built-in networks have their sizes; where there are none but them the option is refused
+        given = sizes if zoo.is_file(model) or not any(map(zoo.is_file, most)) else {}
+        graph = zoo.resolve(model, (), given)
+        fitted = dataset_for(graph, *asked) if len(graph.inputs) > 1 else opened().fitted_to(graph)
         workloads = Workloads(graph, fitted)
         macs = workloads.row(OFFLINE, 1, 1)["macs"]
         outputs = [spec.name for spec in graph.outputs]

@@ -88,11 +88,15 @@ def _opened(
         "cpus": list(plan.cpus),
         "seed": study.order_seed,
     }
+    left_out = dict.fromkeys(network.dataset.warning for network in plan.networks)
     session = Session(
         command,
         settings,
         plan.cpus,
-        warnings=environment.doubts(plan.networks[0].graph, plan.cpus),
+        warnings=[
+            *environment.doubts(plan.networks[0].graph, plan.cpus),
+            *filter(None, left_out),
+        ],
         import_check={model: check.document() for model, check in checks.items()} or None,
         study=study.hash,
         label=label,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from bench.compare.experiment import Limits
+from bench.data.preparation import Preparation
 from bench.data.source import SPLITS
 from bench.results.schema import digest
 from bench.study import values
@@ -77,13 +78,19 @@ class Study:
 
     `sessions` times all is measured anew, by processes that are started anew, in a random order of
     `seed`, which is the hash's if it is None. Numbers are as a comparison has them, `rtol` and
-    `atol` the texts of its options; `functions` are files of one's own.
+    `atol` the texts of its options, as are `input_shape`, `mean`, `std`; `functions` are files of
+    one's own.
     """
 
     axes: Mapping[str, tuple[Any, ...]]
     zip: tuple[tuple[str, ...], ...] = ()
+    input_shape: tuple[str, ...] | None = None
     data: str = "photo10"
     split: str = "test"
+    labels: str | None = None
+    resize: int | None = None
+    mean: str | None = None
+    std: str | None = None
     runs: int = 5
     min_time: float = 0.3
     budget: float = 2.0
@@ -116,7 +123,7 @@ class Study:
         tree = {field.name: getattr(self, field.name) for field in fields(self)}
         axes = {name: list(found) for name, found in self.axes.items()}
         tree |= {"axes": axes, "zip": [list(group) for group in self.zip]}
-        tree |= {name: list(tree[name]) for name in _LISTS}
+        tree |= {name: list(tree[name]) for name in _LISTS if tree[name] is not None}
         return {name: value for name, value in tree.items() if value is not None}
 
     @property
@@ -134,6 +141,11 @@ class Study:
     def names_backends(self) -> bool:
         """Whether it is of chosen backends, not of every one."""
         return self.axes["backend"] != _labels(())
+
+    @property
+    def preparation(self) -> Preparation:
+        """How images become inputs; raises UsageError for what says no such thing."""
+        return Preparation.parse(self.labels, self.resize, self.mean, self.std)
 
     @property
     def limits(self) -> Limits:
@@ -182,7 +194,7 @@ class Study:
                 raise UsageError(f"zip {','.join(group)}: axes of as many values each ({told})")
 
 
-_LISTS = ("rtol", "atol", "functions")
+_LISTS = ("rtol", "atol", "functions", "input_shape")
 _NOT_HASHED = ("sessions", "seed", "timeout")
 
 

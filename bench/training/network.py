@@ -64,8 +64,9 @@ def torch_module() -> Any:
 
 
 def as_input(images: np.ndarray) -> Tensor:
-    """What networks are given: pixel / 255 in float32."""
-    tensor: Tensor = torch_module().from_numpy(images.astype(np.float32) / np.float32(255.0))
+    """What networks are given: pixel / 255 in float32, or float32 values as they are."""
+    scale = np.float32(255 if images.dtype == np.uint8 else 1)
+    tensor: Tensor = torch_module().from_numpy(images.astype(np.float32) / scale)
     return tensor
 
 

@@ -79,9 +79,16 @@ def train(graph: Graph, training: Dataset, recipe: Recipe, progress: Progress) -
 
     The graph must take one image and end in a Conv, other layers, a Flatten and a Gemm. Raises
     MissingPackageError without PyTorch, InvalidModelError and UnsupportedOperatorError for a
-    network that cannot be trained, InvalidDataError if a class has no image.
+    network that cannot be trained, InvalidDataError if a class has no image, or there are others
+    than the network has.
     """
     torch = torch_module()
+    classes = len(graph.weights[_ends(graph).bias])
+    if not 0 < len(training.classes) <= classes:
+        raise InvalidDataError(
+            f"{training.name}: {len(training.classes)} classes, of which {graph.name} tells "
+            f"{classes}: give images with labels, and a network of as many"
+        )
     if 0 in training.label_counts:
         missing = training.classes[training.label_counts.index(0)]
         raise InvalidDataError(
@@ -148,6 +155,7 @@ class _Trainer:
         (rows,) = data.batches(data.num_rows, data.num_rows)
         self._images = tensor_column.to_numpy(rows.column("image"))
         self._labels = torch.from_numpy(rows.column("label").to_numpy().astype(np.int64))
+        self._crop_side = min(recipe.crop_side, *self._images.shape[-2:])
         self._ends, self._weights = ends, weights
         self._recipe, self._progress = recipe, progress
         self._random = np.random.default_rng(recipe.seed)
@@ -159,7 +167,7 @@ class _Trainer:
     def fit_body(self, graph: Graph) -> None:
         """Trains what comes before Flatten on crops, then begins the dense layer."""
         torch = torch_module()
-        body = TrainableNetwork(_body(graph, self._ends, self._recipe.crop_side), self._weights)
+        body = TrainableNetwork(_body(graph, self._ends, self._crop_side), self._weights)
 
         def loss(images: np.ndarray, labels: Tensor) -> Tensor:
             tensors = body(as_input(self._crop(images)), training=True)
@@ -273,8 +281,8 @@ class _Trainer:
         return np.where(mirrored[:, None, None, None], images[..., ::-1], images)
 
     def _crop(self, images: np.ndarray) -> np.ndarray:
-        side = self._recipe.crop_side
-        top, left = self._random.integers(images.shape[-1] - side + 1, size=2)
+        side = self._crop_side
+        top, left = self._random.integers(min(images.shape[-2:]) - side + 1, size=2)
         return images[:, :, top : top + side, left : left + side]
 
 
@@ -300,10 +308,12 @@ def _ends(graph: Graph) -> _Ends:
     flatten = graph.producer(gemm.inputs[0])
     convolutions = [node for node in graph.nodes if node.op_type == "Conv"]
     dense = gemm.op_type == "Gemm" and len(gemm.inputs) == 3 and gemm.attributes.get("transB")
-    if not convolutions or not dense or flatten is None or flatten.op_type != "Flatten":
+    of_images = [len(spec.shape) for spec in graph.inputs] == [4]
+    fits = of_images and convolutions and dense
+    if not fits or flatten is None or flatten.op_type != "Flatten":
         raise InvalidModelError(
-            f"{graph.name}: cannot be trained here; it must have a Conv and end in Flatten and "
-            "Gemm (transB=1, with a bias)"
+            f"{graph.name}: cannot be trained here; it must take images, have a Conv and end in "
+            "Flatten and Gemm (transB=1, with a bias)"
         )
     _, weight, bias = gemm.inputs
     return _Ends(convolutions[-1].inputs[0], flatten.inputs[0], weight, bias, gemm.outputs[0])

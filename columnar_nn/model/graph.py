@@ -70,6 +70,15 @@ class Graph(Shown):
         first = self.inputs[0].shape[:1] if self.inputs else ()
         return first[0] if first else None
 
+    @cached_property
+    def columns(self) -> Mapping[str, str]:
+        """The column of a batch that each input is read from, by the input's name, in their order.
+
+        That is `image` of a network with one input; several are read from columns of their names.
+        """
+        names = [spec.name for spec in self.inputs]
+        return dict(zip(names, ["image"] if len(names) == 1 else names, strict=True))
+
     def producer(self, tensor: str) -> Node | None:
         """The node that makes `tensor`, or None for an input or a weight."""
         return self._producers.get(tensor)

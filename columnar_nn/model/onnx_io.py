@@ -176,7 +176,10 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
 
 
 def to_proto(graph: Graph) -> onnx.ModelProto:
-    """The graph as an ONNX model, the batch dimension symbolic; the model passes the checker."""
+    """The graph as an ONNX model with its metadata, the batch dimension symbolic, if it is.
+
+    The model passes the checker.
+    """
     shapes = infer_shapes(graph)
     custom = (node.op_type for node in graph.nodes if is_custom(node.op_type))
     domains = sorted({op_type.rpartition("::")[0] for op_type in custom})
@@ -196,6 +199,7 @@ def to_proto(graph: Graph) -> onnx.ModelProto:
         ir_version=IR_VERSION,
         producer_name="cnn-bench",
     )
+    helper.set_model_props(model, dict(graph.metadata))
     onnx.checker.check_model(model)
     return model
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
 
 TIMEOUT_S = 240.0
+
+Inputs = np.ndarray | Mapping[str, np.ndarray]
+"""The images of a network of one input, or what each of several is given, by its name."""
 
 
 class BackendWorkers:
@@ -51,25 +55,26 @@ class BackendWorkers:
         )
 
     def run(
-        self, engine: str, images: np.ndarray, batch_size: int, threads: int = 1
+        self, engine: str, images: Inputs, batch_size: int, threads: int = 1
     ) -> dict[str, np.ndarray]:
-        """The outputs by name of what was built last, for images given in batches."""
+        """The outputs by name of what was built last, for inputs given in batches."""
         images_path, outputs_path = self._new_path(), self._new_path()
-        table = pa.table({"image": tensor_column.from_numpy(images)})
+        inputs = {"image": images} if isinstance(images, np.ndarray) else images
+        table = pa.table({name: tensor_column.from_numpy(rows) for name, rows in inputs.items()})
         with pa.ipc.new_file(str(images_path), table.schema) as writer:
             writer.write_table(table)
         self._request(
             (engine.partition(":")[0], threads),
             "run",
             images=str(images_path),
-            samples=len(images),
+            samples=table.num_rows,
             batch_size=batch_size,
             outputs=str(outputs_path),
         )
         return outputs_of(outputs_path)
 
     def infer(
-        self, engine: str, graph: Graph, images: np.ndarray, batch_size: int, threads: int = 1
+        self, engine: str, graph: Graph, images: Inputs, batch_size: int, threads: int = 1
     ) -> dict[str, np.ndarray]:
         """Builds the graph and runs it."""
         self.build(engine, graph, batch_size, threads)

@@ -106,6 +106,49 @@ def test_two_threads_agree_with_one(workers: BackendWorkers, backend: str, case:
     assert_outputs(two, one, case.tolerance)
 
 
+def two_inputs() -> tuple[Graph, dict[str, np.ndarray]]:
+    """A network of pixels and of five numbers, which are not in the order of their names."""
+    random = np.random.default_rng(21)
+    nodes = (
+        Node("conv", "Conv", ("pixels", "filters"), ("map",), {"kernel_shape": [3, 3]}),
+        Node("flatten", "Flatten", ("map",), ("features",), {"axis": 1}),
+        Node("concat", "Concat", ("numbers", "features"), ("row",), {"axis": 1}),
+        Node("dense", "Gemm", ("row", "weight"), ("scores",), {}),
+        Node("twice", "Add", ("numbers", "numbers"), ("doubled",), {}),
+    )
+    inputs = (TensorSpec("pixels", (None, 2, 6, 5)), TensorSpec("numbers", (None, 5)))
+    outputs = (TensorSpec("scores", (None, 3)), TensorSpec("doubled", (None, 5)))
+    weights = {
+        "filters": random.standard_normal((4, 2, 3, 3), np.float32),
+        "weight": random.standard_normal((5 + 4 * 4 * 3, 3), np.float32),
+    }
+    graph = onnx_io.from_proto(
+        onnx_io.to_proto(Graph("two", nodes, inputs, outputs, weights)), Path()
+    )
+    pixels = random.integers(0, 256, (7, 2, 6, 5), np.uint8)
+    return graph, {"numbers": random.standard_normal((7, 5), np.float32), "pixels": pixels}
+
+
+def test_two_inputs(workers: BackendWorkers, engine: str) -> None:
+    """Of two types, in columns of their names, which stand in another order."""
+    if engine == "pytorch:compile":
+        pytest.skip("a module as eager has it, and compiling another one takes half a minute")
+    graph, inputs = two_inputs()
+    if engine.startswith("velox"):
+        with pytest.raises(
+            WorkerError, match=r"numbers .input.: its plans read one column"
+        ) as raised:
+            workers.infer(engine, graph, inputs, BATCH_SIZE)
+        assert raised.value.status == UNIMPLEMENTED
+        return
+    outputs = workers.infer(engine, graph, inputs, BATCH_SIZE)
+    given = {**inputs, "pixels": inputs["pixels"] / np.float32(255)}
+    names = [spec.name for spec in graph.outputs]
+    truth = evaluate(graph.nodes, graph.weights, given, names)
+    narrow = NARROW.get(workers.describe(engine, threads=1)["precision"], 0.0)
+    assert_outputs(outputs, truth, max(2e-5, narrow))
+
+
 def test_images_of_both_types_are_one_network_input(workers: BackendWorkers, backend: str) -> None:
     case = PLAIN
     pixels = run_or_skip(workers, backend, case, case.graph)

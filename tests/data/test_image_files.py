@@ -103,7 +103,7 @@ def test_folders_of_splits(split: str, inner: str, tmp_path: Path) -> None:
 TABLES = {
     "labels.csv": "filename,label\na.png,red\nb.png,blue\ndeeper/c.png,red\n",
     "labels.txt": "a.png red\nb.png\tblue\n\ndeeper/c.png   red\n",
-    "other.csv": '"a.png","red"\n"b.png","blue"\nc.png,red\n',
+    "other.csv": '\ufeff"a.png","red"\n"./b.png","blue"\nc.png,red\n',
 }
 
 
@@ -136,6 +136,13 @@ def test_a_file_of_labels_that_is_none_is_one_line(content: str, tmp_path: Path)
     write(tmp_path, {"a.png": FILES["cat/a.png"]})
     (tmp_path / "labels.csv").write_text(content)
     with pytest.raises(InvalidDataError, match="line 1 is not a file's name and its label"):
+        open_dataset(str(tmp_path))
+
+
+def test_two_labels_of_a_file_are_one_line(tmp_path: Path) -> None:
+    write(tmp_path, {"a.png": FILES["cat/a.png"]})
+    (tmp_path / "labels.csv").write_text("a.png,cat\n./a.png,dog\n")
+    with pytest.raises(InvalidDataError, match=r"line 2 has another label of a\.png"):
         open_dataset(str(tmp_path))
 
 
@@ -389,7 +396,9 @@ def test_labels_beyond_a_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "cause"),
     [
-        ({"x": np.zeros((2, 3, 4, 4))}, "images of type <f8: save uint8 pixels"),
+        ({"x": np.zeros((2, 3, 4, 4))}, "values of type <f8: save uint8 pixels"),
+        ({"x": TENSORS, "y": np.eye(5, dtype=int)}, r"y.npy: .5, 5. of type <i8: labels are whole"),
+        ({"x": TENSORS, "test_labels": np.array(list("abcde"))}, "type <U1: labels are whole"),
         ({"x": TENSORS, "z": TENSORS}, "2 arrays could be the images of the test split"),
         ({"x": np.arange(3)}, "0 arrays could be the images"),
         ({"x": np.asfortranarray(TENSORS)}, "Fortran's order"),

@@ -46,6 +46,31 @@ def _free_network(file: Path) -> None:
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), file)
 
 
+def _pair_network(file: Path) -> None:
+    """Five numbers beside a picture, each weighed by itself."""
+    nodes = [
+        onnx.helper.make_node("Flatten", ["picture"], ["pixels"]),
+        onnx.helper.make_node("Concat", ["pixels", "numbers"], ["row"], axis=1),
+        onnx.helper.make_node("Gemm", ["row", "w"], ["y"]),
+    ]
+    picture = onnx.helper.make_tensor_value_info("picture", 1, ["batch", 3, 8, 8])
+    numbers = onnx.helper.make_tensor_value_info("numbers", 1, ["batch", 5])
+    made = onnx.helper.make_tensor_value_info("y", 1, ["batch", 4])
+    random = np.random.default_rng(0).standard_normal((197, 4), np.float32)
+    weights = [onnx.numpy_helper.from_array(random, "w")]
+    graph = onnx.helper.make_graph(nodes, "pair", [picture, numbers], [made], weights)
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), file)
+
+
+def _pairs(file: Path) -> None:
+    """Rows for it, with labels."""
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (20, 3, 8, 8), np.uint8)
+    numbers = random.standard_normal((20, 5), np.float32)
+    np.savez(file, picture=pictures, numbers=numbers, y=np.arange(20) % 4)
+
+
 GIVEN = {
     "README.md": {
         "mine.onnx": _WEIGHTS / "plain9.onnx",
@@ -55,6 +80,8 @@ GIVEN = {
     "docs/data.md": {
         "photos": _photographs,
         "free.onnx": _free_network,
+        "pair.onnx": _pair_network,
+        "pairs.npz": _pairs,
         "flat": partial(_photographs, labelled=False),
         "flat.csv": "".join(f"{row}.png,{row % 3}\n" for row in range(20)),
     },

@@ -51,6 +51,7 @@ def test_create_then_verify(tmp_path: Path) -> None:
         "count": 1,
         "taps": ["conv1", "outputs"],
         "start": 3,
+        "options": [],
     }
     verified = golden("verify", folder, "--backend", backend("Correct"))
     assert verified.returncode == 0, verified.stdout + verified.stderr

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,22 @@ def test_every_field_is_documented(bundle: Bundle) -> None:
 
 
 def test_newer_version_asks_for_an_upgrade(bundle: Bundle) -> None:
-    newer = document(bundle) | {"format_version": 3, "something": "else"}
+    newer = document(bundle) | {"format_version": manifests.FORMAT_VERSION + 1, "a": "b"}
     assert "upgrade cnn-bench" in refusal(newer)
+
+
+def test_version_2_has_no_further_options(bundle: Bundle) -> None:
+    older = document(bundle) | {"format_version": 2}
+    assert "create it again" in refusal(older)
+    del older["creation"]["options"]
+    read = manifests.loads(json.dumps(older))
+    assert read == replace(bundle.manifest, format_version=2)
+
+
+def test_the_command_has_all_that_was_asked_for(bundle: Bundle) -> None:
+    asked = document(bundle) | {"format_version": 0}
+    asked["creation"]["options"] = ["--split=train", "--labels=my labels.csv"]
+    assert "--taps all --split=train '--labels=my labels.csv' OUT/" in refusal(asked)
 
 
 def test_older_version_says_how_to_create_it_again(bundle: Bundle) -> None:

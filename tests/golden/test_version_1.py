@@ -24,7 +24,7 @@ def as_version_1(folder: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads(path.read_text())
     (folder / manifest["noise_file"]).unlink()
     del manifest["files"][manifest.pop("noise_file")]
-    del manifest["creation"]["start"]
+    del manifest["creation"]["start"], manifest["creation"]["options"]
     manifest |= {"format_version": 1, "rule": RULE}
     path.write_text(json.dumps(manifest))
     return manifest
@@ -86,6 +86,7 @@ def test_fields_of_version_2_are_refused_in_it(damaged: Path) -> None:
     for wrong in (
         {"noise_file": "noise.arrows"},
         {"creation": {**manifest["creation"], "start": 0}},
+        {"creation": {**manifest["creation"], "options": []}},
         {"creation": None},
         {"format_version": 2},
     ):
