@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -46,21 +46,11 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the networks by name, and the operators that a network in a file may have."""
-    found = [(name, zoo.resolve(name)) for name in zoo.BUILDERS]
+    networks = [_summary(name) for name in zoo.BUILDERS]
     if as_json:
-        networks = [
-            {
-                "name": name,
-                "parameters": graph.num_parameters(),
-                "macs": _macs(layers(graph)),
-                "inputs": {spec.name: spec.shape for spec in graph.inputs},
-                "weights": _weights(name),
-            }
-            for name, graph in found
-        ]
         print(json.dumps({"networks": networks, "operators": sorted(OPERATORS)}, indent=1))
     else:
-        _list(found)
+        _list(networks)
 
 
 @app.command()
@@ -107,17 +97,30 @@ def check_import(
     raise typer.Exit(found.exit_code())
 
 
-def _list(found: Sequence[tuple[str, Graph]]) -> None:
+def _summary(name: str) -> dict[str, Any]:
+    """What the list says of a network, which is forgotten at once: some are large."""
+    graph = zoo.resolve(name)
+    return {
+        "name": name,
+        "parameters": graph.num_parameters(),
+        "macs": _macs(layers(graph)),
+        "inputs": {spec.name: spec.shape for spec in graph.inputs},
+        "weights": _weights(name),
+    }
+
+
+def _list(networks: Sequence[Mapping[str, Any]]) -> None:
     console = terminal.output()
     made = table("network", "parameters", "MACs/image", "input")
     made.add_column("weights", no_wrap=True)
-    for name, graph in found:
+    for network in networks:
+        (shape,) = network["inputs"].values()
         made.add_row(
-            name,
-            f"{graph.num_parameters():,}",
-            f"{_macs(layers(graph)):,}",
-            _shape(graph.inputs[0].shape),
-            _weights(name),
+            network["name"],
+            f"{network['parameters']:,}",
+            f"{network['macs']:,}",
+            _shape(shape),
+            network["weights"],
         )
     print_table(console, made)
     show_note(console, "random: the same in every run; a network in a file has its own weights")

@@ -33,9 +33,7 @@ def sweep(
     *,
     model: Annotated[
         str | None,
-        _list(
-            "Networks; plain9 and resnet20 also as plain9@width=2@depth=2@resolution=64.", "plain9"
-        ),
+        _list("Networks; also as vgg16@resolution=64, plain9@width=2@depth=2.", "plain9"),
     ] = None,
     data: DataOption = "photo10",
     split: Annotated[str, typer.Option(help="Of the data: test or train.")] = "test",
