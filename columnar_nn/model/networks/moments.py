@@ -61,25 +61,30 @@ class Moments(NamedTuple):
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """The logistic function."""
-    return 1.0 / (1.0 + np.exp(-x))
+    gate: np.ndarray = 1.0 / (1.0 + np.exp(-x))
+    return gate
 
 
 def hard_sigmoid(x: np.ndarray) -> np.ndarray:
     """Its piecewise linear form, of slope 1/6."""
-    return np.clip(x / 6.0 + 0.5, 0.0, 1.0)
+    gate: np.ndarray = np.clip(x / 6.0 + 0.5, 0.0, 1.0)
+    return gate
 
 
 def silu(x: np.ndarray) -> np.ndarray:
     """x times its sigmoid."""
-    return x * sigmoid(x)
+    gated: np.ndarray = x * sigmoid(x)
+    return gated
 
 
 def hard_swish(x: np.ndarray) -> np.ndarray:
     """x times its hard sigmoid."""
-    return x * hard_sigmoid(x)
+    gated: np.ndarray = x * hard_sigmoid(x)
+    return gated
 
 
 def gelu(x: np.ndarray) -> np.ndarray:
     """x times the normal distribution's function."""
     errors = np.array([math.erf(value / math.sqrt(2.0)) for value in x.ravel()])
-    return 0.5 * x * (1.0 + errors.reshape(x.shape))
+    gated: np.ndarray = 0.5 * x * (1.0 + errors.reshape(x.shape))
+    return gated
