@@ -24,8 +24,11 @@ FACTOR = 3
 WITHOUT_WINOGRAD = {"mobilenet_v2"}  # its 3x3 filters are depthwise
 NETWORKS = (
     *("plain9", "resnet20", "resnet18", "resnet50", "mobilenet_v2", "squeezenet"),
-    *("vgg16@resolution=64", "googlenet@resolution=64", "unet@resolution=32"),
-    "wide_resnet28_10@resolution=16",
+    "googlenet@resolution=64",
+    *(
+        pytest.param(name, marks=pytest.mark.nightly)
+        for name in ("vgg16@resolution=64", "unet@resolution=32", "wide_resnet28_10@resolution=16")
+    ),
 )
 
 
