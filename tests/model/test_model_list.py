@@ -23,6 +23,7 @@ def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_model_show(capsys: pytest.CaptureFixture[str]) -> None:
     networks = json.loads(listed(capsys, "--json"))["networks"]
     assert [network["name"] for network in networks] == list(zoo.BUILDERS)
