@@ -1,7 +1,7 @@
 # The README's two commands are `make compare` and `make test`; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two measurements at once measure each other
-.PHONY: help compare study pages notebook test quick fuzz fuzzers soak documented browser differences nightly \
+.PHONY: help compare study pages notebook test quick fuzz fuzzers soak documented browser differences networks nightly \
 	lint format cluster-test cluster-demo sail-test spark35-test clean
 
 # The first interpreter that is CPython 3.10 to 3.12; name another with `make PYTHON=... compare`.
@@ -99,6 +99,13 @@ cluster-test: $(VENV)/cluster-installed ## Run the tests of Spark; they need Jav
 cluster-demo: $(VENV)/cluster-installed ## Classify 50,000 images on a cluster, some of it killed
 	@$(BIN)/python -m bench.cluster.demo
 
+$(VENV)/timm-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[timm]"
+	touch $@
+
+networks: $(VENV)/timm-installed ## Run whole networks in every engine, and those of timm
+	$(BIN)/python -m pytest tests/bench tests/exec tests/model -m nightly
+
 differences: $(VENV)/installed ## Measure a version against itself, and against a slower one
 	$(BIN)/python -m pytest tests/difference -m nightly
 
@@ -119,7 +126,7 @@ fuzzers: $(VENV)/installed ## Do so for every target: make fuzzers SEED=1000 MIN
 	done; test -z "$$failed"
 
 nightly: $(VENV)/installed ## Soak for long, fuzz, measure, study, run every documented command: hours
-	@failed=; for step in differences "study STUDY=build/study-$$(date +%s)" "soak SOAK=long" \
+	@failed=; for step in differences networks "study STUDY=build/study-$$(date +%s)" "soak SOAK=long" \
 	"fuzzers SEED=$$(date +%s)" "documented SLOW=1" sail-test spark35-test; do \
 	$(MAKE) --no-print-directory $$step || failed="$$failed '$$step'"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -16,6 +17,14 @@ from rich.markup import escape
 
 from adapters.base import image_array
 from bench.cli import terminal
+from bench.cli.data_options import (
+    LabelsOption,
+    MeanOption,
+    ResizeOption,
+    SplitOption,
+    StdOption,
+    show_data,
+)
 from bench.cli.options import (
     AlgorithmOption,
     BackendOption,
@@ -29,9 +38,11 @@ from bench.cli.options import (
     resolved,
     run_options,
 )
-from bench.data.dataset import open_dataset
+from bench.data.dataset import dataset_for
+from bench.data.preparation import Preparation
 from bench.files import atomic_folder
 from bench.files.temporary import temporary_folder
+from bench.golden.create import refuse_several_inputs
 from bench.golden.reduction import Reduction
 from bench.golden.streamed_backend import StreamedBackend
 from bench.model import check as import_check
@@ -64,21 +75,11 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the networks by name, and the operators that a network in a file may have."""
-    found = [(name, zoo.resolve(name)) for name in zoo.BUILDERS]
+    networks = [_summary(name) for name in zoo.BUILDERS]
     if as_json:
-        networks = [
-            {
-                "name": name,
-                "parameters": graph.num_parameters(),
-                "macs": _macs(layers(graph)),
-                "inputs": {spec.name: spec.shape for spec in graph.inputs},
-                "weights": _weights(name),
-            }
-            for name, graph in found
-        ]
         print(json.dumps({"networks": networks, "operators": sorted(OPERATORS)}, indent=1))
     else:
-        _list(found)
+        _list(networks)
 
 
 @app.command()
@@ -140,9 +141,14 @@ def reduce_network(
             show_default="MODEL-smallest",
         ),
     ] = None,
-    data: DataOption = "photo10",
-    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 8,
     input_shape: InputShapeOption = None,
+    data: DataOption = "photo10",
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
+    resize: ResizeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 8,
     algorithm: AlgorithmOption = "auto",
     functions: FunctionsOption = None,
     batch_size: BatchSizeOption = 32,
@@ -157,9 +163,13 @@ def reduce_network(
     """
     name, folder = Path(model).name, out or Path(f"{Path(model).stem}-smallest")
     atomic_folder.check_absent(folder)
-    graph = zoo.resolve(model, (), input_shapes.parse(input_shape or ()))
+    graph = resolved(model, input_shape)
+    refuse_several_inputs(graph)
     fixed_batch.batch_size(graph, count, [count], "--count")
-    dataset = open_dataset(data, count).fitted_to(graph)
+    prepared = Preparation.parse(labels, resize, mean, std)
+    dataset = dataset_for(graph, data, count, split, prepared)
+    for warning in show_data(data, dataset, terminal.stream()):
+        print(f"cnn-bench: {warning}", file=sys.stderr)
     images = np.concatenate([image_array(batch) for batch in dataset.batches(count, count)])
     selection = select_one(backend)
     options = run_options(threads, timeout, batch_size, algorithm)
@@ -192,17 +202,30 @@ def reduce_network(
     raise typer.Exit(1)
 
 
-def _list(found: Sequence[tuple[str, Graph]]) -> None:
+def _summary(name: str) -> dict[str, Any]:
+    """What the list says of a network, which is forgotten at once: some are large."""
+    graph = zoo.resolve(name)
+    return {
+        "name": name,
+        "parameters": graph.num_parameters(),
+        "macs": _macs(layers(graph)),
+        "inputs": {spec.name: spec.shape for spec in graph.inputs},
+        "weights": _weights(name),
+    }
+
+
+def _list(networks: Sequence[Mapping[str, Any]]) -> None:
     console = terminal.output()
     made = table("network", "parameters", "MACs/image", "input")
     made.add_column("weights", no_wrap=True)
-    for name, graph in found:
+    for network in networks:
+        (shape,) = network["inputs"].values()
         made.add_row(
-            name,
-            f"{graph.num_parameters():,}",
-            f"{_macs(layers(graph)):,}",
-            _shape(graph.inputs[0].shape),
-            _weights(name),
+            network["name"],
+            f"{network['parameters']:,}",
+            f"{network['macs']:,}",
+            _shape(shape),
+            network["weights"],
         )
     print_table(console, made)
     show_note(console, "random: the same in every run; a network in a file has its own weights")

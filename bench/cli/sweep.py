@@ -41,9 +41,7 @@ def sweep(
     *,
     model: Annotated[
         str | None,
-        _list(
-            "Networks; plain9 and resnet20 also as plain9@width=2@depth=2@resolution=64.", "plain9"
-        ),
+        _list("Networks; also as vgg16@resolution=64, plain9@width=2@depth=2.", "plain9"),
     ] = None,
     input_shape: InputShapeOption = None,
     data: DataOption = "photo10",

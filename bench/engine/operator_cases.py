@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.data.dataset import Dataset
+from bench.data.input_column import InputColumn
 from bench.data.preparation import Preparation
 from bench.data.source import Block, Source, scan
 from columnar_nn.model import zoo
@@ -88,7 +89,7 @@ class Case:
 
         name = "magnitudes of normal numbers" if self.positive else "normal numbers"
         source = Source("generated", (), scan(0, read()), self.shape, "float32", read)
-        return Dataset(name, source, self.shape, Preparation())
+        return Dataset(name, (InputColumn("image", source, self.shape, Preparation()),))
 
 
 def _integers(*values: int) -> np.ndarray:

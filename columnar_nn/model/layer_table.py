@@ -63,5 +63,8 @@ def _macs(node: Node, shapes: dict[str, Shape]) -> int:
     if node.op_type == "Conv":
         return num_outputs * math.prod(d or 1 for d in shapes[node.inputs[1]][1:])
     left = shapes[node.inputs[0]]
+    if node.op_type == "ConvTranspose":
+        filters = shapes[node.inputs[1]][1:]
+        return math.prod(d or 1 for d in (*left, *filters))
     inner = left[0] if node.attributes.get("transA") else left[-1]
     return num_outputs * (inner or 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -11,10 +12,20 @@ from pathlib import Path
 from columnar_nn.errors import InvalidModelError, UsageError, printable
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.input_shapes import Sizes
-from columnar_nn.model.networks.mobilenet import mobilenet_v2
+from columnar_nn.model.networks.alexnet import alexnet
+from columnar_nn.model.networks.convnext import convnext_tiny
+from columnar_nn.model.networks.densenet import densenet121
+from columnar_nn.model.networks.efficientnet import efficientnet_b0
+from columnar_nn.model.networks.googlenet import googlenet
+from columnar_nn.model.networks.mobilenet import mobilenet_v2, mobilenet_v3
 from columnar_nn.model.networks.plain9 import plain9
-from columnar_nn.model.networks.resnet import resnet18, resnet20, resnet50
+from columnar_nn.model.networks.resnet import resnet18, resnet20, resnet50, resnext50
+from columnar_nn.model.networks.shufflenet import shufflenet_v2
 from columnar_nn.model.networks.squeezenet import squeezenet
+from columnar_nn.model.networks.unet import unet
+from columnar_nn.model.networks.vgg import vgg16
+from columnar_nn.model.networks.vit import vit_tiny
+from columnar_nn.model.networks.wide_resnet import wide_resnet28_10
 from columnar_nn.model.symbolic_batch import with_symbolic_batch
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -31,13 +42,23 @@ BUILDERS: dict[str, Callable[..., Graph]] = {
     "resnet50": resnet50,
     "mobilenet_v2": mobilenet_v2,
     "squeezenet": squeezenet,
+    "alexnet": alexnet,
+    "vgg16": vgg16,
+    "googlenet": googlenet,
+    "resnext50": resnext50,
+    "densenet121": densenet121,
+    "wide_resnet28_10": wide_resnet28_10,
+    "shufflenet_v2": shufflenet_v2,
+    "mobilenet_v3": mobilenet_v3,
+    "efficientnet_b0": efficientnet_b0,
+    "convnext_tiny": convnext_tiny,
+    "unet": unet,
+    "vit_tiny": vit_tiny,
 }
 
-FACTORS: Mapping[str, int] = {"width": 1, "depth": 1, "resolution": 32}
-"""What a variant of a network may have more of, and how much the network itself has."""
-
-VARIED = ("plain9", "resnet20")
-"""Networks with variants: NAME@FACTOR=NUMBER, several factors one after the other."""
+FACTORS = ("width", "depth", "resolution")
+"""What variants of networks differ in: NAME@FACTOR=NUMBER, several factors one after the other.
+A network has those that its builder takes by name, whose defaults are the network itself."""
 
 
 def build(name: str) -> Graph:
@@ -51,9 +72,14 @@ def build(name: str) -> Graph:
             f"unknown model {name!r}: choose from {', '.join(BUILDERS)}, "
             "or give the path of an .onnx file"
         )
-    if factors and base not in VARIED:
-        raise UsageError(f"model {name!r}: only {' and '.join(VARIED)} have variants")
-    return replace(BUILDERS[base](**factors), name=_name(base, factors))
+    usual = _usual_factors(base)
+    if not factors.keys() <= usual.keys():
+        raise UsageError(f"model {name!r}: {base} has variants of {' and '.join(usual)} alone")
+    try:
+        graph = BUILDERS[base](**factors)
+    except InvalidModelError as error:
+        raise UsageError(f"model {name!r}: {error}: choose another resolution") from None
+    return replace(graph, name=_name(base, factors))
 
 
 def is_file(name_or_path: str) -> bool:
@@ -137,5 +163,14 @@ def _factors(name: str) -> tuple[str, dict[str, int]]:
 
 def _name(base: str, factors: Mapping[str, int]) -> str:
     """The one name of a variant; without factors that change nothing."""
-    given = [f"@{f}={factors[f]}" for f, usual in FACTORS.items() if factors.get(f, usual) != usual]
+    usual = _usual_factors(base)
+    given = [f"@{f}={factors[f]}" for f in FACTORS if f in factors and factors[f] != usual.get(f)]
     return "".join([base, *given])
+
+
+def _usual_factors(base: str) -> dict[str, int]:
+    """What the variants of a network may have more of, and how much the network itself has."""
+    if base not in BUILDERS:
+        return {}
+    parameters = inspect.signature(BUILDERS[base]).parameters
+    return {factor: parameters[factor].default for factor in FACTORS if factor in parameters}

@@ -22,6 +22,14 @@ from columnar_nn.plan.builder import PlanBuilder
 
 FACTOR = 3
 WITHOUT_WINOGRAD = {"mobilenet_v2"}  # its 3x3 filters are depthwise
+NETWORKS = (
+    *("plain9", "resnet20", "resnet18", "resnet50", "mobilenet_v2", "squeezenet"),
+    "googlenet@resolution=64",
+    *(
+        pytest.param(name, marks=pytest.mark.nightly)
+        for name in ("vgg16@resolution=64", "unet@resolution=32", "wide_resnet28_10@resolution=16")
+    ),
+)
 
 
 def smooth(count: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -67,10 +75,10 @@ def check(graph: Graph, count: int) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", zoo.BUILDERS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_of_the_built_in_networks(name: str) -> None:
     graph = zoo.resolve(name)
-    kernels = check(graph, 1 if graph.inputs[0].shape[2] == 224 else 16)
+    kernels = check(graph, 16 if name in ("plain9", "resnet20") else 1)
     assert any("winograd" in kernel for kernel in kernels) == (name not in WITHOUT_WINOGRAD)
 
 

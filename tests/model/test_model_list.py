@@ -11,11 +11,19 @@ from bench.cli import commands
 from columnar_nn.model import zoo
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were not so many networks: some are large."""
+    names = ("plain9", "resnet20", "squeezenet")
+    monkeypatch.setattr(zoo, "BUILDERS", {name: zoo.BUILDERS[name] for name in names})
+
+
 def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert commands.run(["model", "list", *arguments]) == 0
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_model_show(capsys: pytest.CaptureFixture[str]) -> None:
     networks = json.loads(listed(capsys, "--json"))["networks"]
     assert [network["name"] for network in networks] == list(zoo.BUILDERS)
@@ -25,6 +33,7 @@ def test_figures_are_those_of_model_show(capsys: pytest.CaptureFixture[str]) -> 
         assert (network["parameters"], network["macs"]) == (shown["parameters"], shown["macs"])
 
 
+@pytest.mark.usefixtures("few")
 def test_trained_weights_are_told_from_random_ones(capsys: pytest.CaptureFixture[str]) -> None:
     """Two builds of a network from its seed are alike; what was trained is unlike them."""
     weights = {n["name"]: n["weights"] for n in json.loads(listed(capsys, "--json"))["networks"]}
@@ -36,6 +45,7 @@ def test_trained_weights_are_told_from_random_ones(capsys: pytest.CaptureFixture
         assert (said == "random") is alike
 
 
+@pytest.mark.usefixtures("few")
 def test_operators_are_of_onnx(capsys: pytest.CaptureFixture[str]) -> None:
     operators = json.loads(listed(capsys, "--json"))["operators"]
     assert len(operators) > 30

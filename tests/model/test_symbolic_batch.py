@@ -73,14 +73,14 @@ def test_a_new_target_takes_no_name_of_the_file() -> None:
     assert targets(with_symbolic_batch(graph)) == [[0, 3, 2]]
 
 
-@pytest.mark.parametrize("batch", [1, 64])
 @pytest.mark.parametrize("name", zoo.BUILDERS)
-def test_the_networks_of_the_zoo_are_freed(name: str, batch: int) -> None:
+def test_the_networks_of_the_zoo_are_freed(name: str) -> None:
     graph = zoo.build(name)
     (image,) = graph.inputs
-    fixed = replace(graph, inputs=(replace(image, shape=(batch, *image.shape[1:])),))
-    assert with_symbolic_batch(fixed).nodes == graph.nodes
-    assert with_symbolic_batch(fixed).outputs == graph.outputs
+    for batch in (1, 64):
+        fixed = replace(graph, inputs=(replace(image, shape=(batch, *image.shape[1:])),))
+        assert with_symbolic_batch(fixed).nodes == graph.nodes
+        assert with_symbolic_batch(fixed).outputs == graph.outputs
 
 
 def test_inputs_need_one_batch() -> None:

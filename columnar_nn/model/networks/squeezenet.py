@@ -14,12 +14,12 @@ FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128)} | {
 """Squeeze filters and filters of each of the two expansions, by the paper's fire number."""
 
 
-def squeezenet(seed: int = 0) -> Graph:
+def squeezenet(seed: int = 0, *, resolution: int = 224) -> Graph:
     """Eight fire modules and a convolution as classifier; 1,235,496 parameters.
 
-    Input "image" [N, 3, 224, 224], output "logits" [N, 1000].
+    Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000].
     """
-    network = NetworkBuilder("squeezenet", (3, 224, 224), seed)
+    network = NetworkBuilder("squeezenet", (3, resolution, resolution), seed)
     tensor = network.relu("relu1", network.conv("conv1", "image", 64, 3, stride=2, bias=True))
     for number, (squeeze, expand) in FIRES.items():
         if number in (2, 4, 6):

@@ -1,0 +1,154 @@
+"""Networks of timm, exported with few pixels, load and give what their files give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from closeness import assert_close
+from conformance.columnar_runner import run_columnar
+
+from columnar_nn.model import zoo
+
+pytestmark = [pytest.mark.nightly, pytest.mark.filterwarnings("ignore")]  # the exporter warns
+
+NETWORKS = {
+    **dict.fromkeys(
+        (
+            "resnet18",
+            "resnet26t",
+            "resnet34d",
+            "resnext26ts",
+            "seresnext26t_32x4d",
+            "ecaresnet26t",
+            "resnetaa34d",
+            "resnetblur18",
+            "res2net50_26w_4s",
+            "skresnet18",
+            "densenet121",
+            "ese_vovnet19b_dw",
+            "vovnet39a",
+            "dla46_c",
+            "hrnet_w18_small",
+            "xception41",
+            "efficientnet_b0",
+            "efficientnet_lite0",
+            "tf_efficientnet_b0",
+            "tf_efficientnetv2_b0",
+            "mnasnet_100",
+            "mobilenetv2_100",
+            "mobilenetv3_small_100",
+            "mobilenetv3_large_100",
+            "mobilenetv4_conv_small",
+            "fbnetc_100",
+            "fbnetv3_b",
+            "spnasnet_100",
+            "ghostnet_100",
+            "ghostnetv2_100",
+            "hardcorenas_a",
+            "tinynet_e",
+            "mixnet_s",
+            "regnetx_002",
+            "regnety_002",
+            "regnetz_b16",
+            "mobileone_s0",
+            "rexnet_100",
+            "semnasnet_075",
+            "gernet_s",
+            "cs3darknet_s",
+            "darknet53",
+            "selecsls42b",
+            "convnext_atto",
+            "convnextv2_atto",
+            "poolformer_s12",
+            "pvt_v2_b0",
+            "mobilevitv2_050",
+            "repvit_m0_9",
+            "fastvit_t8",
+            "resnet10t",
+            "resnet14t",
+            "mobilenetv1_100",
+            "regnetx_004",
+            "resnet26",
+        ),
+        64,
+    ),
+    **dict.fromkeys(
+        ("inception_v3",),
+        96,
+    ),
+    **dict.fromkeys(
+        (
+            "vit_relpos_small_patch16_224",
+            "vit_tiny_patch16_224",
+            "deit_tiny_patch16_224",
+            "efficientformer_l1",
+            "visformer_tiny",
+            "coat_tiny",
+        ),
+        224,
+    ),
+}
+"""Networks, and pixels a side."""
+
+OF_ONE_IMAGE = frozenset(
+    (
+        "coat_tiny",
+        "deit_tiny_patch16_224",
+        "efficientformer_l1",
+        "fastvit_t8",
+        "mobilenetv1_100",
+        "mobilevitv2_050",
+        "poolformer_s12",
+        "pvt_v2_b0",
+        "regnetx_004",
+        "repvit_m0_9",
+        "resnet10t",
+        "resnet14t",
+        "resnet26",
+        "visformer_tiny",
+        "vit_relpos_small_patch16_224",
+        "vit_tiny_patch16_224",
+    )
+)
+"""Those that are exported for one image; some of them calculate with the size of the batch."""
+
+
+@pytest.fixture(scope="module")
+def timm() -> Any:
+    return pytest.importorskip("timm", reason='not installed: pip install "cnn-bench[timm]"')
+
+
+def export(timm: Any, name: str, path: Path) -> None:
+    """The network with batch norms that have seen some images."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = timm.create_model(name, pretrained=False, exportable=True)
+    images = torch.rand(4, 3, NETWORKS[name], NETWORKS[name])
+    with torch.no_grad():
+        for _ in range(3):
+            module.train()(images)
+    torch.onnx.export(
+        module.eval(),
+        (images[:1],),
+        path,
+        dynamo=False,
+        input_names=["x"],
+        dynamic_axes={} if name in OF_ONE_IMAGE else {"x": {0: "n"}},
+    )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_of_timm(name: str, timm: Any, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.onnx"
+    export(timm, name, path)
+    graph = zoo.resolve(str(path))
+    images = np.random.default_rng(1).random((2, 3, NETWORKS[name], NETWORKS[name]), np.float32)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    truth = np.concatenate([session.run(None, {"x": image[np.newaxis]})[0] for image in images])
+    (output,) = run_columnar(graph, {graph.inputs[0].name: images}, algorithm="auto")
+    assert_close(output, truth, rtol=0, atol=3e-5 * float(np.abs(truth).max()))
+    assert np.abs(truth[0] - truth[1]).max() > 1e-4 * np.abs(truth).max()
