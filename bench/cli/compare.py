@@ -263,6 +263,7 @@ def _finish(results: Results, json: OutputFile | None, journal: Journal) -> int:
         kept = f"; what was measured is in {json}" if json and not unsaved else ""
         _say(f"interrupted before the end{kept}")
         return EXIT_INTERRUPTED
+    _say(outcome.too_disturbed)
     return unsaved or outcome.exit_code()
 
 

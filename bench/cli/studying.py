@@ -16,6 +16,7 @@ from bench.cli.signals import EXIT_INTERRUPTED
 from bench.machine import cpus
 from bench.model.check import ImportCheck
 from bench.results import merging
+from bench.results.result import strict_failure
 from bench.results.results import Results
 from bench.results.summary import benchmarks
 from bench.study import report
@@ -105,12 +106,15 @@ def exit_status(results: Results, plan: Plan, strict: bool) -> int:
     asked = {entrant.selection.label for entrant in plan.entrants}
     unrun = plan.study.names_backends and any(by_engine.get(one) == {NOT_RUN} for one in asked)
     failed = unrun or not statuses.isdisjoint(UNSUCCESSFUL)
-    return int(failed or (strict and _disturbed(results)))
+    too_disturbed = _too_disturbed(results) if strict else ""
+    if too_disturbed:
+        _say(too_disturbed)
+    return int(failed or bool(too_disturbed))
 
 
-def _disturbed(results: Results) -> bool:
+def _too_disturbed(results: Results) -> str:
     sessions = (results.session(row["session_id"]) for row in results["session"])
-    return any(cell.disturbed for session in sessions for cell in benchmarks(session))
+    return strict_failure([cell for session in sessions for cell in benchmarks(session)])
 
 
 def _kept(plan: Plan, folder: Path) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.machine.disturbance import DISTURBED_SHARE
 from bench.results.traffic import Traffic
+from bench.text.figures import counted
 from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL
 
 
@@ -161,6 +162,12 @@ class Result:
         """Those of runs and those of queries."""
         return (*self.benchmarks, *(one.cell for one in self.served))
 
+    @property
+    def too_disturbed(self) -> str:
+        """Why a strict comparison fails whose cells others disturbed; "" of none and of others."""
+        strict = self.context.get("settings", {}).get("strict")
+        return strict_failure(self.cells) if strict else ""
+
     def exit_code(self) -> int:
         """0 if nothing that ran failed, else 1, also if there was no reference to compare with.
 
@@ -173,11 +180,19 @@ class Result:
             meant = [r.status for r in self.backends if name in (r.backend, r.label)]
             if meant and set(meant) == {NOT_RUN}:
                 return 1
-        if settings.get("strict") and any(cell.disturbed for cell in self.cells):
+        if self.too_disturbed:
             return 1
         statuses = {r.status for r in self.backends} | {cell.status for cell in self.cells}
         unknown = bool(self.context.get("parity", {}).get("failure"))
         return int(unknown or not statuses.isdisjoint(UNSUCCESSFUL))
+
+
+def strict_failure(cells: Collection[Benchmark]) -> str:
+    """How many cells others disturbed, in words for --strict; "" of none."""
+    disturbed = sum(cell.disturbed for cell in cells)
+    if not disturbed:
+        return ""
+    return f"--strict: other processes disturbed {disturbed} of {counted(len(cells), 'cell')}"
 
 
 def best(

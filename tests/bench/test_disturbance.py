@@ -194,6 +194,12 @@ def test_exit_code_of_disturbed_and_of_named_but_not_run(result: Result, code: i
     assert result.exit_code() == code
 
 
+def test_a_strict_comparison_says_why_it_fails() -> None:
+    too_disturbed = "--strict: other processes disturbed 1 of 1 cell"
+    assert outcome(share=0.5, strict=True).too_disturbed == too_disturbed
+    assert outcome(share=0.5).too_disturbed == outcome(share=0.0, strict=True).too_disturbed == ""
+
+
 @pytest.fixture
 def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setattr("bench.workers.inputs.write_ipc", write_random_images)

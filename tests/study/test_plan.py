@@ -104,7 +104,11 @@ def test_tolerances_are_each_networks() -> None:
     ],
 )
 def test_the_exit_status_of_a_strict_study(
-    backend: str | None, disturbed: bool, status: str, code: int
+    backend: str | None,
+    disturbed: bool,
+    status: str,
+    code: int,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """What was not run is a failure of a backend that is named, a disturbance of a strict study."""
     axes = {"samples": 8} | ({} if backend is None else {"backend": backend})
@@ -116,6 +120,9 @@ def test_the_exit_status_of_a_strict_study(
             row["disturbance"]["steal_s"] = 9.0 if disturbed else 0.0
         rows.append((name, {**row, **subject} if name == "subject" else row))
     assert studying.exit_status(Results.of(rows), asked, strict=True) == code
+    assert (
+        "--strict: other processes disturbed 1 of 1 cell" in capsys.readouterr().err
+    ) == disturbed
     assert studying.exit_status(Results.of(rows), asked, strict=False) == code - disturbed
 
 
