@@ -50,6 +50,6 @@ def doctor(
     graph = zoo.resolve(MODEL)
     recorder = Recorder(session, Workloads(graph, open_dataset(DATA, IMAGES).fitted_to(graph)))
     record(seen, recorder, options)
-    results = recorder.results(complete=True)
+    results = recorder.results(seen.complete)
     report.show(results, terminal.output(json))
     raise typer.Exit(save(json, to_json(results)))

@@ -47,6 +47,8 @@ class Observation:
     pairs: list[tuple[float, float]] = field(default_factory=list)
     disturbances: list[Disturbance] = field(default_factory=list)
     frequencies: list[float] = field(default_factory=list)
+    complete: bool = False
+    """Whether it was not ended before its time."""
 
 
 def observe(seconds: float, options: Options, folder: Path, show: Progress) -> Observation:
@@ -67,6 +69,7 @@ def observe(seconds: float, options: Options, folder: Path, show: Progress) -> O
                 found.loops += calibration.turns(LOOPS)
                 found.frequencies += _frequencies(options.cpus)
                 _observe_pair(found, worker, data.images, options.cpus)
+            found.complete = True
     return found
 
 

@@ -57,13 +57,14 @@ def observation(results: Results) -> Observation:
         if key == ("time", _SIDES[0]) and (told := disturbance_of(block["disturbance"])):
             disturbances.append(told)
     try:
-        (cell,) = results["cell"]
+        (cell,), (session,) = results["cell"], results["session"]
         return Observation(
             **_detail(cell),
             loops=values["loop",],
             pairs=list(zip(*(values["time", side] for side in _SIDES), strict=True)),
             disturbances=disturbances,
             frequencies=values["frequency",],
+            complete=session["complete"],
         )
     except (ValueError, TypeError, KeyError):
         raise InvalidDataError("this session cannot be shown as one of doctor") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import fake_backends
 import pytest
@@ -12,6 +13,7 @@ from random_images import RandomImages
 
 from bench.cli import commands
 from bench.doctor import findings
+from bench.doctor import observation as observing
 from bench.doctor.observation import Observation
 from bench.doctor.recording import observation, record
 from bench.doctor.resolution import Resolution
@@ -21,6 +23,7 @@ from bench.results import document
 from bench.results.recording import Recorder
 from bench.results.results import Results
 from bench.results.session import Session, Workloads
+from bench.text.progress import silent
 from bench.workers.options import Options
 from columnar_nn.errors import InvalidDataError
 
@@ -66,6 +69,20 @@ def test_a_quiet_machine_needs_no_advice() -> None:
 def test_what_would_help(facts: dict[str, Any], observed: dict[str, Any], words: str) -> None:
     (line,) = findings.advice(machine(**facts), CPUS, seen(**observed))
     assert words in line
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_an_observation_that_is_ended_early_is_not_complete(
+    seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(observing, "HeldWorker", MagicMock())
+    monkeypatch.setattr(observing, "_run", lambda *_: 0.0)
+    monkeypatch.setattr(observing, "_observe_pair", end)
+    found = observing.observe(seconds, Options(CPUS, 9.0, 4), tmp_path, silent)
+    assert found.complete == (seconds == 0.0)
 
 
 def test_facts_that_nobody_tells_are_not_made_up() -> None:
@@ -115,12 +132,14 @@ def written(observed: Observation) -> Results:
     session = Session("doctor", {"cpus": [0]}, ())
     recorder = Recorder(session, Workloads(graph, images))  # type: ignore[arg-type]
     record(observed, recorder, Options((0,), 9.0, 4))
-    return document.loads(document.to_json(recorder.results(complete=True)))
+    return document.loads(document.to_json(recorder.results(observed.complete)))
 
 
 def test_what_is_kept_is_what_was_seen() -> None:
-    observed = seen(taken=2.0, pairs=[(0.5, 0.25)], load=(1.0, 2.0, 3.0), cores=3)
-    assert observation(written(observed)) == observed
+    known = {"pairs": [(0.5, 0.25)], "load": (1.0, 2.0, 3.0), "cores": 3}
+    for complete in (True, False):
+        observed = seen(taken=2.0, complete=complete, **known)
+        assert observation(written(observed)) == observed
     assert observation(written(Observation())).pairs == []
 
 
