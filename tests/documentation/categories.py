@@ -160,6 +160,7 @@ NOT_RUN = {
     "make pages": SETS_UP + "measures anew what pages show, and rewrites them",
     "make nightly": SETS_UP + "takes hours",
     "make differences": SETS_UP + "make nightly measures",
+    "make networks": SETS_UP + "make nightly runs it",
     'pip install -c constraints.txt -e ".[all]"': "downloads the frameworks",
     'pip install -c constraints.txt -e ".[report]"': "downloads what draws charts",
     'pip install -c constraints.txt -e ".[cluster]"': "downloads Spark",
