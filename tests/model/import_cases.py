@@ -265,6 +265,22 @@ def _computed_weights() -> Mapping[str, onnx.ModelProto]:
             node("Sqrt", "var", "s"),
             node("Div", "d s", "w"),
         ),
+        "filters normalised by their own statistics": convolved(
+            {
+                "v": FILTERS.reshape(1, 5, 27),
+                "g": np.abs(normal(4, 5)),
+                "zeros": np.zeros(5, np.float32),
+                "ones": np.ones(5, np.float32),
+                "shape": np.array(FILTERS.shape),
+            },
+            node("BatchNormalization", "v g zeros zeros ones", "n m s", training_mode=1),
+            node("Reshape", "n shape", "w"),
+        ),
+        "Conv": convolved(
+            {"v": normal(2, 5, 2, 6, 6), "u": normal(3, 3, 1, 2, 3), "b": normal(4, 3), "zero": np.array([0]), "one": np.array([1])},
+            node("Slice", "v zero one one", "p"),
+            node("Conv", "p u b", "w", dilations=[1, 2], strides=[2, 1], pads=[0, 0, 1, 1]),
+        ),
         "weight norm": convolved(
             {"v": FILTERS, "g": normal(4, 5, 1, 1, 1)},
             node("ReduceL2", "v", "n", axes=[1, 2, 3]),

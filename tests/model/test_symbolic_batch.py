@@ -57,9 +57,13 @@ def test_a_network_that_mixes_images_stays_as_it_was() -> None:
     )
 
 
-def test_a_multiplied_batch_is_named() -> None:
-    graph = reshaped((2, 6, 4), (12, 4), (2, 24))
-    assert tie(graph).endswith("it multiplies the batch by 6: (2, 6, 4) becomes (12, 4)")
+def test_several_rows_an_image_are_a_dimension_behind_the_batch() -> None:
+    freed = with_symbolic_batch(reshaped((2, 6, 4), (12, 4), (4, 12), (2, 24)))
+    assert targets(freed) == [[0, 6, 4], [0, 2, 12], [0, 24]]
+
+
+def test_an_output_of_several_rows_an_image_is_named() -> None:
+    assert tie(reshaped((2, 6), (6, 2))) == "node n0 (Reshape): it ends with 3 rows of an image"
 
 
 def test_a_symbolic_batch_is_left_alone() -> None:
