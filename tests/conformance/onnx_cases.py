@@ -145,7 +145,7 @@ def _parameters(node: onnx.NodeProto) -> Sequence[str]:
 
 
 def as_computed(array: np.ndarray) -> np.ndarray:
-    """In float32, in which networks of all floating-point types are computed; truths are 1 and 0."""
+    """In float32, in which networks of all floating types are computed; truths are 1 and 0."""
     if not isinstance(array, np.ndarray | np.generic):
         return array
     if array.dtype != np.bool_ and array.dtype.name not in OTHER_FLOATS:
