@@ -222,8 +222,9 @@ def _from_version_1(document: dict[str, Any]) -> dict[str, Any]:
 def _from_version_2(document: dict[str, Any]) -> dict[str, Any]:
     """The document with the fields that version 3 brought, which may not be there before."""
     creation, data = document.get("creation"), document.get("data")
-    known = isinstance(creation, dict) and "options" not in creation
-    if not known or not isinstance(data, dict) or "columns" in data:
+    if not isinstance(creation, dict) or not isinstance(data, dict):
+        raise InvalidDataError("manifest.json: no creation or no data; create it again")
+    if "options" in creation or "columns" in data:
         raise InvalidDataError("manifest.json: not the fields of its version; create it again")
     column = {"name": IMAGE, **{name: data[name] for name in ("shape", "dtype") if name in data}}
     rest = {name: value for name, value in data.items() if name not in column}

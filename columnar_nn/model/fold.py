@@ -316,8 +316,7 @@ def _pixels_seen(node: Node, image: np.ndarray, filters: np.ndarray) -> int:
     """By a window of a Conv, in all channels, with those between the taps of a dilated one."""
     dilations = node.attributes["dilations"]
     seen = ((size - 1) * by + 1 for size, by in zip(filters.shape[2:], dilations, strict=True))
-    channels: int = image.shape[1]
-    return channels * math.prod(seen)
+    return int(image.shape[1] * math.prod(seen))
 
 
 def _inner(error: Exception) -> str:
