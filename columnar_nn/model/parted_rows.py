@@ -23,7 +23,8 @@ class Parting:
     """What a rule may look at: a node as exported, and where its tensors have their rows.
 
     `axes` holds that of each input, None of a weight, and `out` that of the output; `parts` is how
-    many rows an image has. `add_weight(role, array)` and `new_tensor(role)` give names.
+    many rows an image has. `add_weight(role, array)`, `new_tensor(role)` and `new_node(role)` give
+    names that are free.
     """
 
     operands: Operands
@@ -32,6 +33,7 @@ class Parting:
     parts: int
     add_weight: Callable[[str, np.ndarray], str]
     new_tensor: Callable[[str], str]
+    new_node: Callable[[str], str]
 
     @property
     def node(self) -> Node:
@@ -84,10 +86,10 @@ def _along_axes(index: int) -> Rule:
         if not given and parting.node.attributes.get("noop_with_empty_axes"):
             return [parting.node]
         if given is None:
-            given = list(range(len(parting.operands.shape(0))))
-            if index == 3:  # of Slice and Pad: as many as there are bounds
-                given = given[: len(parting.operands.integer_input(1, "bounds") or [])]
-                given = given[: len(parting.operands.shape(0))]
+            count = len(parting.operands.shape(0))
+            if index == 3:  # of Slice and Pad: no more than there are bounds
+                count = min(count, len(parting.operands.integer_input(1, "bounds") or []))
+            given = list(range(count))
         axes = [parting.shifted(axis) for axis in given]
         return [parting.with_integers(index, "axes", axes)]
 
@@ -164,7 +166,7 @@ def _batch_normalization(parting: Parting) -> list[Node]:
     )
     tensor = parting.new_tensor("scaled")
     return [
-        Node(f"{node.name}.scale", "Mul", (node.inputs[0], factor_name), (tensor,)),
+        Node(parting.new_node("scale"), "Mul", (node.inputs[0], factor_name), (tensor,)),
         Node(node.name, "Add", (tensor, addend_name), node.outputs),
     ]
 
@@ -185,7 +187,7 @@ def _gemm(parting: Parting) -> list[Node]:
     tensor = parting.new_tensor("product")
     added = (tensor, parting.add_weight("addend", beta * addend.reshape(addend.shape[-1:])))
     return [
-        Node(f"{node.name}.product", "MatMul", inputs, (tensor,)),
+        Node(parting.new_node("product"), "MatMul", inputs, (tensor,)),
         Node(node.name, "Add", added, node.outputs),
     ]
 

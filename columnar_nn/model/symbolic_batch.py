@@ -81,6 +81,7 @@ class _Rows:
         self.mixing = ""
         made = (name for node in graph.nodes for name in node.outputs)
         self._tensors = FreshNames({*self.axes, *made})
+        self._names = FreshNames({node.name for node in graph.nodes})
         self._batch = graph.batch
         self._exported = infer_shapes(graph)
         for node in graph.nodes:
@@ -168,6 +169,7 @@ class _Rows:
                 parts,
                 lambda role, array: self._weight(f"{node.name}.{role}", array),
                 lambda role: self._tensors.fresh(f"{node.outputs[0]}.{role}"),
+                lambda role: self._names.fresh(f"{node.name}.{role}"),
             )
         )
 
