@@ -99,11 +99,7 @@ cluster-test: $(VENV)/cluster-installed ## Run the tests of Spark; they need Jav
 cluster-demo: $(VENV)/cluster-installed ## Classify 50,000 images on a cluster, some of it killed
 	@$(BIN)/python -m bench.cluster.demo
 
-$(VENV)/timm-installed: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[timm]"
-	touch $@
-
-networks: $(VENV)/timm-installed ## Run whole networks in every engine, and those of timm
+networks: $(VENV)/installed ## Run whole networks in every engine, and those of timm
 	$(BIN)/python -m pytest tests/bench tests/exec tests/model -m nightly
 
 differences: $(VENV)/installed ## Measure a version against itself, and against a slower one

@@ -1,7 +1,7 @@
 """An ONNX file run as it is, by ONNX Runtime or by onnx's reference: nothing of ours reads it.
 
 A runner holds one model. It is fed with float32 pixels in [0, 1] and hands out what the model
-gives, in the model's own types.
+gives, in the model's own types but for truth values.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class OnnxRunner(ABC):
     def run(self, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs by name, in the file's order, of images [rows, ...] by input name.
 
-        Control characters in the outputs' names are escaped, as in imported networks.
+        As in imported networks, control characters in the outputs' names are escaped, and truth
+        values are 1 and 0.
         A file with a batch size of its own is run as often as that takes; the last batch is
         filled up with its last image, and what that gives is cut off. An input under no name of
         the file's is its input at the same place; one that is given nothing gets zeros.
@@ -91,6 +92,7 @@ class OnnxRunner(ABC):
             chosen = np.minimum(np.arange(start, start + batch), rows - 1)
             parts.append(self._run(self._feeds(values, chosen)))
         arrays = [_joined(of_output, rows, batch) for of_output in zip(*parts, strict=True)]
+        arrays = [a.astype(np.float32) if a.dtype == np.bool_ else a for a in arrays]
         return dict(zip(self.outputs, arrays, strict=True))  # one listed twice is there once
 
     def _feeds(self, values: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -35,6 +35,11 @@ SMALL = {
 """Networks that are large, and pixels a side that leave each layer something to do and no more."""
 
 
+def small(name: str) -> str:
+    """The variant of a network that is built and run soonest, itself if it is small."""
+    return f"{name}@resolution={SMALL[name]}" if name in SMALL else name
+
+
 class Truth:
     """A network's images, the reference's outputs for them, and their noise."""
 

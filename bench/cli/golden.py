@@ -120,7 +120,6 @@ def create(
         tuple(f"--{name}={value}" for name, values in further.items() for value in values),
     )
     graph = resolved(model, input_shape)
-    creation.refuse_several_inputs(graph)
     prepared = Preparation.parse(labels, resize, mean, std)
     dataset = dataset_for(graph, data, start + count, split, prepared)
     for warning in show_data(data, dataset, terminal.stream()):

@@ -42,7 +42,6 @@ from bench.data.dataset import dataset_for
 from bench.data.preparation import Preparation
 from bench.files import atomic_folder
 from bench.files.temporary import temporary_folder
-from bench.golden.create import refuse_several_inputs
 from bench.golden.reduction import Reduction
 from bench.golden.streamed_backend import StreamedBackend
 from bench.model import check as import_check
@@ -164,7 +163,9 @@ def reduce_network(
     name, folder = Path(model).name, out or Path(f"{Path(model).stem}-smallest")
     atomic_folder.check_absent(folder)
     graph = resolved(model, input_shape)
-    refuse_several_inputs(graph)
+    if len(graph.inputs) > 1:
+        inputs = ", ".join(graph.columns)
+        raise UsageError(f"{model} takes {inputs}: only a network of one input can be reduced")
     fixed_batch.batch_size(graph, count, [count], "--count")
     prepared = Preparation.parse(labels, resize, mean, std)
     dataset = dataset_for(graph, data, count, split, prepared)

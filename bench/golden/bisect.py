@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from adapters.base import image_array
+from adapters.base import input_arrays
 from bench.files.temporary import temporary_folder
 from bench.golden import single_operator, tensor_stream
 from bench.golden.bundle import Bundle
@@ -110,7 +110,7 @@ def bisect(
                 try:
                     node = _producer(graph, tensor)
                     alone = single_operator.isolate(node, graph, infer_shapes(graph))
-                    images = _golden_images(bundle, graph, node)
+                    images = _golden_images(bundle, graph, node, alone)
                     alone_file = folder / "alone.arrows"
                     own = _run_alone(
                         backend,
@@ -149,26 +149,35 @@ def _run_alone(
     return result
 
 
-def _golden_images(bundle: Bundle, graph: Graph, node: Node) -> Iterator[pa.RecordBatch]:
-    """Batches that feed `node`, alone, its golden inputs; the first layer gets the very images.
+def _golden_images(
+    bundle: Bundle, graph: Graph, node: Node, alone: Graph
+) -> Iterator[pa.RecordBatch]:
+    """Batches that feed a node, `alone`, its golden inputs; the first layer gets the very images.
 
     Raises InvalidModelError if the bundle lacks an input.
     """
     names = single_operator.activations(node, graph)
-    image = graph.inputs[0].name
-    if names == (image,):
+    if names == tuple(graph.columns):
         return bundle.images()
+    made = [name for name in names if name not in graph.columns]
     stored = {entry.name for entry in bundle.manifest.tensors}
-    missing = [name for name in names if name != image and name not in stored]
+    missing = [name for name in made if name not in stored]
     if missing:
         raise InvalidModelError(f"the bundle lacks {', '.join(missing)}: create it with --taps all")
-    tensors = bundle.expected([name for name in names if name != image])
-    if image in names:
-        tensors = (
-            {image: image_array(batch), **others}
-            for batch, others in zip(bundle.images(), tensors, strict=True)
+    values: Iterator[Mapping[str, np.ndarray]] = bundle.expected(made)
+    if not made:
+        values = (_inputs(batch, graph) for batch in bundle.images())
+    elif len(made) < len(names):
+        values = (
+            {**_inputs(batch, graph), **tensors}
+            for batch, tensors in zip(bundle.images(), values, strict=True)
         )
-    return single_operator.feed(names, tensors)
+    return single_operator.feed(alone, values)
+
+
+def _inputs(batch: pa.RecordBatch, graph: Graph) -> dict[str, np.ndarray]:
+    """The network's inputs by name."""
+    return dict(zip(graph.columns, input_arrays(batch, graph), strict=True))
 
 
 def _largest_difference(whole: Path, alone: Path, name: str) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +41,11 @@ class Bundle:
         return onnx_io.load(self.folder / self.manifest.model_file)
 
     def images(self) -> Iterator[pa.RecordBatch]:
-        """The images in batches of `rows_per_batch`, one in memory at a time."""
+        """What the network's inputs are given, in batches of `rows_per_batch`, one in memory at a
+        time, in columns as `Graph.columns` says."""
         data = self.manifest.data
-        return self._stream(data.file, "image", tensor_column.tensor_type(data.dtype, data.shape))
+        types = {c.name: tensor_column.tensor_type(c.dtype, c.shape) for c in data.columns}
+        return self._stream(data.file, types)
 
     def expected(self, names: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
         """The expected tensors called `names` as arrays [rows, ...], one batch in memory at a time.
@@ -52,7 +54,7 @@ class Bundle:
         """
         entries = [self.manifest.tensor(name) for name in names]
         streams = [
-            self._stream(e.file, EXPECTED_COLUMN, tensor_column.tensor_type(e.dtype, e.shape))
+            self._stream(e.file, {EXPECTED_COLUMN: tensor_column.tensor_type(e.dtype, e.shape)})
             for e in entries
         ]
         for batches in zip(*streams, strict=True):
@@ -67,7 +69,7 @@ class Bundle:
         return noise_file.read(self.folder / self.manifest.noise_file, columns, self.manifest.rows)
 
     def _stream(
-        self, file: str, column: str, column_type: pa.FixedShapeTensorType
+        self, file: str, columns: Mapping[str, pa.FixedShapeTensorType]
     ) -> Iterator[pa.RecordBatch]:
         """Batches of an Arrow IPC stream, checked to be what the manifest says.
 
@@ -78,8 +80,9 @@ class Bundle:
         try:
             with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as batches:
                 names = batches.schema.names
-                if names.count(column) != 1 or batches.schema.field(column).type != column_type:
-                    raise InvalidDataError(f"{path} has no column {column} of {column_type}")
+                for name, kind in columns.items():
+                    if names.count(name) != 1 or batches.schema.field(name).type != kind:
+                        raise InvalidDataError(f"{path} has no column {name} of {kind}")
                 for batch in batches:
                     batch.validate()
                     if batch.num_rows != min(left, self.manifest.rows_per_batch):

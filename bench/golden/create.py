@@ -13,12 +13,19 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from adapters.base import image_array
+from adapters.base import input_arrays
 from bench.files.atomic_folder import new_folder
 from bench.golden import manifest as manifests
 from bench.golden import noise_file, tap_selection
 from bench.golden.bundle import EXPECTED_COLUMN, MANIFEST, entry_of
-from bench.golden.manifest import Creation, DataEntry, Manifest, OperatorEntry, TensorEntry
+from bench.golden.manifest import (
+    ColumnEntry,
+    Creation,
+    DataEntry,
+    Manifest,
+    OperatorEntry,
+    TensorEntry,
+)
 from bench.machine import environment
 from bench.model import fixed_batch
 from bench.text.progress import Progress, silent
@@ -46,8 +53,8 @@ MAKERS = ("cnn-bench", "numpy", "onnx", "pyarrow")
 class ImageSource(Protocol):
     """Where images come from: bench.data.dataset.Dataset is one.
 
-    `batches` yields RecordBatches of `batch_size` rows with an `image` column, the last smaller,
-    from row number `start` on.
+    `batches` yields RecordBatches of `batch_size` rows with the network's `Graph.columns`, the last
+    smaller, from row number `start` on.
     """
 
     @property
@@ -80,7 +87,6 @@ def create(
     network is tied to batches that do not make up the count, InvalidDataError if there are fewer
     images.
     """
-    refuse_several_inputs(graph)
     fixed_batch.batch_size(graph, creation.count, [creation.count], "--count")
     with new_folder(destination) as folder:
         (folder / "tensors").mkdir()
@@ -124,15 +130,6 @@ def create(
     outputs = [entry.name for entry in entries if entry.is_output] or [entries[-1].name]
     telling = np.any([noises[name].telling for name in outputs], axis=0)
     return Created(manifest, int(np.count_nonzero(telling)))
-
-
-def refuse_several_inputs(graph: Graph) -> None:
-    """Raises UsageError: a bundle has one column of images."""
-    if len(graph.inputs) != 1:
-        raise UsageError(
-            f"{graph.name} takes {', '.join(graph.columns)}: a golden bundle is of one input; "
-            "cnn-bench compare holds engines against the reference on several"
-        )
 
 
 def non_finite_weights(graph: Graph) -> list[str]:
@@ -228,22 +225,24 @@ def _write_tensors(
             raise InvalidDataError(
                 f"{creation.data} gave {written} images, {creation.count} were asked for"
             )
-        pixels = tensor_column.to_numpy(batch.column("image"))
-    return streams, DataEntry(
-        creation.data, source.fingerprint, IMAGES_FILE, pixels.shape[1:], str(pixels.dtype)
-    )
+    columns = []
+    for name in graph.columns.values():
+        values = tensor_column.to_numpy(batch.column(name))
+        columns.append(ColumnEntry(name, values.shape[1:], str(values.dtype)))
+    return streams, DataEntry(creation.data, source.fingerprint, IMAGES_FILE, tuple(columns))
 
 
 def _inputs(graph: Graph, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
-    """The images as the network's one input; raises UsageError if they do not fit it."""
-    images = image_array(batch)
+    """The network's inputs by name; raises UsageError if the images do not fit it."""
+    arrays = input_arrays(batch, graph)
     wanted = [spec.shape[1:] for spec in graph.inputs]
-    if wanted != [images.shape[1:]]:
+    found = [array.shape[1:] for array in arrays]
+    if wanted != found:
         raise UsageError(
             f"{graph.name} takes {' and '.join(map(str, wanted))}, the images are "
-            f"{images.shape[1:]}: choose another model or other data"
+            f"{' and '.join(map(str, found))}: choose another model or other data"
         )
-    return {graph.inputs[0].name: images}
+    return {spec.name: array for spec, array in zip(graph.inputs, arrays, strict=True)}
 
 
 def _entry(graph: Graph, spec: TensorSpec, stream: _TensorStream) -> TensorEntry:

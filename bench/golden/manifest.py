@@ -4,7 +4,7 @@ Format history:
 1  model.onnx, inputs.arrows and one Arrow IPC stream for each expected tensor, every file with
    its size and SHA-256.
 2  the noise of each tensor in noise.arrows, by which it is judged; the first image's number.
-3  the further options of `golden create` that were given.
+3  the further options of `golden create` that were given; a column for each input of the network.
    docs/golden.md describes each field.
 """
 
@@ -32,6 +32,9 @@ RULES = {
     3: _RULE,
 }
 """By which rule the tensors of each format version are judged."""
+
+IMAGE = "image"
+"""The column of a network's one input."""
 
 MAX_BYTES = 16 << 20
 """A larger manifest is no manifest."""
@@ -65,14 +68,23 @@ class Creation:
 
 
 @dataclass(frozen=True)
+class ColumnEntry:
+    """What an input of the network reads: a column, its shape without rows, its type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
 class DataEntry:
-    """The images: their source and its fingerprint, and their column (shape without rows)."""
+    """The images: their source and its fingerprint, their file and its columns, in the order of the
+    network's inputs."""
 
     source: str
     fingerprint: str
     file: str
-    shape: tuple[int, ...]
-    dtype: str
+    columns: tuple[ColumnEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -208,11 +220,19 @@ def _from_version_1(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_version_2(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the field that version 3 brought, which may not be there before."""
-    creation = document.get("creation")
-    if not isinstance(creation, dict) or "options" in creation:
+    """The document with the fields that version 3 brought, which may not be there before."""
+    creation, data = document.get("creation"), document.get("data")
+    if not isinstance(creation, dict) or not isinstance(data, dict):
+        raise InvalidDataError("manifest.json: no creation or no data; create it again")
+    if "options" in creation or "columns" in data:
         raise InvalidDataError("manifest.json: not the fields of its version; create it again")
-    return {**document, "creation": {**creation, "options": []}}
+    column = {"name": IMAGE, **{name: data[name] for name in ("shape", "dtype") if name in data}}
+    rest = {name: value for name, value in data.items() if name not in column}
+    return {
+        **document,
+        "creation": {**creation, "options": []},
+        "data": {**rest, "columns": [column]},
+    }
 
 
 def _parse(kind: Any, value: Any, where: str) -> Any:
@@ -265,8 +285,12 @@ def _check(manifest: Manifest) -> None:
         _require(all(size > 0 for size in tensor.shape), f"{where}: shape must be positive")
         for figure in (tensor.rtol, tensor.atol, tensor.largest):
             _require(figure >= 0 and math.isfinite(figure), f"{where}: rtol, atol or largest")
-    _require(manifest.data.dtype in ("uint8", "float32"), "images are neither uint8 nor float32")
-    _require(all(size > 0 for size in manifest.data.shape), "image shape must be positive")
+    columns = manifest.data.columns
+    _require(bool(columns), "no column of images")
+    _require(len({column.name for column in columns}) == len(columns), "a column is listed twice")
+    for column in columns:
+        _require(column.dtype in ("uint8", "float32"), "images are neither uint8 nor float32")
+        _require(all(size > 0 for size in column.shape), "image shape must be positive")
 
 
 def _require(condition: bool, problem: str) -> None:

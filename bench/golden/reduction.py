@@ -18,11 +18,11 @@ import onnx
 import pyarrow as pa
 
 from bench.files.temporary import temporary_folder
-from bench.golden import checks, single_operator, tap_selection
+from bench.golden import checks, tap_selection
 from bench.golden.bundle import open_bundle
 from bench.golden.comparison import compare
 from bench.golden.create import create
-from bench.golden.manifest import Creation
+from bench.golden.manifest import IMAGE, Creation
 from bench.golden.verify import Comparing, select
 from bench.model.reduce import MOST_CALLS, reduce
 from bench.text.figures import counted
@@ -88,7 +88,7 @@ class Images:
     def batches(self, num_samples: int, batch_size: int, start: int) -> Iterator[pa.RecordBatch]:
         for first in range(start, start + num_samples, batch_size):
             column = tensor_column.from_numpy(self._array[first : first + batch_size])
-            yield pa.RecordBatch.from_arrays([column], names=[single_operator.INPUT])
+            yield pa.RecordBatch.from_arrays([column], names=[IMAGE])
 
 
 @dataclass(frozen=True)

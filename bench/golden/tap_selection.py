@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph, Shape, TensorSpec
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shapes import infer_shapes
 
 ALL = "all"
@@ -23,12 +24,13 @@ def parse(text: str) -> tuple[str, ...]:
 def select(graph: Graph, words: Sequence[str]) -> tuple[TensorSpec, ...]:
     """The tensors meant by `words`: "all", "outputs" and names, each tensor once.
 
-    Only tensors with one row an image can be tapped; of a network tied to a batch size, those
-    whose first dimension is that. Raises UsageError for other names.
+    Only tensors of float32 with one row an image can be tapped; of a network tied to a batch size,
+    those whose first dimension is that. Raises UsageError for other names.
     """
     shapes = infer_shapes(graph)
     outputs = {spec.name for spec in graph.outputs}
-    made = [tensor for node in graph.nodes for tensor in node.outputs if tensor]
+    nodes = [node for node in graph.nodes if OPERATORS[node.op_type].result == "float32"]
+    made = [tensor for node in nodes for tensor in node.outputs if tensor]
     tappable = [name for name in made if _is_row_per_image(shapes[name], graph.batch)]
     wanted: set[str] = set()
     for word in words:

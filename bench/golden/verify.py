@@ -198,7 +198,7 @@ def _reads(graph: Graph, tensor: str) -> tuple[str, ...] | None:
     if node is None:
         return None
     names = single_operator.activations(node, graph)
-    return tuple(name for name in names if name != graph.inputs[0].name)
+    return tuple(name for name in names if name not in graph.columns)
 
 
 def _is_meant(entry: TensorEntry, words: Sequence[str]) -> bool:

@@ -24,26 +24,27 @@ class MixedRowsError(Exception):
     """The output of a node does not keep the images of a batch apart; the message says why."""
 
 
-def reshaped_axis(source: Sequence[int], axis: int, target: Sequence[int]) -> int:
+def reshaped_axis(
+    source: Sequence[int], axis: int, target: Sequence[int], batch: int
+) -> tuple[int, int]:
     """Where rows along `axis` of a tensor of shape `source` are once it has the shape `target`.
 
     All dimensions are known; elements keep their order, so the rows are where as many elements
-    lie before and behind them. Among several dimensions of size 1 that could be a batch of one
-    image it is the one at `axis`, or the first. Raises MixedRowsError.
+    lie before them, and there are `batch` of them, or several for each image: how many is the
+    second result. Among several dimensions of size 1 that could be a batch of one image it is the
+    one at `axis`, or the first. Raises MixedRowsError.
     """
-    rows, before = source[axis], math.prod(source[:axis])
+    before = math.prod(source[:axis])
     found = [
-        index
+        (index, size // batch)
         for index, size in enumerate(target)
-        if size == rows and math.prod(target[:index]) == before
+        if size and size % batch == 0 and math.prod(target[:index]) == before
     ]
-    if found:
-        return axis if axis in found else found[0]
-    change = f"{tuple(source)} becomes {tuple(target)}"
-    for index, size in enumerate(target):
-        if math.prod(target[:index]) == before and size > rows and size % rows == 0:
-            raise MixedRowsError(f"it multiplies the batch by {size // rows}: {change}")
-    raise MixedRowsError(f"it leaves the batch no dimension of its own: {change}")
+    if not found:
+        change = f"{tuple(source)} becomes {tuple(target)}"
+        raise MixedRowsError(f"it leaves the batch no dimension of its own: {change}")
+    alone = [place for place in found if place[1] == 1]
+    return (axis, 1) if (axis, 1) in alone else (alone or found)[0]
 
 
 def first_alone(operands: Operands, axes: Sequence[Axis]) -> int:

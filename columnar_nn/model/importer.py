@@ -172,7 +172,7 @@ class GraphImporter:
             return self._special[node.op_type](node)
         plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
         plain = replace(plain, attributes=self._with_arrays(node))
-        if node.op_type in QUANTIZATION_FORMS and self._all_known(plain):
+        if (node.op_type in QUANTIZATION_FORMS or _trains(node)) and self._all_known(plain):
             self._fold(plain, node.opset)
         elif node.op_type in OPERATORS or node.op_type in EXPRESSED:
             names = (self._inliner.tensors.fresh, self._inliner.nodes.fresh)
@@ -194,6 +194,8 @@ class GraphImporter:
         if node.subgraphs and node.op_type != "If":
             return "control flow is not supported"
         if node.op_type in self._special or node.op_type in fold.FOLDED - OPERATORS.keys():
+            return None
+        if _trains(node) and self._all_known(node):
             return None
         return unsupported_reason(node.op_type, node.outputs, node.attributes, node.opset)
 
@@ -417,6 +419,14 @@ class GraphImporter:
             if new_name in read:
                 self.add_stored(new_name, branch.stored[name])
         return nodes
+
+
+def _trains(node: FileNode) -> bool:
+    """Whether it is a BatchNormalization by the statistics of what it reads.
+
+    Of constants that is a constant: filters are normalised so.
+    """
+    return node.op_type == "BatchNormalization" and bool(node.attributes.get("training_mode", 0))
 
 
 def _custom(node: FileNode) -> Node:

@@ -41,6 +41,7 @@ from columnar_nn.model.precision import is_float, precision_of
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
 from columnar_nn.model.shapes import infer_shapes
 from columnar_nn.model.stored_tensors import StoredTensors
+from columnar_nn.model.truth_outputs import truths_as_numbers
 
 IR_VERSION = 10
 MAX_BYTES = 2**31
@@ -164,7 +165,7 @@ def _imported(
     left = needed_nodes(importer.nodes, outputs) if prunes else importer.nodes
     judge_nodes(left, importer.gaps, importer.errors)
     imported = importer.graph(printable(graph.name or name), left, inputs, outputs, prunes)
-    imported = graph_rewrites.apply(imported, without)
+    imported = truths_as_numbers(graph_rewrites.apply(imported, without))
     judge_weights(imported)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     return replace(imported, metadata=metadata, precision=precision)

@@ -14,9 +14,14 @@ import numpy as np
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.batch_axis import Axis, MixedRowsError, reshaped_axis
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
+from columnar_nn.model.names import FreshNames
 from columnar_nn.model.operators import OPERATORS
+from columnar_nn.model.parted_rows import Parting, parted, with_rows
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import infer_node, infer_shapes, operands_of
+
+RESHAPING = frozenset({"Flatten", "Reshape"})
+"""Operators that may merge the batch with what comes behind it."""
 
 
 def with_symbolic_batch(graph: Graph) -> Graph:
@@ -61,6 +66,7 @@ class _Rows:
     """The rows of every tensor of a network, its shape for any batch, and its nodes made to fit.
 
     `axes` lacks the tensors that are computed from mixed rows; `mixing` says where that began.
+    `parts` says how many rows an image has in tensors where it has several.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -70,56 +76,116 @@ class _Rows:
         self.shapes.update((name, weight.shape) for name, weight in self.weights.items())
         self.axes: dict[str, Axis] = dict.fromkeys(self.weights)
         self.axes.update((spec.name, 0) for spec in self.inputs)
+        self.parts: dict[str, int] = {}
         self.nodes: list[Node] = []
         self.mixing = ""
-        self._names = {*self.axes, *(name for node in graph.nodes for name in node.outputs)}
+        made = (name for node in graph.nodes for name in node.outputs)
+        self._tensors = FreshNames({*self.axes, *made})
+        self._names = FreshNames({node.name for node in graph.nodes})
         self._batch = graph.batch
         self._exported = infer_shapes(graph)
         for node in graph.nodes:
             if all(name in self.axes for name in node.inputs if name):
                 self._add(node)
+        for spec in graph.outputs:
+            if spec.name in self.parts:
+                self._lost(
+                    graph.producer(spec.name),
+                    f"it ends with {self.parts[spec.name]} rows of an image",
+                )
+
+    def _lost(self, node: Node | None, reason: str) -> None:
+        """What a node makes has no rows."""
+        assert node is not None
+        self.mixing = self.mixing or f"node {node.name} ({node.op_type}): {reason}"
+        self.axes.pop(node.outputs[0], None)
 
     def _add(self, node: Node) -> None:
         """Follows the rows through a node whose inputs have them or are weights."""
         axes = [self.axes[name] if name else None for name in node.inputs]
         try:
-            if node.op_type == "Reshape" and self._batch is not None and axes[0] is not None:
-                node = self._for_any_batch(node, axes[0])
-            axis = None
-            if any(place is not None for place in axes):
-                operands = operands_of(node, self.shapes, self.weights)
-                axis = OPERATORS[node.op_type].rows(operands, axes)
-            (shape,) = infer_node(node, self.shapes, self.weights)
-            self._check(node, shape, axis)
+            parts = self._common_parts(node)
+            if self._batch is not None and axes[0] is not None and node.op_type in RESHAPING:
+                nodes, parts = self._reshaped(node, axes[0])
+            elif parts > 1:
+                nodes = self._parted(node, axes, parts)
+            else:
+                nodes = [node]
+            for made in nodes:
+                self._follow(made)
+            self._check(node, parts)
         except (MixedRowsError, InvalidModelError) as error:
-            reason = str(error).removeprefix(f"node {node.name} ({node.op_type}): ")
-            self.mixing = self.mixing or f"node {node.name} ({node.op_type}): {reason}"
+            self._lost(node, str(error).removeprefix(f"node {node.name} ({node.op_type}): "))
             return
-        self.nodes.append(node)
+        self.nodes.extend(nodes)
+        if parts > 1:
+            self.parts[node.outputs[0]] = parts
+
+    def _common_parts(self, node: Node) -> int:
+        """How many rows an image has in what a node reads."""
+        found = {self.parts.get(t, 1) for t in node.inputs if self.axes.get(t) is not None}
+        if len(found) > 1:
+            raise MixedRowsError(f"it combines {sorted(found)} rows of an image")
+        return next(iter(found), 1)
+
+    def _follow(self, node: Node) -> None:
+        """Shape and rows of what a node for any batch makes."""
+        axes = [self.axes[name] if name else None for name in node.inputs]
+        axis = None
+        if any(place is not None for place in axes):
+            operands = operands_of(node, self.shapes, self.weights)
+            axis = OPERATORS[node.op_type].rows(operands, axes)
+        (shape,) = infer_node(node, self.shapes, self.weights)
         self.shapes[node.outputs[0]], self.axes[node.outputs[0]] = shape, axis
 
-    def _for_any_batch(self, node: Node, axis: int) -> Node:
-        """A Reshape whose target has 0 (copied) or -1 (what is left) for the batch size."""
+    def _reshaped(self, node: Node, axis: int) -> tuple[list[Node], int]:
+        """A Reshape to 0 (copied) or -1 (what is left) for the batch, and the rows of an image."""
         source, target = (self._exported[name] for name in (node.inputs[0], node.outputs[0]))
-        place = reshaped_axis(_known(source), axis, _known(target))
+        assert self._batch is not None
+        place, parts = reshaped_axis(_known(source), axis, _known(target), self._batch)
+        if node.op_type == "Flatten" and parts == self.parts.get(node.inputs[0], 1) == 1:
+            return [node], parts
         entries = list(_known(target))
-        entries[place] = 0 if place == axis else -1
-        if np.array_equal(self.weights[node.inputs[1]], entries):
-            return node
-        name = f"{node.name}.any_batch"
-        while name in self._names:
-            name += "_"
-        self._names.add(name)
-        self.weights[name] = np.array(entries, np.int64)
-        self.shapes[name], self.axes[name] = (len(entries),), None
-        return replace(node, inputs=(node.inputs[0], name), attributes={"allowzero": 0})
+        entries[place : place + 1] = [0 if place == axis else -1, *([parts] * (parts > 1))]
+        if node.op_type == "Reshape" and np.array_equal(self.weights[node.inputs[1]], entries):
+            return [node], parts
+        name = self._weight(f"{node.name}.any_batch", np.array(entries, np.int64))
+        reshape = Node(node.name, "Reshape", (node.inputs[0], name), node.outputs, {"allowzero": 0})
+        return [reshape], parts
 
-    def _check(self, node: Node, shape: Shape, axis: Axis) -> None:
-        """Whether the node makes of one batch what it made, and has its rows at `axis`."""
-        exported = self._exported[node.outputs[0]]
-        as_exported = tuple(self._batch if size is None else size for size in shape)
-        places = [place for place, size in enumerate(shape) if size is None]
-        if as_exported != exported or places != ([] if axis is None else [axis]):
+    def _parted(self, node: Node, axes: Sequence[Axis], parts: int) -> list[Node]:
+        """The nodes that do on the rows of each image what one does on all of the file's batch."""
+        exported = operands_of(node, self._exported, self.weights)
+        shapes = [
+            shape if shape is None or axis is None else with_rows(shape, axis)
+            for shape, axis in zip(exported.shapes, axes, strict=True)
+        ]
+        operands = replace(exported, shapes=shapes)
+        return parted(
+            Parting(
+                operands,
+                axes,
+                OPERATORS[node.op_type].rows(operands, axes),
+                parts,
+                lambda role, array: self._weight(f"{node.name}.{role}", array),
+                lambda role: self._tensors.fresh(f"{node.outputs[0]}.{role}"),
+                lambda role: self._names.fresh(f"{node.name}.{role}"),
+            )
+        )
+
+    def _weight(self, name: str, array: np.ndarray) -> str:
+        name = self._tensors.fresh(name)
+        self.weights[name], self.shapes[name], self.axes[name] = array, array.shape, None
+        return name
+
+    def _check(self, node: Node, parts: int) -> None:
+        """Whether of one batch is made what the node made, its rows where they should be."""
+        tensor = node.outputs[0]
+        exported, axis = self._exported[tensor], self.axes[tensor]
+        expected = exported
+        if axis is not None and exported[axis] == (self._batch and self._batch * parts):
+            expected = with_rows(exported, axis, parts)
+        if self.shapes[tensor] != expected or (axis is not None and expected[axis] is not None):
             raise MixedRowsError(f"its result of shape {exported} loses the dimension of the batch")
 
 

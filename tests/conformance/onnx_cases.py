@@ -145,8 +145,10 @@ def _parameters(node: onnx.NodeProto) -> Sequence[str]:
 
 
 def as_computed(array: np.ndarray) -> np.ndarray:
-    """In float32, in which networks of every floating-point type are computed."""
-    if not isinstance(array, np.ndarray | np.generic) or array.dtype.name not in OTHER_FLOATS:
+    """In float32, in which networks of all floating types are computed; truths are 1 and 0."""
+    if not isinstance(array, np.ndarray | np.generic):
+        return array
+    if array.dtype != np.bool_ and array.dtype.name not in OTHER_FLOATS:
         return array
     with np.errstate(over="ignore"):  # some cases hold what happened to be in memory
         return array.astype(np.float32)

@@ -6,7 +6,6 @@ MIXES_ROWS = "never: it would mix the rows of a batch"
 UNEQUAL_COLUMNS = "never: the columns of a batch are of one length"
 SCALAR_ROWS = "never: a row of a tensor column has a dimension at least"
 EMPTY = "never: Arrow's tensors have an element at least"
-TRUTH_VALUES = "never: Arrow's tensors hold no truth values"
 NO_ROWS = "never: a constant has no rows"
 
 COLUMNAR: dict[str, str] = {
@@ -34,8 +33,6 @@ COLUMNAR: dict[str, str] = {
     **dict.fromkeys(
         ("test_div_bcast", "test_greater*_bcast*", "test_less*_bcast*"), UNEQUAL_COLUMNS
     ),
-    **dict.fromkeys(("test_greater", "test_less", "test_greater_equal"), TRUTH_VALUES),
-    **dict.fromkeys(("test_less_equal", "test_*_equal_expanded"), TRUTH_VALUES),
     **dict.fromkeys(("test_max_*", "test_min_*", "test_mean_*", "test_pow_[et]*"), SCALAR_ROWS),
     **dict.fromkeys(("test_pow_bcast_scalar", "test_clip_example_expanded"), SCALAR_ROWS),
     "test_clip_min_greater_than_max_expanded": SCALAR_ROWS,

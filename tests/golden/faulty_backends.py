@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from golden.small_network import LARGE_CLASS, SMALL_CHANNEL
 
-from adapters.base import Backend, Configuration, Description, image_array
+from adapters.base import Backend, Configuration, Description, input_arrays
 from columnar_nn.errors import MissingPackageError
 from columnar_nn.model.graph import Node
 from reference.evaluate import evaluate
@@ -37,11 +37,11 @@ class Correct(Backend):
     def describe(self) -> Description:
         return Description({"numpy": np.__version__}, "float32", "NCHW", "direct", 1)
 
-    def _to_input(self, batch: pa.RecordBatch) -> np.ndarray:
-        return image_array(batch)
+    def _to_input(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
+        return dict(zip(self.graph.columns, input_arrays(batch, self.graph), strict=True))
 
     def _compute(self, model_input: Any) -> dict[str, np.ndarray]:
-        tensors = {self.graph.inputs[0].name: model_input}
+        tensors = dict(model_input)
         for node in self.graph.nodes:
             compute = self.spoiled if node.name == self.faulty else self.correct
             tensors[node.outputs[0]] = compute(node, tensors)
@@ -85,7 +85,7 @@ class ForgottenPadding(Correct):
     def _compute(self, model_input: Any) -> dict[str, np.ndarray]:
         """Ends after the faulty operator: the rest of the network does not fit any more."""
         node = self.graph.nodes[0]
-        wrong = self.spoiled(node, {"image": model_input})
+        wrong = self.spoiled(node, model_input)
         rest = {spec.name: np.zeros((len(wrong), 1), np.float32) for spec in self.graph.outputs}
         return rest | {"conv1": wrong}
 

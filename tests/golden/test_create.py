@@ -13,6 +13,7 @@ from bench.golden.bundle import open_bundle
 from bench.golden.create import create
 from bench.golden.manifest import Creation, Manifest
 from columnar_nn.errors import InvalidDataError, UsageError
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.zoo import plain9
 
 
@@ -72,6 +73,19 @@ def test_manifest_records_tensors_and_versions(tmp_path: Path) -> None:
         assert entry.largest == float(np.abs(expected[entry.name]).max())
         assert entry.shape == expected[entry.name].shape[1:]
         assert entry.non_finite == 0
+
+
+def test_truth_values_inside_a_network_are_no_expected_tensors(tmp_path: Path) -> None:
+    graph = small_network()
+    nodes = (
+        Node("mask", "Greater", ("image", "half"), ("mask",)),
+        Node("kept", "Where", ("mask", "image", "half"), ("kept",)),
+    )
+    output = TensorSpec("kept", graph.inputs[0].shape)
+    graph = Graph("masked", nodes, graph.inputs, (output,), {"half": np.float32(0.5)})
+    creation = Creation("masked", "seed", 4, ("all",))
+    manifest = create(tmp_path / "masked", graph, RandomImages(), creation).manifest
+    assert [entry.name for entry in manifest.tensors] == ["kept"]
 
 
 def test_existing_folder_is_left_alone(tmp_path: Path) -> None:

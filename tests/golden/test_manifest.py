@@ -47,6 +47,7 @@ def test_every_field_is_documented(bundle: Bundle) -> None:
     for record, name in (
         (manifests.Creation, "creation"),
         (manifests.DataEntry, "data"),
+        (manifests.ColumnEntry, "data"),
         (manifests.OperatorEntry, "operators"),
         (manifests.TensorEntry, "tensors"),
     ):
@@ -59,10 +60,14 @@ def test_newer_version_asks_for_an_upgrade(bundle: Bundle) -> None:
     assert "upgrade cnn-bench" in refusal(newer)
 
 
-def test_version_2_has_no_further_options(bundle: Bundle) -> None:
+def test_version_2_has_one_column_and_no_further_options(bundle: Bundle) -> None:
     older = document(bundle) | {"format_version": 2}
     assert "create it again" in refusal(older)
     del older["creation"]["options"]
+    assert "create it again" in refusal(older)
+    (column,) = older["data"].pop("columns")
+    assert column.pop("name") == "image"
+    older["data"] |= column
     read = manifests.loads(json.dumps(older))
     assert read == replace(bundle.manifest, format_version=2)
 
@@ -125,8 +130,9 @@ def test_every_field_is_needed_and_no_other_is_known(bundle: Bundle) -> None:
         (("noise_file",), ""),
         (("noise_file",), "inputs.arrows"),
         (("creation", "start"), -1),
-        (("data", "dtype"), "object"),
-        (("data", "shape"), [3, 8, 0]),
+        (("data", "columns"), []),
+        (("data", "columns", 0, "dtype"), "object"),
+        (("data", "columns", 0, "shape"), [3, 8, 0]),
         (("files", "model.onnx", "bytes"), -1),
         (("files", "model.onnx", "sha256"), "0"),
         (("files",), {}),

@@ -25,6 +25,8 @@ def as_version_1(folder: Path) -> dict[str, Any]:
     (folder / manifest["noise_file"]).unlink()
     del manifest["files"][manifest.pop("noise_file")]
     del manifest["creation"]["start"], manifest["creation"]["options"]
+    (column,) = manifest["data"].pop("columns")
+    manifest["data"] |= {"shape": column["shape"], "dtype": column["dtype"]}
     manifest |= {"format_version": 1, "rule": RULE}
     path.write_text(json.dumps(manifest))
     return manifest

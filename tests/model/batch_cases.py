@@ -290,6 +290,7 @@ APART: dict[str, Case] = {
     ),
 }
 
+
 MIXED: dict[str, Case] = {
     "softmax": ((4,), [step("Softmax", "x", axis=0)]),
     "log softmax": ((4,), [step("LogSoftmax", "x", axis=-2)]),
@@ -440,15 +441,15 @@ BY_PLACE: dict[str, Case] = {
 """What an image gets depends on its place among the others: apart only if there is one."""
 
 TIED: dict[str, Case] = {
-    "merged and parted": (
-        (3, 2),
+    "windows that slide over windows": (
+        (2, 3, 4),
         [
-            step("Reshape", "x", lambda batch: ints(3 * batch, 2)),
-            step("Relu", "0"),
-            step("Reshape", "1", sized(99, 3, 2)),
+            step("Reshape", "x", lambda batch: ints(2 * batch, 1, 3, 4)),
+            step("MaxPool", "0", kernel_shape=[2, 2]),
+            step("Reshape", "1", sized(99, 12)),
         ],
     ),
     "slice as long as the batch": ((4,), [step("Slice", "x", ints(0), sized(99), ints(0))]),
 }
-"""Not freed, though some of them keep the images apart: no dimension is the batch's alone, or
-there are as many rows as the file's batch has."""
+"""Not freed, though some of them keep the images apart: an image has several rows where an operator
+takes one, or there are as many rows as the file's batch has."""

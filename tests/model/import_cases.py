@@ -265,6 +265,21 @@ def _computed_weights() -> Mapping[str, onnx.ModelProto]:
             node("Sqrt", "var", "s"),
             node("Div", "d s", "w"),
         ),
+        "filters normalised by their own statistics": convolved(
+            {
+                "v": FILTERS.reshape(1, 5, 27),
+                "g": np.abs(normal(4, 5)),
+                "zeros": np.zeros(5, np.float32),
+                "ones": np.ones(5, np.float32),
+                "shape": np.array(FILTERS.shape),
+            },
+            node("BatchNormalization", "v g zeros zeros ones", "n m s", training_mode=1),
+            node("Reshape", "n shape", "w"),
+        ),
+        "Conv": convolved(
+            {"v": normal(2, 5, 1, 6, 6), "u": normal(3, 3, 1, 2, 3), "b": normal(4, 3)},
+            node("Conv", "v u b", "w", dilations=[1, 2], strides=[2, 1], pads=[0, 0, 1, 1]),
+        ),
         "weight norm": convolved(
             {"v": FILTERS, "g": normal(4, 5, 1, 1, 1)},
             node("ReduceL2", "v", "n", axes=[1, 2, 3]),
@@ -384,6 +399,13 @@ def _names_and_forms() -> Mapping[str, onnx.ModelProto]:
         node("Relu", "x", "y.flat", name="y.flatten"),
         node("Softmax", "y.flat", "y", name="y", axis=1),
     ]
+    truths = model(
+        [node("Greater", "x zero", "g"), node("Where", "g x zero", "y"), node("Not", "g", "n")],
+        {"zero": np.float32(0)},
+        "y g n",
+    )
+    for output in truths.graph.output[1:]:
+        output.type.tensor_type.elem_type = TensorProto.BOOL
     return {
         "a name that the importer would make for a Sum": model(numbered),
         "names that the importer would make for a Split": model(split, opset=11),
@@ -406,6 +428,7 @@ def _names_and_forms() -> Mapping[str, onnx.ModelProto]:
         ),
         "Cast of the image": model([node("Cast", "x", "y", to=TensorProto.FLOAT)]),
         "CastLike of the image": model([node("CastLike", "x x", "y")]),
+        "truth values as outputs": truths,
         "the image itself": model([node("Identity", "x", "y")]),
         "the image as an output too": model([node("Relu", "x", "y")], outputs="y x"),
     }

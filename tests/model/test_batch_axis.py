@@ -11,13 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from closeness import assert_close
-from model.batch_cases import APART, BY_PLACE, MIXED, MIXED_WHEN_FIXED, TIED
-from model.batched_networks import ANY, original, write
+from conformance.columnar_runner import run_columnar
+from model.batch_cases import APART, BY_PLACE, MIXED, MIXED_WHEN_FIXED, TIED, Case
+from model.batched_networks import ANY, ints, original, step, write
+from model.parted_cases import PARTED, PARTED_ELSEWHERE
 
 from bench.model.batch_independence import mixed_row, reference_run
-from columnar_nn.errors import CnnBenchError
+from columnar_nn.errors import CnnBenchError, InvalidModelError
 from columnar_nn.model import zoo
 from columnar_nn.model.symbolic_batch import tie
+
+SEVERAL_ROWS = PARTED | PARTED_ELSEWHERE
 
 
 def images(count: int, image: tuple[int, ...]) -> np.ndarray:
@@ -54,9 +58,11 @@ def check_freed(path: Path, image: tuple[int, ...], batch: int) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4])
-@pytest.mark.parametrize("name", APART)
-def test_a_fixed_batch_kept_apart_is_freed(name: str, batch: int, tmp_path: Path) -> None:
-    image, steps = APART[name]
+@pytest.mark.parametrize("case", [*APART.items(), *SEVERAL_ROWS.items()], ids=lambda case: case[0])
+def test_a_fixed_batch_kept_apart_is_freed(
+    case: tuple[str, Case], batch: int, tmp_path: Path
+) -> None:
+    _, (image, steps) = case
     path = write(tmp_path / "m.onnx", image, steps, batch)
     assert keeps_apart(path, image, batch)
     check_freed(path, image, batch)
@@ -88,6 +94,23 @@ def test_a_batch_of_one_that_would_mix_stays(name: str, tmp_path: Path) -> None:
     graph = zoo.resolve(str(write(tmp_path / "m.onnx", image, steps, 1)))
     assert graph.batch == 1
     assert "node n" in tie(graph)
+
+
+@pytest.mark.parametrize("name", PARTED)
+def test_the_columnar_engine_runs_parted_rows(name: str, tmp_path: Path) -> None:
+    image, steps = PARTED[name]
+    path = write(tmp_path / "m.onnx", image, steps, 1)
+    some = images(3, image)
+    (output,) = run_columnar(zoo.resolve(str(path)), {"x": some})
+    alone = np.concatenate([original(path)(one[np.newaxis]) for one in some])
+    assert_close(output, alone, rtol=1e-5, atol=1e-5)
+
+
+def test_a_free_batch_of_several_rows_an_image_asks_for_a_fixed_one(tmp_path: Path) -> None:
+    steps = [step("Reshape", "x", ints(-1, 2, 4)), step("Reshape", "0", ints(-1, 24))]
+    path = write(tmp_path / "m.onnx", (6, 4), steps, ANY)
+    with pytest.raises(InvalidModelError, match=r"n0 \(Reshape\).*export with a fixed batch size"):
+        zoo.resolve(str(path))
 
 
 @pytest.mark.parametrize("name", MIXED)

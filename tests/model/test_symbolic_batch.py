@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from closeness import assert_close
+from judged_networks import small
 from model.batched_networks import ANY, Step, ints, noise, original, step, write
 
 from bench.model.batch_independence import mixed_row, reference_run
@@ -57,9 +58,13 @@ def test_a_network_that_mixes_images_stays_as_it_was() -> None:
     )
 
 
-def test_a_multiplied_batch_is_named() -> None:
-    graph = reshaped((2, 6, 4), (12, 4), (2, 24))
-    assert tie(graph).endswith("it multiplies the batch by 6: (2, 6, 4) becomes (12, 4)")
+def test_several_rows_an_image_are_a_dimension_behind_the_batch() -> None:
+    freed = with_symbolic_batch(reshaped((2, 6, 4), (12, 4), (4, 12), (2, 24)))
+    assert targets(freed) == [[0, 6, 4], [0, 2, 12], [0, 24]]
+
+
+def test_an_output_of_several_rows_an_image_is_named() -> None:
+    assert tie(reshaped((2, 6), (6, 2))) == "node n0 (Reshape): it ends with 3 rows of an image"
 
 
 def test_a_symbolic_batch_is_left_alone() -> None:
@@ -75,12 +80,13 @@ def test_a_new_target_takes_no_name_of_the_file() -> None:
 
 @pytest.mark.parametrize("name", zoo.BUILDERS)
 def test_the_networks_of_the_zoo_are_freed(name: str) -> None:
-    graph = zoo.build(name)
+    graph = zoo.build(small(name))
     (image,) = graph.inputs
     for batch in (1, 64):
         fixed = replace(graph, inputs=(replace(image, shape=(batch, *image.shape[1:])),))
-        assert with_symbolic_batch(fixed).nodes == graph.nodes
-        assert with_symbolic_batch(fixed).outputs == graph.outputs
+        freed = with_symbolic_batch(fixed)
+        assert freed.nodes == graph.nodes
+        assert freed.outputs == graph.outputs
 
 
 def test_inputs_need_one_batch() -> None:
