@@ -61,6 +61,7 @@ GAPS: dict[str, dict[str, str]] = {
         "resized_symmetric": "notyet: its Resize knows no such coordinates",
         "resized_antialias": "notyet: it reads ONNX's Resize without antialias",
         "resized_inside": "notyet: it reads ONNX's Resize without exclude_outside",
+        "resized_within": "notyet: it reads ONNX's Resize without keep_aspect_ratio_policy",
         "mat_mul_add_channels": "notyet: it does not compile",
     },
     "velox": VELOX,
