@@ -483,6 +483,25 @@ def _moved_by_constants() -> Case:
     return network.case(*outputs, tolerance=EXACT)
 
 
+def _rows_of_one_number() -> list[Case]:
+    """Rows without a dimension, as mean(dim=1) or squeeze(-1) leave them, and places of one each."""
+    network = _Network("rows_of_one_number", (6, 4))
+    mean = network("ReduceMean", "image", _ints(1, 2), keepdims=0)
+    flat = network("Reshape", "image", _ints(0, 24))
+    picked = network("Gather", flat, np.array(3), axis=1)
+    summed = network("MatMul", flat, network.normal(24))
+    outputs = [
+        network("Add", mean, _scalar(0.5)),
+        network("Div", picked, network("Exp", summed)),
+        network("Clip", network("PRelu", summed, _floats_of(0.3)), _scalar(-0.5), _scalar(0.5)),
+        network("Where", network("Greater", mean, picked), mean, _scalar(2.0)),
+        network("Mul", network("Unsqueeze", mean, _ints(1)), flat),
+    ]
+    places = _Network("place_of_an_extreme", (6,))
+    place = places("ArgMax", places("Round", "image"), axis=1, keepdims=0)
+    return [network.case(*outputs, tolerance=SUMS), places.case(place, tolerance=EXACT)]
+
+
 def _resized() -> Case:
     """Images resized in every mode, some as the frameworks do it and some as none does."""
     network = _Network("resized", (3, 6, 7))
@@ -712,6 +731,7 @@ CASES = [
     _moved_by_constants(),
     _attention(),
     _resized(),
+    *_rows_of_one_number(),
     *_resized_otherwise(),
     _quantized(),
     _transposed_convolutions(),
