@@ -31,9 +31,7 @@ VELOX = {
     **dict.fromkeys(
         ("average_pool_*", "leaky_relu", "elu", "selu*", "prelu_*", "clip*", "sigmoid"), NO_OPERATOR
     ),
-    **dict.fromkeys(
-        ("normalizations", "moved_by_constants", "rows_of_one_number"), NO_OPERATOR
-    ),
+    **dict.fromkeys(("normalizations", "moved_by_constants", "rows_of_one_number"), NO_OPERATOR),
     **dict.fromkeys(("network_attention", "resized*", "transposed_convolution*"), NO_OPERATOR),
     **dict.fromkeys(("reductions_*", "place*_of_*", "lp_normalization_*"), NO_OPERATOR),
     **dict.fromkeys(("choices_*", "powers", "quantized"), NO_OPERATOR),

@@ -540,7 +540,9 @@ def _resized_otherwise() -> list[Case]:
         resized("symmetric", None, _floats_of(0.6, 1.7), axes=[2, 3], **symmetric),
         resized("antialias", None, _floats_of(0.5, 0.75), **spatial, antialias=1),
         resized("inside", None, _floats_of(2, 1.5), axes=[2, 3], mode="cubic", exclude_outside=1),
-        resized("within", None, None, _ints(5, 9), **spatial, keep_aspect_ratio_policy="not_larger"),
+        resized(
+            "within", None, None, _ints(5, 9), **spatial, keep_aspect_ratio_policy="not_larger"
+        ),
         resized("channels", None, None, _ints(5, 4), axes=[3, 1], mode="linear"),
         _operator(
             "resized_1d", "Resize", (3, 7), CURVES, None, _floats_of(1.5), axes=[2], mode="linear"
