@@ -56,10 +56,10 @@ from bench.verdict.status import SKIPPED
 from bench.workers.selection import select_one
 from columnar_nn.errors import UsageError, printable
 from columnar_nn.model import precision, zoo
+from columnar_nn.model.canonical import EXPRESSED
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import Layer, layers
-from columnar_nn.model.canonical import EXPRESSED
 from columnar_nn.model.operators import OPERATORS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)

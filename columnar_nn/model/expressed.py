@@ -81,12 +81,11 @@ def _gather_elements(node: Node, rewriting: Rewriting) -> list[Node]:
     return chain.end()
 
 
-def _reach_beyond(indices: Shape, shape: Shape, axis: int) -> bool:
+def _reach_beyond(indices: Sequence[int], shape: Shape, axis: int) -> bool:
     """Whether there are indices where the data has no row, of other axes than that picked from."""
     sizes = enumerate(zip(indices, shape, strict=True))
     return any(
-        place != axis and None not in (count, size) and count > size
-        for place, (count, size) in sizes
+        place != axis and size is not None and count > size for place, (count, size) in sizes
     )
 
 

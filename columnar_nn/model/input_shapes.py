@@ -63,7 +63,7 @@ def fixed(name: str, shape: Shape, given: Mapping[str, Sizes]) -> Shape:
 
 
 def _example(sizes: Shape) -> str:
-    """Sizes from a free one on, as they might be given: those of the file, 3 channels of 224x224."""
+    """Sizes from a free one on, as they might be given: the file's own, 3 channels of 224x224."""
     usual = (3, 224, 224)[-len(sizes) :] if len(sizes) <= 3 else (3,) * len(sizes)
     return "x".join(str(size or there) for size, there in zip(sizes, usual, strict=True))
 

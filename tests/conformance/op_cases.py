@@ -484,7 +484,7 @@ def _moved_by_constants() -> Case:
 
 
 def _rows_of_one_number() -> list[Case]:
-    """Rows without a dimension, as mean(dim=1) or squeeze(-1) leave them, and places of one each."""
+    """Rows without a dimension, as mean(dim=1) or squeeze(-1) leave them, and one place each."""
     network = _Network("rows_of_one_number", (6, 4))
     mean = network("ReduceMean", "image", _ints(1, 2), keepdims=0)
     flat = network("Reshape", "image", _ints(0, 24))

@@ -109,7 +109,7 @@ TABLES = {
 
 def test_images_of_the_other_split_alone_are_no_class(tmp_path: Path) -> None:
     folder = write(tmp_path, {f"train/{name}": FILES[name] for name in ("cat/a.png", "dog/b.png")})
-    with pytest.raises(InvalidDataError, match="no folder test.*in train: give --split train"):
+    with pytest.raises(InvalidDataError, match=r"no folder test.*in train: give --split train"):
         open_dataset(str(folder))
     write(folder, {"boat/c.png": FILES["cat/a.png"]})  # now train is a class, of vehicles
     assert open_dataset(str(folder)).classes == ("boat", "train")
