@@ -82,6 +82,9 @@ class ColumnarBackend(Backend):
         super().__init__(graph, settings)
 
     def _build(self) -> None:
+        self._gives_numbers = any(
+            spec.dtype == "int64" and len(spec.shape) == 1 for spec in self.graph.outputs
+        )
         types = [
             tensor_column.tensor_type(
                 "uint8", [size for size in spec.shape[1:] if size is not None]
@@ -130,7 +133,7 @@ class ColumnarBackend(Backend):
         if not called:
             yield from self._by_task(executable, _CountedBatches(batch, stream), phase)
         while output is not None:
-            yield output
+            yield self._tensors(output)
             with phase:
                 batch = next(stream, None)
                 output = None if batch is None else executable.call(batch, self.kernel_clock)
@@ -146,11 +149,23 @@ class ColumnarBackend(Backend):
             output = next(outputs, None)
         try:
             while output is not None:
-                yield output
+                yield self._tensors(output)
                 with phase:
                     output = next(outputs, None)
         finally:
             task.close()
+
+    def _tensors(self, output: pa.RecordBatch) -> pa.RecordBatch:
+        """The output with places of extremes, one number a row, as tensors without a dimension."""
+        if not self._gives_numbers:
+            return output
+        columns = [
+            column
+            if isinstance(column.type, pa.FixedShapeTensorType)
+            else tensor_column.from_numpy(column.to_numpy(zero_copy_only=False))
+            for column in output.columns
+        ]
+        return pa.RecordBatch.from_arrays(columns, names=output.schema.names)
 
     def task(self, batches: Iterable[pa.RecordBatch], trace: bool = False) -> Task:
         """A profiled task over at least one batch of images, for its statistics."""

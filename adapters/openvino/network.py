@@ -51,6 +51,8 @@ def _refused(operands: Operands) -> str:
             return f"coordinates {coordinates}"
         if operands.attribute("antialias") or operands.attribute("exclude_outside"):
             return "antialias and exclude_outside, which it leaves out"
+        if operands.attribute("keep_aspect_ratio_policy") != "stretch":
+            return "keep_aspect_ratio_policy, which it leaves out"
     return ""
 
 
@@ -146,12 +148,45 @@ def _over_no_axes(operands: Operands, weights: dict[str, np.ndarray]) -> list[No
     return [replace(node, op_type=op_type, inputs=inputs, attributes={})]
 
 
+def _lp_normalization(operands: Operands, weights: dict[str, np.ndarray]) -> list[Node]:
+    """The norm, then what is over it; its own adds a millionth to the norm's square."""
+    node, x = operands.node, operands.node.inputs[0]
+    axes, least = f"{node.name}/axes", f"{node.name}/least"
+    weights[axes] = np.array([node.attributes["axis"]], np.int64)
+    weights[least] = np.array(np.finfo(np.float32).tiny)  # 0 over 0 is 0
+    norm, positive = f"{node.outputs[0]}/norm", f"{node.outputs[0]}/positive"
+    kept = {"keepdims": 1, "noop_with_empty_axes": 0}
+    return [
+        Node(f"{node.name}/norm", f"ReduceL{node.attributes['p']}", (x, axes), (norm,), kept),
+        Node(f"{node.name}/positive", "Max", (norm, least), (positive,), {}),
+        replace(node, op_type="Div", inputs=(x, positive), attributes={}),
+    ]
+
+
+def _tile(operands: Operands, weights: dict[str, np.ndarray]) -> list[Node]:
+    """One axis after the other: several at once come out in another order where the first is 1."""
+    node, (tensor, _) = operands.node, operands.node.inputs
+    repeats = operands.integer_input(1, "the repeats") or []
+    axes = [axis for axis, count in enumerate(repeats) if count > 1]
+    if len(axes) < 2:
+        return [node]
+    nodes = []
+    for axis in axes:
+        name, tiled = f"{node.name}/axis{axis}", f"{node.outputs[0]}/tiled{axis}"
+        weights[name] = np.where(np.arange(len(repeats)) == axis, repeats, 1)
+        nodes.append(replace(node, name=name, inputs=(tensor, name), outputs=(tiled,)))
+        tensor = tiled
+    return [*nodes[:-1], replace(nodes[-1], name=node.name, outputs=node.outputs)]
+
+
 _REWRITES: dict[str, Callable[[Operands, dict[str, np.ndarray]], Sequence[Node]]] = {
     "AveragePool": _pool,
     "Conv": _conv,
     "GlobalAveragePool": _mean,
+    "LpNormalization": _lp_normalization,
     "MaxPool": _pool,
     "PRelu": _prelu,
     "ReduceMean": _mean,
+    "Tile": _tile,
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceSumSquare"), _over_no_axes),
 }

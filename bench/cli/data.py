@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.cells import set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.text import Text
 
 from bench.cli import terminal
 from bench.cli.data_options import (
@@ -144,7 +146,8 @@ def _show(dataset: Dataset, console: Console) -> None:
     if dataset.warning:
         console.print(f"[yellow]{escape(dataset.warning)}[/]\n", highlight=False)
     is_image = len(dataset.image_shape) == 3
-    if is_image and console.is_terminal and console.color_system is not None:
+    has_colours = console.color_system is not None and not console.no_color
+    if is_image and console.is_terminal and has_colours:
         _show_pictures(dataset, console)
     labels = table("class", "label", "images", "share")
     for label, (name, count) in enumerate(zip(dataset.classes, dataset.label_counts, strict=True)):
@@ -155,7 +158,10 @@ def _show(dataset: Dataset, console: Console) -> None:
 
 def _show_pictures(dataset: Dataset, console: Console) -> None:
     """The first picture of the first classes, as many as are beside each other in the terminal."""
-    count = max(1, console.width // (PICTURE_SIDE + 1))
+    side = max(2, min(PICTURE_SIDE, console.width - 1) // 2 * 2)
+    count = max(1, console.width // (side + 1))
     columns = 1 if dataset.classes else count
-    shown = contact_sheet.rows(dataset, PICTURE_SIDE, columns, count)
-    console.print(half_blocks([picture for row in shown for picture in row.pictures]))
+    shown = contact_sheet.rows(dataset, side, columns, count)
+    console.print(half_blocks([picture for row in shown for picture in row.pictures]), end="")
+    names = (set_cell_size(row.name, side) for row in shown)
+    console.print(Text(" ".join(names) if dataset.classes else ""), end="\n\n")

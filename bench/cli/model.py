@@ -55,6 +55,7 @@ from bench.verdict.status import SKIPPED
 from bench.workers.selection import select_one
 from columnar_nn.errors import UsageError, printable
 from columnar_nn.model import precision, zoo
+from columnar_nn.model.canonical import EXPRESSED
 from columnar_nn.model.denormals import denormals_note
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.layer_table import Layer, layers
@@ -76,7 +77,7 @@ def list_models(
     """List the networks by name, and the operators that a network in a file may have."""
     networks = [_summary(name) for name in zoo.BUILDERS]
     if as_json:
-        print(json.dumps({"networks": networks, "operators": sorted(OPERATORS)}, indent=1))
+        print(json.dumps({"networks": networks, "operators": _operators()}, indent=1))
     else:
         _list(networks)
 
@@ -230,8 +231,14 @@ def _list(networks: Sequence[Mapping[str, Any]]) -> None:
         )
     print_table(console, made)
     show_note(console, "random: the same in every run; a network in a file has its own weights")
-    show_title(console, f"A network in an .onnx file may have these {len(OPERATORS)} operators")
-    console.print(escape(", ".join(sorted(OPERATORS))), highlight=False)
+    operators = _operators()
+    show_title(console, f"A network in an .onnx file may have these {len(operators)} operators")
+    console.print(escape(", ".join(operators)), highlight=False)
+
+
+def _operators() -> list[str]:
+    """All that a file may have, also those that become others."""
+    return sorted(OPERATORS.keys() | EXPRESSED)
 
 
 def _weights(name: str) -> str:

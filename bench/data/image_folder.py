@@ -71,8 +71,13 @@ def open_folder(
     root = next(
         (folder / name for name in _SPLIT_FOLDERS[split] if (folder / name).is_dir()), folder
     )
-    left_out: dict[str, str] = {}
+    left_out = {
+        link.relative_to(root).as_posix(): "it is a link to a folder, which is not followed"
+        for link in _linked_folders(root)
+    }
     found = sorted(_image_files(root), key=lambda file: file.relative_to(root).as_posix())
+    if root is folder:
+        _check_split(found, folder, split)
     table = labels or next((root / n for n in LABEL_FILES if (root / n).is_file()), None)
     if table is None:
         images = _by_folder(found, root, left_out)
@@ -131,6 +136,28 @@ def _image_files(folder: Path) -> Iterator[Path]:
         for name in sorted(files):
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 yield Path(at, name)
+
+
+def _linked_folders(folder: Path) -> list[Path]:
+    """Links to folders in a folder, and further down, where they might hold images."""
+    linked = (
+        Path(at, name)
+        for at, folders, _ in os.walk(folder)
+        for name in folders
+        if Path(at, name).is_symlink() and not name.startswith(".")
+    )
+    return sorted(linked)
+
+
+def _check_split(found: Sequence[Path], folder: Path, split: str) -> None:
+    """Raises InvalidDataError if all images lie in another split's folders, no classes."""
+    at = {file.relative_to(folder).parts[0] for file in found}
+    for other, names in _SPLIT_FOLDERS.items():
+        if at and at <= set(names):
+            raise InvalidDataError(
+                f"{folder} has no folder {split}, and all of its images are in "
+                f"{' and '.join(sorted(at))}: give --split {other}"
+            )
 
 
 def _by_folder(found: Sequence[Path], root: Path, left_out: dict[str, str]) -> list[_Image]:

@@ -61,6 +61,7 @@ class _Table:
         labels = tuple(name for name in LABEL_NAMES if name not in taken)
         self._label = _column(schema, labels, None)
         self._left_out: dict[str, str] = {}
+        self._is_counted = False
 
     def _image_column(self, schema: pa.Schema) -> str:
         """The column of images, or of the input that is wanted."""
@@ -102,9 +103,11 @@ class _Table:
             shape = self._first_shape()
         read = self._tensors if not scaled else self._files
         facts = scan(len(classes), read(shape))
+        self._is_counted = True
         if not facts.num_rows:
-            first = next(iter(self._left_out.items()), ("it", "has no rows"))
-            raise InvalidDataError(f"{self._path}: no image can be read: {first[0]}: {first[1]}")
+            reasons = (f"{row}: {reason}" for row, reason in self._left_out.items())
+            why = next(reasons, "it has no rows")
+            raise InvalidDataError(f"{self._path}: no image can be read: {why}")
         return Source(
             *("images in columns", classes, facts, shape, dtype, read, scaled, self._left_out),
             split=self._split,
@@ -126,17 +129,21 @@ class _Table:
             return ()
         field = self._opened.schema.field(self._label)
         data_type = decoded_type(field.type)
-        found: set[Any] = set()
-        for batch in self._opened.read([self._label]):
-            found.update(pc.unique(batch.column(self._label)).to_pylist())
-        found.discard(None)
-        if pa.types.is_string(data_type):
-            return tuple(map(printable, sorted(found)))
-        if not pa.types.is_integer(data_type):
+        if pa.types.is_null(data_type):
+            self._label = None
+            return ()
+        is_text = pa.types.is_string(data_type)
+        if not (is_text or pa.types.is_integer(data_type)):
             raise InvalidDataError(
                 f"{self._path}: column {self._label} is {data_type}: labels are whole numbers or "
                 "texts"
             )
+        found: set[Any] = set()
+        for batch in self._opened.read([self._label]):
+            found.update(pc.unique(batch.column(self._label)).to_pylist())
+        found.discard(None)
+        if is_text:
+            return tuple(map(printable, sorted(found)))
         numbers = {number for number in found if number >= 0}
         if not numbers:
             self._label = None  # as test sets have it whose labels are kept secret
@@ -224,7 +231,11 @@ class _Table:
         return labels, labels >= 0
 
     def _leave(self, row: int, reason: str) -> None:
-        self._left_out[f"row {row}"] = reason
+        """Notes a row that is left out; the same in every pass, or there would be fewer images."""
+        name = f"row {row}"
+        if self._is_counted and name not in self._left_out:
+            raise InvalidDataError(f"{self._path}: {name}: {reason}")
+        self._left_out[name] = reason
 
 
 def _opened(path: Path, split: str) -> tuple[ArrowSource, str | None]:

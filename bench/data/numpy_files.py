@@ -77,7 +77,7 @@ def open_arrays(path: Path, split: str, wanted: NamedInput | None = None) -> Sou
         images = _named(wanted.name, path, arrays)
         taken = {f"{name}.npy" for name in wanted.names}
     _check_values(images, path)
-    _check_labels([a for a in arrays if a.member not in taken], images.shape[0], path)
+    _check_labels([a for a in arrays if a.member not in taken], images.shape[0], split, path)
     labels = None
     candidates = [a for a in arrays if a.member not in taken and _is_labels(a, images)]
     if candidates:
@@ -174,23 +174,31 @@ def _blocks(path: Path, array: _Array, rows: int) -> Iterator[np.ndarray]:
             raise ValueError(f"{array.member} goes on behind its values")
 
 
-def _check_labels(arrays: list[_Array], rows: int, path: Path) -> None:
-    """Raises InvalidDataError for labels of as many rows, by their names, that are none.
+def _check_labels(arrays: list[_Array], rows: int, split: str, path: Path) -> None:
+    """Raises InvalidDataError for labels, by their names, that are none of these rows.
 
-    Without a word they would be missing.
+    Without a word they would be missing. Those of another split, or of other inputs, may be there.
     """
-    for array in arrays:
-        words = set(re.split(r"\W|_|\d", array.member.removesuffix(".npy").lower()))
+    others = {*SPLITS, "val"} - {split}
+    named = [a for a in arrays if _LABEL_WORDS & _words(a) and not others & _words(a)]
+    for array in named:
         is_vector = len(array.shape) == 1 or array.shape[1:] == (1,)
-        if (
-            words & _LABEL_WORDS
-            and array.shape[:1] == (rows,)
-            and not (is_vector and array.dtype in _LABELS)
-        ):
+        is_whole = is_vector and array.dtype in _LABELS
+        if array.shape[:1] == (rows,) and not is_whole:
             raise InvalidDataError(
                 f"{_where(path, array.member)}: {list(array.shape)} of type {array.dtype}: labels "
                 "are whole numbers [n], such as numpy.argmax of one-hot rows"
             )
+    counts = {array.shape[0]: array for array in named if array.shape}
+    if counts and rows not in counts:
+        count, array = next(iter(counts.items()))
+        raise InvalidDataError(
+            f"{_where(path, array.member)}: {count:,} labels of {rows:,} images: save as many"
+        )
+
+
+def _words(array: _Array) -> set[str]:
+    return set(re.split(r"\W|_|\d", array.member.removesuffix(".npy").lower()))
 
 
 def _labels(path: Path, array: _Array) -> np.ndarray:

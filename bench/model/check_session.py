@@ -15,6 +15,7 @@ from adapters.onnx_runner import OnnxRunner, OnnxRuntimeRunner, ReferenceRunner
 from adapters.onnxruntime_backend import OnnxRuntimeBackend
 from bench.model.batch_independence import mixed_row
 from bench.model.output_difference import difference, last_bit
+from bench.model.widened import widened
 from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph
 
@@ -42,14 +43,15 @@ class ImportCheckSession:
         """Runs the file on the pickled arrays `images`, by input name, without optimisations.
 
         Then again with all of them, and with pixels that are off by the last bit of the file's
-        `precision`, which tells how much of its outputs is rounding. Replies with the runner's
-        `title` and `version`.
+        `precision`, which tells how much of its outputs is rounding. onnx.reference runs one in
+        bfloat16 as `widened` has it. Replies with the runner's `title` and `version`.
         """
         self._precision = precision
         with Path(images).open("rb") as pickled:
             self._images = pickle.load(pickled)
         self._runner, self._threads = runner, threads
-        model = self._open(file)
+        in_float32 = runner == REFERENCE and precision == "bfloat16"
+        model = self._open(widened(file) if in_float32 else file)
         self._file_outputs = model.run(self._images)
         self._others = [model.run(_nudged(self._images, precision))]
         # Not every file can be optimised; there is less to judge by then.

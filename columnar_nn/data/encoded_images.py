@@ -115,7 +115,9 @@ def _upright(encoded: bytes) -> Iterator[Any]:
                 turn = _TURNS.get(_orientation(image))
                 turned = image.transpose(image_module.Transpose[turn]) if turn else image
                 yield turned
-    except (*_DAMAGE, image_module.DecompressionBombError) as error:
+    except image_module.DecompressionBombError:  # Pillow's own limit is above this one
+        raise InvalidDataError(f"an image has more than {MAX_PIXELS:,} pixels") from None
+    except _DAMAGE as error:
         reason = first_line(error)
         if isinstance(error, image_module.UnidentifiedImageError):
             reason = "it is neither PNG nor JPEG"  # Pillow tells an address

@@ -16,9 +16,9 @@ from columnar_nn.model.shape_rules.operands import Operands
 
 
 def shape(operands: Operands) -> tuple[Shape, ...]:
-    """Tensors [N, C, ...] and a constant of shape [C] or [1]."""
+    """Tensors [N, C, ...] and a constant of shape [C] or [1]; of rows of one number [N] and [1]."""
     tensor, constant = operands.shape(0), operands.shape(1)
-    if len(tensor) < 2 or constant not in ((1,), (tensor[1],)):
+    if constant not in ((1,), tensor[1:2]):
         raise InvalidModelError(f"constants {constant} for {tensor}: one, or one a channel")
     return (tensor,)
 
@@ -34,7 +34,7 @@ def with_any_constant(operands: Operands) -> tuple[Shape, ...]:
     """A tensor [N, C, ...] and a constant of shape [1], [C] or [C, ...], on either side."""
     index = [constant is None for constant in operands.constants].index(True)
     tensor, constant = operands.shape(index), operands.shape(1 - index)
-    if constant not in ((1,), (tensor[1],), tensor[1:]):
+    if constant not in ((1,), tensor[1:2], tensor[1:]):
         raise InvalidModelError(
             f"constants {constant} for {tensor}: one, one a channel, or one an element"
         )

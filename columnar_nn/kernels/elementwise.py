@@ -63,11 +63,12 @@ def _groups(x: Layout, by_channel: bool) -> tuple[int, int]:
 
 def _by_group(x: Layout, constants: Sequence[np.ndarray], groups: int) -> np.ndarray:
     """Of each group a block of each constant: of a value each group, each channel, or for all."""
+    channels = x.shape[0] if x.shape else 1
     lanes = np.zeros((groups, len(constants), LANES), np.float32)
     for index, values in enumerate(constants):
         flat = values.reshape(-1)
-        if flat.size not in (1, x.shape[0]):
-            raise InvalidModelError(f"{flat.size} constants for {x.shape[0]} channels")
+        if flat.size not in (1, channels):
+            raise InvalidModelError(f"{flat.size} constants for {channels} channels")
         if flat.size == 1:
             lanes[:, index] = flat[0]
         elif x.kind == "planar" and len(x.shape) > 1:

@@ -26,7 +26,8 @@ def _reduce(operands: Operands, inputs: list[Expression]) -> Expression:
         pooled = call(operands, "global_avg_pool", inputs)
         return pooled if keepdims else call(operands, "flatten", [pooled])
     if len(reduced) == rank - 1 and not keepdims:
-        raise Gap("rows without a dimension")
+        kept = call(operands, function, inputs, axes=reduced, keepdims=1)
+        return call(operands, "reshape", [kept], shape=[])
     return call(operands, function, inputs, axes=reduced, keepdims=keepdims)
 
 

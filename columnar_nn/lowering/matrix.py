@@ -48,7 +48,10 @@ def _mat_mul(operands: Operands, inputs: list[Expression]) -> Expression:
     computed = [s for s, array in zip((left, right), constants, strict=True) if array is None]
     (result,) = output_shapes(operands)
     if len(result) < 2:
-        raise Gap("rows without a dimension")
+        if constants[1] is None or len(left) != 2:
+            raise Gap(f"{left} times {right} would mix rows")
+        product = call(operands, "mat_mul", inputs, {"weight": constants[1].reshape(1, -1)})
+        return call(operands, "reshape", [product], shape=[])
     ranks = set(map(len, computed))
     if len(ranks) != 1 or min(ranks) < 3 or any(shape[0] != result[0] for shape in computed):
         raise Gap(f"{left} times {right} would mix rows")

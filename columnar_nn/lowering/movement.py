@@ -19,8 +19,6 @@ def _reshape(operands: Operands, inputs: list[Expression]) -> Expression:
     if not target or not source or target[0] != source[0] or None in target[1:]:
         raise Gap(f"{source} as {target} would mix rows")
     row = [dimension for dimension in target[1:] if dimension is not None]
-    if not row:
-        raise Gap("rows without a dimension")
     if len(row) == 1:
         return call(operands, "flatten", inputs)
     return call(operands, "reshape", inputs, shape=row)
@@ -129,8 +127,6 @@ def _gather(operands: Operands, inputs: list[Expression]) -> Expression:
         raise Gap("rows picked")
     (result,) = output_shapes(operands)
     row = [size for size in result[1:] if size is not None]
-    if not row:
-        raise Gap("rows without a dimension")
     if 0 in row:
         raise Gap(f"a result without elements, {result}")
     picked = call(operands, "gather", inputs, {"indices": indices.reshape(-1)}, axis=axis)

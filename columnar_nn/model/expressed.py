@@ -14,7 +14,7 @@ import numpy as np
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.einsum import einsum
-from columnar_nn.model.node import Node
+from columnar_nn.model.node import Node, Shape
 from columnar_nn.model.rewriting import Rewriting
 from columnar_nn.model.shape_rules.operands import fixed, normalized_axis
 
@@ -53,8 +53,10 @@ def _gather_elements(node: Node, rewriting: Rewriting) -> list[Node]:
         raise InvalidModelError("its indices are computed at run time; they must be constants")
     axis = normalized_axis(node.attributes.get("axis", 0), len(shape))
     size = fixed(shape[axis], f"axis {axis}")
-    if indices.ndim != len(shape) or (
-        indices.size and not -size <= indices.min() <= indices.max() < size
+    if (
+        indices.ndim != len(shape)
+        or (indices.size and not -size <= indices.min() <= indices.max() < size)
+        or _reach_beyond(indices.shape, shape, axis)
     ):
         raise InvalidModelError(f"indices {indices.shape} do not fit {shape}, or reach outside")
     of_rows = axis > 0 and indices.shape[0] in (1, shape[0]) and _alike(indices)
@@ -77,6 +79,14 @@ def _gather_elements(node: Node, rewriting: Rewriting) -> list[Node]:
     )
     chain.reshape("shape", [0, *picked.shape] if of_rows else list(picked.shape))
     return chain.end()
+
+
+def _reach_beyond(indices: Sequence[int], shape: Shape, axis: int) -> bool:
+    """Whether there are indices where the data has no row, of other axes than that picked from."""
+    sizes = enumerate(zip(indices, shape, strict=True))
+    return any(
+        place != axis and size is not None and count > size for place, (count, size) in sizes
+    )
 
 
 def _alike(indices: np.ndarray) -> bool:

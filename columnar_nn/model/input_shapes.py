@@ -56,9 +56,16 @@ def fixed(name: str, shape: Shape, given: Mapping[str, Sizes]) -> Shape:
         if size is None:
             raise InvalidModelError(
                 f"dimension {place} of input {name!r} is symbolic; only the first (the batch) may "
-                "be: give its size with --input-shape 224x224, or export with a fixed image size"
+                f"be: give its size with --input-shape {_example(result[place:])}, or export with "
+                "a fixed image size"
             )
     return result
+
+
+def _example(sizes: Shape) -> str:
+    """Sizes from a free one on, as they might be given: the file's own, 3 channels of 224x224."""
+    usual = (3, 224, 224)[-len(sizes) :] if len(sizes) <= 3 else (3,) * len(sizes)
+    return "x".join(str(size or there) for size, there in zip(sizes, usual, strict=True))
 
 
 def check_names(given: Mapping[str, Sizes], names: Iterable[str]) -> None:

@@ -72,7 +72,10 @@ def check_node(node: FileNode) -> None:
     """Raises InvalidModelError for a node that its operator's definition does not allow."""
     expected = signature(node.op_type, node.opset)
     if expected is None:
-        raise InvalidModelError(f"opset {node.opset} has no such operator")
+        why = "has no such operator"
+        if onnx.defs.has(node.op_type):
+            why = "has it no more, or not yet as it is now: export with another"
+        raise InvalidModelError(f"opset {node.opset} {why}")
     for what, tensors, (least, most) in (
         ("input", node.inputs, expected.inputs),
         ("output", node.outputs, expected.outputs),

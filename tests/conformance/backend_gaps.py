@@ -31,9 +31,9 @@ VELOX = {
     **dict.fromkeys(
         ("average_pool_*", "leaky_relu", "elu", "selu*", "prelu_*", "clip*", "sigmoid"), NO_OPERATOR
     ),
-    **dict.fromkeys(("normalizations", "moved_by_constants"), NO_OPERATOR),
+    **dict.fromkeys(("normalizations", "moved_by_constants", "rows_of_one_number"), NO_OPERATOR),
     **dict.fromkeys(("network_attention", "resized*", "transposed_convolution*"), NO_OPERATOR),
-    **dict.fromkeys(("reductions_*", "places_*", "lp_normalization_*"), NO_OPERATOR),
+    **dict.fromkeys(("reductions_*", "place*_of_*", "lp_normalization_*"), NO_OPERATOR),
     **dict.fromkeys(("choices_*", "powers", "quantized"), NO_OPERATOR),
     **dict.fromkeys(
         ("functions_*", "hard_*", "tanh", "softmax_channels", "log_softmax_*"), NO_OPERATOR
@@ -61,6 +61,7 @@ GAPS: dict[str, dict[str, str]] = {
         "resized_symmetric": "notyet: its Resize knows no such coordinates",
         "resized_antialias": "notyet: it reads ONNX's Resize without antialias",
         "resized_inside": "notyet: it reads ONNX's Resize without exclude_outside",
+        "resized_within": "notyet: it reads ONNX's Resize without keep_aspect_ratio_policy",
         "mat_mul_add_channels": "notyet: it does not compile",
     },
     "velox": VELOX,

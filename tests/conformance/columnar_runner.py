@@ -27,7 +27,7 @@ def run_columnar(
     Raises InvalidDataError for inputs that are no columns of one batch.
     """
     shapes = [array.shape for array in inputs.values()]
-    if len({shape[0] for shape in shapes}) > 1 or min(map(len, shapes), default=2) < 2:
+    if len({shape[0] for shape in shapes}) > 1 or min(map(len, shapes), default=1) < 1:
         raise InvalidDataError(f"arrays of shapes {shapes} are no tensor columns of one batch")
     columns = [tensor_column.from_numpy(array) for array in inputs.values()]
     batch = pa.RecordBatch.from_arrays(columns, names=list(inputs))

@@ -360,6 +360,7 @@ def _reductions() -> list[Case]:
         sums("ReduceProd", sums("Tanh", "image"), _ints(-1, 2)),
         sums("ReduceL2", "image", noop_with_empty_axes=1),
         sums("LpNormalization", "image", axis=1),
+        sums("LpNormalization", sums("Mul", "image", _scalar(1e-4)), axis=-1),
     ]
     chosen = _Network("reductions_chosen", image)
     greatest = [
@@ -474,11 +475,31 @@ def _moved_by_constants() -> Case:
     outputs = [
         network("Expand", "image", _ints(1, 1, 5)),
         network("Tile", "image", _ints(1, 2, 1, 3)),
+        network("Tile", network("Gather", "image", _ints(4), axis=1), _ints(1, 3, 2, 1)),
         network("Gather", "image", _ints(3, -1, 0, 3), axis=2),
         network("Gather", "image", np.array([[0, 5], [2, -2]]), axis=1),
         network("Gather", "image", np.array(-2), axis=1),
     ]
     return network.case(*outputs, tolerance=EXACT)
+
+
+def _rows_of_one_number() -> list[Case]:
+    """Rows without a dimension, as mean(dim=1) or squeeze(-1) leave them, and one place each."""
+    network = _Network("rows_of_one_number", (6, 4))
+    mean = network("ReduceMean", "image", _ints(1, 2), keepdims=0)
+    flat = network("Reshape", "image", _ints(0, 24))
+    picked = network("Gather", flat, np.array(3), axis=1)
+    summed = network("MatMul", flat, network.normal(24))
+    outputs = [
+        network("Add", mean, _scalar(0.5)),
+        network("Div", picked, network("Exp", summed)),
+        network("Clip", network("PRelu", summed, _floats_of(0.3)), _scalar(-0.5), _scalar(0.5)),
+        network("Where", network("Greater", mean, picked), mean, _scalar(2.0)),
+        network("Mul", network("Unsqueeze", mean, _ints(1)), flat),
+    ]
+    places = _Network("place_of_an_extreme", (6,))
+    place = places("ArgMax", places("Round", "image"), axis=1, keepdims=0)
+    return [network.case(*outputs, tolerance=SUMS), places.case(place, tolerance=EXACT)]
 
 
 def _resized() -> Case:
@@ -519,6 +540,9 @@ def _resized_otherwise() -> list[Case]:
         resized("symmetric", None, _floats_of(0.6, 1.7), axes=[2, 3], **symmetric),
         resized("antialias", None, _floats_of(0.5, 0.75), **spatial, antialias=1),
         resized("inside", None, _floats_of(2, 1.5), axes=[2, 3], mode="cubic", exclude_outside=1),
+        resized(
+            "within", None, None, _ints(5, 9), **spatial, keep_aspect_ratio_policy="not_larger"
+        ),
         resized("channels", None, None, _ints(5, 4), axes=[3, 1], mode="linear"),
         _operator(
             "resized_1d", "Resize", (3, 7), CURVES, None, _floats_of(1.5), axes=[2], mode="linear"
@@ -709,6 +733,7 @@ CASES = [
     _moved_by_constants(),
     _attention(),
     _resized(),
+    *_rows_of_one_number(),
     *_resized_otherwise(),
     _quantized(),
     _transposed_convolutions(),

@@ -6,9 +6,11 @@ import io
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 from rich.console import Console
 
+from bench.cli import commands
 from bench.data import contact_sheet
 from bench.data.dataset import open_dataset
 from bench.text.half_blocks import half_blocks
@@ -51,3 +53,25 @@ def test_half_blocks_show_two_pixels_a_character() -> None:
         beside = np.concatenate(list(pictures), axis=1)
         expected = np.concatenate([beside[2 * line], beside[2 * line + 1]], axis=1)
         assert cells == [tuple(pixel) for pixel in expected.tolist()]
+
+
+@pytest.mark.parametrize(("width", "no_color"), [(80, False), (15, False), (80, True)])
+def test_pictures_have_their_names_and_fit_the_terminal(
+    width: int, no_color: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    console = Console(
+        file=stream, force_terminal=True, color_system="truecolor", width=width, no_color=no_color
+    )
+    monkeypatch.setattr("bench.cli.terminal.output", lambda _: console)
+    assert commands.run(["data", "info", "photo10"]) == 0
+    lines = re.sub(r"\x1b\[[^m]*m", "", stream.getvalue()).split("\n")
+    pictures = [place for place, line in enumerate(lines) if "▀" in line]
+    if no_color:
+        assert not pictures
+        return
+    shown = max(1, width // 21)
+    side = min(20, width - 1) // 2 * 2
+    assert [lines[place].count("▀") for place in pictures] == [side * shown] * (side // 2)
+    assert pictures[-1] - pictures[0] == len(pictures) - 1
+    assert lines[pictures[-1] + 1].split() == ["astronaut", "chelsea", "coffee"][:shown]

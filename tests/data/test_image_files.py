@@ -107,6 +107,24 @@ TABLES = {
 }
 
 
+def test_images_of_the_other_split_alone_are_no_class(tmp_path: Path) -> None:
+    folder = write(tmp_path, {f"train/{name}": FILES[name] for name in ("cat/a.png", "dog/b.png")})
+    with pytest.raises(InvalidDataError, match=r"no folder test.*in train: give --split train"):
+        open_dataset(str(folder))
+    write(folder, {"boat/c.png": FILES["cat/a.png"]})  # now train is a class, of vehicles
+    assert open_dataset(str(folder)).classes == ("boat", "train")
+
+
+def test_linked_folders_are_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "photos", {"cat/a.png": FILES["cat/a.png"]})
+    (folder / "dog").symlink_to(write(tmp_path, {"elsewhere/b.png": FILES["cat/a.png"]}))
+    (folder / "cat" / "up").symlink_to(folder)
+    dataset = open_dataset(str(folder))
+    assert dataset.classes == ("cat",)
+    assert set(dataset.left_out) == {"cat/up", "dog"}
+    assert "link to a folder" in dataset.left_out["dog"]
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_a_file_of_labels(name: str, tmp_path: Path) -> None:
     names = ("a.png", "b.png", "deeper/c.png")
@@ -327,11 +345,27 @@ def test_names_of_hugging_face(tmp_path: Path) -> None:
     assert (test.num_rows, train.num_rows) == (5, 2)
 
 
-def test_secret_labels_are_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("labels", [[-1] * 5, pa.nulls(5), pa.nulls(5, pa.int64())])
+def test_secret_labels_are_none(labels: Any, tmp_path: Path) -> None:
     parquet.write_table(
-        pa.table({"image": IMAGE_COLUMNS["files"](), "label": [-1] * 5}), tmp_path / "x.parquet"
+        pa.table({"image": IMAGE_COLUMNS["files"](), "label": labels}), tmp_path / "x.parquet"
     )
     assert open_dataset(str(tmp_path / "x.parquet")).classes == ()
+
+
+@pytest.mark.parametrize("form", ["folder", "column"])
+def test_an_image_that_is_too_long_for_a_network_is_named(form: str, tmp_path: Path) -> None:
+    """It can be decoded, and is counted: it cannot be left out in silence later."""
+    files = [encoded(picture(6, 5)), encoded(picture(1, 20_000))]
+    if form == "folder":
+        path = write(tmp_path / "x", {"a.png": files[0], "b.png": files[1]})
+    else:
+        path = tmp_path / "x.parquet"
+        parquet.write_table(pa.table({"image": files}), path)
+    dataset = open_dataset(str(path)).fitted_to(network(3, 224, 224))
+    assert dataset.num_rows == 2
+    with pytest.raises(InvalidDataError, match=r"(b.png|row 1): .*20000x1 pixels is too long"):
+        held(dataset)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +376,10 @@ def test_secret_labels_are_none(tmp_path: Path) -> None:
         ({"image": [b"x"]}, "neither PNG nor JPEG"),
         ({"image": [FILES["cat/a.png"]], "label": [2**40]}, "is no number of a class"),
         ({"image": [FILES["cat/a.png"]], "label": [1.5]}, "labels are whole numbers or texts"),
+        ({"image": [FILES["cat/a.png"]], "label": [[1]]}, "is list.*: labels are whole numbers"),
         ({"image": [FILES["cat/a.png"]][:0]}, "no column of images|has no rows|store tensors"),
+        ({"image": pa.array([b""], pa.binary())[:0]}, "holds no image: it has no rows"),
+        ({"image": tensors(TENSORS)[:0]}, "no image can be read: it has no rows"),
     ],
 )
 def test_other_columns_are_one_line(columns: dict[str, Any], cause: str, tmp_path: Path) -> None:
@@ -403,6 +440,7 @@ def test_labels_beyond_a_byte(tmp_path: Path) -> None:
         ({"x": np.arange(3)}, "0 arrays could be the images"),
         ({"x": np.asfortranarray(TENSORS)}, "Fortran's order"),
         ({"x": np.array([os.system], object)}, "0 arrays could be the images"),
+        ({"x": TENSORS, "y": np.arange(4)}, "y.npy: 4 labels of 5 images"),
         ({"x": TENSORS, "y": np.array([-1, 0, 0, 0, 0])}, "label -1 is no number of a class"),
         ({"x": TENSORS, "y": np.array([2**62, 0, 0, 0, 0])}, "is no number of a class"),
     ],

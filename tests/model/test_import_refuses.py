@@ -238,6 +238,11 @@ def _structures() -> Mapping[str, tuple[onnx.ModelProto, str]]:
             model([node("Flatten", "x", "y", axis=1.5)]), "'axis' is not of type INT"),
         "an attribute that is missing": (
             model([node("Concat", "x x", "y")]), "attribute 'axis' is missing"),
+        "an operator that its opset deprecates": (
+            model([node("Upsample", "x", "y")], opset=12), "export with another"),
+        "indices where there is no row": (
+            model([node("GatherElements", "x i", "y", axis=3)],
+                  {"i": np.zeros((1, 4, 2, 2), np.int64)}), "do not fit"),
         "too many inputs": (model([node("Relu", "x x", "y")]), r"2 input\(s\)"),
         "the batch doubled": (_batch_times("Mul"), "node mul_2 .*batch size is multiplied"),
         "the batch and two more": (_batch_times("Add"), "batch size is added to"),

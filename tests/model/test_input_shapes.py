@@ -64,6 +64,21 @@ def test_other_sizes_are_one_line(texts: list[str], message: str, tmp_path: Path
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("shape", "given"), [(["n", "c", "h", "w"], "3x224x224"), (["n", "c", 5, "w"], "3x5x224")]
+)
+def test_what_is_said_to_be_given_is_taken(
+    shape: list[str | int], given: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "free.onnx"
+    made = model([node("Relu", "x", "z")], inputs=[value("x", shape)], outputs="z")
+    path.write_bytes(made.SerializeToString())
+    with pytest.raises(CnnBenchError, match=f"--input-shape {given},"):
+        zoo.resolve(str(path))
+    graph = zoo.resolve(str(path), (), input_shapes.parse([given]))
+    assert graph.inputs[0].shape[1:] == tuple(map(int, given.split("x")))
+
+
 @pytest.mark.parametrize("texts", [["8X6"], ["0x3"], ["x:"], [""], ["8x"], ["8x6", "8x6"], ["-1"]])
 def test_what_are_no_sizes_is_one_line(texts: list[str]) -> None:
     with pytest.raises(UsageError, match="write sizes such as 224x224"):

@@ -48,7 +48,7 @@ def test_trained_weights_are_told_from_random_ones(capsys: pytest.CaptureFixture
 @pytest.mark.usefixtures("few")
 def test_operators_are_of_onnx(capsys: pytest.CaptureFixture[str]) -> None:
     operators = json.loads(listed(capsys, "--json"))["operators"]
-    assert len(operators) > 30
+    assert {"Conv", "Split", "Einsum", "QuantizeLinear"} <= set(operators)
     assert all(onnx.defs.has(name) for name in operators if "::" not in name)
     shown = listed(capsys)
     assert all(name in shown for name in (*operators, *zoo.BUILDERS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ WEIGHTS = {
     "d": normal(2, 6 * 6, 5),
     "e": normal(3, 5),
 }
+
+
+IMAGES = {"x": np.random.default_rng(0).random((4, 3, 6, 13), np.float32)}
 
 
 def network(element: int, casts: bool) -> onnx.ModelProto:
@@ -65,9 +69,14 @@ def network(element: int, casts: bool) -> onnx.ModelProto:
     return made
 
 
-def compared(file: Path, graph: Graph, runner: str, folder: Path) -> dict[str, Any]:
+def compared(
+    file: Path,
+    graph: Graph,
+    runner: str,
+    folder: Path,
+    images: Mapping[str, np.ndarray] = IMAGES,
+) -> dict[str, Any]:
     """File and import in one runner, as the check of the import compares them."""
-    images = {"x": np.random.default_rng(0).random((4, 3, 6, 13), np.float32)}
     (folder / "images").write_bytes(pickle.dumps(images))
     (folder / "graph").write_bytes(pickle.dumps(graph))
     session = ImportCheckSession(0.0)
@@ -99,6 +108,20 @@ def test_a_file_is_read_right_and_a_wrong_weight_is_found(
     key = next(name for name, w in graph.weights.items() if w.shape == (6, 3, 3, 3))
     graph.weights[key][:] *= 1.5
     assert "differs by" in compared(file, graph, RUNNERS[name], tmp_path)["reason"]
+
+
+def test_a_mean_of_many_pixels_in_bfloat16_is_read_right(tmp_path: Path) -> None:
+    """Added up in bfloat16 itself it stops at a quarter of them."""
+    nodes = [node("GlobalAveragePool", "x", "y")]
+    made = model(nodes, inputs=[value("x", ("batch", 3, 64, 64), TensorProto.BFLOAT16)])
+    made.graph.output[0].type.tensor_type.elem_type = TensorProto.BFLOAT16
+    file = tmp_path / "m.onnx"
+    onnx.save(made, file)
+    brightness = np.arange(1, 5, dtype=np.float32).reshape(4, 1, 1, 1) / 4
+    images = {"x": np.random.default_rng(0).random((4, 3, 64, 64), np.float32) * brightness}
+    found = compared(file, zoo.resolve(str(file)), REFERENCE, tmp_path, images)
+    assert found["reason"] == ""
+    assert found["says_something"]
 
 
 def test_what_a_report_says_of_it(tmp_path: Path) -> None:
