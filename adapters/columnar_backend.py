@@ -1,13 +1,14 @@
 """The columnar engine of this project behind the common interface: one task a stream of batches.
 
 A configuration is "<fusion>/<algorithm>": what is computed in one pass, and how convolutions are
-computed (see columnar_nn.plan.rewrites); or KEEP_DENORMALS, the default but for denormals.
+computed (see columnar_nn.plan.rewrites); or the default but for denormals, KEEP_DENORMALS, or
+but for precision, BFLOAT16.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import length_hint
 from typing import Any
 
@@ -20,7 +21,10 @@ from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.exec.morsels import UNKNOWN_BATCHES
+from columnar_nn.exec.stats import StepStats
 from columnar_nn.exec.task import Task
+from columnar_nn.functions.bfloat16 import BFLOAT16, FLOAT32
+from columnar_nn.kernels.bfloat16 import tile_kind
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
@@ -58,7 +62,12 @@ def _configurations() -> dict[str, Configuration]:
         role = "default" if name == DEFAULT else "variant"
         found[name] = Configuration(f"{_FUSIONS[fusion]}; {_ALGORITHMS[algorithm]}", role)
     kept = f"as {DEFAULT}, but with denormals as IEEE 754 has them"
-    return {**found, KEEP_DENORMALS: Configuration(kept, "variant")}
+    narrow = f"as {DEFAULT}, but convolutions and dense layers in bfloat16"
+    return {
+        **found,
+        KEEP_DENORMALS: Configuration(kept, "variant"),
+        BFLOAT16: Configuration(narrow, "variant", precision=BFLOAT16),
+    }
 
 
 class ColumnarBackend(Backend):
@@ -72,7 +81,9 @@ class ColumnarBackend(Backend):
 
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self._keep_denormals = settings.configuration == KEEP_DENORMALS
-        named = DEFAULT if self._keep_denormals else settings.configuration
+        self._precision = BFLOAT16 if settings.configuration == BFLOAT16 else FLOAT32
+        alike = self._keep_denormals or self._precision == BFLOAT16
+        named = DEFAULT if alike else settings.configuration
         self._fusion, _, algorithm = named.partition("/")
         self._algorithm = settings.algorithm if algorithm == "auto" else algorithm
         self._executables: dict[Any, Executable] = {}
@@ -108,6 +119,7 @@ class ColumnarBackend(Backend):
                 self._fusion,
                 self._algorithm,
                 keep_denormals=self._keep_denormals,
+                precision=self._precision,
             )
         executable = self._executables[types]
         self._last = (schema, executable)
@@ -203,6 +215,8 @@ class ColumnarBackend(Backend):
         notes = []
         if asked not in ("auto", self._algorithm):
             notes.append(f"the configuration says {self._algorithm}, not {asked}")
+        if self._precision == BFLOAT16:
+            notes.append(_bfloat16_note(executable.steps))
         tiled = [step for step in executable.steps if "winograd" in step.kernel]
         if tiled:
             worst = max(tiled, key=lambda step: step.error_bound)
@@ -214,7 +228,7 @@ class ColumnarBackend(Backend):
             )
         return Description(
             versions={name: version(name) for name in ("llvmlite", "pyarrow", "numpy")},
-            precision="float32",
+            precision=self._precision,
             layout=f"nChw16c, vectors of {vector_width()} float32 ({processor_name()})",
             algorithm=f"{self._algorithm} ({', '.join(map(': '.join, layers.items()))})",
             threads=self.settings.threads,
@@ -226,6 +240,17 @@ class ColumnarBackend(Backend):
         """Ends the threads."""
         for executable in self._executables.values():
             executable.close()
+
+
+def _bfloat16_note(steps: Sequence[StepStats]) -> str:
+    """How many layers are in bfloat16, by what, and what else runs between changes of layout."""
+    narrow = sum(step.kernel.endswith("_bfloat16") and step.operations > 0 for step in steps)
+    changes = sum(step.kernel in ("to_bfloat16", "to_float32") for step in steps)
+    unit = "AMX" if tile_kind() == "amx" else "float32 vectors, which emulate AMX: it is not here"
+    return (
+        f"{narrow} convolutions and dense layers: operands bfloat16, sums float32, by {unit}; all "
+        f"else in float32, {changes} changes between the two"
+    )
 
 
 class _CountedBatches:

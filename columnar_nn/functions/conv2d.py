@@ -8,6 +8,7 @@ from typing import Any
 from columnar_nn import kernels
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import row_size, tensor_shape
+from columnar_nn.functions import bfloat16
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction
 from columnar_nn.kernels import Layout, textbook
@@ -21,6 +22,7 @@ DEFAULTS = {
     **window.plain_window(2),
     **OPERATORS["Conv"].defaults,
     "algorithm": "direct",
+    **bfloat16.DEFAULTS,
 }
 
 
@@ -80,7 +82,9 @@ def operations(call: Call) -> int:
 
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-    """One kernel, as the attribute `algorithm` says."""
+    """One kernel, as the attributes `algorithm` and `precision` say."""
+    if bfloat16.is_bfloat16(call):
+        return bfloat16.convolve(assembly, call, values)
     source = image(assembly, call, values[0])
     return assembly.apply(kernels.conv2d(source.layout, call.weights[0], **arguments(call)), source)
 

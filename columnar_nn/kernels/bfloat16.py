@@ -13,6 +13,7 @@ tile's rows may lie any distance apart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -21,7 +22,7 @@ import numpy as np
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels import host
 from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
-from columnar_nn.kernels.convolution import Convolution
+from columnar_nn.kernels.convolution import Convolution, resolve
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, aligned, packed
@@ -153,15 +154,26 @@ class Lines:
         return self.phases.index(row % stride_y) * self.lines + row // stride_y
 
 
-def bind(convolution: Convolution) -> BoundKernel:
-    """A convolution of an nhwc_bf16 image; output and residual are nhwc_bf16, too.
+def conv2d_bfloat16(
+    x: Layout,
+    weight: np.ndarray,
+    bias: np.ndarray | None = None,
+    strides: Sequence[int] = (1, 1),
+    pads: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
+    groups: int = 1,
+    activation: Activation = NO_ACTIVATION,
+    residual: bool = False,
+) -> BoundKernel:
+    """As `conv2d`, in bfloat16: image, output and residual are nhwc_bf16.
 
-    NaN spoils what sees it, and where groups of channels share a panel of filters, all of these;
-    infinity may make NaN of what sees it. Its activation is an interval.
+    The activation is an interval. NaN spoils what sees it, and where groups of channels share a panel of filters, all of these;
+    infinity may make NaN of what sees it.
     """
-    x, output = convolution.input, Layout("nhwc_bf16", convolution.output.shape)
     if x.kind != "nhwc_bf16":
         raise InvalidModelError(f"a convolution in bfloat16 needs nhwc_bf16, not {x}")
+    convolution = resolve(x, weight, bias, strides, pads, dilations, groups, activation, residual)
+    output = Layout("nhwc_bf16", convolution.output.shape)
     lines = Lines.of(convolution)
     width = min(DEPTH, output.pixel_items)
     _, out_height, out_width = output.shape
@@ -238,7 +250,7 @@ def _filters(convolution: Convolution, lines: Lines, width: int) -> tuple[int, P
     return depth, Panels(offsets, weights)
 
 
-def dense(
+def dense_bfloat16(
     x: Layout,
     weight: np.ndarray,
     bias: np.ndarray | None = None,
