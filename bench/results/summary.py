@@ -31,6 +31,7 @@ from bench.results.schema import (
 )
 from bench.results.traffic import PERCENTILES, Traffic
 from bench.text import caveats
+from bench.verdict.precision import BFLOAT16
 from bench.verdict.status import STATUSES
 from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
@@ -390,7 +391,7 @@ def _context(results: Results) -> dict[str, Any]:
     names, rows = (truth.get(name) or [] for name in ("names", "result"))
     alike = _has_shape(rows, [[(int, str)]]) and all(len(row) == len(names) for row in rows)
     _check(alike, "its result is no table")
-    tolerances: Any = next((row["tolerance"] for row in results["cell"] if row["tolerance"]), {})
+    tolerances = _tolerances(results)
     return {
         "time": session["started"],
         "machine": {**machine, "caches": _shaped("caches", machine["caches"] or {}, {str: int})},
@@ -410,6 +411,13 @@ def _context(results: Results) -> dict[str, Any]:
             "tolerances": _shaped("tolerance", tolerances, {str: {"atol": _REAL, "rtol": _REAL}}),
         },
     }
+
+
+def _tolerances(results: Results) -> Any:
+    """What cells in float32 may be off by; of a session without any, what others may."""
+    narrow = {row["subject"] for row in results["subject"] if row["precision"] == BFLOAT16.name}
+    known = [row for row in results["cell"] if row["tolerance"]]
+    return next((row["tolerance"] for row in sorted(known, key=lambda r: r["subject"] in narrow)), {})
 
 
 _TELLING = ("rows", "columns", "of_columns")
