@@ -40,9 +40,10 @@ def evaluate(
 
     Operators have the semantics of ONNX opset 21, calculate in float64 and round once, to
     float32; with float32 as `calculation` they are a plain backend, whose error is what float32
-    itself does; with `bfloat16_factors` it is what bfloat16 does, summed in float32. Each runs inside the context manager that `around` gives for its node, by which a
-    caller can take its time. A tensor is dropped after its last use. Raises NotImplementedError
-    listing every operator that is not in `OPERATORS`.
+    itself does; with `bfloat16_factors` it is what bfloat16 does. Each runs inside the context
+    manager that `around` gives for its node, by which a caller can take its time. A tensor is
+    dropped after its last use. Raises NotImplementedError listing every operator that is not in
+    `OPERATORS`.
     """
     unknown = [f"{node.name} ({node.op_type})" for node in nodes if node.op_type not in OPERATORS]
     if unknown:

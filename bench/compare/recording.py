@@ -109,8 +109,9 @@ class Recording:
         )
 
     def _tolerance(self, record: BackendRecord) -> Mapping[str, Any] | None:
-        truth = self.truth
-        return truth and truth.tolerance_of(truth.judged_as(record.precision))
+        if self.truth is None:
+            return None
+        return self.truth.tolerance_of(self.truth.judged_as(record.precision))
 
     def _subject(self, record: BackendRecord) -> Row:
         selection = Selection(record.backend, record.configuration, threads=record.threads)

@@ -241,10 +241,10 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
         console.print(_telling_text(name, parity["rows"], telling), highlight=False)
     show_note(
         console,
-        "÷noise: the largest error of a column or row over float32's own there, or bfloat16's. max rel: max abs "
-        "over the largest |reference|. min tol: the least t that would pass as both. top-1: rows "
-        "with the reference's class. accuracy: rows with the label's, of the most images it ran; "
-        "behind it those that have it among their five most likely.",
+        "÷noise: the largest error of a column or row over float32's own there, or bfloat16's. max "
+        "rel: max abs over the largest |reference|. min tol: the least t that would pass as both. "
+        "top-1: rows with the reference's class. accuracy: rows with the label's, of the most "
+        "images it ran; behind it those that have it among their five most likely.",
     )
 
 

@@ -417,7 +417,9 @@ def _tolerances(results: Results) -> Any:
     """What cells in float32 may be off by; of a session without any, what others may."""
     narrow = {row["subject"] for row in results["subject"] if row["precision"] == BFLOAT16.name}
     known = [row for row in results["cell"] if row["tolerance"]]
-    return next((row["tolerance"] for row in sorted(known, key=lambda r: r["subject"] in narrow)), {})
+    return next(
+        (row["tolerance"] for row in sorted(known, key=lambda r: r["subject"] in narrow)), {}
+    )
 
 
 _TELLING = ("rows", "columns", "of_columns")

@@ -1,8 +1,9 @@
 """What float32 itself does to a tensor: by how much a plain evaluation is off from the reference.
 
 A NoiseAccumulator takes the reference and the float32 evaluation in batches and gives the Noise
-of one tensor; or, for engines that compute in it, the bfloat16 evaluation. It does not keep the tensor: memory is that of a batch and some numbers a row and
-column. docs/verdict.md has the measurements behind the constants.
+of one tensor; or, for engines that compute in it, the bfloat16 evaluation. It does not keep the
+tensor: memory is that of a batch and some numbers a row and column. docs/verdict.md has the
+measurements behind the constants.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import numpy as np
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import RowShape, row_size
 from columnar_nn.kernels import BoundKernel, Layout, Step, narrow, rearrange, reorder, widen
-
 from columnar_nn.kernels.bfloat16_reorder import FEW_CHANNELS
 
 

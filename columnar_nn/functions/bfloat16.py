@@ -6,8 +6,9 @@ kernel in bfloat16: each of that is a step of the program.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -25,25 +26,27 @@ DEFAULTS = {"precision": FLOAT32}
 
 def is_bfloat16(call: Call) -> bool:
     """Whether a layer is computed in bfloat16."""
-    return call.attributes.get("precision", FLOAT32) == BFLOAT16
+    return bool(call.attributes.get("precision") == BFLOAT16)
 
 
 def convolve(
     assembly: Assembly,
-    call: Call,
     values: Sequence[Value],
+    weights: Sequence[np.ndarray],
+    window: Mapping[str, Any],
     activation: Activation = NO_ACTIVATION,
 ) -> Value:
-    """A convolution of the first value; a second is added to it."""
+    """A convolution of the first value, to which a second is added.
+
+    `weights` are the filters and perhaps a bias, `window` keyword arguments of the kernel.
+    """
     image, *residuals = map(assembly.narrowed, values)
-    given = call.attributes
+    filters, bias = (*weights, None)[:2]
     kernel = kernels.conv2d_bfloat16(
         image.layout,
-        *call.weights[:2],
-        strides=given.get("strides", (1, 1)),
-        pads=given.get("pads", (0, 0, 0, 0)),
-        dilations=given.get("dilations", (1, 1)),
-        groups=given.get("group", 1),
+        filters,
+        bias,
+        **window,
         activation=_interval(activation),
         residual=bool(residuals),
     )

@@ -31,16 +31,21 @@ def stays_planar(shape: Sequence[int], group: int) -> bool:
     return shape[0] <= FEW_CHANNELS and group == 1
 
 
-def arguments(call: Call) -> dict[str, Any]:
-    """Keyword arguments of kernels.conv2d that say the call's attributes."""
+def window_arguments(call: Call) -> dict[str, Any]:
+    """Keyword arguments of kernels.conv2d that say where the call's filters are laid."""
     given = {**DEFAULTS, **call.attributes}
     return {
         "strides": given["strides"],
         "pads": given["pads"],
         "dilations": given["dilations"],
         "groups": given["group"],
-        "algorithm": given["algorithm"],
     }
+
+
+def arguments(call: Call) -> dict[str, Any]:
+    """Keyword arguments of kernels.conv2d that say the call's attributes."""
+    algorithm = call.attributes.get("algorithm", DEFAULTS["algorithm"])
+    return {**window_arguments(call), "algorithm": algorithm}
 
 
 def image(assembly: Assembly, call: Call, value: Value) -> Value:
@@ -84,7 +89,7 @@ def operations(call: Call) -> int:
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel, as the attributes `algorithm` and `precision` say."""
     if bfloat16.is_bfloat16(call):
-        return bfloat16.convolve(assembly, call, values)
+        return bfloat16.convolve(assembly, values, call.weights, window_arguments(call))
     source = image(assembly, call, values[0])
     return assembly.apply(kernels.conv2d(source.layout, call.weights[0], **arguments(call)), source)
 

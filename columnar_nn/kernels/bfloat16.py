@@ -78,7 +78,7 @@ class TileProduct(NamedTuple):
     panel_bytes: int
     outputs: int
     phases: int
-    tops: Words | None
+    tops: Words
     phase_lines: int
     stride_y: int
     height: int
@@ -167,8 +167,8 @@ def conv2d_bfloat16(
 ) -> BoundKernel:
     """As `conv2d`, in bfloat16: image, output and residual are nhwc_bf16.
 
-    The activation is an interval. NaN spoils what sees it, and where groups of channels share a panel of filters, all of these;
-    infinity may make NaN of what sees it.
+    The activation is an interval. NaN spoils what sees it, and where groups of channels share a
+    panel of filters, all of these; infinity may make NaN of what sees it.
     """
     if x.kind != "nhwc_bf16":
         raise InvalidModelError(f"a convolution in bfloat16 needs nhwc_bf16, not {x}")
@@ -184,7 +184,6 @@ def conv2d_bfloat16(
     places = np.where(positions % pitch < out_width, pixels * 2 * output.pixel_items, -1)
     depth, panels = _filters(convolution, lines, width)
     top, left, _, _ = convolution.pads
-    tops = np.array([phase - top for phase in lines.phases], np.int64)
     pixel_bytes = 2 * x.pixel_items
     copied = lines.copied
     bound = np.abs(convolution.weight).sum(axis=(1, 2, 3), dtype=np.float64).max()
@@ -202,7 +201,7 @@ def conv2d_bfloat16(
             error_bound=float(bound * (2 * UNIT + UNIT)),
         ),
         phases=len(lines.phases) if copied else 0,
-        tops=tops if copied else None,
+        tops=[phase - top for phase in lines.phases],
         phase_lines=lines.lines,
         stride_y=convolution.strides[0],
         height=x.shape[1],
@@ -230,7 +229,9 @@ def _filters(convolution: Convolution, lines: Lines, width: int) -> tuple[int, P
         begin = firsts[0] // channels * channels
         end = firsts[-1] + group_channels
         # [channel of the panel, tap y, tap x, filter]
-        own = np.zeros((-(-(end - begin) // channels) * channels, taps_y, taps_x, lanes), np.float32)
+        own = np.zeros(
+            (-(-(end - begin) // channels) * channels, taps_y, taps_x, lanes), np.float32
+        )
         for lane, (number, first) in enumerate(zip(numbers, firsts, strict=True)):
             own[first - begin : first - begin + group_channels, :, :, lane] = weight[number]
         places, matrices = [], []
@@ -317,7 +318,7 @@ class _Product:
 def _bound(
     product: _Product,
     phases: int = 0,
-    tops: np.ndarray | None = None,
+    tops: Sequence[int] = (),
     phase_lines: int = 0,
     stride_y: int = 1,
     height: int = 0,
@@ -367,7 +368,7 @@ def _bound(
             panel_bytes=product.width * (4 if is_float else 2),
             outputs=filters if is_float else 0,
             phases=phases,
-            tops=tops,
+            tops=np.array(tops, np.int64),
             phase_lines=phase_lines,
             stride_y=stride_y,
             height=height,

@@ -46,7 +46,11 @@ def truth(tmp_path: Path, overrides: Overrides | None = None, **outputs: np.ndar
     write(tmp_path / "reference", 2, **known)
     write(tmp_path / "single", 2, **plain)
     return Truth.load(
-        rows, 1, tmp_path / "reference", tmp_path / "single", overrides or Overrides()
+        rows,
+        1,
+        tmp_path / "reference",
+        {"float32": tmp_path / "single"},
+        overrides or Overrides(),
     )
 
 
@@ -68,7 +72,7 @@ def test_the_tolerance_follows_the_size_of_the_reference(tmp_path: Path) -> None
         scaled = (logits * scale).astype(np.float32)
         known = truth(tmp_path, logits=scaled)
         largest = np.abs(scaled[[0, 2, 5]]).max()
-        assert known.tolerances["logits"].atol == truths.RELATIVE_ATOL * float(largest)
+        assert known.tolerances["float32"]["logits"].atol == truths.RELATIVE_ATOL * float(largest)
         noise = np.float32(1e-6 * largest)
         assert known.compare({"logits": scaled + noise}).status == PASSED
         # What a bfloat16 backend would leave.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -29,7 +29,7 @@ from columnar_nn.kernels.jitted.memory import (
     share_either,
 )
 from columnar_nn.kernels.jitted.records import record_at
-from columnar_nn.kernels.jitted.tiles import filled, half_lanes, narrowed, tiles_of, widened
+from columnar_nn.kernels.jitted.tiles import Tiles, filled, half_lanes, narrowed, tiles_of, widened
 from columnar_nn.kernels.parameters import BLOCK_BYTES, WORD_BYTES, Bytes
 
 PANEL_WORDS = len(TilePanel._fields)
@@ -57,7 +57,85 @@ def copy_lines(p: TileProduct, source: Bytes, target: Bytes) -> None:
             y += p.stride_y
 
 
-def panel_product(kind: str, width: int, is_float: bool, has_residual: bool) -> Any:
+class _Shape(NamedTuple):
+    """Of a panel's groups: filters, and what is stored of them; blocks of 16 filters, and results,
+    one or two blocks each, `row` bytes of a buffer.
+    """
+
+    kind: str
+    width: int
+    is_float: bool
+    has_residual: bool
+
+    @property
+    def blocks(self) -> int:
+        return max(self.width, LANES) // LANES
+
+    @property
+    def tiles_down(self) -> int:
+        return 4 // self.blocks
+
+    @property
+    def results(self) -> int:
+        return self.tiles_down * LANES
+
+    @property
+    def row(self) -> int:
+        return self.blocks * BLOCK_BYTES
+
+
+class _Results:
+    """The sums of a panel's groups on their way from scratch memory to their places."""
+
+    def __init__(
+        self,
+        e: Emitter,
+        shape: _Shape,
+        constants: tuple[Value, Value, Value, Value],
+        memory: tuple[Value, Value, Value, Value],
+    ) -> None:
+        """`constants` are bias, mask, low and high; `memory` places, residual, target, scratch."""
+        self._e, self._shape = e, shape
+        bias, mask, low, high = constants
+        starts = [BLOCK_BYTES * block for block in range(shape.blocks)]
+        self._bias = [e.load(bias + start, BLOCK) for start in starts]
+        self._dropped = [e.load(mask + start, BLOCK) < 0.0 for start in starts]
+        self._low, self._high = e.splat(low, LANES), e.splat(high, LANES)
+        self._places, self._residual, self._target, self._dump = memory
+        self.buffers = self._dump + DUMP_BYTES
+
+    def buffer_of(self, group: Value) -> Value:
+        """Where a group's sums are kept; the next group's are elsewhere."""
+        return self.buffers + (group % 2) * GROUP_BYTES
+
+    def finish(self, group: Value, first: Value, count: Value) -> None:
+        """Puts some of the results of a group where they go."""
+        e, shape = self._e, self._shape
+        sums = self.buffer_of(group)
+        places = self._places + group * (shape.results * WORD_BYTES)
+        with e.loop(count) as index:
+            result = first + index
+            place = e.load_word(places + result * WORD_BYTES)
+            known = place >= 0
+            goal = known.select(self._target + place, self._dump)
+            added = known.select(self._residual + place, self._dump)
+            values = []
+            for block in range(shape.blocks):
+                value = e.load(sums + result * shape.row + BLOCK_BYTES * block, BLOCK)
+                value = value + self._bias[block]
+                if shape.has_residual:
+                    there = min(shape.width, LANES)
+                    value = value + _loaded(e, added + 2 * LANES * block, there)
+                clamped = e.clamp(value, self._low, self._high)
+                values.append(self._dropped[block].select(0.0, clamped))
+            if shape.is_float:
+                for block, value in enumerate(values):
+                    e.store(goal + BLOCK_BYTES * block, value)
+            else:
+                _store(e, goal, values, shape.width, shape.kind == "amx")
+
+
+def panel_product(shape: _Shape) -> Any:
     """A function for kernels: the results of a panel of filters for groups of pixels.
 
         product(source, weights, offsets, steps, starts, places, groups, row_bytes, configuration,
@@ -67,15 +145,10 @@ def panel_product(kind: str, width: int, is_float: bool, has_residual: bool) -> 
     to one of two buffers in scratch memory, from where they go to their places while the next
     group is multiplied, some after each step: so stores hide behind products.
     """
-    blocks = max(width, LANES) // LANES
-    tiles_down = 4 // blocks
-    results = tiles_down * LANES
-    row = blocks * BLOCK_BYTES  # of a buffer
+    of_block = POINTERS["block"]
+    given = (raw, raw, words, integer, words, words, integer, integer, raw, of_block, of_block)
 
-    addresses = (raw, raw, words, integer, words, words, integer, integer, raw)
-    more = (POINTERS["block"], POINTERS["block"], raw, raw, raw, number, number)
-
-    @emitted(types.none(*addresses, *more))
+    @emitted(types.none(*given, raw, raw, raw, number, number))
     def product(
         e: Emitter,
         source: Value,
@@ -95,76 +168,59 @@ def panel_product(kind: str, width: int, is_float: bool, has_residual: bool) -> 
         low: Value,
         high: Value,
     ) -> None:
-        buffers = scratch + DUMP_BYTES
-        tiles = tiles_of(kind, e, buffers + 2 * GROUP_BYTES)
-        own_bias = [e.load(bias + BLOCK_BYTES * b, BLOCK) for b in range(blocks)]
-        dropped = [e.load(mask + BLOCK_BYTES * b, BLOCK) < 0.0 for b in range(blocks)]
-        low, high = e.splat(low, LANES), e.splat(high, LANES)
-        tile_bytes = e.word(BLOCK_BYTES)
-
-        def buffer_of(group: Value) -> Value:
-            return buffers + (group % 2) * GROUP_BYTES
-
-        def start_of(group: Value, tile: int) -> Value:
-            return e.load_word(starts + (group * tiles_down + tile) * WORD_BYTES)
-
-        def finish(group: Value, first: Value, count: Value) -> None:
-            """Puts some of the results of a group where they go."""
-            sums, goals = buffer_of(group), places + group * (results * WORD_BYTES)
-            with e.loop(count) as index:
-                result = first + index
-                place = e.load_word(goals + result * WORD_BYTES)
-                known = place >= 0
-                goal = known.select(target + place, scratch)
-                values = []
-                for b in range(blocks):
-                    value = e.load(sums + result * row + BLOCK_BYTES * b, BLOCK) + own_bias[b]
-                    if has_residual:
-                        added = known.select(residual + place, scratch)
-                        value = value + _loaded(e, added + 2 * LANES * b, min(width, LANES))
-                    values.append(dropped[b].select(0.0, e.clamp(value, low, high)))
-                if is_float:
-                    for b, value in enumerate(values):
-                        e.store(goal + BLOCK_BYTES * b, value)
-                else:
-                    _store(e, goal, values, width, kind == "amx")
-
+        memory = (places, residual, target, scratch)
+        results = _Results(e, shape, (bias, mask, low, high), memory)
+        tiles = tiles_of(shape.kind, e, results.buffers + 2 * GROUP_BYTES)
         tiles.configure(configuration)
-        share = (e.word(results - 1) + steps) // steps
+        all_results = e.word(shape.results)
+        share = (all_results + (steps - 1)) // steps
         with e.loop(groups) as group:
             for total in range(4):
                 tiles.zero(total)
-            pixels = [start_of(group, tile) for tile in range(tiles_down)]
-            pending = (group > 0).select(e.word(results), e.word(0))
-            before = (group > 0).select(group - 1, group)
+            first_tile = starts + group * (shape.tiles_down * WORD_BYTES)
+            pixels = [e.load_word(first_tile, tile) for tile in range(shape.tiles_down)]
+            is_later = group > 0
+            before = is_later.select(group - 1, group)
+            pending = is_later.select(all_results, e.word(0))
             with e.loop(steps) as step:
                 here = source + e.load_word(offsets + step * WORD_BYTES)
-                filters = weights + step * (blocks * TILE_BYTES)
-                if blocks == 2:
-                    tiles.load(4, here + pixels[0], row_bytes)
-                    tiles.load(6, filters, tile_bytes)
-                    tiles.multiply_add(0, 4, 6)
-                    tiles.load(7, filters + TILE_BYTES, tile_bytes)
-                    tiles.multiply_add(1, 4, 7)
-                    tiles.load(5, here + pixels[1], row_bytes)
-                    tiles.multiply_add(2, 5, 6)
-                    tiles.multiply_add(3, 5, 7)
-                else:
-                    tiles.load(6, filters, tile_bytes)
-                    for tile in range(4):
-                        tiles.load(4 + tile % 2, here + pixels[tile], row_bytes)
-                        tiles.multiply_add(tile, 4 + tile % 2, 6)
+                filters = weights + step * (shape.blocks * TILE_BYTES)
+                _multiply(e, tiles, [here + pixel for pixel in pixels], row_bytes, filters)
                 first = e.least(step * share, pending)
-                finish(before, first, e.least(first + share, pending) - first)
-            sums = buffer_of(group)
+                results.finish(before, first, e.least(first + share, pending) - first)
+            sums = results.buffer_of(group)
             for total in range(4):
-                down, right = total // blocks, total % blocks
-                place = sums + (down * LANES * row + right * BLOCK_BYTES)
-                tiles.store(total, place, e.word(row))
+                down, right = total // shape.blocks, total % shape.blocks
+                place = sums + (down * LANES * shape.row + right * BLOCK_BYTES)
+                tiles.store(total, place, e.word(shape.row))
         tiles.release()
-        finish(groups - 1, e.word(0), e.word(results))
+        results.finish(groups - 1, e.word(0), all_results)
 
     return product
+
+
+def _multiply(
+    e: Emitter, tiles: Tiles, pixels: list[Value], row_bytes: Value, filters: Value
+) -> None:
+    """A step: tiles of pixels by one of filters, or if they are two by two of filters.
+
+    A tile is loaded just before it is needed first.
+    """
+    line = e.word(BLOCK_BYTES)
+    if len(pixels) == 4:
+        tiles.load(6, filters, line)
+        for tile, place in enumerate(pixels):
+            tiles.load(4 + tile % 2, place, row_bytes)
+            tiles.multiply_add(tile, 4 + tile % 2, 6)
+        return
+    tiles.load(4, pixels[0], row_bytes)
+    tiles.load(6, filters, line)
+    tiles.multiply_add(0, 4, 6)
+    tiles.load(7, filters + TILE_BYTES, line)
+    tiles.multiply_add(1, 4, 7)
+    tiles.load(5, pixels[1], row_bytes)
+    tiles.multiply_add(2, 5, 6)
+    tiles.multiply_add(3, 5, 7)
 
 
 def _loaded(e: Emitter, place: Value, count: int) -> Value:
@@ -186,12 +242,15 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
 
     Parts share the panels or the groups of pixels. Each copies all lines, if they are to be copied.
     """
-    is_float = output == "planar"
-    multiply = panel_product(kind, width, is_float, bool(residuals))
-    blocks_a_panel = max(width, LANES) // LANES
-    result_bytes = BLOCK_BYTES * blocks_a_panel if is_float else 0
-    tiles_down = 4 // blocks_a_panel
-    places_a_group = tiles_down * LANES
+    shape = _Shape(kind, width, output == "planar", bool(residuals))
+    multiply = panel_product(shape)
+    is_float, blocks, tiles_down, places = (
+        shape.is_float,
+        shape.blocks,
+        shape.tiles_down,
+        shape.results,
+    )
+    result_bytes = shape.row if is_float else 0
 
     def kernel(
         parameters: TileProduct,
@@ -220,12 +279,12 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
                     p.offsets + panel.first,
                     panel.steps,
                     p.starts + begin * tiles_down,
-                    p.places + begin * places_a_group,
+                    p.places + begin * places,
                     end - begin,
                     p.row_bytes,
                     p.configuration,
-                    p.bias + index * blocks_a_panel,
-                    p.mask + index * blocks_a_panel,
+                    p.bias + index * blocks,
+                    p.mask + index * blocks,
                     second + index * p.panel_bytes,
                     goals + index * p.panel_bytes,
                     scratch,

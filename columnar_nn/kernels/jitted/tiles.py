@@ -141,7 +141,7 @@ def _halves(e: Emitter, pairs: Value) -> tuple[Value, Value]:
     return e.of(builder.bitcast(low, BLOCK)), e.of(builder.bitcast(high, BLOCK))
 
 
-class _BfloatType(ir.Type):
+class _BfloatType(ir.Type):  # type: ignore[misc] # llvmlite has no types
     """LLVM's bfloat, which llvmlite lacks."""
 
     def _to_string(self) -> str:

@@ -7,9 +7,10 @@ pipeline  the same kernels, but image by image: pipeline_networks
 
 Before, at every level, rules of plans: share_networks, filter_early, join_by_keys, limit_early,
 prune_columns and skip_row_groups see to it that less is read and computed. Afterwards
-compute_in_bfloat16, if that is the precision, and choose_algorithm say how each convolution is computed, and gather_drivers where several threads
-meet. Rules of expressions are applied to those of every node, so that a network runs alike wherever
-it stands. Rules of graphs, for every engine, are in `model.rewrites`.
+compute_in_bfloat16, if that is the precision, and choose_algorithm say how each convolution is
+computed, and gather_drivers where several threads meet. Rules of expressions are applied to those
+of every node, so that a network runs alike wherever it stands. Rules of graphs, for every engine,
+are in `model.rewrites`.
 """
 
 from __future__ import annotations

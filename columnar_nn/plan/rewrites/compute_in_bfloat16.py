@@ -31,4 +31,5 @@ def compute_in_bfloat16(roots: Sequence[Expression]) -> list[Expression]:
 def _has_kernel(call: Call) -> bool:
     if call.function not in _CONVOLUTIONS:
         return call.function in _PRODUCTS
-    return conv2d.arguments(call)["groups"] == 1 or call.weights[0].shape[1] > 1
+    is_whole: bool = conv2d.window_arguments(call)["groups"] == 1
+    return is_whole or call.weights[0].shape[1] > 1
