@@ -226,10 +226,13 @@ class ColumnarBackend(Backend):
                 f"({worst.label.partition('+')[0]}); a batch in which it might overflow is "
                 "convolved directly"
             )
+        layout = f"nChw16c, vectors of {vector_width()} float32 ({processor_name()})"
+        if self._precision == BFLOAT16:
+            layout = f"NHWC in bfloat16, {layout}"
         return Description(
             versions={name: version(name) for name in ("llvmlite", "pyarrow", "numpy")},
             precision=self._precision,
-            layout=f"nChw16c, vectors of {vector_width()} float32 ({processor_name()})",
+            layout=layout,
             algorithm=f"{self._algorithm} ({', '.join(map(': '.join, layers.items()))})",
             threads=self.settings.threads,
             denormals="kept" if self._keep_denormals or not can_flush_denormals() else "flushed",

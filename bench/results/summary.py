@@ -29,9 +29,9 @@ from bench.results.schema import (
     START,
     Row,
 )
+from bench.results.tolerances import of_float32
 from bench.results.traffic import PERCENTILES, Traffic
 from bench.text import caveats
-from bench.verdict.precision import BFLOAT16
 from bench.verdict.status import STATUSES
 from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
@@ -386,12 +386,10 @@ def _context(results: Results) -> dict[str, Any]:
     _check(bool(workloads), "it has not begun")
     workload = max(workloads, key=lambda row: row["samples"] or 0)
     truth = session["truth"] or {"rows": 0, "failure": ""}
-    shape = {"rows": int, "failure": str}
-    telling = _shaped("truth", truth, shape).get("telling") or {}
+    telling = _shaped("truth", truth, {"rows": int, "failure": str}).get("telling") or {}
     names, rows = (truth.get(name) or [] for name in ("names", "result"))
     alike = _has_shape(rows, [[(int, str)]]) and all(len(row) == len(names) for row in rows)
     _check(alike, "its result is no table")
-    tolerances = _tolerances(results)
     return {
         "time": session["started"],
         "machine": {**machine, "caches": _shaped("caches", machine["caches"] or {}, {str: int})},
@@ -408,22 +406,14 @@ def _context(results: Results) -> dict[str, Any]:
             "telling": _shaped("truth", telling, {str: dict.fromkeys(_TELLING, int)}),
             "names": _shaped("truth", names, [str]),
             "result": rows,
-            "tolerances": _shaped("tolerance", tolerances, {str: {"atol": _REAL, "rtol": _REAL}}),
+            "tolerances": _shaped("tolerance", of_float32(results), _TOLERANCES),
         },
     }
 
 
-def _tolerances(results: Results) -> Any:
-    """What cells in float32 may be off by; of a session without any, what others may."""
-    narrow = {row["subject"] for row in results["subject"] if row["precision"] == BFLOAT16.name}
-    known = [row for row in results["cell"] if row["tolerance"]]
-    return next(
-        (row["tolerance"] for row in sorted(known, key=lambda r: r["subject"] in narrow)), {}
-    )
-
-
 _TELLING = ("rows", "columns", "of_columns")
 _REAL = (int, float)
+_TOLERANCES = {str: {"atol": _REAL, "rtol": _REAL}}
 _SETTINGS = {
     "samples": [int],
     "batch_size": int,

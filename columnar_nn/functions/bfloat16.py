@@ -41,11 +41,11 @@ def convolve(
     `weights` are the filters and perhaps a bias, `window` keyword arguments of the kernel.
     """
     image, *residuals = map(assembly.narrowed, values)
-    filters, bias = (*weights, None)[:2]
+    filters, *biases = weights
     kernel = kernels.conv2d_bfloat16(
         image.layout,
         filters,
-        bias,
+        biases[0] if biases else None,
         **window,
         activation=_interval(activation),
         residual=bool(residuals),
