@@ -102,7 +102,7 @@ def explain(
     if backend == "velox":
         if fusion or left_out or trace or precision:
             raise UsageError(
-                "--fusion, --without, --trace and --precision are of the backend columnar, not of "
+                "--fusion, --precision, --without and --trace are of the backend columnar, not of "
                 "velox"
             )
         from bench.explain import velox as velox_explain

@@ -171,3 +171,26 @@ def test_a_check_takes_full_batches_that_were_run(
     batch_sizes: list[int], images: int, expected: tuple[int, int]
 ) -> None:
     assert truths.check_batches(batch_sizes, images) == expected
+
+
+def test_what_computes_in_bfloat16_is_judged_by_bfloat16(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    logits = random.standard_normal((6, 10)).astype(np.float32)
+    rough = random.standard_normal((6, 10)).astype(np.float32) * np.float32(0.005)
+    truth(tmp_path, logits=logits)
+    plain = {"float32": tmp_path / "single", "bfloat16": tmp_path / "narrow"}
+    rows = np.array([0, 2, 5])
+    write(
+        tmp_path / "narrow", 2, logits=np.concatenate([(logits + rough)[rows], 0.8 * logits[rows]])
+    )
+    known = Truth.load(rows, 1, tmp_path / "reference", plain, Overrides())
+    outputs = {"logits": logits + 2 * rough}
+    narrow = known.judged_as("bfloat16")
+    assert known.compare(outputs, narrow).status == PASSED
+    assert known.compare(outputs, known.judged_as("float16")).status == FAILED
+    assert known.compare({"logits": logits + 30 * rough}, narrow).status == FAILED
+    atol = known.tolerance_of(narrow)["logits"]["atol"]
+    assert atol == pytest.approx(0.05 * np.abs(logits[rows]).max())
+    # Without its noise there is no such rule.
+    alone = truth(tmp_path, logits=logits)
+    assert alone.compare(outputs, alone.judged_as("bfloat16")).status == FAILED
