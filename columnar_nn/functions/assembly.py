@@ -30,6 +30,11 @@ class Value:
         """Whether channels of a pixel lie together."""
         return self.layout.kind in ("nchw16c", "nhwc_bf16")
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it lies as an image in bfloat16 under its own shape."""
+        return self.layout.kind == "nhwc_bf16" and self.layout.shape == self.shape
+
 
 class Assembly:
     """Steps in order, each with the call it belongs to; None for a final change of layout.
@@ -90,7 +95,7 @@ class Assembly:
 
     def narrowed(self, value: Value) -> Value:
         """A C x H x W value, or features as C x 1 x 1, as nhwc_bf16, rounded at most once."""
-        if value.layout.kind == "nhwc_bf16" and value.layout.shape == value.shape:
+        if value.is_narrow:
             return value
         image = value if len(value.shape) == 3 else replace(value, shape=(*value.shape, 1, 1))
         if value.layout.kind != "planar" or image.shape[0] > FEW_CHANNELS:

@@ -102,6 +102,11 @@ def narrow_kernels(shape: tuple[int, int, int]) -> None:
     run(k.narrow(Layout("nchw16c", shape)), image)
     if shape[0] <= 4:
         run(k.narrow(Layout("planar", shape)), image)
+    for pool in (k.max_pool, k.average_pool):
+        run(pool(x, (2, 1), (2, 2), (1, 0, 1, 0)), image)
+    run(k.global_average_pool(x), image)
+    for kernel in k.concat((x, x)):
+        run(kernel, image)
     run(k.dense_bfloat16(x, images.normal(3, 21, image[0].size)), image)
     for filters, size, strides, pads in (
         (21, 3, (1, 1), (1, 1, 1, 1)),

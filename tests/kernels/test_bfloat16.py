@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import llvmlite.binding as llvm
 import ml_dtypes
@@ -11,13 +12,22 @@ import numpy as np
 import pytest
 from closeness import assert_close
 from kernels.convolutions import CASES, Case
-from kernels.images import bfloat16_bits, narrow, normal, run, stored
+from kernels.images import bfloat16_bits, images_of, narrow, normal, run, stored
 
 from columnar_nn import kernels as k
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels import RELU, Layout, bfloat16, host, jit
 from columnar_nn.kernels.parameters import address
 from reference.conv import conv
+
+BOTH = ("nchw16c", "nhwc_bf16")
+
+WINDOWS: list[dict[str, Any]] = [
+    {"window": (2, 2), "strides": (2, 2)},
+    {"window": (3, 2), "strides": (2, 1), "pads": (1, 0, 1, 1)},
+    {"window": (3, 3), "strides": (2, 2), "pads": (1, 1, 1, 1), "ceil_mode": True},
+    {"window": (2, 3), "dilations": (2, 3), "pads": (1, 2, 1, 2)},
+]
 
 MORE = (
     Case(3, 64, (30, 29), (7, 7), (2, 2), (3, 3, 3, 3)),
@@ -173,3 +183,42 @@ def test_on_amx_the_same_kernel_is_its_instructions(constants: tuple[int, str, i
     assert any(name.startswith("vcvtne") for name in found) == (constants[1] != "planar")
     called = set(re.findall(r"call\w*\s+(\w+)", text))
     assert called <= {"memcpy", "memset"}
+
+
+@pytest.mark.parametrize("channels", [3, 16, 20, 40])
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_pools(channels: int, window: dict[str, Any]) -> None:
+    """Those of nchw16c, which the reference is compared with, of rounded images, rounded."""
+    image = narrow(normal(1, 2, channels, 9, 8))
+    image[0, 1, 4, 4], image[1, 2, 5, 5] = np.nan, -np.inf
+    for pool in (k.max_pool, k.average_pool):
+        wide, slim = (pool(Layout(kind, image.shape[1:]), **window) for kind in BOTH)
+        expected = run(wide, image)
+        noise = 0.0 if pool is k.max_pool else 1e-5
+        assert_close(run(slim, image), narrow(expected), rtol=2.0**-8 if noise else 0.0, atol=noise)
+    counted = {**window, "count_include_pad": True}
+    wide, slim = (k.average_pool(Layout(kind, image.shape[1:]), **counted) for kind in BOTH)
+    assert_close(run(slim, image), narrow(run(wide, image)), rtol=2.0**-8, atol=1e-5)
+    wide, slim = (k.global_average_pool(Layout(kind, image.shape[1:])) for kind in BOTH)
+    assert_close(run(slim, image), narrow(run(wide, image)), rtol=2.0**-8, atol=1e-5)
+
+
+def test_a_window_in_the_padding_alone() -> None:
+    for pool, expected in ((k.max_pool, -np.inf), (k.average_pool, np.nan)):
+        kernel = pool(Layout("nhwc_bf16", (5, 1, 2)), (2, 2), pads=(1, 1, 1, 1), dilations=(2, 2))
+        assert np.array_equal(
+            run(kernel, normal(1, 1, 5, 1, 2))[0, :, 0, 0], np.full(5, expected), equal_nan=True
+        )
+
+
+@pytest.mark.parametrize("sizes", [(16, 16), (3, 20, 5), (40, 64), (4, 1)])
+def test_channels_side_by_side(sizes: tuple[int, ...]) -> None:
+    images = [normal(seed, 2, size, 5, 7) for seed, size in enumerate(sizes)]
+    layouts = [Layout("nhwc_bf16", image.shape[1:]) for image in images]
+    parts = k.concat(layouts)
+    output = parts[0].output_layout
+    steps = tuple(k.Step(part, (index,), len(sizes)) for index, part in enumerate(parts))
+    result = np.full((2, output.num_items), 99, np.uint16)
+    arrays = [stored(image, layout) for image, layout in zip(images, layouts, strict=True)]
+    k.Program(steps, tuple(range(len(sizes))), (len(sizes),)).run(arrays, [result])
+    np.testing.assert_array_equal(images_of(result, output), narrow(np.concatenate(images, axis=1)))

@@ -14,9 +14,10 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block_type
 from columnar_nn.kernels.jitted.compiler import emitted
 from columnar_nn.kernels.jitted.emitter import BLOCK, FLOAT, INT32, Emitter, Value
-from columnar_nn.kernels.jitted.memory import POINTERS, clear, share
+from columnar_nn.kernels.jitted.memory import POINTERS, clear, copy, share
 from columnar_nn.kernels.jitted.tiles import filled, half_lanes, narrowed, widened
 from columnar_nn.kernels.parameters import FLOAT_BYTES, Blocks, Bytes, Floats
+from columnar_nn.kernels.reorder import PlacedItems
 
 raw = POINTERS["byte"]
 
@@ -136,3 +137,16 @@ def of_planes(items: int) -> Callable[..., None]:
             store_pixel(target + pixel * items * 2, source + pixel, p.pixels, p.channels)
 
     return kernel
+
+
+def place_items(
+    parameters: PlacedItems, source: Bytes, target: Bytes, part: int, parts: int
+) -> None:
+    """Copies an image's channels to some of the output's. Parts share the pixels."""
+    p = parameters
+    end = p.first + p.channels
+    for pixel in share(p.pixels, part, parts):
+        goal = target + pixel * p.output_items * 2
+        copy(goal + p.first * 2, source + pixel * p.items * 2, p.channels * 2)
+        if p.is_last:
+            clear(goal + end * 2, (p.output_items - end) * 2)
