@@ -246,13 +246,13 @@ class ColumnarBackend(Backend):
 
 
 def _bfloat16_note(steps: Sequence[StepStats]) -> str:
-    """How many layers are in bfloat16, by what, and what else runs between changes of layout."""
-    narrow = sum(step.kernel.endswith("_bfloat16") and step.operations > 0 for step in steps)
+    """How many layers are in bfloat16, by what, and how often numbers change their type."""
+    narrow = sum(step.kernel in ("conv2d_bfloat16", "dense_bfloat16") for step in steps)
     changes = sum(step.kernel in ("to_bfloat16", "to_float32") for step in steps)
     unit = "AMX" if tile_kind() == "amx" else "float32 vectors, which emulate AMX: it is not here"
     return (
-        f"{narrow} convolutions and dense layers: operands bfloat16, sums float32, by {unit}; all "
-        f"else in float32, {changes} changes between the two"
+        f"convolutions and dense layers in bfloat16, summed in float32: {narrow}, by {unit}; "
+        f"changes from float32 and back: {changes}"
     )
 
 
