@@ -55,11 +55,8 @@ class TileProduct(NamedTuple):
     pixel's first, in bytes. Of each group of pixels `starts` holds where each tile's first pixel
     begins, `places` where each result goes, or -1; rows of a tile are `row_bytes` apart. Weights
     are [step][block of 16 filters][pair of terms][16 filters x 2]. A panel's results are
-    `panel_bytes` from the last one's. Lanes where `mask` is negative become zero.
-
-    Of `phases`, sets of lines that are copied, `tops` holds each one's first line in the image. It
-    has `phase_lines` lines, `stride_y` apart in the image, of `line_bytes`: `left_bytes` of zeros
-    (in front, if positive), then those of the image. `outputs` is how many float32 are written.
+    `panel_bytes` from the last one's. Lanes where `mask` is negative become zero. `outputs` is how
+    many float32 are written. From `phases` on it is a CopiedLines.
     """
 
     panels: int
@@ -85,6 +82,31 @@ class TileProduct(NamedTuple):
     image_line_bytes: int
     left_bytes: int
     line_bytes: int
+
+
+class CopiedLines(NamedTuple):
+    """Lines of an image of `height` that are copied before products read them, in `phases`.
+
+    `tops` holds each phase's first line in the image. It has `phase_lines` lines, `stride_y` apart
+    in the image, of `line_bytes`: `left_bytes` of zeros, then those of the image, then zeros.
+    """
+
+    phases: int = 0
+    tops: np.ndarray = np.zeros(1, np.int64)
+    phase_lines: int = 0
+    stride_y: int = 1
+    height: int = 0
+    image_line_bytes: int = 0
+    left_bytes: int = 0
+    line_bytes: int = 0
+
+    @property
+    def num_bytes(self) -> int:
+        """What they take."""
+        return self.phases * self.phase_lines * self.line_bytes
+
+
+NOTHING_COPIED = CopiedLines()
 
 
 def tile_kind() -> Literal["amx", "emulated"]:
@@ -149,6 +171,23 @@ class Lines:
         phases = tuple(sorted({row % stride_y for row in rows}))
         return cls(phases, out_height + max(rows) // stride_y, pixels, copied=True)
 
+    def copies(self, convolution: Convolution) -> CopiedLines:
+        """What is to be copied."""
+        if not self.copied:
+            return NOTHING_COPIED
+        top, left, _, _ = convolution.pads
+        pixel_bytes = 2 * convolution.input.pixel_items
+        return CopiedLines(
+            phases=len(self.phases),
+            tops=np.array([phase - top for phase in self.phases], np.int64),
+            phase_lines=self.lines,
+            stride_y=convolution.strides[0],
+            height=convolution.input.shape[1],
+            image_line_bytes=convolution.input.shape[2] * pixel_bytes,
+            left_bytes=left * pixel_bytes,
+            line_bytes=self.pixels * pixel_bytes,
+        )
+
     def line_of(self, row: int, stride_y: int) -> int:
         """Number of the line that a filter's row begins with."""
         return self.phases.index(row % stride_y) * self.lines + row // stride_y
@@ -183,15 +222,12 @@ def conv2d_bfloat16(
     pixels = positions // pitch * out_width + positions % pitch
     places = np.where(positions % pitch < out_width, pixels * 2 * output.pixel_items, -1)
     depth, panels = _filters(convolution, lines, width)
-    top, left, _, _ = convolution.pads
-    pixel_bytes = 2 * x.pixel_items
-    copied = lines.copied
     bound = np.abs(convolution.weight).sum(axis=(1, 2, 3), dtype=np.float64).max()
     return _bound(
         _Product(
             name="conv2d_bfloat16",
             layouts=(x, output, *([output] if convolution.residual else [])),
-            row_bytes=stride_x * pixel_bytes,
+            row_bytes=stride_x * 2 * x.pixel_items,
             depth=depth,
             width=width,
             panels=panels,
@@ -199,15 +235,8 @@ def conv2d_bfloat16(
             bias=convolution.bias,
             activation=convolution.activation,
             error_bound=float(bound * (2 * UNIT + UNIT)),
-        ),
-        phases=len(lines.phases) if copied else 0,
-        tops=[phase - top for phase in lines.phases],
-        phase_lines=lines.lines,
-        stride_y=convolution.strides[0],
-        height=x.shape[1],
-        image_line_bytes=x.shape[2] * pixel_bytes,
-        left_bytes=left * pixel_bytes,
-        line_bytes=lines.pixels * pixel_bytes,
+            copied=lines.copies(convolution),
+        )
     )
 
 
@@ -313,19 +342,10 @@ class _Product:
     bias: np.ndarray
     activation: Activation
     error_bound: float
+    copied: CopiedLines = NOTHING_COPIED
 
 
-def _bound(
-    product: _Product,
-    phases: int = 0,
-    tops: Sequence[int] = (),
-    phase_lines: int = 0,
-    stride_y: int = 1,
-    height: int = 0,
-    image_line_bytes: int = 0,
-    left_bytes: int = 0,
-    line_bytes: int = 0,
-) -> BoundKernel:
+def _bound(product: _Product) -> BoundKernel:
     assert product.activation.function is None, "applied by a kernel of its own"
     x, output, *residual = product.layouts
     lanes = max(product.width, LANES)
@@ -342,7 +362,6 @@ def _bound(
     kept = np.arange(lanes) + product.width * np.arange(panels)[:, np.newaxis]
     used = (np.arange(lanes) < product.width) & (kept < filters)
     bias[used], mask[~used] = product.bias, -1.0
-    gathered = phases * phase_lines * line_bytes
     results = panels * 4 * lanes if is_float else 0
     return BoundKernel(
         name=product.name,
@@ -367,18 +386,11 @@ def _bound(
             high=product.activation.high,
             panel_bytes=product.width * (4 if is_float else 2),
             outputs=filters if is_float else 0,
-            phases=phases,
-            tops=np.array(tops, np.int64),
-            phase_lines=phase_lines,
-            stride_y=stride_y,
-            height=height,
-            image_line_bytes=image_line_bytes,
-            left_bytes=left_bytes,
-            line_bytes=line_bytes,
+            **product.copied._asdict(),
         ),
         input_layouts=(x, *residual),
         output_layout=output,
-        scratch_floats=(DUMP_BYTES + 3 * GROUP_BYTES + results + gathered) // 4,
+        scratch_floats=(DUMP_BYTES + 3 * GROUP_BYTES + results + product.copied.num_bytes) // 4,
         multiply_adds=first * product.depth * lanes * rows * starts.size,
         error_bound=product.error_bound,
     )
