@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+import sys
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -11,14 +12,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 from closeness import assert_close
-from kernels.convolutions import CASES, Case
+from kernels.convolutions import CASES, Case, check_in_bfloat16, in_bfloat16
 from kernels.images import bfloat16_bits, images_of, narrow, normal, run, stored
 
 from columnar_nn import kernels as k
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels import RELU, Layout, bfloat16, host, jit
 from columnar_nn.kernels.parameters import address
-from reference.conv import conv
 
 BOTH = ("nchw16c", "nhwc_bf16")
 
@@ -41,42 +41,14 @@ MORE = (
 )
 
 
-def convolution(case: Case) -> tuple[k.BoundKernel, list[np.ndarray], np.ndarray]:
-    """The kernel of a case, its inputs, and what NumPy makes of them, rounded, in float64."""
-    image, weight = normal(1, 2, case.channels, *case.size), normal(2, *case.weight_shape)
-    bias = normal(3, case.filters)
-    kernel = k.conv2d_bfloat16(
-        Layout("nhwc_bf16", (case.channels, *case.size)),
-        weight,
-        bias,
-        groups=case.groups,
-        activation=case.activation,
-        residual=case.residual,
-        **case.attributes,
-    )
-    expected = conv(narrow(image), narrow(weight), bias, group=case.groups, **case.attributes)
-    inputs = [image]
-    if case.residual:
-        inputs.append(normal(4, *expected.shape))
-        expected = expected + narrow(inputs[1])
-    return kernel, inputs, np.clip(expected, case.activation.low, case.activation.high)
-
-
-def assert_rounded(actual: np.ndarray, expected: np.ndarray) -> None:
-    """Fails unless values are the nearest bfloat16 of sums that float32 rounds in another order."""
-    noise = 1e-5 * float(np.abs(expected[np.isfinite(expected)]).max())
-    assert_close(actual, expected, rtol=2.0**-8, atol=noise)
-
-
 @pytest.mark.parametrize("case", [*CASES, *MORE], ids=str)
 def test_a_convolution_is_that_of_rounded_operands(case: Case) -> None:
-    kernel, inputs, expected = convolution(replace(case, kind="nhwc_bf16"))
-    assert_rounded(run(kernel, *inputs), expected)
+    check_in_bfloat16(case)
 
 
 @pytest.mark.parametrize("case", [CASES[1], CASES[3], MORE[1], MORE[3]], ids=str)
 def test_parts_together_compute_all(case: Case) -> None:
-    kernel, inputs, _ = convolution(case)
+    kernel, inputs, _ = in_bfloat16(case)
     arrays = [
         stored(given[:1], layout)
         for given, layout in zip(inputs, kernel.input_layouts, strict=True)
@@ -146,7 +118,7 @@ def test_rounding_is_that_of_ml_dtypes() -> None:
 
 @pytest.mark.parametrize("channels", [3, 16, 40])
 def test_nan_spoils_what_sees_it_and_nothing_else(channels: int) -> None:
-    kernel, (image,), _ = convolution(Case(channels, 20, (9, 12), pads=(1, 1, 1, 1)))
+    kernel, (image,), _ = in_bfloat16(Case(channels, 20, (9, 12), pads=(1, 1, 1, 1)))
     image[0, 1, 4, 6] = np.nan
     spoiled = np.zeros((2, 20, 9, 12), bool)
     spoiled[0, :, 3:6, 5:8] = True
@@ -222,3 +194,16 @@ def test_channels_side_by_side(sizes: tuple[int, ...]) -> None:
     arrays = [stored(image, layout) for image, layout in zip(images, layouts, strict=True)]
     k.Program(steps, tuple(range(len(sizes))), (len(sizes),)).run(arrays, [result])
     np.testing.assert_array_equal(images_of(result, output), narrow(np.concatenate(images, axis=1)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux is asked")
+def test_amx_is_used_only_where_linux_permits_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that is said to have it, and has not: the system refuses."""
+    has_it = " amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    monkeypatch.setattr(host, "_features", lambda: frozenset({"+amx-bf16"}))
+    host.has_tiles.cache_clear()
+    try:
+        assert host.has_tiles() == has_it
+        assert bfloat16.tile_kind() == ("amx" if has_it else "emulated")
+    finally:
+        host.has_tiles.cache_clear()
