@@ -44,12 +44,14 @@ class Configuration:
 
     `role` is "default" (what a user gets without asking), "best" (the fastest honest one known
     for this backend) or "variant" (run only when asked for by name). Only one that runs on a `gpu`
-    sees any, and it is a variant.
+    sees any, and it is a variant. `precision` is the lowest that products may be computed in:
+    what they were computed in, `Backend.describe` says.
     """
 
     description: str
     role: str
     gpu: bool = False
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)

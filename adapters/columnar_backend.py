@@ -1,13 +1,14 @@
 """The columnar engine of this project behind the common interface: one task a stream of batches.
 
 A configuration is "<fusion>/<algorithm>": what is computed in one pass, and how convolutions are
-computed (see columnar_nn.plan.rewrites); or KEEP_DENORMALS, the default but for denormals.
+computed (see columnar_nn.plan.rewrites); or the default but for denormals, KEEP_DENORMALS, or
+but for precision, BFLOAT16.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import length_hint
 from typing import Any
 
@@ -20,7 +21,10 @@ from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.exec.morsels import UNKNOWN_BATCHES
+from columnar_nn.exec.stats import StepStats
 from columnar_nn.exec.task import Task
+from columnar_nn.functions.bfloat16 import BFLOAT16, FLOAT32
+from columnar_nn.kernels.bfloat16 import tile_kind
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
@@ -58,7 +62,12 @@ def _configurations() -> dict[str, Configuration]:
         role = "default" if name == DEFAULT else "variant"
         found[name] = Configuration(f"{_FUSIONS[fusion]}; {_ALGORITHMS[algorithm]}", role)
     kept = f"as {DEFAULT}, but with denormals as IEEE 754 has them"
-    return {**found, KEEP_DENORMALS: Configuration(kept, "variant")}
+    narrow = f"as {DEFAULT}, but convolutions and dense layers in bfloat16"
+    return {
+        **found,
+        KEEP_DENORMALS: Configuration(kept, "variant"),
+        BFLOAT16: Configuration(narrow, "variant", precision=BFLOAT16),
+    }
 
 
 class ColumnarBackend(Backend):
@@ -72,7 +81,9 @@ class ColumnarBackend(Backend):
 
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self._keep_denormals = settings.configuration == KEEP_DENORMALS
-        named = DEFAULT if self._keep_denormals else settings.configuration
+        self._precision = BFLOAT16 if settings.configuration == BFLOAT16 else FLOAT32
+        alike = self._keep_denormals or self._precision == BFLOAT16
+        named = DEFAULT if alike else settings.configuration
         self._fusion, _, algorithm = named.partition("/")
         self._algorithm = settings.algorithm if algorithm == "auto" else algorithm
         self._executables: dict[Any, Executable] = {}
@@ -111,6 +122,7 @@ class ColumnarBackend(Backend):
                 self._fusion,
                 self._algorithm,
                 keep_denormals=self._keep_denormals,
+                precision=self._precision,
             )
         executable = self._executables[types]
         self._last = (schema, executable)
@@ -218,6 +230,8 @@ class ColumnarBackend(Backend):
         notes = []
         if asked not in ("auto", self._algorithm):
             notes.append(f"the configuration says {self._algorithm}, not {asked}")
+        if self._precision == BFLOAT16:
+            notes.append(_bfloat16_note(executable.steps))
         tiled = [step for step in executable.steps if "winograd" in step.kernel]
         if tiled:
             worst = max(tiled, key=lambda step: step.error_bound)
@@ -227,10 +241,13 @@ class ColumnarBackend(Backend):
                 f"({worst.label.partition('+')[0]}); a batch in which it might overflow is "
                 "convolved directly"
             )
+        layout = f"nChw16c, vectors of {vector_width()} float32 ({processor_name()})"
+        if self._precision == BFLOAT16:
+            layout = f"NHWC in bfloat16, {layout}"
         return Description(
             versions={name: version(name) for name in ("llvmlite", "pyarrow", "numpy")},
-            precision="float32",
-            layout=f"nChw16c, vectors of {vector_width()} float32 ({processor_name()})",
+            precision=self._precision,
+            layout=layout,
             algorithm=f"{self._algorithm} ({', '.join(map(': '.join, layers.items()))})",
             threads=self.settings.threads,
             denormals="kept" if self._keep_denormals or not can_flush_denormals() else "flushed",
@@ -241,6 +258,17 @@ class ColumnarBackend(Backend):
         """Ends the threads."""
         for executable in self._executables.values():
             executable.close()
+
+
+def _bfloat16_note(steps: Sequence[StepStats]) -> str:
+    """How many layers are in bfloat16, by what, and how often numbers change their type."""
+    narrow = sum(step.kernel in ("conv2d_bfloat16", "dense_bfloat16") for step in steps)
+    changes = sum(step.kernel in ("to_bfloat16", "to_float32") for step in steps)
+    unit = "AMX" if tile_kind() == "amx" else "float32 vectors, which emulate AMX: it is not here"
+    return (
+        f"convolutions and dense layers in bfloat16, summed in float32: {narrow}, by {unit}; "
+        f"changes from float32 and back: {changes}"
+    )
 
 
 class _CountedBatches:

@@ -33,7 +33,9 @@ class OpenVinoBackend(Backend):
     configurations: ClassVar[Mapping[str, Configuration]] = {
         "float32": Configuration("defaults, but float32 throughout", "best"),
         "default": Configuration(
-            "defaults, which compute in bfloat16 or float16 where the processor can", "variant"
+            "defaults, which compute in bfloat16 or float16 where the processor can",
+            "variant",
+            precision="bfloat16",
         ),
     }
     fair_settings: ClassVar[Mapping[str, str]] = {

@@ -21,6 +21,7 @@ from columnar_nn.data import tensor_column
 from columnar_nn.errors import MissingDeviceError
 
 CUDA = "cuda"
+BFLOAT16 = "bfloat16"
 
 
 class PyTorchBackend(Backend):
@@ -37,6 +38,9 @@ class PyTorchBackend(Backend):
         "torchscript": Configuration("TorchScript, frozen and optimize_for_inference", "best"),
         "compile": Configuration("torch.compile (inductor), weights frozen", "variant"),
         "channels_last": Configuration("eager, tensors in channels_last", "variant"),
+        BFLOAT16: Configuration(
+            "eager, tensors and weights in bfloat16", "variant", precision=BFLOAT16
+        ),
         CUDA: Configuration("eager on a GPU, float32 without TF32", "variant", gpu=True),
     }
     fair_settings: ClassVar[Mapping[str, str]] = {
@@ -70,7 +74,8 @@ class PyTorchBackend(Backend):
             _check_cuda(torch)
             self._device = CUDA
             torch.backends.cudnn.allow_tf32 = False  # cuDNN's default: 10 bits of a product's 23
-        module = network(self.graph).eval().to(self._device)
+        self._type = torch.bfloat16 if self.settings.configuration == BFLOAT16 else torch.float32
+        module = network(self.graph).eval().to(self._device, self._type)
         if self._channels_last:
             module = module.to(memory_format=torch.channels_last)
         self._example = [
@@ -96,12 +101,13 @@ class PyTorchBackend(Backend):
         return inputs
 
     def _placed(self, pixels: Any) -> Any:
-        """A tensor as the network takes it: on the device, float32, in the layout of choice."""
+        """A tensor as the network takes it: on the device, in its type, in the layout of choice."""
         import torch
 
         pixels = pixels.to(self._device)
         if pixels.dtype == torch.uint8:
             pixels = torch.div(pixels, 255.0)
+        pixels = pixels.to(self._type)
         of_images = self._channels_last and pixels.dim() == 4
         layout = torch.channels_last if of_images else torch.contiguous_format
         return pixels.contiguous(memory_format=layout)
@@ -115,7 +121,9 @@ class PyTorchBackend(Backend):
         return result
 
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
-        return [tensor.cpu().numpy() for tensor in result]
+        import torch
+
+        return [tensor.cpu().to(torch.float32).numpy() for tensor in result]
 
     def _synchronize(self) -> None:
         """Waits for a GPU, which goes on after each call, so that phases are timed apart."""
@@ -128,7 +136,7 @@ class PyTorchBackend(Backend):
         """PyTorch's profiler, the module's calls being run one by one under their nodes' names."""
         from adapters.pytorch.profiled_network import ProfiledNetwork
 
-        if self.settings.configuration not in ("eager", "channels_last"):
+        if self.settings.configuration not in ("eager", "channels_last", BFLOAT16):
             raise ProfilingUnavailableError(
                 f"{self.settings.configuration} merges operators, and its kernels do not say "
                 "which nodes they compute: profile eager"
@@ -157,7 +165,7 @@ class PyTorchBackend(Backend):
                 "oneDNN": (one_dnn.group(1) or one_dnn.group(2)) if one_dnn else "none",
                 "kernels": torch.backends.cpu.get_cpu_capability(),
             },
-            precision=_precision(torch),
+            precision=BFLOAT16 if self._type == torch.bfloat16 else _precision(torch),
             layout="NHWC" if self._channels_last else "NCHW",
             algorithm=self._convolution_algorithm(),
             threads=torch.get_num_threads(),

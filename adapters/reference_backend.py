@@ -17,7 +17,11 @@ from columnar_nn.errors import UnsupportedOperatorError
 from reference.evaluate import OperatorNode, evaluate
 from reference.operators import OPERATORS
 
-_CALCULATIONS: Mapping[str, type[np.floating]] = {"float64": np.float64, "float32": np.float32}
+_CALCULATIONS: Mapping[str, type[np.floating]] = {
+    "float64": np.float64,
+    "float32": np.float32,
+    "bfloat16": np.float32,
+}
 
 
 class ReferenceBackend(Backend):
@@ -30,11 +34,17 @@ class ReferenceBackend(Backend):
     configurations: ClassVar[Mapping[str, Configuration]] = {
         "float64": Configuration("NumPy, float64 sums rounded once", "default"),
         "float32": Configuration("NumPy, float32 sums: what float32 itself does", "variant"),
+        "bfloat16": Configuration(
+            "NumPy, factors rounded to bfloat16, float32 sums: what bfloat16 itself does",
+            "variant",
+            precision="bfloat16",
+        ),
     }
 
     def _build(self) -> None:
         self._clock: OperatorClock | None = None
         self._calculation = _CALCULATIONS[self.settings.configuration]
+        self._is_bfloat16 = self.settings.configuration == "bfloat16"
         declared_functions.give_to_reference()
         missing = [
             (node.name, node.op_type, "no such operator in the reference")
@@ -56,6 +66,7 @@ class ReferenceBackend(Backend):
             [spec.name for spec in self.graph.outputs],
             around=self._timed,
             calculation=self._calculation,
+            bfloat16_factors=self._is_bfloat16,
         )
 
     def _timed(self, node: OperatorNode) -> AbstractContextManager[None]:
@@ -76,12 +87,14 @@ class ReferenceBackend(Backend):
 
     def describe(self) -> Description:
         blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+        sums = np.dtype(self._calculation).name
+        precision = "bfloat16" if self._is_bfloat16 else f"float32 tensors, {sums} sums"
         return Description(
             versions={
                 "numpy": np.__version__,
                 **{str(library["internal_api"]): str(library["version"]) for library in blas},
             },
-            precision=f"float32 tensors, {self.settings.configuration} sums",
+            precision=precision,
             layout="NCHW",
             algorithm="direct, as a matrix product over patches",
             threads=max((library["num_threads"] for library in blas), default=1),

@@ -16,6 +16,8 @@ from adapters.fused_nodes import fused
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn.errors import UsageError
 
+BFLOAT16 = "bfloat16"
+
 
 class TensorFlowBackend(Backend):
     """The network in TensorFlow, channels last, weights as constants of the traced function."""
@@ -30,6 +32,11 @@ class TensorFlowBackend(Backend):
     configurations: ClassVar[Mapping[str, Configuration]] = {
         "function": Configuration("tf.function", "default"),
         "xla": Configuration("tf.function compiled by XLA (jit_compile)", "best"),
+        BFLOAT16: Configuration(
+            "tf.function, products in bfloat16 where oneDNN is on (auto_mixed_precision)",
+            "variant",
+            precision=BFLOAT16,
+        ),
     }
     fair_settings: ClassVar[Mapping[str, str]] = {
         "set_intra_op_parallelism_threads": "as many threads as the others",
@@ -42,6 +49,10 @@ class TensorFlowBackend(Backend):
         from adapters.tensorflow.network import network
 
         _set_threads(self.settings.threads)
+        narrow = self.settings.configuration == BFLOAT16
+        tf.config.optimizer.set_experimental_options(
+            {"auto_mixed_precision_onednn_bfloat16": narrow}
+        )
         self._orders = [
             [0, *range(2, len(spec.shape)), 1] if len(spec.shape) > 2 else [0, 1]
             for spec in self.graph.inputs
@@ -124,6 +135,7 @@ class TensorFlowBackend(Backend):
         import tensorflow as tf
         from tensorflow.python.util import _pywrap_util_port
 
+        algorithm, precision = self._convolution_algorithm()
         one_dnn = _pywrap_util_port.IsMklEnabled()
         one_dnn_note = (
             f"oneDNN is {'on' if one_dnn else 'off'}: TensorFlow's choice for this CPU, unless "
@@ -131,16 +143,18 @@ class TensorFlowBackend(Backend):
         )
         return Description(
             versions={"tensorflow": tf.__version__},
-            precision="float32",
+            precision=precision,
             layout="NHWC",
-            algorithm=self._convolution_algorithm(),
+            algorithm=algorithm,
             threads=tf.config.threading.get_intra_op_parallelism_threads(),
             denormals="flushed",
             notes=(one_dnn_note, *self._algorithm_notes()),
         )
 
-    def _convolution_algorithm(self) -> str:
-        """Which kernels convolve, as the program that TensorFlow or XLA executed says."""
+    def _convolution_algorithm(self) -> tuple[str, str]:
+        """Which kernels convolve, as the program that TensorFlow or XLA executed says; and whether
+        any product is in bfloat16 there.
+        """
         import tensorflow as tf
         from tensorflow.python.eager import context
 
@@ -152,7 +166,8 @@ class TensorFlowBackend(Backend):
             num_convolutions = sum(node.op_type == "Conv" for node in self.graph.nodes)
             # XLA makes a 1x1 convolution a product of matrices where that is cheaper.
             products = ["matrix product"] * (num_convolutions - len(called))
-            return counted(f"XLA {call.strip()}" for call in [*called, *products])
+            algorithm = counted(f"XLA {call.strip()}" for call in [*called, *products])
+            return algorithm, "float32"
         context.enable_run_metadata()
         try:  # of a function that is new: only those are reported
             fresh = tf.function(self._function.python_function, autograph=False)
@@ -160,13 +175,17 @@ class TensorFlowBackend(Backend):
             metadata = context.export_run_metadata()
         finally:
             context.disable_run_metadata()
-        programs = (
-            [node.op for node in partition.node if "Conv" in node.op]
+        programs = [
+            partition.node
             for function in metadata.function_graphs
             for partition in function.partition_graphs
-        )
+        ]
         # The same program may be reported more than once.
-        return counted(next((kernels for kernels in programs if kernels), []))
+        convolutions = ([n.op for n in nodes if "Conv" in n.op] for nodes in programs)
+        algorithm = counted(next((kernels for kernels in convolutions if kernels), []))
+        multiplying = [n for nodes in programs for n in nodes if re.search("Conv|MatMul", n.op)]
+        narrow = any(n.attr["T"].type == tf.bfloat16.as_datatype_enum for n in multiplying)
+        return algorithm, BFLOAT16 if narrow else "float32"
 
 
 def _set_threads(threads: int) -> None:

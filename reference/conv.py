@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reference.registry import implements
-from reference.rounding import wide
+from reference.rounding import factors, wide
 from reference.sums import product
 from reference.windows import axes_of, padded, windows
 
@@ -48,12 +48,12 @@ def conv(
     counts = tuple(a.count for a in axes)
     num_images, num_filters = x.shape[0], w.shape[0]
     patch_size, positions = w[0].size, int(np.prod(counts))
-    filters = wide(w.reshape(group, num_filters // group, patch_size))
+    filters = factors(w.reshape(group, num_filters // group, patch_size))
     multiply = product if num_filters * patch_size * positions <= SMALL_PRODUCT else np.matmul
     result = np.empty((num_images, num_filters, *counts), np.float32)
     chunk = max(1, PATCH_BYTES // (8 * group * patch_size * positions))
     for start in range(0, num_images, chunk):
-        images = padded(x[start : start + chunk], axes, 0.0)
+        images = padded(factors(x[start : start + chunk]), axes, 0.0)
         view = windows(images, axes)
         # [n, C, count..., kernel...] -> [n, C, kernel..., count...]
         rank = len(axes)

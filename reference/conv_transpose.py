@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reference.registry import implements
-from reference.rounding import rounded, wide
+from reference.rounding import factors, rounded, wide
 from reference.sums import product
 
 
@@ -38,8 +38,8 @@ def conv_transpose(
         )
     ]
     whole = np.zeros((len(x), group, filters_a_group, *spans), wide(x[:0]).dtype)
-    images = wide(x).reshape(len(x), group, -1, int(np.prod(sizes)))
-    filters = wide(w).reshape(group, -1, *w.shape[1:])
+    images = factors(x).reshape(len(x), group, -1, int(np.prod(sizes)))
+    filters = factors(w).reshape(group, -1, *w.shape[1:])
     for tap in np.ndindex(*kernel_shape):
         matrix = filters[(slice(None), slice(None), slice(None), *tap)].swapaxes(1, 2)
         added_here = product(matrix, images).reshape(len(x), group, filters_a_group, *sizes)

@@ -34,14 +34,16 @@ def evaluate(
     outputs: Iterable[str],
     around: Callable[[OperatorNode], AbstractContextManager[None]] = lambda node: nullcontext(),
     calculation: type[np.floating] = np.float64,
+    bfloat16_factors: bool = False,
 ) -> dict[str, np.ndarray]:
     """The tensors called `outputs`, computed from `inputs` by `nodes` in their given order.
 
     Operators have the semantics of ONNX opset 21, calculate in float64 and round once, to
     float32; with float32 as `calculation` they are a plain backend, whose error is what float32
-    itself does. Each runs inside the context manager that `around` gives for its node, by which a
-    caller can take its time. A tensor is dropped after its last use. Raises NotImplementedError
-    listing every operator that is not in `OPERATORS`.
+    itself does; with `bfloat16_factors` it is what bfloat16 does. Each runs inside the context
+    manager that `around` gives for its node, by which a caller can take its time. A tensor is
+    dropped after its last use. Raises NotImplementedError listing every operator that is not in
+    `OPERATORS`.
     """
     unknown = [f"{node.name} ({node.op_type})" for node in nodes if node.op_type not in OPERATORS]
     if unknown:
@@ -55,7 +57,7 @@ def evaluate(
             for name in node.inputs
         ]
         # Infinities and NaNs are data here: they go through as IEEE 754 says.
-        with np.errstate(all="ignore"), calculating_in(calculation), around(node):
+        with np.errstate(all="ignore"), calculating_in(calculation, bfloat16_factors), around(node):
             tensors[node.outputs[0]] = OPERATORS[node.op_type](*arguments, **node.attributes)
         del arguments
         for name in set(node.inputs):

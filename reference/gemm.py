@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reference.registry import implements
-from reference.rounding import rounded, wide
+from reference.rounding import factors, rounded, wide
 from reference.sums import product
 
 
@@ -25,7 +25,7 @@ def gemm(
     With beta = 0 C is not looked at, as in BLAS; with alpha = 0 NaN of A' B' stays NaN.
     """
     left, right = (a.T if transA else a), (b.T if transB else b)
-    result = alpha * product(wide(left), wide(right))
+    result = alpha * product(factors(left), factors(right))
     if c is not None and beta != 0:
         result = result + beta * wide(c)
     return rounded(result)

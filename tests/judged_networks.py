@@ -10,6 +10,7 @@ from adapters.base import Settings, Stopwatch, image_array
 from bench.data.dataset import open_dataset
 from bench.verdict.noise import DIMMED, Noise, NoiseAccumulator
 from bench.verdict.parity import Tolerance
+from bench.verdict.precision import BFLOAT16, FLOAT32, Precision
 from bench.verdict.rule import Judge, Verdict
 from columnar_nn.data import tensor_column
 from columnar_nn.model import zoo
@@ -43,11 +44,12 @@ def small(name: str) -> str:
 class Truth:
     """A network's images, the reference's outputs for them, and their noise."""
 
-    def __init__(self, network: str, images: int) -> None:
+    def __init__(self, network: str, images: int, precision: Precision = FLOAT32) -> None:
+        self.precision = precision
         self.graph: Graph = zoo.resolve(network)
         dataset = open_dataset("photo10").fitted_to(self.graph)
         self.batches = list(dataset.batches(images, BATCH))
-        accumulator = NoiseAccumulator()
+        accumulator = NoiseAccumulator(precision)
         outputs = []
         for batch in self.batches:
             pixels = image_array(batch)
@@ -62,11 +64,16 @@ class Truth:
         name = self.graph.outputs[0].name
         inputs = {self.graph.inputs[0].name: images}
         graph = self.graph
-        return evaluate(graph.nodes, graph.weights, inputs, [name], calculation=calculation)[name]
+        narrow = self.precision == BFLOAT16 and calculation is np.float32
+        return evaluate(
+            *(graph.nodes, graph.weights, inputs, [name]),
+            calculation=calculation,
+            bfloat16_factors=narrow,
+        )[name]
 
     def judge(self, output: np.ndarray) -> Verdict:
         """By the noise alone."""
-        judge = Judge(Tolerance(np.inf, 0.0), self.noise)
+        judge = Judge(Tolerance(np.inf, 0.0), self.noise, precision=self.precision)
         judge.add(output, self.reference)
         return judge.verdict()
 

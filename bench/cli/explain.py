@@ -61,6 +61,13 @@ def explain(
         typer.Option(help="How Velox is told the network.", show_default="its default one"),
     ] = None,
     algorithm: AlgorithmOption = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="In which columnar computes convolutions and dense layers: float32 or bfloat16.",
+            show_default="float32",
+        ),
+    ] = None,
     functions: FunctionsOption = None,
     analyze: Annotated[
         bool, typer.Option("--analyze", help="Run it on random images, and show times.")
@@ -93,9 +100,10 @@ def explain(
     shown = terminal.stream(trace)
     width = shutil.get_terminal_size().columns if shown.isatty() else None
     if backend == "velox":
-        if fusion is not None or left_out or trace is not None:
+        if fusion or left_out or trace or precision:
             raise UsageError(
-                "--fusion, --without and --trace are of the backend columnar, not of velox"
+                "--fusion, --precision, --without and --trace are of the backend columnar, not of "
+                "velox"
             )
         from bench.explain import velox as velox_explain
 
@@ -117,7 +125,9 @@ def explain(
     from bench.explain import text as explain_text
 
     executable = report.executable_for(
-        graph, fusion or "pipeline", algorithm, threads, samples, left_out
+        graph,
+        *(fusion or "pipeline", algorithm, threads, samples, left_out),
+        precision=precision or "float32",
     )
     analysis = None
     if analyze or trace is not None:

@@ -78,7 +78,7 @@ class Comparison:
             ]
             evaluations = {
                 name: self._evaluation(selection, folder)
-                for name, selection in reference_selections().items()
+                for name, selection in reference_selections(self._experiment.selections).items()
             }
             try:
                 self._measure(folder, evaluations)
@@ -115,8 +115,7 @@ class Comparison:
         for evaluation in evaluations.values():
             evaluation.start(data)
         self._truth = self._known_outputs(folder, data, evaluations)
-        if self._truth is not None:
-            self._recording.tolerance = self._truth.context()["tolerances"]
+        self._recording.truth = self._truth
         for evaluation in evaluations.values():
             if evaluation not in self._contenders:
                 evaluation.finish()

@@ -21,6 +21,7 @@ from bench.compare.truth import Truth
 from bench.machine.disturbance import Snapshot
 from bench.results.result import BackendRecord
 from bench.results.schema import OFFLINE
+from bench.verdict.precision import Precision
 from bench.verdict.rule import Verdict
 from bench.verdict.status import MISTRUSTED, NOT_RUN, PASSED, worst
 from bench.workers import inputs
@@ -126,7 +127,7 @@ class Contender:
         cell.accuracy = truths.accuracy(arrays, self._data.labels)
         cell.top5_accuracy = truths.accuracy(arrays, self._data.labels, top=5)
         if truth is not None:
-            cell.own = truth.compare(arrays)
+            cell.own = truth.compare(arrays, self._judged_as(truth))
 
     def check(self, truth: Truth | None) -> None:
         """Runs the first images, whatever the cells' numbers, and judges every cell by them too.
@@ -149,9 +150,12 @@ class Contender:
         except WorkerError as error:
             self._end_all(error.status, f"on {images} image(s), run for a check: {error.reason}")
             return
-        self._checked = truth.compare(inputs.outputs_of(outputs))
+        self._checked = truth.compare(inputs.outputs_of(outputs), self._judged_as(truth))
         for cell in self.cells:
             cell.checked = self._checked
+
+    def _judged_as(self, truth: Truth) -> Precision:
+        return truth.judged_as(self._description.get("precision", ""))
 
     def turn(self, cell: Cell, turns_left: int, **place: Any) -> Turn | None:
         """Times the cell's share of its runs in one of `turns_left` turns; None if that fails.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench.compare import truth as truths
@@ -30,9 +30,14 @@ def num_images(experiment: Experiment) -> int:
     return max(*experiment.samples, _PREPARED_IMAGES)
 
 
-def evaluations() -> dict[str, Selection]:
-    """The backends that say what is right: "float64", the truth, and "float32", its noise."""
-    return {name: select([f"reference:{name}"])[0] for name in ("float64", "float32")}
+def evaluations(selections: Iterable[Selection]) -> dict[str, Selection]:
+    """The backends that say what is right: "float64", the truth, and "float32", its noise.
+
+    And plain evaluations in other precisions that some of `selections` may compute in.
+    """
+    others = {selection.precision for selection in selections} - {"float32"}
+    names = ("float64", "float32", *sorted(others))
+    return {name: select([f"reference:{name}"])[0] for name in names}
 
 
 def known_outputs(
@@ -55,6 +60,8 @@ def known_outputs(
     checked = -(-min(CHECKED_IMAGES, limit) // first) * first
     rows = truths.rows_to_compare(experiment.samples, checked, limit, first)
     truths.write_compared(data.images, rows, images, batch_size)
-    for name, count in (("float64", len(rows)), ("float32", 2 * len(rows))):
-        started[name].outputs_for(images, count, batch_size, outputs[name])
-    return Truth.load(rows, checked, outputs["float64"], outputs["float32"], overrides)
+    for name, evaluation in started.items():
+        count = len(rows) if name == "float64" else 2 * len(rows)
+        evaluation.outputs_for(images, count, batch_size, outputs[name])
+    plain = {name: path for name, path in outputs.items() if name != "float64"}
+    return Truth.load(rows, checked, outputs["float64"], plain, overrides)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.compare.cell import Cell
 from bench.compare.experiment import Experiment
+from bench.compare.truth import Truth
 from bench.results.recording import Recorder
 from bench.results.result import BackendRecord
 from bench.results.results import Results
@@ -24,13 +25,13 @@ _FOUND = ("description", "precision", "layout", "algorithm", "denormals", "versi
 class Recording:
     """Records one comparison; each method returns the rows that it made.
 
-    `tolerance` is that of each output once it is known (bench/compare/truth.py).
+    `truth` has the tolerance of each output once it is known.
     """
 
     def __init__(self, session: Session, options: Options, workloads: WorkloadRows) -> None:
         self._recorder = Recorder(session, workloads)
         self._options = options
-        self.tolerance: Mapping[str, Any] | None = None
+        self.truth: Truth | None = None
 
     def backend(self, record: BackendRecord) -> list[tuple[str, Row]]:
         """A backend as it is known by now, with the cells of its start and of its check."""
@@ -40,7 +41,7 @@ class Recording:
             *(subject, batch_size),
             status=record.status,
             reason=record.reason,
-            tolerance=self.tolerance,
+            tolerance=self._tolerance(record),
             log=record.log or None,
         )
         seconds = {part: getattr(record, f"{part}_s") for part in COLD_START}
@@ -51,7 +52,7 @@ class Recording:
             if size is not None:
                 recorder.observe(start, "rss", [size], [part])
         if record.checked:
-            known = {"tolerance": self.tolerance, **record.checked}
+            known = {"tolerance": self._tolerance(record), **record.checked}
             recorder.cell(subject, CHECK, None, batch_size, **known)
         return recorder.take()
 
@@ -103,9 +104,14 @@ class Recording:
         return self._recorder.cell(
             *(self._subject(record), cell.scenario, cell.samples, cell.batch_size),
             rate=cell.rate,
-            tolerance=self.tolerance,
+            tolerance=self._tolerance(record),
             **cell.outcome(),
         )
+
+    def _tolerance(self, record: BackendRecord) -> Mapping[str, Any] | None:
+        if self.truth is None:
+            return None
+        return self.truth.tolerance_of(self.truth.judged_as(record.precision))
 
     def _subject(self, record: BackendRecord) -> Row:
         selection = Selection(record.backend, record.configuration, threads=record.threads)

@@ -17,6 +17,7 @@ from bench.results.schema import OFFLINE
 from bench.text.caveats import show_caveats
 from bench.text.figures import counted, milliseconds
 from bench.text.table_style import print_table, show_note, show_title, table
+from bench.verdict.precision import BFLOAT16
 from bench.verdict.rule import RULE
 from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL, worst
 
@@ -65,6 +66,8 @@ def _show_times(result: Result, records: Sequence[BackendRecord], console: Conso
     show_title(console, "Time in ms, median ± half of its confidence interval")
     print_table(console, _time_table(result, records))
     _show_footnotes(result, console)
+    if narrow := [record.label for record in records if _is_narrow(record)]:
+        show_note(console, f"computed in bfloat16, not in float32: {', '.join(narrow)}")
     _show_verdicts(result, console)
     if result.in_sql:
         query_report.show_parts(result, [record.label for record in records], console)
@@ -227,14 +230,21 @@ def _show_parity(result: Result, records: Sequence[BackendRecord], console: Cons
             console,
             f"{escape(name)} passes if {whole if tolerance.get('explicit') else rule}.",
         )
+    if any(map(_is_narrow, records)):
+        show_note(
+            console,
+            f"What computes in bfloat16 passes if {BFLOAT16.rule}, everywhere |output - "
+            f"reference| <= {BFLOAT16.relative_atol:g} of the largest |reference| or so many times "
+            "that error, and its top-1 is the reference's but for near-ties, which are wider then.",
+        )
     for name, telling in parity.get("telling", {}).items():
         console.print(_telling_text(name, parity["rows"], telling), highlight=False)
     show_note(
         console,
-        "÷noise: the largest error of a column or row over float32's own there. max rel: max abs "
-        "over the largest |reference|. min tol: the least t that would pass as both. top-1: rows "
-        "with the reference's class. accuracy: rows with the label's, of the most images it ran; "
-        "behind it those that have it among their five most likely.",
+        "÷noise: the largest error of a column or row over float32's own there, or bfloat16's. max "
+        "rel: max abs over the largest |reference|. min tol: the least t that would pass as both. "
+        "top-1: rows with the reference's class. accuracy: rows with the label's, of the most "
+        "images it ran; behind it those that have it among their five most likely.",
     )
 
 
@@ -283,7 +293,7 @@ def _parity_table(result: Result, records: Sequence[BackendRecord]) -> Table:
             _figure(run["min_tolerance"], "{:.1e}"),
             _figure(run["top1_agreement"], "{:.2%}"),
             _accuracy(largest),
-            _status(status),
+            _status(status) + (" in bfloat16" if _is_narrow(record) else ""),
         )
     return made
 
@@ -309,6 +319,10 @@ def _show_endings(result: Result, console: Console) -> None:
         if record.reason and record.reason not in {cell.reason for cell in troubled}:
             ending = f"{_status(record.status)} {escape(record.reason)}"
             console.print(f"{escape(record.label)}: {ending}", highlight=False)
+
+
+def _is_narrow(record: BackendRecord) -> bool:
+    return record.precision == BFLOAT16.name
 
 
 def _places(cells: Iterable[Benchmark]) -> str:

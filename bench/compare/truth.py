@@ -12,15 +12,12 @@ import pyarrow as pa
 
 from bench.verdict.noise import DIMMED, Noise, NoiseAccumulator
 from bench.verdict.parity import Tolerance
+from bench.verdict.precision import FLOAT32, PRECISIONS, Precision, precision_of
 from bench.verdict.rule import Judge, Verdict, combined
 from bench.workers.inputs import outputs_of, read
 from columnar_nn.data import tensor_column
 
-RELATIVE_ATOL = 5e-5
-"""Absolute tolerance as a share of the largest |reference|: ten times the error of Winograd's
-F(6x6) in float32, a four-hundredth of bfloat16's."""
-
-RTOL = 1e-4
+RELATIVE_ATOL, RTOL = FLOAT32.relative_atol, FLOAT32.rtol
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,15 @@ class Truth:
     """The reference's outputs, by name, for some rows of the images, and what float32 does there.
 
     The first `checked` images are among the rows: every configuration runs them, whatever its
-    cells. `explicit` are the outputs whose tolerance is the user's.
+    cells. `noise` and `tolerances` are by precision and output: of float32, and of others that some
+    configuration may compute in. `explicit` are the outputs whose tolerance is the user's.
     """
 
     rows: np.ndarray
     checked: int
     outputs: dict[str, np.ndarray]
-    noise: dict[str, Noise]
-    tolerances: dict[str, Tolerance]
+    noise: dict[str, dict[str, Noise]]
+    tolerances: dict[str, dict[str, Tolerance]]
     explicit: frozenset[str]
 
     @classmethod
@@ -74,34 +72,42 @@ class Truth:
         rows: np.ndarray,
         checked: int,
         reference: Path,
-        single: Path,
+        evaluations: Mapping[str, Path],
         overrides: Overrides,
     ) -> Truth:
-        """Reads what was written for `rows`: the reference's outputs, and those of the float32
-        evaluation, followed by its dimmed images'."""
-        outputs, plain = outputs_of(reference), outputs_of(single)
-        noise = {}
-        for name, array in outputs.items():
-            accumulator = NoiseAccumulator()
-            accumulator.add(array, *np.split(plain[name], 2))
-            noise[name] = accumulator.result()
+        """Reads what was written for `rows`: the reference's outputs, and those of the plain
+        evaluations by their precision, each followed by its dimmed images'."""
+        outputs = outputs_of(reference)
+        known = {precision_of(name): outputs_of(path) for name, path in evaluations.items()}
+        noise, tolerances = {}, {}
+        for precision, plain in known.items():
+            noise[precision.name] = _noise(outputs, plain, precision)
+            tolerances[precision.name] = {
+                name: _tolerance(name, array, overrides, precision)
+                for name, array in outputs.items()
+            }
         return cls(
             rows,
             checked,
             outputs,
             noise,
-            {name: _tolerance(name, array, overrides) for name, array in outputs.items()},
+            tolerances,
             frozenset(overrides.rtol) | frozenset(overrides.atol),
         )
 
-    def compare(self, outputs: dict[str, np.ndarray]) -> Verdict:
-        """The verdict on the first images' outputs, by the rows that have a reference."""
-        return combined(self._judge(name, outputs[name]) for name in self.outputs)
+    def judged_as(self, precision: str) -> Precision:
+        """By which precision's rule an engine is judged that says it computes in `precision`."""
+        return PRECISIONS[precision] if precision in self.noise else FLOAT32
 
-    def _judge(self, name: str, output: np.ndarray) -> Verdict:
+    def compare(self, outputs: dict[str, np.ndarray], precision: Precision = FLOAT32) -> Verdict:
+        """The verdict on the first images' outputs, by the rows that have a reference."""
+        return combined(self._judge(name, outputs[name], precision) for name in self.outputs)
+
+    def _judge(self, name: str, output: np.ndarray, precision: Precision) -> Verdict:
         known = self.rows < len(output)
-        noise = self.noise[name].of_rows(known)
-        judge = Judge(self.tolerances[name], noise, explicit=name in self.explicit)
+        noise = self.noise[precision.name][name].of_rows(known)
+        tolerance = self.tolerances[precision.name][name]
+        judge = Judge(tolerance, noise, name in self.explicit, precision)
         judge.add(output[self.rows[known]], self.outputs[name][known])
         return judge.verdict()
 
@@ -110,20 +116,25 @@ class Truth:
         return {
             "rows": len(self.rows),
             "checked": self.checked,
-            "tolerances": {
-                name: {
-                    "atol": tolerance.atol,
-                    "rtol": tolerance.rtol,
-                    "explicit": name in self.explicit,
-                }
-                for name, tolerance in self.tolerances.items()
-            },
+            "tolerances": self.tolerance_of(FLOAT32),
             "telling": {name: self._telling(name) for name in self.outputs},
+        }
+
+    def tolerance_of(self, precision: Precision) -> dict[str, Any]:
+        """What each output may be off by everywhere, as results have it."""
+        return {
+            name: {
+                "atol": tolerance.atol,
+                "rtol": tolerance.rtol,
+                "explicit": name in self.explicit,
+            }
+            for name, tolerance in self.tolerances[precision.name].items()
         }
 
     def _telling(self, name: str) -> dict[str, int]:
         """How many of an output's rows and columns depend on the images."""
-        judge = Judge(self.tolerances[name], self.noise[name], explicit=name in self.explicit)
+        noise, tolerance = self.noise[FLOAT32.name][name], self.tolerances[FLOAT32.name][name]
+        judge = Judge(tolerance, noise, explicit=name in self.explicit)
         judge.add(self.outputs[name], self.outputs[name])
         verdict = judge.verdict()
         return {
@@ -180,9 +191,22 @@ def check_batches(batch_sizes: Sequence[int], images: int) -> tuple[int, int]:
     return -(-images // size) * size, size
 
 
-def _tolerance(name: str, reference: np.ndarray, overrides: Overrides) -> Tolerance:
+def _noise(
+    outputs: Mapping[str, np.ndarray], plain: Mapping[str, np.ndarray], precision: Precision
+) -> dict[str, Noise]:
+    noise = {}
+    for name, array in outputs.items():
+        accumulator = NoiseAccumulator(precision)
+        accumulator.add(array, *np.split(plain[name], 2))
+        noise[name] = accumulator.result()
+    return noise
+
+
+def _tolerance(
+    name: str, reference: np.ndarray, overrides: Overrides, precision: Precision
+) -> Tolerance:
     largest = float(np.abs(reference[np.isfinite(reference)]).max(initial=0.0))
     return Tolerance(
-        atol=overrides.atol.get(name, RELATIVE_ATOL * largest),
-        rtol=overrides.rtol.get(name, RTOL),
+        atol=overrides.atol.get(name, precision.relative_atol * largest),
+        rtol=overrides.rtol.get(name, precision.rtol),
     )

@@ -64,11 +64,12 @@ def executable_for(
     threads: int,
     images: int,
     without: Collection[str] = (),
+    precision: str = "float32",
 ) -> Executable:
     """The graph's outputs over random images, ready to run; see `exec.executable.prepare`."""
     table = pa.Table.from_batches([random_images(graph, images)])
     plan = PlanBuilder().table_scan(table).project(network_outputs(graph, graph.columns)).plan()
-    return prepare(plan, threads, fusion, algorithm, without)
+    return prepare(plan, threads, fusion, algorithm, without, precision=precision)
 
 
 def analyze(executable: Executable, images: int, trace: OutputFile | None = None) -> Analysis:

@@ -29,6 +29,7 @@ from bench.results.schema import (
     START,
     Row,
 )
+from bench.results.tolerances import of_float32
 from bench.results.traffic import PERCENTILES, Traffic
 from bench.text import caveats
 from bench.verdict.status import STATUSES
@@ -385,12 +386,10 @@ def _context(results: Results) -> dict[str, Any]:
     _check(bool(workloads), "it has not begun")
     workload = max(workloads, key=lambda row: row["samples"] or 0)
     truth = session["truth"] or {"rows": 0, "failure": ""}
-    shape = {"rows": int, "failure": str}
-    telling = _shaped("truth", truth, shape).get("telling") or {}
+    telling = _shaped("truth", truth, {"rows": int, "failure": str}).get("telling") or {}
     names, rows = (truth.get(name) or [] for name in ("names", "result"))
     alike = _has_shape(rows, [[(int, str)]]) and all(len(row) == len(names) for row in rows)
     _check(alike, "its result is no table")
-    tolerances: Any = next((row["tolerance"] for row in results["cell"] if row["tolerance"]), {})
     return {
         "time": session["started"],
         "machine": {**machine, "caches": _shaped("caches", machine["caches"] or {}, {str: int})},
@@ -407,13 +406,14 @@ def _context(results: Results) -> dict[str, Any]:
             "telling": _shaped("truth", telling, {str: dict.fromkeys(_TELLING, int)}),
             "names": _shaped("truth", names, [str]),
             "result": rows,
-            "tolerances": _shaped("tolerance", tolerances, {str: {"atol": _REAL, "rtol": _REAL}}),
+            "tolerances": _shaped("tolerance", of_float32(results), _TOLERANCES),
         },
     }
 
 
 _TELLING = ("rows", "columns", "of_columns")
 _REAL = (int, float)
+_TOLERANCES = {str: {"atol": _REAL, "rtol": _REAL}}
 _SETTINGS = {
     "samples": [int],
     "batch_size": int,

@@ -103,8 +103,7 @@ class StudySession:
         truth = self._truth(entrant.network)
         workloads = entrant.network.workloads
         recording = Recording(self._session, entrant.options, workloads)
-        if truth is not None:
-            recording.tolerance = truth.context()["tolerances"]
+        recording.truth = truth
         contender = Contender(entrant.selection, entrant.experiment(self._plan.study), self._folder)
         self._contenders[entrant], self._recordings[entrant] = contender, recording
         for cell in contender.cells:
@@ -185,9 +184,10 @@ class StudySession:
     def _evaluate(self, network: Network) -> Truth | str:
         experiment = self._everything(network)
         data = self._data(network, experiment.options.batch_size)
+        selections = [e.selection for e in self._plan.entrants if e.network is network]
         contenders = {
             name: Contender(selection, experiment, self._folder)
-            for name, selection in evaluations().items()
+            for name, selection in evaluations(selections).items()
         }
         try:
             for contender in contenders.values():

@@ -1,8 +1,9 @@
 """What float32 itself does to a tensor: by how much a plain evaluation is off from the reference.
 
 A NoiseAccumulator takes the reference and the float32 evaluation in batches and gives the Noise
-of one tensor. It does not keep the tensor: memory is that of a batch and some numbers a row and
-column. docs/verdict.md has the measurements behind the constants.
+of one tensor; or, for engines that compute in it, the bfloat16 evaluation. It does not keep the
+tensor: memory is that of a batch and some numbers a row and column. docs/verdict.md has the
+measurements behind the constants.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import numpy as np
 
 from bench.verdict.lines import alike, by_column, root_mean, sum_squares
 from bench.verdict.parity import TINY
+from bench.verdict.precision import FLOAT32, Precision
 
-K = 32.0
-"""How many times the noise an error may be. Right backends were measured up to 9.3, rounding to
-float16 from 205 on."""
+K = FLOAT32.times
+"""How many times the noise an error may be in float32."""
 
 DIMMED = 0.875
 """An image that gives the same output with this share of its brightness says nothing: ReLU cut off
@@ -63,9 +64,10 @@ class Noise:
 
 
 class NoiseAccumulator:
-    """Measures the noise of one tensor from batches of rows, in order."""
+    """Measures the noise of one tensor from batches of rows, in order, of a `precision`."""
 
-    def __init__(self) -> None:
+    def __init__(self, precision: Precision = FLOAT32) -> None:
+        self._times = precision.times
         # Of each batch the sums over each row's columns, stacked: [5, n, C]. Rows are measured in
         # units of the columns' noise, which is known at the end.
         self._lines = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115
@@ -131,7 +133,7 @@ class NoiseAccumulator:
             rows=rows,
             spread=self._spread() if len(rows) > 1 else root_mean(change, counts),
             rms=rms,
-            telling=changed > K * rows,
+            telling=changed > self._times * rows,
         )
 
     def _kept(self) -> Iterator[np.ndarray]:

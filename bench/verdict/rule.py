@@ -2,8 +2,9 @@
 
 No tolerance fits every network, so it is measured: a plain float32 evaluation is off from the
 float64 reference by some *noise*, and a backend may be off by at most K times as much in every
-column (class; of an image-shaped output: channel) and in every row (image). docs/verdict.md has
-the rule in full, and the measurements behind its constants.
+column (class; of an image-shaped output: channel) and in every row (image). One that computes in
+bfloat16 is measured by a plain bfloat16 evaluation. docs/verdict.md has the rule in full, and the
+measurements behind its constants.
 
 A Judge takes a backend's output and the reference in batches, and the Noise of the tensor, and
 gives the Verdict. It does not keep the tensor: memory is that of a batch and some numbers a row
@@ -18,13 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.verdict.lines import alike, by_column, root_mean, sum_squares
-from bench.verdict.noise import K, Noise
+from bench.verdict.noise import Noise
 from bench.verdict.parity import TINY, Accumulator, Parity, Tolerance
+from bench.verdict.precision import FLOAT32, Precision
 from bench.verdict.status import FAILED, MISTRUSTED, PASSED
 
-RULE = (
-    f"in every column and row the error is at most {K:g} times that of a plain float32 evaluation"
-)
+RULE = FLOAT32.rule
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,16 @@ class Verdict:
 class Judge:
     """Judges a backend's rows of one tensor against the reference's, batch by batch."""
 
-    def __init__(self, tolerance: Tolerance, noise: Noise | None, explicit: bool = False) -> None:
+    def __init__(
+        self,
+        tolerance: Tolerance,
+        noise: Noise | None,
+        explicit: bool = False,
+        precision: Precision = FLOAT32,
+    ) -> None:
         """`tolerance` is of the whole tensor, `noise` of exactly the rows that will be added.
+
+        Both are those of the `precision` in which the backend computes.
 
         With `explicit`, the tolerance is the user's word: nothing else is asked of the output.
         Without a noise only the tolerance can be, and nothing is known of what varies.
@@ -66,6 +74,7 @@ class Judge:
         self._tolerance = tolerance
         self._noise = noise
         self._explicit = explicit
+        self._precision = precision
         self._figures = Accumulator(tolerance)
         self._rows = self._unlike = self._elements = self._ties = self._wrong = 0
         self._square: np.ndarray = np.zeros(1)
@@ -107,7 +116,7 @@ class Judge:
         if self._noise is None or self._explicit:
             return 0.0
         columns = self._noise.columns
-        allowed: np.ndarray = np.where(np.isinf(columns), 0.0, K * columns)
+        allowed: np.ndarray = np.where(np.isinf(columns), 0.0, self._precision.times * columns)
         return allowed.reshape(-1, *(1 for _ in range(rank - 2)))
 
     def _add_lines(self, error: np.ndarray, truth: np.ndarray, noise: Noise) -> None:
@@ -130,7 +139,7 @@ class Judge:
         if self._noise is None or self._explicit:
             allowed = self._tolerance.atol + self._tolerance.rtol * np.abs(truth)
         else:
-            allowed = np.broadcast_to(K * self._noise.columns, truth.shape)
+            allowed = np.broadcast_to(self._precision.times * self._noise.columns, truth.shape)
         tie = allowed[every, best] + allowed[every, chosen]
         self._ties += int(np.count_nonzero(best != chosen))
         self._wrong += int(np.count_nonzero(margin > tie))
@@ -149,7 +158,7 @@ class Judge:
     def failing(self) -> bool:
         """Whether the output is known to be wrong by now; columns are known at the end only."""
         known = self._noise is not None and not self._explicit
-        too_far = known and self._row_ratio > K
+        too_far = known and self._row_ratio > self._precision.times
         return bool(not self._comparable or self.outside or too_far or self._wrong)
 
     def verdict(self) -> Verdict:
@@ -186,7 +195,7 @@ class Judge:
         noise = self._noise
         if noise is None:
             return np.zeros(1, bool)
-        allowed = K * noise.columns
+        allowed = self._precision.times * noise.columns
         if self._explicit:
             allowed = self._tolerance.atol + self._tolerance.rtol * noise.rms
         silent: np.ndarray = noise.spread <= allowed
@@ -211,12 +220,16 @@ class Judge:
             yield f"{parity.outside} of {self._elements} elements outside the tolerance"
         if self._noise is not None and not self._explicit:
             worst = int(ratios.argmax())
-            if ratios[worst] > K:
-                yield f"column {worst} is off by {_times(ratios[worst])}"
-            if self._row_ratio > K:
-                yield f"row {self._worst_row} is off by {_times(self._row_ratio)}"
+            if ratios[worst] > self._precision.times:
+                yield f"column {worst} is off by {self._times(ratios[worst])}"
+            if self._row_ratio > self._precision.times:
+                yield f"row {self._worst_row} is off by {self._times(self._row_ratio)}"
         if self._wrong:
             yield f"top-1 of {self._wrong} row(s) differs, and not as a near-tie"
+
+    def _times(self, ratio: float) -> str:
+        precision = self._precision
+        return f"{ratio:,.0f} times {precision.name}'s own error, {precision.times:g} are allowed"
 
 
 def combined(verdicts: Iterable[Verdict]) -> Verdict:
@@ -231,7 +244,3 @@ def combined(verdicts: Iterable[Verdict]) -> Verdict:
 
 def _size(verdict: Verdict) -> float:
     return float(np.nan_to_num(verdict.parity.max_rel))
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:,.0f} times float32's own error, {K:g} are allowed"

@@ -15,7 +15,7 @@ from columnar_nn.errors import UsageError
 class Selection:
     """One backend in one configuration, on as many threads as it may use unless fewer are said.
 
-    Its process sees a GPU only if it runs on a `gpu`.
+    Its process sees a GPU only if it runs on a `gpu`. `precision` is that of its Configuration.
     """
 
     backend: str
@@ -23,6 +23,7 @@ class Selection:
     description: str = ""
     threads: int | None = None
     gpu: bool = False
+    precision: str = "float32"
 
     @property
     def label(self) -> str:
@@ -56,7 +57,7 @@ def select(
             continue
         for name, details in known.items():
             if name == configuration or (not configuration and details.role != "variant"):
-                chosen[Selection(backend, name, details.description, gpu=details.gpu)] = None
+                chosen[_selection(backend, name, details)] = None
     return tuple(chosen)
 
 
@@ -73,7 +74,13 @@ def select_one(text: str) -> Selection:
         raise UsageError(f"cannot import backend {backend!r}: {error}") from None
     usual = [name for name, details in known.items() if details.role == "default"]
     name = configuration or [*usual, *known][0]
-    return Selection(backend, name, known[name].description, gpu=known[name].gpu)
+    return _selection(backend, name, known[name])
+
+
+def _selection(backend: str, name: str, details: Configuration) -> Selection:
+    return Selection(
+        backend, name, details.description, gpu=details.gpu, precision=details.precision
+    )
 
 
 def _configurations(

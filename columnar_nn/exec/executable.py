@@ -21,6 +21,7 @@ from columnar_nn.exec.morsels import checked_rows
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.exec.task import Task
 from columnar_nn.exec.task_threads import Call, TaskThreads
+from columnar_nn.functions.bfloat16 import FLOAT32
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.plan import rewrites
 from columnar_nn.plan.plan_node import PlanNode, checked_plan
@@ -36,17 +37,20 @@ def prepare(
     algorithm: str = "auto",
     without: Collection[str] = (),
     keep_denormals: bool = False,
+    precision: str = FLOAT32,
 ) -> Executable:
     """The plan rewritten for a fusion level, algorithm and number of threads, and compiled.
 
     `without` names rewrite rules that are left out (`rewrites.PLAN_RULES`, `rewrites.RULES`).
-    Kernels take denormals for zero, unless `keep_denormals`. Raises UsageError for an unknown
-    fusion level or algorithm, and for less than one thread, InvalidPlanError for what is no plan.
+    Kernels take denormals for zero, unless `keep_denormals`. `precision` is "float32" or
+    "bfloat16", that of the operands of convolutions and dense layers. Raises UsageError for an
+    unknown fusion level, algorithm or precision, and for less than one thread, InvalidPlanError
+    for what is no plan.
     """
     checked_plan(plan, "prepare()")
     if threads < 1:
         raise UsageError(f"cannot run on {threads} threads: 1 or more")
-    rewritten = rewrites.apply(plan, threads, fusion, algorithm, without)
+    rewritten = rewrites.apply(plan, threads, fusion, algorithm, without, precision)
     return Executable(plan, rewritten, threads, keep_denormals)
 
 

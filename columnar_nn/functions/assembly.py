@@ -9,7 +9,8 @@ import numpy as np
 
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import RowShape, row_size
-from columnar_nn.kernels import BoundKernel, Layout, Step, rearrange, reorder
+from columnar_nn.kernels import BoundKernel, Layout, Step, narrow, rearrange, reorder, widen
+from columnar_nn.kernels.bfloat16_reorder import FEW_CHANNELS
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,16 @@ class Value:
     buffer: int
     layout: Layout
     shape: RowShape
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether channels of a pixel lie together."""
+        return self.layout.kind in ("nchw16c", "nhwc_bf16")
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it lies as an image in bfloat16 under its own shape."""
+        return self.layout.kind == "nhwc_bf16" and self.layout.shape == self.shape
 
 
 class Assembly:
@@ -60,6 +71,7 @@ class Assembly:
 
     def blocked(self, value: Value) -> Value:
         """A C x H x W value as nchw16c, reordered at most once."""
+        value = self._wide(value)
         if value.layout.kind == "nchw16c" and value.layout.shape == value.shape:
             return value
         planar = self.planar(value)
@@ -71,6 +83,7 @@ class Assembly:
 
     def planar(self, value: Value) -> Value:
         """A value in row-major order under its own shape, reordered at most once."""
+        value = self._wide(value)
         if value.layout.kind == "nchw16c":
             key = (value.buffer, "planar")
             if key not in self._reordered:
@@ -80,6 +93,29 @@ class Assembly:
             planar = value
         return Value(planar.buffer, replace(planar.layout, shape=value.shape), value.shape)
 
+    def narrowed(self, value: Value) -> Value:
+        """A C x H x W value, or features as C x 1 x 1, as nhwc_bf16, rounded at most once."""
+        if value.is_narrow:
+            return value
+        image = value if len(value.shape) == 3 else replace(value, shape=(*value.shape, 1, 1))
+        if value.layout.kind != "planar" or image.shape[0] > FEW_CHANNELS:
+            image = self.blocked(image)
+        else:
+            image = self.planar(image)
+        key = (image.buffer, "nhwc_bf16")
+        if key not in self._reordered:
+            self._reordered[key] = self.apply(narrow(image.layout), image)
+        return self._reordered[key]
+
+    def _wide(self, value: Value) -> Value:
+        """A value in float32, converted at most once."""
+        if value.layout.kind != "nhwc_bf16":
+            return value
+        key = (value.buffer, "nchw16c")
+        if key not in self._reordered:
+            self._reordered[key] = self.apply(widen(value.layout), value)
+        return replace(self._reordered[key], shape=value.shape)
+
     def reshaped(self, value: Value, shape: RowShape) -> Value:
         """The same elements under another shape; nothing moves."""
         assert row_size(shape) == row_size(value.shape)
@@ -88,7 +124,7 @@ class Assembly:
     def alike(self, first: Value, second: Value) -> tuple[Value, Value]:
         """Both values in one layout: blocked if either is a blocked image, else planar."""
         images = len(first.shape) == len(second.shape) == 3
-        if images and "nchw16c" in (first.layout.kind, second.layout.kind):
+        if images and (first.is_blocked or second.is_blocked):
             return self.blocked(first), self.blocked(second)
         return self.planar(first), self.planar(second)
 

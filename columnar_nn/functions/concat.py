@@ -30,8 +30,11 @@ def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel an input, all writing the same buffer."""
     axis = call.attributes.get("axis", DEFAULTS["axis"]) - 1
     images = axis == 0 and len(values[0].shape) == 3
-    blocked = images and any(v.layout.kind == "nchw16c" for v in values)
-    sources = [assembly.blocked(v) if blocked else assembly.planar(v) for v in values]
+    blocked = images and any(v.is_blocked for v in values)
+    if images and all(v.is_narrow for v in values):
+        sources = list(values)
+    else:
+        sources = [assembly.blocked(v) if blocked else assembly.planar(v) for v in values]
     parts = kernels.concat([source.layout for source in sources], axis)
     output = Value(assembly.new_buffer(), parts[0].output_layout, parts[0].output_layout.shape)
     for part, source in zip(parts, sources, strict=True):

@@ -8,6 +8,7 @@ from typing import Any
 from columnar_nn import kernels
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import row_size, tensor_shape
+from columnar_nn.functions import bfloat16
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction
 from columnar_nn.kernels import Layout, textbook
@@ -21,6 +22,7 @@ DEFAULTS = {
     **window.plain_window(2),
     **OPERATORS["Conv"].defaults,
     "algorithm": "direct",
+    **bfloat16.DEFAULTS,
 }
 
 
@@ -29,16 +31,21 @@ def stays_planar(shape: Sequence[int], group: int) -> bool:
     return shape[0] <= FEW_CHANNELS and group == 1
 
 
-def arguments(call: Call) -> dict[str, Any]:
-    """Keyword arguments of kernels.conv2d that say the call's attributes."""
+def window_arguments(call: Call) -> dict[str, Any]:
+    """Keyword arguments of kernels.conv2d that say where the call's filters are laid."""
     given = {**DEFAULTS, **call.attributes}
     return {
         "strides": given["strides"],
         "pads": given["pads"],
         "dilations": given["dilations"],
         "groups": given["group"],
-        "algorithm": given["algorithm"],
     }
+
+
+def arguments(call: Call) -> dict[str, Any]:
+    """Keyword arguments of kernels.conv2d that say the call's attributes."""
+    algorithm = call.attributes.get("algorithm", DEFAULTS["algorithm"])
+    return {**window_arguments(call), "algorithm": algorithm}
 
 
 def image(assembly: Assembly, call: Call, value: Value) -> Value:
@@ -80,7 +87,9 @@ def operations(call: Call) -> int:
 
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-    """One kernel, as the attribute `algorithm` says."""
+    """One kernel, as the attributes `algorithm` and `precision` say."""
+    if bfloat16.is_bfloat16(call):
+        return bfloat16.convolve(assembly, values, call.weights, window_arguments(call))
     source = image(assembly, call, values[0])
     return assembly.apply(kernels.conv2d(source.layout, call.weights[0], **arguments(call)), source)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
-from columnar_nn.functions import conv2d
+from columnar_nn.functions import bfloat16, conv2d
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.layer_activation import layer_activation
 from columnar_nn.functions.vector_function import VectorFunction, elements
@@ -32,6 +32,9 @@ def operations(call: Call) -> int:
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel that adds and clamps what it is about to store."""
+    if bfloat16.is_bfloat16(call):
+        window, activation = conv2d.window_arguments(call), layer_activation(call)
+        return bfloat16.convolve(assembly, values, call.weights, window, activation)
     source = conv2d.image(assembly, call, values[0])
     residuals = [conv2d.residual(assembly, call, value) for value in values[1:]]
     filters, bias = call.weights

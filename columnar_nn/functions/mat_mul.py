@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
+from columnar_nn.functions import bfloat16
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction
 from columnar_nn.model.graph import Shape
@@ -28,7 +29,9 @@ def operations(call: Call) -> int:
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel, which reads a flattened nchw16c image as it lies: the matrix is permuted."""
+    if bfloat16.is_bfloat16(call):
+        return bfloat16.multiply(assembly, values[0], call.weights[0])
     return assembly.apply(kernels.dense(values[0].layout, call.weights[0]), values[0])
 
 
-FUNCTIONS = (VectorFunction("mat_mul", shape, assemble, operations),)
+FUNCTIONS = (VectorFunction("mat_mul", shape, assemble, operations, bfloat16.DEFAULTS),)

@@ -19,7 +19,7 @@ def _windowed(name: str, bind: Callable[..., BoundKernel], op_type: str) -> Vect
     defaults = {**window.plain_window(2), **OPERATORS[op_type].defaults}
 
     def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-        source = assembly.blocked(values[0])
+        source = _image(assembly, values[0])
         given = {key: call.attributes.get(key, value) for key, value in defaults.items()}
         kernel = bind(source.layout, call.attributes["kernel_shape"], **given)
         return assembly.apply(kernel, source)
@@ -28,8 +28,13 @@ def _windowed(name: str, bind: Callable[..., BoundKernel], op_type: str) -> Vect
 
 
 def _global_average(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
-    source = assembly.blocked(values[0])
+    source = _image(assembly, values[0])
     return assembly.apply(kernels.global_average_pool(source.layout), source)
+
+
+def _image(assembly: Assembly, value: Value) -> Value:
+    """An image of blocks, or in bfloat16 if it is."""
+    return assembly.narrowed(value) if value.is_narrow else assembly.blocked(value)
 
 
 def _window_operations(call: Call) -> int:

@@ -25,7 +25,7 @@ def shape(operands: Operands) -> tuple[Shape, ...]:
 
 def direct_layout(assembly: Assembly, value: Value) -> Value:
     """The value under its own shape, blocked if it is a blocked image."""
-    if len(value.shape) == 3 and value.layout.kind == "nchw16c":
+    if len(value.shape) == 3 and value.is_blocked:
         return assembly.blocked(value)
     return assembly.planar(value)
 

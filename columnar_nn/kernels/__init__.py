@@ -22,6 +22,8 @@ that compiles nothing must not import numba.
 """
 
 from columnar_nn.kernels.activation import NO_ACTIVATION, RELU, Activation
+from columnar_nn.kernels.bfloat16 import conv2d_bfloat16, dense_bfloat16
+from columnar_nn.kernels.bfloat16_reorder import narrow, widen
 from columnar_nn.kernels.columns import ColumnFunction, Kind
 from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
 from columnar_nn.kernels.dense import dense
@@ -61,7 +63,9 @@ __all__ = [
     "choose_algorithm",
     "concat",
     "conv2d",
+    "conv2d_bfloat16",
     "dense",
+    "dense_bfloat16",
     "global_average_pool",
     "group_normalization",
     "hardmax",
@@ -69,6 +73,7 @@ __all__ = [
     "log_softmax",
     "matrix_product",
     "max_pool",
+    "narrow",
     "normalization",
     "of_row",
     "pixels_to_float",
@@ -81,6 +86,7 @@ __all__ = [
     "softmax",
     "unary",
     "useful_parts",
+    "widen",
 ]
 
 

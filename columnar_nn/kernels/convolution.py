@@ -75,7 +75,7 @@ def resolve(
     residual: bool,
 ) -> Convolution:
     """Checks the arguments of a convolution; raises InvalidModelError."""
-    if x.kind not in ("nchw16c", "planar") or len(x.shape) != 3:
+    if x.kind not in ("nchw16c", "planar", "nhwc_bf16") or len(x.shape) != 3:
         raise InvalidModelError(f"a convolution needs a C x H x W input, not {x}")
     if weight.ndim != 4 or weight.shape[1] * groups != x.shape[0] or weight.shape[0] % groups:
         raise InvalidModelError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import platform
+import sys
 
 import llvmlite.binding as llvm
 
@@ -11,6 +13,11 @@ from columnar_nn.settings import variables
 
 LANES = 16
 """Channels in a block of the nchw16c layout, whatever the vector width is."""
+
+_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
+"""The system call of x86-64, what is asked of it (ARCH_REQ_XCOMP_PERM), and for what (XTILEDATA):
+Linux, Documentation/arch/x86/xstate.rst.
+"""
 
 
 @functools.cache
@@ -68,6 +75,25 @@ def has_fused_multiply_add() -> bool:
     the emitter writes a multiplication and an addition.
     """
     return not is_x86() or "+fma" in _features() or "+avx512f" in _features()
+
+
+@functools.cache
+def rounds_to_bfloat16() -> bool:
+    """Whether the processor rounds float32 to bfloat16 in one instruction."""
+    return "+avx512bf16" in _features()
+
+
+@functools.cache
+def has_tiles() -> bool:
+    """Whether kernels may use AMX's tiles of bfloat16: the processor has them, and Linux lets us.
+
+    Linux is asked for them, once a process and for all of its threads; it refuses where a thread
+    has too small a stack for signals.
+    """
+    if "+amx-bf16" not in _features() or sys.platform != "linux":
+        return False
+    refused: int = ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA)
+    return not refused
 
 
 def can_flush_denormals() -> bool:

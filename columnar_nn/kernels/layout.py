@@ -14,13 +14,14 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.parameters import arrays, words
 
-Kind = Literal["uint8", "planar", "nchw16c", "int64"]
+Kind = Literal["uint8", "planar", "nchw16c", "nhwc_bf16", "int64"]
 
-ITEM_BYTES = {"uint8": 1, "planar": 4, "nchw16c": 4, "int64": 8}
+ITEM_BYTES = {"uint8": 1, "planar": 4, "nchw16c": 4, "nhwc_bf16": 2, "int64": 8}
 NUMPY_TYPES: dict[str, np.dtype] = {
     "uint8": np.dtype(np.uint8),
     "planar": np.dtype(np.float32),
     "nchw16c": np.dtype(np.float32),
+    "nhwc_bf16": np.dtype(np.uint16),
     "int64": np.dtype(np.int64),
 }
 
@@ -31,15 +32,16 @@ class Layout:
 
     kind "planar" is row-major float32: CHW images or features. "uint8" is planar pixels and
     "int64" planar integers (argmax). "nchw16c" is float32 [ceil(C/16)][H][W][16]: channel c of
-    a pixel is lane c % 16 of block c // 16; the lanes past C always hold zero.
+    a pixel is lane c % 16 of block c // 16; the lanes past C always hold zero. "nhwc_bf16" is
+    bfloat16 [H][W][`pixel_items`], zero past C.
     """
 
     kind: Kind
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if self.kind == "nchw16c" and len(self.shape) != 3:
-            raise InvalidModelError(f"nchw16c holds C x H x W images, not shape {self.shape}")
+        if self.kind in ("nchw16c", "nhwc_bf16") and len(self.shape) != 3:
+            raise InvalidModelError(f"{self.kind} holds C x H x W images, not shape {self.shape}")
 
     @property
     def blocks(self) -> int:
@@ -47,8 +49,16 @@ class Layout:
         return -(-self.shape[0] // LANES)
 
     @property
+    def pixel_items(self) -> int:
+        """Items that nhwc_bf16 stores for a pixel: its channels made 4, 16, or a multiple of 32."""
+        channels = self.shape[0]
+        return next((size for size in (4, 16) if channels <= size), -(-channels // 32) * 32)
+
+    @property
     def num_items(self) -> int:
         """Items stored for an image, padding lanes included."""
+        if self.kind == "nhwc_bf16":
+            return self.pixel_items * self.shape[1] * self.shape[2]
         if self.kind == "nchw16c":
             return self.blocks * self.shape[1] * self.shape[2] * LANES
         return math.prod(self.shape)
@@ -65,7 +75,7 @@ class Layout:
 
     def lies_as(self, other: Layout) -> bool:
         """Whether memory of this layout is also memory of `other`: a reshape moves nothing."""
-        if self.kind == "nchw16c":
+        if self.kind in ("nchw16c", "nhwc_bf16"):
             return self == other
         return self.kind == other.kind and self.num_items == other.num_items
 

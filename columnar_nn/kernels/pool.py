@@ -1,4 +1,4 @@
-"""Max, average and global average pooling of nchw16c images."""
+"""Max, average and global average pooling of nchw16c images, and of nhwc_bf16 ones."""
 
 from __future__ import annotations
 
@@ -57,6 +57,19 @@ def _output_size(
     return count - 1 if (count - 1) * stride >= size + before else count
 
 
+def _function(x: Layout, name: str) -> Kernel:
+    """The code of a pooling of images in this layout."""
+    if x.kind == "nhwc_bf16":
+        return Kernel("bfloat16_pool", name, (min(x.pixel_items, LANES),))
+    if x.kind != "nchw16c":
+        raise InvalidModelError(f"pooling needs nchw16c, not {x}: insert a reorder step")
+    return Kernel("pool", name)
+
+
+def _name(x: Layout, name: str) -> str:
+    return f"{name}_bfloat16" if x.kind == "nhwc_bf16" else name
+
+
 def _bind(
     kind: str,
     x: Layout,
@@ -67,8 +80,7 @@ def _bind(
     ceil_mode: bool,
     padding_counts: bool,
 ) -> BoundKernel:
-    if x.kind != "nchw16c":
-        raise InvalidModelError(f"pooling needs nchw16c, not {x}: insert a reorder step")
+    function = _function(x, f"{kind}_pool")
     channels, height, width = x.shape
     top, left, bottom, right = pads
     out_height, out_width = (
@@ -86,8 +98,8 @@ def _bind(
     if min(out_height, out_width) < 1:
         raise InvalidModelError(f"a window of {tuple(window)} is larger than {x.shape}")
     return BoundKernel(
-        name=f"{kind}_pool",
-        function=Kernel("pool", f"{kind}_pool"),
+        name=_name(x, f"{kind}_pool"),
+        function=function,
         parameters=Pooling(
             blocks=x.blocks,
             height=height,
@@ -108,7 +120,7 @@ def _bind(
             ragged_mask=lane_mask(x) if channels % LANES else None,
         ),
         input_layouts=(x,),
-        output_layout=Layout("nchw16c", (channels, out_height, out_width)),
+        output_layout=Layout(x.kind, (channels, out_height, out_width)),
     )
 
 
@@ -142,13 +154,11 @@ def average_pool(
 
 
 def global_average_pool(x: Layout) -> BoundKernel:
-    """ONNX GlobalAveragePool: the mean of each channel, an image of 1 x 1 in nchw16c."""
-    if x.kind != "nchw16c":
-        raise InvalidModelError(f"pooling needs nchw16c, not {x}: insert a reorder step")
+    """ONNX GlobalAveragePool: the mean of each channel, an image of 1 x 1 in x's layout."""
     return BoundKernel(
-        name="global_average_pool",
-        function=Kernel("pool", "global_average_pool"),
+        name=_name(x, "global_average_pool"),
+        function=_function(x, "global_average_pool"),
         parameters=GlobalPooling(x.blocks, x.shape[1] * x.shape[2]),
         input_layouts=(x,),
-        output_layout=Layout("nchw16c", (x.shape[0], 1, 1)),
+        output_layout=Layout(x.kind, (x.shape[0], 1, 1)),
     )

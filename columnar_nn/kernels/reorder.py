@@ -30,6 +30,20 @@ class PlacedChannels(NamedTuple):
     is_last: bool
 
 
+class PlacedItems(NamedTuple):
+    """Of an nhwc_bf16 input copied to the output's channels from `first` on, as PlacedChannels.
+
+    A pixel has `items` bfloat16, in the output `output_items`.
+    """
+
+    channels: int
+    pixels: int
+    first: int
+    items: int
+    output_items: int
+    is_last: bool
+
+
 class PlacedRuns(NamedTuple):
     """Of an input whose runs of `length` floats are copied to places `distance` apart."""
 
@@ -56,11 +70,12 @@ def reorder(x: Layout, to_kind: Kind) -> BoundKernel:
 def concat(inputs: Sequence[Layout], axis: int = 0) -> tuple[BoundKernel, ...]:
     """One kernel an input, each filling its part of one common output buffer, in order.
 
-    Of planar tensors that differ along `axis` only, or of nchw16c images and their channels.
+    Of planar tensors that differ along `axis` only, or of the channels of images that are all
+    nchw16c or all nhwc_bf16.
     """
     first = inputs[0]
     rests = {(x.kind, x.shape[:axis], x.shape[axis + 1 :]) for x in inputs}
-    blocked = first.kind == "nchw16c" and axis == 0
+    blocked = first.kind in ("nchw16c", "nhwc_bf16") and axis == 0
     if len(rests) > 1 or not (blocked or (first.kind == "planar" and axis < len(first.shape))):
         raise InvalidModelError(f"cannot concatenate {', '.join(map(str, inputs))}")
     size = sum(x.shape[axis] for x in inputs)
@@ -68,9 +83,14 @@ def concat(inputs: Sequence[Layout], axis: int = 0) -> tuple[BoundKernel, ...]:
     inner = math.prod(first.shape[axis + 1 :])
     kernels: list[BoundKernel] = []
     start = 0
-    parameters: PlacedChannels | PlacedRuns
+    parameters: PlacedChannels | PlacedItems | PlacedRuns
     for index, x in enumerate(inputs):
-        if blocked:
+        module, name = "reorder", "concat"
+        if first.kind == "nhwc_bf16":
+            module, name, function = "bfloat16_reorder", "concat_bfloat16", "place_items"
+            items, is_last = (x.pixel_items, output.pixel_items), index == len(inputs) - 1
+            parameters = PlacedItems(x.shape[0], inner, start, *items, is_last)
+        elif blocked:
             function, is_last = "place_channels", index == len(inputs) - 1
             parameters = PlacedChannels(x.shape[0], inner, start, is_last)
         else:
@@ -79,8 +99,8 @@ def concat(inputs: Sequence[Layout], axis: int = 0) -> tuple[BoundKernel, ...]:
             parameters = PlacedRuns(math.prod(first.shape[:axis]), *lengths)
         kernels.append(
             BoundKernel(
-                name="concat",
-                function=Kernel("reorder", function),
+                name=name,
+                function=Kernel(module, function),
                 parameters=parameters,
                 input_layouts=(x,),
                 output_layout=output,

@@ -14,6 +14,7 @@ from bench.compare import report
 from bench.compare.ratio import ratio_text
 from bench.results.result import BackendRecord, Benchmark, Result
 from bench.text.table_style import WIDTH
+from bench.verdict.precision import BFLOAT16
 from bench.verdict.rule import RULE
 from bench.verdict.status import CRASHED, FAILED, NOT_RUN, PASSED, SKIPPED
 
@@ -364,3 +365,20 @@ def test_a_table_wider_than_the_width_is_still_whole() -> None:
 def test_colour_is_for_terminals() -> None:
     assert "\x1b[" not in shown(result(FOUR))
     assert "\x1b[" in shown(result(FOUR), terminal=True)
+
+
+def test_what_computes_in_bfloat16_is_marked_and_has_its_own_rule() -> None:
+    outcome = result(FOUR, (1, 10))
+    records = tuple(
+        dataclasses.replace(
+            record, precision="bfloat16" if record.configuration == "eager" else "float32"
+        )
+        for record in outcome.backends
+    )
+    text = shown(dataclasses.replace(outcome, backends=records))
+    assert row(text, "SQNR", "pytorch:eager")[-3:] == ["PASSED", "in", "bfloat16"]
+    assert row(text, "SQNR", "columnar")[-1] == "PASSED"
+    words = " ".join(text.split())
+    assert "computed in bfloat16, not in float32: pytorch:eager" in words
+    assert f"What computes in bfloat16 passes if {BFLOAT16.rule}" in words
+    assert "bfloat16 passes if" not in shown(outcome)

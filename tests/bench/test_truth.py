@@ -46,7 +46,11 @@ def truth(tmp_path: Path, overrides: Overrides | None = None, **outputs: np.ndar
     write(tmp_path / "reference", 2, **known)
     write(tmp_path / "single", 2, **plain)
     return Truth.load(
-        rows, 1, tmp_path / "reference", tmp_path / "single", overrides or Overrides()
+        rows,
+        1,
+        tmp_path / "reference",
+        {"float32": tmp_path / "single"},
+        overrides or Overrides(),
     )
 
 
@@ -68,7 +72,7 @@ def test_the_tolerance_follows_the_size_of_the_reference(tmp_path: Path) -> None
         scaled = (logits * scale).astype(np.float32)
         known = truth(tmp_path, logits=scaled)
         largest = np.abs(scaled[[0, 2, 5]]).max()
-        assert known.tolerances["logits"].atol == truths.RELATIVE_ATOL * float(largest)
+        assert known.tolerances["float32"]["logits"].atol == truths.RELATIVE_ATOL * float(largest)
         noise = np.float32(1e-6 * largest)
         assert known.compare({"logits": scaled + noise}).status == PASSED
         # What a bfloat16 backend would leave.
@@ -167,3 +171,26 @@ def test_a_check_takes_full_batches_that_were_run(
     batch_sizes: list[int], images: int, expected: tuple[int, int]
 ) -> None:
     assert truths.check_batches(batch_sizes, images) == expected
+
+
+def test_what_computes_in_bfloat16_is_judged_by_bfloat16(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    logits = random.standard_normal((6, 10)).astype(np.float32)
+    rough = random.standard_normal((6, 10)).astype(np.float32) * np.float32(0.005)
+    truth(tmp_path, logits=logits)
+    plain = {"float32": tmp_path / "single", "bfloat16": tmp_path / "narrow"}
+    rows = np.array([0, 2, 5])
+    write(
+        tmp_path / "narrow", 2, logits=np.concatenate([(logits + rough)[rows], 0.8 * logits[rows]])
+    )
+    known = Truth.load(rows, 1, tmp_path / "reference", plain, Overrides())
+    outputs = {"logits": logits + 2 * rough}
+    narrow = known.judged_as("bfloat16")
+    assert known.compare(outputs, narrow).status == PASSED
+    assert known.compare(outputs, known.judged_as("float16")).status == FAILED
+    assert known.compare({"logits": logits + 30 * rough}, narrow).status == FAILED
+    atol = known.tolerance_of(narrow)["logits"]["atol"]
+    assert atol == pytest.approx(0.05 * np.abs(logits[rows]).max())
+    # Without its noise there is no such rule.
+    alone = truth(tmp_path, logits=logits)
+    assert alone.compare(outputs, alone.judged_as("bfloat16")).status == FAILED

@@ -11,6 +11,7 @@ from judged_networks import Truth, run
 
 from adapters.base import image_array
 from bench.verdict.noise import K
+from bench.verdict.precision import BFLOAT16
 from bench.verdict.status import FAILED, PASSED
 from reference.evaluate import evaluate
 
@@ -36,6 +37,19 @@ def test_right_backends_pass(network: str, backend: str) -> None:
     rounded = known.judge(output.astype(np.float16).astype(np.float32))
     assert rounded.status == FAILED
     assert rounded.column_ratio > 4 * K
+
+
+def test_an_engine_in_bfloat16_passes_by_its_own_rule_only() -> None:
+    known = Truth("plain9", 12, BFLOAT16)
+    output = run("columnar:bfloat16", known.graph, known.batches)
+    judged = known.judge(output)
+    assert judged.status == PASSED, judged.reason
+    assert max(judged.column_ratio, judged.row_ratio) < BFLOAT16.times / 4
+    assert known.judge(np.roll(output, 1, axis=1)).status == FAILED
+    assert known.judge(output[::-1]).status == FAILED
+    strict = truth("plain9").judge(np.concatenate([output, output[:4]]))
+    assert strict.status == FAILED
+    assert "float32's own error, 32 are allowed" in strict.reason
 
 
 def test_dead_images_of_plain9_are_found() -> None:

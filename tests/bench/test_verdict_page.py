@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "verdict.md").read_text(encoding="u
 def test_examples() -> None:
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(block, names)
     # How many times depends on the last bits of a BLAS.

@@ -14,6 +14,7 @@ from exec.networks import expected, images, residual_network
 from adapters.base import Settings, Stopwatch
 from adapters.columnar_backend import ColumnarBackend
 from columnar_nn.data import tensor_column
+from columnar_nn.kernels.bfloat16 import tile_kind
 from columnar_nn.model.graph import TensorSpec
 
 SIZES = (0, 1, 32, 0, 700, 5, 0)
@@ -51,7 +52,8 @@ def test_a_batch_of_outputs_for_each_batch_of_images(configuration: str, threads
                 (truth,) = expected(residual_network(), given, "logits")
                 scale = float(np.abs(truth).max())
                 actual = tensor_column.to_numpy(output.column("logits"))
-                assert_close(actual, truth, rtol=0, atol=5e-5 * scale)
+                share = 0.02 if configuration == "bfloat16" else 5e-5
+                assert_close(actual, truth, rtol=0, atol=share * scale)
     engine.close()
 
 
@@ -96,6 +98,18 @@ def test_the_description_says_what_runs() -> None:
     assert "(conv2)" in note
     contradicted = backend("pipeline/direct", algorithm="winograd").describe()
     assert contradicted.notes == ("the configuration says direct, not winograd",)
+
+
+def test_bfloat16_is_said_and_counted() -> None:
+    described = backend("bfloat16").describe()
+    assert described.precision == "bfloat16"
+    kinds = {"amx": "AMX", "emulated": "float32 vectors, which emulate AMX: it is not here"}
+    layers = sum(node.op_type in ("Conv", "Gemm") for node in residual_network().nodes)
+    assert described.notes[0].startswith(
+        f"convolutions and dense layers in bfloat16, summed in float32: {layers}, by "
+        f"{kinds[tile_kind()]}; changes"
+    )
+    assert backend().describe().precision == "float32"
 
 
 def test_keep_denormals_is_the_default_otherwise() -> None:

@@ -6,9 +6,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from closeness import assert_close
-from kernels.images import error, normal, run
+from kernels.images import error, narrow, normal, run
 
-from columnar_nn.kernels import NO_ACTIVATION, RELU, Activation, Layout, choose_algorithm, conv2d
+from columnar_nn.kernels import (
+    NO_ACTIVATION,
+    RELU,
+    Activation,
+    BoundKernel,
+    Layout,
+    choose_algorithm,
+    conv2d,
+    conv2d_bfloat16,
+)
 from reference.conv import conv
 
 RELU6 = Activation(0.0, 6.0)
@@ -98,6 +107,34 @@ def check(case: Case, algorithm: str, images: np.ndarray | None = None) -> None:
         assert_close(actual, expected.astype(np.float32), rtol=0, atol=bound * float(largest))
 
 
+def in_bfloat16(case: Case) -> tuple[BoundKernel, list[np.ndarray], np.ndarray]:
+    """The kernel of a case, its inputs, and what NumPy makes of them, rounded, in float64."""
+    image, weight = normal(1, 2, case.channels, *case.size), normal(2, *case.weight_shape)
+    bias = normal(3, case.filters)
+    kernel = conv2d_bfloat16(
+        Layout("nhwc_bf16", (case.channels, *case.size)),
+        weight,
+        bias,
+        groups=case.groups,
+        activation=case.activation,
+        residual=case.residual,
+        **case.attributes,
+    )
+    expected = conv(narrow(image), narrow(weight), bias, group=case.groups, **case.attributes)
+    inputs = [image]
+    if case.residual:
+        inputs.append(normal(4, *expected.shape))
+        expected = expected + narrow(inputs[1])
+    return kernel, inputs, np.clip(expected, case.activation.low, case.activation.high)
+
+
+def check_in_bfloat16(case: Case) -> None:
+    """Fails unless values are the nearest bfloat16 of sums that float32 rounds in another order."""
+    kernel, inputs, expected = in_bfloat16(case)
+    noise = 1e-5 * float(np.abs(expected).max())
+    assert_close(run(kernel, *inputs), expected, rtol=2.0**-8, atol=noise)
+
+
 CASES = (
     Case(16, 16, (10, 11)),
     Case(17, 33, (13, 9), pads=(1, 1, 1, 1), activation=RELU, residual=True),
@@ -124,6 +161,7 @@ def main() -> None:
         for algorithm in case.algorithms():
             print(case, algorithm, flush=True)
             check(case, algorithm)
+        check_in_bfloat16(case)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,30 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
     run(k.matrix_product(images.normal(6, 3, height), x), image)
 
 
+def narrow_kernels(shape: tuple[int, int, int]) -> None:
+    """Convolutions and dense layers in bfloat16, and changes to it and back."""
+    x, image = Layout("nhwc_bf16", shape), images.normal(1, 2, *shape)
+    run(k.widen(x), image)
+    run(k.narrow(Layout("nchw16c", shape)), image)
+    if shape[0] <= 4:
+        run(k.narrow(Layout("planar", shape)), image)
+    for pool in (k.max_pool, k.average_pool):
+        run(pool(x, (2, 1), (2, 2), (1, 0, 1, 0)), image)
+    run(k.global_average_pool(x), image)
+    for kernel in k.concat((x, x)):
+        run(kernel, image)
+    run(k.dense_bfloat16(x, images.normal(3, 21, image[0].size)), image)
+    for filters, size, strides, pads in (
+        (21, 3, (1, 1), (1, 1, 1, 1)),
+        (4, 2, (2, 2), (1, 0, 0, 1)),
+        (33, 1, (1, 1), (0, 0, 0, 0)),
+        (16, 1, (2, 1), (0, 0, 0, 0)),
+    ):
+        weight = images.normal(4, filters, shape[0], size, size)
+        kernel = k.conv2d_bfloat16(x, weight, None, strides, pads, residual=True)
+        run(kernel, image, images.normal(5, 2, *kernel.output_layout.shape))
+
+
 def own_kernels(x: Layout, image: np.ndarray) -> None:
     """Functions of one's own, also with indices outside of the row."""
     run(k.unary(x, k.PythonFunction("lisht", declared.lisht)), image)
@@ -160,7 +184,7 @@ def trespass() -> None:
 def guard_everything() -> None:
     """From now on kernels' own memory is guarded, too."""
     layout.aligned = guarded
-    program.aligned = guarded
+    program.aligned = lambda num_bytes: guarded(-(-num_bytes // 8) * 8)  # it begins with words
     convolutions.run = run
 
 
@@ -171,6 +195,8 @@ def main() -> None:
     convolutions.main()
     for shape in ((17, 5, 7), (1, 3, 1), (16, 9, 9)):
         other_kernels(shape)
+        narrow_kernels(shape)
+    narrow_kernels((64, 4, 5))
     features = Layout("planar", (37,))
     for kernel in (
         k.softmax(features),

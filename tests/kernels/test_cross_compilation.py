@@ -47,7 +47,7 @@ from adapters.base import Settings
 from adapters.columnar_backend import ColumnarBackend
 from columnar_nn.model import zoo
 
-for configuration in ("pipeline/auto", "pipeline/direct", "none/auto"):
+for configuration in ("pipeline/auto", "pipeline/direct", "none/auto", "bfloat16"):
     ColumnarBackend(zoo.resolve("plain9"), Settings(configuration, 2, 8))
 for kernel in (program.RUNNER, team.POST, team.LEAD, team.SERVE):
     compiled(kernel)
@@ -85,7 +85,8 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def test_every_kernel_of_plain9_is_an_object_for_arm(objects: dict[str, bytes]) -> None:
     families = {name.partition("-")[0] for name in objects}
-    assert families == {"elementwise", "direct", "winograd", "dense", "runner", "team"}
+    narrow = {"bfloat16", "bfloat16_reorder"}
+    assert families == {"elementwise", "direct", "winograd", "dense", "runner", "team", *narrow}
     for name, code in objects.items():
         assert code.startswith(ELF64_LITTLE), name
         assert int.from_bytes(code[16:18], "little") == RELOCATABLE, name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +14,13 @@ from closeness import assert_close
 from exec.networks import column, expected, images, residual_network
 
 from columnar_nn.data import tensor_column
+from columnar_nn.errors import UsageError
 from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.expressions.expression import Call, topological
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import rewrites as graph_rewrites
 from columnar_nn.model.graph import Graph, Node, TensorSpec
+from columnar_nn.model.operators import OPERATORS
 from columnar_nn.plan import rewrites
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
@@ -167,3 +170,50 @@ def test_explain_lists_the_rules() -> None:
     assert error == f"cnn-bench: error: --without 'fuse': choose from {names}\n"
     described = " ".join(explain("--help").stdout.replace("│", " ").split())
     assert f"{names}." in described
+
+
+def test_layers_in_bfloat16_stand_between_changes_of_precision() -> None:
+    """Depthwise convolutions, pools and functions of an element stay in float32."""
+    random = np.random.default_rng(0)
+    weights = {
+        "first": random.standard_normal((8, 3, 3, 3), dtype=np.float32),
+        "depthwise": random.standard_normal((8, 1, 3, 3), dtype=np.float32),
+        "last": random.standard_normal((20, 8, 1, 1), dtype=np.float32),
+        "matrix": random.standard_normal((5, 20), dtype=np.float32),
+    }
+    groups = {"group": 8}
+    nodes = (
+        Node("a", "Conv", ("image", "first"), ("a",), {"kernel_shape": (3, 3)}),
+        Node("b", "Conv", ("a", "depthwise"), ("b",), {"kernel_shape": (3, 3), **groups}),
+        Node("c", "Conv", ("b", "last"), ("c",), {"kernel_shape": (1, 1)}),
+        Node("d", "Sigmoid", ("c",), ("d",)),
+        Node("e", "GlobalAveragePool", ("d",), ("e",)),
+        Node("f", "Flatten", ("e",), ("f",)),
+        Node("g", "Gemm", ("f", "matrix"), ("y",), {"transB": 1}),
+    )
+    nodes = tuple(
+        replace(n, attributes={**OPERATORS[n.op_type].defaults, **n.attributes}) for n in nodes
+    )
+    graph = Graph(
+        name="mixed",
+        nodes=nodes,
+        weights=weights,
+        inputs=(TensorSpec("image", (None, 3, 9, 8)),),
+        outputs=(TensorSpec("y", (None, 5)),),
+    )
+    batch = images(4, (3, 9, 8))
+    plan = PlanBuilder().values([batch]).project(network_outputs(graph, "image")).plan()
+    executable = prepare(plan, precision="bfloat16")
+    assert "compute_in_bfloat16" in executable.rules
+    text = executable.explain()
+    assert text.count("precision=bfloat16") == 3
+    assert [step.kernel for step in executable.steps] == [
+        *("pixels_to_float", "to_bfloat16", "conv2d_bfloat16", "to_float32"),
+        *("conv2d_direct_3x3", "to_bfloat16", "conv2d_bfloat16", "to_float32", "sigmoid"),
+        *("global_average_pool", "to_bfloat16", "dense_bfloat16"),
+    ]
+    (truth,) = expected(graph, batch, "y")
+    actual = column(executable.run().to_table(), "y")
+    assert_close(actual, truth, rtol=0, atol=0.02 * float(np.abs(truth).max()))
+    with pytest.raises(UsageError, match="no precision 'float16': use float32, bfloat16"):
+        prepare(plan, precision="float16")

@@ -6,6 +6,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from closeness import assert_close
@@ -90,3 +91,26 @@ def test_float32_is_calculated_in_when_asked_for() -> None:
     exact = (a.astype(np.float64) @ b.astype(np.float64)).astype(np.float32)
     np.testing.assert_array_equal(evaluate([node], {}, {"a": a, "b": b}, ["c"])["c"], exact)
     assert (single != exact).any()
+
+
+def test_factors_are_rounded_to_bfloat16_where_that_is_asked() -> None:
+    """By ml_dtypes. Nothing else is rounded."""
+    x, w = normal(0, 2, 3, 5, 6), normal(1, 4, 3, 2, 2)
+    matrix, bias = normal(2, 80, 3), normal(3, 4)
+    steps = [
+        Step("conv", "Conv", ("x", "w", "b"), ("c",), {"group": 1}),
+        Step("flat", "Flatten", ("c",), ("f",), {"axis": 1}),
+        Step("product", "MatMul", ("f", "m"), ("y",)),
+    ]
+    weights = {"w": w, "b": bias, "m": matrix}
+    actual = evaluate(
+        *(steps, weights, {"x": x}, ["c", "y"]), calculation=np.float32, bfloat16_factors=True
+    )
+
+    def narrow(values: np.ndarray) -> np.ndarray:
+        return values.astype(ml_dtypes.bfloat16).astype(np.float32)
+
+    known = evaluate(steps, {**weights, "w": narrow(w)}, {"x": narrow(x)}, ["c"])["c"]
+    assert_close(actual["c"], known, rtol=1e-5, atol=1e-5)
+    product = narrow(actual["c"].reshape(2, 80)).astype(np.float64) @ narrow(matrix)
+    assert_close(actual["y"], product.astype(np.float32), rtol=1e-5, atol=1e-4)

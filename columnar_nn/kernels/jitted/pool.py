@@ -7,6 +7,7 @@ import math
 from numba import float32
 
 from columnar_nn.kernels.jitted.blocks import block, maximum
+from columnar_nn.kernels.jitted.compiler import inlined
 from columnar_nn.kernels.jitted.memory import clear_lanes, image, share
 from columnar_nn.kernels.parameters import Blocks
 from columnar_nn.kernels.pool import GlobalPooling, Pooling
@@ -35,6 +36,15 @@ def max_pool(parameters: Pooling, source: Blocks, target: Blocks, part: int, par
             clear_lanes(target + row * p.out_width, p.out_width, p.ragged_mask)
 
 
+@inlined
+def padded_count(p: Pooling, top: int, left: int) -> int:
+    """Pixels of the window that begins there, all that lie before the end of the padding."""
+    below, beside = p.bottom_edge - top - 1, p.right_edge - left - 1
+    tall = min(p.window_height, (below + p.dilation_y) // p.dilation_y)
+    wide = min(p.window_width, (beside + p.dilation_x) // p.dilation_x)
+    return tall * wide
+
+
 def average_pool(
     parameters: Pooling, source: Blocks, target: Blocks, part: int, parts: int
 ) -> None:
@@ -56,11 +66,8 @@ def average_pool(
                         if 0 <= x < p.width:
                             total += line[x]
                             count += 1
-            if p.padding_counts:  # all of the window before the end of the padding
-                below, beside = p.bottom_edge - top - 1, p.right_edge - left - 1
-                tall = min(p.window_height, (below + p.dilation_y) // p.dilation_y)
-                wide = min(p.window_width, (beside + p.dilation_x) // p.dilation_x)
-                count = tall * wide
+            if p.padding_counts:
+                count = padded_count(p, top, left)
             results[b, out_y, out_x] = total * (float32(1) / float32(count))
         if p.ragged_mask and b + 1 == p.blocks:
             clear_lanes(target + row * p.out_width, p.out_width, p.ragged_mask)

@@ -7,9 +7,10 @@ pipeline  the same kernels, but image by image: pipeline_networks
 
 Before, at every level, rules of plans: share_networks, filter_early, join_by_keys, limit_early,
 prune_columns and skip_row_groups see to it that less is read and computed. Afterwards
-choose_algorithm says how each convolution is computed, and gather_drivers where several threads
-meet. Rules of expressions are applied to those of every node, so that a network runs alike wherever
-it stands. Rules of graphs, for every engine, are in `model.rewrites`.
+compute_in_bfloat16, if that is the precision, and choose_algorithm say how each convolution is
+computed, and gather_drivers where several threads meet. Rules of expressions are applied to those
+of every node, so that a network runs alike wherever it stands. Rules of graphs, for every engine,
+are in `model.rewrites`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from typing import NamedTuple
 
 from columnar_nn.errors import UsageError
 from columnar_nn.expressions.expression import Expression
+from columnar_nn.functions.bfloat16 import BFLOAT16, FLOAT32, PRECISIONS
 from columnar_nn.kernels import textbook
 from columnar_nn.plan.plan_node import PlanNode, transform_up
 from columnar_nn.plan.rewrites.activate_early import activate_early
 from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
+from columnar_nn.plan.rewrites.compute_in_bfloat16 import compute_in_bfloat16
 from columnar_nn.plan.rewrites.filter_early import filter_early
 from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
 from columnar_nn.plan.rewrites.fuse_activations import fuse_activations
@@ -77,12 +80,19 @@ class Rewritten(NamedTuple):
 
 
 def apply(
-    plan: PlanNode, threads: int, fusion: str, algorithm: str, without: Collection[str] = ()
+    plan: PlanNode,
+    threads: int,
+    fusion: str,
+    algorithm: str,
+    without: Collection[str] = (),
+    precision: str = FLOAT32,
 ) -> Rewritten:
     """The plan as it will run, by the rules of plans and of a fusion level but those in `without`.
 
-    Raises UsageError for an unknown fusion level or algorithm.
+    Raises UsageError for an unknown fusion level, algorithm or precision.
     """
+    if precision not in PRECISIONS:
+        raise UsageError(f"no precision {precision!r}: use {', '.join(PRECISIONS)}")
     if fusion not in FUSIONS:
         raise UsageError(f"no fusion level {fusion!r}: use {', '.join(FUSIONS)}")
     if algorithm not in ALGORITHMS:
@@ -92,6 +102,8 @@ def apply(
     for name in FUSIONS[fusion]:
         if name not in without:
             rules[name] = _everywhere(fuse if name == "fuse_layers" else RULES[name])
+    if precision == BFLOAT16:
+        rules["compute_in_bfloat16"] = _everywhere(compute_in_bfloat16)
     rules["choose_algorithm"] = _everywhere(choose_algorithm(algorithm))
     if threads > 1:
         rules["gather_drivers"] = gather_drivers

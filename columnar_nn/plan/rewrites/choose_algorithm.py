@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from columnar_nn.expressions.expression import Call, Expression, transform, with_inputs
 from columnar_nn.functions import conv2d
+from columnar_nn.functions.bfloat16 import is_bfloat16
 from columnar_nn.kernels.conv2d import ALGORITHMS
 from columnar_nn.kernels.conv2d import choose_algorithm as cheapest
 
@@ -25,6 +26,8 @@ class choose_algorithm:  # noqa: N801 - a rule with a parameter
     def _change(self, expression: Expression, inputs: tuple[Expression, ...]) -> Expression:
         changed = with_inputs(expression, inputs)
         if not (isinstance(changed, Call) and changed.function in ("conv2d", "conv_layer")):
+            return changed
+        if is_bfloat16(changed):  # there is one way
             return changed
         arguments = {**conv2d.arguments(changed), "algorithm": self._algorithm}
         choice = cheapest(conv2d.input_layout(changed), changed.weights[0], **arguments)
