@@ -286,6 +286,8 @@ def _add_channels(
 
     def products(source: Value, filters: Value, sums: list[list[Value]]) -> int:
         for channel in range(unroll):
+            if channel and displacement < unroll:
+                e.forget_loads()  # a pixel that taps share would be kept for them, in memory
             row = _row(e, filters + row_bytes * channel, lanes)
             if ahead:
                 for line in range(0, row_bytes, BLOCK_BYTES):
