@@ -11,7 +11,7 @@ from columnar_nn.kernels import host
 from columnar_nn.kernels.depthwise import Depthwise, Tiling
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import number
-from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.compiler import emitted, inlined
 from columnar_nn.kernels.jitted.elementwise import apply_epilogue
 from columnar_nn.kernels.jitted.emitter import Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, blocks, clear_lanes, integer, share
@@ -29,12 +29,13 @@ _pixels = POINTERS["block"]
 def depthwise_tile(*constants: Any) -> Any:
     """A function for kernels that computes a tile of up to `ROWS` rows of a depthwise convolution.
 
-        tile(rows, edge, top, height, source, line, filters, bias, residual, target, out_line, low,
-             high)
+        tile(rows, edge, top, height, ring, source, line, filters, bias, residual, target, out_line,
+             low, high)
 
     `source` is where the tile's first column lies in the image's first row, `top` the row of its
     first tap; rows are `line` pixels apart in the input and `out_line` in residual and target. Rows
-    outside of the image's `height` are zeros, and are skipped.
+    outside of the image's `height` are zeros, and are skipped. Row y lies at y & ring: all do if
+    that is -1, the last 8 if it is 7.
 
     A value that is loaded is multiplied for all pixels of the tile that see it, and the weights of
     a filter's row stay in registers meanwhile.
@@ -42,13 +43,14 @@ def depthwise_tile(*constants: Any) -> Any:
     tiling = Tiling(*constants)
     outputs = (_pixels, _pixels, _pixels, integer, number, number)
 
-    @emitted(types.none(*[integer] * 4, _pixels, integer, _pixels, *outputs))
+    @emitted(types.none(*[integer] * 5, _pixels, integer, _pixels, *outputs))
     def tile(
         e: Emitter,
         rows: Value,
         edge: Value,
         top: Value,
         height: Value,
+        ring: Value,
         source: Value,
         line: Value,
         filters: Value,
@@ -71,7 +73,7 @@ def depthwise_tile(*constants: Any) -> Any:
                 for row in range((count - 1) * tiling.stride_y + tiling.height):
                     y = top + row
                     with e.when((y >= 0) & (y < height)):
-                        here = source + y * line_bytes + offset
+                        here = source + (y & ring) * line_bytes + offset
                         _add_row(e, tiling, kind, row, sums, here, filters + offset)
                 results = [
                     (index, BLOCK_BYTES * column, slot.value)
@@ -125,17 +127,59 @@ def _add_row(
             slot.value = total
 
 
-def depthwise(*constants: Any) -> Callable[..., None]:
-    """Tiles of `depthwise_tile` over the rows of all blocks, which parts share."""
+def depthwise_strip(*constants: Any) -> Callable[..., None]:
+    """A function for kernels: a block's rows of output from row y on, at most ROWS, by tiles.
+
+        strip(p, b, y, source, ring, residual, target)
+
+    `source` is where the block's row 0 lies (see `depthwise_tile`), residual and target where row y
+    does.
+    """
     tiling = Tiling(*constants)
     tile = depthwise_tile(*constants)
     taps = tiling.height * tiling.width
-    stride_y, stride_x, columns, left = (
-        tiling.stride_y,
-        tiling.stride_x,
-        tiling.columns,
-        tiling.left,
-    )
+    stride_y, stride_x, columns = tiling.stride_y, tiling.stride_x, tiling.columns
+    left = tiling.left
+
+    @inlined
+    def strip(
+        p: Depthwise, b: int, y: int, source: Blocks, ring: int, residual: Blocks, target: Blocks
+    ) -> None:
+        rows = min(ROWS, p.out_height - y)
+        for index in range(p.tiles):
+            x = min(index * columns, p.out_width - columns)
+            tile(
+                rows,
+                (index == 0) + 2 * (index + 1 == p.tiles),
+                y * stride_y - p.top,
+                p.height,
+                ring,
+                source + (x * stride_x - left),
+                p.width,
+                p.weights + b * taps,
+                p.bias + b,
+                residual + x if residual else residual,
+                target + x,
+                p.out_width,
+                p.low,
+                p.high,
+            )
+
+    made: Callable[..., None] = strip
+    return made
+
+
+@inlined
+def finish(p: Any, target: Blocks, pixels: int, is_last: bool, scratch: Blocks) -> None:
+    """The epilogue of a layer's record and its mask, on consecutive pixels of a block."""
+    apply_epilogue(p, target, 1, pixels, pixels, is_last, scratch)
+    if p.ragged_mask and is_last:
+        clear_lanes(target, pixels, p.ragged_mask)
+
+
+def depthwise(*constants: Any) -> Callable[..., None]:
+    """Strips of the rows of all blocks, which parts share."""
+    strip = depthwise_strip(*constants)
 
     def kernel(
         parameters: Depthwise,
@@ -150,31 +194,10 @@ def depthwise(*constants: Any) -> Callable[..., None]:
         strips = (p.out_height + (ROWS - 1)) // ROWS
         for item in share(p.blocks * strips, part, parts):
             b, y = item // strips, item % strips * ROWS
-            rows = min(ROWS, p.out_height - y)
-            plane = source + b * p.height * p.width
-            line = (b * p.out_height + y) * p.out_width
-            for index in range(p.tiles):
-                x = min(index * columns, p.out_width - columns)
-                is_first, is_last = index == 0, index + 1 == p.tiles
-                tile(
-                    rows,
-                    is_first + 2 * is_last,
-                    y * stride_y - p.top,
-                    p.height,
-                    plane + (x * stride_x - left),
-                    p.width,
-                    p.weights + b * taps,
-                    p.bias + b,
-                    second + (line + x) if second else second,
-                    target + (line + x),
-                    p.out_width,
-                    p.low,
-                    p.high,
-                )
-            masked = b + 1 == p.blocks
-            pixels = rows * p.out_width
-            apply_epilogue(p, target + line, 1, pixels, pixels, masked, blocks(scratch))
-            if p.ragged_mask and masked:
-                clear_lanes(target + line, pixels, p.ragged_mask)
+            begin = (b * p.out_height + y) * p.out_width
+            residual = second + begin if second else second
+            strip(p, b, y, source + b * p.height * p.width, -1, residual, target + begin)
+            pixels = min(ROWS, p.out_height - y) * p.out_width
+            finish(p, target + begin, pixels, b + 1 == p.blocks, blocks(scratch))
 
     return kernel
