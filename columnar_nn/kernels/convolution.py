@@ -52,7 +52,7 @@ class Convolution:
 
     @property
     def is_one_pixel(self) -> bool:
-        """Whether it is a product of a matrix and the one pixel of an image, as in an excitation."""
+        """Whether it is the product of a matrix and an image's only pixel, as in an excitation."""
         only = self.is_pointwise and self.groups == 1 and not self.residual
         return only and self.input.shape[1:] == (1, 1)
 
