@@ -12,12 +12,12 @@ import sys
 
 import numpy as np
 from exec import declared
-from kernels import convolutions, images
+from kernels import convolutions, images, test_bottleneck
 
 from columnar_nn import kernels as k
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.functions import activations, arithmetic
-from columnar_nn.kernels import Layout, layout, program
+from columnar_nn.kernels import Layout, bottleneck, layout, program
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIVES: list[mmap.mmap] = []
@@ -171,6 +171,9 @@ def main() -> None:
     convolutions.main()
     for shape in ((17, 5, 7), (1, 3, 1), (16, 9, 9)):
         other_kernels(shape)
+    for block in test_bottleneck.BLOCKS:
+        stages = block.stages()
+        run(bottleneck.bind(stages), *test_bottleneck.inputs_of(stages))
     features = Layout("planar", (37,))
     for kernel in (
         k.softmax(features),
