@@ -12,6 +12,7 @@ from columnar_nn.functions import (
     conv_layer,
     dense_layer,
     elementary,
+    inverted_bottleneck,
     lrn,
     mat_mul,
     matrix_product,
@@ -50,6 +51,7 @@ MODULES = (
     pixels_to_float,
     conv_layer,
     dense_layer,
+    inverted_bottleneck,
     pipeline,
 )
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from columnar_nn.errors import UsageError
-from columnar_nn.kernels import accuracy, cost, direct, textbook, winograd
+from columnar_nn.kernels import accuracy, cost, depthwise, direct, textbook, winograd
 from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
 from columnar_nn.kernels.convolution import resolve
+from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.layout import BoundKernel, Layout
 
 WINOGRAD = {cost.winograd_name(m): m for m in cost.TILE_SIZES}
@@ -89,6 +90,13 @@ def conv2d(
     m = WINOGRAD.get(choice.algorithm)
     if choice.algorithm == textbook.NAME:
         kernel = textbook.bind(convolution)
+    elif m is not None:
+        kernel = winograd.bind(convolution, m)
+    elif convolution.is_one_pixel:
+        matrix = convolution.weight[:, :, 0, 0]
+        kernel = dense(x, matrix, convolution.bias, activation, as_image=True)
+        kernel = replace(kernel, name="conv2d_direct_1x1")
     else:
-        kernel = direct.bind(convolution) if m is None else winograd.bind(convolution, m)
+        tiles = depthwise.tiling(convolution)
+        kernel = direct.bind(convolution) if tiles is None else depthwise.bind(convolution, tiles)
     return replace(kernel, error_bound=accuracy.bound(convolution.weight, m))

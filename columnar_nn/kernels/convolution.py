@@ -51,6 +51,12 @@ class Convolution:
         )
 
     @property
+    def is_one_pixel(self) -> bool:
+        """Whether it is the product of a matrix and an image's only pixel, as in an excitation."""
+        only = self.is_pointwise and self.groups == 1 and not self.residual
+        return only and self.input.shape[1:] == (1, 1)
+
+    @property
     def is_depthwise(self) -> bool:
         """Whether each channel has one filter of its own."""
         channels = self.input.shape[0]

@@ -19,7 +19,7 @@ class Dense(NamedTuple):
 
     Weights are [block of outputs][run][inner][16]. Outputs are clamped to `low` and `high`,
     and changed by an `epilogue` if there is one. `ragged_mask` is the last block's lanes past the
-    last output, if there are any.
+    last output, if there are any; those are written, as zeros, if the output `fills_blocks`.
     """
 
     outputs: int
@@ -32,6 +32,7 @@ class Dense(NamedTuple):
     epilogue: Code | None
     epilogue_constants: Blocks | None
     ragged_mask: Blocks | None
+    fills_blocks: bool
 
 
 def dense(
@@ -39,8 +40,10 @@ def dense(
     weight: np.ndarray,
     bias: np.ndarray | None = None,
     activation: Activation = NO_ACTIVATION,
+    as_image: bool = False,
 ) -> BoundKernel:
-    """output[o] = activation(sum over i of weight[o, i] * x[i] + bias[o]), planar.
+    """output[o] = activation(sum over i of weight[o, i] * x[i] + bias[o]), planar; or nchw16c, an
+    image of one pixel.
 
     `weight` is [outputs, inputs] with the inputs in ONNX's flatten order (channel, row,
     column); where x is nchw16c it is permuted here, once.
@@ -48,6 +51,7 @@ def dense(
     outputs, inputs = weight.shape
     if inputs != int(np.prod(x.shape)) or x.kind not in ("planar", "nchw16c"):
         raise InvalidModelError(f"a dense layer of {inputs} inputs does not fit {x}")
+    target = Layout("nchw16c", (outputs, 1, 1)) if as_image else Layout("planar", (outputs,))
     blocks = -(-outputs // LANES)
     rows = np.zeros((blocks * LANES, inputs), np.float32)
     rows[:outputs] = weight
@@ -79,10 +83,11 @@ def dense(
             high=activation.high,
             epilogue=activation.epilogue,
             epilogue_constants=activation.epilogue_constants,
-            ragged_mask=lane_mask(Layout("planar", (outputs,))) if outputs % LANES else None,
+            ragged_mask=lane_mask(target) if outputs % LANES else None,
+            fills_blocks=target.kind == "nchw16c",
         ),
         input_layouts=(x,),
-        output_layout=Layout("planar", (outputs,)),
+        output_layout=target,
         scratch_floats=LANES,
         multiply_adds=weights.size,
     )

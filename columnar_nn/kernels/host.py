@@ -112,6 +112,20 @@ def tile_pixels() -> int:
     return {16: 14, 8: 6, 4: 3 if is_x86() else 6}[vector_width()]
 
 
+def depthwise_rows() -> int:
+    """Rows of output pixels that a tile of a depthwise convolution keeps in registers."""
+    return 2 if vector_width() == LANES or not is_x86() else 1
+
+
+def depthwise_columns() -> int:
+    """Most columns of such a tile; images of 7, 14, 28 ... pixels divide by 7.
+
+    2 * 7 sums, 2 * 7 weights of a filter's row and a pixel are 29 of AVX-512's 32 registers,
+    7 + 7 + 1 of AVX2's 16. LLVM splits nothing: narrower vectors take a block in several turns.
+    """
+    return 7
+
+
 def tile_rows() -> int:
     """Rows of a product of matrices kept in registers, 32 columns each with AVX-512, else 16.
 

@@ -12,7 +12,7 @@ import numpy as np
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
-from columnar_nn.kernels.parameters import arrays, words
+from columnar_nn.kernels.parameters import arrays, fields, words
 
 Kind = Literal["uint8", "planar", "nchw16c", "nhwc_bf16", "int64"]
 
@@ -112,7 +112,7 @@ class BoundKernel:
     @property
     def user_functions(self) -> list[str]:
         """Names of the functions of the user's that it computes, which may fail on some rows."""
-        kernels = [value for value in self.parameters if isinstance(value, Kernel)]
+        kernels = [value for value in fields(self.parameters) if isinstance(value, Kernel)]
         found = (kernel.python for kernel in (self.function, *kernels))
         return [python.name for python in found if python and not python.is_built_in]
 

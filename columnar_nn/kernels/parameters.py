@@ -8,8 +8,8 @@ A family of kernels declares one NamedTuple, in the file that binds it:
         mask: Blocks | None
 
 Its fields are `int` (and `bool`), `float` (a float32), arrays, whose item types are those below,
-and kernels. A kernel gets an array as where it begins, or as nothing; the record keeps it alive.
-Another kernel it gets as the address of its machine code, to call, or as 0.
+kernels, and other such records. A kernel gets an array as where it begins, or as nothing; the
+record keeps it alive. Another kernel it gets as the address of its machine code, to call, or as 0.
 """
 
 from __future__ import annotations
@@ -64,14 +64,22 @@ def address(array: np.ndarray) -> int:
     return start
 
 
+def fields(record: tuple[Any, ...]) -> list[Any]:
+    """What a record holds, in order; in the place of a record in it, what that holds."""
+    found: list[Any] = []
+    for value in record:
+        found += fields(value) if isinstance(value, tuple) else [value]
+    return found
+
+
 def arrays(record: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
     """The arrays that a record holds."""
-    return tuple(value for value in record if isinstance(value, np.ndarray))
+    return tuple(value for value in fields(record) if isinstance(value, np.ndarray))
 
 
 def words(record: tuple[Any, ...]) -> np.ndarray:
     """A record as kernels read it: an int64 for each field. Loads the kernels in it."""
-    return np.array([_word(value) for value in record], np.int64)
+    return np.array([_word(value) for value in fields(record)], np.int64)
 
 
 def _word(value: Any) -> int:

@@ -12,12 +12,12 @@ import sys
 
 import numpy as np
 from exec import declared
-from kernels import convolutions, images
+from kernels import convolutions, images, test_bottleneck
 
 from columnar_nn import kernels as k
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.functions import activations, arithmetic
-from columnar_nn.kernels import Layout, layout, program
+from columnar_nn.kernels import Layout, bottleneck, layout, program
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIVES: list[mmap.mmap] = []
@@ -197,6 +197,9 @@ def main() -> None:
         other_kernels(shape)
         narrow_kernels(shape)
     narrow_kernels((64, 4, 5))
+    for block in test_bottleneck.BLOCKS:
+        stages = block.stages()
+        run(bottleneck.bind(stages), *test_bottleneck.inputs_of(stages))
     features = Layout("planar", (37,))
     for kernel in (
         k.softmax(features),

@@ -58,7 +58,7 @@ LEAST_BYTES = {
     "resnet20": _floats((16, 32), (16, 32), (16, 32)),  # a convolution and its shortcut
     "resnet18": _floats((64, 112), (64, 56)),  # into and out of the pooling
     "resnet50": _floats((64, 56), (256, 56), (256, 56)),  # the last of a block and its shortcut
-    "mobilenet_v2": _floats((96, 112), (96, 56)),  # the first depthwise step of 2
+    "mobilenet_v2": _floats((32, 112), (16, 112)),  # into and out of 1: of 2 only strips are kept
     "squeezenet": _floats((64, 111), (64, 55)),  # into and out of the pooling
     "vgg16@resolution=64": _floats((64, 64), (64, 64)),  # into and out of conv1_2
 }

@@ -62,6 +62,7 @@ def test_each_rule_alone(rule: str) -> None:
             {"conv_layer": 2, "dense_layer": 1},
             {"conv2d": 2, "mat_mul": 1, "vec_scal_add": 1, "mat_add": 1, "relu": 1},
         ),
+        "fuse_bottlenecks": ({}, {}),  # nor one: tests/plan/test_fuse_bottlenecks.py
         "pipeline_networks": ({"pipeline": 1}, {}),
     }
     assert (dict(made), dict(gone)) == changes[rule]

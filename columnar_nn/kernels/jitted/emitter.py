@@ -234,6 +234,14 @@ class Emitter:
         read, soon, data = INT32(0), INT32(3), INT32(1)
         self.call("llvm.prefetch.p0", ir.VoidType(), pointer, read, soon, data)
 
+    def forget_loads(self) -> None:
+        """Has what is loaded after here be loaded, though it was before: that frees its register.
+
+        An empty piece of assembly that may change memory, for all that LLVM knows.
+        """
+        kind = ir.FunctionType(ir.VoidType(), [])
+        self.builder.asm(kind, "", "~{memory}", [], side_effect=True)
+
     def clear(self, target: Value, num_bytes: Value | int) -> None:
         """memset to zero."""
         size = num_bytes if isinstance(num_bytes, Value) else self.word(num_bytes)

@@ -43,12 +43,21 @@ def load(e: Emitter, kind: types.Type, word: Value) -> Value:
     """An argument that arrives as a word: itself, or the record that begins at that address."""
     if not isinstance(kind, types.NamedTuple):
         return word
-    fields = []
-    for index, field in enumerate(kind.types):
-        place = word + WORD_BYTES * index
-        value = e.load(place, FLOAT) if field == types.float32 else e.load_word(place)
+    return _record(e, kind, word)[0]
+
+
+def _record(e: Emitter, kind: types.NamedTuple, start: Value) -> tuple[Value, int]:
+    """The record that begins at an address, and how many words it takes."""
+    fields, place = [], 0
+    for field in kind.types:
+        here, count = start + WORD_BYTES * place, 1
+        if isinstance(field, types.NamedTuple):
+            value, count = _record(e, field, here)
+        else:
+            value = e.load(here, FLOAT) if field == types.float32 else e.load_word(here)
         fields.append(value.ir)
-    return e.of(make_tuple(e.builder, kind, fields))
+        place += count
+    return e.of(make_tuple(e.builder, kind, fields)), place
 
 
 def record_at(record: type) -> Any:

@@ -105,7 +105,7 @@ def convolution_tile(
             if kind == "sum":
                 constant = e.load(bias, FLOAT)
                 values = [[sum_of_lanes(e, _total(parts)) + constant] for parts in values]
-            _store(e, _placed(e, values), residual, target, block_bytes, low, high)
+            store_tile(e, _placed(e, values), residual, target, block_bytes, low, high)
 
         e.switch(pixels, _sizes(), emit)
 
@@ -286,6 +286,8 @@ def _add_channels(
 
     def products(source: Value, filters: Value, sums: list[list[Value]]) -> int:
         for channel in range(unroll):
+            if channel and displacement < unroll:
+                e.forget_loads()  # a pixel that taps share would be kept for them, in memory
             row = _row(e, filters + row_bytes * channel, lanes)
             if ahead:
                 for line in range(0, row_bytes, BLOCK_BYTES):
@@ -368,7 +370,7 @@ def _add_lanes(
     _nest(e, tile, source, e.variable(filters), loops, products)
 
 
-def _store(
+def store_tile(
     e: Emitter,
     results: list[tuple[int, int, Value]],
     residual: Value,
@@ -377,7 +379,9 @@ def _store(
     low: Value,
     high: Value,
 ) -> None:
-    """Stores clamp(value + residual) at each block and displacement, residual 0 being none."""
+    """Stores clamp(value + residual) at each (block, byte offset, vector), where a block begins
+    `block_bytes` after the one before; residual 0 is none.
+    """
     kept = [(block, place, e.variable(value)) for block, place, value in results]
     with e.when(residual.differs(0)):
         for block, place, slot in kept:

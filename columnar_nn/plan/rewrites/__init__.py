@@ -3,7 +3,8 @@
 none      every vector function is a kernel of its own, run over the whole batch
 layer     fold_batch_norm, fuse_activations, activate_early, fuse_layers: a convolution or dense
           layer with its bias, residual and activation is one kernel, run over the whole batch
-pipeline  the same kernels, but image by image: pipeline_networks
+pipeline  the same, but image by image (pipeline_networks), and layers between which more lies than
+          a cache holds as one kernel: fuse_bottlenecks
 
 Before, at every level, rules of plans: share_networks, filter_early, join_by_keys, limit_early,
 prune_columns and skip_row_groups see to it that less is read and computed. Afterwards
@@ -30,6 +31,7 @@ from columnar_nn.plan.rewrites.compute_in_bfloat16 import compute_in_bfloat16
 from columnar_nn.plan.rewrites.filter_early import filter_early
 from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
 from columnar_nn.plan.rewrites.fuse_activations import fuse_activations
+from columnar_nn.plan.rewrites.fuse_bottlenecks import fuse_bottlenecks
 from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
 from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
 from columnar_nn.plan.rewrites.join_by_keys import join_by_keys
@@ -47,6 +49,7 @@ RULES: dict[str, ExpressionRule] = {
     "fuse_activations": fuse_activations,
     "activate_early": activate_early,
     "fuse_layers": fuse_layers,
+    "fuse_bottlenecks": fuse_bottlenecks,
     "pipeline_networks": pipeline_networks,
 }
 """The rules that a fusion level consists of and that can be left out, in their order."""
@@ -100,6 +103,8 @@ def apply(
     rules = {name: make(threads) for name, make in PLAN_RULES.items() if name not in without}
     fuse = partial(fuse_layers, textbook_only=algorithm == textbook.NAME)
     for name in FUSIONS[fusion]:
+        if name == "fuse_bottlenecks" and algorithm == textbook.NAME:
+            continue  # it has no textbook's form
         if name not in without:
             rules[name] = _everywhere(fuse if name == "fuse_layers" else RULES[name])
     if precision == BFLOAT16:
