@@ -20,7 +20,6 @@ from columnar_nn.kernels.jitted.memory import (
     bytes_,
     clear_lanes,
     integer,
-    share,
     share_either,
     words,
 )
