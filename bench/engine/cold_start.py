@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.engine.setup import Setup, columnar
+from bench.workers.held import HeldWorker
 from bench.workers.process import WorkerError
 from bench.workers.selection import Selection, select_one
 from columnar_nn.settings import variables
@@ -76,7 +77,9 @@ def measure(setup: Setup) -> ColdStarts:
 
 
 def _start(setup: Setup, selection: Selection, cache_folder: str) -> dict[str, float]:
-    with setup.worker(variables={variables.CACHE_DIR: cache_folder}) as worker:
+    own = {variables.CACHE_DIR: cache_folder}
+    # not EngineSession, which imports the columnar engine before any backend is asked for
+    with HeldWorker(setup.options.on_threads(1), setup.folder, variables=own) as worker:
         parts: dict[str, Any] = worker.start(selection, setup.data)
         cpu = worker.ask("cpu_seconds")["value"]
     return {name: value for name, value in parts.items() if name.endswith("_s")} | {"cpu_s": cpu}

@@ -51,6 +51,11 @@ def show(result: EngineResult, console: Console) -> None:
     show_caveats(console, context)
     for name, part in result.parts.items():
         _SHOW[name](part, console)
+    if len(result.seconds) > 1:
+        took = sorted(result.seconds.items(), key=lambda one: -one[1])
+        parts = ", ".join(f"{name} {seconds:,.0f}" for name, seconds in took)
+        whole = sum(result.seconds.values())
+        console.print(f"\nIt took {whole:,.0f} s: {parts}", highlight=False)
     for name, reason in result.failures.items():
         console.print(f"\n[bold red]{name} could not be measured:[/] {escape(reason)}")
 

@@ -19,7 +19,7 @@ MIN_PROFILES = 5
 
 
 class EngineSession(Session):
-    """A session whose backend is the columnar engine, but for `cpu_seconds` any."""
+    """A session whose backend is the columnar engine."""
 
     def profile(
         self, images: str, samples: int, batch_size: int, min_seconds: float
@@ -88,10 +88,6 @@ class EngineSession(Session):
         if rows != samples:
             raise InvalidDataError(f"{rows} rows came out of {samples} images of {images}")
         return self._reply()
-
-    def cpu_seconds(self) -> dict[str, Any]:
-        """What this process has had of the CPU since it began, all threads: `value`."""
-        return self._reply(value=time.process_time())
 
     def gflops(self, threads: int) -> dict[str, Any]:
         """Multiply-adds of all threads together: `value` in GFLOP/s."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -68,9 +68,9 @@ class Setup:
 
         return replace(self, graph=graph, dataset=dataset, progress=show)
 
-    def worker(self, threads: int = 1, variables: Mapping[str, str] | None = None) -> HeldWorker:
+    def worker(self, threads: int = 1) -> HeldWorker:
         """A worker of the columnar engine on the first `threads` CPUs, nothing imported yet."""
-        return HeldWorker(self.options.on_threads(threads), self.folder, SESSION, variables)
+        return HeldWorker(self.options.on_threads(threads), self.folder, SESSION)
 
     def compare(
         self,

@@ -284,7 +284,11 @@ def test_a_part_that_fails_is_reported_and_the_next_one_runs(
     run(parts, setup, result)
     assert (result.complete, result.exit_code()) == (True, 1)
     assert list(result.parts) == ["overhead"]
-    assert "layers could not be measured: CRASHED: killed by SIGILL" in printed(result)
+    text = printed(result)
+    assert "layers could not be measured: CRASHED: killed by SIGILL" in text
+    assert list(result.seconds) == ["layers", "overhead"]
+    whole = sum(result.seconds.values())
+    assert f"It took {whole:,.0f} s: overhead {result.seconds['overhead']:,.0f}, layers 0" in text
     found = document.loads(document.to_json(result.results()))
     sessions = {row["settings"]["part"]: row for row in found["session"]}
     assert [row["complete"] for row in sessions.values()] == [False, True]
