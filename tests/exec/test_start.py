@@ -15,7 +15,7 @@ from columnar_nn.model import zoo
 
 HEAVY = (
     *("numba", "onnx", "google.protobuf", "pandas", "sqlglot", "PIL", "pyarrow.compute"),
-    *("pydoc", "importlib.metadata", "email"),
+    *("pydoc", "importlib.metadata", "email", "columnar_nn.model.zoo"),
 )
 """Each takes longer to load than a small network takes to be built, or comes with one that does."""
 
