@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markup import escape
 
@@ -27,23 +29,31 @@ def show_latency(part: Latency, console: Console) -> None:
         "p50",
         tail,
         f"{tail}/p50",
+        "kept",
         "x p50",
         "x fastest",
     )
     for cell in cells:
-        made.add_row(escape(cell.label), *_figures(cell, ours))
+        kept = part.kept.get(cell.label, ())
+        made.add_row(escape(cell.label), *_figures(cell, _tail(kept), ours))
     print_table(console, made, ("queries",))
     show_note(
         console,
-        f"x: how many times as long as {ours.label} it takes. Who else runs here lengthens the "
-        "tail first: each of its queries may wait for a CPU.",
+        f"x: how many times as long as {ours.label} it takes. kept: {tail}/p50 of those queries "
+        "that kept their CPU; the others had to wait for another process.",
     )
     show_reasons(console, part.comparison)
 
 
-def _figures(cell: Benchmark, ours: Benchmark) -> tuple[str, ...]:
+def _tail(latencies: Sequence[float]) -> str:
+    """How far they reach: TAIL over the median; "-" of too few."""
+    half, far = percentile(latencies, 50), percentile(latencies, TAIL)
+    return "-" if half is None or far is None else f"{far.seconds / half.seconds:.2f}"
+
+
+def _figures(cell: Benchmark, kept: str, ours: Benchmark) -> tuple[str, ...]:
     if not cell.times:
-        return (f"[dim]{cell.status.lower()}[/]", *["-"] * 6)
+        return (f"[dim]{cell.status.lower()}[/]", *["-"] * 7)
     half, far = percentile(cell.times, 50), percentile(cell.times, TAIL)
     mark = ("*" if cell.disturbed else "") + ("" if cell.status == PASSED else "!")
     return (
@@ -51,7 +61,8 @@ def _figures(cell: Benchmark, ours: Benchmark) -> tuple[str, ...]:
         milliseconds(min(cell.times)),
         "-" if half is None else milliseconds(half.seconds),
         "-" if far is None else milliseconds(far.seconds),
-        "-" if half is None or far is None else f"{far.seconds / half.seconds:.2f}",
+        _tail(cell.times),
+        kept,
         ratio(cell, ours, median),
         ratio(cell, ours, fastest),
     )

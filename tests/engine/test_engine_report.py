@@ -195,6 +195,7 @@ def test_the_tail_is_that_of_the_queries() -> None:
         return Served(replace(one, times=times), SINGLE_STREAM, None, None)
 
     ended = replace(cell("velox", "best", 1, 1.0), status=NOT_RUN, times=(), median_s=None)
+    ended = replace(ended, reason="one run takes 60 s")
     part = Latency(
         replace(
             result_of(),
@@ -203,14 +204,16 @@ def test_the_tail_is_that_of_the_queries() -> None:
                 served("onnxruntime", "default", 0.75),
                 Served(ended, SINGLE_STREAM, None, None),
             ),
-        )
+        ),
+        {"columnar:pipeline/auto": (0.25,) * 700, "onnxruntime:default": (0.75,) * 600},
     )
     lines = printed("latency", part)
     figures = row(lines, "columnar:pipeline/auto")
-    assert figures == ["1,000", "0.250", "0.250", "0.750", "3.00", "1.00", "1.00"]
+    assert figures == ["1,000", "0.250", "0.250", "0.750", "3.00", "1.00", "1.00", "1.00"]
     figures = row(lines, "onnxruntime:default")
-    assert figures == ["1,000", "0.750", "0.750", "2.25", "3.00", "3.00", "3.00"]
-    assert row(lines, "velox:best") == ["not", "run", *["-"] * 6]
+    assert figures == ["1,000", "0.750", "0.750", "2.25", "3.00", "-", "3.00", "3.00"]
+    assert row(lines, "velox:best") == ["not", "run", *["-"] * 7]
+    assert "velox:best: not run: one run takes 60 s" in lines
 
 
 def test_networks_are_compared_one_by_one() -> None:

@@ -207,11 +207,22 @@ def test_latency_asks_for_single_queries_enough_for_its_tail(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = Asked(monkeypatch)
-    latency.measure(setup)
-    ((given, (part, selections, samples), named),) = asked.calls
-    assert (part, samples, named["traffic"].scenario) == ("latency", [1], SINGLE_STREAM)
+    setup.measured.append(latencies([0.25, 0.5, 0.75], [0, 3, 0]))
+    part = latency.measure(setup)
+    ((given, (name, selections, samples), named),) = asked.calls
+    assert (name, samples, named["traffic"].scenario) == ("latency", [1], SINGLE_STREAM)
     assert selections == peers.engines()
     assert percentile([1.0] * given.limits.runs, latency.TAIL) is not None
+    assert part.kept == {"columnar:pipeline/auto": (0.25, 0.75)}
+
+
+def latencies(seconds: list[float], switches: list[int]) -> Results:
+    """Rows of one engine's queries, as a comparison has them."""
+    subject = {"subject": "s", "backend": "columnar", "configuration": "pipeline/auto"}
+    observed = {"cell": "c", "metric": "latency", "value": seconds, "switches": switches}
+    other = {**observed, "metric": "phase"}
+    rows = {"subject": [subject], "cell": [{"cell": "c", "subject": "s"}]}
+    return rows | {"observation": [observed, other]}
 
 
 def test_networks_are_compared_on_images_of_their_own_size(
