@@ -21,16 +21,13 @@ def show_networks(part: Networks, console: Console) -> None:
         made.add_row(ours.model, str(ours.samples), *map(per_image, (ours, *others)))
     print_table(console, made, names=2)
     show_title(console, "How many times as long as columnar they take")
-    made = table("network", "images", *(f"{peer}{kind}" for peer in peers for kind in _KINDS))
+    made = table("network", "images", *(text for peer in peers for text in (peer, "fastest")))
     for ours, others in _rows(part):
-        ratios = (ratio(other, ours, kind) for other in others for kind in _KINDS.values())
+        ratios = (ratio(other, ours, kind) for other in others for kind in (median, fastest))
         made.add_row(ours.model, str(ours.samples), *ratios)
     print_table(console, made, names=2)
-    show_note(console, "By medians, then by fastest runs, which other work disturbs least.")
+    show_note(console, "By medians, and by fastest runs, which other work disturbs least.")
     show_reasons(console, *part.comparisons)
-
-
-_KINDS = {"": median, ", fastest": fastest}
 
 
 def _rows(part: Networks) -> Iterator[tuple[Benchmark, list[Benchmark]]]:
