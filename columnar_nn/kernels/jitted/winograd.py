@@ -229,7 +229,7 @@ def convolve(m: int) -> Callable[..., None]:
         by_tiles = tiles >= parts * FEWEST_TILES or panels < parts
         first, last, first_panel, last_panel = share_either(by_tiles, tiles, panels, part, parts)
         top = first // p.tiles_across * m - p.top
-        end = (last - 1) // p.tiles_across * m - p.top + m + 2
+        end = (last + p.tiles_across - 1) // p.tiles_across * m - p.top + 2
         report_large(p, source, scratch, top, end)
         while first < last:
             count = min(p.block_tiles, last - first)
