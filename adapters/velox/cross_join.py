@@ -40,6 +40,7 @@ from adapters.velox.plan_json import (
 )
 from adapters.velox.task import VeloxError, VeloxTask, reason
 from adapters.velox.vectors import lists
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UnsupportedOperatorError
 
 IMAGES_PER_CHUNK = 8
@@ -172,7 +173,7 @@ def _values(vector: Any) -> np.ndarray:
     """The elements of column x, an ARRAY(REAL), copied out."""
     from pyvelox import arrow
 
-    elements: np.ndarray = arrow.to_arrow(vector).field("x").flatten().to_numpy()
+    elements = tensor_column.numbers(arrow.to_arrow(vector).field("x").flatten())
     return elements.copy()
 
 

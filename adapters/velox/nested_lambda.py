@@ -18,6 +18,7 @@ from adapters.velox.expressions import literal, relu
 from adapters.velox.layers import Convolution, Dense, Network, VeloxLayer
 from adapters.velox.task import VeloxTask
 from adapters.velox.vectors import constant_list, lists, row_vector
+from columnar_nn.data import tensor_column
 from columnar_nn.errors import UnsupportedOperatorError
 
 SCALE = f"transform(x, p -> cast(bitwise_and(cast(p as integer), 255) as real) / {literal(255)})"
@@ -185,5 +186,5 @@ def _values(vector: object) -> np.ndarray:
     """The elements of a vector's only column, an ARRAY(REAL), copied out."""
     from pyvelox import arrow
 
-    elements: np.ndarray = arrow.to_arrow(vector).field(0).flatten().to_numpy()
+    elements = tensor_column.numbers(arrow.to_arrow(vector).field(0).flatten())
     return elements.copy()

@@ -60,7 +60,7 @@ def show_reasons(console: Console, *results: Result) -> None:
 
     Of several comparisons, the network is named that it failed on.
     """
-    cells = [cell for result in results for cell in result.benchmarks]
+    cells = [cell for result in results for cell in result.cells]
     if any(cell.disturbed for cell in cells):
         show_note(
             console,

@@ -6,6 +6,7 @@ Their comparisons are sessions of their own (bench/engine/setup.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bench.engine.ablation import Ablation
@@ -102,13 +103,15 @@ def _batches(part: BatchSizes, recorder: Recorder, setup: Setup) -> None:
 
 
 def _cold_starts(part: ColdStarts, recorder: Recorder, setup: Setup) -> None:
-    for state in part.states:
-        options = {"algorithm": setup.options.algorithm, "cache": state.cache}
-        subject = _columnar(recorder, setup, part.configuration, options=options)
+    for kind in part.states:
+        options = {**setup.options.asked, **({"cache": kind.cache} if kind.cache else {})}
+        one_thread = replace(kind.selection, threads=1)
+        subject = recorder.subject(one_thread, setup.options, options=options)
         cell = recorder.start(subject, setup.options.batch_size, status=PASSED)
         names = {f"{name}_s": name for name in COLD_START} | {"cold_start_s": "total"}
         for field, name in names.items():
-            recorder.observe(cell, "cold_start", [start[field] for start in state.starts], [name])
+            recorder.observe(cell, "cold_start", [start[field] for start in kind.starts], [name])
+        recorder.observe(cell, "cpu", [start["cpu_s"] for start in kind.starts])
 
 
 _RECORD: Mapping[type, Callable[[Any, Recorder, Setup], None]] = {

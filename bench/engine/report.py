@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
 from bench.engine.ablation import Ablation
 from bench.engine.batch_sizes import BatchSizes
-from bench.engine.cell_text import fastest, median, per_image, quotient, ratio, show_reasons
-from bench.engine.cold_start import ColdStarts
+from bench.engine.cell_text import fastest, median, per_image, ratio, show_reasons
+from bench.engine.cold_start_report import show_cold_starts
+from bench.engine.latency_report import show_latency
 from bench.engine.layers import LayersResult, LayerTimes
+from bench.engine.networks_report import show_networks
 from bench.engine.operators_report import show_operators
 from bench.engine.overhead import OverheadResult
 from bench.engine.peers import Peers
 from bench.engine.roofline import Roofline
 from bench.engine.run import EngineResult
-from bench.engine.scaling import Scaling
+from bench.engine.scaling import PEER, Scaling
 from bench.engine.steps import STEPS, Steps
 from bench.results.result import Benchmark, Result
 from bench.text.caveats import show_caveats
@@ -50,6 +51,11 @@ def show(result: EngineResult, console: Console) -> None:
     show_caveats(console, context)
     for name, part in result.parts.items():
         _SHOW[name](part, console)
+    if len(result.seconds) > 1:
+        took = sorted(result.seconds.items(), key=lambda one: -one[1])
+        parts = ", ".join(f"{name} {seconds:,.0f}" for name, seconds in took)
+        whole = sum(result.seconds.values())
+        console.print(f"\nIt took {whole:,.0f} s: {parts}", highlight=False)
     for name, reason in result.failures.items():
         console.print(f"\n[bold red]{name} could not be measured:[/] {escape(reason)}")
 
@@ -277,45 +283,33 @@ def _show_batches(part: BatchSizes, console: Console) -> None:
 
 def _show_scaling(part: Scaling, console: Console) -> None:
     result = part.comparison
-    show_title(console, "Threads: ms an image, speed-up over one thread, efficiency")
-    made = table("configuration", "images", "threads", "ms/image", "speed-up", "efficiency")
-    for label in dict.fromkeys(cell.label for cell in result.benchmarks):
+    show_title(console, "Threads: ms an image, speed-up over one thread")
+    made = table("configuration", "images", "threads", "ms/image", "speed-up", "fastest", "ahead")
+    labels = dict.fromkeys(cell.label for cell in result.benchmarks)
+    peer = next((label for label in labels if label.startswith(f"{PEER}:")), None)
+    for label in labels:
+        backend, _, configuration = label.partition(":")
         for samples in _samples(result):
             one = _cell(result, label, samples, 1)
             for threads in part.threads:
                 cell = _cell(result, label, samples, threads)
-                speed_up = quotient(one, cell)
+                others = _cell(result, peer, samples, threads) if peer else cell
                 made.add_row(
-                    label.partition(":")[2],
+                    configuration if backend == "columnar" else backend,
                     f"{samples:,}",
                     str(threads),
                     per_image(cell),
-                    "-" if speed_up is None else f"{speed_up:.2f}",
-                    "-" if speed_up is None else f"{speed_up / threads:.0%}",
+                    ratio(one, cell),
+                    ratio(one, cell, fastest),
+                    "-" if others is cell else ratio(others, cell, fastest),
                 )
     print_table(console, made)
-    show_reasons(console, result)
-
-
-def _show_cold_start(part: ColdStarts, console: Console) -> None:
-    show_title(
-        console, f"Cold start of {part.configuration} in s, process start to first logits: medians"
+    show_note(
+        console,
+        "speed-up: by medians, then by fastest runs. ahead: how many times as long ONNX Runtime "
+        "takes with as many threads, by fastest runs.",
     )
-    made = table("kernel cache", "process", "import", "build", "1st image", "total", "range", "n")
-    for state in part.states:
-
-        def seconds(name: str, starts: Sequence[Mapping[str, float]] = state.starts) -> list[float]:
-            return [start[name] for start in starts]
-
-        totals = seconds("cold_start_s")
-        names = ("process_s", "import_s", "build_s", "first_inference_s", "cold_start_s")
-        made.add_row(
-            state.cache,
-            *(f"{np.median(seconds(name)):.3f}" for name in names),
-            f"{min(totals):.2f}-{max(totals):.2f}",
-            str(len(totals)),
-        )
-    print_table(console, made)
+    show_reasons(console, result)
 
 
 def _show_times(result: Result, console: Console) -> None:
@@ -351,9 +345,11 @@ _SHOW: Mapping[str, Callable[[Any, Console], None]] = {
     "steps": _show_steps,
     "ablation": _show_ablation,
     "overhead": _show_overhead,
+    "latency": show_latency,
     "peers": _show_peers,
+    "networks": show_networks,
     "operators": show_operators,
     "batches": _show_batches,
     "threads": _show_scaling,
-    "coldstart": _show_cold_start,
+    "coldstart": show_cold_starts,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,9 @@ from bench.engine import (
     ablation,
     batch_sizes,
     cold_start,
+    latency,
     layers,
+    networks,
     operators,
     overhead,
     peers,
@@ -33,7 +36,9 @@ PARTS: Mapping[str, Callable[[Setup], Any]] = {
     "steps": steps.measure,
     "ablation": ablation.measure,
     "overhead": overhead.measure,
+    "latency": latency.measure,
     "peers": peers.measure,
+    "networks": networks.measure,
     "operators": operators.measure,
     "batches": batch_sizes.measure,
     "threads": scaling.measure,
@@ -55,13 +60,14 @@ def parse_parts(text: str) -> tuple[str, ...]:
 class EngineResult:
     """What was measured; `failures` has the reason of each part that could not be.
 
-    `sessions` has a session for each comparison and for what a part measured besides. `complete` is
-    false if the run was interrupted.
+    `seconds` says how long each part took; `sessions` has a session for each comparison and for
+    what a part measured besides. `complete` is false if the run was interrupted.
     """
 
     context: Mapping[str, Any]
     parts: dict[str, Any] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     sessions: list[Results] = field(default_factory=list)
     complete: bool = False
 
@@ -86,7 +92,7 @@ def run(names: Iterable[str], setup: Setup, result: EngineResult) -> None:
             warnings=result.context["warnings"],
         )
         recorder = Recorder(session, Workloads(setup.graph, setup.dataset))
-        complete = False
+        complete, start = False, time.monotonic()
         try:
             result.parts[name] = PARTS[name](setup)
             record(result.parts[name], recorder, setup)
@@ -95,6 +101,7 @@ def run(names: Iterable[str], setup: Setup, result: EngineResult) -> None:
             result.failures[name] = str(error)
             session.warn(f"{name} could not be measured: {error}")
         finally:
+            result.seconds[name] = time.monotonic() - start
             own = recorder.results(complete)
             result.sessions += setup.measured
             setup.measured.clear()

@@ -1,4 +1,4 @@
-"""What more threads gain: on one image that they split, and on many."""
+"""What more threads gain: on one image that they split, and on many; beside ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from bench.engine.setup import Setup, columnar
 from bench.results.result import Result
+from bench.workers.selection import Selection
 
 CONFIGURATIONS = ("pipeline/auto", "pipeline/direct")
+PEER = "onnxruntime"
 SAMPLES = (1, 32, 512, 2000)
 
 
@@ -23,4 +25,5 @@ def measure(setup: Setup) -> Scaling:
     """One worker for each number of threads and configuration."""
     counts = setup.thread_counts
     selections = [columnar(name, count) for name in CONFIGURATIONS for count in counts]
+    selections += [Selection(PEER, "default", threads=count) for count in counts]
     return Scaling(counts, setup.compare("threads", selections, SAMPLES, counts[-1]))

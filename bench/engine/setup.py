@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from bench.results.result import Result
 from bench.results.results import Results
 from bench.results.session import Session
 from bench.results.summary import summarize
+from bench.results.traffic import Traffic
 from bench.text.progress import Progress
 from bench.workers import inputs
 from bench.workers.held import HeldWorker
@@ -59,19 +60,40 @@ class Setup:
         """The files of workers that need a few images only."""
         return inputs.prepare(self.folder, self.graph, self.dataset, PROFILED_IMAGES, BATCH_SIZE)
 
-    def worker(self, threads: int = 1, variables: Mapping[str, str] | None = None) -> HeldWorker:
+    def of_several(self, number: int, count: int, graph: Graph, dataset: Dataset) -> Setup:
+        """The same for one network of several, whose progress is a share of all."""
+
+        def show(done: int, total: int, doing: str) -> None:
+            self.progress(number * total + done, count * total, f"{graph.name}: {doing}")
+
+        return replace(self, graph=graph, dataset=dataset, progress=show)
+
+    def worker(self, threads: int = 1) -> HeldWorker:
         """A worker of the columnar engine on the first `threads` CPUs, nothing imported yet."""
-        return HeldWorker(self.options.on_threads(threads), self.folder, SESSION, variables)
+        return HeldWorker(self.options.on_threads(threads), self.folder, SESSION)
 
     def compare(
-        self, part: str, selections: Sequence[Selection], samples: Sequence[int], threads: int = 1
+        self,
+        part: str,
+        selections: Sequence[Selection],
+        samples: Sequence[int],
+        threads: int = 1,
+        traffic: Traffic | None = None,
     ) -> Result:
         """A comparison on the first `threads` CPUs, all in one run, its outputs checked.
 
-        It is a session of its own, of the part of this name.
+        Of runs, or of queries that arrive as `traffic` says. It is a session of its own, of the
+        part of this name.
         """
         options = self.options.on_threads(threads)
-        experiment = Experiment(tuple(selections), tuple(samples), options, self.limits, self.seed)
+        experiment = Experiment(
+            tuple(selections),
+            tuple(samples),
+            options,
+            self.limits,
+            self.seed,
+            traffic or Traffic(),
+        )
         session = Session("engine", {"part": part, **experiment.settings()}, options.cpus)
         comparison = Comparison(session, experiment, self.graph, self.dataset, self.progress)
         try:

@@ -169,6 +169,10 @@ class Session:
             notes=list(description.notes),
         )
 
+    def cpu_seconds(self) -> dict[str, Any]:
+        """What this process has had of the CPU since it began, all of its threads: `value`."""
+        return self._reply(value=time.process_time())
+
     def close(self) -> dict[str, Any]:
         """Releases the backend, if it was built."""
         if hasattr(self, "_backend"):

@@ -19,7 +19,6 @@ from columnar_nn.functions.scalar import (
     of_one_type,
     resolve_scalar,
 )
-from columnar_nn.model import zoo
 
 
 def is_vector_call(expression: Expression) -> TypeGuard[Call]:
@@ -96,6 +95,8 @@ def _typed_vector_call(
 
 
 def _no_function(name: str) -> InvalidPlanError:
+    from columnar_nn.model import zoo  # only where a name is wrong
+
     if name in zoo.BUILDERS:
         return InvalidPlanError(
             f'no function {name}: a network is an expression, network("{name}", "image")'

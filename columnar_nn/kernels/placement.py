@@ -1,9 +1,12 @@
-"""Where a program's inner buffers lie: memory is used again once nothing reads it any more."""
+"""Where a program's inner buffers lie: memory is used again once nothing reads it any more.
+
+Or side by side, for threads that share an image.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,14 @@ def place(buffers: Mapping[int, Buffer]) -> Placement:
         max((_needed(buffers, buffer.first) for buffer in buffers.values()), default=0),
         sum(buffer.num_bytes for buffer in buffers.values()),
     )
+
+
+def side_by_side(placement: Placement, buffers: Mapping[int, Buffer]) -> Placement:
+    """One after the other, none where another was."""
+    offsets, end = {}, 0
+    for number, buffer in buffers.items():
+        offsets[number], end = end, end + buffer.num_bytes
+    return replace(placement, offsets=offsets, num_bytes=end)
 
 
 def _needed(buffers: Mapping[int, Buffer], step: int) -> int:

@@ -115,9 +115,9 @@ class Program:
         if not written.issuperset(self.outputs):
             raise InvalidPlanError(f"nothing writes an output of {self.outputs}")
         object.__setattr__(self, "layouts", layouts)
-        object.__setattr__(self, "placement", place(self._inner_buffers()))
+        object.__setattr__(self, "placement", place(self.inner_buffers()))
 
-    def _inner_buffers(self) -> dict[int, Buffer]:
+    def inner_buffers(self) -> dict[int, Buffer]:
         """One image's tensors that neither come from outside nor go there, by buffer number."""
         outside = {*self.inputs, *self.outputs}
         buffers: dict[int, Buffer] = {}
@@ -227,14 +227,22 @@ class Program:
             memory = kept[order] = self.allocate(order, rows)
         return memory
 
-    def allocate(self, order: Order, rows: int, arena: np.ndarray | None = None) -> Memory:
+    def allocate(
+        self,
+        order: Order,
+        rows: int,
+        placement: Placement | None = None,
+        arena: np.ndarray | None = None,
+    ) -> Memory:
         """Memory for runs of up to `rows` rows, without bound in the order "image".
 
-        `arena` is memory for the intermediate buffers of one image to share with other threads.
+        `arena` is memory for the intermediate buffers of one image to share with other threads,
+        where they lie by a `placement` of its own.
         """
         images = rows if order == "step" else 1
+        placement = placement or self.placement
         if arena is None:
-            arena = aligned(self.placement.num_bytes * images)
+            arena = aligned(placement.num_bytes * images)
         scratch = aligned(SPOILED_BYTES + self._kernel_scratch_bytes)
         table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
         table[HEADER.steps] = len(self.steps)
@@ -252,10 +260,10 @@ class Program:
                 if number in outside:
                     table[position + 1] = layout.num_bytes
                 else:
-                    table[position] = address(arena) + self.placement.offsets[number] * images
+                    table[position] = address(arena) + placement.offsets[number] * images
                     table[position + 1] = _image_stride(layout) if order == "step" else 0
         most_rows = rows if order == "step" else sys.maxsize
-        spoiled = scratch[:8].view(np.int64).data
+        spoiled = scratch[:8].data.cast("q")
         return Memory(table, table.data, address(table), most_rows, spoiled, (arena, scratch))
 
 

@@ -21,8 +21,8 @@ from columnar_nn.lowering import (  # noqa: F401 - each registers its operators
     window,
 )
 from columnar_nn.lowering.registry import Gap, lowering_of
+from columnar_nn.model.network_source import NetworkSource, graph_of
 from columnar_nn.model.shapes import infer_shapes, operands_of
-from columnar_nn.model.zoo import NetworkSource, graph_of
 
 
 def network(

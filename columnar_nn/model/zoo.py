@@ -30,9 +30,6 @@ from columnar_nn.model.symbolic_batch import with_symbolic_batch
 
 WEIGHTS = Path(__file__).parent / "weights"
 
-NetworkSource = Graph | str | os.PathLike[str]
-"""A graph, a built-in network's name or the path of an ONNX file."""
-
 _NUMBER = re.compile(r"[1-9]\d{0,3}")
 
 BUILDERS: dict[str, Callable[..., Graph]] = {
@@ -85,11 +82,6 @@ def build(name: str) -> Graph:
 def is_file(name_or_path: str) -> bool:
     """Whether `resolve` takes it for the path of an .onnx file."""
     return name_or_path.endswith(".onnx")
-
-
-def graph_of(source: NetworkSource) -> Graph:
-    """The graph itself, or the one that `resolve` gives."""
-    return source if isinstance(source, Graph) else resolve(source)
 
 
 def resolve(

@@ -14,7 +14,7 @@ from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph, Shape
-from columnar_nn.model.zoo import NetworkSource
+from columnar_nn.model.network_source import NetworkSource, graph_of
 from columnar_nn.plan.builder import AGGREGATES
 
 
@@ -46,7 +46,7 @@ class Networks:
 
     def _graph(self, name: str) -> Graph:
         if name not in self._graphs:
-            graph = zoo.graph_of(self._sources[name])
+            graph = graph_of(self._sources[name])
             if graph.batch is not None:
                 raise InvalidPlanError(
                     f"{name} takes batches of {graph.batch} images only: export it with a symbolic "

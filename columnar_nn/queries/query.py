@@ -13,7 +13,7 @@ from columnar_nn.errors import InvalidPlanError, UsageError
 from columnar_nn.exec.executable import prepare
 from columnar_nn.expressions.expression import Cast, Expression, FieldReference
 from columnar_nn.expressions.types import is_comparable, type_name
-from columnar_nn.model.zoo import NetworkSource
+from columnar_nn.model.network_source import NetworkSource
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.plan_node import PlanNode
 from columnar_nn.plan.sql_expression import Parameters

@@ -112,6 +112,8 @@ NIGHTLY = {
     "cnn-bench engine --part roofline,layers",
     "cnn-bench engine --part operators --json operators.json",
     "cnn-bench engine --part steps",
+    "cnn-bench engine --part coldstart",
+    "cnn-bench engine --part latency,networks,threads,coldstart",
     "cnn-bench compare --query sites",
     "cnn-bench compare --query sites --samples 500 --budget 20",
     "cnn-bench compare --query agreement --samples 1000,10000 --budget 60 --json agreement.json",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import fake_backends
 import numpy as np
@@ -14,7 +15,9 @@ from bench.engine import (
     ablation,
     batch_sizes,
     cold_start,
+    latency,
     layers,
+    networks,
     overhead,
     peers,
     report,
@@ -26,11 +29,16 @@ from bench.engine import run as run_module
 from bench.engine.run import EngineResult, parse_parts, run
 from bench.engine.setup import Setup
 from bench.results import document
+from bench.results.percentiles import percentile
 from bench.results.results import Results
+from bench.results.schema import SINGLE_STREAM
+from bench.results.summary import COLD_START
 from bench.text.table_style import WIDTH
 from bench.verdict.status import CRASHED, NOT_RUN, PASSED, SKIPPED
 from bench.workers.process import WorkerError
+from bench.workers.selection import select
 from columnar_nn.errors import UsageError
+from columnar_nn.model import zoo
 
 CONTEXT = {
     "machine": {"brand": "a processor", "architecture": "x86_64"},
@@ -52,6 +60,12 @@ def printed(result: EngineResult) -> str:
 
 def text_of(name: str, part: object) -> str:
     return printed(EngineResult(CONTEXT, {name: part}, complete=True))
+
+
+FAKES = {
+    f"fake_backends.{name}": f"fake_backends:{name}" for name in ("FakeBackend", "MissingBackend")
+}
+"""Workers, which have the unchanged registry, find them by these dotted names."""
 
 
 @pytest.mark.parametrize(
@@ -138,6 +152,7 @@ def test_batch_sizes(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_scaling(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "SAMPLES", (1, 33))
+    monkeypatch.setattr(scaling, "CONFIGURATIONS", ("pipeline/auto",))
     part = scaling.measure(setup)
     found = {(cell.threads, cell.samples, cell.status) for cell in part.comparison.benchmarks}
     counts = setup.thread_counts
@@ -147,12 +162,7 @@ def test_scaling(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_peers(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     backends = {name: registry.BACKENDS[name] for name in ("columnar", "reference")}
-    # Workers, which have the unchanged registry, find the fakes by these dotted names.
-    fakes = {
-        f"fake_backends.{name}": f"fake_backends:{name}"
-        for name in ("FakeBackend", "MissingBackend")
-    }
-    monkeypatch.setattr(registry, "BACKENDS", {**backends, **fakes})
+    monkeypatch.setattr(registry, "BACKENDS", {**backends, **FAKES})
     monkeypatch.setattr(peers, "SAMPLES", (1, 3))
     part = peers.measure(replace(setup, graph=fake_backends.tiny_graph()))  # all the fake knows
     statuses = {cell.label: cell.status for cell in part.comparison.benchmarks}
@@ -163,6 +173,77 @@ def test_peers(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
         "fake_backends.MissingBackend:default": SKIPPED,
     }
     assert "skipped" in text_of("peers", part)
+
+
+def test_what_computes_in_less_than_float32_is_among_the_engines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peers, "NARROW", ("openvino:default", "pytorch:compile", "columnar:int4"))
+    labels = [selection.label for selection in peers.engines()]
+    assert labels[-2:] == ["openvino:default", "pytorch:compile"]
+    assert labels[:-2] == [selection.label for selection in select(compared())]
+    assert len(set(labels)) == len(labels)
+    monkeypatch.setattr(peers, "NARROW", ("columnar:int4", "openvino:default"))
+    assert "openvino:default" not in [selection.label for selection in peers.engines()]
+
+
+def compared() -> list[str]:
+    """The engines that `cnn-bench compare` runs by itself, but for what says what is right."""
+    return [name for name in registry.BACKENDS if name != "reference"]
+
+
+class Asked:
+    """In place of Setup.compare: what it was asked for, setup and arguments."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[tuple[Setup, tuple[object, ...], dict[str, object]]] = []
+        monkeypatch.setattr(Setup, "compare", lambda *given, **named: self._keep(given, named))
+
+    def _keep(self, given: tuple[Any, ...], named: dict[str, object]) -> None:
+        self.calls.append((given[0], given[1:], named))
+
+
+def test_latency_asks_for_single_queries_enough_for_its_tail(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(monkeypatch)
+    setup.measured.append(latencies([0.25, 0.5, 0.75], [0, 3, 0]))
+    part = latency.measure(setup)
+    ((given, (name, selections, samples), named),) = asked.calls
+    assert (name, samples, named["traffic"].scenario) == ("latency", [1], SINGLE_STREAM)
+    assert selections == peers.engines()
+    assert percentile([1.0] * given.limits.runs, latency.TAIL) is not None
+    assert part.kept == {"columnar:pipeline/auto": (0.25, 0.75)}
+
+
+def latencies(seconds: list[float], switches: list[int]) -> Results:
+    """Rows of one engine's queries, as a comparison has them."""
+    subject = {"subject": "s", "backend": "columnar", "configuration": "pipeline/auto"}
+    observed = {"cell": "c", "metric": "latency", "value": seconds, "switches": switches}
+    other = {**observed, "metric": "phase"}
+    rows = {"subject": [subject], "cell": [{"cell": "c", "subject": "s"}]}
+    return rows | {"observation": [observed, other]}
+
+
+def test_networks_are_compared_on_images_of_their_own_size(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(monkeypatch)
+    monkeypatch.setattr(networks, "NETWORKS", ("plain9", "squeezenet"))
+    told: list[tuple[int, int, str]] = []
+    networks.measure(replace(setup, progress=lambda *step: told.append(step)))
+    for (given, (part, selections, samples), _), side in zip(asked.calls, (32, 224), strict=True):
+        assert (part, samples) == ("networks", networks.SAMPLES)
+        assert [one.label for one in selections] == [networks.OURS, *networks.PEERS]
+        assert given.dataset.image_shape == given.graph.inputs[0].shape[1:] == (3, side, side)
+        given.progress(1, 4, "timing")
+    assert told == [(1, 8, "plain9: timing"), (5, 8, "squeezenet: timing")]
+
+
+def test_every_network_is_known_and_so_are_the_engines() -> None:
+    assert set(networks.NETWORKS) <= set(zoo.BUILDERS)
+    labels = [networks.OURS, *networks.PEERS]
+    assert [selection.label for selection in select(labels)] == labels
 
 
 def test_a_run_that_would_take_too_long_names_its_limit(
@@ -179,11 +260,16 @@ def test_a_run_that_would_take_too_long_names_its_limit(
 def test_cold_start(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cold_start, "STARTS", 1)
     part = cold_start.measure(setup)
-    assert [state.cache for state in part.states] == ["empty", "warm"]
+    assert [state.cache for state in part.states][:2] == ["empty", "warm"]
     for state in part.states:
         for start in state.starts:
-            parts = sum(seconds for name, seconds in start.items() if name != "cold_start_s")
-            assert 0 < parts <= start["cold_start_s"]
+            parts = [start[f"{name}_s"] for name in COLD_START]
+            assert 0 < sum(parts) <= start["cold_start_s"]
+            assert start["cpu_s"] > 0
+    if part.missing:
+        assert part.of(cold_start.PEER) is None
+    else:
+        assert "wall time" in text_of("coldstart", part)
     # Every cache folder, of its own or common, was filled by the start that found it empty.
     folders = list(setup.folder.glob("cache-*"))
     assert len(folders) == 2
@@ -209,7 +295,11 @@ def test_a_part_that_fails_is_reported_and_the_next_one_runs(
     run(parts, setup, result)
     assert (result.complete, result.exit_code()) == (True, 1)
     assert list(result.parts) == ["overhead"]
-    assert "layers could not be measured: CRASHED: killed by SIGILL" in printed(result)
+    text = printed(result)
+    assert "layers could not be measured: CRASHED: killed by SIGILL" in text
+    assert list(result.seconds) == ["layers", "overhead"]
+    whole = sum(result.seconds.values())
+    assert f"It took {whole:,.0f} s: overhead {result.seconds['overhead']:,.0f}, layers 0" in text
     found = document.loads(document.to_json(result.results()))
     sessions = {row["settings"]["part"]: row for row in found["session"]}
     assert [row["complete"] for row in sessions.values()] == [False, True]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from exec.networks import images
 
 from adapters.base import Settings, Stopwatch
@@ -14,7 +15,7 @@ from columnar_nn.model import zoo
 
 HEAVY = (
     *("numba", "onnx", "google.protobuf", "pandas", "sqlglot", "PIL", "pyarrow.compute"),
-    *("pydoc", "importlib.metadata", "email"),
+    *("pydoc", "importlib.metadata", "email", "columnar_nn.model.zoo"),
 )
 """Each takes longer to load than a small network takes to be built, or comes with one that does."""
 
@@ -22,27 +23,34 @@ PROGRAM = """
 import sys
 import numpy as np, pyarrow as pa
 from adapters.base import Settings, Stopwatch
-from adapters.columnar_backend import ColumnarBackend
+from adapters.{module} import {name} as Backend
 from columnar_nn.data import tensor_column
 from columnar_nn.model.networks.plain9 import plain9
-engine = ColumnarBackend(plain9(), Settings("pipeline/auto", 1, 1))
+Backend.import_framework()
+engine = Backend(plain9(), Settings("{configuration}", 1, 1))
 image = tensor_column.from_numpy(np.zeros((1, 3, 32, 32), np.uint8))
-(output,) = engine.infer([pa.record_batch({"image": image})], Stopwatch())
+(output,) = engine.infer([pa.record_batch({{"image": image}})], Stopwatch())
 assert output.num_rows == 1
 print(*sys.modules)
 """
 
 
-def loaded() -> set[str]:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True)
+def loaded(module: str, name: str, configuration: str) -> set[str]:
+    program = PROGRAM.format(module=module, name=name, configuration=configuration)
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
     return set(done.stdout.decode().split())
 
 
 def test_a_start_loads_only_what_a_network_needs() -> None:
     engine = ColumnarBackend(zoo.build("plain9"), Settings("pipeline/auto", 1, 1))
     list(engine.infer([images(1, (3, 32, 32)).select(["image"])], Stopwatch()))  # compiles
-    found = loaded()
+    found = loaded("columnar_backend", "ColumnarBackend", "pipeline/auto")
     assert not found & set(HEAVY)
     operators = {f"columnar_nn.exec.operators.{module}" for module in MODULES.values()}
     needed = {f"columnar_nn.exec.operators.{module}" for module in ("table_scan", "filter_project")}
     assert found & operators == needed
+
+
+def test_a_peer_is_not_made_to_load_pandas() -> None:
+    pytest.importorskip("onnxruntime")
+    assert "pandas" not in loaded("onnxruntime_backend", "OnnxRuntimeBackend", "default")

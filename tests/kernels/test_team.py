@@ -76,6 +76,27 @@ def test_any_member_tells_of_what_winograd_cannot_compute(
         assert told == (given is images)
 
 
+@pytest.mark.parametrize(("side", "padding"), [(6, 0), (6, 1), (12, 1), (28, 0)])
+def test_no_pixel_of_an_image_that_members_share_is_overlooked(
+    threads: Team, side: int, padding: int
+) -> None:
+    layout = Layout("nchw16c", (16, side, side))
+    weight = normal(1, 16, 16, 3, 3)
+    kernel = conv2d(layout, weight, pads=[padding] * 4, algorithm="winograd_f4")
+    program = Program((Step(kernel, (0,), 1),), (0,), (1,))
+    image = stored(normal(2, 1, 16, side, side), layout)
+    output = np.empty((1, kernel.output_layout.num_items), np.float32)
+    runs = TeamProgram(program, threads, threads.size)
+    addresses = [address(image), address(output)]
+    assert runs.run_at(addresses, 1, "image")
+    flat = image.reshape(-1)
+    for pixel in range(0, side * side * 16, 16):
+        kept, flat[pixel] = flat[pixel], np.nan
+        assert not runs.run_at(addresses, 1, "image"), divmod(pixel // 16, side)
+        flat[pixel] = kept
+    assert runs.run_at(addresses, 1, "image")
+
+
 def test_batches_of_changing_sizes_one_after_another(threads: Team) -> None:
     program = plain9_program("auto")
     runs = TeamProgram(program, threads, threads.size)

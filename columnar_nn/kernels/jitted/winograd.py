@@ -20,7 +20,6 @@ from columnar_nn.kernels.jitted.memory import (
     bytes_,
     clear_lanes,
     integer,
-    share,
     share_either,
     words,
 )
@@ -107,13 +106,19 @@ def copy_window(
 
 
 @inlined
-def report_large(p: Winograd, source: Blocks, scratch: Blocks, part: int, parts: int) -> None:
-    """Writes 1 to the word SPOILED_BYTES before scratch if a pixel of a part of the input has a
-    greater magnitude than `most`, or is NaN.
+def report_large(p: Winograd, source: Blocks, scratch: Blocks, first: int, end: int) -> None:
+    """Writes 1 to the word SPOILED_BYTES before scratch if a pixel of rows `first` to `end` of the
+    input has a greater magnitude than `most`, or is NaN.
+
+    What other threads wrote of these rows comes into this core's cache by the way: in order, and
+    thus in a third of the time that it would take window by window.
     """
     larger = block(0.0)
-    for pixel in share(p.in_blocks * p.height * p.width, part, parts):
-        larger = where(abs(source[pixel]) <= p.most, larger, 1.0)
+    start, count = max(0, first) * p.width, (min(p.height, end) - max(0, first)) * p.width
+    for _ in range(p.in_blocks):
+        for pixel in range(start, start + count):
+            larger = where(abs(source[pixel]) <= p.most, larger, 1.0)
+        source = source + p.height * p.width
     if sum_of_lanes(larger) > 0:
         words(bytes_(scratch) + -SPOILED_BYTES)[0] = 1
 
@@ -219,11 +224,13 @@ def convolve(m: int) -> Callable[..., None]:
         p = parameters
         values = scratch + 2 * positions
         products = values + positions * p.position_blocks
-        report_large(p, source, scratch, part, parts)
         tiles = p.tiles_down * p.tiles_across
         panels = p.filter_blocks // p.panel_blocks
         by_tiles = tiles >= parts * FEWEST_TILES or panels < parts
         first, last, first_panel, last_panel = share_either(by_tiles, tiles, panels, part, parts)
+        top = first // p.tiles_across * m - p.top
+        end = (last + p.tiles_across - 1) // p.tiles_across * m - p.top + 2
+        report_large(p, source, scratch, top, end)
         while first < last:
             count = min(p.block_tiles, last - first)
             top = first // p.tiles_across * m
