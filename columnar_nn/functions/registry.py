@@ -14,6 +14,7 @@ from columnar_nn.functions import (
     elementary,
     lrn,
     mat_mul,
+    matrix_layer,
     matrix_product,
     normalization,
     pipeline,
@@ -50,6 +51,7 @@ MODULES = (
     pixels_to_float,
     conv_layer,
     dense_layer,
+    matrix_layer,
     pipeline,
 )
 
