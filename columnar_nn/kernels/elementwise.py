@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, packed
-from columnar_nn.kernels.parameters import Blocks
+from columnar_nn.kernels.parameters import Blocks, Floats
 from columnar_nn.kernels.primitives import fma
 from columnar_nn.kernels.python_function import PythonFunction
 
@@ -33,7 +34,8 @@ class Unary(NamedTuple):
 class Binary(NamedTuple):
     """Of a function of two tensors, in groups as of Unary.
 
-    With `by_channel` the second one is a block a group rather than of the first one's shape.
+    With `by_channel` the second one is a block a group rather than of the first one's shape. A
+    `constant` takes its place: the same floats in every group.
     """
 
     groups: int
@@ -41,6 +43,7 @@ class Binary(NamedTuple):
     total: int
     mask: Blocks
     by_channel: bool
+    constant: Floats | None
 
 
 class Pixels(NamedTuple):
@@ -145,8 +148,34 @@ def binary(x: Layout, y: Layout, function: PythonFunction) -> BoundKernel:
     return BoundKernel(
         name=function.name,
         function=Kernel("elementwise", "binary", (function.key,), python=function),
-        parameters=Binary(groups, length, x.num_items, _mask(x, groups), by_channel),
+        parameters=Binary(groups, length, x.num_items, _mask(x, groups), by_channel, None),
         input_layouts=(x, y),
+        output_layout=x,
+        scratch_floats=2 * LANES,
+    )
+
+
+def binary_with(x: Layout, constant: np.ndarray, function: PythonFunction) -> BoundKernel:
+    """output = function(x, constant) of each element of a planar tensor, whose last axes it has."""
+    if x.kind != "planar" or x.shape[len(x.shape) - constant.ndim :] != constant.shape:
+        raise InvalidModelError(f"constants {constant.shape} are not along the end of {x}")
+    flat = constant.reshape(-1)
+    length = math.lcm(flat.size, LANES)  # so that blocks are whole
+    if length >= x.num_items:
+        length = x.num_items
+    groups = -(-x.num_items // length)
+    return BoundKernel(
+        name=function.name,
+        function=Kernel("elementwise", "binary", (function.key,), python=function),
+        parameters=Binary(
+            groups,
+            length,
+            x.num_items,
+            _mask(x, groups),
+            by_channel=False,
+            constant=packed(np.tile(flat, length // flat.size)),
+        ),
+        input_layouts=(x,),
         output_layout=x,
         scratch_floats=2 * LANES,
     )

@@ -1,8 +1,9 @@
 """Rewrites of plans: one named rule a file, applied in a fixed order.
 
 none      every vector function is a kernel of its own, run over the whole batch
-layer     fold_batch_norm, fuse_activations, activate_early, fuse_layers: a convolution or dense
-          layer with its bias, residual and activation is one kernel, run over the whole batch
+layer     fold_batch_norm, fuse_normalizations, fuse_activations, activate_early, fuse_layers: a
+          convolution, dense layer or product with a constant matrix, with its bias, residual and
+          activation, is one kernel, run over the whole batch
 pipeline  the same kernels, but image by image: pipeline_networks
 
 Before, at every level, rules of plans: share_networks, filter_early, join_by_keys, limit_early,
@@ -28,6 +29,7 @@ from columnar_nn.plan.rewrites.filter_early import filter_early
 from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
 from columnar_nn.plan.rewrites.fuse_activations import fuse_activations
 from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
+from columnar_nn.plan.rewrites.fuse_normalizations import fuse_normalizations
 from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
 from columnar_nn.plan.rewrites.join_by_keys import join_by_keys
 from columnar_nn.plan.rewrites.limit_early import limit_early
@@ -41,6 +43,7 @@ ExpressionRule = Callable[[Sequence[Expression]], list[Expression]]
 
 RULES: dict[str, ExpressionRule] = {
     "fold_batch_norm": fold_batch_norm,
+    "fuse_normalizations": fuse_normalizations,
     "fuse_activations": fuse_activations,
     "activate_early": activate_early,
     "fuse_layers": fuse_layers,
@@ -63,7 +66,7 @@ PLAN_RULES: dict[str, Callable[[int], PlanRule]] = {
 
 FUSIONS = {
     "none": (),
-    "layer": ("fold_batch_norm", "fuse_activations", "activate_early", "fuse_layers"),
+    "layer": tuple(name for name in RULES if name != "pipeline_networks"),
     "pipeline": tuple(RULES),
 }
 """The rules of each fusion level."""

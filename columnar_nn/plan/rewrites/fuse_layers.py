@@ -20,6 +20,7 @@ from columnar_nn.expressions.types import tensor_shape
 from columnar_nn.functions.layer_activation import LayerActivation
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.kernels import textbook
+from columnar_nn.plan.rewrites.along_end import along_end
 from columnar_nn.plan.rewrites.usage import is_call, joined, use_counts
 
 _LAYERS = {"conv2d": "conv_layer", "mat_mul": "dense_layer", "matrix_product": "matrix_layer"}
@@ -87,23 +88,17 @@ def _with_bias(call: Call) -> Call:
     values = _of_outputs(layer, added.array)
     if values is None:
         return call
-    bias = Weight(added.name, np.ascontiguousarray(values))
-    inputs = (*layer.inputs[:2], bias)
+    inputs = (*layer.inputs[:2], Weight(added.name, np.ascontiguousarray(values)))
     return Call(layer.function, inputs, layer.attributes, joined(layer, call), call.type)
 
 
 def _of_outputs(layer: Call, added: np.ndarray) -> np.ndarray | None:
     """What is added to a layer as one number an output, None if it is another."""
-    outputs = layer.weights[1].shape
     if layer.function != "matrix_layer":
-        return np.broadcast_to(added, outputs)
-    if added.size == 1:
-        return np.broadcast_to(added.reshape(1), outputs)
-    if added.ndim == 1:  # one for each matrix, or for each of its rows
-        return None
-    rows = added.reshape(-1, outputs[0])
-    first: np.ndarray = rows[0]
-    return first if np.array_equal(rows, np.broadcast_to(first, rows.shape)) else None
+        return np.broadcast_to(added, layer.weights[1].shape)
+    shape = tensor_shape(layer.type)
+    assert shape is not None
+    return along_end(added, shape, len(shape) - 1)
 
 
 def _with_residual(call: Call, single: Sequence[bool]) -> Call:
