@@ -135,47 +135,30 @@ def scale_add(x: Layout, scale: np.ndarray | None, offset: np.ndarray | None) ->
     return unary(x, SCALE_ADD, 1.0 if scale is None else scale, 0.0 if offset is None else offset)
 
 
-def binary(x: Layout, y: Layout, function: PythonFunction) -> BoundKernel:
+def binary(x: Layout, y: Layout | np.ndarray, function: PythonFunction) -> BoundKernel:
     """output = function(x, y) of each element of tensors of one layout.
 
-    y may also be of shape (C, 1, 1) where both are nchw16c: a value a channel.
+    y may also be of shape (C, 1, 1) where both are nchw16c: a value a channel; or a constant of
+    the shape of the last axes of x, which is planar then.
     """
     _check_float(x)
-    by_channel = x != y and x.kind == y.kind == "nchw16c" and y.shape == (x.shape[0], 1, 1)
-    if x != y and not by_channel:
-        raise InvalidModelError(f"cannot {function.name} {x} and {y}: the layouts differ")
-    groups, length = _groups(x, by_channel=False)
+    by_channel, constant = False, None
+    if isinstance(y, np.ndarray):
+        if x.kind != "planar" or x.shape[len(x.shape) - y.ndim :] != y.shape:
+            raise InvalidModelError(f"cannot {function.name} {x} and constants {y.shape}")
+        length = min(math.lcm(y.size, LANES), x.num_items)  # so that blocks are whole
+        groups = -(-x.num_items // length)
+        constant = packed(np.resize(y, length))
+    else:
+        by_channel = x != y and x.kind == y.kind == "nchw16c" and y.shape == (x.shape[0], 1, 1)
+        if x != y and not by_channel:
+            raise InvalidModelError(f"cannot {function.name} {x} and {y}: the layouts differ")
+        groups, length = _groups(x, by_channel=False)
     return BoundKernel(
         name=function.name,
         function=Kernel("elementwise", "binary", (function.key,), python=function),
-        parameters=Binary(groups, length, x.num_items, _mask(x, groups), by_channel, None),
-        input_layouts=(x, y),
-        output_layout=x,
-        scratch_floats=2 * LANES,
-    )
-
-
-def binary_with(x: Layout, constant: np.ndarray, function: PythonFunction) -> BoundKernel:
-    """output = function(x, constant) of each element of a planar tensor, whose last axes it has."""
-    if x.kind != "planar" or x.shape[len(x.shape) - constant.ndim :] != constant.shape:
-        raise InvalidModelError(f"constants {constant.shape} are not along the end of {x}")
-    flat = constant.reshape(-1)
-    length = math.lcm(flat.size, LANES)  # so that blocks are whole
-    if length >= x.num_items:
-        length = x.num_items
-    groups = -(-x.num_items // length)
-    return BoundKernel(
-        name=function.name,
-        function=Kernel("elementwise", "binary", (function.key,), python=function),
-        parameters=Binary(
-            groups,
-            length,
-            x.num_items,
-            _mask(x, groups),
-            by_channel=False,
-            constant=packed(np.tile(flat, length // flat.size)),
-        ),
-        input_layouts=(x,),
+        parameters=Binary(groups, length, x.num_items, _mask(x, groups), by_channel, constant),
+        input_layouts=(x,) if isinstance(y, np.ndarray) else (x, y),
         output_layout=x,
         scratch_floats=2 * LANES,
     )

@@ -93,6 +93,7 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
     run(k.matrix_product(x, right), image, images.normal(4, 2, *right.shape))
     run(k.matrix_product(x, images.normal(5, channels, width, 16)), image)
     run(k.matrix_product(images.normal(6, 3, height), x), image)
+    run(k.binary(x, images.normal(8, height, width), arithmetic.OPERATIONS["add"]), image)
     for columns in (5, 16, 75):
         weight, bias = images.normal(5, width, columns), images.normal(6, columns)
         swish = k.Activation(function=k.PythonFunction("silu", activations.silu))
