@@ -25,6 +25,7 @@ WEIGHTS = {
     "epsilon": np.array(0.5, np.float32),
     "inverse": np.array(-0.5, np.float32),
     "one": np.array(1, np.float32),
+    "square": normal(6, 12, 12) / np.float32(4),
     "scale": normal(2, 12),
     "bias": normal(3, 12),
     "by token": normal(4, 5, 1),
@@ -158,6 +159,12 @@ def test_constants_of_other_axes_stay(constant: str) -> None:
         "layer_norm",
         "vec_mul" if constant == "of tokens" else "vec_scal_mul",
     ]
+    check(made, graph)
+
+
+def test_products_of_matrices_stay() -> None:
+    made, graph = executable(LAST, [*QUOTIENT, ("MatMul", "y", "square", "z")], fusion="layer")
+    assert functions(made) == ["layer_norm", "matrix_layer"]
     check(made, graph)
 
 

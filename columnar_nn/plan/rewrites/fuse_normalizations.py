@@ -142,6 +142,8 @@ def _first_of_last_axes(mean: Call) -> int | None:
 
 def _with_constant(call: Call, is_own: Sequence[bool]) -> Call:
     """A product with, or sum of, a layer_norm and a constant as that with its scale, or bias."""
+    if call.function not in _MULTIPLIES + _ADDS:
+        return call
     for index in (0, 1):
         layer, constant = call.inputs[index], call.inputs[1 - index]
         if not (is_own[index] and isinstance(layer, Call) and isinstance(constant, Weight)):
