@@ -25,7 +25,7 @@ WEIGHTS = {
     "epsilon": np.array(0.5, np.float32),
     "inverse": np.array(-0.5, np.float32),
     "one": np.array(1, np.float32),
-    "square": normal(6, 12, 12) / np.float32(4),
+    "matrix": normal(6, 12, 12) / np.float32(4),
     "scale": normal(2, 12),
     "bias": normal(3, 12),
     "by token": normal(4, 5, 1),
@@ -163,7 +163,7 @@ def test_constants_of_other_axes_stay(constant: str) -> None:
 
 
 def test_products_of_matrices_stay() -> None:
-    made, graph = executable(LAST, [*QUOTIENT, ("MatMul", "y", "square", "z")], fusion="layer")
+    made, graph = executable(LAST, [*QUOTIENT, ("MatMul", "y", "matrix", "z")], fusion="layer")
     assert functions(made) == ["layer_norm", "matrix_layer"]
     check(made, graph)
 
