@@ -149,16 +149,17 @@ def product_tile(filter_blocks: int) -> Any:
 def matrix_tile(width: int, of_layer: bool) -> Any:
     """A function for kernels that computes rows of a product of matrices that lie row by row.
 
-        tile(rows, left, panel, bias, residual, target, inner, distance, low, high)
+        tile(rows, left, panel, ahead, pace, bias, residual, target, inner, distance, low, high)
 
     target[row][column] = sum over k, in order, of left[row][k] * panel[k][column], for `width`
     columns; rows of `left` are `inner` floats long, those of the target `distance` apart. At most
     `host.tile_rows()` rows. Of a layer, the sum begins with the column's bias, what lies as the
     target in `residual`, if there is one, is added, and the result is at least `low` and at most
-    `high`. Elsewhere these four are not read.
+    `high`; and with each k memory is asked for that begins at `ahead`, `pace` bytes further each
+    time. Elsewhere these six are not read.
     """
 
-    outputs = (floats, floats, floats, integer, integer, number, number)
+    outputs = (floats, integer, floats, floats, floats, integer, integer, number, number)
 
     @emitted(types.none(integer, floats, floats, *outputs))
     def tile(
@@ -166,6 +167,8 @@ def matrix_tile(width: int, of_layer: bool) -> Any:
         rows: Value,
         left: Value,
         panel: Value,
+        ahead: Value,
+        pace: Value,
         bias: Value,
         residual: Value,
         target: Value,
@@ -182,6 +185,8 @@ def matrix_tile(width: int, of_layer: bool) -> Any:
             sums = _tile_of(e, size, _row(e, bias, width) if of_layer else zeros)
             starts = [left + left_bytes * row for row in range(size)]
             with e.loop(inner) as k:
+                if of_layer:
+                    e.prefetch(ahead + k * pace)
                 columns = _row(e, panel + k * (width * FLOAT_BYTES), width)
                 for start, slots in zip(starts, sums, strict=True):
                     value = e.splat(e.load(start + k * FLOAT_BYTES, FLOAT), e.width)
