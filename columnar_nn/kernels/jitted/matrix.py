@@ -57,9 +57,9 @@ def product(constant: str) -> Callable[..., None]:
     `constant` says which operand is: "left" or "right", the input being the other one, or
     "neither". Columns that are computed are copied to scratch, a panel at a time, so that they lie
     side by side: from row to row of a matrix they fall on few lines of the cache. With a constant
-    right operand it is a layer, and the second input the residual, if there is one. While a panel of
-    a constant is used, the next one is asked for, a share of it by each tile: weights that come from
-    beyond the second-level cache cost 1.02 to 1.1 times as much time without.
+    right operand it is a layer, and the second input the residual, if there is one. While a panel
+    of a constant is used, the next one is asked for, a share of it by each tile: weights that come
+    from beyond the second-level cache take 1.02 to 1.1 times as long without.
     """
     left_is_constant, right_is_constant = constant == "left", constant == "right"
     tile = matrix_tile(PANEL, of_layer=right_is_constant)
