@@ -24,17 +24,23 @@ from columnar_nn.model.graph import Graph
 SAMPLES = 32
 """Rows of a run: most inputs and outputs fit the cache, and calls into an engine cost little."""
 
+SMALLEST = np.float32(1e-3)
+"""Of a magnitude: no zero, whose logarithm is infinite."""
+
 _OPSET = 21
 _SEED = 21
 
 
 @dataclass(frozen=True)
 class Case:
-    """An ONNX operator on rows of float32 of `shape`, with constants after its first input.
+    """An ONNX operator on rows of float32 of `shape`, with constants beside its computed input.
 
-    A constant of a tuple is random numbers of that shape, None an input that is left out. Inputs
-    are standard normal numbers, of a `positive` case their magnitudes. With `by_itself` the second
-    operand is the transpose of the first, as keys are of queries.
+    A constant of a tuple is random numbers of that shape, None an input that is left out; the
+    computed input is in `place` among them. `second` is a second computed one behind it: "x" again,
+    or "transposed", as keys are of queries. Inputs are standard normal numbers, of a `positive`
+    case their magnitudes, none below SMALLEST. Of a `shifted` case random numbers, one a column,
+    are added to them first: where only ratios or places matter, dimmed inputs would give the same,
+    and the verdict would have nothing to tell.
     """
 
     name: str
@@ -43,36 +49,41 @@ class Case:
     constants: Sequence[np.ndarray | tuple[int, ...] | None] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     positive: bool = False
-    by_itself: bool = False
+    shifted: bool = False
+    place: int = 0
+    second: str = ""
 
     def graph(self) -> Graph:
         """The network of this operator, imported as a file would be."""
         random = np.random.default_rng(_SEED)
-        weights = [
-            random.standard_normal(given, dtype=np.float32) if isinstance(given, tuple) else given
-            for given in self.constants
+        weights = {
+            f"constant{i}": random.standard_normal(given, dtype=np.float32)
+            if isinstance(given, tuple)
+            else given
+            for i, given in enumerate(self.constants)
+            if given is not None
+        }
+        names = [
+            f"constant{i}" if f"constant{i}" in weights else "" for i in range(len(self.constants))
         ]
-        names = ["" if w is None else f"constant{i}" for i, w in enumerate(weights)]
-        nodes = []
-        if self.by_itself:
+        nodes, x = [], "x"
+        if self.shifted:
+            weights["shift"] = random.standard_normal(self.shape[-1:], dtype=np.float32)
+            nodes.append(helper.make_node("Add", ["x", "shift"], ["shifted"], "shift"))
+            x = "shifted"
+        if self.second == "transposed":
             rank = len(self.shape) + 1
             perm = [*range(rank - 2), rank - 1, rank - 2]
-            nodes.append(helper.make_node("Transpose", ["x"], ["other"], "transpose", perm=perm))
-            names.append("other")
-        nodes.append(
-            helper.make_node(self.op_type, ["x", *names], ["y"], self.name, **self.attributes)
-        )
+            nodes.append(helper.make_node("Transpose", [x], ["transposed"], "transpose", perm=perm))
+        names[self.place : self.place] = [x, *([self.second] if self.second else [])]
+        nodes.append(helper.make_node(self.op_type, names, ["y"], self.name, **self.attributes))
         model = helper.make_model(
             helper.make_graph(
                 nodes,
                 self.name,
                 [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", *self.shape])],
                 [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-                [
-                    numpy_helper.from_array(weight, name)
-                    for weight, name in zip(weights, names, strict=False)
-                    if weight is not None
-                ],
+                [numpy_helper.from_array(weight, name) for name, weight in weights.items()],
             ),
             opset_imports=[helper.make_opsetid("", _OPSET)],
         )
@@ -85,7 +96,7 @@ class Case:
         def read(shape: tuple[int, ...] = self.shape) -> Iterator[Block]:
             size = (SAMPLES, *shape)
             rows = np.random.default_rng(_SEED).standard_normal(size, dtype=np.float32)
-            yield Block(np.abs(rows) if self.positive else rows, None)
+            yield Block(np.maximum(np.abs(rows), SMALLEST) if self.positive else rows, None)
 
         name = "magnitudes of normal numbers" if self.positive else "normal numbers"
         source = Source("generated", (), scan(0, read()), self.shape, "float32", read)
@@ -97,7 +108,8 @@ def _integers(*values: int) -> np.ndarray:
 
 
 _MAPS = (64, 28, 28)
-_TOKENS = (197, 192)
+_TOKENS, _HIDDEN = (197, 192), (197, 768)
+_HEADS, _HEADS_FIRST = (197, 3, 64), (3, 197, 64)
 _TWICE = np.array([1, 1, 2, 2], np.float32)
 _TWO_BY_TWO = {"kernel_shape": [2, 2], "strides": [2, 2]}
 _HALF = np.array(0.5, np.float32)
@@ -107,6 +119,12 @@ _EPSILON = {"epsilon": 1.0}
 
 def _resize(mode: str) -> Case:
     return Case(f"resize_{mode}", "Resize", (64, 16, 16), (None, _TWICE), {"mode": mode})
+
+
+def _conv(shape: tuple[int, ...], filters: int) -> Case:
+    dimensions = len(shape) - 1
+    weights = ((filters, shape[0], *[3] * dimensions), (filters,))
+    return Case(f"conv_{dimensions}d", "Conv", shape, weights, {"pads": [1] * 2 * dimensions})
 
 
 def _pool(kind: str, name: str, shape: tuple[int, ...]) -> Case:
@@ -119,37 +137,60 @@ def _of_elements(op_type: str, shape: tuple[int, ...] = _MAPS, positive: bool = 
     return Case(op_type.lower(), op_type, shape, positive=positive)
 
 
+def _transpose(name: str, shape: tuple[int, ...], *perm: int) -> Case:
+    return Case(name, "Transpose", shape, (), {"perm": perm})
+
+
 CASES = (
     Case("up_conv_deep", "ConvTranspose", (128, 8, 8), ((128, 64, 2, 2), (64,)), _TWO_BY_TWO),
     Case("up_conv", "ConvTranspose", (64, 16, 16), ((64, 32, 2, 2), (32,)), _TWO_BY_TWO),
+    _conv((64, 1024), 64),
+    _conv((16, 16, 16, 16), 32),
     _resize("nearest"),
     _resize("linear"),
     _resize("cubic"),
     Case("depth_to_space", "DepthToSpace", _MAPS, (), {"blocksize": 2}),
+    Case("space_to_depth", "SpaceToDepth", _MAPS, (), {"blocksize": 2}),
     Case("layer_norm", "LayerNormalization", _TOKENS, ((192,), (192,)), _EPSILON),
     Case("group_norm", "GroupNormalization", _MAPS, ((64,), (64,)), {"num_groups": 8, **_EPSILON}),
     Case("instance_norm", "InstanceNormalization", _MAPS, ((64,), (64,)), _EPSILON),
-    Case("lp_norm", "LpNormalization", _TOKENS),
-    _of_elements("Gelu", (197, 768)),
+    Case("mean_variance", "MeanVarianceNormalization", _MAPS, (), {"axes": [2, 3]}, shifted=True),
+    Case("lp_norm", "LpNormalization", _TOKENS, shifted=True),
+    Case("softmax", "Softmax", (3, 197, 197), (), {"axis": -1}),
+    Case("hardmax", "Hardmax", _TOKENS, shifted=True),
+    _of_elements("Gelu", _HIDDEN),
+    Case("gelu_tanh", "Gelu", _HIDDEN, (), {"approximate": "tanh"}),
     _of_elements("Mish"),
+    _of_elements("HardSwish"),
+    _of_elements("Sigmoid"),
     _of_elements("Softplus"),
     _of_elements("Exp"),
+    _of_elements("Log", positive=True),
     _of_elements("Erf"),
     _of_elements("Abs"),
     _of_elements("Sqrt", positive=True),
     Case("pow", "Pow", _MAPS, (np.array(0.75, np.float32),), positive=True),
     Case("max", "Max", _MAPS, (_HALF,)),
     Case("min", "Min", _MAPS, (_HALF,)),
+    Case("add", "Add", _TOKENS, second="x"),
+    Case("bias", "Add", _TOKENS, ((192,),)),
+    Case("layer_scale", "Mul", _TOKENS, ((192,),)),
+    Case("where", "Where", (3, 64, 64), (np.tri(64, dtype=np.bool_), _HALF), place=1),
     Case("reduce_sum", "ReduceSum", _MAPS, (_integers(2, 3),)),
     Case("reduce_max", "ReduceMax", _MAPS, (_integers(2, 3),)),
     Case("reduce_mean", "ReduceMean", _TOKENS, (_integers(2),)),
     Case("reduce_l2", "ReduceL2", _MAPS, (_integers(1),)),
-    Case("attention_scores", "MatMul", (3, 197, 64), by_itself=True),
+    Case("attention_scores", "MatMul", _HEADS_FIRST, second="transposed"),
     Case("token_matmul", "MatMul", _TOKENS, ((192, 576),)),
+    _transpose("tokens", (192, 196), 0, 2, 1),
+    _transpose("queries", _HEADS, 0, 2, 1, 3),
+    _transpose("keys", _HEADS, 0, 2, 3, 1),
+    Case("slice", "Slice", (197, 576), (_integers(192), _integers(384), _integers(2))),
+    Case("concat", "Concat", _MAPS, (), {"axis": 1}, second="x"),
+    Case("pad", "Pad", _MAPS, (_integers(0, 0, 1, 1, 0, 0, 1, 1),)),
     Case("gather", "Gather", _TOKENS, (np.arange(0, 197, 2),), {"axis": 1}),
     Case("tile", "Tile", (64, 14, 14), (_integers(1, 1, 2, 2),)),
     Case("expand", "Expand", (64, 1, 1), (_integers(1, 1, 28, 28),)),
-    Case("hardmax", "Hardmax", _TOKENS),
     _pool("Max", "max", (64, 1024)),
     _pool("Average", "average", (64, 1024)),
     _pool("Max", "max", (16, 16, 16, 16)),

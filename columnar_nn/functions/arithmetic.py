@@ -14,7 +14,7 @@ from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.scale_add import beside_constant, with_any_constant
+from columnar_nn.functions.scale_add import direct_layout, with_any_constant
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.kernels import PythonFunction
 from columnar_nn.kernels.primitives import where
@@ -44,6 +44,11 @@ def _add(x: float, y: float) -> float:
 @_in(OPERATIONS, "sub")
 def _sub(x: float, y: float) -> float:
     return x - y
+
+
+@_in(REVERSED, "sub")
+def _subtracted_from(x: float, y: float) -> float:
+    return y - x
 
 
 @_in(OPERATIONS, "mul")
@@ -177,20 +182,27 @@ def _assemble(operation: str) -> Callable[[Assembly, Call, Sequence[Value]], Val
 
 def _with_constant(operation: str, assembly: Assembly, call: Call, value: Value) -> Value:
     (constant,) = call.weights
-    source = beside_constant(assembly, value, constant)
-    layout, is_first = source.layout, call.inputs[0] is not call.tensors[0]
+    is_first = call.inputs[0] is not call.tensors[0]
+    function = (REVERSED if is_first else {}).get(operation) or OPERATIONS[operation]
+    if constant.ndim > 1:
+        source = assembly.planar(value)
+        return assembly.apply(kernels.binary(source.layout, _end(constant), function), source)
+    source = direct_layout(assembly, value)
+    layout = source.layout
     if operation == "mul":
         kernel = kernels.scale_add(layout, constant, None)
     elif operation == "add":
         kernel = kernels.scale_add(layout, None, constant)
-    elif operation == "sub" and is_first:
-        kernel = kernels.scale_add(layout, np.array([-1.0], np.float32), constant)
-    elif operation == "sub":
-        kernel = kernels.scale_add(layout, None, -constant)
     else:
-        reverse = REVERSED.get(operation) if is_first else None
-        kernel = kernels.unary(layout, reverse or OPERATIONS[operation], constant)
-    return assembly.reshaped(assembly.apply(kernel, source), value.shape)
+        kernel = kernels.unary(layout, function, constant)
+    return assembly.apply(kernel, source)
+
+
+def _end(constant: np.ndarray) -> np.ndarray:
+    """A constant along the last axes of a row alone, if it is the same all over the others."""
+    while constant.ndim > 1 and (constant == constant[:1]).all():
+        constant = constant[0]
+    return constant
 
 
 FUNCTIONS = tuple(

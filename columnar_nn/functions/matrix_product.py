@@ -41,8 +41,8 @@ def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     sources = [assembly.planar(value) for value in values]
     layouts = iter([source.layout for source in sources])
     arrays = (getattr(operand, "array", None) for operand in call.inputs)
-    operands = [next(layouts) if array is None else array for array in arrays]
-    return assembly.apply(kernels.matrix_product(*operands), *sources)
+    left, right = (next(layouts) if array is None else array for array in arrays)
+    return assembly.apply(kernels.matrix_product(left, right), *sources)
 
 
 FUNCTIONS = (VectorFunction("matrix_product", shape, assemble, operations),)

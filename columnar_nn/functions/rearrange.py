@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, no_operations
+from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.rearrange import OUTSIDE
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.operators import OPERATORS
@@ -123,9 +125,29 @@ def _gather(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     return assembly.apply(kernels.rearrange(source.layout, indices), source)
 
 
+_TRANSPOSE = _function("transpose", _transpose)
+
+
+def _transposed(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
+    """Channels of images to the end, or to the front, where layers and rows want them, in blocks.
+
+    Others are rearranged.
+    """
+    (value,), perm = values, list(call.attributes["perm"])
+    layout, rank = value.layout, len(value.shape)
+    is_blocked = layout.kind == "nchw16c" and layout.shape[0] == value.shape[0]
+    if is_blocked and rank > 1 and perm == [*range(1, rank), 0]:
+        pixels = assembly.apply(kernels.channels_last(layout), value)
+        return assembly.reshaped(pixels, (*value.shape[1:], value.shape[0]))
+    if rank == 3 and perm == [2, 0, 1] and value.shape[2] >= LANES:
+        source = assembly.planar(value)
+        return assembly.apply(kernels.channels_first(source.layout), source)
+    return _TRANSPOSE.assemble(assembly, call, values)
+
+
 FUNCTIONS = (
     _function("slice", _slice),
-    _function("transpose", _transpose),
+    replace(_TRANSPOSE, assemble=_transposed),
     _function("pad", _pad, **PAD_DEFAULTS),
     _function("expand", _expand),
     _function("tile", _tile),

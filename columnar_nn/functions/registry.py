@@ -15,6 +15,7 @@ from columnar_nn.functions import (
     inverted_bottleneck,
     lrn,
     mat_mul,
+    matrix_layer,
     matrix_product,
     normalization,
     pipeline,
@@ -52,6 +53,7 @@ MODULES = (
     conv_layer,
     dense_layer,
     inverted_bottleneck,
+    matrix_layer,
     pipeline,
 )
 

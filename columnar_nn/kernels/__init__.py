@@ -36,7 +36,7 @@ from columnar_nn.kernels.program import Program, Step
 from columnar_nn.kernels.python_function import PythonFunction
 from columnar_nn.kernels.rearrange import rearrange
 from columnar_nn.kernels.reduce import REDUCTIONS, local_response_normalization, reduction
-from columnar_nn.kernels.reorder import concat, reorder
+from columnar_nn.kernels.reorder import channels_first, channels_last, concat, reorder
 from columnar_nn.kernels.resize import resize
 from columnar_nn.kernels.rows import of_row
 from columnar_nn.kernels.softmax import hardmax, log_softmax, place_of, softmax
@@ -60,6 +60,8 @@ __all__ = [
     "Threads",
     "average_pool",
     "binary",
+    "channels_first",
+    "channels_last",
     "choose_algorithm",
     "concat",
     "conv2d",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, packed
-from columnar_nn.kernels.parameters import Blocks
+from columnar_nn.kernels.parameters import Blocks, Floats
 from columnar_nn.kernels.primitives import fma
 from columnar_nn.kernels.python_function import PythonFunction
 
@@ -33,7 +34,8 @@ class Unary(NamedTuple):
 class Binary(NamedTuple):
     """Of a function of two tensors, in groups as of Unary.
 
-    With `by_channel` the second one is a block a group rather than of the first one's shape.
+    With `by_channel` the second one is a block a group rather than of the first one's shape. A
+    `constant` takes its place: the same floats in every group.
     """
 
     groups: int
@@ -41,6 +43,7 @@ class Binary(NamedTuple):
     total: int
     mask: Blocks
     by_channel: bool
+    constant: Floats | None
 
 
 class Pixels(NamedTuple):
@@ -133,21 +136,30 @@ def scale_add(x: Layout, scale: np.ndarray | None, offset: np.ndarray | None) ->
     return unary(x, SCALE_ADD, 1.0 if scale is None else scale, 0.0 if offset is None else offset)
 
 
-def binary(x: Layout, y: Layout, function: PythonFunction) -> BoundKernel:
+def binary(x: Layout, y: Layout | np.ndarray, function: PythonFunction) -> BoundKernel:
     """output = function(x, y) of each element of tensors of one layout.
 
-    y may also be of shape (C, 1, 1) where both are nchw16c: a value a channel.
+    y may also be of shape (C, 1, 1) where both are nchw16c: a value a channel; or a constant of
+    the shape of the last axes of x, which is planar then.
     """
     _check_float(x)
-    by_channel = x != y and x.kind == y.kind == "nchw16c" and y.shape == (x.shape[0], 1, 1)
-    if x != y and not by_channel:
-        raise InvalidModelError(f"cannot {function.name} {x} and {y}: the layouts differ")
-    groups, length = _groups(x, by_channel=False)
+    by_channel, constant = False, None
+    if isinstance(y, np.ndarray):
+        if x.kind != "planar" or x.shape[len(x.shape) - y.ndim :] != y.shape:
+            raise InvalidModelError(f"cannot {function.name} {x} and constants {y.shape}")
+        length = min(math.lcm(y.size, LANES), x.num_items)  # so that blocks are whole
+        groups = -(-x.num_items // length)
+        constant = packed(np.resize(y, length))
+    else:
+        by_channel = x != y and x.kind == y.kind == "nchw16c" and y.shape == (x.shape[0], 1, 1)
+        if x != y and not by_channel:
+            raise InvalidModelError(f"cannot {function.name} {x} and {y}: the layouts differ")
+        groups, length = _groups(x, by_channel=False)
     return BoundKernel(
         name=function.name,
         function=Kernel("elementwise", "binary", (function.key,), python=function),
-        parameters=Binary(groups, length, x.num_items, _mask(x, groups), by_channel),
-        input_layouts=(x, y),
+        parameters=Binary(groups, length, x.num_items, _mask(x, groups), by_channel, constant),
+        input_layouts=(x,) if isinstance(y, np.ndarray) else (x, y),
         output_layout=x,
         scratch_floats=2 * LANES,
     )

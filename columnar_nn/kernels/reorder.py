@@ -1,4 +1,4 @@
-"""Changes of layout, and concatenation."""
+"""Changes of layout, with the channels before or behind the pixels, and concatenation."""
 
 from __future__ import annotations
 
@@ -64,6 +64,34 @@ def reorder(x: Layout, to_kind: Kind) -> BoundKernel:
         parameters=Reorder(x.shape[0], x.shape[1] * x.shape[2]),
         input_layouts=(x,),
         output_layout=Layout(to_kind, x.shape),
+    )
+
+
+def channels_last(x: Layout) -> BoundKernel:
+    """An nchw16c image C x H x W as a planar tensor H x W x C."""
+    if x.kind != "nchw16c":
+        raise InvalidModelError(f"channels of {x} are not in blocks")
+    channels, *size = x.shape
+    return BoundKernel(
+        name="channels_last",
+        function=Kernel("reorder", "to_pixels"),
+        parameters=Reorder(channels, math.prod(size)),
+        input_layouts=(x,),
+        output_layout=Layout("planar", (*size, channels)),
+    )
+
+
+def channels_first(x: Layout) -> BoundKernel:
+    """A planar tensor H x W x C as an nchw16c image C x H x W."""
+    if x.kind != "planar" or len(x.shape) != 3:
+        raise InvalidModelError(f"{x} is no image whose channels are last")
+    *size, channels = x.shape
+    return BoundKernel(
+        name="channels_first",
+        function=Kernel("reorder", "of_pixels"),
+        parameters=Reorder(channels, math.prod(size)),
+        input_layouts=(x,),
+        output_layout=Layout("nchw16c", (channels, *size)),
     )
 
 

@@ -19,6 +19,7 @@ IMAGES = RNG.normal(size=(5, 3, 9, 8)).astype(np.float32)
 FILTERS = Weight("filters", RNG.normal(size=(20, 3, 3, 3)).astype(np.float32))
 OFFSETS = Weight("offsets", RNG.normal(size=20).astype(np.float32))
 MATRIX = Weight("matrix", RNG.normal(size=(7, 3 * 72)).astype(np.float32) / 8)
+COLUMNS = Weight("columns", RNG.normal(size=(8, 7)).astype(np.float32))
 BIAS = Weight("bias", RNG.normal(size=7).astype(np.float32))
 
 FUNCTIONS: dict[str, dict[str, float]] = {
@@ -56,6 +57,12 @@ def dense(image: Expression) -> Call:
     return Call("mat_add", (Call("mat_mul", (features, MATRIX)), BIAS))
 
 
+def product(image: Expression) -> Call:
+    """Of each row of each image, and a bias written as ONNX's Add of one is."""
+    layer = Call("matrix_product", (image, COLUMNS))
+    return Call("vec_add", (layer, Weight("bias", np.tile(BIAS.array, (3, 9, 1)))))
+
+
 def projected(plan: cnn.PlanBuilder, threads: int, fusion: str) -> tuple[np.ndarray, str]:
     executable = cnn.prepare(plan.plan(), threads=threads, fusion=fusion)
     result = executable.run().to_table()["y"].combine_chunks()
@@ -73,7 +80,7 @@ def test_every_function_of_an_element_is_here() -> None:
 
 @pytest.mark.parametrize(("threads", "fusion"), [(1, "layer"), (1, "pipeline"), (2, "pipeline")])
 @pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("layer", [convolution, dense])
+@pytest.mark.parametrize("layer", [convolution, dense, product])
 def test_a_layer_applies_it(
     layer: Callable[[Expression], Call], function: str, threads: int, fusion: str
 ) -> None:
@@ -107,6 +114,34 @@ def test_what_is_read_elsewhere_is_not_swallowed() -> None:
     layer = convolution(cnn.column("x"))
     plan = scan().project({"y": cnn.call("sigmoid", layer), "before": layer})
     assert "activation" not in projected(plan, 1, "pipeline")[1]
+
+
+def test_a_product_of_matrices_takes_its_bias_and_a_residual() -> None:
+    x = cnn.column("x")
+    square = Weight("square", RNG.normal(size=(8, 8)).astype(np.float32))
+    bias = Weight("bias", np.tile(np.arange(8, dtype=np.float32), (3, 9, 1)))
+    added = Call("vec_add", (x, Call("vec_add", (Call("matrix_product", (x, square)), bias))))
+    found, text = projected(scan().project({"y": Call("relu", (added,))}), 1, "layer")
+    assert "matrix_layer" in text
+    assert "vec_add" not in text
+    truth = np.matmul(IMAGES.astype(np.float64), square.array) + bias.array + IMAGES
+    np.testing.assert_allclose(found, truth.clip(0), rtol=1e-5, atol=1e-5)
+
+
+def test_a_product_of_matrices_takes_nothing_else() -> None:
+    x, weight = cnn.column("x"), RNG.normal(size=(3, 9, 7)).astype(np.float32)
+    made = Call("matrix_product", (x, COLUMNS))
+    for y, others in (
+        (Call("vec_add", (made, Weight("by_row", weight))), {}),
+        (Call("vec_scal_add", (made, Weight("by_matrix", weight[:, 0, 0].copy()))), {}),
+        (Call("relu", (made,)), {"made": made}),
+    ):
+        text = projected(scan().project({"y": y, **others}), 1, "layer")[1]
+        assert f"{y.function}(" in text
+        assert "activation" not in text
+    other = Call("transpose", (x,), {"perm": [0, 2, 1]})
+    _, text = projected(scan().project({"y": Call("matrix_product", (x, other))}), 1, "layer")
+    assert "matrix_layer" not in text
 
 
 def whole(x: float) -> float:

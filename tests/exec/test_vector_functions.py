@@ -255,6 +255,20 @@ def test_products_of_matrices(inputs: list[str | np.ndarray]) -> None:
     check(row, operators, 1, after_convolution=True)
 
 
+@pytest.mark.parametrize("channels", [3, 16, 37])
+def test_channels_behind_their_pixels_and_back(channels: int) -> None:
+    """As networks do that normalize channels; of a reshaped image too."""
+    scale, row = normal(1, channels), (channels, 4, 5)
+    last: list[Operator] = [
+        ("Transpose", ["x"], {"perm": [0, 2, 3, 1]}),
+        ("LayerNormalization", ["0", scale, normal(2, channels)], {"epsilon": 0.5}),
+    ]
+    back: list[Operator] = [("Transpose", ["1"], {"perm": [0, 3, 1, 2]}), ("Relu", ["2"], {})]
+    check(row, [*last, *back, ("Add", ["3", "x"], {})], 1, after_convolution=True)
+    flat = ("Reshape", ["x", integers(0, channels, 20)], {})
+    check(row, [flat, ("Transpose", ["0"], {"perm": [0, 2, 1]})], 1, after_convolution=True)
+
+
 @pytest.mark.parametrize("columns", [1, 5])
 def test_gemm_with_a_computed_addend(columns: int) -> None:
     addend = ("Gemm", ["x", normal(1, 7, columns)], {"alpha": 0.5})

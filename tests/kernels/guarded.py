@@ -93,6 +93,12 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
     run(k.matrix_product(x, right), image, images.normal(4, 2, *right.shape))
     run(k.matrix_product(x, images.normal(5, channels, width, 16)), image)
     run(k.matrix_product(images.normal(6, 3, height), x), image)
+    run(k.binary(x, images.normal(8, height, width), arithmetic.OPERATIONS["add"]), image)
+    for columns in (5, 16, 75):
+        weight, bias = images.normal(5, width, columns), images.normal(6, columns)
+        swish = k.Activation(function=k.PythonFunction("silu", activations.silu))
+        layer = k.matrix_product(x, weight, bias, swish, residual=True)
+        run(layer, image, images.normal(7, 2, *layer.output_layout.shape))
 
 
 def narrow_kernels(shape: tuple[int, int, int]) -> None:
@@ -161,6 +167,8 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
             run(kernel, image)
         own_kernels(x, image)
         if kind == "nchw16c":
+            last = k.channels_last(x)
+            run(k.channels_first(last.output_layout), run(last, image))
             run(k.max_pool(x, (2, 1), (2, 2), (1, 0, 1, 0)), image)
             window = ((2, 1), (2, 2), (1, 0, 1, 0), (2, 1))
             run(k.average_pool(x, *window, ceil_mode=True, count_include_pad=True), image)

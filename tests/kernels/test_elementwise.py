@@ -174,6 +174,16 @@ def test_binary_with_a_value_a_channel() -> None:
     assert_close(run(binary(layout, scale, OPERATIONS["mul"]), x, y), x * y, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("shape", [(5, 3, 7), (40, 48), (3, 5, 16), (9, 65), (6,), (2, 3, 5)])
+def test_binary_with_constants_along_the_end(shape: tuple[int, ...]) -> None:
+    layout = Layout("planar", shape)
+    x = _values(layout)
+    for rank in range(1, len(shape) + 1):
+        constant = normal(2, *shape[-rank:])
+        actual = run(binary(layout, constant, OPERATIONS["div"]), x)
+        assert_close(actual, x / constant, rtol=0, atol=0)
+
+
 def test_pixels() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (2, 3, 7, 5), dtype=np.uint8)
     actual = run(pixels_to_float(Layout("uint8", (3, 7, 5))), pixels)
@@ -186,6 +196,8 @@ def test_wrong_arguments_are_named() -> None:
         unary(layout, FUNCTIONS["hard_sigmoid"], 0.2)
     with pytest.raises(InvalidModelError, match="differ"):
         binary(layout, Layout("planar", (5,)), OPERATIONS["add"])
+    with pytest.raises(InvalidModelError, match="and constants"):
+        binary(layout, np.ones(2, np.float32), OPERATIONS["add"])
     with pytest.raises(InvalidModelError, match="3 constants for 4 channels"):
         scale_add(layout, np.ones(3, np.float32), None)
 

@@ -17,6 +17,7 @@ from columnar_nn.kernels import (
     PythonFunction,
     conv2d,
     dense,
+    matrix_product,
     unary,
 )
 
@@ -73,6 +74,17 @@ def test_of_dense_layers(kind: str, activation: Activation) -> None:
     image, matrix, bias = normal(1, 3, 17, 3, 2), normal(2, 21, 102), normal(3, 21)
     expected = apart(dense(layout, matrix, bias), activation, image)
     same_bits(run(dense(layout, matrix, bias, activation), image), expected)
+
+
+@pytest.mark.parametrize("activation", [SHRINK, SIGMOID], ids=["numbers", "blocks"])
+@pytest.mark.parametrize("columns", [5, 16, 23, 64, 75])
+def test_of_products_of_matrices(columns: int, activation: Activation) -> None:
+    """The last panels of columns overlap: their shared columns are not changed twice."""
+    layout, matrix, bias = Layout("planar", (3, 7, 9)), normal(2, 9, columns), normal(3, columns)
+    inputs = normal(1, 2, 3, 7, 9), normal(4, 2, 3, 7, columns)
+    expected = apart(matrix_product(layout, matrix, bias, residual=True), activation, *inputs)
+    found = run(matrix_product(layout, matrix, bias, activation, residual=True), *inputs)
+    same_bits(found, expected)
 
 
 def test_it_is_code_of_its_own() -> None:

@@ -16,6 +16,8 @@ from columnar_nn.kernels import (
     Program,
     Step,
     average_pool,
+    channels_first,
+    channels_last,
     concat,
     dense,
     global_average_pool,
@@ -134,6 +136,15 @@ def test_reorder(shape: tuple[int, int, int]) -> None:
         assert_close(run(reorder(Layout(kind, shape), other), x), x, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("shape", [(17, 5, 7), (1, 3, 1), (32, 2, 2), (40, 1, 3)])
+def test_channels_last_and_first(shape: tuple[int, int, int]) -> None:
+    x = normal(1, 2, *shape)
+    last = channels_last(Layout("nchw16c", shape))
+    pixels = np.moveaxis(x, 1, -1)
+    assert_close(run(last, x), pixels, rtol=0, atol=0)
+    assert_close(run(channels_first(last.output_layout), pixels), x, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("kind", ["planar", "nchw16c"])
 @pytest.mark.parametrize("channels", [(16, 32, 5), (3, 17, 1), (16, 16)])
 def test_concat(kind: str, channels: tuple[int, ...]) -> None:
@@ -156,6 +167,10 @@ def test_wrong_layouts_are_named() -> None:
         max_pool(IMAGE, (10, 1))
     with pytest.raises(InvalidModelError, match="does not fit"):
         dense(planar, normal(1, 2, 47))
+    with pytest.raises(InvalidModelError, match="not in blocks"):
+        channels_last(planar)
+    with pytest.raises(InvalidModelError, match="no image"):
+        channels_first(IMAGE)
     with pytest.raises(InvalidModelError, match="concatenate"):
         concat([planar, Layout("planar", (3, 4, 5))])
     with pytest.raises(InvalidModelError, match="features"):

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from kernels.images import error, normal, run
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, Threads, matrix_product
+from columnar_nn.kernels import (
+    Activation,
+    Layout,
+    Program,
+    Step,
+    Team,
+    TeamProgram,
+    Threads,
+    matrix_product,
+)
 from columnar_nn.kernels.parameters import address
 
 MATRICES = (Layout("planar", (3, 5, 7)), Layout("planar", (3, 7, 33)))
@@ -40,6 +49,27 @@ def test_products_broadcast(
         a, b = (a[:1], b) if index == 0 else (a, b[:1])
     expected = np.matmul(a.astype(np.float64), b.astype(np.float64))
     assert error(run(matrix_product(*operands), *inputs), expected) < 2e-6
+
+
+@quick
+@given(
+    st.tuples(st.integers(1, 3), st.integers(1, 15), st.integers(1, 9), st.integers(1, 70)),
+    st.booleans(),
+    SEEDS,
+)
+def test_a_layer_adds_and_clamps(
+    sizes: tuple[int, int, int, int], residual: bool, seed: int
+) -> None:
+    matrices, rows, inner, columns = sizes
+    x, weight = normal(seed, 2, matrices, rows, inner), normal(seed + 1, inner, columns)
+    bias, inputs = normal(seed + 2, columns), [x]
+    expected = np.matmul(x.astype(np.float64), weight) + bias
+    if residual:
+        inputs.append(normal(seed + 3, *expected.shape))
+        expected = expected + inputs[1]
+    given = (Layout("planar", x.shape[1:]), weight, bias, Activation(-0.5, 2.0), residual)
+    found = run(matrix_product(*given), *inputs)
+    assert_close(found, expected.clip(-0.5, 2.0).astype(np.float32), rtol=0, atol=3e-6)
 
 
 def test_a_team_writes_every_element() -> None:

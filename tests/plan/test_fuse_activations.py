@@ -22,6 +22,7 @@ from reference.evaluate import evaluate
 
 IMAGES = normal(1, 5, 3, 6, 7) * np.float32(3)
 FILTERS = normal(2, 8, 3, 3, 3)
+CUBE, SLOPE = 0.044715, math.sqrt(2 / math.pi)
 ROOT, HALF, ONE, THREE, SIX = math.sqrt(2), 0.5, 1.0, 3.0, 6.0
 
 Step = tuple[Any, ...]
@@ -43,6 +44,20 @@ WRITTEN: dict[str, tuple[str, list[Step]]] = {
         "gelu",
         [("Div", -1, ROOT), ("Erf", 0), ("Add", ONE, 1), ("Mul", HALF, 2), ("Mul", -1, 3)],
     ),
+    "gelu by tanh": (
+        "gelu_tanh",
+        [
+            *(("Pow", -1, THREE), ("Mul", 0, CUBE), ("Add", -1, 1), ("Mul", 2, SLOPE)),
+            *(("Tanh", 3), ("Add", 4, ONE), ("Mul", -1, 5), ("Mul", 6, HALF)),
+        ],
+    ),
+    "gelu by tanh, x apart": (
+        "gelu_tanh",
+        [
+            *(("Mul", -1, -1), ("Mul", 0, CUBE), ("Add", 1, ONE), ("Mul", -1, SLOPE)),
+            *(("Mul", 3, 2), ("Tanh", 4), ("Add", ONE, 5), ("Mul", -1, HALF), ("Mul", 7, 6)),
+        ],
+    ),
     "hard_swish": ("hard_swish", [("HardSigmoid", -1), ("Mul", -1, 0)]),
     "hard_swish by ReLU6": (
         "hard_swish",
@@ -62,6 +77,18 @@ OTHERWISE: dict[str, list[Step]] = {
         ("Add", 1, ONE),
         ("Mul", -1, 2),
         ("Mul", 3, HALF),
+    ],
+    "by another slope": [
+        *(("Pow", -1, THREE), ("Mul", 0, CUBE), ("Add", -1, 1), ("Mul", 2, HALF)),
+        *(("Tanh", 3), ("Add", 4, ONE), ("Mul", -1, 5), ("Mul", 6, HALF)),
+    ],
+    "with a square for a cube": [
+        *(("Mul", -1, -1), ("Mul", 0, CUBE), ("Add", -1, 1), ("Mul", 2, SLOPE)),
+        *(("Tanh", 3), ("Add", 4, ONE), ("Mul", -1, 5), ("Mul", 6, HALF)),
+    ],
+    "its inside read elsewhere": [
+        *(("Div", -1, ROOT), ("Erf", 0), ("Add", 1, ONE), ("Mul", -1, 2)),
+        *(("Mul", 3, HALF), ("Add", 4, 0)),
     ],
     "read elsewhere": [("Sigmoid", -1), ("Mul", -1, 0), ("Add", 1, 0)],
 }

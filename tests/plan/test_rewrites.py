@@ -56,6 +56,7 @@ def test_each_rule_alone(rule: str) -> None:
     made, gone = calls(executable) - calls(plain), calls(plain) - calls(executable)
     changes = {
         "fold_batch_norm": ({"vec_scal_add": 1}, {"batch_norm": 1}),
+        "fuse_normalizations": ({}, {}),
         "fuse_activations": ({}, {}),  # the network has none of several nodes
         "activate_early": ({}, {}),
         "fuse_layers": (

@@ -157,7 +157,10 @@ def binary(function: Callable[..., Any]) -> Callable[..., None]:
             count = min(p.length, p.total - start)
             whole = count // LANES
             inputs, outputs = blocks(source + start), blocks(target + start)
-            others = blocks(second + (group * LANES if p.by_channel else start))
+            if p.constant:
+                others = blocks(p.constant)
+            else:
+                others = blocks(second + (group * LANES if p.by_channel else start))
             step = 0 if p.by_channel else 1
             for index in share(whole, part, parts):
                 value = function(inputs[index], others[index * step])

@@ -33,10 +33,12 @@ def exponential(e: Emitter, x: Value) -> Value:
     rounded = shifted - magic
     rest = e.multiply_add(rounded, constant(-0.693359375), bounded)
     rest = e.multiply_add(rounded, constant(2.12194440e-4), rest)
-    series = constant(1.9875691500e-4)
-    for factor in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5):
-        series = e.multiply_add(series, rest, constant(factor))
-    value = e.multiply_add(series, rest * rest, rest) + 1.0
+    square = rest * rest  # terms are added up by pairs, or each would wait for the one before
+    series = e.multiply_add(constant(1.9875691500e-4), rest, constant(1.3981999507e-3))
+    middle = e.multiply_add(constant(8.3334519073e-3), rest, constant(4.1665795894e-2))
+    low = e.multiply_add(constant(1.6666665459e-1), rest, constant(0.5))
+    series = e.multiply_add(e.multiply_add(series, square, middle), square, low)
+    value = e.multiply_add(series, square, rest) + 1.0
     builder, integers = e.builder, ir.VectorType(INT32, LANES)
     count, bits = (e.of(builder.bitcast(v.ir, integers)) for v in (shifted, value))
     exponent = e.of(builder.shl(count.ir, count.constant(23)))

@@ -1,4 +1,4 @@
-"""Changes of layout, and concatenation."""
+"""Changes of layout, with the channels before or behind the pixels, and concatenation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.compiler import inlined
-from columnar_nn.kernels.jitted.memory import clear, copy, floats, share
+from columnar_nn.kernels.jitted.memory import blocks, clear, copy, floats, share
 from columnar_nn.kernels.jitted.transpose import transpose
 from columnar_nn.kernels.parameters import Blocks, Floats
 from columnar_nn.kernels.reorder import PlacedChannels, PlacedRuns, Reorder
@@ -55,6 +55,32 @@ def to_planes(parameters: Reorder, source: Blocks, target: Floats, part: int, pa
         for lane in range(lanes):
             place, channel = planes + lane * pixels + done, start + done * LANES + lane
             copy_channel(place, 1, channel, LANES, pixels - done)
+
+
+def to_pixels(parameters: Reorder, source: Blocks, target: Floats, part: int, parts: int) -> None:
+    """nchw16c to planar pixels, each with its channels. Parts share the pixels."""
+    channels, pixels = parameters.channels, parameters.pixels
+    whole, rest = channels // LANES, channels % LANES
+    for pixel in share(pixels, part, parts):
+        goal, first = target + pixel * channels, source + pixel
+        for b in range(whole):
+            blocks(goal)[b] = first[b * pixels]
+        if rest:
+            copy(goal + whole * LANES, floats(first + whole * pixels), rest)
+
+
+def of_pixels(parameters: Reorder, source: Floats, target: Blocks, part: int, parts: int) -> None:
+    """Planar pixels, each with its channels, to nchw16c. Parts share the pixels."""
+    channels, pixels = parameters.channels, parameters.pixels
+    whole, rest = channels // LANES, channels % LANES
+    for pixel in share(pixels, part, parts):
+        line, first = source + pixel * channels, target + pixel
+        for b in range(whole):
+            first[b * pixels] = blocks(line)[b]
+        if rest:
+            last = first + whole * pixels
+            clear(last, 1)
+            copy(floats(last), line + whole * LANES, rest)
 
 
 def place_channels(parameters: PlacedChannels, source: Blocks, target: Blocks, part: int) -> None:

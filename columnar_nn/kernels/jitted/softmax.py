@@ -11,7 +11,7 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block, greatest_lane, maximum, sum_of_lanes
 from columnar_nn.kernels.jitted.compiler import inlined
 from columnar_nn.kernels.jitted.exponential import exponential
-from columnar_nn.kernels.jitted.memory import blocks, clear, copy, share
+from columnar_nn.kernels.jitted.memory import blocks, clear, copy, floats, share
 from columnar_nn.kernels.parameters import Floats, Words
 from columnar_nn.kernels.softmax import Rows
 
@@ -32,20 +32,41 @@ def greatest_of_row(row: Floats, scratch: Floats, count: int, num_blocks: int) -
 def softmax(
     parameters: Rows, source: Floats, target: Floats, scratch: Floats, part: int, parts: int
 ) -> None:
-    """Softmax of each row. Parts share the rows."""
-    count, values = parameters.length, blocks(scratch)
-    num_blocks = (count + LANES - 1) // LANES
+    """Softmax of each row. Parts share the rows.
+
+    Whole blocks are taken from where they lie to where they go, the rest of a row in scratch. The
+    greatest is found in two chains, for one would wait 8 cycles for each block.
+    """
+    count, last = parameters.length, blocks(scratch)
+    whole, rest = count // LANES, count % LANES
+    done = whole * LANES
     for row in share(parameters.rows, part, parts):
-        top = greatest_of_row(source + row * count, scratch, count, num_blocks)
+        values, powers = blocks(source + row * count), blocks(target + row * count)
+        highest, other = block(-math.inf), block(-math.inf)
+        for index in range(whole // 2):
+            highest = maximum(highest, values[2 * index])
+            other = maximum(other, values[2 * index + 1])
+        if whole % 2:
+            other = maximum(other, values[whole - 1])
+        if rest:
+            last[0] = block(-math.inf)
+            copy(scratch, floats(values) + done, rest)
+            highest = maximum(highest, last[0])
+        top = block(greatest_lane(maximum(highest, other)))
         total = block(0.0)
-        for index in range(num_blocks):
+        for index in range(whole):
             power = exponential(values[index] - top)
             total += power
-            values[index] = power
-        scale = float32(1) / sum_of_lanes(total)
-        for index in range(num_blocks):
-            values[index] *= scale
-        copy(target + row * count, scratch, count)
+            powers[index] = power
+        if rest:
+            last[0] = exponential(last[0] - top)
+            total += last[0]
+        scale = block(float32(1) / sum_of_lanes(total))
+        for index in range(whole):
+            powers[index] *= scale
+        if rest:
+            last[0] *= scale
+            copy(floats(powers) + done, scratch, rest)
 
 
 def log_softmax(

@@ -146,40 +146,64 @@ def product_tile(filter_blocks: int) -> Any:
     return tile
 
 
-def matrix_tile(width: int) -> Any:
+def matrix_tile(width: int, of_layer: bool) -> Any:
     """A function for kernels that computes rows of a product of matrices that lie row by row.
 
-        tile(rows, left, panel, target, inner, distance)
+        tile(rows, left, panel, ahead, pace, bias, residual, target, inner, distance, low, high)
 
     target[row][column] = sum over k, in order, of left[row][k] * panel[k][column], for `width`
     columns; rows of `left` are `inner` floats long, those of the target `distance` apart. At most
-    `host.tile_rows()` rows.
+    `host.tile_rows()` rows. Of a layer, the sum begins with the column's bias, what lies as the
+    target in `residual`, if there is one, is added, and the result is at least `low` and at most
+    `high`; and with each k memory is asked for that begins at `ahead`, `pace` bytes further each
+    time. Elsewhere these six are not read.
     """
 
-    @emitted(types.none(integer, floats, floats, floats, integer, integer))
+    outputs = (floats, integer, floats, floats, floats, integer, integer, number, number)
+
+    @emitted(types.none(integer, floats, floats, *outputs))
     def tile(
         e: Emitter,
         rows: Value,
         left: Value,
         panel: Value,
+        ahead: Value,
+        pace: Value,
+        bias: Value,
+        residual: Value,
         target: Value,
         inner: Value,
         distance: Value,
+        low: Value,
+        high: Value,
     ) -> None:
         left_bytes, target_bytes = inner * FLOAT_BYTES, distance * FLOAT_BYTES
+        bounds = [e.splat(bound, e.width) for bound in (low, high)] if of_layer else []
 
         def emit(size: int) -> None:
-            sums = _tile_of(e, size, [e.constant(e.vector, 0.0)] * (width // e.width))
+            zeros = [e.constant(e.vector, 0.0)] * (width // e.width)
+            sums = _tile_of(e, size, _row(e, bias, width) if of_layer else zeros)
             starts = [left + left_bytes * row for row in range(size)]
             with e.loop(inner) as k:
+                if of_layer:
+                    e.prefetch(ahead + k * pace)
                 columns = _row(e, panel + k * (width * FLOAT_BYTES), width)
                 for start, slots in zip(starts, sums, strict=True):
                     value = e.splat(e.load(start + k * FLOAT_BYTES, FLOAT), e.width)
                     for slot, column in zip(slots, columns, strict=True):
                         slot.value = e.multiply_add(value, column, slot.value)
+            if of_layer:
+                with e.when(residual.differs(0)):
+                    for row, slots in enumerate(sums):
+                        added = _row(e, residual + target_bytes * row, width)
+                        for slot, value in zip(slots, added, strict=True):
+                            slot.value = slot.value + value
             for row, values in enumerate(_values(sums)):
                 for index, value in enumerate(values):
-                    e.store(target + target_bytes * row + FLOAT_BYTES * e.width * index, value)
+                    e.store(
+                        target + target_bytes * row + FLOAT_BYTES * e.width * index,
+                        e.clamp(value, *bounds) if of_layer else value,
+                    )
 
         e.switch(rows, range(1, host.tile_rows() + 1), emit)
 

@@ -1,8 +1,9 @@
 """Rewrites of plans: one named rule a file, applied in a fixed order.
 
 none      every vector function is a kernel of its own, run over the whole batch
-layer     fold_batch_norm, fuse_activations, activate_early, fuse_layers: a convolution or dense
-          layer with its bias, residual and activation is one kernel, run over the whole batch
+layer     fold_batch_norm, fuse_normalizations, fuse_activations, activate_early, fuse_layers: a
+          convolution, dense layer or product with a constant matrix, with its bias, residual and
+          activation, is one kernel, run over the whole batch
 pipeline  the same, but image by image (pipeline_networks), and layers between which more lies than
           a cache holds as one kernel: fuse_bottlenecks
 
@@ -33,6 +34,7 @@ from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
 from columnar_nn.plan.rewrites.fuse_activations import fuse_activations
 from columnar_nn.plan.rewrites.fuse_bottlenecks import fuse_bottlenecks
 from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
+from columnar_nn.plan.rewrites.fuse_normalizations import fuse_normalizations
 from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
 from columnar_nn.plan.rewrites.join_by_keys import join_by_keys
 from columnar_nn.plan.rewrites.limit_early import limit_early
@@ -46,6 +48,7 @@ ExpressionRule = Callable[[Sequence[Expression]], list[Expression]]
 
 RULES: dict[str, ExpressionRule] = {
     "fold_batch_norm": fold_batch_norm,
+    "fuse_normalizations": fuse_normalizations,
     "fuse_activations": fuse_activations,
     "activate_early": activate_early,
     "fuse_layers": fuse_layers,
@@ -67,9 +70,11 @@ PLAN_RULES: dict[str, Callable[[int], PlanRule]] = {
 }
 """The rules of plans for so many threads, which can be left out, in their order."""
 
+_PIPELINE_ALONE = ("fuse_bottlenecks", "pipeline_networks")
+
 FUSIONS = {
     "none": (),
-    "layer": ("fold_batch_norm", "fuse_activations", "activate_early", "fuse_layers"),
+    "layer": tuple(name for name in RULES if name not in _PIPELINE_ALONE),
     "pipeline": tuple(RULES),
 }
 """The rules of each fusion level."""
@@ -103,8 +108,8 @@ def apply(
     rules = {name: make(threads) for name, make in PLAN_RULES.items() if name not in without}
     fuse = partial(fuse_layers, textbook_only=algorithm == textbook.NAME)
     for name in FUSIONS[fusion]:
-        if name == "fuse_bottlenecks" and algorithm == textbook.NAME:
-            continue  # it has no textbook's form
+        if name == "fuse_bottlenecks" and (algorithm == textbook.NAME or precision == BFLOAT16):
+            continue  # it has no textbook's form, and its layers have one each in bfloat16
         if name not in without:
             rules[name] = _everywhere(fuse if name == "fuse_layers" else RULES[name])
     if precision == BFLOAT16:

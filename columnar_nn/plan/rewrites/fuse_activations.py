@@ -3,6 +3,7 @@
     vec_mul(x, sigmoid(x))                                       ->  silu(x)
     vec_mul(x, tanh(softplus(x)))                                ->  mish(x)
     0.5 * vec_mul(x, vec_scal_add(erf(x / sqrt(2)), 1))          ->  gelu(x)
+    0.5 * vec_mul(x, vec_scal_add(tanh(c * (x + d * x**3)), 1))  ->  gelu_tanh(x)
     vec_mul(x, hard_sigmoid(x)), x * clip(x + 3, 0, 6) / 6       ->  hard_swish(x)
 
 Constant factors may stand anywhere in a product. Each is a function of each element, so that the
@@ -17,10 +18,15 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from columnar_nn.expressions.expression import Call, Expression, transform, with_inputs
+from columnar_nn.plan.rewrites.patterns import number, own
 from columnar_nn.plan.rewrites.usage import is_call, joined, use_counts
 
 _CLOSE = 1e-6
 """How far a constant may be off, relatively: it was rounded to float32, or cut in print."""
+
+
+_CUBE = 0.044715
+"""What GELU by tanh has of the cube of x."""
 
 
 class Product(NamedTuple):
@@ -83,26 +89,55 @@ def _hard_swish(call: Call, uses: Counter[int]) -> Gate | None:
 
 
 def _hard_swish_by_clip(call: Call, uses: Counter[int]) -> Gate | None:
-    added = _own(call.inputs[0], uses, "vec_scal_add")
+    added = own(call.inputs[0], uses, "vec_scal_add")
     bounds = call.attributes.get("min"), call.attributes.get("max")
-    if added is None or _number(added) != 3.0 or bounds != (0.0, 6.0):
+    if added is None or number(added) != 3.0 or bounds != (0.0, 6.0):
         return None
     return Gate("hard_swish", added.inputs[0], 1 / 6, [added, call])
 
 
 def _mish(call: Call, uses: Counter[int]) -> Gate | None:
-    softplus = _own(call.inputs[0], uses, "softplus")
+    softplus = own(call.inputs[0], uses, "softplus")
     return None if softplus is None else Gate("mish", softplus.inputs[0], 1.0, [softplus, call])
 
 
 def _gelu(call: Call, uses: Counter[int]) -> Gate | None:
-    erf = _own(call.inputs[0], uses, "erf")
-    if erf is None or _number(call) != 1.0:
+    """By the error function, or by the tanh that comes near it."""
+    curve = own(call.inputs[0], uses, "erf", "tanh")
+    if curve is None or number(call) != 1.0 or uses[id(curve.inputs[0])] > 1:
         return None
-    scaled = _product(erf.inputs[0], uses)
+    scaled = _product(curve.inputs[0], uses)
+    calls = [*scaled.calls[::-1], curve, call]
+    if curve.function == "tanh":
+        found = _cubic(scaled, uses) if _is(scaled.number, math.sqrt(2 / math.pi)) else None
+        return None if found is None else Gate("gelu_tanh", found[0], 0.5, [*found[1], *calls])
     if len(scaled.factors) != 1 or not _is(scaled.number, math.sqrt(0.5)):
         return None
-    return Gate("gelu", scaled.factors[0], 0.5, [*scaled.calls[::-1], erf, call])
+    return Gate("gelu", scaled.factors[0], 0.5, calls)
+
+
+def _cubic(product: Product, uses: Counter[int]) -> tuple[Expression, list[Call]] | None:
+    """The x of x + _CUBE * x**3, perhaps written as x * (1 + _CUBE * x * x), and its calls."""
+    total = own(product.factors[0], uses, "vec_add")
+    if len(product.factors) == 1 and total is not None and len(total.tensors) == 2:
+        for x, other in (total.inputs, total.inputs[::-1]):
+            cube = _product(other, uses)
+            if uses[id(other)] == 1 and _is_power(cube, x, 3):
+                return x, [*cube.calls[::-1], total]
+    if len(product.factors) == 2:
+        for x, other in (product.factors, product.factors[::-1]):
+            added = own(other, uses, "vec_scal_add")
+            if added is not None and number(added) == 1.0 and uses[id(added.inputs[0])] == 1:
+                square = _product(added.inputs[0], uses)
+                if _is_power(square, x, 2):
+                    return x, [*square.calls[::-1], added]
+    return None
+
+
+def _is_power(product: Product, x: Expression, power: int) -> bool:
+    """Whether a product is _CUBE times so many x."""
+    same = all(factor is x for factor in product.factors)
+    return same and len(product.factors) == power and _is(product.number, _CUBE)
 
 
 _GATES: dict[str, Callable[[Call, Counter[int]], Gate | None]] = {
@@ -115,22 +150,15 @@ _GATES: dict[str, Callable[[Call, Counter[int]], Gate | None]] = {
 """By the function that is applied last."""
 
 
-def _own(expression: Expression, uses: Counter[int], function: str) -> Call | None:
-    """A call of a function that nothing else reads."""
-    if not isinstance(expression, Call) or uses[id(expression)] > 1:
-        return None
-    return expression if expression.function == function else None
-
-
 def _product(expression: Expression, uses: Counter[int]) -> Product:
     """An expression as a product of at most three factors; what is read elsewhere is a factor."""
-    number = 1.0
+    total = 1.0
     factors: list[Expression] = []
     calls: list[Call] = []
     waiting = [expression]
     while waiting and len(factors) < 3:
         part = waiting.pop()
-        constant = _number(part)
+        constant = number(part)
         is_own = part is expression or uses[id(part)] == 1
         if not is_own or not isinstance(part, Call):
             factors.append(part)
@@ -140,18 +168,10 @@ def _product(expression: Expression, uses: Counter[int]) -> Product:
         elif is_call(part, "vec_scal_mul", "vec_div") and constant:
             calls.append(part)
             waiting.append(part.inputs[0])
-            number *= constant if part.function == "vec_scal_mul" else 1.0 / constant
+            total *= constant if part.function == "vec_scal_mul" else 1.0 / constant
         else:
             factors.append(part)
-    return Product(number, [*factors, *waiting], calls)
-
-
-def _number(expression: Expression) -> float | None:
-    """The single number that a call has as its second input."""
-    if not isinstance(expression, Call) or len(expression.inputs) != 2:
-        return None
-    array = getattr(expression.inputs[1], "array", None)
-    return float(array.item()) if array is not None and array.size == 1 else None
+    return Product(total, [*factors, *waiting], calls)
 
 
 def _is(value: float, wanted: float) -> bool:
