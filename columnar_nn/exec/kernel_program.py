@@ -84,6 +84,11 @@ class KernelProgram:
         """Which of the steps groups of images go through."""
         return self._program.regions
 
+    @property
+    def group_bytes(self) -> int:
+        """Bytes of the intermediate values of a group of images, and of the image before it."""
+        return self._program.group_placement.num_bytes
+
     @functools.cached_property
     def _direct(self) -> KernelProgram:
         """The same values from the same steps, all convolutions direct."""
