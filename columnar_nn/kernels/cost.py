@@ -6,8 +6,8 @@ the processor's clock or width:
     direct       the multiply-adds really executed, channels rounded up to blocks of 16
     winograd_fm  products: tiles * (m + 2)^2 * channels * filters, rounded up likewise,
                  plus the transforms of every tile of 16 channels or filters at a measured price
-    both         bytes of packed weights past those that stay in the second-level cache, which a
-                 group of images reads once (`regions`)
+    both         bytes of packed weights past those that stay in the second-level cache; where
+                 they outgrow it, a group of images reads them once (`regions`)
 
 A tile that reaches past the edge costs as much as a whole one: that raggedness is what makes
 F(6x6) lose to F(5x5) on an output of 20 x 20. Many channels of very few pixels make a smaller
@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES, vector_width
-from columnar_nn.kernels.regions import GROUPS
+from columnar_nn.kernels.parameters import FLOAT_BYTES
+from columnar_nn.kernels.regions import CACHE_BYTES, GROUPS
 
 DIRECT = "direct"
 
@@ -40,7 +41,7 @@ back.
 CACHED_WEIGHT_BYTES = 2**18
 """Packed weights of a layer that stay in the second-level cache from image to image."""
 
-WEIGHT_BYTE = {4: 0.7, 8: 1.5, 16: 2.0}
+WEIGHT_BYTE = {4: 0.7, 8: 1.5, 16: 1.6}
 """Price of each other byte, by vector width: wider vectors multiply more while they wait for it.
 
 Of 16, measured with F(4x4) of 512 channels and 7 x 7 pixels, 38 MB: 1.0 from the memory of a Zen 4,
@@ -65,9 +66,14 @@ def winograd_applies(convolution: Convolution) -> bool:
 
 
 def _traffic_cost(weights: int) -> int:
-    """Price of float32 weights that come from beyond the cache, once for a group of images."""
-    beyond = max(0, 4 * weights - CACHED_WEIGHT_BYTES)
-    return int(beyond * WEIGHT_BYTE[vector_width()] / GROUPS[0])
+    """Price of float32 weights that come from beyond the cache.
+
+    Weights that outgrow it are read once for a group, of the fewest images that it may have.
+    """
+    num_bytes = FLOAT_BYTES * weights
+    beyond = max(0, num_bytes - CACHED_WEIGHT_BYTES)
+    readers = GROUPS[0] if num_bytes > CACHE_BYTES else 1
+    return int(beyond * WEIGHT_BYTE[vector_width()] / readers)
 
 
 def _winograd_cost(convolution: Convolution, m: int) -> int:
