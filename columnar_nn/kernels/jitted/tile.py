@@ -27,7 +27,12 @@ from columnar_nn.kernels.jitted.memory import POINTERS, integer
 from columnar_nn.kernels.parameters import BLOCK_BYTES, FLOAT_BYTES
 
 UNROLL = 4
-"""Channels times blocks of filters that a loop step handles; 8 and 16, measured, gain nothing."""
+"""Channels times blocks of filters that a loop step handles; 8 and 16, measured, gain nothing.
+
+The odd width of a filter over a planar image is not unrolled. Unrolled whole, with AVX-512 on a
+Zen 4, 3 channels and 64 filters: 3x3 took 4,360 us instead of 1,790, strided 7x7 2,757 instead of
+2,256, 11x11 2,428 instead of 1,306; with vectors of 8 the same.
+"""
 
 AHEAD_BYTES = 4096
 """How far ahead of their use the filters of products are asked for: they come from beyond the
@@ -325,7 +330,7 @@ def _add_channels(
     row_bytes = FLOAT_BYTES * lanes
     unroll = UNROLL * LANES // lanes
     if inner % unroll:
-        unroll = inner
+        unroll = 1
     if inner > unroll:
         loops = (*loops, (e.word(inner // unroll), e.word(FLOAT_BYTES * unroll)))
 
