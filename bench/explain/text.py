@@ -101,7 +101,22 @@ def _work(executable: Executable, steps: Sequence[StepStats], width: int | None)
         f"peak activation memory of an image: {placed:.1f} kB; least possible {least:.1f} kB; none "
         f"shared {unshared:.1f} kB"
     )
-    return f"{work}\n{notes}\n\n{_paragraph(memory, width)}"
+    groups = [_paragraph(line, width) for line in _groups(executable)]
+    return "\n".join([f"{work}\n{notes}\n", *groups, _paragraph(memory, width)])
+
+
+def _groups(executable: Executable) -> Iterator[str]:
+    """A sentence for each program of which groups of images go through some steps."""
+    for program in executable.programs:
+        grouped = program.steps[program.regions.first_grouped :]
+        if grouped:
+            name, _ = _names(grouped[0])
+            yield (
+                f"image by image before {name}; from there on groups of up to "
+                f"{program.regions.images} images go through a step before the next, whose weights "
+                f"are read once for all; activation memory of a group: "
+                f"{program.group_bytes / 1e3:.1f} kB"
+            )
 
 
 _TIMED_COLUMNS = ("operator, step", "kernel", "us/image", "share", "GFLOP/s", "roofline")

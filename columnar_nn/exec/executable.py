@@ -17,6 +17,7 @@ import pyarrow as pa
 from columnar_nn.errors import UsageError
 from columnar_nn.exec import task
 from columnar_nn.exec.compiled_plan import CompiledPlan
+from columnar_nn.exec.kernel_program import KernelProgram
 from columnar_nn.exec.morsels import checked_rows
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.exec.task import Task
@@ -93,10 +94,15 @@ class Executable(Shown):
         return self._compiled.steps
 
     @property
+    def programs(self) -> tuple[KernelProgram, ...]:
+        """The kernel programs of all nodes."""
+        projections = self._compiled.projections.values()
+        return tuple(program for projection in projections for program in projection.programs)
+
+    @property
     def placements(self) -> tuple[Placement, ...]:
         """Where each kernel program of a node keeps an image's intermediate tensors."""
-        projections = self._compiled.projections.values()
-        return tuple(p.placement for projection in projections for p in projection.programs)
+        return tuple(program.placement for program in self.programs)
 
     def run(
         self,

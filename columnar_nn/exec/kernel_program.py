@@ -22,6 +22,8 @@ from columnar_nn.kernels import Layout, Program, Team, TeamProgram, useful_parts
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
+from columnar_nn.kernels.regions import IMAGE_BY_IMAGE, Regions
+from columnar_nn.kernels.regions import choose as choose_regions
 from columnar_nn.plan.rewrites.choose_algorithm import choose_algorithm
 
 SCRATCH_BYTES = 256 * 2**20
@@ -53,8 +55,10 @@ class KernelProgram:
         self._addresses = TensorAddresses([(name, v.layout) for name, v in columns.items()])
         inputs = [value.buffer for value in columns.values()]
         written = list(dict.fromkeys(v.buffer for v in outputs if v.buffer not in inputs))
+        kernels = [step.kernel for step in assembly.steps]
+        regions = choose_regions(kernels) if order == "image" else IMAGE_BY_IMAGE
         self._program = Program(
-            tuple(assembly.steps), tuple(inputs), tuple(written), keep_denormals
+            tuple(assembly.steps), tuple(inputs), tuple(written), keep_denormals, regions
         )
         buffers = [*inputs, *written]
         self._results = [
@@ -64,7 +68,6 @@ class KernelProgram:
         self._written_bytes = [self._program.layouts[buffer].num_bytes for buffer in written]
         self.output_bytes = sum(self._written_bytes)
         """Bytes that a row writes."""
-        self._kernel_bytes = self._program.scratch_bytes("step", 0)
         self._most_rows = sys.maxsize
         if order == "step" and self.placement.num_bytes:
             self._most_rows = max(1, SCRATCH_BYTES // self.placement.num_bytes)
@@ -75,6 +78,16 @@ class KernelProgram:
     def placement(self) -> Placement:
         """Where the intermediate values of an image lie."""
         return self._program.placement
+
+    @property
+    def regions(self) -> Regions:
+        """Which of the steps groups of images go through."""
+        return self._program.regions
+
+    @property
+    def group_bytes(self) -> int:
+        """Bytes of the intermediate values of a group of images, and of the image before it."""
+        return self._program.group_placement.num_bytes
 
     @functools.cached_property
     def _direct(self) -> KernelProgram:
@@ -168,10 +181,8 @@ class KernelProgram:
 
     def memory_bytes(self, rows: int) -> int:
         """What a thread holds for a batch of `rows` rows: intermediate values and results."""
-        scratch = self.placement.num_bytes
-        if self._order == "step":
-            scratch *= min(rows, self._most_rows)
-        return self._kernel_bytes + scratch + rows * self.output_bytes
+        scratch = self._program.scratch_bytes(self._order, min(rows, self._most_rows))
+        return scratch + rows * self.output_bytes
 
 
 def _assemble(assembly: Assembly, roots: Sequence[Call]) -> tuple[dict[str, Value], list[Value]]:

@@ -1,7 +1,8 @@
 """pipeline: its argument, computed image by image instead of function by function.
 
 It changes nothing in the result. Everything under it is one program, whose intermediate values
-are those of a single image and stay in the core's cache.
+are those of a single image and stay in the core's cache; or, where the weights of layers outgrow
+that, those of a group of images (`kernels.regions`).
 """
 
 from __future__ import annotations

@@ -6,19 +6,22 @@ the processor's clock or width:
     direct       the multiply-adds really executed, channels rounded up to blocks of 16
     winograd_fm  products: tiles * (m + 2)^2 * channels * filters, rounded up likewise,
                  plus the transforms of every tile of 16 channels or filters at a measured price
-    both         bytes of packed weights past those that stay in the second-level cache
+    both         bytes of packed weights past those that stay in the second-level cache; where
+                 they outgrow it, a group of images reads them once (`regions`)
 
 A tile that reaches past the edge costs as much as a whole one: that raggedness is what makes
-F(6x6) lose to F(5x5) on an output of 20 x 20. Weights are read for every image, so that many
-channels and few pixels make a smaller tile, or direct convolution, win. Prices are measured with
-AVX2, at 8 multiply-adds a cycle. Over the 3x3 layers of plain9, resnet20 and resnet18 the choice
-of the cheapest takes 1.5 % more time than the best with AVX2 and 1.1 % with AVX-512.
+F(6x6) lose to F(5x5) on an output of 20 x 20. Many channels of very few pixels make a smaller
+tile, or direct convolution, win: a large tile has more weights to read. Prices are measured with
+AVX2, at 8 multiply-adds a cycle. Over the 3x3 layers of plain9, resnet20 and resnet18, weights
+counted for every image, the choice of the cheapest took 1.5 % more time than the best with AVX2.
 """
 
 from __future__ import annotations
 
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES, vector_width
+from columnar_nn.kernels.parameters import FLOAT_BYTES
+from columnar_nn.kernels.regions import CACHE_BYTES, GROUPS
 
 DIRECT = "direct"
 
@@ -38,9 +41,11 @@ back.
 CACHED_WEIGHT_BYTES = 2**18
 """Packed weights of a layer that stay in the second-level cache from image to image."""
 
-WEIGHT_BYTE = {4: 0.7, 8: 1.5, 16: 8.0}
-"""Price of each other byte, by vector width: wider vectors multiply more while they wait for it,
-and hide less of the wait.
+WEIGHT_BYTE = {4: 0.7, 8: 1.5, 16: 1.6}
+"""Price of each other byte, by vector width: wider vectors multiply more while they wait for it.
+
+Of 16, measured with F(4x4) of 512 channels and 7 x 7 pixels, 38 MB: 1.0 from the memory of a Zen 4,
+2.2 from the third-level cache of an Emerald Rapids.
 """
 
 
@@ -61,8 +66,14 @@ def winograd_applies(convolution: Convolution) -> bool:
 
 
 def _traffic_cost(weights: int) -> int:
-    """Price of float32 weights that come from beyond the cache."""
-    return int(max(0, 4 * weights - CACHED_WEIGHT_BYTES) * WEIGHT_BYTE[vector_width()])
+    """Price of float32 weights that come from beyond the cache.
+
+    Weights that outgrow it are read once for a group, of the fewest images that it may have.
+    """
+    num_bytes = FLOAT_BYTES * weights
+    beyond = max(0, num_bytes - CACHED_WEIGHT_BYTES)
+    readers = GROUPS[0] if num_bytes > CACHE_BYTES else 1
+    return int(beyond * WEIGHT_BYTE[vector_width()] / readers)
 
 
 def _winograd_cost(convolution: Convolution, m: int) -> int:

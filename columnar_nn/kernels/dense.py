@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
+from columnar_nn.kernels import host
 from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
@@ -16,6 +17,8 @@ from columnar_nn.kernels.parameters import Blocks, Code
 
 class Dense(NamedTuple):
     """Of a dense layer whose inputs are `runs` of `inner` floats, each from another block on.
+
+    A group of images is a product of matrices: weights are read once for all of them.
 
     Weights are [block of outputs][run][inner][16]. Outputs are clamped to `low` and `high`,
     and changed by an `epilogue` if there is one. `ragged_mask` is the last block's lanes past the
@@ -88,6 +91,7 @@ def dense(
         ),
         input_layouts=(x,),
         output_layout=target,
-        scratch_floats=LANES,
+        scratch_floats=LANES * (1 + host.tile_pixels()),
         multiply_adds=weights.size,
+        at_once=True,
     )

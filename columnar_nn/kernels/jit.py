@@ -2,12 +2,15 @@
 
 Every kernel is a C function
 
-    void kernel(parameters, input, second_input, output, scratch, part, parts)
+    void kernel(parameters, input, second_input, output, scratch, part, parts,
+                images, input_bytes, second_bytes, output_bytes)
 
-of seven int64 values: the address of its int64 parameters, the addresses of one image of each
+of int64 values: the address of its int64 parameters, the addresses of one image of each
 input and of the output, the address of scratch memory of the calling thread, and which of how
 many equal parts of the work to do (0 of 1: all). No two parts write the same element, and no
-part reads what another part writes, so that threads share one image without locks.
+part reads what another part writes, so that threads share one image without locks. One that takes
+a group of images at once is told how many, and the bytes from one to the next of each tensor; the
+others are called for each.
 
 Their code is Python (`jitted/`) that numba's front end types and lowers to LLVM's language; passes
 and object code are LLVM's, driven from here, and the cache is the project's own (`cache`).
@@ -36,7 +39,10 @@ from columnar_nn.kernels import cache, host
 from columnar_nn.kernels.parameters import Code
 from columnar_nn.kernels.python_function import PythonFunction
 
-ARGUMENTS = ("parameters", "source", "second", "target", "scratch", "part", "parts")
+ARGUMENTS = (
+    *("parameters", "source", "second", "target", "scratch", "part", "parts"),
+    *("images", "source_bytes", "second_bytes", "target_bytes"),
+)
 """Of a kernel that a program runs."""
 
 

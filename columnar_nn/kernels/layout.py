@@ -82,7 +82,7 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class BoundKernel:
-    """A kernel with its sizes and packed weights, ready to run on one image.
+    """A kernel with its sizes and packed weights, ready to run on one image, or several `at_once`.
 
     `parameters` is the family's record of sizes, constants and packed arrays (see `parameters`).
     `scratch_floats` is what a thread needs while it runs, `multiply_adds` those really executed
@@ -99,6 +99,7 @@ class BoundKernel:
     scratch_floats: int = 0
     multiply_adds: int = 0
     error_bound: float = 0.0
+    at_once: bool = False
 
     @functools.cached_property
     def words(self) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,8 +14,9 @@ import numpy as np
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, aligned
-from columnar_nn.kernels.parameters import address
+from columnar_nn.kernels.parameters import FLOAT_BYTES, WORD_BYTES, address
 from columnar_nn.kernels.placement import Buffer, Placement, place
+from columnar_nn.kernels.regions import IMAGE_BY_IMAGE, Regions
 from columnar_nn.kernels.tables import (
     HEADER,
     HEADER_WORDS,
@@ -80,15 +81,16 @@ class Program:
     A buffer is written by one step, or by several that each fill a part of it (concat), before
     it is read. Raises InvalidPlanError when a step reads a buffer that nothing wrote or whose
     layout is not the kernel's. Immutable and safe to run from several threads at once: each
-    has its own scratch memory, kept from run to run. `placement` is where the buffers
-    between the steps of an image lie. While kernels run, their threads take denormals for zero,
-    unless `keep_denormals`.
+    has its own scratch memory, kept from run to run. `regions` says which steps groups of
+    images go through, in the order "image". `placement` is where the buffers between the steps of
+    an image lie. While kernels run, their threads take denormals for zero, unless `keep_denormals`.
     """
 
     steps: tuple[Step, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     keep_denormals: bool = False
+    regions: Regions = IMAGE_BY_IMAGE
     layouts: dict[int, Layout] = field(init=False)
     placement: Placement = field(init=False)
     _threads: threading.local = field(init=False, default_factory=threading.local)
@@ -127,14 +129,44 @@ class Program:
                 buffers[number] = Buffer(_image_stride(self.layouts[number]), first, index)
         return buffers
 
+    @functools.cached_property
+    def _grouped(self) -> frozenset[int]:
+        """Buffers between steps of which each image of a group has its own."""
+        grouped = self.steps[self.regions.first_grouped :]
+        touched = {number for step in grouped for number in (*step.inputs, step.output)}
+        return frozenset(touched.difference(self.inputs, self.outputs))
+
+    @functools.cached_property
+    def group_placement(self) -> Placement:
+        """Where the buffers of a group of images lie, those of its images side by side."""
+        return place(self.group_buffers())
+
+    def group_buffers(self) -> dict[int, Buffer]:
+        """A group's tensors that neither come from outside nor go there, by buffer number.
+
+        What the steps before write of each image stays until these have taken the last.
+        """
+        buffers = self.inner_buffers()
+        for number in self._grouped:
+            buffer = buffers[number]
+            first = 0 if buffer.first < self.regions.first_grouped else buffer.first
+            buffers[number] = Buffer(buffer.num_bytes * self.regions.images, first, buffer.last)
+        return buffers
+
+    def arena_bytes(self, order: Order, rows: int) -> int:
+        """Bytes of intermediate buffers to run `rows` rows."""
+        by_step = order == "step"
+        return self.placement.num_bytes * rows if by_step else self.group_placement.num_bytes
+
     def scratch_bytes(self, order: Order, rows: int) -> int:
         """Bytes a thread holds to run `rows` rows: intermediate buffers and kernel scratch."""
-        images = rows if order == "step" else 1
-        return self.placement.num_bytes * images + self._kernel_scratch_bytes
+        return self.arena_bytes(order, rows) + self._kernel_scratch_bytes
 
     @property
     def _kernel_scratch_bytes(self) -> int:
-        return max((step.kernel.scratch_floats for step in self.steps), default=0) * 4
+        """The most that a step needs, in whole words: the word before it is read as one."""
+        most = max((step.kernel.scratch_floats for step in self.steps), default=0)
+        return -(-most * FLOAT_BYTES // WORD_BYTES) * WORD_BYTES
 
     def run(
         self,
@@ -179,12 +211,15 @@ class Program:
         if a user's function has used an index outside of its row.
 
         order "image" takes each row through all steps, with intermediate buffers of one image
-        that stay in the core's cache; "step" takes all rows through a step before the next.
+        that stay in the core's cache, but for those that `regions` gives to groups of rows; "step"
+        takes all rows through a step before the next.
         The time of each step is added to `step_nanoseconds` (int64, one item a step).
         Releases the interpreter's lock.
         """
         memory = self._memory(order, rows)
         self.set_run(memory.words, addresses, first, rows)
+        if order == "image":
+            memory.words[HEADER.group] = self.regions.group(rows)
         memory.words[HEADER.times] = 0 if step_nanoseconds is None else address(step_nanoseconds)
         RUNNER.run(memory.address)
         return self.judge(memory.take_report())
@@ -231,38 +266,43 @@ class Program:
         self,
         order: Order,
         rows: int,
-        placement: Placement | None = None,
-        arena: np.ndarray | None = None,
+        shared: tuple[Placement, np.ndarray] | None = None,
     ) -> Memory:
         """Memory for runs of up to `rows` rows, without bound in the order "image".
 
-        `arena` is memory for the intermediate buffers of one image to share with other threads,
-        where they lie by a `placement` of its own.
+        `shared` is where the intermediate buffers lie, and memory for them, which other threads
+        have, too.
         """
-        images = rows if order == "step" else 1
-        placement = placement or self.placement
-        if arena is None:
-            arena = aligned(placement.num_bytes * images)
+        by_step = order == "step"
+        placement, arena = shared or (self.group_placement, aligned(self.arena_bytes(order, rows)))
         scratch = aligned(SPOILED_BYTES + self._kernel_scratch_bytes)
         table = np.zeros(HEADER_WORDS + STEP_WORDS * len(self.steps), np.int64)
         table[HEADER.steps] = len(self.steps)
-        table[HEADER.by_step] = order == "step"
+        table[HEADER.first_grouped] = (
+            0 if by_step else min(self.regions.first_grouped, len(self.steps))
+        )
+        table[HEADER.group] = rows if by_step else self.regions.images
         table[HEADER.flush] = not self.keep_denormals
         table[HEADER.scratch] = address(scratch) + SPOILED_BYTES
         table[HEADER.parts] = 1
+        offsets: Mapping[int, int] = placement.offsets
+        if by_step:
+            offsets = {number: rows * start for number, start in self.placement.offsets.items()}
         outside = {*self.inputs, *self.outputs}
         for index, step in enumerate(self.steps):
             entry = HEADER_WORDS + STEP_WORDS * index
             table[entry + STEP.kernel] = step.kernel.function.address
             table[entry + STEP.parameters] = address(step.kernel.words)
+            table[entry + STEP.at_once] = step.kernel.at_once
             for position, number in _positions(index, step):
                 layout = self.layouts[number]
                 if number in outside:
-                    table[position + 1] = layout.num_bytes
+                    table[position + 1 : position + 3] = layout.num_bytes
                 else:
-                    table[position] = address(arena) + placement.offsets[number] * images
-                    table[position + 1] = _image_stride(layout) if order == "step" else 0
-        most_rows = rows if order == "step" else sys.maxsize
+                    table[position] = address(arena) + offsets[number]
+                    if by_step or number in self._grouped:
+                        table[position + 1] = _image_stride(layout)
+        most_rows = rows if by_step else sys.maxsize
         spoiled = scratch[:8].data.cast("q")
         return Memory(table, table.data, address(table), most_rows, spoiled, (arena, scratch))
 

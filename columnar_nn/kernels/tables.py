@@ -10,16 +10,17 @@ from columnar_nn.kernels.parameters import positions
 class Header(NamedTuple):
     """What a program's table begins with.
 
-    Numbers of steps and rows; whether all rows go through a step before the next; whether
-    denormals are flushed to zero; the thread's scratch memory; its part of how many; a counter
-    that the parts meet at (0: this thread runs steps alone), nanoseconds a step (0: not timed),
-    a counter of rows that threads have claimed (0: this thread runs all rows; step by step it
-    does so always).
+    Numbers of steps and rows; the first of the steps that all images of a group go through before
+    the next, and the images of a group; whether denormals are flushed to zero; the thread's scratch
+    memory; its part of how many; a counter that the parts meet at (0: this thread runs steps
+    alone), nanoseconds a step (0: not timed), a counter of groups that threads have claimed (0:
+    this thread runs all rows; step by step it does so always).
     """
 
     steps: int
     rows: int
-    by_step: int
+    first_grouped: int
+    group: int
     flush: int
     scratch: int
     part: int
@@ -31,17 +32,24 @@ class Header(NamedTuple):
 
 class TableStep(NamedTuple):
     """What follows for each step: addresses of a kernel, its parameters and its tensors' first
-    rows, and bytes from row to row.
+    images; whether one call takes all images of a group.
+
+    Of each tensor the bytes from image to image of a group, and from row to row of what comes from
+    outside or goes there; 0 where the next image takes the place of the one before.
     """
 
     kernel: int
     parameters: int
+    at_once: int
     first: int
-    first_bytes: int
+    first_image: int
+    first_row: int
     second: int
-    second_bytes: int
+    second_image: int
+    second_row: int
     output: int
-    output_bytes: int
+    output_image: int
+    output_row: int
 
 
 HEADER, STEP = positions(Header), positions(TableStep)

@@ -150,12 +150,12 @@ class TeamProgram:
         self._parts = parts
         counters = aligned(2 * 64).view(np.int64)
         self._meetings, self._claims = counters[:8], counters[8:]
-        placement = program.placement
+        placement = program.group_placement
         if placement.unshared_bytes <= parts * APART_BYTES:
-            placement = side_by_side(placement, program.inner_buffers())
-        arena = aligned(placement.num_bytes)
+            placement = side_by_side(placement, program.group_buffers())
+        shared = placement, aligned(placement.num_bytes)
         self._together = _Memories(
-            [program.allocate("image", 1, placement, arena) for _ in range(self._parts)]
+            [program.allocate("image", 1, shared) for _ in range(self._parts)]
         )
         self._together.tables[HEADER.part] = range(self._parts)
         self._together.tables[HEADER.parts] = self._parts
@@ -164,7 +164,8 @@ class TeamProgram:
         self._tables: dict[tuple[Order | None, bool], np.ndarray] = {}
 
     def run_at(self, addresses: Sequence[int], rows: int, order: Order) -> bool:
-        """As Program.run_at: in the order "image" each member takes one row after another.
+        """As Program.run_at: in the order "image" each member takes one row, or group of rows,
+        after another.
 
         In the order "step" members get equal shares. Few rows that would be left over are taken
         together: each member does its part of every step, and waits for the others before the
@@ -178,6 +179,7 @@ class TeamProgram:
             self._set_alone(addresses, alone, members, order)
         if together:
             self._program.set_run(self._together.tables, addresses, alone, together)
+            self._together.tables[HEADER.group] = self._program.regions.group(together)
         key = (order if alone else None, together > 0)
         tables = self._tables.get(key)
         if tables is None:
@@ -202,6 +204,7 @@ class TeamProgram:
         if order == "image":
             self._claims[0] = 0
             self._program.set_run(memories.tables, addresses, 0, rows)
+            memories.tables[HEADER.group] = self._program.regions.group(rows, members)
         else:
             ends = np.arange(members + 1) * rows // members
             tables = memories.tables[:, :members]

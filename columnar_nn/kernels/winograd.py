@@ -13,6 +13,7 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, lane_mask, packed
 from columnar_nn.kernels.parameters import BLOCK_BYTES, Blocks, Code
+from columnar_nn.kernels.regions import GROUPS
 from columnar_nn.kernels.toom_cook import transform
 
 TILES_BYTES = 384 * 1024
@@ -25,11 +26,10 @@ Between 96 and 600 kB the time of plain9's layers changes by less than 4 %.
 class Winograd(NamedTuple):
     """Of a Winograd convolution: of its input, its output, and the tiles that are transformed.
 
-    Filters are [panel][position][channel][16 * panel_blocks]. `block_tiles` tiles are transformed
-    at once; their positions lie `position_blocks` apart, those of the products with a panel
-    `product_blocks`. Outputs are clamped to `low` and `high`, and changed by an `epilogue` if there
-    is one. `ragged_mask` is the last block's lanes past the last filter, if there are any. Larger
-    pixels than `most` might overflow.
+    Filters are [panel][position][channel][16 * panel_blocks]. At most `block_tiles` tiles are
+    transformed at once. Outputs are clamped to `low` and `high`, and changed by an `epilogue` if
+    there is one. `ragged_mask` is the last block's lanes past the last filter, if there are any.
+    Larger pixels than `most` might overflow.
     """
 
     in_blocks: int
@@ -44,8 +44,6 @@ class Winograd(NamedTuple):
     tiles_across: int
     panel_blocks: int
     block_tiles: int
-    position_blocks: int
-    product_blocks: int
     filters: Blocks
     bias: Blocks
     low: float
@@ -70,21 +68,13 @@ def pack_filters(weight: np.ndarray, m: int, tile_blocks: int) -> np.ndarray:
 
 
 def block_tiles(tiles: int, blocks: int, m: int) -> int:
-    """Tiles transformed at once: groups that fill a register tile, as many as TILES_BYTES hold.
+    """Most of so many tiles transformed at once: as many register tiles as TILES_BYTES hold.
 
     `blocks` are those of 16 channels of the input and of 16 filters of a panel.
     """
     most = host.tile_pixels()
     group_bytes = (m + 2) ** 2 * blocks * most * BLOCK_BYTES
-    fitting = max(1, TILES_BYTES // group_bytes) * most
-    return -(-tiles // -(-tiles // fitting))
-
-
-def _odd_blocks(blocks: int, tiles: int) -> int:
-    """Cache lines of a position, a block each: an odd number, so that positions do not share cache
-    sets.
-    """
-    return blocks * tiles | 1
+    return min(tiles, max(1, TILES_BYTES // group_bytes) * most)
 
 
 def multiplications() -> dict[int, Kernel]:
@@ -103,9 +93,8 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
     filters, out_height, out_width = target.shape
     down, across = -(-out_height // m), -(-out_width // m)
     tile_blocks = host.tile_blocks(target.blocks)
-    count = block_tiles(down * across, source.blocks + tile_blocks, m)
-    position_blocks = _odd_blocks(source.blocks, count)
-    product_blocks = _odd_blocks(tile_blocks, count)
+    blocks = source.blocks + tile_blocks
+    count = block_tiles(GROUPS[-1] * down * across, blocks, m)
     weights = pack_filters(convolution.weight, m, tile_blocks)
     bias = np.zeros(target.blocks * LANES, np.float32)
     bias[:filters] = convolution.bias
@@ -127,8 +116,6 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
             tiles_across=across,
             panel_blocks=tile_blocks,
             block_tiles=count,
-            position_blocks=position_blocks,
-            product_blocks=product_blocks,
             filters=weights,
             bias=packed(bias),
             low=activation.low,
@@ -140,6 +127,7 @@ def bind(convolution: Convolution, m: int) -> BoundKernel:
         ),
         input_layouts=(source, target) if convolution.residual else (source,),
         output_layout=target,
-        scratch_floats=(m + 2) ** 2 * (2 + position_blocks + product_blocks) * LANES,
+        scratch_floats=(m + 2) ** 2 * (2 + blocks * count + 2) * LANES,
         multiply_adds=weights.size * down * across,
+        at_once=True,
     )

@@ -208,7 +208,7 @@ def test_the_rule_takes_smaller_tiles_where_weights_are_read_from_beyond_the_cac
         tile = 3 if algorithm == "direct" else int(algorithm.removeprefix("winograd_f")) + 2
         return tile**2
 
-    assert weights(512, 7) < weights(64, 56)
+    assert weights(512, 3) < weights(32, 3)
 
 
 def test_auto_takes_no_tile_that_is_not_accurate_enough() -> None:

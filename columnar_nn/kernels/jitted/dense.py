@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from columnar_nn.kernels import host
 from columnar_nn.kernels.dense import Dense
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block
 from columnar_nn.kernels.jitted.compiler import inlined
 from columnar_nn.kernels.jitted.elementwise import apply_epilogue
 from columnar_nn.kernels.jitted.memory import blocks, clear_lanes, copy
-from columnar_nn.kernels.parameters import Blocks, Floats
+from columnar_nn.kernels.jitted.tile import dense_tile
+from columnar_nn.kernels.parameters import FLOAT_BYTES, Blocks, Floats
 from columnar_nn.kernels.primitives import clamp, fma
+
+TILE_IMAGES = host.tile_pixels()
+
+tile = dense_tile()
 
 UNROLL = 4
 """Inputs that a loop step handles."""
@@ -38,7 +44,7 @@ def add_products(total: Any, inputs: Floats, weights: Blocks, count: int) -> Any
 
 @inlined
 def store(p: Dense, b: int, total: Any, target: Floats, scratch: Floats) -> None:
-    """A block of outputs."""
+    """A block of outputs of an image; `scratch` is a block."""
     results = target + b * LANES
     left = p.outputs - b * LANES
     is_part = left < LANES and not p.fills_blocks
@@ -51,14 +57,10 @@ def store(p: Dense, b: int, total: Any, target: Floats, scratch: Floats) -> None
         copy(results, scratch, left)
 
 
-def dense(
-    parameters: Dense, source: Floats, target: Floats, scratch: Floats, part: int, parts: int
-) -> None:
-    """A product of a matrix and a vector. Parts share the blocks of 16 outputs."""
-    p = parameters
+@inlined
+def one_image(p: Dense, source: Floats, target: Floats, scratch: Floats, b: int, end: int) -> None:
+    """Blocks of outputs from `b` to `end` of an image."""
     length = p.runs * p.inner
-    count = (p.outputs + LANES - 1) // LANES
-    b, end = count * part // parts, count * (part + 1) // parts
     while b + TOGETHER <= end:
         first, second, third, fourth = p.bias[b], p.bias[b + 1], p.bias[b + 2], p.bias[b + 3]
         for run in range(p.runs):
@@ -82,4 +84,37 @@ def dense(
             weights = p.weights + (b * length + run * p.inner)
             total = add_products(total, source + run * LANES, weights, p.inner)
         store(p, b, total, target, scratch)
+        b += 1
+
+
+def dense(
+    parameters: Dense,
+    source: Floats,
+    target: Floats,
+    scratch: Floats,
+    part: int,
+    parts: int,
+    images: int,
+    source_bytes: int,
+    target_bytes: int,
+) -> None:
+    """A product of a matrix and each image's vector. Parts share the blocks of 16 outputs."""
+    p = parameters
+    count = (p.outputs + LANES - 1) // LANES
+    b, end = count * part // parts, count * (part + 1) // parts
+    if images == 1:
+        one_image(p, source, target, scratch, b, end)
+        return
+    source_step, target_step = source_bytes // FLOAT_BYTES, target_bytes // FLOAT_BYTES
+    sums = blocks(scratch + LANES)
+    while b < end:
+        weights = p.weights + b * (p.runs * p.inner)
+        first = 0
+        while first < images:
+            taken = min(images - first, TILE_IMAGES)
+            seen = source + first * source_step
+            tile(taken, seen, source_step, weights, p.bias + b, p.runs, p.inner, sums)
+            for image in range(taken):
+                store(p, b, sums[image], target + (first + image) * target_step, scratch)
+            first += taken
         b += 1

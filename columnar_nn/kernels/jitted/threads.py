@@ -58,9 +58,9 @@ def offer_core(e: Emitter) -> None:
         e.call("sched_yield", INT32)
 
 
-@emitted(*(types.none(*[integer] * count) for count in (2, 8)))
+@emitted(*(types.none(*[integer] * count) for count in (2, 8, 12)))
 def call(e: Emitter, function: Value, *arguments: Value) -> None:
-    """Calls the function at an address: one of one word, or an epilogue or a kernel of seven."""
+    """Calls the function at an address: one of one word, an epilogue of seven, or a kernel."""
     kind = ir.FunctionType(ir.VoidType(), [WORD] * len(arguments))
     e.builder.call(e.pointer(function, kind), [argument.ir for argument in arguments])
 

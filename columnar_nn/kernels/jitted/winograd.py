@@ -25,7 +25,7 @@ from columnar_nn.kernels.jitted.memory import (
 )
 from columnar_nn.kernels.jitted.tile import product_tile
 from columnar_nn.kernels.jitted.winograd_transforms import input_transform, output_transform
-from columnar_nn.kernels.parameters import Blocks
+from columnar_nn.kernels.parameters import BLOCK_BYTES, Blocks
 from columnar_nn.kernels.primitives import where
 from columnar_nn.kernels.tables import SPOILED_BYTES
 from columnar_nn.kernels.winograd import Winograd, multiplications
@@ -124,11 +124,26 @@ def report_large(p: Winograd, source: Blocks, scratch: Blocks, first: int, end: 
 
 
 @inlined
-def tile_after(p: Winograd, m: int, y: int, x: int) -> tuple[int, int]:
-    """The first output row and column of the tile after another."""
+def even_block(tiles: int, most: int) -> int:
+    """Tiles of a block, of blocks of one size and at most so many; 1 if there are no tiles."""
+    blocks_ = max(1, (tiles + most - 1) // most)
+    return max(1, (tiles + blocks_ - 1) // blocks_)
+
+
+@inlined
+def odd(lines: int) -> int:
+    """Cache lines of a position, an odd number, so that positions do not share cache sets."""
+    return lines | 1
+
+
+@inlined
+def tile_after(p: Winograd, m: int, image: int, y: int, x: int) -> tuple[int, int, int]:
+    """The image and the first output row and column of the tile after another."""
     if x + m < p.out_width:
-        return y, x + m
-    return y + m, 0
+        return image, y, x + m
+    if y + m < p.out_height:
+        return image, y + m, 0
+    return image + 1, 0, 0
 
 
 def tile_transform(m: int) -> Callable[..., None]:
@@ -138,7 +153,14 @@ def tile_transform(m: int) -> Callable[..., None]:
 
     @inlined
     def transform_tile(
-        p: Winograd, y: int, x: int, source: Blocks, window: Blocks, target: Blocks
+        p: Winograd,
+        y: int,
+        x: int,
+        source: Blocks,
+        window: Blocks,
+        target: Blocks,
+        block_tiles: int,
+        position_blocks: int,
     ) -> None:
         top, left = y - p.top, x - p.left
         inside = top >= 0 and left >= 0 and top + n <= p.height and left + n <= p.width
@@ -148,9 +170,9 @@ def tile_transform(m: int) -> Callable[..., None]:
             else:
                 copy_window(window, source, p.height, p.width, top, left, n)
                 here, width = window, n
-            transform(here, width, target, p.position_blocks)
+            transform(here, width, target, position_blocks)
             source = source + p.height * p.width
-            target = target + p.block_tiles
+            target = target + block_tiles
 
     return transform_tile
 
@@ -169,6 +191,7 @@ def tile_finish(m: int) -> Callable[..., None]:
         x: int,
         which: int,
         products: Blocks,
+        product_blocks: int,
         residual: Blocks,
         target: Blocks,
         scratch: Blocks,
@@ -185,7 +208,7 @@ def tile_finish(m: int) -> Callable[..., None]:
             copy_window(residual_window, residual + plane, p.out_height, p.out_width, y, x, m)
             more = residual_window
         bias = p.bias + which
-        transform(products, p.product_blocks, bias, more, goal, width, p.low, p.high)
+        transform(products, product_blocks, bias, more, goal, width, p.low, p.high)
         lines, columns = min(m, p.out_height - y), min(m, p.out_width - x)
         is_last = which + 1 == p.filter_blocks
         apply_epilogue(p, goal, lines, columns, width, is_last, scratch)
@@ -200,14 +223,14 @@ def tile_finish(m: int) -> Callable[..., None]:
 
 
 def convolve(m: int) -> Callable[..., None]:
-    """Output tiles of m x m. Parts share the tiles or, if these are few, the filters, which are
-    then read once. Where an input is not finite, or so large that what follows might overflow, that
-    is reported: see `report_large`.
+    """Output tiles of m x m, of all images of a group. Parts share the tiles or, if these are few,
+    the filters, which are then read once. Where an input is not finite, or so large that what
+    follows might overflow, that is reported: see `report_large`.
 
-    Tiles are transformed a block of T at a time and multiplied with a panel of one or two blocks of
-    16 filters at a time, position by position: the panel's filters of a position stay in the
-    first-level cache for all tiles. Scratch: the window of a ragged tile, twice; V [position]
-    [input block][T][16]; M [position][block][T][16] of a panel.
+    Tiles are transformed a block of T at a time, blocks of one size, and multiplied with a panel of
+    one or two blocks of 16 filters at a time, position by position: the panel's filters of a
+    position stay in the first-level cache for all tiles. Scratch: the window of a ragged tile,
+    twice; V [position][input block][T][16]; M [position][block][T][16] of a panel.
     """
     positions = (m + 2) ** 2
     transform, multiply_panel, finish = tile_transform(m), multiply_call(), tile_finish(m)
@@ -220,25 +243,39 @@ def convolve(m: int) -> Callable[..., None]:
         scratch: Blocks,
         part: int,
         parts: int,
+        images: int,
+        source_bytes: int,
+        second_bytes: int,
+        target_bytes: int,
     ) -> None:
         p = parameters
-        values = scratch + 2 * positions
-        products = values + positions * p.position_blocks
-        tiles = p.tiles_down * p.tiles_across
+        source_step, second_step = source_bytes // BLOCK_BYTES, second_bytes // BLOCK_BYTES
+        target_step = target_bytes // BLOCK_BYTES
+        image_tiles = p.tiles_down * p.tiles_across
+        tiles = images * image_tiles
         panels = p.filter_blocks // p.panel_blocks
         by_tiles = tiles >= parts * FEWEST_TILES or panels < parts
         first, last, first_panel, last_panel = share_either(by_tiles, tiles, panels, part, parts)
-        top = first // p.tiles_across * m - p.top
-        end = (last + p.tiles_across - 1) // p.tiles_across * m - p.top + 2
-        report_large(p, source, scratch, top, end)
+        for image in range(first // image_tiles, (last + image_tiles - 1) // image_tiles):
+            top = max(first - image * image_tiles, 0) // p.tiles_across * m - p.top
+            rest = min(last - image * image_tiles, image_tiles)
+            end = (rest + p.tiles_across - 1) // p.tiles_across * m - p.top + 2
+            report_large(p, source + image * source_step, scratch, top, end)
+        block_tiles = even_block(last - first, p.block_tiles)
+        position_blocks = odd(p.in_blocks * block_tiles)
+        product_blocks = odd(p.panel_blocks * block_tiles)
+        values = scratch + 2 * positions
+        products = values + positions * position_blocks
         while first < last:
-            count = min(p.block_tiles, last - first)
-            top = first // p.tiles_across * m
+            count = min(block_tiles, last - first)
+            begin = first // image_tiles
+            top = first % image_tiles // p.tiles_across * m
             left = first % p.tiles_across * m
-            y, x = top, left
+            image, y, x = begin, top, left
             for index in range(count):
-                transform(p, y, x, source, scratch, values + index)
-                y, x = tile_after(p, m, y, x)
+                seen, place = source + image * source_step, values + index
+                transform(p, y, x, seen, scratch, place, block_tiles, position_blocks)
+                image, y, x = tile_after(p, m, image, y, x)
             for panel in range(first_panel, last_panel):
                 filters = p.filters + panel * p.in_blocks * p.panel_blocks * (positions * LANES)
                 multiply_panel(
@@ -247,19 +284,21 @@ def convolve(m: int) -> Callable[..., None]:
                     count,
                     p.in_blocks,
                     values,
-                    p.position_blocks,
+                    position_blocks,
                     filters,
                     products,
-                    p.product_blocks,
-                    p.block_tiles,
+                    product_blocks,
+                    block_tiles,
                 )
-                y, x = top, left
+                image, y, x = begin, top, left
                 for index in range(count):
+                    residual = second + image * second_step if second else second
+                    goal = target + image * target_step
                     for b in range(p.panel_blocks):
                         which = panel * p.panel_blocks + b
-                        place = products + (b * p.block_tiles + index)
-                        finish(p, y, x, which, place, second, target, scratch)
-                    y, x = tile_after(p, m, y, x)
+                        place = products + (b * block_tiles + index)
+                        finish(p, y, x, which, place, product_blocks, residual, goal, scratch)
+                    image, y, x = tile_after(p, m, image, y, x)
             first += count
 
     return kernel
