@@ -45,6 +45,10 @@ class Block(NamedTuple):
     activation: Activation = RELU6
     residual: bool = False
 
+    def __str__(self) -> str:
+        channels = f"{self.channels}-{self.expanded}-{self.filters}"
+        return f"{channels} of {self.size} by {self.kernel}"
+
     def stages(self) -> Stages:
         """Its convolutions."""
 
