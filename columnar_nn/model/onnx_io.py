@@ -52,14 +52,16 @@ def load(
     path: str | os.PathLike[str],
     without: Collection[str] = (),
     input_shapes: Mapping[str, Sizes] | None = None,
+    batch: int | None = None,
 ) -> Graph:
     """The network in an ONNX file, its nodes in canonical form (see canonical.py).
 
     Constants become weights, unnamed nodes get names, and the graph is rewritten by the rules of
     `model.rewrites` that are not named in `without`. Sizes that the file leaves free are those of
-    `input_shapes` (see `model.input_shapes`). Raises UsageError if there is no such file,
-    InvalidModelError if it is not a valid network of images, or refers to data outside its
-    own folder, and UnsupportedOperatorError naming every node it cannot represent.
+    `input_shapes` (see `model.input_shapes`), a batch that it leaves free is `batch` images, if
+    that is given. Raises UsageError if there is no such file, InvalidModelError if it is not a
+    valid network of images, or refers to data outside its own folder, and UnsupportedOperatorError
+    naming every node it cannot represent.
     """
     path = Path(path)
     try:
@@ -68,17 +70,18 @@ def load(
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot read model {path}: {reason}; check the path") from None
     stored = StoredTensors(path.parent, len(content), path)
-    graph = _of_content(content, stored, str(path), path.stem, without, input_shapes or {})
+    shapes = input_shapes or {}
+    graph = _of_content(content, stored, str(path), path.stem, without, shapes, batch)
     return replace(graph, file=str(path.absolute()))
 
 
-def load_bytes(content: bytes) -> Graph:
+def load_bytes(content: bytes, batch: int | None = None) -> Graph:
     """The network in what an ONNX file holds, as `load` reads the file, and raising as it does.
 
     There is no folder that other files could lie in: all of its weights must be inside.
     """
     stored = StoredTensors(None, len(content))
-    return _of_content(content, stored, "ONNX bytes", "network", (), {})
+    return _of_content(content, stored, "ONNX bytes", "network", (), {}, batch)
 
 
 def _of_content(
@@ -88,6 +91,7 @@ def _of_content(
     name: str,
     without: Collection[str],
     input_shapes: Mapping[str, Sizes],
+    batch: int | None,
 ) -> Graph:
     """The network of images in a file's content; an error says `what` it is."""
     try:
@@ -97,7 +101,7 @@ def _of_content(
             f"{what}: truncated or not an ONNX file; download or export it again"
         ) from None
     try:
-        graph = _imported(model, stored, name, without, input_shapes)
+        graph = _imported(model, stored, name, without, input_shapes, batch)
         judge_inputs(graph)
     except InvalidModelError as error:
         raise InvalidModelError(f"{what}: {error}") from None
@@ -124,7 +128,7 @@ def from_proto(
     Raises as `load` does, but it need not compute from images. The model is called `name` if it
     does not name itself.
     """
-    return _imported(model, StoredTensors(folder, model.ByteSize()), name, without, {})
+    return _imported(model, StoredTensors(folder, model.ByteSize()), name, without, {}, None)
 
 
 def _imported(
@@ -133,6 +137,7 @@ def _imported(
     name: str,
     without: Collection[str],
     input_shapes: Mapping[str, Sizes],
+    batch: int | None,
 ) -> Graph:
     """The pipeline: see above."""
     prunes = graph_rewrites.DROP_DEAD_NODES not in without
@@ -155,7 +160,7 @@ def _imported(
             importer.add_stored(tensor, value)
     check_names(input_shapes, [tensor for tensor in graph.inputs if tensor not in graph.stored])
     inputs = [
-        _input_spec(tensor, value, input_shapes, precision)
+        _input_spec(tensor, value, input_shapes, precision, batch)
         for tensor, value in zip(graph.inputs, file.inputs, strict=True)
         if tensor not in graph.stored
     ]
@@ -206,9 +211,13 @@ def to_proto(graph: Graph) -> onnx.ModelProto:
 
 
 def _input_spec(
-    name: str, value: onnx.ValueInfoProto, input_shapes: Mapping[str, Sizes], precision: str
+    name: str,
+    value: onnx.ValueInfoProto,
+    input_shapes: Mapping[str, Sizes],
+    precision: str,
+    batch: int | None,
 ) -> TensorSpec:
-    """Name and shape of a network input; only the first dimension stays symbolic."""
+    """Name and shape of a network input; only the first dimension may stay symbolic."""
     tensor = value.type.tensor_type
     if not is_float(tensor.elem_type, precision):
         raise InvalidModelError(f"input {name!r} is of no floating-point type: export in float32")
@@ -221,6 +230,8 @@ def _input_spec(
         for dimension in tensor.shape.dim
     )
     shape = fixed(name, stored, input_shapes) if stored else stored
+    if shape and shape[0] is None:
+        shape = (batch, *shape[1:])
     if any(d is not None and d < 0 for d in shape) or (
         math.prod(d for d in shape if d is not None) > MAX_ELEMENTS
     ):

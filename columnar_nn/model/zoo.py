@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from columnar_nn.errors import InvalidModelError, UsageError, printable
+from columnar_nn.errors import CnnBenchError, InvalidModelError, UsageError, printable
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.input_shapes import Sizes
 from columnar_nn.model.networks.alexnet import alexnet
@@ -26,9 +26,13 @@ from columnar_nn.model.networks.unet import unet
 from columnar_nn.model.networks.vgg import vgg16
 from columnar_nn.model.networks.vit import vit_tiny
 from columnar_nn.model.networks.wide_resnet import wide_resnet28_10
+from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.symbolic_batch import with_symbolic_batch
 
 WEIGHTS = Path(__file__).parent / "weights"
+
+SOME_IMAGES = 23
+"""A batch size that is hardly any other dimension of a network, nor divides one."""
 
 _NUMBER = re.compile(r"[1-9]\d{0,3}")
 
@@ -109,8 +113,12 @@ def resolve(
     name_or_path = os.fspath(name_or_path)
     if is_file(name_or_path):
         name = printable(Path(name_or_path).stem)
-        graph = onnx_io.load(name_or_path, without, input_shapes)
-        return _symbolic(replace(graph, name=name), name_or_path)
+
+        def load(batch: int | None) -> Graph:
+            graph = onnx_io.load(name_or_path, without, input_shapes, batch)
+            return _symbolic(replace(graph, name=name), name_or_path)
+
+        return _freed(load)
     if input_shapes:
         raise UsageError(f"--input-shape: {name_or_path} has its sizes; it is for .onnx files")
     name = _name(*_factors(name_or_path))
@@ -127,8 +135,31 @@ def from_bytes(content: bytes) -> Graph:
     """
     from columnar_nn.model import onnx_io
 
-    graph = onnx_io.load_bytes(content)
-    return _symbolic(graph, graph.name)
+    def load(batch: int | None) -> Graph:
+        graph = onnx_io.load_bytes(content, batch)
+        return _symbolic(graph, graph.name)
+
+    return _freed(load)
+
+
+def _freed(load: Callable[[int | None], Graph]) -> Graph:
+    """The network that `load` reads for the batch it is given, None being the file's own.
+
+    One for any batch that calculates with its size is read for some images, and taken if that frees
+    it from their number. Raises what reading it as it is raises.
+    """
+    try:
+        return load(None)
+    except InvalidModelError as error:
+        if FIXED_BATCH not in str(error):
+            raise
+        try:
+            graph = load(SOME_IMAGES)
+        except CnnBenchError:
+            raise error from None
+        if graph.batch is not None:
+            raise
+        return graph
 
 
 def _symbolic(graph: Graph, what: str) -> Graph:

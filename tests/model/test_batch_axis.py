@@ -13,11 +13,11 @@ import pytest
 from closeness import assert_close
 from conformance.columnar_runner import run_columnar
 from model.batch_cases import APART, BY_PLACE, MIXED, MIXED_WHEN_FIXED, TIED, Case
-from model.batched_networks import ANY, ints, original, step, write
+from model.batched_networks import ANY, Step, ints, original, step, write
 from model.parted_cases import PARTED, PARTED_ELSEWHERE
 
 from bench.model.batch_independence import mixed_row, reference_run
-from columnar_nn.errors import CnnBenchError, InvalidModelError
+from columnar_nn.errors import CnnBenchError
 from columnar_nn.model import zoo
 from columnar_nn.model.symbolic_batch import tie
 
@@ -106,11 +106,22 @@ def test_the_columnar_engine_runs_parted_rows(name: str, tmp_path: Path) -> None
     assert_close(output, alone, rtol=1e-5, atol=1e-5)
 
 
-def test_a_free_batch_of_several_rows_an_image_asks_for_a_fixed_one(tmp_path: Path) -> None:
-    steps = [step("Reshape", "x", ints(-1, 2, 4)), step("Reshape", "0", ints(-1, 24))]
+MULTIPLIED = [
+    step("Shape", "x"),
+    step("Gather", "0", ints(0)),
+    step("Mul", "1", ints(3)),
+    step("Concat", "2", ints(2, 4), axis=0),
+    step("Reshape", "x", "3"),
+]
+
+
+@pytest.mark.parametrize("merged", [[step("Reshape", "x", ints(-1, 2, 4))], MULTIPLIED])
+def test_a_free_batch_of_several_rows_an_image_is_taken(merged: list[Step], tmp_path: Path) -> None:
+    last = str(len(merged) - 1)
+    steps = [*merged, step("Softmax", last), step("Reshape", str(len(merged)), ints(-1, 24))]
     path = write(tmp_path / "m.onnx", (6, 4), steps, ANY)
-    with pytest.raises(InvalidModelError, match=r"n0 \(Reshape\).*export with a fixed batch size"):
-        zoo.resolve(str(path))
+    check_freed(path, (6, 4), 3)
+    assert zoo.from_bytes(path.read_bytes()).batch is None
 
 
 @pytest.mark.parametrize("name", MIXED)
