@@ -87,15 +87,13 @@ class ColumnarBackend(Backend):
         self._fusion, _, algorithm = named.partition("/")
         self._algorithm = settings.algorithm if algorithm == "auto" else algorithm
         self._executables: dict[Any, Executable] = {}
+        self._gives_numbers = False
         self._last: tuple[pa.Schema | None, Executable | None] = (None, None)
         self._profiled: list[Task] | None = None
         self.kernel_clock: np.ndarray | None = None
         super().__init__(graph, settings)
 
     def _build(self) -> None:
-        self._gives_numbers = any(
-            spec.dtype == "int64" and len(spec.shape) == 1 for spec in self.graph.outputs
-        )
         types = [
             tensor_column.tensor_type(
                 "uint8", [size for size in spec.shape[1:] if size is not None]
@@ -125,6 +123,10 @@ class ColumnarBackend(Backend):
                 precision=self._precision,
             )
         executable = self._executables[types]
+        self._gives_numbers = not all(
+            isinstance(data_type, pa.FixedShapeTensorType)
+            for data_type in executable.output_type.types
+        )
         self._last = (schema, executable)
         return executable
 

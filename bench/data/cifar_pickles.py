@@ -73,7 +73,7 @@ def _labels(labels: Any, count: int, layout: Layout, name: str) -> np.ndarray:
     for row, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < len(layout.classes):
             raise InvalidDataError(
-                f"{name}: label {row} is not one of 0 to {len(layout.classes) - 1}"
+                f"{name}: the label of image {row} is not one of 0 to {len(layout.classes) - 1}"
             )
     return np.array(labels, np.int64)
 

@@ -77,7 +77,10 @@ def open_arrays(path: Path, split: str, wanted: NamedInput | None = None) -> Sou
         images = _named(wanted.name, path, arrays)
         taken = {f"{name}.npy" for name in wanted.names}
     _check_values(images, path)
-    _check_labels([a for a in arrays if a.member not in taken], images.shape[0], split, path)
+    named = _named_as_labels([a for a in arrays if a.member not in taken], split)
+    _check_labels(named, images.shape[0], path)
+    if wanted is None:  # of several inputs the rows are counted first
+        _check_count(named, images.shape[0], path)
     labels = None
     candidates = [a for a in arrays if a.member not in taken and _is_labels(a, images)]
     if candidates:
@@ -174,13 +177,17 @@ def _blocks(path: Path, array: _Array, rows: int) -> Iterator[np.ndarray]:
             raise ValueError(f"{array.member} goes on behind its values")
 
 
-def _check_labels(arrays: list[_Array], rows: int, split: str, path: Path) -> None:
-    """Raises InvalidDataError for labels, by their names, that are none of these rows.
-
-    Without a word they would be missing. Those of another split, or of other inputs, may be there.
-    """
+def _named_as_labels(arrays: list[_Array], split: str) -> list[_Array]:
+    """Those that are called as labels are, and not as another split's."""
     others = {*SPLITS, "val"} - {split}
-    named = [a for a in arrays if _LABEL_WORDS & _words(a) and not others & _words(a)]
+    return [a for a in arrays if _LABEL_WORDS & _words(a) and not others & _words(a)]
+
+
+def _check_labels(named: list[_Array], rows: int, path: Path) -> None:
+    """Raises InvalidDataError for labels of as many rows that are none.
+
+    Without a word they would be missing.
+    """
     for array in named:
         is_vector = len(array.shape) == 1 or array.shape[1:] == (1,)
         is_whole = is_vector and array.dtype in _LABELS
@@ -189,6 +196,10 @@ def _check_labels(arrays: list[_Array], rows: int, split: str, path: Path) -> No
                 f"{_where(path, array.member)}: {list(array.shape)} of type {array.dtype}: labels "
                 "are whole numbers [n], such as numpy.argmax of one-hot rows"
             )
+
+
+def _check_count(named: list[_Array], rows: int, path: Path) -> None:
+    """Raises InvalidDataError if there are labels, and none of as many rows."""
     counts = {array.shape[0]: array for array in named if array.shape}
     if counts and rows not in counts:
         count, array = next(iter(counts.items()))

@@ -132,8 +132,8 @@ def test_a_single_pickle_is_read_whatever_the_split(file: str, tmp_path: Path) -
         ({b"data": PIXELS[0][:, :3000]}, "no data of 3072 bytes"),
         ({b"data": [1, 2]}, "no data of 3072 bytes"),
         ({b"labels": [1] * (ROWS - 1)}, "no labels, a list with one for each image"),
-        ({b"labels": [1] * (ROWS - 1) + [10]}, "label 6 is not one of 0 to 9"),
-        ({b"labels": [True] * ROWS}, "label 0 is not"),
+        ({b"labels": [1] * (ROWS - 1) + [10]}, "label of image 6 is not one of 0 to 9"),
+        ({b"labels": [True] * ROWS}, "label of image 0 is not"),
     ],
 )
 def test_a_pickle_that_is_not_cifars_is_one_line(
