@@ -10,8 +10,8 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.blocks import block
 from columnar_nn.kernels.jitted.compiler import inlined
 from columnar_nn.kernels.jitted.elementwise import apply_epilogue
+from columnar_nn.kernels.jitted.matrix_tile import dense_tile
 from columnar_nn.kernels.jitted.memory import blocks, clear_lanes, copy
-from columnar_nn.kernels.jitted.tile import dense_tile
 from columnar_nn.kernels.parameters import FLOAT_BYTES, Blocks, Floats
 from columnar_nn.kernels.primitives import clamp, fma
 

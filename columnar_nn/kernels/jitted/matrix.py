@@ -8,8 +8,8 @@ from columnar_nn.kernels import host
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.compiler import inlined
 from columnar_nn.kernels.jitted.elementwise import apply_epilogue
+from columnar_nn.kernels.jitted.matrix_tile import matrix_tile
 from columnar_nn.kernels.jitted.memory import blocks, clear, copy
-from columnar_nn.kernels.jitted.tile import matrix_tile
 from columnar_nn.kernels.matrix import PANEL, Products
 from columnar_nn.kernels.parameters import FLOAT_BYTES, Floats
 

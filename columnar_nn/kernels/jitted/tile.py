@@ -18,8 +18,16 @@ from typing import Any
 
 from numba import types
 
-from columnar_nn.kernels import host
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jitted.accumulators import (
+    AHEAD_BYTES,
+    Tile,
+    placed,
+    sizes,
+    sums_of,
+    tile_of,
+    vectors,
+)
 from columnar_nn.kernels.jitted.blocks import number, sum_of_lanes
 from columnar_nn.kernels.jitted.compiler import emitted
 from columnar_nn.kernels.jitted.emitter import FLOAT, Emitter, Value, Variable
@@ -34,16 +42,8 @@ Zen 4, 3 channels and 64 filters: 3x3 took 4,360 us instead of 1,790, strided 7x
 2,256, 11x11 2,428 instead of 1,306; with vectors of 8 the same.
 """
 
-AHEAD_BYTES = 4096
-"""How far ahead of their use the filters of products are asked for: they come from beyond the
-first-level cache.
-"""
-
 Loops = Sequence[tuple[Value, Value]]
 """(count, bytes the input advances), outermost first."""
-
-Tile = list[list[Variable]]
-"""Accumulators [pixel][vector]."""
 
 floats, blocks = POINTERS["float"], POINTERS["block"]
 
@@ -91,9 +91,9 @@ def convolution_tile(
             low, high = e.splat(low, e.width), e.splat(high, e.width)
 
         def emit(size: int) -> None:
-            row = _row(e, bias, LANES * filter_blocks) if kind != "sum" else []
+            row = vectors(e, bias, LANES * filter_blocks) if kind != "sum" else []
             zeros = [e.constant(e.vector, 0.0)] * (LANES // e.width)
-            sums = _tile_of(e, size, row or zeros)
+            sums = tile_of(e, size, row or zeros)
             if kind in ("channels", "groups"):
                 _add_channels(e, sums, displacement, inner, source, filters, loops)
             else:
@@ -106,13 +106,13 @@ def convolution_tile(
                     _add_own_channels(
                         e, sums, displacement, inner, plane_channels, source, filters, loops, owned
                     )
-            values = _values(sums)
+            values = sums_of(sums)
             if kind == "sum":
                 constant = e.load(bias, FLOAT)
                 values = [[sum_of_lanes(e, _total(parts)) + constant] for parts in values]
-            store_tile(e, _placed(e, values), residual, target, block_bytes, low, high)
+            store_tile(e, placed(e, values), residual, target, block_bytes, low, high)
 
-        e.switch(pixels, _sizes(), emit)
+        e.switch(pixels, sizes(), emit)
 
     return tile
 
@@ -140,122 +140,13 @@ def product_tile(filter_blocks: int) -> Any:
 
         def emit(size: int) -> None:
             zeros = [e.constant(e.vector, 0.0)] * (LANES * filter_blocks // e.width)
-            sums = _tile_of(e, size, zeros)
+            sums = tile_of(e, size, zeros)
             loops = ((in_blocks, step_bytes),)
             _add_channels(e, sums, LANES, LANES, left, right, loops, AHEAD_BYTES)
-            for block, place, value in _placed(e, _values(sums)):
+            for block, place, value in placed(e, sums_of(sums)):
                 e.store(target + step_bytes * block + place, value)
 
-        e.switch(rows, _sizes(), emit)
-
-    return tile
-
-
-def matrix_tile(width: int, of_layer: bool) -> Any:
-    """A function for kernels that computes rows of a product of matrices that lie row by row.
-
-        tile(rows, left, panel, ahead, pace, bias, residual, target, inner, distance, low, high)
-
-    target[row][column] = sum over k, in order, of left[row][k] * panel[k][column], for `width`
-    columns; rows of `left` are `inner` floats long, those of the target `distance` apart. At most
-    `host.tile_rows()` rows. Of a layer, the sum begins with the column's bias, what lies as the
-    target in `residual`, if there is one, is added, and the result is at least `low` and at most
-    `high`; and with each k memory is asked for that begins at `ahead`, `pace` bytes further each
-    time. Elsewhere these six are not read.
-    """
-
-    outputs = (floats, integer, floats, floats, floats, integer, integer, number, number)
-
-    @emitted(types.none(integer, floats, floats, *outputs))
-    def tile(
-        e: Emitter,
-        rows: Value,
-        left: Value,
-        panel: Value,
-        ahead: Value,
-        pace: Value,
-        bias: Value,
-        residual: Value,
-        target: Value,
-        inner: Value,
-        distance: Value,
-        low: Value,
-        high: Value,
-    ) -> None:
-        left_bytes, target_bytes = inner * FLOAT_BYTES, distance * FLOAT_BYTES
-        bounds = [e.splat(bound, e.width) for bound in (low, high)] if of_layer else []
-
-        def emit(size: int) -> None:
-            zeros = [e.constant(e.vector, 0.0)] * (width // e.width)
-            sums = _tile_of(e, size, _row(e, bias, width) if of_layer else zeros)
-            starts = [left + left_bytes * row for row in range(size)]
-            with e.loop(inner) as k:
-                if of_layer:
-                    e.prefetch(ahead + k * pace)
-                columns = _row(e, panel + k * (width * FLOAT_BYTES), width)
-                for start, slots in zip(starts, sums, strict=True):
-                    value = e.splat(e.load(start + k * FLOAT_BYTES, FLOAT), e.width)
-                    for slot, column in zip(slots, columns, strict=True):
-                        slot.value = e.multiply_add(value, column, slot.value)
-            if of_layer:
-                with e.when(residual.differs(0)):
-                    for row, slots in enumerate(sums):
-                        added = _row(e, residual + target_bytes * row, width)
-                        for slot, value in zip(slots, added, strict=True):
-                            slot.value = slot.value + value
-            for row, values in enumerate(_values(sums)):
-                for index, value in enumerate(values):
-                    e.store(
-                        target + target_bytes * row + FLOAT_BYTES * e.width * index,
-                        e.clamp(value, *bounds) if of_layer else value,
-                    )
-
-        e.switch(rows, range(1, host.tile_rows() + 1), emit)
-
-    return tile
-
-
-def dense_tile() -> Any:
-    """A function for kernels that computes 16 outputs of a dense layer for some images.
-
-        tile(images, source, image_floats, weights, start, runs, inner, target)
-
-    target[image][16] = start[16] + sum, in order, over `runs` and over the `inner` floats of each,
-    which begin a block apart, of source[image][run][k] * weights[run][k][16]. Images of the source
-    lie `image_floats` apart. At most `host.tile_pixels()` images.
-    """
-
-    @emitted(types.none(integer, floats, integer, blocks, blocks, integer, integer, blocks))
-    def tile(
-        e: Emitter,
-        images: Value,
-        source: Value,
-        image_floats: Value,
-        weights: Value,
-        start: Value,
-        runs: Value,
-        inner: Value,
-        target: Value,
-    ) -> None:
-        image_bytes = image_floats * FLOAT_BYTES
-
-        def emit(size: int) -> None:
-            sums = _tile_of(e, size, _row(e, start))
-            here = e.variable(weights)
-            starts = [source + image_bytes * image for image in range(size)]
-            with e.loop(runs) as run, e.loop(inner) as k:
-                row = _row(e, here.value)
-                e.prefetch(here.value + AHEAD_BYTES)
-                place = run * BLOCK_BYTES + k * FLOAT_BYTES
-                for begin, slots in zip(starts, sums, strict=True):
-                    value = e.splat(e.load(begin + place, FLOAT), e.width)
-                    for slot, lanes in zip(slots, row, strict=True):
-                        slot.value = e.multiply_add(value, lanes, slot.value)
-                here.value = here.value + BLOCK_BYTES
-            for _, offset, value in _placed(e, _values(sums)):
-                e.store(target + offset, value)
-
-        e.switch(images, _sizes(), emit)
+        e.switch(rows, sizes(), emit)
 
     return tile
 
@@ -267,40 +158,6 @@ def _pairs(e: Emitter, nest: Value) -> list[tuple[Value, Value]]:
         (e.of(get(nest.ir, [index, 0])), e.of(get(nest.ir, [index, 1])))
         for index in range(nest.type.count)
     ]
-
-
-def _sizes() -> range:
-    """Numbers of pixels a tile may have."""
-    return range(1, host.tile_pixels() + 1)
-
-
-def _row(e: Emitter, address: Value, floats: int = LANES) -> list[Value]:
-    """Consecutive floats as the vectors they take."""
-    return [e.load(address + FLOAT_BYTES * start, e.vector) for start in range(0, floats, e.width)]
-
-
-def _placed(e: Emitter, rows: Sequence[Sequence[Value]]) -> list[tuple[int, int, Value]]:
-    """(filter block, byte offset, vector) of the vectors of pixels a block apart."""
-    vectors = LANES // e.width
-    return [
-        (
-            index // vectors,
-            BLOCK_BYTES * pixel + FLOAT_BYTES * e.width * (index % vectors),
-            value,
-        )
-        for pixel, row in enumerate(rows)
-        for index, value in enumerate(row)
-    ]
-
-
-def _values(tile: Tile) -> list[list[Value]]:
-    """What the accumulators hold here."""
-    return [[slot.value for slot in slots] for slots in tile]
-
-
-def _tile_of(e: Emitter, pixels: int, start: Sequence[Value]) -> Tile:
-    """Accumulators that start, at every pixel, as the same row."""
-    return [[e.variable(value) for value in start] for _ in range(pixels)]
 
 
 def _total(parts: Sequence[Value]) -> Value:
@@ -327,7 +184,7 @@ def _nest(
         with e.loop(count) as index:
             _nest(e, tile, source + index * step, filters, inner, products)
         return
-    sums = _values(tile)
+    sums = sums_of(tile)
     here = filters.value
     used = products(source, here, sums)
     for slots, row in zip(tile, sums, strict=True):
@@ -362,7 +219,7 @@ def _add_channels(
         for channel in range(unroll):
             if channel and displacement < unroll:
                 e.forget_loads()  # a pixel that taps share would be kept for them, in memory
-            row = _row(e, filters + row_bytes * channel, lanes)
+            row = vectors(e, filters + row_bytes * channel, lanes)
             if ahead:
                 for line in range(0, row_bytes, BLOCK_BYTES):
                     e.prefetch(filters + (row_bytes * channel + line + ahead))
@@ -378,7 +235,7 @@ def _add_channels(
 
 def _holds_nan(e: Emitter, tile: Tile) -> Value:
     """Whether any of the sums is no number."""
-    sums = [value for row in _values(tile) for value in row]
+    sums = [value for row in sums_of(tile) for value in row]
     masks = [a.has_nan(b) for a, b in zip(sums[::2], [*sums[1::2], sums[-1]], strict=False)]
     found = masks[0]
     for mask in masks[1:]:
@@ -403,7 +260,7 @@ def _add_own_channels(
     `owned` holds each lane's first channel and then each one's last plus one, counted from the
     first plane's first. A plane has `plane_channels`: with 1, `inner` are taps.
     """
-    lowest, ends = _row(e, owned), _row(e, owned + BLOCK_BYTES)
+    lowest, ends = vectors(e, owned), vectors(e, owned + BLOCK_BYTES)
     (planes, plane_bytes), (rows, row_bytes), (columns, column_bytes) = loops
     weights = e.variable(filters)
     with (
@@ -417,7 +274,7 @@ def _add_own_channels(
             channel = channel + index
         count = e.splat(e.of(e.builder.sitofp(channel.ir, FLOAT)), e.width)
         own = [(count >= low) & (count < end) for low, end in zip(lowest, ends, strict=True)]
-        lanes = _row(e, weights.value)
+        lanes = vectors(e, weights.value)
         here = source + plane * plane_bytes + row * row_bytes + column * column_bytes
         here = here + index * FLOAT_BYTES
         for pixel, slots in enumerate(tile):
@@ -434,9 +291,9 @@ def _add_lanes(
     """Adds the products of each pixel's 16 channels with 16 weights, lane by lane."""
 
     def products(source: Value, filters: Value, sums: list[list[Value]]) -> int:
-        row = _row(e, filters)
+        row = vectors(e, filters)
         for pixel, totals in enumerate(sums):
-            channels = _row(e, source + FLOAT_BYTES * displacement * pixel)
+            channels = vectors(e, source + FLOAT_BYTES * displacement * pixel)
             for part, (weights, lanes) in enumerate(zip(row, channels, strict=True)):
                 totals[part] = e.multiply_add(lanes, weights, totals[part])
         return BLOCK_BYTES
