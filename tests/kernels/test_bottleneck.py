@@ -154,6 +154,7 @@ def test_parts_together_do_all_of_it(block: Block, parts: int) -> None:
             scratch.ctypes.data + 64,
             part,
             parts,
+            *(1, 0, 0, 0),  # of one image
         )
     np.testing.assert_array_equal(shared, whole)
 
