@@ -123,7 +123,10 @@ class PyTorchBackend(Backend):
     def _to_arrays(self, result: Any) -> Sequence[np.ndarray]:
         import torch
 
-        return [tensor.cpu().to(torch.float32).numpy() for tensor in result]
+        return [
+            (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
+            for tensor in result
+        ]
 
     def _synchronize(self) -> None:
         """Waits for a GPU, which goes on after each call, so that phases are timed apart."""
@@ -158,6 +161,9 @@ class PyTorchBackend(Backend):
         notes = list(self._notes)
         if self.settings.algorithm != "auto":
             notes.append(f"oneDNN chooses the algorithm, not {self.settings.algorithm}")
+        is_narrow = self._type == torch.bfloat16
+        # vdpbf16ps takes and gives no denormals: Intel's manual, volume 2.
+        flushes = is_narrow and torch.cpu._is_avx512_bf16_supported()
         one_dnn = re.search(r"oneDNN v(\S+)|MKL-DNN v(\S+)", torch.__config__.show())
         return Description(
             versions={
@@ -165,10 +171,11 @@ class PyTorchBackend(Backend):
                 "oneDNN": (one_dnn.group(1) or one_dnn.group(2)) if one_dnn else "none",
                 "kernels": torch.backends.cpu.get_cpu_capability(),
             },
-            precision=BFLOAT16 if self._type == torch.bfloat16 else _precision(torch),
+            precision=BFLOAT16 if is_narrow else _precision(torch),
             layout="NHWC" if self._channels_last else "NCHW",
             algorithm=self._convolution_algorithm(),
             threads=torch.get_num_threads(),
+            denormals="flushed" if flushes else "kept",
             notes=tuple(notes),
         )
 

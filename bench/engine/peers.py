@@ -10,10 +10,6 @@ from bench.results.result import Result
 from bench.workers.selection import Selection, select
 
 DIRECT = "columnar:pipeline/direct"
-NARROW = ("columnar:bfloat16", "openvino:default", "pytorch:bfloat16")
-"""What may compute in less than float32: the first, and the others, which it is to be held against.
-"""
-
 SAMPLES = (1, 32, 128, 512, 2000, 10_000)
 
 
@@ -31,22 +27,18 @@ def measure(setup: Setup) -> Peers:
 
 def engines() -> tuple[Selection, ...]:
     """The default configuration of each backend, the one that its adapter calls the best, and those
-    that are NARROW where there are such.
+    that may compute in less than float32.
 
     All of them, since which is the fastest depends on the processor.
     """
-    chosen = select([name for name in registry.BACKENDS if name != "reference"])
-    narrow = [label for label in NARROW if _is_known(label)]
-    if NARROW[0] in narrow:
-        chosen += select(narrow)
-    return tuple({selection.label: selection for selection in chosen}.values())
+    backends = [name for name in registry.BACKENDS if name != "reference"]
+    return select([*backends, *(label for name in backends for label in _narrow(name))])
 
 
-def _is_known(label: str) -> bool:
-    backend, _, configuration = label.partition(":")
-    if backend not in registry.BACKENDS:
-        return False
+def _narrow(backend: str) -> list[str]:
+    """Its configurations of less than float32; none if it cannot be imported, as a worker says."""
     try:
-        return configuration in registry.load(backend).configurations
-    except ImportError:  # `select` keeps the backend, for its worker to report why
-        return False
+        known = registry.load(backend).configurations
+    except ImportError:
+        return []
+    return [f"{backend}:{name}" for name, one in known.items() if one.precision != "float32"]

@@ -168,6 +168,7 @@ def test_peers(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     statuses = {cell.label: cell.status for cell in part.comparison.benchmarks}
     assert statuses == {
         "columnar:pipeline/auto": PASSED,
+        "columnar:bfloat16": PASSED,
         "columnar:pipeline/direct": PASSED,
         "fake_backends.FakeBackend:fine": PASSED,
         "fake_backends.MissingBackend:default": SKIPPED,
@@ -175,16 +176,11 @@ def test_peers(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "skipped" in text_of("peers", part)
 
 
-def test_what_computes_in_less_than_float32_is_among_the_engines(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(peers, "NARROW", ("openvino:default", "pytorch:compile", "columnar:int4"))
+def test_what_computes_in_less_than_float32_is_among_the_engines() -> None:
     labels = [selection.label for selection in peers.engines()]
-    assert labels[-2:] == ["openvino:default", "pytorch:compile"]
-    assert labels[:-2] == [selection.label for selection in select(compared())]
     assert len(set(labels)) == len(labels)
-    monkeypatch.setattr(peers, "NARROW", ("columnar:int4", "openvino:default"))
-    assert "openvino:default" not in [selection.label for selection in peers.engines()]
+    narrow = {"columnar:bfloat16", "openvino:default", "pytorch:bfloat16", "tensorflow:bfloat16"}
+    assert set(labels) == narrow | {selection.label for selection in select(compared())}
 
 
 def compared() -> list[str]:

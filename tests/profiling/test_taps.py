@@ -123,7 +123,10 @@ def test_command(tmp_path: Path) -> None:
     common = ["taps", model, "--data", data, "--samples", "10", "--backend", "reference"]
     done = cnn_bench(*common, "--tensor", "flatten", "--tensor", "outputs", "--out", str(out))
     assert (done.returncode, without_progress(done.stderr)) == (0, "")
-    assert done.stdout == f"{out}: 10 images, from reference:float64\n"
+    assert done.stdout.splitlines() == [
+        "data: images.bin: CIFAR-10, binary version; 10 images, 10 classes",
+        f"{out}: 10 images, from reference:float64",
+    ]
     found = read(out)
     assert [array.shape for array in found.values()] == [(10, 3072), (10, 10)]
     done = cnn_bench(*common, "--tensor", "nope", "--out", str(out))
