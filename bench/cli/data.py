@@ -27,6 +27,7 @@ from bench.data import fetch as fetching
 from bench.data.dataset import Dataset, open_dataset
 from bench.data.preparation import Preparation
 from bench.files.output import OutputFile
+from bench.text.figures import counted
 from bench.text.half_blocks import half_blocks
 from bench.text.table_style import print_table, table
 from columnar_nn.errors import UsageError
@@ -78,6 +79,8 @@ def info(
 
     The training split of photo10 is not shipped, but made anew from its photographs.
     """
+    if sheet is not None and Path(sheet.name).suffix.lower() not in ("", ".png"):
+        raise UsageError(f"--sheet {sheet}: a contact sheet is a PNG file: name it .png")
     if (data, split) == ("photo10", "train"):
         print("cnn-bench: making the images from their photographs: some seconds", file=sys.stderr)
     dataset = open_dataset(data, None, split, Preparation.parse(labels, resize, None, None))
@@ -138,7 +141,8 @@ def _facts(dataset: Dataset) -> dict[str, object]:
 def _show(dataset: Dataset, console: Console) -> None:
     shape = "x".join(map(str, dataset.image_shape))
     console.print(
-        f"[bold]{escape(dataset.name)}[/]: {dataset.num_rows:,} images, {dataset.num_bytes:,} bytes"
+        f"[bold]{escape(dataset.name)}[/]: {counted(dataset.num_rows, 'image')}, "
+        f"{dataset.num_bytes:,} bytes"
         f"\n{escape(dataset.kind)}, {shape} {dataset.source.dtype}"
         f"\nSHA-256 {dataset.fingerprint}\n",
         highlight=False,

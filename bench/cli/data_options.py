@@ -10,6 +10,7 @@ import typer
 from bench.cli.options import one_of
 from bench.data.dataset import Dataset
 from bench.data.source import SPLITS
+from bench.text.figures import counted
 
 SplitOption = Annotated[str, typer.Option(help="test or train.", callback=one_of(SPLITS))]
 LabelsOption = Annotated[
@@ -41,7 +42,7 @@ StdOption = Annotated[
 def show_data(data: str, dataset: Dataset, shown: TextIO) -> list[str]:
     """Prints what was found at a path; returns what to warn of: what is left out there."""
     if Path(data).exists():
-        size = f"{dataset.num_rows:,} images"
+        size = counted(dataset.num_rows, "image")
         classes = f", {len(dataset.classes):,} classes" if dataset.classes else ", no labels"
         print(f"data: {dataset.name}: {dataset.kind}; {size}{classes}", file=shown, flush=True)
     return [dataset.warning] if dataset.warning else []

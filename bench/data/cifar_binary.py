@@ -48,20 +48,15 @@ def as_block(records: np.ndarray) -> Block:
 
 
 def class_names(path: str | Path, layout: Layout = CIFAR10) -> tuple[str, ...]:
-    """Names of the labels: those in the folder's file of names, else the layout's.
+    """Names of the labels: those in the folder's or archive's file of names, else the layout's.
 
     Raises InvalidDataError if that file does not hold as many.
     """
     file = cifar_files.names_file(Path(path), layout)
     if file is None:
         return layout.classes
-    with cifar_files.readable(file), file.open("rb") as stream:
-        content = stream.read(cifar_files.CLASS_NAMES_BYTES + 1)
-    if len(content) > cifar_files.CLASS_NAMES_BYTES:
-        raise InvalidDataError(
-            f"{file}: more than {cifar_files.CLASS_NAMES_BYTES:,} bytes are no class names"
-        )
-    return cifar_files.checked_names(content.decode(errors="replace").split(), layout, str(file))
+    name, content = file
+    return cifar_files.checked_names(content.decode(errors="replace").split(), layout, name)
 
 
 def _records(file: File, layout: Layout) -> Iterator[np.ndarray]:

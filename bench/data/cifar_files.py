@@ -168,12 +168,35 @@ def files(path: Path, layout: Layout, split: str) -> Iterator[File]:
         yield from _whole(path)
 
 
-def names_file(path: Path, layout: Layout) -> Path | None:
-    """The file of class names in the folder that `path` is or lies in; None without one."""
+def names_file(path: Path, layout: Layout) -> tuple[str, bytes] | None:
+    """The file of class names, its name for errors and what it holds; None without one.
+
+    It lies in an archive, or in the folder that `path` is or lies in. Raises InvalidDataError for
+    one that is damaged, or of more than CLASS_NAMES_BYTES.
+    """
     with readable(path):
-        folder = _inner(path, layout) if path.is_dir() else path.parent
-        file = folder / layout.names_file
-        return None if is_archive(path) or not file.is_file() else file
+        is_folder = path.is_dir()
+    if is_archive(path) and not is_folder:
+        with readable(path), _decompressed(path) as stream:
+            tar = TarStream(stream)
+            for member in tar.members():
+                if member.is_file and member.name.rpartition("/")[2] == layout.names_file:
+                    return _short(File(f"{path}:{member.name}", member.size, path, tar))
+        return None
+    file = (_inner(path, layout) if is_folder else path.parent) / layout.names_file
+    with readable(file):
+        if not file.is_file():
+            return None
+        with opened(file) as content:
+            return _short(File(str(file), file.stat().st_size, file, content))
+
+
+def _short(file: File) -> tuple[str, bytes]:
+    if file.size > CLASS_NAMES_BYTES:
+        raise InvalidDataError(
+            f"{file.name}: more than {CLASS_NAMES_BYTES:,} bytes are no class names"
+        )
+    return file.name, file.read(file.size)
 
 
 def checked_names(names: list[str], layout: Layout, where: str) -> tuple[str, ...]:

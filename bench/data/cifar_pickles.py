@@ -32,15 +32,14 @@ def read_blocks(path: Path, split: str, layout: Layout) -> Iterator[Block]:
 
 
 def class_names(path: Path, layout: Layout) -> tuple[str, ...]:
-    """Names of the labels: those in the folder's pickle of names, else the layout's."""
+    """Names of the labels: those in the folder's or archive's pickle, else the layout's."""
     file = cifar_files.names_file(path, layout)
     if file is None:
         return layout.classes
-    with cifar_files.readable(file), cifar_files.opened(file) as stream:
-        content = stream.read(cifar_files.CLASS_NAMES_BYTES + 1)
-    names = _loaded(content, str(file)).get(layout.names_key)
+    where, content = file
+    names = _loaded(content, where).get(layout.names_key)
     texts = [_text(name) for name in names] if isinstance(names, list) else []
-    return cifar_files.checked_names(texts, layout, str(file))
+    return cifar_files.checked_names(texts, layout, where)
 
 
 def _dict(file: File) -> dict[str, Any]:

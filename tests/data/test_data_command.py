@@ -118,6 +118,13 @@ def test_wrong_arguments_are_one_line_and_exit_status_2(
     assert "Traceback" not in done.stderr
 
 
+def test_a_sheet_that_is_named_as_another_kind_of_picture_is_refused(tmp_path: Path) -> None:
+    done = run("info", "photo10", "--sheet", tmp_path / "sheet.jpg")
+    assert done.returncode == 2
+    assert "a contact sheet is a PNG file: name it .png" in done.stderr
+    assert not (tmp_path / "sheet.jpg").exists()
+
+
 def test_info_names_what_it_leaves_out_and_writes_a_sheet(tmp_path: Path) -> None:
     folder = tmp_path / "pets"
     for name in ("cat", "dog"):
