@@ -42,9 +42,10 @@ def select(graph: Graph, words: Sequence[str]) -> tuple[TensorSpec, ...]:
             wanted.add(word)
     unknown = sorted(wanted - set(tappable))
     if unknown:
-        raise UsageError(
-            f"cannot tap {', '.join(unknown)}: choose from all, outputs, {', '.join(tappable)}"
-        )
+        computed = {tensor for node in graph.nodes for tensor in node.outputs}
+        why = " (only float32 with a row an image can be)" if computed & set(unknown) else ""
+        choices = ", ".join((ALL, OUTPUTS, *tappable))
+        raise UsageError(f"cannot tap {', '.join(unknown)}{why}: choose from {choices}")
     return tuple(TensorSpec(name, shapes[name]) for name in tappable if name in wanted)
 
 

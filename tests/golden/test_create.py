@@ -110,6 +110,16 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_whole_numbers_are_said_to_be_no_taps(tmp_path: Path) -> None:
+    flatten = Node("flatten", "Flatten", ("image",), ("flat",), {"axis": 1})
+    place = Node("place", "ArgMax", ("flat",), ("y",), {"axis": 1, "keepdims": 0})
+    image, output = TensorSpec("image", (None, 3, 8, 8)), TensorSpec("y", (None,))
+    graph = Graph("place", (flatten, place), (image,), (output,), {})
+    words = r"cannot tap y \(only float32 with a row an image can be\): choose from all, out"
+    with pytest.raises(UsageError, match=words):
+        create(tmp_path / "b", graph, RandomImages(), Creation("place", "seed", 1, ("outputs",)))
+
+
 def test_missing_parent_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere"):
         make(tmp_path / "nowhere" / "small")
