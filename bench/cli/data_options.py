@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -37,6 +38,12 @@ StdOption = Annotated[
     str | None,
     typer.Option(metavar="NUMBERS", help="What they are divided by then.", show_default="the same"),
 ]
+
+
+def show_and_warn(data: str, dataset: Dataset, shown: TextIO) -> None:
+    """Prints what was found at a path, and on standard error what to warn of."""
+    for warning in show_data(data, dataset, shown):
+        print(f"cnn-bench: {warning}", file=sys.stderr)
 
 
 def show_data(data: str, dataset: Dataset, shown: TextIO) -> list[str]:

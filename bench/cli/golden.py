@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,7 @@ from bench.cli.data_options import (
     ResizeOption,
     SplitOption,
     StdOption,
-    show_data,
+    show_and_warn,
 )
 from bench.cli.import_line import show_import
 from bench.cli.options import (
@@ -122,8 +121,7 @@ def create(
     graph = resolved(model, input_shape)
     prepared = Preparation.parse(labels, resize, mean, std)
     dataset = dataset_for(graph, data, start + count, split, prepared)
-    for warning in show_data(data, dataset, terminal.stream()):
-        print(f"cnn-bench: {warning}", file=sys.stderr)
+    show_and_warn(data, dataset, terminal.stream())
     options = run_options(None, IMPORT_CHECK_TIMEOUT_S)
     checked = show_import(model, graph, import_check, options, terminal.stream())
     if checked is not None and checked.verdict == MISREAD:

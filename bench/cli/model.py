@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +22,7 @@ from bench.cli.data_options import (
     ResizeOption,
     SplitOption,
     StdOption,
-    show_data,
+    show_and_warn,
 )
 from bench.cli.options import (
     AlgorithmOption,
@@ -170,8 +169,7 @@ def reduce_network(
     fixed_batch.batch_size(graph, count, [count], "--count")
     prepared = Preparation.parse(labels, resize, mean, std)
     dataset = dataset_for(graph, data, count, split, prepared)
-    for warning in show_data(data, dataset, terminal.stream()):
-        print(f"cnn-bench: {warning}", file=sys.stderr)
+    show_and_warn(data, dataset, terminal.stream())
     images = np.concatenate([image_array(batch) for batch in dataset.batches(count, count)])
     selection = select_one(backend)
     options = run_options(threads, timeout, batch_size, algorithm)

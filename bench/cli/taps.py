@@ -14,7 +14,7 @@ from bench.cli.data_options import (
     ResizeOption,
     SplitOption,
     StdOption,
-    show_data,
+    show_and_warn,
 )
 from bench.cli.options import (
     AlgorithmOption,
@@ -77,8 +77,7 @@ def taps(
     options = run_options(threads, timeout, size, algorithm)
     prepared = Preparation.parse(labels, resize, mean, std)
     dataset = dataset_for(graph, data, samples, split, prepared)
-    for warning in show_data(data, dataset, terminal.stream(out)):
-        print(f"cnn-bench: {warning}", file=sys.stderr)
+    show_and_warn(data, dataset, terminal.stream(out))
     batches = dataset.batches(samples, size)
     try:
         num_rows = write_taps(out, graph, tensor, batches, selection, options)
