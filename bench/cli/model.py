@@ -203,8 +203,8 @@ def reduce_network(
 
 
 def _summary(name: str) -> dict[str, Any]:
-    """What the list says of a network, which is forgotten at once: some are large."""
-    graph = zoo.resolve(name)
+    """What the list says of a network."""
+    graph = zoo.outline(name)
     return {
         "name": name,
         "parameters": graph.num_parameters(),

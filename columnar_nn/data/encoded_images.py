@@ -73,8 +73,8 @@ def decode_cropped(
     """As `decode`, but an image is scaled in its proportions, and its centre taken.
 
     Its shorter side becomes `shorter_side`, which is no less than H and W, or as little as covers
-    them. Sizes and places are rounded as torchvision's Resize and CenterCrop do; of an image so long
-    that it would have more than MAX_PIXELS then, no more than its centre is scaled.
+    them. Sizes and places are rounded as torchvision's Resize and CenterCrop do. Of an image so
+    long that it would have more than MAX_PIXELS then, no more than its centre is scaled.
     """
     channels, height, width = shape
     with _upright(encoded) as image:
