@@ -27,6 +27,7 @@ from columnar_nn.model.operators import OPERATORS, REDUCTIONS, with_defaults
 from columnar_nn.model.quantization import QUANTIZATION_FORMS
 from columnar_nn.model.resizing import RESIZE_FORMS
 from columnar_nn.model.rewriting import Rewriting
+from columnar_nn.model.scattering import SCATTER_FORMS
 from columnar_nn.model.shape_rules.movement import permutation
 from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_axis
 from columnar_nn.model.shape_rules.window import Window, conv_transpose_window, conv_window
@@ -408,6 +409,7 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **NORMALIZATION_FORMS,
     **QUANTIZATION_FORMS,
     **RESIZE_FORMS,
+    **SCATTER_FORMS,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,

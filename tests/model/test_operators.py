@@ -77,7 +77,7 @@ def test_traits_are_those_of_the_operators() -> None:
         assert not (operator.unary and operator.renames)
         assert operator.unary <= (operator.defaults.keys() == schema.attributes.keys())
     assert {"Conv", "ConvTranspose", "Gemm", "MatMul"} == SUMMING
-    moving = {"DepthToSpace", "Einsum", "GatherElements", "SpaceToDepth", "Upsample"}
+    moving = {"DepthToSpace", "Einsum", "GatherElements", "ScatterND", "SpaceToDepth", "Upsample"}
     quantizing = {"DequantizeLinear", "QuantizeLinear"}
     summing = {"GlobalLpPool", "LpPool", "Mean", "ReduceLogSum", "ReduceLogSumExp", "Sum"}
     assert moving | quantizing | summing | {"GlobalMaxPool", "Split"} == EXPRESSED
