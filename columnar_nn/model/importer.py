@@ -31,6 +31,7 @@ from columnar_nn.model.precision import as_float32, is_float
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
 from columnar_nn.model.quantization import QUANTIZATION_FORMS, makes_integers
 from columnar_nn.model.rewriting import Rewriting
+from columnar_nn.model.scattering import SCATTER_FORMS
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import infer_node
 from columnar_nn.model.stored_tensors import StoredTensors
@@ -41,6 +42,10 @@ MAX_ELEMENTS = 2**28
 
 BATCH_KEPT = {"Expand": (1, 1), "Resize": (3, 0)}
 """Which input of an operator may hold the size of the batch, and what says there: as it is."""
+
+
+_FOLDED_FIRST = QUANTIZATION_FORMS.keys() | SCATTER_FORMS.keys()
+"""Operators whose canonical form asks for more than constants fulfil."""
 
 
 class GraphImporter:
@@ -174,7 +179,7 @@ class GraphImporter:
             return self._special[node.op_type](node)
         plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
         plain = replace(plain, attributes=self._with_arrays(node))
-        if (node.op_type in QUANTIZATION_FORMS or _trains(node)) and self._all_known(plain):
+        if (node.op_type in _FOLDED_FIRST or _trains(node)) and self._all_known(plain):
             self._fold(plain, node.opset)
         elif node.op_type in OPERATORS or node.op_type in EXPRESSED:
             plain = self._batch_kept(plain)

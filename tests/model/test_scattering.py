@@ -11,7 +11,7 @@ import pytest
 from closeness import assert_close
 from conformance.columnar_runner import run_columnar
 from generated import normal
-from model.onnx_models import model, node, value
+from model.onnx_models import FILTERS, model, node, value
 from model.test_import_reads import check
 
 from columnar_nn.errors import CnnBenchError
@@ -83,3 +83,10 @@ def test_others_are_refused_in_a_line(made: onnx.ModelProto, why: str, tmp_path:
     onnx.save(made, tmp_path / "m.onnx")
     with pytest.raises(CnnBenchError, match=why):
         zoo.resolve(str(tmp_path / "m.onnx"))
+
+
+def test_constants_are_written_into_constants(tmp_path: Path) -> None:
+    """As Swin's second version zeroes the biases of its keys."""
+    weights = {"w": FILTERS, "v": normal(2, 5), "places": np.array([[1], [3]]), "u": normal(3, 2)}
+    nodes = [node("ScatterND", "v places u", "b"), node("Conv", "x w b", "y")]
+    check(model(nodes, weights), tmp_path / "m.onnx")
