@@ -25,6 +25,7 @@ from bench.cli.saving import save
 from bench.data import contact_sheet, make_photo10
 from bench.data import fetch as fetching
 from bench.data.dataset import Dataset, open_dataset
+from bench.data.input_column import shape_text
 from bench.data.preparation import Preparation
 from bench.files.output import OutputFile
 from bench.text.figures import counted
@@ -129,6 +130,7 @@ def _facts(dataset: Dataset) -> dict[str, object]:
         "name": dataset.name,
         "kind": dataset.kind,
         "image_shape": list(dataset.image_shape),
+        "extreme_shapes": [list(shape) for shape in dataset.source.extremes or ()],
         "rows": dataset.num_rows,
         "bytes": dataset.num_bytes,
         "sha256": dataset.fingerprint,
@@ -139,11 +141,12 @@ def _facts(dataset: Dataset) -> dict[str, object]:
 
 
 def _show(dataset: Dataset, console: Console) -> None:
-    shape = "x".join(map(str, dataset.image_shape))
+    scaling = dataset.source.scaling
     console.print(
-        f"[bold]{escape(dataset.name)}[/]: {counted(dataset.num_rows, 'image')}, "
+        f"[bold]{escape(dataset.base_name)}[/]: {counted(dataset.num_rows, 'image')}, "
         f"{dataset.num_bytes:,} bytes"
-        f"\n{escape(dataset.kind)}, {shape} {dataset.source.dtype}"
+        f"\n{escape(dataset.kind)}, {_shapes(dataset)} {dataset.source.dtype}"
+        f"{scaling and f'; for a network {scaling}'}"
         f"\nSHA-256 {dataset.fingerprint}\n",
         highlight=False,
     )
@@ -158,6 +161,15 @@ def _show(dataset: Dataset, console: Console) -> None:
         labels.add_row(escape(name), str(label), f"{count:,}", f"{count / dataset.num_rows:.1%}")
     if dataset.classes:
         print_table(console, labels)
+
+
+def _shapes(dataset: Dataset) -> str:
+    """The images' shape, or what is known of several."""
+    source = dataset.source
+    if source.extremes is None:
+        first = shape_text(source.image_shape)
+        return f"the first {first}" if source.scaling else first
+    return " to ".join(dict.fromkeys(map(shape_text, source.extremes)))
 
 
 def _show_pictures(dataset: Dataset, console: Console) -> None:

@@ -10,11 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.markup import escape
 
-from adapters.base import image_array
+from adapters.base import input_arrays
 from bench.cli import terminal
 from bench.cli.data_options import (
     LabelsOption,
@@ -163,14 +162,12 @@ def reduce_network(
     name, folder = Path(model).name, out or Path(f"{Path(model).stem}-smallest")
     atomic_folder.check_absent(folder)
     graph = resolved(model, input_shape)
-    if len(graph.inputs) > 1:
-        inputs = ", ".join(graph.columns)
-        raise UsageError(f"{model} takes {inputs}: only a network of one input can be reduced")
     fixed_batch.batch_size(graph, count, [count], "--count")
     prepared = Preparation.parse(labels, resize, mean, std)
     dataset = dataset_for(graph, data, count, split, prepared)
     show_and_warn(data, dataset, terminal.stream())
-    images = np.concatenate([image_array(batch) for batch in dataset.batches(count, count)])
+    (rows,) = dataset.batches(count, count)
+    inputs = dict(zip(graph.columns, input_arrays(rows, graph), strict=True))
     selection = select_one(backend)
     options = run_options(threads, timeout, batch_size, algorithm)
     interrupted = False
@@ -179,7 +176,7 @@ def reduce_network(
         terminal.progress() as show,
         closing(StreamedBackend(selection, options, shared)) as engine,
     ):
-        reduction = Reduction(graph, images, engine)
+        reduction = Reduction(graph, inputs, engine)
         try:
             reduction.run(show)
         except KeyboardInterrupt:
@@ -203,8 +200,8 @@ def reduce_network(
 
 
 def _summary(name: str) -> dict[str, Any]:
-    """What the list says of a network, which is forgotten at once: some are large."""
-    graph = zoo.resolve(name)
+    """What the list says of a network."""
+    graph = zoo.outline(name)
     return {
         "name": name,
         "parameters": graph.num_parameters(),
@@ -276,8 +273,9 @@ def _show_part(reduction: Reduction, whole: int, folder: Path) -> None:
         f"{counted(len(part.graph.nodes), 'node')} of {whole} left after "
         f"{counted(reduction.trials, 'part')} tried: {printable(nodes)}"
     )
-    images = f"{len(part.images)} inputs of {_shape(part.images.shape[1:])}"
-    print(f"{folder}: a golden bundle, its network model.onnx, {images}")
+    shapes = [_shape(array.shape[1:]) for array in part.inputs.values()]
+    inputs = f"{part.num_rows} inputs of {' and '.join(shapes)}"
+    print(f"{folder}: a golden bundle, its network model.onnx, {inputs}")
 
 
 def _show(graph: Graph, found: Sequence[Layer]) -> None:

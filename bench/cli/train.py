@@ -22,7 +22,7 @@ from bench.cli.saving import save
 from bench.data.dataset import dataset_for
 from bench.data.preparation import Preparation
 from bench.files.output import OutputFile
-from bench.training.train import Recipe, evaluate
+from bench.training.train import Recipe, check_trainable, evaluate
 from bench.training.train import train as train_graph
 from columnar_nn.errors import UsageError
 from columnar_nn.model import input_shapes, onnx_io, zoo
@@ -77,6 +77,7 @@ def train(
         learning_rate=learning_rate,
     )
     graph = _untrained(model, input_shapes.parse(input_shape or ()))
+    check_trainable(graph)
     prepared = Preparation.parse(labels, resize, mean, std)
     test = dataset_for(graph, data, preparation=prepared)
     training = dataset_for(graph, data, split="train", preparation=prepared)
@@ -104,7 +105,7 @@ def train(
 def _untrained(model: str, shapes: Mapping[str, Sizes]) -> Graph:
     """A network with its random weights, or a file as it is."""
     if zoo.is_file(model):
-        return onnx_io.load(model, (), shapes)
+        return zoo.resolve(model, (), shapes)
     if shapes:
         raise UsageError(f"--input-shape: {model} has its sizes; it is for .onnx files")
     return zoo.build(model)

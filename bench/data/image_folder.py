@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 import os
 import re
 import stat
@@ -91,7 +92,7 @@ def open_folder(
         kind += f", in {root.name}"
     classes = _ordered({image.label for image in images} - {""})
     numbers = {name: number for number, name in enumerate(classes)}
-    good, facts, shape = _checked(images, numbers, left_out)
+    good, facts, shapes = _checked(images, numbers, left_out)
     if not good:
         first = next(iter(left_out.items()), ("", "it holds no PNG or JPEG file"))
         raise InvalidDataError(f"{root}: no image can be read: {': '.join(filter(None, first))}")
@@ -99,12 +100,13 @@ def open_folder(
         kind,
         classes,
         facts,
-        shape,
+        shapes[0],
         "uint8",
         partial(_read, good, numbers, shorter_side),
         scaling(shorter_side),
         left_out,
         split=None if root is folder else split,
+        extremes=(min(shapes, key=_size), max(shapes, key=_size)),
     )
 
 
@@ -246,10 +248,10 @@ def _ordered(names: set[str]) -> tuple[str, ...]:
 
 def _checked(
     images: Sequence[_Image], numbers: Mapping[str, int], left_out: dict[str, str]
-) -> tuple[list[_Image], Facts, ImageShape]:
-    """Those that can be decoded, the facts of them, and the shape of the first."""
+) -> tuple[list[_Image], Facts, list[ImageShape]]:
+    """Those that can be decoded, the facts of them, and their shapes, each of them once."""
     good: list[_Image] = []
-    shape: ImageShape = (3, 1, 1)
+    shapes: dict[ImageShape, None] = {}
     digest, num_bytes = hashlib.sha256(), 0
     counts = np.zeros(len(numbers), np.int64)
     with ThreadPoolExecutor(min(_WINDOW, os.cpu_count() or 1)) as pool:
@@ -259,7 +261,7 @@ def _checked(
                 if isinstance(found, str):
                     left_out[image.name] = found
                     continue
-                shape = shape if good else found.shape
+                shapes[found.shape] = None
                 good.append(image)
                 if image.label:
                     counts[numbers[image.label]] += 1
@@ -267,7 +269,12 @@ def _checked(
                 digest.update(found.sha256)
                 num_bytes += found.num_bytes
     facts = Facts(len(good), tuple(map(int, counts)), digest.hexdigest(), num_bytes)
-    return good, facts, shape
+    return good, facts, list(shapes)
+
+
+def _size(shape: ImageShape) -> tuple[int, ImageShape]:
+    """By which shapes of images are compared: pixels first."""
+    return math.prod(shape[1:]), shape
 
 
 class _Found(NamedTuple):

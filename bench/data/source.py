@@ -73,7 +73,9 @@ class Source:
     `kind` says in words what was found at the path. `classes` are the labels' names, none of a set
     without labels. `image_shape` and `dtype` are those of the images as they are stored; a reader
     that scales gives the `shape` that it is asked for, others what is stored, and `scaling` says
-    how it does; one that is `generated` gives what are no images in any shape. `split` is which of
+    how it does: of images of several sizes `image_shape` is the first's, and `extremes` are those
+    of fewest and of most pixels, where they are known. One that is `generated` gives what are no
+    images in any shape. `split` is which of
     SPLITS they are, if there are others beside them. `left_out` names what cannot be read, each
     with the reason.
     """
@@ -88,6 +90,7 @@ class Source:
     left_out: Mapping[str, str] = field(default_factory=dict)
     generated: bool = False
     split: str | None = None
+    extremes: tuple[ImageShape, ImageShape] | None = None
 
 
 def label_dtype(num_classes: int) -> np.dtype:

@@ -7,7 +7,7 @@ the engine as `golden verify --taps outputs` would.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from bench.golden import checks, tap_selection
 from bench.golden.bundle import open_bundle
 from bench.golden.comparison import compare
 from bench.golden.create import create
-from bench.golden.manifest import IMAGE, Creation
+from bench.golden.manifest import Creation
 from bench.golden.verify import Comparing, select
 from bench.model.reduce import MOST_CALLS, reduce
 from bench.text.figures import counted
@@ -31,7 +31,7 @@ from bench.verdict.status import CRASHED, FAILED, TIMEOUT, worst
 from bench.workers.process import WorkerError
 from columnar_nn.data import tensor_column
 from columnar_nn.model import onnx_io
-from columnar_nn.model.graph import Graph, TensorSpec
+from columnar_nn.model.graph import Graph
 from reference.evaluate import evaluate
 
 _OUTPUTS = Comparing(checks.parse(checks.ELEMENTWISE), (tap_selection.OUTPUTS,))
@@ -75,29 +75,42 @@ class Outcome:
         return self.reason.partition(":")[0]
 
 
-class Images:
-    """float32 [rows, ...] as `create` takes a data set; of any shape, for inner tensors too."""
+Inputs = Mapping[str, np.ndarray]
+"""float32 [rows, ...] for each input of a network, by its name."""
 
-    def __init__(self, array: np.ndarray) -> None:
-        self._array = array
+
+class Rows:
+    """Inputs of a network as `create` takes a data set; of any shape, for inner tensors too."""
+
+    def __init__(self, graph: Graph, inputs: Inputs) -> None:
+        self._columns = {column: inputs[name] for name, column in graph.columns.items()}
 
     @property
     def fingerprint(self) -> str:
-        return hashlib.sha256(self._array.tobytes()).hexdigest()
+        digest = hashlib.sha256()
+        for array in self._columns.values():
+            digest.update(array.tobytes())
+        return digest.hexdigest()
 
     def batches(self, num_samples: int, batch_size: int, start: int) -> Iterator[pa.RecordBatch]:
         for first in range(start, start + num_samples, batch_size):
-            column = tensor_column.from_numpy(self._array[first : first + batch_size])
-            yield pa.RecordBatch.from_arrays([column], names=[IMAGE])
+            rows = slice(first, first + batch_size)
+            arrays = [tensor_column.from_numpy(array[rows]) for array in self._columns.values()]
+            yield pa.RecordBatch.from_arrays(arrays, names=list(self._columns))
 
 
 @dataclass(frozen=True)
 class Part:
-    """A network with one input, images for it [rows, ...], and how the engine ended on them."""
+    """A network, what its inputs are given, and how the engine ended on that."""
 
     graph: Graph
-    images: np.ndarray
+    inputs: Inputs
     outcome: Outcome
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of each input."""
+        return len(next(iter(self.inputs.values())))
 
 
 class Reduction:
@@ -107,11 +120,11 @@ class Reduction:
     `trials` counts the parts that were tried.
     """
 
-    def __init__(self, graph: Graph, images: np.ndarray, engine: Engine) -> None:
-        """Runs the network as a whole; it has one input. Raises as `create` does."""
+    def __init__(self, graph: Graph, inputs: Inputs, engine: Engine) -> None:
+        """Runs the network as a whole. Raises as `create` does."""
         self._engine = engine
         self.trials = 0
-        self.part = self._tried(graph, images)
+        self.part = self._tried(graph, inputs)
 
     def run(self, progress: Progress = silent) -> None:
         """Cuts it down, if the engine got the whole of it wrong."""
@@ -131,14 +144,14 @@ class Reduction:
 
         Its manifest says that it was made of `model` and `data`. Raises as `create` does.
         """
-        asked = Creation(model, data, len(self.part.images), (tap_selection.ALL,))
-        create(folder, self.part.graph, Images(self.part.images), asked)
+        asked = Creation(model, data, self.part.num_rows, (tap_selection.ALL,))
+        create(folder, self.part.graph, Rows(self.part.graph, self.part.inputs), asked)
 
     def _fails(self, model: onnx.ModelProto) -> bool:
         """Whether the engine ends on a part as on the whole, which is then the smallest."""
         try:
             graph = onnx_io.load_bytes(model.SerializeToString())
-            tried = self._tried(graph, self._images_of(graph))
+            tried = self._tried(graph, self._inputs_of(graph))
         except Exception:  # a part need not be a network, nor one that the reference can compute
             return False
         if not tried.outcome.is_like(self.part.outcome):
@@ -146,11 +159,12 @@ class Reduction:
         self.part = tried
         return True
 
-    def _tried(self, graph: Graph, images: np.ndarray) -> Part:
-        """A part, and what the engine makes of its images."""
+    def _tried(self, graph: Graph, inputs: Inputs) -> Part:
+        """A part, and what the engine makes of its inputs."""
+        count = len(next(iter(inputs.values())))
         with temporary_folder() as folder:
-            asked = Creation(graph.name, "", len(images), (tap_selection.OUTPUTS,))
-            create(folder / "bundle", graph, Images(images), asked)
+            asked = Creation(graph.name, "", count, (tap_selection.OUTPUTS,))
+            create(folder / "bundle", graph, Rows(graph, inputs), asked)
             bundle = open_bundle(folder / "bundle")
             tensors = select(bundle, _OUTPUTS)
             expected = bundle.expected([tensor.name for tensor in tensors])
@@ -161,18 +175,23 @@ class Reduction:
                         tensors, _OUTPUTS.check, expected, outputs, noises=bundle.noises()
                     )
             except WorkerError as error:
-                return Part(graph, images, Outcome(error.status, error.reason))
+                return Part(graph, inputs, Outcome(error.status, error.reason))
         wrong = [f"{result.tensor.name}: {result.reason}" for result in results if result.diverges]
         outcome = Outcome(worst(result.status for result in results), "; ".join(wrong))
-        return Part(graph, images, outcome)
+        return Part(graph, inputs, outcome)
 
-    def _images_of(self, graph: Graph) -> np.ndarray:
-        """The smallest part's images; where another of its tensors is the input, that tensor of
-        them, by the reference; cut to the size that the input has now."""
-        (spec,), (own,) = graph.inputs, self.part.graph.inputs
-        images = self.part.images
-        if spec.name != own.name:
-            before = self.part.graph.with_outputs([TensorSpec(spec.name, spec.shape)])
-            made = evaluate(before.nodes, before.weights, {own.name: images}, [spec.name])
-            images = made[spec.name]
-        return np.ascontiguousarray(images[(slice(None), *map(slice, spec.shape[1:]))])
+    def _inputs_of(self, graph: Graph) -> Inputs:
+        """The smallest part's inputs; where another of its tensors is an input now, that tensor of
+        them, by the reference; cut to the sizes that the inputs have now."""
+        whole, known = self.part.graph, dict(self.part.inputs)
+        inner = [spec for spec in graph.inputs if spec.name not in known]
+        if inner:
+            before = whole.with_outputs(inner)
+            names = [spec.name for spec in inner]
+            known |= evaluate(before.nodes, before.weights, known, names)
+        return {
+            spec.name: np.ascontiguousarray(
+                known[spec.name][(slice(None), *map(slice, spec.shape[1:]))]
+            )
+            for spec in graph.inputs
+        }

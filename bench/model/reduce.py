@@ -17,11 +17,11 @@ MOST_CALLS = 400
 def reduce(model: onnx.ModelProto, fails: Fails, most_calls: int = MOST_CALLS) -> onnx.ModelProto:
     """A part of `model`, in general far smaller, for which `fails` holds as it does for `model`.
 
-    Functions are inlined, outputs moved forward, the input moved backward, nodes left out,
+    Functions are inlined, outputs moved forward, inputs moved backward, nodes left out,
     attributes and optional inputs dropped, images made smaller, until none of it helps or `fails`
     was called `most_calls` times. `fails` is asked about valid models only (onnx.checker), with
-    as many inputs as `model`; it must say False of a model that fails in another way, or cannot
-    be run, and must not raise.
+    an input, and no more of them than `model`; it must say False of a model that fails in another
+    way, or cannot be run, and must not raise.
     """
     trials = _Trials(fails, most_calls, len(_sources(model)))
     if model.functions and (
@@ -45,14 +45,14 @@ def reduce(model: onnx.ModelProto, fails: Fails, most_calls: int = MOST_CALLS) -
 class _Trials:
     """Calls of the predicate, of which there is a limited number."""
 
-    def __init__(self, fails: Fails, most_calls: int, num_inputs: int) -> None:
+    def __init__(self, fails: Fails, most_calls: int, most_inputs: int) -> None:
         self._fails = fails
         self._calls_left = most_calls
-        self._num_inputs = num_inputs
+        self._most_inputs = most_inputs
 
     def fail(self, model: onnx.ModelProto) -> bool:
         """Whether a model is valid and fails; False when there are no calls left."""
-        if not self._calls_left or len(_sources(model)) != self._num_inputs:
+        if not self._calls_left or not 0 < len(_sources(model)) <= self._most_inputs:
             return False
         try:
             onnx.checker.check_model(model)
@@ -98,16 +98,14 @@ def _computed(model: onnx.ModelProto) -> list[str]:
 
 
 def _with_later_input(model: onnx.ModelProto, trials: _Trials) -> onnx.ModelProto | None:
-    """A tensor as late as possible in place of the input, if nothing else needs the input."""
-    values, sources = _values(model), _sources(model)
-    if len(sources) != 1:
-        return None
+    """A tensor as late as possible as an input, in place of those that nothing else needs."""
+    values = _values(model)
     made = [name for node in model.graph.node for name in node.output if name in values]
 
     def candidates() -> Iterator[onnx.ModelProto]:
         for tensor in reversed(made):
-            candidate = _part(model, source=values[tensor])
-            if candidate.graph.node and [v.name for v in _sources(candidate)] == [tensor]:
+            candidate = _part(model, sources=[values[tensor]])
+            if candidate.graph.node and tensor in (v.name for v in _sources(candidate)):
                 yield candidate
 
     return trials.first(candidates())
@@ -165,31 +163,43 @@ def _with_plainer_nodes(model: onnx.ModelProto) -> Iterator[onnx.ModelProto]:
 
 
 def _with_smaller_images(model: onnx.ModelProto) -> Iterator[onnx.ModelProto]:
-    """Models in which a dimension of an input is 1, or half of what it is."""
-    for value in _sources(model):
-        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
-            for size in dict.fromkeys((1, dimension.dim_value // 2)):
-                if 0 < size < dimension.dim_value:
-                    source = onnx.ValueInfoProto.FromString(value.SerializeToString())
-                    source.type.tensor_type.shape.dim[axis].dim_value = size
-                    yield _part(model, source=source)
+    """Models in which a dimension of an input is 1, or half of what it is, or of all alike."""
+    sources = _sources(model)
+    for value in sources:
+        for axis, size in enumerate(_sizes(value)):
+            alike = [v for v in sources if _sizes(v)[axis : axis + 1] == [size]]
+            for smaller in dict.fromkeys((1, size // 2)):
+                if 0 < smaller < size:
+                    for changed in [alike, [value]] if len(alike) > 1 else [alike]:
+                        yield _part(model, sources=[_resized(v, axis, smaller) for v in changed])
+
+
+def _sizes(value: onnx.ValueInfoProto) -> list[int]:
+    """Dimensions of a tensor, 0 those that are free."""
+    return [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+
+
+def _resized(value: onnx.ValueInfoProto, axis: int, size: int) -> onnx.ValueInfoProto:
+    resized = onnx.ValueInfoProto()
+    resized.CopyFrom(value)
+    resized.type.tensor_type.shape.dim[axis].dim_value = size
+    return resized
 
 
 def _part(
     model: onnx.ModelProto,
     outputs: Sequence[onnx.ValueInfoProto] = (),
-    source: onnx.ValueInfoProto | None = None,
+    sources: Sequence[onnx.ValueInfoProto] = (),
 ) -> onnx.ModelProto:
-    """What some of the outputs (else all) need of the model, once `source` is given as an input."""
+    """What some of the outputs (else all) need of the model, once `sources` are its inputs, too."""
     part = _copy(model)
     graph = part.graph
     if outputs:
         _replace(graph.output, outputs)
-    if source is not None:
-        others = [value for value in graph.input if value.name != source.name]
-        _replace(graph.input, [source, *others])
-        nodes = [node for node in graph.node if source.name not in node.output]
-        _replace(graph.node, nodes)
+    given = {source.name for source in sources}
+    if given:
+        _replace(graph.input, [*sources, *(v for v in graph.input if v.name not in given)])
+        _replace(graph.node, [node for node in graph.node if given.isdisjoint(node.output)])
     needed = {value.name for value in graph.output}
     kept = []
     for node in reversed(graph.node):

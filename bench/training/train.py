@@ -74,6 +74,11 @@ Progress = Callable[[str, int, int, float], None]
 """Told the stage, the steps done, the steps there are, and the mean of recent losses."""
 
 
+def check_trainable(graph: Graph) -> None:
+    """Raises InvalidModelError unless a network takes images, and ends as `train` says."""
+    _ends(graph)
+
+
 def train(graph: Graph, training: Dataset, recipe: Recipe, progress: Progress) -> Graph:
     """`graph` with trained weights; its nodes stay as they are. The data is held in memory.
 
@@ -304,16 +309,26 @@ def _repeatable(recipe: Recipe) -> Iterator[None]:
 
 def _ends(graph: Graph) -> _Ends:
     """Where the network ends; raises InvalidModelError if it does not end as `train` wants it."""
+    if len(graph.inputs) != 1:
+        raise InvalidModelError(
+            f"{graph.name} takes {', '.join(graph.columns) or 'nothing'}: only a network of one "
+            "input, of images, can be trained"
+        )
+    if graph.batch is not None:
+        raise InvalidModelError(
+            f"{graph.name} takes batches of {graph.batch} images only: only a network of any "
+            "number can be trained"
+        )
     gemm = graph.nodes[-1]
     flatten = graph.producer(gemm.inputs[0])
     convolutions = [node for node in graph.nodes if node.op_type == "Conv"]
     dense = gemm.op_type == "Gemm" and len(gemm.inputs) == 3 and gemm.attributes.get("transB")
-    of_images = [len(spec.shape) for spec in graph.inputs] == [4]
+    of_images = len(graph.inputs[0].shape) == 4
     fits = of_images and convolutions and dense
     if not fits or flatten is None or flatten.op_type != "Flatten":
         raise InvalidModelError(
-            f"{graph.name}: cannot be trained here; it must take images, have a Conv and end in "
-            "Flatten and Gemm (transB=1, with a bias)"
+            f"{graph.name} cannot be trained: it must take images, have a Conv and end in Flatten "
+            "and Gemm (transB=1, with a bias)"
         )
     _, weight, bias = gemm.inputs
     return _Ends(convolutions[-1].inputs[0], flatten.inputs[0], weight, bias, gemm.outputs[0])

@@ -73,20 +73,22 @@ def decode_cropped(
     """As `decode`, but an image is scaled in its proportions, and its centre taken.
 
     Its shorter side becomes `shorter_side`, which is no less than H and W, or as little as covers
-    them. Sizes and places are rounded as torchvision's Resize and CenterCrop do.
+    them. Sizes and places are rounded as torchvision's Resize and CenterCrop do. Of an image so
+    long that it would have more than MAX_PIXELS then, no more than its centre is scaled.
     """
     channels, height, width = shape
     with _upright(encoded) as image:
         size = _covering(image.size, (width, height), shorter_side)
-        if size[0] * size[1] > MAX_PIXELS:
-            raise InvalidDataError(
-                f"an image of {image.width}x{image.height} pixels is too long to be scaled"
-            )
-        scaled = _scaled(image.convert(_MODES[channels]), size)
         left, top = (
             round((there - wanted) / 2) for there, wanted in zip(size, (width, height), strict=True)
         )
-        return _pixels(scaled.crop((left, top, left + width, top + height)))
+        centre = (left, top, left + width, top + height)
+        plain = image.convert(_MODES[channels])
+        if size[0] * size[1] <= MAX_PIXELS:
+            return _pixels(_scaled(plain, size).crop(centre))
+        across, down = image.width / size[0], image.height / size[1]
+        box = [edge * step for edge, step in zip(centre, (across, down) * 2, strict=True)]
+        return _pixels(plain.resize((width, height), pillow().Resampling.BILINEAR, box))
 
 
 def upright_shape(encoded: bytes) -> tuple[int, int, int]:
@@ -107,7 +109,8 @@ def _upright(encoded: bytes) -> Iterator[Any]:
             with image_module.open(io.BytesIO(encoded), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise InvalidDataError(
-                        f"an image has {image.width}x{image.height} pixels: at most {MAX_PIXELS:,}"
+                        f"an image has {image.width}x{image.height} pixels, of {MAX_PIXELS:,} at "
+                        "most: scale it down"
                     )
                 if image.mode.startswith(("I", "F")):
                     raise InvalidDataError("an image has more than 8 bits a channel: convert it")
@@ -116,7 +119,9 @@ def _upright(encoded: bytes) -> Iterator[Any]:
                 turned = image.transpose(image_module.Transpose[turn]) if turn else image
                 yield turned
     except image_module.DecompressionBombError:  # Pillow's own limit is above this one
-        raise InvalidDataError(f"an image has more than {MAX_PIXELS:,} pixels") from None
+        raise InvalidDataError(
+            f"an image has more than {MAX_PIXELS:,} pixels: scale it down"
+        ) from None
     except _DAMAGE as error:
         reason = first_line(error)
         if isinstance(error, image_module.UnidentifiedImageError):

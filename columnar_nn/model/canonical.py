@@ -20,10 +20,14 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.chains import CHAIN_FORMS
 from columnar_nn.model.expressed import EXPRESSED_FORMS
 from columnar_nn.model.graph import Node
+from columnar_nn.model.logarithmic_sums import LOGARITHMIC_FORMS
+from columnar_nn.model.lp_pools import LP_POOL_FORMS
+from columnar_nn.model.normalizing import NORMALIZATION_FORMS
 from columnar_nn.model.operators import OPERATORS, REDUCTIONS, with_defaults
 from columnar_nn.model.quantization import QUANTIZATION_FORMS
 from columnar_nn.model.resizing import RESIZE_FORMS
 from columnar_nn.model.rewriting import Rewriting
+from columnar_nn.model.scattering import SCATTER_FORMS
 from columnar_nn.model.shape_rules.movement import permutation
 from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_axis
 from columnar_nn.model.shape_rules.window import Window, conv_transpose_window, conv_window
@@ -383,23 +387,6 @@ def _split(node: Node, rewriting: Rewriting) -> list[Node]:
     return slices
 
 
-def _layer_normalization(node: Node, rewriting: Rewriting) -> list[Node]:
-    """Constant scale and bias have a value for each element that is normalised."""
-    shape = rewriting.shapes[node.inputs[0]]
-    axis = normalized_axis(node.attributes.get("axis", -1), len(shape))
-    inputs = list(node.inputs)
-    for index, role in ((1, "scale"), (2, "bias")):
-        given = rewriting.weights.get(inputs[index]) if index < len(inputs) else None
-        target = tuple(fixed(size, "a normalised dimension") for size in shape[axis:])
-        if given is not None and given.shape != target and given.ndim <= len(target):
-            try:
-                whole = np.ascontiguousarray(np.broadcast_to(given, target))
-            except ValueError:
-                return [node]  # the shape rule says what is wrong
-            inputs[index] = rewriting.add_weight(f"{node.name}.{role}", whole)
-    return [replace(node, inputs=tuple(inputs))]
-
-
 def _pow(node: Node, rewriting: Rewriting) -> list[Node]:
     """An exponent of integers, which ONNX allows beside a float32 base, is float32."""
     base, exponent = node.inputs
@@ -417,8 +404,12 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Squeeze", "Unsqueeze", *REDUCTIONS), _axes),
     **CHAIN_FORMS,
     **EXPRESSED_FORMS,
+    **LOGARITHMIC_FORMS,
+    **LP_POOL_FORMS,
+    **NORMALIZATION_FORMS,
     **QUANTIZATION_FORMS,
     **RESIZE_FORMS,
+    **SCATTER_FORMS,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
@@ -427,7 +418,6 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     "Expand": _expand,
     "Gemm": _gemm,
     "GlobalMaxPool": _global_max_pool,
-    "LayerNormalization": _layer_normalization,
     "PRelu": _prelu,
     "Pad": _pad,
     "Pow": _pow,
@@ -437,4 +427,4 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
 }
 
 EXPRESSED = CANONICAL_FORMS.keys() - OPERATORS.keys()
-"""Operators that supported ones express at import: here, in `model.chains`, `model.expressed`."""
+"""Operators that supported ones express at import."""

@@ -25,15 +25,16 @@ class Chain:
     def __init__(self, node: Node, rewriting: Rewriting) -> None:
         self.nodes: list[Node] = []
         self._node, self._rewriting = node, rewriting
-        self._tensor = node.inputs[0]
+        self.tensor = node.inputs[0]
+        """What the last node makes; before the first, what that one will read."""
 
     def add(self, op_type: str, role: str, *operands: str, **attributes: object) -> None:
         """A node of what the last one makes, and constants by name."""
         tensor = self._rewriting.new_tensor(f"{self._node.outputs[0]}.{role}")
         name = self._rewriting.new_node(f"{self._node.name}.{role}")
-        inputs = (self._tensor, *operands)
+        inputs = (self.tensor, *operands)
         self.nodes.append(Node(name, op_type, inputs, (tensor,), dict(attributes)))
-        self._tensor = tensor
+        self.tensor = tensor
 
     def reshape(self, role: str, shape: Sequence[int]) -> None:
         """A Reshape, in whose target 0 is a dimension as it is."""

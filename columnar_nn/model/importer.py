@@ -20,15 +20,18 @@ from columnar_nn.model.canonical import (
     canonical_nodes,
     unsupported_reason,
 )
+from columnar_nn.model.custom_node import custom_node
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 from columnar_nn.model.inline_functions import Inliner
 from columnar_nn.model.node_check import check_constants, check_node, check_results
 from columnar_nn.model.onnx_file import FileNode, Stored
 from columnar_nn.model.operators import OPERATORS, RENAMING, is_custom, with_defaults
+from columnar_nn.model.places import places_as_numbers
 from columnar_nn.model.precision import as_float32, is_float
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs
 from columnar_nn.model.quantization import QUANTIZATION_FORMS, makes_integers
 from columnar_nn.model.rewriting import Rewriting
+from columnar_nn.model.scattering import SCATTER_FORMS
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import infer_node
 from columnar_nn.model.stored_tensors import StoredTensors
@@ -39,6 +42,10 @@ MAX_ELEMENTS = 2**28
 
 BATCH_KEPT = {"Expand": (1, 1), "Resize": (3, 0)}
 """Which input of an operator may hold the size of the batch, and what says there: as it is."""
+
+
+_FOLDED_FIRST = QUANTIZATION_FORMS.keys() | SCATTER_FORMS.keys()
+"""Operators whose canonical form asks for more than constants fulfil."""
 
 
 class GraphImporter:
@@ -163,7 +170,7 @@ class GraphImporter:
             self._leave(node, gap=self._gap_of_unknown(node))
             return None
         if node.domain:
-            self._place(_custom(node))
+            self._place(custom_node(node))
             return None
         check_node(node)
         if makes_integers(node, self._quantized) and not self._all_known(node):
@@ -172,13 +179,11 @@ class GraphImporter:
             return self._special[node.op_type](node)
         plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
         plain = replace(plain, attributes=self._with_arrays(node))
-        if (node.op_type in QUANTIZATION_FORMS or _trains(node)) and self._all_known(plain):
+        if (node.op_type in _FOLDED_FIRST or _trains(node)) and self._all_known(plain):
             self._fold(plain, node.opset)
         elif node.op_type in OPERATORS or node.op_type in EXPRESSED:
-            names = (self._inliner.tensors.fresh, self._inliner.nodes.fresh)
             plain = self._batch_kept(plain)
-            rewriting = Rewriting(node.opset, self.shapes, self.constants, self.add_weight, *names)
-            for canonical in canonical_nodes(plain, rewriting):
+            for canonical in canonical_nodes(plain, self._rewriting(node.opset)):
                 self._place(canonical)
         elif self._all_known(plain):
             self._fold(plain, node.opset)
@@ -201,7 +206,7 @@ class GraphImporter:
 
     def _not_ours(self, node: FileNode) -> str:
         if node.op_type in ("Cast", "CastLike"):
-            return "supported only where it computes a constant"
+            return "supported to float32 alone, or of constants: end the network before it"
         return "not an operator of this project"
 
     def _gap_of_unknown(self, node: FileNode) -> str | None:
@@ -278,6 +283,10 @@ class GraphImporter:
             if tensor:
                 self._add_constant(tensor, value)
 
+    def _rewriting(self, opset: int) -> Rewriting:
+        names = (self._inliner.tensors.fresh, self._inliner.nodes.fresh)
+        return Rewriting(opset, self.shapes, self.constants, self.add_weight, *names)
+
     def _place(self, node: Node) -> None:
         """Adds a canonical node to those that run, or folds it."""
         if self._all_known(node):
@@ -345,7 +354,7 @@ class GraphImporter:
         }
 
     def _cast(self, node: FileNode) -> None:
-        """Cast to a float of a constant or of what a node computes: float32, or a truth value."""
+        """Cast to a float of a constant or of what a node computes: float32, a truth, a place."""
         plain = Node(node.name, node.op_type, node.inputs, node.outputs, node.attributes)
         if self._all_known(node):
             self._fold(plain, node.opset)
@@ -361,6 +370,11 @@ class GraphImporter:
                 for value in (1, 0)
             )
             self._place(Node(node.name, "Where", (node.inputs[0], one, zero), node.outputs, {}))
+        elif to_float and self.types.get(node.inputs[0]) == "int64":
+            (found,) = (made for made in self.nodes if node.inputs[0] in made.outputs)
+            found = replace(found, name=node.name, outputs=node.outputs)
+            for part in places_as_numbers(found, self._rewriting(node.opset)):
+                self._place(with_defaults(part))
         elif to_float and self._value(node.inputs[0]) is None:
             self._place(Node(node.name, "Identity", node.inputs[:1], node.outputs, {}))
         else:
@@ -427,19 +441,3 @@ def _trains(node: FileNode) -> bool:
     Of constants that is a constant: filters are normalised so.
     """
     return node.op_type == "BatchNormalization" and bool(node.attributes.get("training_mode", 0))
-
-
-def _custom(node: FileNode) -> Node:
-    """A node of an operator that a user has declared: of one tensor, with its attributes alone."""
-    defaults = OPERATORS[node.custom].defaults
-    unknown = sorted(node.attributes.keys() - defaults.keys())
-    if unknown:
-        raise InvalidModelError(f"the function has no attribute {unknown[0]!r}")
-    for name, value in node.attributes.items():
-        if not isinstance(value, (int, float)):
-            raise InvalidModelError(f"attribute {name!r} is no number")
-    if len(node.inputs) != 1 or len(node.outputs) != 1 or not node.inputs[0]:
-        raise InvalidModelError("a declared function takes one tensor and makes one")
-    return with_defaults(
-        Node(node.name, node.custom, node.inputs, node.outputs, dict(node.attributes))
-    )

@@ -48,6 +48,10 @@ class Signature:
     required: frozenset[str]
 
 
+READ_ALTHOUGH_DEPRECATED = frozenset({"GroupNormalization"})
+"""Operators whose deprecated form is read: of opset 18 to 20, with scale and bias of groups."""
+
+
 @cache
 def signature(op_type: str, opset: int) -> Signature | None:
     """The signature of one of ONNX's own operators; None if that opset has no such operator."""
@@ -55,7 +59,7 @@ def signature(op_type: str, opset: int) -> Signature | None:
         schema = onnx.defs.get_schema(op_type, opset, "")
     except onnx.defs.SchemaError:
         return None
-    if schema.deprecated:
+    if schema.deprecated and op_type not in READ_ALTHOUGH_DEPRECATED:
         return None
     attributes: dict[str, Any] = schema.attributes
     return Signature(

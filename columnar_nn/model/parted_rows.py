@@ -204,6 +204,34 @@ def _mat_mul(parting: Parting) -> list[Node]:
     return [parting.node] if min(ranks) == 2 else _broadcast(parting)
 
 
+def _by_channel(parting: Parting) -> list[Node]:
+    """A window over each channel by itself: the channels of an image's rows are those of one."""
+    node, operands = parting.node, parting.operands
+    _, channels, *spatial = operands.shape(0)
+    constants = [operands.constant(index, "a weight") for index in range(1, len(node.inputs))]
+    is_mixing = node.op_type == "Conv" and node.attributes["group"] != channels
+    if parting.axes[0] != 0 or is_mixing or channels is None:
+        raise MixedRowsError(f"an image has {parting.parts} rows there, for which it has no form")
+    attributes = dict(node.attributes)
+    if node.op_type == "Conv":
+        attributes["group"] = parting.parts * channels
+    weights = [
+        parting.add_weight("parted", np.tile(array, (parting.parts, *[1] * (array.ndim - 1))))
+        for array in constants
+        if array is not None
+    ]
+    ((_, made, *sizes),) = OPERATORS[node.op_type].shape(operands)
+    whole, convolved = parting.new_tensor("whole"), parting.new_tensor("windows")
+    shapes = [[0, parting.parts * channels, *spatial], [0, parting.parts, made, *sizes]]
+    before, after = (parting.add_weight("shape", np.array(shape, np.int64)) for shape in shapes)
+    kept = {"allowzero": 0}
+    return [
+        Node(parting.new_node("whole"), "Reshape", (node.inputs[0], before), (whole,), kept),
+        Node(node.name, node.op_type, (whole, *weights), (convolved,), attributes),
+        Node(parting.new_node("parted"), "Reshape", (convolved, after), node.outputs, kept),
+    ]
+
+
 _BROADCASTING = tuple(
     name for name, operator in OPERATORS.items() if operator.shape is OPERATORS["Add"].shape
 )
@@ -215,6 +243,7 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("ArgMax", "ArgMin", "Concat", "Gather", "LayerNormalization"), _along_axis),
     **dict.fromkeys(REDUCTIONS, _along_axes(1)),
     **dict.fromkeys(("Pad", "Slice"), _along_axes(3)),
+    **dict.fromkeys(("AveragePool", "Conv", "GlobalAveragePool", "MaxPool"), _by_channel),
     "BatchNormalization": _batch_normalization,
     "Expand": _expand,
     "Gemm": _gemm,
@@ -224,5 +253,5 @@ RULES: Mapping[str, Rule] = {
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
 }
-"""How operators work on parted rows. Windows that slide over images have no form: their kernels
+"""How operators work on parted rows. Convolutions of several channels have no form: their kernels
 take one image a row."""

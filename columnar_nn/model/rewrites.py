@@ -2,6 +2,7 @@
 
 fold_constants             a node that computes a weight from weights becomes that weight
 drop_identities            what reads an Identity or a Dropout reads its input instead
+unstack_reductions         a reduction over tensors stacked for it is a chain of them
 pick_before_transposing    what picks along an axis of a transposed tensor does so before
 drop_dead_nodes            nodes and weights that no output needs go
 
@@ -18,6 +19,7 @@ from dataclasses import replace
 from columnar_nn.model.graph import Graph, Node
 from columnar_nn.model.operators import RENAMING
 from columnar_nn.model.pick_first import pick_before_transposing
+from columnar_nn.model.unstack import unstack_reductions
 
 Rewrite = Callable[[Graph], Graph]
 """Gives a graph with the same outputs."""
@@ -47,6 +49,7 @@ def drop_dead_nodes(graph: Graph) -> Graph:
 
 GRAPH_REWRITES: dict[str, Rewrite] = {
     "drop_identities": drop_identities,
+    "unstack_reductions": unstack_reductions,
     "pick_before_transposing": pick_before_transposing,
     DROP_DEAD_NODES: drop_dead_nodes,
 }

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.model.batch_axis import Axis, MixedRowsError, reshaped_axis
+from columnar_nn.model.batch_axis import Axis, MixedRowsError, broadcasting, reshaped_axis
 from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 from columnar_nn.model.names import FreshNames
 from columnar_nn.model.operators import OPERATORS
@@ -110,7 +110,7 @@ class _Rows:
             elif parts > 1:
                 nodes = self._parted(node, axes, parts)
             else:
-                nodes = [node]
+                nodes = [self._with_one_row(node, axes)]
             for made in nodes:
                 self._follow(made)
             self._check(node, parts)
@@ -172,6 +172,21 @@ class _Rows:
                 lambda role: self._names.fresh(f"{node.name}.{role}"),
             )
         )
+
+    def _with_one_row(self, node: Node, axes: Sequence[Axis]) -> Node:
+        """The node, of whose weights that have a row for each image, all alike, one row is left."""
+        if self._batch in (None, 1) or OPERATORS[node.op_type].rows is not broadcasting:
+            return node
+        ranks = [len(self.shapes[name]) for name in node.inputs]
+        (from_end, *_) = (a - r for a, r in zip(axes, ranks, strict=True) if a is not None)
+        inputs = list(node.inputs)
+        for index, (name, rank) in enumerate(zip(node.inputs, ranks, strict=True)):
+            place, weight = rank + from_end, self.weights.get(name)
+            if weight is not None and place >= 0 and weight.shape[place] == self._batch:
+                first = weight.take([0], place)
+                if (weight == first).all():
+                    inputs[index] = self._weight(f"{name}.row", first)
+        return replace(node, inputs=tuple(inputs))
 
     def _weight(self, name: str, array: np.ndarray) -> str:
         name = self._tensors.fresh(name)

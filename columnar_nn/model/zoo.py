@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from columnar_nn.errors import CnnBenchError, InvalidModelError, UsageError, printable
 from columnar_nn.model.graph import Graph
@@ -67,6 +68,15 @@ def build(name: str) -> Graph:
 
     Raises UsageError if it is unknown, or no such variant can be made.
     """
+    return _built(name)
+
+
+def outline(name: str) -> Graph:
+    """The layers of `build`, made at once: their filters and matrices are all zeros."""
+    return _built(name, seed=None)
+
+
+def _built(name: str, **options: Any) -> Graph:
     base, factors = _factors(name)
     if base not in BUILDERS:
         raise UsageError(
@@ -77,7 +87,7 @@ def build(name: str) -> Graph:
     if not factors.keys() <= usual.keys():
         raise UsageError(f"model {name!r}: {base} has variants of {' and '.join(usual)} alone")
     try:
-        graph = BUILDERS[base](**factors)
+        graph = BUILDERS[base](**factors, **options)
     except InvalidModelError as error:
         raise UsageError(f"model {name!r}: {error}: choose another resolution") from None
     return replace(graph, name=_name(base, factors))

@@ -82,6 +82,15 @@ def _windows() -> Iterator[Case]:
     for shape in ((3, 9), IMAGE, (3, 5, 6, 7)):
         yield from _cases("GlobalAveragePool", (7,), shape=shape)
         yield from _cases("GlobalMaxPool", (7,), shape=shape)
+        yield from _cases("GlobalLpPool", (7,), shape=shape)
+    for order in (1, 2, 3):
+        yield from _cases("LpPool", (7, 11, 18), p=order, **window)
+        yield from _cases("GlobalLpPool", (7,), p=order)
+    yield from _cases("LpPool", (18,), dilations=[2, 2], ceil_mode=1, **window)
+    yield from _cases("LpPool", (7, 11), auto_pad="SAME_UPPER", **square)
+    yield from _cases("LpPool", (11, 18), auto_pad="SAME_LOWER", **square)
+    yield from _cases("LpPool", (18,), shape=(3, 5, 6, 7), **volume)
+    yield from _cases("LpPool", (18,), shape=(3, 9), kernel_shape=[2], strides=[2], ceil_mode=1)
     filters, depthwise = _normal(4, 3, 3, 3), _normal(12, 1, 3, 2)
     upper = {"auto_pad": "SAME_UPPER", "strides": [2, 2]}
     yield from _cases("Conv", (7, 11, 21), filters, _normal(4), group=2, **upper)
@@ -149,6 +158,9 @@ def _layouts() -> Iterator[Case]:
         first = 13 if op_type == "ReduceSum" else 18
         yield from _cases(op_type, (7, 11), axes=[1, 3], keepdims=0)
         yield from _cases(op_type, (first,), _ints(-2))
+    yield from _cases("ReduceLogSumExp", (7, 11), axes=[1, 3], keepdims=0)
+    yield from _cases("ReduceLogSumExp", (18,), _ints(-2))
+    yield from _cases("ReduceLogSumExp", (18,), noop_with_empty_axes=1)
     for op_type in ("ArgMax", "ArgMin"):
         yield from _cases(op_type, (7, 11, 13), axis=2)
         yield from _cases(op_type, (12, 13), axis=-1, keepdims=0, select_last_index=1)

@@ -130,11 +130,12 @@ def test_info_names_what_it_leaves_out_and_writes_a_sheet(tmp_path: Path) -> Non
     for name in ("cat", "dog"):
         (folder / name).mkdir(parents=True)
         Image.new("RGB", (20, 10), "red").save(folder / name / "a.png")
+    Image.new("RGB", (90, 100), "blue").save(folder / "dog" / "large.png")
     (folder / "dog" / "b.png").write_bytes(b"none")
     done = run("info", folder, "--sheet", tmp_path / "sheet.png")
     assert done.returncode == 0, done.stderr
-    assert "folders of images, a class each, 3x10x20 uint8" in done.stdout
+    assert "folders of images, a class each, 3x10x20 to 3x100x90 uint8; for a" in done.stdout
     assert "1 left out of the images: dog/b.png (an image cannot be decoded" in done.stdout
     assert "▀" not in done.stdout, "pictures are for terminals"
     with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (188, 140)
+        assert sheet.size == (256, 140)

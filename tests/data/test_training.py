@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from cifar10_files import split_files, write_folder
+from onnx import helper
 
+from bench.cli import commands
 from bench.data.dataset import Dataset, open_dataset
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidDataError, InvalidModelError
@@ -123,8 +126,23 @@ def test_a_class_without_images_is_refused(tmp_path: Path) -> None:
 def test_a_network_without_a_dense_end_is_refused(data: Dataset) -> None:
     network = NetworkBuilder("open", (3, 32, 32))
     graph = network.graph(network.conv("conv1", "image", 10, 3))
-    with pytest.raises(InvalidModelError, match="open: cannot be trained"):
+    with pytest.raises(InvalidModelError, match="open cannot be trained"):
         train(graph, data, RECIPE, silent)
+
+
+def test_the_command_names_the_file_of_several_inputs_before_it_asks_for_their_data(
+    tmp_path: Path,
+) -> None:
+    made = helper.make_graph(
+        [helper.make_node("Add", ["a", "b"], ["c"])],
+        "exporters_own_name",
+        [helper.make_tensor_value_info(name, 1, ["N", 3, 8, 8]) for name in "ab"],
+        [helper.make_tensor_value_info("c", 1, ["N", 3, 8, 8])],
+    )
+    onnx.save(helper.make_model(made), tmp_path / "pair.onnx")
+    given = ["--model", str(tmp_path / "pair.onnx"), "--out", str(tmp_path / "out.onnx")]
+    with pytest.raises(InvalidModelError, match="pair takes a, b: only a network of one input"):
+        commands.run(["train", *given])
 
 
 @pytest.mark.slow

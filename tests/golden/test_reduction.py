@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from golden.small_network import mixed_network, small_network
+from golden.test_several_inputs import network as two_inputs
 
 from adapters.base import Settings, Stopwatch
 from bench.cli.app import main
@@ -56,7 +57,7 @@ class InProcess:
 
 
 def reduced(backend: str, graph: Graph) -> Reduction:
-    reduction = Reduction(graph, IMAGES, InProcess(backend))
+    reduction = Reduction(graph, {"image": IMAGES}, InProcess(backend))
     reduction.run()
     return reduction
 
@@ -113,7 +114,34 @@ def test_an_inner_tensor_becomes_the_input_with_its_own_values() -> None:
     (own,) = part.graph.inputs
     assert own.name == "flatten"
     known = evaluate(graph.nodes, graph.weights, {"image": IMAGES}, [own.name])
-    np.testing.assert_array_equal(part.images, known[own.name])
+    np.testing.assert_array_equal(part.inputs[own.name], known[own.name])
+
+
+@pytest.mark.parametrize(
+    ("backend", "nodes", "inputs"),
+    [
+        ("ForgottenResidual", ["add"], ["dense", "flatten"]),
+        ("RolledClasses", ["dense"], ["state"]),
+        ("Dead", ["pool"], ["photo"]),
+    ],
+)
+def test_of_several_inputs_those_are_left_that_the_fault_reads(
+    backend: str, nodes: list[str], inputs: list[str]
+) -> None:
+    graph = two_inputs()
+    given = {"photo": IMAGES[:, :, :4, :4], "state": IMAGES[:, :, 5, 5]}
+    reduction = Reduction(graph, given, InProcess(backend))
+    reduction.run()
+    part = reduction.part
+    assert [node.name for node in part.graph.nodes] == nodes
+    assert sorted(part.inputs) == inputs
+    inner = [name for name in inputs if name not in given]
+    known = given | evaluate(graph.nodes, graph.weights, given, inner)
+    shapes = {spec.name: spec.shape[1:] for spec in part.graph.inputs}
+    for name, array in part.inputs.items():
+        assert array.shape[1:] == shapes[name]
+        whole = known[name][tuple(map(slice, array.shape))]
+        np.testing.assert_array_equal(array, whole)
 
 
 def test_another_crash_is_another_mistake() -> None:

@@ -59,6 +59,7 @@ LEAST_BYTES = {
     "resnet18": _floats((64, 112), (64, 56)),  # into and out of the pooling
     "resnet50": _floats((64, 56), (256, 56), (256, 56)),  # the last of a block and its shortcut
     "mobilenet_v2": _floats((32, 112), (16, 112)),  # into and out of 1: of 2 only strips are kept
+    "mobilenet_v3": _floats((16, 112), (16, 112), (16, 112)),  # a depthwise layer and its shortcut
     "squeezenet": _floats((64, 111), (64, 55)),  # into and out of the pooling
     "vgg16@resolution=64": _floats((64, 64), (64, 64)),  # into and out of conv1_2
 }

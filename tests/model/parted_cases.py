@@ -60,6 +60,13 @@ PARTED: dict[str, Case] = {
         step("Gemm", "2", noise(4, 3), noise(1, 3), alpha=0.5, beta=2.0),
         step("Gemm", "3", noise(2, 3), transB=1),
     ),
+    "channels by themselves": windows(
+        step("Conv", "0", noise(4, 1, 3), noise(4), group=2, pads=[1, 1], strides=[2]),
+        step("Conv", "1", noise(4, 1, 2), group=4, pads=[1, 1]),
+        step("MaxPool", "2", kernel_shape=[2], strides=[1]),
+        step("AveragePool", "3", kernel_shape=[2], pads=[1, 0], count_include_pad=1),
+        step("GlobalAveragePool", "4"),
+    ),
     "parted once more": windows(
         step("Reshape", "0", lambda batch: ints(6 * batch, 4)),
         step("Softmax", "1", axis=1),

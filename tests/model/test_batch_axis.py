@@ -13,8 +13,9 @@ import pytest
 from closeness import assert_close
 from conformance.columnar_runner import run_columnar
 from model.batch_cases import APART, BY_PLACE, MIXED, MIXED_WHEN_FIXED, TIED, Case
-from model.batched_networks import ANY, Step, ints, original, step, write
+from model.batched_networks import ANY, Step, ints, noise, original, step, write
 from model.parted_cases import PARTED, PARTED_ELSEWHERE
+from onnx import numpy_helper
 
 from bench.model.batch_independence import mixed_row, reference_run
 from columnar_nn.errors import CnnBenchError
@@ -132,6 +133,34 @@ def test_a_free_batch_that_mixes_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(CnnBenchError, match=r"n\d \(.*fixed") as caught:
         zoo.resolve(str(path))
     assert "\n" not in str(caught.value)
+
+
+ALIKE = [
+    step("Add", "x", lambda batch: noise(1, 6, 1).repeat(batch, axis=0)),
+    step("Transpose", "0", perm=[1, 0, 2]),
+    step("Where", np.array([True, False]).repeat(2), "1", lambda batch: noise(batch, 1) * 0 + 3),
+    step("Transpose", "2", perm=[1, 0, 2]),
+]
+
+
+@pytest.mark.parametrize("batch", [2, 4])
+def test_rows_of_a_weight_that_are_alike_are_one(batch: int, tmp_path: Path) -> None:
+    path = write(tmp_path / "m.onnx", (6, 4), ALIKE, batch)
+    assert keeps_apart(path, (6, 4), batch)
+    check_freed(path, (6, 4), batch)
+
+
+def test_positions_that_are_computed_for_each_image_are_alike(tmp_path: Path) -> None:
+    """As EdgeNeXt's are, of as many zeros as there are images."""
+    steps = [
+        step("Shape", "x"),
+        step("ConstantOfShape", "0", value=numpy_helper.from_array(np.ones(1, np.float32))),
+        step("CumSum", "1", ints(1).reshape(())),
+        step("Sin", "2"),
+        step("Mul", "x", "3"),
+    ]
+    path = write(tmp_path / "m.onnx", (6, 4), steps, ANY)
+    check_freed(path, (6, 4), 3)
 
 
 @pytest.mark.parametrize("name", BY_PLACE)

@@ -229,7 +229,7 @@ def _structures() -> Mapping[str, tuple[onnx.ModelProto, str]]:
         "a condition of the image": (
             model([*condition, node("If", "on", "y", **branches)],
                   inputs=[value("x", [2, 3, 7, 8])]),
-            r"cast_1 \(Cast\): supported only where it computes a constant"),
+            r"cast_1 \(Cast\): supported to float32 alone, or of constants"),
         "a loop": (
             model([node("Loop", "- -", "y", body=branch([node("Relu", "x", "t")], "t"))]),
             "control flow"),

@@ -33,6 +33,18 @@ def test_figures_are_those_of_model_show(capsys: pytest.CaptureFixture[str]) -> 
         assert (network["parameters"], network["macs"]) == (shown["parameters"], shown["macs"])
 
 
+@pytest.mark.parametrize("name", ["plain9", "squeezenet", "vit_tiny", "mobilenet_v3"])
+def test_an_outline_is_the_network_without_its_values(name: str) -> None:
+    outline, built = zoo.outline(name), zoo.build(name)
+    assert (outline.name, outline.nodes) == (built.name, built.nodes)
+    assert (outline.inputs, outline.outputs) == (built.inputs, built.outputs)
+    shapes = [
+        {tensor: (w.shape, w.dtype) for tensor, w in graph.weights.items()}
+        for graph in (outline, built)
+    ]
+    assert shapes[0] == shapes[1]
+
+
 @pytest.mark.usefixtures("few")
 def test_trained_weights_are_told_from_random_ones(capsys: pytest.CaptureFixture[str]) -> None:
     """Two builds of a network from its seed are alike; what was trained is unlike them."""

@@ -100,9 +100,11 @@ NIGHTLY = {
             "efficientformer_l1",
             "visformer_tiny",
             "coat_tiny",
+            "mvitv2_tiny",
         ),
         224,
     ),
+    "crossvit_9_240": 240,
 }
 """Likewise."""
 
@@ -119,13 +121,13 @@ OF_ONE_IMAGE = frozenset(
     (
         "coat_tiny",
         "deit_tiny_patch16_224",
-        "edgenext_xx_small",
         "efficientformer_l1",
         "fastvit_t8",
         "levit_128s",
         "mobilenetv1_100",
         "mobilevit_xxs",
         "mobilevitv2_050",
+        "mvitv2_tiny",
         "nf_resnet26",
         "poolformer_s12",
         "pvt_v2_b0",

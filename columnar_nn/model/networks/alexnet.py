@@ -10,7 +10,7 @@ LAYERS = ((64, 11, 4, 2), (192, 5, 1, 2), (384, 3, 1, 1), (256, 3, 1, 1), (256, 
 _POOLED = (1, 2, 5)
 
 
-def alexnet(seed: int = 0, *, resolution: int = 224) -> Graph:
+def alexnet(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Five convolutions and three dense layers; 61,100,840 parameters, as in torchvision's version.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000]. Unlike the network of

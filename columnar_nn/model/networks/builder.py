@@ -10,7 +10,7 @@ the same output.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,15 @@ class NetworkBuilder:
     which is the node's name; attributes are in canonical form (see canonical.py).
     """
 
-    def __init__(self, name: str, image: tuple[int, int, int], seed: int = 0) -> None:
-        """A network whose input "image" is [N, *image]; `seed` draws all of the weights."""
+    def __init__(self, name: str, image: tuple[int, int, int], seed: int | None = 0) -> None:
+        """A network whose input "image" is [N, *image]; `seed` draws all of the weights.
+
+        Without one, filters and matrices are zeros that take neither memory nor time: for those
+        who ask for no more than what the layers are.
+        """
         self._name = name
-        self._random = np.random.default_rng(seed)
+        self._is_drawn = seed is not None
+        self._random = np.random.default_rng(seed or 0)
         self._nodes: list[Node] = []
         self._weights: dict[str, np.ndarray] = {}
         self._shapes: dict[str, Shape] = {"image": (None, *image)}
@@ -84,12 +89,7 @@ class NetworkBuilder:
         """
         channels = self.channels(tensor)
         weight = self._he_normal(name, (filters, channels // group, kernel, kernel))
-        inputs = [moment.reshape(group, 1, -1) for moment in self._moments[tensor]]
-        grouped = weight.reshape(group, filters // group, channels // group, -1).astype(np.float64)
-        made = Moments(
-            (grouped.sum(axis=3) * inputs[0]).sum(axis=2).reshape(-1),
-            ((grouped**2).sum(axis=3) * inputs[1]).sum(axis=2).reshape(-1),
-        )
+        made = self._made(filters, lambda: self._moments[tensor].convolved(weight, group))
         parameters = [f"{name}.weight"]
         if bias:
             made = self._centred(name, made)
@@ -108,12 +108,7 @@ class NetworkBuilder:
         channels = self.channels(tensor)
         drawn = self._normal((channels, filters, factor, factor), math.sqrt(2.0 / channels))
         self._weights[f"{name}.weight"] = drawn
-        taps = drawn.astype(np.float64).reshape(channels, filters, -1)
-        mean, variance = self._moments[tensor]
-        made = Moments(
-            np.einsum("cfk,c->f", taps, mean) / factor**2,
-            np.einsum("cfk,c->f", taps**2, variance) / factor**2,
-        )
+        made = self._made(filters, lambda: self._moments[tensor].up_convolved(drawn))
         made = self._centred(name, made)
         attributes = {
             "dilations": [1, 1],
@@ -332,6 +327,8 @@ class NetworkBuilder:
         return weight
 
     def _normal(self, shape: tuple[int, ...], deviation: float) -> np.ndarray:
+        if not self._is_drawn:
+            return np.broadcast_to(np.float32(0), shape)
         values = np.empty(math.prod(shape), np.float32)
         drawn = values[:_DRAWN]
         drawn[:] = self._random.standard_normal(len(drawn)) * deviation
@@ -342,15 +339,18 @@ class NetworkBuilder:
 
     def _summed(self, weight: np.ndarray, tensor: str) -> Moments:
         """Of the sums that a weight [units, channels] makes."""
-        mean, variance = (moment.astype(np.float32) for moment in self._moments[tensor])
-        squares = np.einsum("ij,ij,j->i", weight, weight, variance)
-        return Moments((weight @ mean).astype(np.float64), squares.astype(np.float64))
+        return self._made(len(weight), lambda: self._moments[tensor].summed(weight))
+
+    def _made(self, units: int, moments: Callable[[], Moments]) -> Moments:
+        """Those of what weights make of a tensor; some where weights are not drawn."""
+        return moments() if self._is_drawn else Moments(np.zeros(units), np.ones(units))
 
     def _centred(self, name: str, made: Moments) -> Moments:
         """Scales a layer's weight, and gives it a bias, so that its outputs are about 0 and 1."""
         gain = 1.0 / np.sqrt(made.variance.mean())
         weight = self._weights[f"{name}.weight"]
-        np.multiply(weight, gain, out=weight, casting="same_kind")
+        if self._is_drawn:
+            np.multiply(weight, gain, out=weight, casting="same_kind")
         self._weights[f"{name}.bias"] = (-made.mean * gain).astype(np.float32)
         return Moments(np.zeros(len(made.mean)), made.variance * gain**2)
 

@@ -12,7 +12,7 @@ _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 """Where a transposition takes the channels of an image."""
 
 
-def convnext_tiny(seed: int = 0, *, resolution: int = 224) -> Graph:
+def convnext_tiny(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Eighteen blocks of a depthwise 7x7 convolution and two dense layers; 28,589,128 parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000]. Layers are normalised

@@ -10,7 +10,7 @@ GROWTH = 32
 """Filters that each layer adds."""
 
 
-def densenet121(seed: int = 0, *, resolution: int = 224) -> Graph:
+def densenet121(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Four blocks in which every layer reads all before it; 7,978,856 trainable parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000].

@@ -18,7 +18,7 @@ STAGES = (
 """Expansion, kernel, stride of the first block, filters and blocks: the paper's table 1."""
 
 
-def efficientnet_b0(seed: int = 0, *, resolution: int = 224) -> Graph:
+def efficientnet_b0(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Sixteen inverted residual blocks with excitation; 5,288,548 trainable parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000]. A block squeezes to a

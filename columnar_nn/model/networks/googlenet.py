@@ -19,7 +19,7 @@ INCEPTIONS = {
 """Filters 1x1, 3x3 reduced, 3x3, 5x5 reduced, 5x5 and after the pooling: the paper's table 1."""
 
 
-def googlenet(seed: int = 0, *, resolution: int = 224) -> Graph:
+def googlenet(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Nine inception modules without the two classifiers used in training; 6,998,552 parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000]. It has the paper's

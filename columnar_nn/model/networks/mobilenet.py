@@ -40,7 +40,7 @@ stride: its paper's table 1, with a quarter of the expanded channels rounded as 
 _ACTIVATIONS = {"relu": NetworkBuilder.relu, "hard_swish": NetworkBuilder.hard_swish}
 
 
-def mobilenet_v2(seed: int = 0, *, resolution: int = 224) -> Graph:
+def mobilenet_v2(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Seventeen inverted residual blocks with depthwise convolutions; 3,504,872 parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000].
@@ -66,7 +66,7 @@ def mobilenet_v2(seed: int = 0, *, resolution: int = 224) -> Graph:
     return network.graph(network.dense("dense", tensor, 1000, output="logits"))
 
 
-def mobilenet_v3(seed: int = 0, *, resolution: int = 224) -> Graph:
+def mobilenet_v3(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """The large one: fifteen inverted residual blocks, eight with excitation; 5,483,032 parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000].

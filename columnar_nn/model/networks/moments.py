@@ -40,6 +40,30 @@ class Moments(NamedTuple):
         """From means of values and of their squares; rounding leaves no variance below 0."""
         return Moments(first, np.maximum(second - first**2, 1e-6 * self.variance))
 
+    def convolved(self, weight: np.ndarray, group: int) -> Moments:
+        """Those of the filters of a convolution, [filters, channels / group, *window]."""
+        filters, channels = weight.shape[:2]
+        mean, variance = (moment.reshape(group, 1, -1) for moment in self)
+        grouped = weight.reshape(group, filters // group, channels, -1).astype(np.float64)
+        return Moments(
+            (grouped.sum(axis=3) * mean).sum(axis=2).reshape(-1),
+            ((grouped**2).sum(axis=3) * variance).sum(axis=2).reshape(-1),
+        )
+
+    def up_convolved(self, weight: np.ndarray) -> Moments:
+        """Those of the filters of a transposed convolution whose windows do not overlap."""
+        taps = weight.astype(np.float64).reshape(*weight.shape[:2], -1)
+        return Moments(
+            np.einsum("cfk,c->f", taps, self.mean) / taps.shape[2],
+            np.einsum("cfk,c->f", taps**2, self.variance) / taps.shape[2],
+        )
+
+    def summed(self, weight: np.ndarray) -> Moments:
+        """Those of the sums that a weight [units, channels] makes."""
+        mean, variance = (moment.astype(np.float32) for moment in self)
+        squares = np.einsum("ij,ij,j->i", weight, weight, variance)
+        return Moments((weight @ mean).astype(np.float64), squares.astype(np.float64))
+
     def plus(self, other: Moments) -> Moments:
         """Those of a sum."""
         return Moments(self.mean + other.mean, self.variance + other.variance)

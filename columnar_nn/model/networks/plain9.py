@@ -10,7 +10,7 @@ FILTERS = (16, 16, 32, 32, 64, 64, 1)
 _KERNEL = 3
 
 
-def plain9(seed: int = 0, *, width: int = 1, depth: int = 1, resolution: int = 32) -> Graph:
+def plain9(seed: int | None = 0, *, width: int = 1, depth: int = 1, resolution: int = 32) -> Graph:
     """Seven 3x3 valid convolutions, each with a ReLU, and a dense layer; 75,907 parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 10]. All convolutions but the

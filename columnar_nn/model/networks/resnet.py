@@ -6,7 +6,9 @@ from columnar_nn.model.graph import Graph
 from columnar_nn.model.networks.builder import NetworkBuilder
 
 
-def resnet20(seed: int = 0, *, width: int = 1, depth: int = 1, resolution: int = 32) -> Graph:
+def resnet20(
+    seed: int | None = 0, *, width: int = 1, depth: int = 1, resolution: int = 32
+) -> Graph:
     """The paper's 20-layer network for CIFAR-10: three stages of three basic blocks.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 10]. Where a stage begins, the
@@ -25,7 +27,7 @@ def resnet20(seed: int = 0, *, width: int = 1, depth: int = 1, resolution: int =
     return _head(network, tensor, 10)
 
 
-def resnet18(seed: int = 0, *, resolution: int = 224) -> Graph:
+def resnet18(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Four stages of two basic blocks for ImageNet; 11,689,512 trainable parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000].
@@ -39,7 +41,7 @@ def resnet18(seed: int = 0, *, resolution: int = 224) -> Graph:
     return _head(network, tensor, 1000)
 
 
-def resnet50(seed: int = 0, *, resolution: int = 224) -> Graph:
+def resnet50(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Sixteen bottleneck blocks for ImageNet; 25,557,032 trainable parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000]. A stage's stride is in
@@ -48,7 +50,7 @@ def resnet50(seed: int = 0, *, resolution: int = 224) -> Graph:
     return _bottlenecks("resnet50", resolution, seed, narrow=1, group=1)
 
 
-def resnext50(seed: int = 0, *, resolution: int = 224) -> Graph:
+def resnext50(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """ResNeXt-50 32x4d (Xie et al., arXiv:1611.05431); 25,028,904 trainable parameters.
 
     As resnet50, but the 3x3 convolutions are twice as wide, in 32 groups.
@@ -56,7 +58,7 @@ def resnext50(seed: int = 0, *, resolution: int = 224) -> Graph:
     return _bottlenecks("resnext50", resolution, seed, narrow=2, group=32)
 
 
-def _bottlenecks(name: str, resolution: int, seed: int, *, narrow: int, group: int) -> Graph:
+def _bottlenecks(name: str, resolution: int, seed: int | None, *, narrow: int, group: int) -> Graph:
     """Fifty layers; 3x3 convolutions have `narrow` times a stage's filters in `group` groups."""
     network, tensor = _stem(name, resolution, seed)
     stages = ((3, 64), (4, 128), (6, 256), (3, 512))
@@ -69,7 +71,7 @@ def _bottlenecks(name: str, resolution: int, seed: int, *, narrow: int, group: i
     return _head(network, tensor, 1000)
 
 
-def _stem(name: str, resolution: int, seed: int) -> tuple[NetworkBuilder, str]:
+def _stem(name: str, resolution: int, seed: int | None) -> tuple[NetworkBuilder, str]:
     """What comes before the blocks of an ImageNet network: 7x7 convolution and pooling."""
     network = NetworkBuilder(name, (3, resolution, resolution), seed)
     tensor = network.conv("conv1", "image", 64, 7, stride=2, pad=3)

@@ -9,7 +9,7 @@ STAGES = {2: (116, 4), 3: (232, 8), 4: (464, 4)}
 """Filters and units of each stage: the paper's table 5, 1x."""
 
 
-def shufflenet_v2(seed: int = 0, *, resolution: int = 224) -> Graph:
+def shufflenet_v2(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Sixteen units whose channels are split and shuffled, 1x; 2,278,604 trainable parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000].

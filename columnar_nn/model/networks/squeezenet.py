@@ -14,7 +14,7 @@ FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128)} | {
 """Squeeze filters and filters of each of the two expansions, by the paper's fire number."""
 
 
-def squeezenet(seed: int = 0, *, resolution: int = 224) -> Graph:
+def squeezenet(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Eight fire modules and a convolution as classifier; 1,235,496 parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000].

@@ -9,7 +9,7 @@ FILTERS = (64, 128, 256, 512)
 """Of each level from the top; below them are twice as many as of the last."""
 
 
-def unet(seed: int = 0, *, resolution: int = 128) -> Graph:
+def unet(seed: int | None = 0, *, resolution: int = 128) -> Graph:
     """23 convolutions down to a sixteenth of the image and up again; 31,031,810 parameters.
 
     Input "image" [N, 3, resolution, resolution], output "mask" [N, 2, resolution, resolution]: two

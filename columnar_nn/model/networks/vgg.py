@@ -9,7 +9,7 @@ STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 """Filters of the convolutions between two poolings: the paper's configuration D."""
 
 
-def vgg16(seed: int = 0, *, resolution: int = 224) -> Graph:
+def vgg16(seed: int | None = 0, *, resolution: int = 224) -> Graph:
     """Thirteen 3x3 convolutions and three dense layers; 138,357,544 parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 1000]. The first dense layer

@@ -13,7 +13,7 @@ PATCH = 4
 """Pixels of a side: 64 patches of a CIFAR image."""
 
 
-def vit_tiny(seed: int = 0, *, resolution: int = 32) -> Graph:
+def vit_tiny(seed: int | None = 0, *, resolution: int = 32) -> Graph:
     """Twelve transformer blocks over patches of 4 x 4 pixels of CIFAR-10; 5,362,570 parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 10] of the class token. That

@@ -6,7 +6,7 @@ from columnar_nn.model.graph import Graph
 from columnar_nn.model.networks.builder import NetworkBuilder
 
 
-def wide_resnet28_10(seed: int = 0, *, resolution: int = 32) -> Graph:
+def wide_resnet28_10(seed: int | None = 0, *, resolution: int = 32) -> Graph:
     """28 layers, ten times as wide as a residual network; 36,479,194 trainable parameters.
 
     Input "image" [N, 3, resolution, resolution], output "logits" [N, 10]. Batch normalisation and
