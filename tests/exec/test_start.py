@@ -14,7 +14,17 @@ from columnar_nn.exec.operators.registry import MODULES
 from columnar_nn.model import zoo
 
 HEAVY = (
-    *("numba", "onnx", "google.protobuf", "pandas", "sqlglot", "PIL", "pyarrow.compute"),
+    *(
+        "numba",
+        "llvmlite.binding",
+        "tempfile",
+        "onnx",
+        "google.protobuf",
+        "pandas",
+        "sqlglot",
+        "PIL",
+        "pyarrow.compute",
+    ),
     *("pydoc", "importlib.metadata", "email", "columnar_nn.model.zoo"),
 )
 """Each takes longer to load than a small network takes to be built, or comes with one that does."""
