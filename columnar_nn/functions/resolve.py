@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 import pyarrow as pa
@@ -95,7 +94,9 @@ def _typed_vector_call(
 
 
 def _no_function(name: str) -> InvalidPlanError:
-    from columnar_nn.model import zoo  # only where a name is wrong
+    from difflib import get_close_matches  # only where a name is wrong
+
+    from columnar_nn.model import zoo
 
     if name in zoo.BUILDERS:
         return InvalidPlanError(

@@ -20,7 +20,7 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.model.chains import CHAIN_FORMS
 from columnar_nn.model.expressed import EXPRESSED_FORMS
 from columnar_nn.model.graph import Node
-from columnar_nn.model.operators import OPERATORS, REDUCTIONS, with_defaults
+from columnar_nn.model.operators import OPERATORS, OPSET, REDUCTIONS, with_defaults
 from columnar_nn.model.quantization import QUANTIZATION_FORMS
 from columnar_nn.model.resizing import RESIZE_FORMS
 from columnar_nn.model.rewriting import Rewriting
@@ -29,7 +29,6 @@ from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_a
 from columnar_nn.model.shape_rules.window import Window, conv_transpose_window, conv_window
 from columnar_nn.model.shapes import operands_of
 
-OPSET = 21
 TRAINING = frozenset(
     {"consumed_inputs", "is_test", "momentum", "ratio", "seed", "spatial", "storage_order"}
     | {"training_mode", "broadcast"}
