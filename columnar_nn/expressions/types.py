@@ -13,6 +13,9 @@ DataType = Any
 RowShape = tuple[int, ...]
 """Shape of the tensor of one row, without the batch dimension."""
 
+INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
+FLOATS = (pa.float32(), pa.float64())
+
 
 def tensor_shape(data_type: DataType) -> RowShape | None:
     """Shape of one row of a tensor column, None for a column of another type."""

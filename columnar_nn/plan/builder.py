@@ -19,9 +19,14 @@ from columnar_nn.expressions.expression import (
     Expression,
     FieldReference,
 )
-from columnar_nn.expressions.types import DataType, is_comparable, row_type_text, type_name
+from columnar_nn.expressions.types import (
+    FLOATS,
+    DataType,
+    is_comparable,
+    row_type_text,
+    type_name,
+)
 from columnar_nn.functions.resolve import field_type, resolve
-from columnar_nn.functions.scalar import FLOATS, INTEGERS
 from columnar_nn.plan.hash_join import checked_hash_join, is_key_type
 from columnar_nn.plan.join import JoinType
 from columnar_nn.plan.nested_loop_join import checked_nested_loop_join
@@ -420,20 +425,12 @@ def _average_type(argument: DataType) -> DataType | None:
     return argument if argument in FLOATS else None
 
 
+_COMPARABLE = (*FLOATS, pa.bool_(), pa.string(), pa.date32())
+
+
 def _extreme_type(argument: DataType) -> DataType | None:
-    comparable = (
-        pa.types.is_integer(argument)
-        or pa.types.is_timestamp(argument)
-        or argument
-        in (
-            *INTEGERS,
-            *FLOATS,
-            pa.bool_(),
-            pa.string(),
-            pa.date32(),
-        )
-    )
-    return argument if comparable else None
+    counts = pa.types.is_integer(argument) or pa.types.is_timestamp(argument)
+    return argument if counts or argument in _COMPARABLE else None
 
 
 AGGREGATES = {

@@ -16,7 +16,7 @@ from adapters import declared_functions
 from columnar_nn.functions import resolve  # noqa: F401 - it registers the built-in functions
 from columnar_nn.functions.declared import DECLARED
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
+from columnar_nn.functions.scalar_registry import SCALAR_FUNCTIONS
 from columnar_nn.model.operators import OPERATORS
 from reference.operators import OPERATORS as REFERENCE
 
