@@ -11,10 +11,11 @@ MODULES: dict[str, tuple[str, ...]] = {
     "conv2d": ("conv2d",),
     "scale_add": ("vec_scal_add", "vec_scal_mul", "mat_add"),
     "batch_norm": ("batch_norm",),
+    "clamps": ("relu", "clip"),
     "activations": (
-        *("relu", "clip", "celu", "elu", "hard_sigmoid", "hard_swish", "leaky_relu", "mish"),
-        *("selu", "sigmoid", "softplus", "softsign", "tanh", "thresholded_relu", "gelu"),
-        *("gelu_tanh", "silu", "prelu"),
+        *("celu", "elu", "hard_sigmoid", "hard_swish", "leaky_relu", "mish", "selu", "sigmoid"),
+        *("softplus", "softsign", "tanh", "thresholded_relu", "gelu", "gelu_tanh", "silu"),
+        "prelu",
     ),
     "elementary": (
         *("abs", "ceil", "erf", "exp", "floor", "log", "neg", "reciprocal", "round", "sign"),
