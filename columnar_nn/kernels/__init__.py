@@ -32,11 +32,9 @@ from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
 from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.normalization import group_normalization, normalization
-from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
 from columnar_nn.kernels.program import Program, Step
 from columnar_nn.kernels.python_function import PythonFunction
 from columnar_nn.kernels.rearrange import rearrange
-from columnar_nn.kernels.reduce import REDUCTIONS, local_response_normalization, reduction
 from columnar_nn.kernels.reorder import channels_first, channels_last, concat, reorder
 from columnar_nn.kernels.resize import resize
 from columnar_nn.kernels.softmax import hardmax, log_softmax, place_of, softmax
@@ -47,6 +45,8 @@ if TYPE_CHECKING:
     from columnar_nn.kernels.bfloat16 import conv2d_bfloat16, dense_bfloat16
     from columnar_nn.kernels.columns import ColumnFunction, Kind
     from columnar_nn.kernels.matrix import matrix_product
+    from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
+    from columnar_nn.kernels.reduce import REDUCTIONS, local_response_normalization, reduction
     from columnar_nn.kernels.rows import of_row
 
 _WHEN_USED = {
@@ -55,6 +55,12 @@ _WHEN_USED = {
     "ColumnFunction": "columns",
     "Kind": "columns",
     "matrix_product": "matrix",
+    "average_pool": "pool",
+    "global_average_pool": "pool",
+    "max_pool": "pool",
+    "REDUCTIONS": "reduce",
+    "local_response_normalization": "reduce",
+    "reduction": "reduce",
     "of_row": "rows",
 }
 """The module of each name that is imported when it is first used."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import platform
 import sys
 from pathlib import Path
@@ -27,10 +28,8 @@ _KIND, _SUFFIX = "kernels", ".kernel"
 def generation() -> str:
     """Hash of everything that changes the machine code of a kernel."""
     digest = hashlib.sha256()
-    sources = Path(__file__).parent
-    for source in sorted(sources.rglob("*.py")):
-        name = source.relative_to(sources).as_posix()
-        digest.update(name.encode() + b"\0" + source.read_bytes() + b"\0")
+    for name, source in _sources():
+        digest.update(name.encode() + b"\0" + source + b"\0")
     for package in ("llvmlite", "numba"):
         digest.update(version_file(package) + b"\0")
     for fact in (
@@ -44,6 +43,18 @@ def generation() -> str:
     ):
         digest.update(fact.encode() + b"\0")
     return digest.hexdigest()[:20]
+
+
+def _sources() -> list[tuple[str, bytes]]:
+    """Name and content of every source file of this package; Path.rglob takes twice as long."""
+    top, found = str(Path(__file__).parent), []
+    for folder, _, names in os.walk(top):
+        for name in names:
+            if name.endswith(".py"):
+                path = f"{folder}/{name}"
+                with open(path, "rb", buffering=0) as file:
+                    found.append((path.removeprefix(top), file.read()))
+    return sorted(found)
 
 
 def read(kernel: str) -> bytes | None:

@@ -13,8 +13,8 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from columnar_nn.errors import UsageError
 from columnar_nn.settings import ownership, variables
@@ -31,8 +31,7 @@ KINDS = {
 _UNFINISHED = ".part"
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(NamedTuple):
     """What the cache holds of one kind: its sub-folder, number of files, their bytes."""
 
     kind: str
