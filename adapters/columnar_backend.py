@@ -24,7 +24,6 @@ from columnar_nn.exec.morsels import UNKNOWN_BATCHES
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.exec.task import Task
 from columnar_nn.functions.bfloat16 import BFLOAT16, FLOAT32
-from columnar_nn.kernels.bfloat16 import tile_kind
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
@@ -264,6 +263,8 @@ class ColumnarBackend(Backend):
 
 def _bfloat16_note(steps: Sequence[StepStats]) -> str:
     """How many layers are in bfloat16, by what, and how often numbers change their type."""
+    from columnar_nn.kernels.bfloat16 import tile_kind  # not of other configurations
+
     narrow = sum(step.kernel in ("conv2d_bfloat16", "dense_bfloat16") for step in steps)
     changes = sum(step.kernel in ("to_bfloat16", "to_float32") for step in steps)
     unit = "AMX" if tile_kind() == "amx" else "float32 vectors, which emulate AMX: it is not here"

@@ -13,8 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import onnx
-from onnx import helper
-from onnx.reference import ReferenceEvaluator
 
 from columnar_nn.errors import UsageError, printable
 
@@ -151,6 +149,8 @@ class ReferenceRunner(OnnxRunner):
     title = "onnx.reference"
 
     def __init__(self, model: str | bytes) -> None:
+        from onnx.reference import ReferenceEvaluator  # which no session of ONNX Runtime needs
+
         self.version = onnx.__version__
         proto = onnx.load(model) if isinstance(model, str) else onnx.load_model_from_string(model)
         self._evaluator = ReferenceEvaluator(proto)
@@ -183,4 +183,4 @@ def _dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
 
 
 def _dtype(value: onnx.ValueInfoProto) -> str:
-    return str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+    return str(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))

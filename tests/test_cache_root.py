@@ -12,7 +12,12 @@ from bench.cli.cache import app
 from columnar_nn.settings import cache_root
 from columnar_nn.settings.cache_root import Contents
 
-FILES = {"kernels": "1a2b/relu.kernel", "import-checks": "3c4d.import-check", "keys": "a.key"}
+FILES = {
+    "kernels": "1a2b/relu.kernel",
+    "processors": "5e6f.processor",
+    "import-checks": "3c4d.import-check",
+    "keys": "a.key",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from columnar_nn.data import compute as pc
-from columnar_nn.errors import InvalidDataError
 from columnar_nn.exec.kernel_program import KernelProgram
 from columnar_nn.exec.stats import StepStats
 from columnar_nn.expressions.expression import (
@@ -24,10 +22,7 @@ from columnar_nn.expressions.expression import (
     transform,
     with_inputs,
 )
-from columnar_nn.functions import casts
 from columnar_nn.functions.resolve import is_vector_call
-from columnar_nn.functions.row_errors import Rows
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, CompiledFunction
 from columnar_nn.kernels import Team
 from columnar_nn.kernels.program import Order
 
@@ -164,11 +159,10 @@ class Projection:
         """Loads every kernel from the cache, compiling those that it lacks."""
         for program in self.programs:
             program.prepare()
-        for expression in self._scalars:
-            if isinstance(expression, Call):
-                function = SCALAR_FUNCTIONS[expression.function]
-                if isinstance(function, CompiledFunction):
-                    function.load()
+        if self._scalars:
+            from columnar_nn.exec import scalar_values  # which a network alone does not need
+
+            scalar_values.load(self._scalars)
 
     def memory_bytes(self, rows: int) -> int:
         """What kernels hold for a batch of `rows` rows: intermediate values and results."""
@@ -234,46 +228,17 @@ class Projection:
             for position, root in enumerate(program.roots):
                 if id(root) not in values:
                     values[id(root)] = program.input_column(batch, position)
-        failures: dict[int, Rows] = {}
-        for call in self._scalars:
-            rows_of = _scalar(call, batch, values, failures)
-            values[id(call)] = rows_of.values
-            if rows_of.failed is not None:
-                failures[id(call)] = rows_of
-        for expression in self._expressions:
-            _refuse_failures(expression, failures.get(id(expression)), rows)
-        columns = [_value(expression, batch, values) for expression in self._expressions]
+        if self._scalars:
+            from columnar_nn.exec import scalar_values
+
+            scalar_values.compute(self._scalars, self._expressions, batch, values)
+        columns = [
+            batch.column(expression.name)
+            if isinstance(expression, FieldReference)
+            else values[id(expression)]
+            for expression in self._expressions
+        ]
         return pa.RecordBatch.from_arrays(
             [pa.repeat(c, rows) if isinstance(c, pa.Scalar) else c for c in columns],
             schema=self.schema,
         )
-
-
-def _value(expression: Expression, batch: pa.RecordBatch, values: Mapping[int, Any]) -> Any:
-    if isinstance(expression, FieldReference):
-        return batch.column(expression.name)
-    return values[id(expression)]
-
-
-def _scalar(
-    expression: Call | Cast | Constant,
-    batch: pa.RecordBatch,
-    values: Mapping[int, Any],
-    failures: Mapping[int, Rows],
-) -> Rows:
-    if isinstance(expression, Constant):
-        return Rows(pa.scalar(expression.value, expression.type))
-    inputs = [
-        failures.get(id(source)) or Rows(_value(source, batch, values))
-        for source in expression.inputs
-    ]
-    if isinstance(expression, Cast):
-        return casts.cast_rows(inputs[0], expression.type)
-    return SCALAR_FUNCTIONS[expression.function].rows(*inputs, **expression.attributes)
-
-
-def _refuse_failures(expression: Expression, rows_of: Rows | None, rows: int) -> None:
-    """Raises InvalidDataError if the expression failed on a row."""
-    if rows_of is not None and rows and pc.any(rows_of.failed).as_py():
-        name = expression.function if isinstance(expression, Call) else "cast"
-        raise InvalidDataError(f"{name}: {rows_of.reason}; filter such rows out first")

@@ -13,6 +13,9 @@ DataType = Any
 RowShape = tuple[int, ...]
 """Shape of the tensor of one row, without the batch dimension."""
 
+INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
+FLOATS = (pa.float32(), pa.float64())
+
 
 def tensor_shape(data_type: DataType) -> RowShape | None:
     """Shape of one row of a tensor column, None for a column of another type."""
@@ -85,3 +88,9 @@ def is_comparable(data_type: DataType) -> bool:
 def row_type_text(schema: pa.Schema) -> str:
     """Columns as name:TYPE, separated by commas."""
     return ", ".join(f"{field.name}:{type_name(field.type)}" for field in schema)
+
+
+def is_key_type(data_type: DataType) -> bool:
+    """Whether rows can be joined by values of a type."""
+    is_binary = pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type)
+    return is_binary or (is_scalar(data_type) and not pa.types.is_float16(data_type))

@@ -7,55 +7,22 @@ kernels, and is what convolutions and dense layers apply to what they store.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeVar
 
 from columnar_nn import kernels
 from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.declaration import computes, declare, function_of_elements
+from columnar_nn.functions.declaration import computes, function_of_elements
 from columnar_nn.functions.elementary import exp
 from columnar_nn.functions.scale_add import beside_constant, with_any_constant
 from columnar_nn.functions.vector_function import VectorFunction, elements
-from columnar_nn.kernels import RELU, Activation, PythonFunction
+from columnar_nn.kernels import PythonFunction
 from columnar_nn.kernels.primitives import clamp, fma, where
 
 FUNCTIONS: list[VectorFunction] = []
 
-Function = TypeVar("Function", bound=Callable[..., float])
-
-
 _computes = partial(computes, FUNCTIONS)
-
-
-def _clamps(
-    attributes: Mapping[str, float], activation: Callable[[Mapping[str, Any]], Activation]
-) -> Callable[[Function], Function]:
-    """Declares a function that clamps, which takes layers no call: see Activation."""
-
-    def register(function: Function) -> Function:
-        declared = declare(function.__name__, function, attributes)
-        FUNCTIONS.append(replace(declared.vector_function(), activation=activation))
-        return function
-
-    return register
-
-
-@_clamps({}, lambda _: RELU)
-def relu(x: float) -> float:
-    """Zero where negative; NaN stays NaN, as in all of these."""
-    return where(x < 0.0, 0.0, x)
-
-
-@_clamps(
-    {"min": -math.inf, "max": math.inf},
-    lambda given: Activation(given.get("min", -math.inf), given.get("max", math.inf)),
-)
-def clip(x: float, min: float, max: float) -> float:
-    """At least `min`, at most `max`, which wins where they cross."""
-    return clamp(x, min, max)
 
 
 @_computes("Celu")

@@ -25,7 +25,7 @@ from columnar_nn.errors import UsageError
 from columnar_nn.functions.declaration import DeclaredFunction, ShapeRule, declare
 from columnar_nn.functions.names import check_name, check_text
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
+from columnar_nn.functions.scalar_registry import SCALAR_FUNCTIONS
 from columnar_nn.model import batch_axis
 from columnar_nn.model.batch_axis import Axis, MixedRowsError
 from columnar_nn.model.operators import Operator, declare_operator

@@ -19,19 +19,13 @@ import pyarrow as pa
 
 from columnar_nn.data import compute as pc
 from columnar_nn.errors import InvalidPlanError, UsageError
-from columnar_nn.expressions.types import DataType, type_name
+from columnar_nn.expressions.types import FLOATS, INTEGERS, DataType, type_name
 from columnar_nn.functions import row_errors
 from columnar_nn.functions.names import check_name, check_text
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.functions.row_errors import Rows
-from columnar_nn.functions.scalar import (
-    FLOATS,
-    INTEGERS,
-    SCALAR_FUNCTIONS,
-    CompiledFunction,
-    check_count,
-    widened,
-)
+from columnar_nn.functions.scalar import CompiledFunction, check_count, widened
+from columnar_nn.functions.scalar_registry import SCALAR_FUNCTIONS
 from columnar_nn.kernels import ColumnFunction, Kind, PythonFunction
 from columnar_nn.kernels.columns import ARROW_TYPES
 

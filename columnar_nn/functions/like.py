@@ -14,7 +14,7 @@ import pyarrow as pa
 from columnar_nn.data import compute as pc
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.types import DataType, type_name
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS, ScalarFunction
+from columnar_nn.functions.scalar import ScalarFunction
 
 _TEXTS = (pa.string(), pa.large_string(), pa.null())
 
@@ -70,5 +70,3 @@ def _regular_expression(pattern: str, escape: str) -> str:
 
 
 FUNCTIONS = {"like": ScalarFunction(_types, _like)}
-
-SCALAR_FUNCTIONS.update(FUNCTIONS)

@@ -7,7 +7,7 @@ from collections.abc import Container
 
 from columnar_nn.errors import UsageError
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
+from columnar_nn.functions.scalar_registry import SCALAR_FUNCTIONS
 
 BUILT_IN = frozenset((*VECTOR_FUNCTIONS, *SCALAR_FUNCTIONS))
 

@@ -7,7 +7,7 @@ is equal to itself and larger than every other number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,13 +17,9 @@ import pyarrow as pa
 
 from columnar_nn.data import compute as pc
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.expressions.types import DataType, is_comparable
+from columnar_nn.expressions.types import FLOATS, INTEGERS, DataType, is_comparable
 from columnar_nn.functions import floats, row_errors
 from columnar_nn.functions.row_errors import Rows
-
-INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
-FLOATS = (pa.float32(), pa.float64())
-
 
 Resolve = Callable[..., tuple[list[DataType], DataType]]
 """(types that the arguments must become, type of the result) of a name and the arguments' types.
@@ -277,7 +273,7 @@ def _turned(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda left, right: compare(right, left)
 
 
-SCALAR_FUNCTIONS: dict[str, ScalarFunction | SpecialForm | CompiledFunction] = {
+FUNCTIONS: dict[str, ScalarFunction | SpecialForm] = {
     "plus": ScalarFunction(_arithmetic, _arrow("add_checked")),
     "minus": ScalarFunction(_arithmetic, _arrow("subtract_checked")),
     "multiply": ScalarFunction(_arithmetic, _arrow("multiply_checked")),
@@ -303,19 +299,4 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction | SpecialForm | CompiledFunction] = {
     "coalesce": SpecialForm(_coalesce, row_errors.first_valid),
     "try": SpecialForm(_any(None), row_errors.attempt),
 }
-"""Scalar functions by Velox's name."""
-
-
-def resolve_scalar(
-    name: str, types: Sequence[DataType], attributes: Mapping[str, Any]
-) -> tuple[list[DataType], DataType]:
-    """Types to convert the arguments to, and the type of the result.
-
-    Raises InvalidPlanError when the arguments, or the attributes, do not fit.
-    """
-    function = SCALAR_FUNCTIONS[name]
-    for attribute in attributes:
-        if attribute not in function.attributes:
-            known = ", ".join(function.attributes) or "none"
-            raise InvalidPlanError(f"{name} has no attribute {attribute}: it has {known}")
-    return function.resolve(name, types, **attributes)
+"""By Velox's name."""

@@ -18,30 +18,52 @@ A family of kernels is two files of one name. `kernels/pool.py` holds its record
 what its kernels know of a layer (`parameters`), and the functions that bind them by filling it.
 `kernels/jitted/pool.py` holds the kernels, Python functions that read the record by name and are
 compiled by numba (`jitted`); it is imported only where the cache lacks one of them, for a process
-that compiles nothing must not import numba.
+that compiles nothing must not import numba. Families that few networks need are imported when first
+used.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from columnar_nn.kernels.activation import NO_ACTIVATION, RELU, Activation
-from columnar_nn.kernels.bfloat16 import conv2d_bfloat16, dense_bfloat16
 from columnar_nn.kernels.bfloat16_reorder import narrow, widen
-from columnar_nn.kernels.columns import ColumnFunction, Kind
 from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
 from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
 from columnar_nn.kernels.layout import BoundKernel, Layout
-from columnar_nn.kernels.matrix import matrix_product
 from columnar_nn.kernels.normalization import group_normalization, normalization
-from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
 from columnar_nn.kernels.program import Program, Step
 from columnar_nn.kernels.python_function import PythonFunction
 from columnar_nn.kernels.rearrange import rearrange
-from columnar_nn.kernels.reduce import REDUCTIONS, local_response_normalization, reduction
 from columnar_nn.kernels.reorder import channels_first, channels_last, concat, reorder
 from columnar_nn.kernels.resize import resize
-from columnar_nn.kernels.rows import of_row
 from columnar_nn.kernels.softmax import hardmax, log_softmax, place_of, softmax
 from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
 from columnar_nn.kernels.threads import Threads
+
+if TYPE_CHECKING:
+    from columnar_nn.kernels.bfloat16 import conv2d_bfloat16, dense_bfloat16
+    from columnar_nn.kernels.columns import ColumnFunction, Kind
+    from columnar_nn.kernels.matrix import matrix_product
+    from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
+    from columnar_nn.kernels.reduce import REDUCTIONS, local_response_normalization, reduction
+    from columnar_nn.kernels.rows import of_row
+
+_WHEN_USED = {
+    "conv2d_bfloat16": "bfloat16",
+    "dense_bfloat16": "bfloat16",
+    "ColumnFunction": "columns",
+    "Kind": "columns",
+    "matrix_product": "matrix",
+    "average_pool": "pool",
+    "global_average_pool": "pool",
+    "max_pool": "pool",
+    "REDUCTIONS": "reduce",
+    "local_response_normalization": "reduce",
+    "reduction": "reduce",
+    "of_row": "rows",
+}
+"""The module of each name that is imported when it is first used."""
 
 __all__ = [
     "NO_ACTIVATION",
@@ -90,6 +112,13 @@ __all__ = [
     "useful_parts",
     "widen",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHEN_USED:
+        raise AttributeError(f"module {__name__!r} has no name {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_WHEN_USED[name]}"), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +21,7 @@ WINOGRAD = {cost.winograd_name(m): m for m in cost.TILE_SIZES}
 ALGORITHMS = ("auto", "direct", "winograd", textbook.NAME, *WINOGRAD)
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The algorithm chosen, and the predicted cost of each that "auto" chooses from."""
 
     algorithm: str

@@ -7,8 +7,7 @@ import functools
 import platform
 import sys
 
-import llvmlite.binding as llvm
-
+from columnar_nn.kernels import processor
 from columnar_nn.settings import variables
 
 LANES = 16
@@ -26,7 +25,7 @@ def processor_name() -> str:
 
     CNN_BENCH_PROCESSOR overrides it, for tests ("x86-64" has neither AVX nor FMA).
     """
-    return variables.processor() or llvm.get_host_cpu_name()
+    return variables.processor() or processor.this().name
 
 
 @functools.cache
@@ -34,7 +33,7 @@ def processor_features() -> str:
     """LLVM's feature string that kernels are compiled for; empty for a processor by name."""
     if variables.processor():
         return ""
-    return str(llvm.get_host_cpu_features().flatten())
+    return processor.this().features
 
 
 @functools.cache

@@ -13,7 +13,8 @@ a group of images at once is told how many, and the bytes from one to the next o
 others are called for each.
 
 Their code is Python (`jitted/`) that numba's front end types and lowers to LLVM's language; passes
-and object code are LLVM's, driven from here, and the cache is the project's own (`cache`).
+and object code are LLVM's (`code_generator`), the cache (`cache`) and the loader (`loader`) are the
+project's own.
 Numba's own entry points were rejected: `njit` and `cfunc` take 1.5 to 3 times as long to compile
 (F(4x4): 1.2 and 1.0 s against 0.55, direct 3x3: 2.6 and 3.8 s against 1.2), since they run LLVM's
 standard pipeline, add wrappers for Python and do much of it twice. Their file cache misses closures
@@ -25,17 +26,13 @@ with a full one 0.6 s, since numba is not imported.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import llvmlite.binding as llvm
-
-from columnar_nn.kernels import cache, host
+from columnar_nn.kernels import cache, loader
 from columnar_nn.kernels.parameters import Code
 from columnar_nn.kernels.python_function import PythonFunction
 
@@ -81,40 +78,21 @@ class Kernel(Code):
 
 
 _LOCK = threading.RLock()
-_ENGINES: list[Any] = []  # an engine owns its machine code: they live as long as the process
 
 
 @functools.cache
 def _address(kernel: Kernel) -> int:
-    for called in kernel.calls:
-        llvm.add_symbol(called.file_name, _address(called))
     code = cache.read(kernel.file_name)
     if code is None:
         code = compile_kernel(kernel)
         cache.write(kernel.file_name, code)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    _ENGINES.append(engine)
-    return int(engine.get_function_address(kernel.file_name))
-
-
-def target_machine() -> llvm.TargetMachine:
-    """LLVM's code generator for this processor."""
-    with contextlib.suppress(RuntimeError):  # llvmlite 0.45 and newer initialize themselves
-        llvm.initialize()
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(
-        cpu=host.processor_name(),
-        features=host.processor_features(),
-        opt=3,
-        codemodel="jitdefault",
-    )
+    called = {other.file_name: _address(other) for other in kernel.calls}
+    return loader.load(code, kernel.file_name, called)
 
 
 def compile_kernel(kernel: Kernel) -> bytes:
     """Object code of a kernel for this processor; raises UsageError for what is no kernel."""
+    from columnar_nn.kernels import code_generator
     from columnar_nn.kernels.jitted import entry
 
     if kernel.python is not None:
@@ -128,46 +106,8 @@ def compile_kernel(kernel: Kernel) -> bytes:
             kernel.constants[1:],
             kernel.python,
         )
-        optimize(module)
+        code_generator.optimize(module)
         python_function.check(kernel.python, module)
-        return emit(module)
+        return code_generator.emit(module)
     function = entry.kernel_function(kernel.module, kernel.function, kernel.constants)
-    return object_code(entry.link(kernel.file_name, kernel.arguments, function))
-
-
-PASSES = (
-    *("always_inliner", "sroa", "instruction_combine", "simplify_cfg"),
-    *("sroa", "loop_rotate", "instruction_combine", "new_gvn", "simplify_cfg"),
-    *("dead_code_elimination", "global_dead_code_eliminate"),
-)
-"""LLVM's optimisations that kernels need: what is called becomes one function, variables go to
-registers, loops are tested at their end, common expressions computed once. A range counts behind a
-pointer in a struct: the second "sroa" brings that into a register, without which simple loops take
-1.5 to 5 times as long. The code generator hoists what a loop does not change.
-
-LLVM's standard pipeline takes 1 s a kernel and gains nothing over these, which take 0.05 s: kernels
-are written in vectors and unrolled where it pays.
-"""
-
-
-def object_code(module: llvm.ModuleRef) -> bytes:
-    """A module made better by PASSES, and then machine code."""
-    optimize(module)
-    return emit(module)
-
-
-def optimize(module: llvm.ModuleRef) -> None:
-    """Makes a module better by PASSES."""
-    module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    builder = llvm.create_pass_builder(target_machine(), options)
-    passes = llvm.create_new_module_pass_manager()
-    for name in PASSES:
-        getattr(passes, f"add_{name}_pass")()
-    passes.run(module, builder)
-
-
-def emit(module: llvm.ModuleRef) -> bytes:
-    """Machine code of a module as it is."""
-    code: bytes = target_machine().emit_object(module)
-    return code
+    return code_generator.object_code(entry.link(kernel.file_name, kernel.arguments, function))

@@ -7,7 +7,8 @@ al., arXiv:1803.10986). Those of F(4) and F(5) have the least `accuracy.growth` 
 and thirty-seconds but a few, which differ by less than 1 %: F(4) of 0, +-1, +-2 has 3.59 instead
 of 1.60, F(5) of 0, +-1, +-2, 1/2 5.53 instead of 3.19; of F(6) those here have the least. All
 elements of B^T and A^T are exact in float32. This module imports neither NumPy nor llvmlite: both
-sides use it.
+sides use it. To compile they are fractions; to pack weights floats do, which take a tenth of the
+time: products of these points have few bits, so that only G is rounded, once.
 """
 
 from __future__ import annotations
@@ -15,33 +16,34 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 TAPS = 3
 
-PAIRED = {
-    2: (Fraction(1),),
-    4: (Fraction(11, 16), Fraction(3, 2)),
-    5: (Fraction(9, 32), Fraction(7, 8), Fraction(7, 4)),
-    6: (Fraction(1), Fraction(2), Fraction(1, 2)),
-}
+PAIRED = {2: (1.0,), 4: (11 / 16, 3 / 2), 5: (9 / 32, 7 / 8, 7 / 4), 6: (1.0, 2.0, 1 / 2)}
 """Points used with both signs, for each m: two such products share their sums. Zero is a point
 where their number, m + 1 besides infinity, is odd.
 """
 
 
+Number = TypeVar("Number", "Fraction", float)
+
+
 @dataclass(frozen=True)
-class Transform:
-    """Exact matrices of F(m, 3): `inputs` B^T [n, n], `filters` G [n, 3], `outputs` A^T [m, n].
+class Transform(Generic[Number]):
+    """Matrices of F(m, 3): `inputs` B^T [n, n], `filters` G [n, 3], `outputs` A^T [m, n].
 
     Rows of B^T and columns of A^T stand in the order of the points: zero if it is one, each pair
     (p, -p), infinity.
     """
 
     m: int
-    inputs: tuple[tuple[Fraction, ...], ...]
-    filters: tuple[tuple[Fraction, ...], ...]
-    outputs: tuple[tuple[Fraction, ...], ...]
+    inputs: tuple[tuple[Number, ...], ...]
+    filters: tuple[tuple[Number, ...], ...]
+    outputs: tuple[tuple[Number, ...], ...]
 
     @property
     def n(self) -> int:
@@ -64,11 +66,12 @@ class Transform:
         return self.n - 1 - 2 * len(PAIRED[self.m])
 
 
-def _polynomial(roots: list[Fraction]) -> list[Fraction]:
+def _polynomial(roots: list[Number], number: type[Number]) -> list[Number]:
     """Coefficients, lowest first, of the product of (x - root)."""
-    coefficients = [Fraction(1)]
+    coefficients: list[Number] = [number(1)]
     for root in roots:
-        shifted = [Fraction(0), *coefficients]
+        shifted = coefficients.copy()
+        shifted.insert(0, number(0))
         for power, coefficient in enumerate(coefficients):
             shifted[power] -= root * coefficient
         coefficients = shifted
@@ -76,22 +79,27 @@ def _polynomial(roots: list[Fraction]) -> list[Fraction]:
 
 
 @functools.cache
-def transform(m: int) -> Transform:
-    """The matrices of F(m, 3) for m of 2, 4, 5 or 6."""
+def transform(m: int, number: type[Number]) -> Transform[Number]:
+    """The matrices of F(m, 3) for m of 2, 4, 5 or 6; in fractions they are exact."""
     n = m + TAPS - 1
-    points = [signed for point in PAIRED[m] for signed in (point, -point)]
+    points: list[Number] = [number(signed) for point in PAIRED[m] for signed in (point, -point)]
     if len(points) < n - 1:
-        points.insert(0, Fraction(0))
-    inputs, filters = [], []
+        points.insert(0, number(0))
+    inputs: list[tuple[Number, ...]] = []
+    filters: list[tuple[Number, ...]] = []
+    outputs: list[tuple[Number, ...]] = []
     for index, point in enumerate(points):
         others = points[:index] + points[index + 1 :]
-        inputs.append((*_polynomial(others), Fraction(0)))
-        scale = math.prod((point - other for other in others), start=Fraction(1))
+        row = _polynomial(others, number)
+        row.append(number(0))
+        inputs.append(tuple(row))
+        scale = math.prod((point - other for other in others), start=number(1))
         filters.append(tuple(point**power / scale for power in range(TAPS)))
-    inputs.append(tuple(_polynomial(points)))
-    filters.append((Fraction(0),) * (TAPS - 1) + (Fraction(1),))
-    outputs = [
-        (*(point**power for point in points), Fraction(int(power == m - 1))) for power in range(m)
-    ]
+    inputs.append(tuple(_polynomial(points, number)))
+    filters.append((number(0),) * (TAPS - 1) + (number(1),))
+    for power in range(m):
+        row = [point**power for point in points]
+        row.append(number(int(power == m - 1)))
+        outputs.append(tuple(row))
     assert len(inputs) == n
     return Transform(m, tuple(inputs), tuple(filters), tuple(outputs))

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +22,7 @@ from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shape_rules.window import Window, conv_transpose_window
 
 
-@dataclass(frozen=True)
-class Phases:
+class Phases(NamedTuple):
     """Places in a step of one axis that see the pixels first, first + spacing, ... back from q.
 
     `entries` are those of the filter that each of them sees there.

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from columnar_nn.expressions.expression import Call, Expression, Weight
-from columnar_nn.functions.declared import function_of_operator
 from columnar_nn.model.operators import Implementations
 from columnar_nn.model.shape_rules.operands import Operands
 
@@ -29,6 +28,8 @@ def lowering_of(op_type: str) -> Lowering:
     """What makes the expression of an operator's nodes; raises Gap if nothing does."""
     if op_type in LOWERINGS:
         return LOWERINGS[op_type]
+    from columnar_nn.functions.declared import function_of_operator  # few networks need one
+
     declared = function_of_operator(op_type)
     if declared is None:
         raise Gap("no vector function computes it")

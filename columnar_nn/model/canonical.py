@@ -23,7 +23,7 @@ from columnar_nn.model.graph import Node
 from columnar_nn.model.logarithmic_sums import LOGARITHMIC_FORMS
 from columnar_nn.model.lp_pools import LP_POOL_FORMS
 from columnar_nn.model.normalizing import NORMALIZATION_FORMS
-from columnar_nn.model.operators import OPERATORS, REDUCTIONS, with_defaults
+from columnar_nn.model.operators import OPERATORS, OPSET, REDUCTIONS, with_defaults
 from columnar_nn.model.quantization import QUANTIZATION_FORMS
 from columnar_nn.model.resizing import RESIZE_FORMS
 from columnar_nn.model.rewriting import Rewriting
@@ -33,7 +33,6 @@ from columnar_nn.model.shape_rules.operands import Operands, fixed, normalized_a
 from columnar_nn.model.shape_rules.window import Window, conv_transpose_window, conv_window
 from columnar_nn.model.shapes import operands_of
 
-OPSET = 21
 TRAINING = frozenset(
     {"consumed_inputs", "is_test", "momentum", "ratio", "seed", "spatial", "storage_order"}
     | {"training_mode", "broadcast"}

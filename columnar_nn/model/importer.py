@@ -16,7 +16,6 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.model import fold
 from columnar_nn.model.canonical import (
     EXPRESSED,
-    OPSET,
     canonical_nodes,
     unsupported_reason,
 )
@@ -25,7 +24,7 @@ from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 from columnar_nn.model.inline_functions import Inliner
 from columnar_nn.model.node_check import check_constants, check_node, check_results
 from columnar_nn.model.onnx_file import FileNode, Stored
-from columnar_nn.model.operators import OPERATORS, RENAMING, is_custom, with_defaults
+from columnar_nn.model.operators import OPERATORS, OPSET, RENAMING, is_custom, with_defaults
 from columnar_nn.model.places import places_as_numbers
 from columnar_nn.model.precision import as_float32, is_float
 from columnar_nn.model.prune import needed_nodes, without_unread_outputs

@@ -30,6 +30,9 @@ from columnar_nn.model.shape_rules import (
 from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shape_rules.window import Window
 
+OPSET = 21
+"""The version of ONNX's operators that graphs are made of."""
+
 
 @dataclass(frozen=True)
 class Operator:

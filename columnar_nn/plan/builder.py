@@ -19,12 +19,16 @@ from columnar_nn.expressions.expression import (
     Expression,
     FieldReference,
 )
-from columnar_nn.expressions.types import DataType, is_comparable, row_type_text, type_name
+from columnar_nn.expressions.types import (
+    FLOATS,
+    DataType,
+    is_comparable,
+    is_key_type,
+    row_type_text,
+    type_name,
+)
 from columnar_nn.functions.resolve import field_type, resolve
-from columnar_nn.functions.scalar import FLOATS, INTEGERS
-from columnar_nn.plan.hash_join import checked_hash_join, is_key_type
 from columnar_nn.plan.join import JoinType
-from columnar_nn.plan.nested_loop_join import checked_nested_loop_join
 from columnar_nn.plan.nodes import (
     Aggregate,
     AggregationNode,
@@ -217,6 +221,8 @@ class PlanBuilder(Shown):
         That one is held in memory: it should be the smaller. `output` are columns of both sides,
         all if it is left out; LEFT SEMI (FILTER) and ANTI joins give those of the left.
         """
+        from columnar_nn.plan.hash_join import checked_hash_join
+
         checked_plan(build_plan_node, "hash_join()")
         for names in (left_keys, right_keys, output):
             _refuse_text(names, "hash_join()")
@@ -239,6 +245,8 @@ class PlanBuilder(Shown):
 
         INNER, LEFT, RIGHT and FULL; see `hash_join`, which does not look at every pair.
         """
+        from columnar_nn.plan.nested_loop_join import checked_nested_loop_join
+
         checked_plan(build_plan_node, "nested_loop_join()")
         _refuse_text(output, "nested_loop_join()")
         parsed = None if condition is None else self._parse(condition)[0]
@@ -420,20 +428,12 @@ def _average_type(argument: DataType) -> DataType | None:
     return argument if argument in FLOATS else None
 
 
+_COMPARABLE = (*FLOATS, pa.bool_(), pa.string(), pa.date32())
+
+
 def _extreme_type(argument: DataType) -> DataType | None:
-    comparable = (
-        pa.types.is_integer(argument)
-        or pa.types.is_timestamp(argument)
-        or argument
-        in (
-            *INTEGERS,
-            *FLOATS,
-            pa.bool_(),
-            pa.string(),
-            pa.date32(),
-        )
-    )
-    return argument if comparable else None
+    counts = pa.types.is_integer(argument) or pa.types.is_timestamp(argument)
+    return argument if counts or argument in _COMPARABLE else None
 
 
 AGGREGATES = {

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.expressions.types import DataType, is_scalar
+from columnar_nn.expressions.types import is_key_type
 from columnar_nn.functions.resolve import field_type
 from columnar_nn.plan.expression_text import expression_texts
 from columnar_nn.plan.join import JOIN_TYPES, JoinNode, JoinType, checked_join
@@ -74,9 +74,3 @@ def _refuse_keys(
             )
         if not is_key_type(types[0]):
             raise InvalidPlanError(f"cannot join by {left_key}: it holds {types[0]}")
-
-
-def is_key_type(data_type: DataType) -> bool:
-    """Whether rows can be joined by values of a type."""
-    is_binary = pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type)
-    return is_binary or (is_scalar(data_type) and not pa.types.is_float16(data_type))

@@ -8,9 +8,9 @@ from typing import Any
 
 from columnar_nn.errors import InvalidPlanError, UsageError
 from columnar_nn.expressions.expression import Call, Expression
-from columnar_nn.functions.images import as_tensors
+from columnar_nn.functions.network_images import as_tensors
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
+from columnar_nn.functions.scalar_registry import SCALAR_FUNCTIONS
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph, Shape

@@ -12,23 +12,26 @@ import contextlib
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from columnar_nn.errors import UsageError
 from columnar_nn.settings import ownership, variables
 from columnar_nn.settings.ownership import UntrustedError
 
-KINDS = {"kernels": "*/*.kernel", "import-checks": "*.import-check", "keys": "*.key"}
+KINDS = {
+    "kernels": "*/*.kernel",
+    "processors": "*.processor",
+    "import-checks": "*.import-check",
+    "keys": "*.key",
+}
 """Sub-folder of each kind, and the pattern of its files in there. Keys are for the user alone."""
 
 _UNFINISHED = ".part"
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(NamedTuple):
     """What the cache holds of one kind: its sub-folder, number of files, their bytes."""
 
     kind: str
@@ -77,6 +80,8 @@ def write(kind: str, name: str, content: bytes, replace: bool = True) -> None:
     It is written beside its place and put there as a whole, so that no process reads half of one.
     Without `replace`, what is there already stays.
     """
+    import tempfile  # which takes 3 ms: most processes find all that they need
+
     top = root()
     path = top / kind / name
     with contextlib.suppress(OSError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from adapters import declared_functions
-from columnar_nn.functions import resolve  # noqa: F401 - it registers the built-in functions
 from columnar_nn.functions.declared import DECLARED
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
-from columnar_nn.functions.scalar import SCALAR_FUNCTIONS
+from columnar_nn.functions.scalar_registry import SCALAR_FUNCTIONS
 from columnar_nn.model.operators import OPERATORS
 from reference.operators import OPERATORS as REFERENCE
 
@@ -24,7 +23,7 @@ from reference.operators import OPERATORS as REFERENCE
 @contextmanager
 def own_tables() -> Iterator[None]:
     """What is declared inside is gone after it."""
-    tables: list[dict[Any, Any]] = [
+    tables: list[MutableMapping[Any, Any]] = [
         *(DECLARED, VECTOR_FUNCTIONS, OPERATORS, REFERENCE),
         SCALAR_FUNCTIONS,
     ]
@@ -34,7 +33,8 @@ def own_tables() -> Iterator[None]:
     finally:
         declared_functions.LOADED[:] = loaded
         for table, content in zip(tables, before, strict=True):
-            table.clear()
+            for name in table.keys() - content:
+                del table[name]
             table.update(content)
 
 

@@ -137,12 +137,13 @@ def test_other_layouts_and_sizes_are_refused() -> None:
 )
 def test_on_amx_the_same_kernel_is_its_instructions(constants: tuple[int, str, int]) -> None:
     """Compiled for Sapphire Rapids, and not run: products, loads and stores of tiles, no call."""
+    from columnar_nn.kernels import code_generator
     from columnar_nn.kernels.jitted import entry
 
-    jit.target_machine()  # initialises LLVM
+    code_generator.target_machine()  # initialises LLVM
     function = entry.kernel_function("bfloat16", "product", ("amx", *constants))
     module = entry.link("kernel", jit.ARGUMENTS, function)
-    jit.optimize(module)
+    code_generator.optimize(module)
     target = llvm.Target.from_triple(llvm.get_process_triple())
     text = target.create_target_machine(cpu="sapphirerapids", opt=3).emit_assembly(module)
     found = re.findall(r"^\s+(tile\w+|tdp\w+|ldtilecfg|vcvtne\w+)", text, re.MULTILINE)

@@ -12,6 +12,7 @@ from kernels.images import normal, run
 
 from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.functions import activations as functions
+from columnar_nn.functions import clamps
 from columnar_nn.functions.arithmetic import OPERATIONS
 from columnar_nn.functions.ieee import in_ieee
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
@@ -64,7 +65,7 @@ def _function(name: str) -> PythonFunction:
     """That of the vector function, or, of one that clamps, what it is declared by."""
     activation = VECTOR_FUNCTIONS[name].activation
     assert activation is not None
-    return activation({}).function or PythonFunction.of(name, getattr(functions, name))
+    return activation({}).function or PythonFunction.of(name, getattr(clamps, name))
 
 
 FUNCTIONS = {name: _function(name) for name, _, _ in UNARY}

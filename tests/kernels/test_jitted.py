@@ -14,11 +14,10 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
-from columnar_nn.kernels import cache, jit
+from columnar_nn.kernels import cache, jit, loader
 from columnar_nn.kernels.layout import packed
 from columnar_nn.kernels.parameters import Floats, Words, address, words
 
@@ -35,19 +34,15 @@ def test_a_kernel_end_to_end_with_this_numba() -> None:
     try:
         from kernels.weighted_sums import Weighted, weighted_sums
 
+        from columnar_nn.kernels import code_generator
         from columnar_nn.kernels.jitted import entry
 
         module = entry.link("weighted_sums", jit.ARGUMENTS, weighted_sums)
-        code = jit.object_code(module)
+        code = code_generator.object_code(module)
     except Exception as error:
         versions = f"numba {metadata.version('numba')}, llvmlite {metadata.version('llvmlite')}"
         pytest.fail(f"{versions}: kernels/jitted/compiler.py no longer fits: {error!r}")
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), jit.target_machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(
-        engine.get_function_address("weighted_sums")
-    )
+    run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)(loader.load(code, "weighted_sums", {}))
 
     source, weights = packed(rng.normal(size=(5, 2, 16))), packed(rng.normal(size=(2, 16)))
     counts = np.array([2, 1, 0, 5, 2])

@@ -9,7 +9,7 @@ import pytest
 from kernels.images import error, normal
 
 from columnar_nn.errors import InvalidDataError, InvalidPlanError
-from columnar_nn.functions import activations
+from columnar_nn.functions import activations, clamps
 from columnar_nn.kernels import RELU as CLAMPED
 from columnar_nn.kernels import (
     Layout,
@@ -24,7 +24,7 @@ from columnar_nn.kernels import (
 from columnar_nn.model import zoo
 from reference.evaluate import evaluate
 
-RELU = PythonFunction("relu", activations.relu)
+RELU = PythonFunction("relu", clamps.relu)
 LEAKY_RELU = PythonFunction("leaky_relu", activations.leaky_relu)
 
 

@@ -13,7 +13,7 @@ from columnar_nn.kernels.toom_cook import TAPS, transform
 
 @pytest.mark.parametrize("m", [2, 4, 5, 6])
 def test_transforms_are_exact(m: int) -> None:
-    matrices = transform(m)
+    matrices = transform(m, Fraction)
     draw = random.Random(m)
     inputs = [Fraction(draw.randint(-99, 99), 7) for _ in range(m + TAPS - 1)]
     taps = [Fraction(draw.randint(-99, 99), 5) for _ in range(TAPS)]
@@ -30,5 +30,13 @@ def test_transforms_are_exact(m: int) -> None:
 
 @pytest.mark.parametrize("m", [2, 4, 5, 6])
 def test_the_transforms_of_images_are_exact_in_float32(m: int) -> None:
-    for row in (*transform(m).inputs, *transform(m).outputs):
+    for row in (*transform(m, Fraction).inputs, *transform(m, Fraction).outputs):
         assert all(Fraction(float(np.float32(float(element)))) == element for element in row)
+
+
+@pytest.mark.parametrize("m", [2, 4, 5, 6])
+def test_floats_are_the_fractions_rounded_once(m: int) -> None:
+    exact, floats = transform(m, Fraction), transform(m, float)
+    for name in ("inputs", "filters", "outputs"):
+        for row, rounded in zip(getattr(exact, name), getattr(floats, name), strict=True):
+            assert [*map(float, row)] == [*rounded]

@@ -13,9 +13,9 @@ import pytest
 from conformance.op_cases import CASES
 
 from columnar_nn.lowering.registry import LOWERINGS
-from columnar_nn.model.canonical import EXPRESSED, OPSET, TRAINING
+from columnar_nn.model.canonical import EXPRESSED, TRAINING
 from columnar_nn.model.graph import Graph, Node, TensorSpec
-from columnar_nn.model.operators import OPERATORS, SUMMING
+from columnar_nn.model.operators import OPERATORS, OPSET, SUMMING
 from reference.operators import OPERATORS as REFERENCE
 
 ROOT = Path(__file__).parent.parent.parent

@@ -61,7 +61,7 @@ def _opposites(
     return _plus(e, common, lead, difference), _plus(e, common, -lead, difference)
 
 
-def _input_rows(e: Emitter, matrices: Transform, values: Sequence[Value]) -> list[Value]:
+def _input_rows(e: Emitter, matrices: Transform[Fraction], values: Sequence[Value]) -> list[Value]:
     """B^T times a column of n vectors: opposite points share their even and odd parts."""
     rows = {k: _sum(e, matrices.inputs[k], values) for k in matrices.alone}
     for p, q in matrices.pairs:
@@ -69,7 +69,7 @@ def _input_rows(e: Emitter, matrices: Transform, values: Sequence[Value]) -> lis
     return [rows[k] for k in range(matrices.n)]
 
 
-def _output_rows(e: Emitter, matrices: Transform, values: Sequence[Value]) -> list[Value]:
+def _output_rows(e: Emitter, matrices: Transform[Fraction], values: Sequence[Value]) -> list[Value]:
     """A^T times a column of n vectors: opposite points enter as their sum or difference."""
     sums = {pair: values[pair[0]] + values[pair[1]] for pair in matrices.pairs}
     differences = {pair: values[pair[0]] - values[pair[1]] for pair in matrices.pairs}
@@ -102,7 +102,7 @@ def _in_registers(m: int) -> bool:
 def _input_by_stack(
     e: Emitter, m: int, source: Value, row_bytes: Value, target: Value, position_bytes: Value
 ) -> None:
-    matrices = transform(m)
+    matrices = transform(m, Fraction)
     n = matrices.n
     vector_bytes = FLOAT_BYTES * e.width
     between = _scratch(e, n * n)
@@ -125,7 +125,7 @@ def _input_in_registers(
     e: Emitter, m: int, source: Value, row_bytes: Value, target: Value, position_bytes: Value
 ) -> None:
     """Half of the rows of the result at a time; the tile is read again for the other half."""
-    matrices = transform(m)
+    matrices = transform(m, Fraction)
     n = matrices.n
     rows = [source + row_bytes * i for i in range(n)]
     for index, pair in enumerate(matrices.pairs):
@@ -162,7 +162,7 @@ def input_transform(m: int) -> Any:
 def _output_by_stack(
     e: Emitter, m: int, products: Value, position_bytes: Value, store: Callable[..., None]
 ) -> None:
-    matrices = transform(m)
+    matrices = transform(m, Fraction)
     n = matrices.n
     vector_bytes = FLOAT_BYTES * e.width
     between = _scratch(e, m * n)
@@ -183,7 +183,7 @@ def _output_in_registers(
     e: Emitter, m: int, products: Value, position_bytes: Value, store: Callable[..., None]
 ) -> None:
     """Rows of products are summed along x, and each is added at once to the rows of the output."""
-    matrices = transform(m)
+    matrices = transform(m, Fraction)
     n = matrices.n
 
     def line(i: int) -> list[Value]:

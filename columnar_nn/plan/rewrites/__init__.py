@@ -19,29 +19,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple
 
 from columnar_nn.errors import UsageError
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.functions.bfloat16 import BFLOAT16, FLOAT32, PRECISIONS
 from columnar_nn.kernels import textbook
-from columnar_nn.plan.plan_node import PlanNode, transform_up
+from columnar_nn.plan.plan_node import PlanNode, nodes, transform_up
 from columnar_nn.plan.rewrites.activate_early import activate_early
 from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
 from columnar_nn.plan.rewrites.compute_in_bfloat16 import compute_in_bfloat16
-from columnar_nn.plan.rewrites.filter_early import filter_early
 from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
 from columnar_nn.plan.rewrites.fuse_activations import fuse_activations
 from columnar_nn.plan.rewrites.fuse_bottlenecks import fuse_bottlenecks
 from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
 from columnar_nn.plan.rewrites.fuse_normalizations import fuse_normalizations
 from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
-from columnar_nn.plan.rewrites.join_by_keys import join_by_keys
-from columnar_nn.plan.rewrites.limit_early import limit_early
 from columnar_nn.plan.rewrites.pipeline_networks import pipeline_networks
 from columnar_nn.plan.rewrites.prune_columns import prune_columns
 from columnar_nn.plan.rewrites.share_networks import share_networks
-from columnar_nn.plan.rewrites.skip_row_groups import skip_row_groups
 
 ExpressionRule = Callable[[Sequence[Expression]], list[Expression]]
 """Gives expressions with the same values as those it is given, in their order."""
@@ -60,15 +57,30 @@ RULES: dict[str, ExpressionRule] = {
 PlanRule = Callable[[PlanNode], PlanNode]
 """Gives a plan with the same rows as the one it is given; that itself if there is nothing to do."""
 
+
+def _loaded(name: str) -> Any:
+    """A rule of the module that has its name."""
+    return getattr(import_module(f"{__name__}.{name}"), name)
+
+
+def _limit_early(threads: int) -> PlanRule:
+    rule: PlanRule = _loaded("limit_early")(threads)
+    return rule
+
+
 PLAN_RULES: dict[str, Callable[[int], PlanRule]] = {
     "share_networks": lambda threads: share_networks,
-    "filter_early": lambda threads: filter_early,
-    "join_by_keys": lambda threads: join_by_keys,
-    "limit_early": limit_early,
+    "filter_early": lambda threads: _loaded("filter_early"),
+    "join_by_keys": lambda threads: _loaded("join_by_keys"),
+    "limit_early": _limit_early,
     "prune_columns": lambda threads: prune_columns,
-    "skip_row_groups": lambda threads: skip_row_groups,
+    "skip_row_groups": lambda threads: _loaded("skip_row_groups"),
 }
 """The rules of plans for so many threads, which can be left out, in their order."""
+
+_SIMPLE_NODES = {"TableScan", "Values", "Project"}
+_OF_SIMPLE_NODES = ("share_networks", "prune_columns")
+"""The rules that may change a plan of these alone: the others are not loaded for it."""
 
 _PIPELINE_ALONE = ("fuse_bottlenecks", "pipeline_networks")
 
@@ -105,7 +117,12 @@ def apply(
         raise UsageError(f"no fusion level {fusion!r}: use {', '.join(FUSIONS)}")
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
-    rules = {name: make(threads) for name, make in PLAN_RULES.items() if name not in without}
+    is_simple = {node.name for node in nodes(plan)} <= _SIMPLE_NODES
+    rules = {
+        name: make(threads)
+        for name, make in PLAN_RULES.items()
+        if name not in without and (name in _OF_SIMPLE_NODES or not is_simple)
+    }
     fuse = partial(fuse_layers, textbook_only=algorithm == textbook.NAME)
     for name in FUSIONS[fusion]:
         if name == "fuse_bottlenecks" and (algorithm == textbook.NAME or precision == BFLOAT16):

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 
 from columnar_nn.expressions.expression import Call, Expression, transform, with_inputs
 from columnar_nn.functions import conv2d
-from columnar_nn.functions.inverted_bottleneck import Layers, stages
-from columnar_nn.kernels import bottleneck
 from columnar_nn.plan.rewrites.usage import is_call, joined, use_counts
 
 
@@ -53,10 +51,16 @@ def _joined(layer: Call) -> Call | None:
         layers = (before.attributes,)
     else:
         return None
+    layers = (*layers, layer.attributes)
+    if all(given.get("group", 1) == 1 for given in layers):
+        return None
+    from columnar_nn.functions.inverted_bottleneck import Layers, stages
+    from columnar_nn.kernels import bottleneck
+
     made = Call(
         "inverted_bottleneck",
         (*before.inputs, *layer.inputs[1:]),
-        {"layers": Layers((*layers, layer.attributes))},
+        {"layers": Layers(layers)},
         joined(before, layer),
         layer.type,
     )

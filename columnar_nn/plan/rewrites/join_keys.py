@@ -15,7 +15,7 @@ from columnar_nn.expressions.expression import (
     FieldReference,
     topological,
 )
-from columnar_nn.plan.hash_join import is_key_type
+from columnar_nn.expressions.types import is_key_type
 from columnar_nn.plan.rewrites.conditions import widens
 
 
