@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import enum
 import functools
-import math
 import platform
 import signal
 import sys
@@ -195,9 +194,8 @@ def _is_stale(state: Any, tile: int) -> bool:
 @_inner
 def _flushed(value: float) -> np.float32:
     """To the nearest float32; zero of the same sign for what is denormal."""
-    if abs(value) < _SMALLEST:
-        return np.float32(math.copysign(0.0, value))
-    return np.float32(value)
+    nearest = np.float32(value)
+    return nearest if abs(value) >= _SMALLEST else nearest * np.float32(0)
 
 
 @_inner
@@ -255,13 +253,13 @@ def _signed(value: int, bits: int) -> int:
 
 
 @_inner
-def _operand(registers: Any, code: Any, form: int) -> tuple[int, int, int]:
+def _operand(registers: Any, code: Any) -> tuple[int, int, int]:
     """An instruction's address without the index, the index scaled, and the instruction's length.
 
-    `form` is the byte with the inverted highest bits of the registers' numbers.
+    The highest bits of the registers' numbers lie in the second byte, inverted.
     """
     mode, base = code[4] >> 6, code[4] & 7
-    index_high, base_high = 8 - (form >> 3 & 8), 8 - (form >> 2 & 8)
+    index_high, base_high = 8 - (np.int64(code[1]) >> 3 & 8), 8 - (np.int64(code[1]) >> 2 & 8)
     length, index, has_displacement = 5, 0, mode == 0 and base == 5
     address = np.int64(0)
     if base == 4:
@@ -295,42 +293,47 @@ def _executed(registers: Any, state: Any, state_at: int) -> int:
     VEX of three bytes: map 0F38, no W, no L; then opcode and ModRM (volume 2, 2.3).
     """
     code = carray(_pointer(registers[_RIP]), 16, np.uint8)
-    if code[0] != 0xC4 or code[1] & 0x1F != 2 or code[2] & 0x84:
+    if code[0] != 0xC4 or code[1] & 0x9F != 0x82 or code[2] & 0x84:
         return 0
-    form, prefix, opcode = np.int64(code[1]), code[2] & 3, code[3]
-    third = 15 - (code[2] >> 3 & 15)
-    in_registers, tile, other = code[4] >> 6 == 3, np.int64(code[4] >> 3 & 7), np.int64(code[4] & 7)
-    if not form & 0x80:
-        return 0
-    if opcode == 0x5C and prefix == 2 and in_registers and form & 0x20 and third < TILES:
-        _multiply(state, state_at, tile, other, np.int64(third))
+    prefix, third = np.int64(code[2] & 3), np.int64(15 - (code[2] >> 3 & 15))
+    if code[4] >> 6 != 3:
+        return 0 if third else _done_on_memory(registers, code, state, prefix)
+    opcode, tile, other = code[3], np.int64(code[4] >> 3 & 7), np.int64(code[4] & 7)
+    if opcode == 0x5C and prefix == 2 and code[1] & 0x20 and third < TILES:
+        _multiply(state, state_at, tile, other, third)
         return 5
-    if third:
+    if opcode != 0x49 or third or other:
         return 0
-    if opcode == 0x49 and in_registers and not other:
-        if prefix == 0 and not tile:
-            state.counted[RELEASE] += 1
-            state.configured = 0
-            return 5
-        if prefix == 3:
-            state.counted[ZERO] += 1
-            if _is_configured(state, tile):
-                state.tiles[tile] = 0
-                state.filled[tile] = 1
-                state.address[tile] = 0
-            return 5
-    elif opcode == 0x49 and prefix == 0 and not tile and not in_registers:
-        address, index, length = _operand(registers, code, form)
+    if prefix == 3:
+        state.counted[ZERO] += 1
+        if _is_configured(state, tile):
+            state.tiles[tile] = 0
+            state.filled[tile] = 1
+            state.address[tile] = 0
+    elif prefix or tile:
+        return 0
+    else:
+        state.counted[RELEASE] += 1
+        state.configured = 0
+    return 5
+
+
+@_inner
+def _done_on_memory(registers: Any, code: Any, state: Any, prefix: int) -> int:
+    """As `_executed`, of one that loads a configuration, or loads or stores a tile."""
+    tile = np.int64(code[4] >> 3 & 7)
+    is_configuration = code[3] == 0x49 and prefix == 0 and not tile
+    is_of_tile = code[3] == 0x4B and prefix and code[4] & 7 == 4
+    if not (is_configuration or is_of_tile):
+        return 0
+    address, index, length = _operand(registers, code)
+    if is_configuration:
         _configure(state, address + index)
-        return length
-    elif opcode == 0x4B and prefix and not in_registers and other == 4:
-        address, stride, length = _operand(registers, code, form)
-        if prefix == 2:
-            _store(state, tile, address, stride)
-        else:  # TILELOADD, or TILELOADDT1
-            _load(state, tile, address, stride)
-        return length
-    return 0
+    elif prefix == 2:
+        _store(state, tile, address, index)
+    else:  # TILELOADD, or TILELOADDT1
+        _load(state, tile, address, index)
+    return length
 
 
 @functools.cache
