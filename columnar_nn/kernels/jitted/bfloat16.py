@@ -29,6 +29,7 @@ from columnar_nn.kernels.jitted.memory import (
     share_either,
 )
 from columnar_nn.kernels.jitted.records import record_at
+from columnar_nn.kernels.jitted import tiles as tile_registers
 from columnar_nn.kernels.jitted.tiles import Tiles, filled, half_lanes, narrowed, tiles_of, widened
 from columnar_nn.kernels.parameters import BLOCK_BYTES, WORD_BYTES, Bytes
 
@@ -132,7 +133,7 @@ class _Results:
                 for block, value in enumerate(values):
                     e.store(goal + BLOCK_BYTES * block, value)
             else:
-                _store(e, goal, values, shape.width, shape.kind == "amx")
+                _store(e, goal, values, shape.width)
 
 
 def panel_product(shape: _Shape) -> Any:
@@ -170,8 +171,7 @@ def panel_product(shape: _Shape) -> Any:
     ) -> None:
         memory = (places, residual, target, scratch)
         results = _Results(e, shape, (bias, mask, low, high), memory)
-        tiles = tiles_of(shape.kind, e, results.buffers + 2 * GROUP_BYTES)
-        tiles.configure(configuration)
+        tiles = tiles_of(shape.kind, e, configuration, results.buffers + 2 * GROUP_BYTES)
         all_results = e.word(shape.results)
         share = (all_results + (steps - 1)) // steps
         with e.loop(groups) as group:
@@ -193,10 +193,23 @@ def panel_product(shape: _Shape) -> Any:
                 down, right = total // shape.blocks, total % shape.blocks
                 place = sums + (down * LANES * shape.row + right * BLOCK_BYTES)
                 tiles.store(total, place, e.word(shape.row))
-        tiles.release()
         results.finish(groups - 1, e.word(0), all_results)
 
     return product
+
+
+def tile_use(kind: str) -> tuple[Any, Any]:
+    """Functions for kernels: configure(configuration) and release()."""
+
+    @emitted(types.none(raw))
+    def configure(e: Emitter, configuration: Value) -> None:
+        tile_registers.configure(kind, e, configuration)
+
+    @emitted(types.none())
+    def release(e: Emitter) -> None:
+        tile_registers.release(kind, e)
+
+    return configure, release
 
 
 def _multiply(
@@ -228,13 +241,13 @@ def _loaded(e: Emitter, place: Value, count: int) -> Value:
     return filled(e, widened(e, e.load(place, half_lanes(count), 2)))
 
 
-def _store(e: Emitter, goal: Value, values: list[Value], width: int, by_instruction: bool) -> None:
+def _store(e: Emitter, goal: Value, values: list[Value], width: int) -> None:
     """Stores `width` lanes of one block or two, rounded."""
     both = values[0]
     if width != LANES:
         lanes = ir.Constant(ir.VectorType(INT32, width), list(range(width)))
         both = e.of(e.builder.shuffle_vector(values[0].ir, values[-1].ir, lanes))
-    e.store(goal, narrowed(e, both, by_instruction or host.rounds_to_bfloat16()), 2)
+    e.store(goal, narrowed(e, both, host.rounds_to_bfloat16()), 2)
 
 
 def product(kind: str, width: int, output: str, residuals: int) -> Callable[..., None]:
@@ -244,6 +257,7 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
     """
     shape = _Shape(kind, width, output == "planar", bool(residuals))
     multiply = panel_product(shape)
+    configure, release = tile_use(kind)
     is_float, blocks, tiles_down, places = (
         shape.is_float,
         shape.blocks,
@@ -266,12 +280,13 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
         first, last, begin, end = share_either(by_panels, p.panels, p.groups, part, parts)
         results = scratch + (DUMP_BYTES + 3 * GROUP_BYTES)
         goals = results if is_float else target
-        read = source
-        if p.phases and first < last and begin < end:
-            read = results + p.panels * result_bytes
-            copy_lines(p, source, read)
-        for index in range(first, last):
-            if begin < end:
+        if first < last and begin < end:
+            read = source
+            if p.phases:
+                read = results + p.panels * result_bytes
+                copy_lines(p, source, read)
+            configure(p.configuration)
+            for index in range(first, last):
                 panel = panel_at(p.table + index * PANEL_WORDS)
                 multiply(
                     read,
@@ -291,6 +306,7 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
                     p.low,
                     p.high,
                 )
+            release()
         if is_float:
             start, stop = first * width, min(last * width, p.outputs)
             if start < stop:
