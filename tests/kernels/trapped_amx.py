@@ -3,8 +3,9 @@
 As Intel's manual says (Architectures Software Developer's Manual, volume 1, chapter 18, and volume
 2, LDTILECFG to TILEZERO), on tiles of the thread's own, in arithmetic of its own: products of
 bfloat16 are exact in float64, and so is rounding their sums from there to float32. Where the
-processor would refuse, and where a kernel does what it should not, the handler counts it under a
-name of MISUSES and goes on. What is no instruction of tiles goes to the handler of before.
+processor would refuse, and where a kernel does what it should not, the handler counts a Misuse and
+goes on. What is no instruction of tiles goes to the handler of before. Where the processor has AMX
+it does its instructions itself, and nothing is counted.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import functools
 import platform
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
-from columnar_nn.kernels import cache, host
+from columnar_nn.kernels import BoundKernel, bfloat16, cache, host
 
 ROWS, ROW_BYTES, TILES, LANES = 16, 64, 8, 16
 
@@ -385,27 +387,37 @@ class Unit:
 
 
 def is_possible() -> bool:
-    """Whether the handler can stand for AMX here: the system is Linux on x86-64, without AMX."""
-    return sys.platform == "linux" and platform.machine() == "x86_64" and not host.has_tiles()
+    """Whether kernels in AMX's instructions can run here: the system is Linux on x86-64."""
+    return sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 @contextmanager
 def installed() -> Iterator[Unit]:
-    """Has kernels be compiled for AMX, and the handler do its instructions."""
+    """Has kernels be compiled for AMX, whose instructions the handler does if nothing else does."""
+    unit = Unit()
+    unit.forget()
+    if host.has_tiles():
+        yield unit
+        return
     cache.generation()  # which stays that of the processor as it is
     features, has_tiles = host.processor_features, host.has_tiles
-    names = ["+amx-tile", "+amx-bf16"]
-    joined = ",".join([*filter(None, features().split(",")), *names])
+    joined = ",".join([*filter(None, [features()]), "+amx-tile", "+amx-bf16"])
     action = (ctypes.c_uint64 * 19)()
     action[0] = _handler().address
     action[17] = 0x40000004  # SA_NODEFER, SA_SIGINFO
     sigaction = ctypes.CDLL(None).sigaction
     assert sigaction(signal.SIGILL, action, ctypes.c_void_p(_PREVIOUS_AT)) == 0
-    unit = Unit()
-    unit.forget()
     try:
         host.processor_features, host.has_tiles = (lambda: joined), (lambda: True)
         yield unit
     finally:
         host.processor_features, host.has_tiles = features, has_tiles
         sigaction(signal.SIGILL, ctypes.c_void_p(_PREVIOUS_AT), None)
+
+
+def made_for(kind: str, bound: Callable[[], BoundKernel]) -> BoundKernel:
+    """A kernel that uses tiles of a kind; of "amx" it runs while this is installed."""
+    with patch.object(bfloat16, "tile_kind", lambda: kind):
+        kernel = bound()
+    assert kernel.function.constants[0] == kind
+    return kernel
