@@ -28,7 +28,7 @@ from adapters.base import Settings, Stopwatch
 from adapters.columnar_backend import ColumnarBackend
 from columnar_nn import kernels as k
 from columnar_nn.data import tensor_column
-from columnar_nn.kernels import RELU, BoundKernel, Layout, bfloat16, host, jit
+from columnar_nn.kernels import RELU, BoundKernel, Layout, bfloat16, host
 from columnar_nn.kernels.layout import aligned
 from columnar_nn.kernels.parameters import address
 from columnar_nn.model import zoo
@@ -127,7 +127,10 @@ def assembled(*lines: str) -> Callable[..., None]:
     llvm.initialize_native_asmparser()
     text = "\\0A".join([".globl snippet", "snippet:", *lines, "ret"])
     module = llvm.parse_assembly(f'module asm "{text}"')
-    engine = llvm.create_mcjit_compiler(module, jit.target_machine())
+    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(
+        features="+amx-tile,+amx-bf16", codemodel="jitdefault"
+    )
+    engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     function = ctypes.CFUNCTYPE(None)(engine.get_function_address("snippet"))
     return lambda *given: (function(*map(ctypes.c_int64, given)), engine)[0]

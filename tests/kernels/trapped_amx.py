@@ -21,11 +21,13 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import llvmlite.binding as llvm
 import numpy as np
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
-from columnar_nn.kernels import BoundKernel, bfloat16, cache, host
+from columnar_nn.kernels import BoundKernel, bfloat16, host, jit
+from columnar_nn.kernels.jit import Kernel
 
 ROWS, ROW_BYTES, TILES, LANES = 16, 64, 8, 16
 
@@ -387,32 +389,50 @@ class Unit:
 
 
 def is_possible() -> bool:
-    """Whether kernels in AMX's instructions can run here: the system is Linux on x86-64."""
-    return sys.platform == "linux" and platform.machine() == "x86_64"
+    """Whether kernels in AMX's instructions can run here, on Linux on x86-64.
+
+    Not where the processor has AMX and Linux does not permit it: not all instructions trap then.
+    """
+    is_refused = "+amx-tile" in host.processor_features() and not host.has_tiles()
+    return sys.platform == "linux" and platform.machine() == "x86_64" and not is_refused
 
 
 @contextmanager
 def installed() -> Iterator[Unit]:
-    """Has kernels be compiled for AMX, whose instructions the handler does if nothing else does."""
+    """Has kernels use AMX, whose instructions the handler does if nothing else does."""
     unit = Unit()
     unit.forget()
     if host.has_tiles():
         yield unit
         return
-    cache.generation()  # which stays that of the processor as it is
-    features, has_tiles = host.processor_features, host.has_tiles
-    joined = ",".join([*filter(None, [features()]), "+amx-tile", "+amx-bf16"])
     action = (ctypes.c_uint64 * 19)()
     action[0] = _handler().address
     action[17] = 0x40000004  # SA_NODEFER, SA_SIGINFO
     sigaction = ctypes.CDLL(None).sigaction
     assert sigaction(signal.SIGILL, action, ctypes.c_void_p(_PREVIOUS_AT)) == 0
     try:
-        host.processor_features, host.has_tiles = (lambda: joined), (lambda: True)
-        yield unit
+        with (
+            patch.object(host, "has_tiles", lambda: True),
+            patch.object(jit, "compile_kernel", _compile),
+        ):
+            yield unit
     finally:
-        host.processor_features, host.has_tiles = features, has_tiles
         sigaction(signal.SIGILL, ctypes.c_void_p(_PREVIOUS_AT), None)
+
+
+def _compile(kernel: Kernel, compile_kernel: Callable[[Kernel], bytes] = jit.compile_kernel) -> Any:
+    """As `jit.compile_kernel`; of one that uses AMX as for a processor with it.
+
+    LLVM orders instructions as is best there, and takes none that this processor lacks.
+    """
+    if kernel.constants[:1] != ("amx",):
+        return compile_kernel(kernel)
+    features = f"{llvm.get_host_cpu_features().flatten()},+amx-tile,+amx-bf16"
+    with (
+        patch.object(host, "processor_name", lambda: "sapphirerapids"),
+        patch.object(host, "processor_features", lambda: features),
+    ):
+        return compile_kernel(kernel)
 
 
 def made_for(kind: str, bound: Callable[[], BoundKernel]) -> BoundKernel:
