@@ -100,12 +100,6 @@ instructions those of the others (sys/ucontext.h).
 _SMALLEST = 2.0**-126 * (1 - 2.0**-25)
 """What rounds to a float32 that is denormal, if exponents had no end, is below it."""
 
-(CONFIGURE, ZERO, LOAD, MULTIPLY, STORE, RELEASE, TERMS) = map(int, Counted)
-(CONFIGURATION, UNCONFIGURED, SIZES, SAME_TILE, NOT_RELEASED, UNFILLED, STALE, SHARED) = map(
-    int, Misuse
-)
-
-
 _inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
 
 
@@ -123,14 +117,14 @@ def _pointer(_: Any, address: types.Type) -> Any:
 def _is_configured(state: Any, tile: int) -> bool:
     if state.configured and state.rows[tile]:
         return True
-    state.misused[UNCONFIGURED] += 1
+    state.misused[Misuse.UNCONFIGURED] += 1
     return False
 
 
 @_inner
 def _configure(state: Any, address: int) -> None:
-    state.counted[CONFIGURE] += 1
-    state.misused[NOT_RELEASED] += state.configured
+    state.counted[Counted.CONFIGURE] += 1
+    state.misused[Misuse.NOT_RELEASED] += state.configured
     memory = carray(_pointer(address), 64, np.uint8)
     state.configured = 0
     is_wrong = memory[0] != 1
@@ -149,7 +143,7 @@ def _configure(state: Any, address: int) -> None:
         state.filled[tile] = 0
         state.address[tile] = 0
     if is_wrong:
-        state.misused[CONFIGURATION] += 1
+        state.misused[Misuse.CONFIGURATION] += 1
         return
     state.tiles[:] = 0
     state.configured = 1
@@ -157,7 +151,7 @@ def _configure(state: Any, address: int) -> None:
 
 @_inner
 def _load(state: Any, tile: int, address: int, stride: int) -> None:
-    state.counted[LOAD] += 1
+    state.counted[Counted.LOAD] += 1
     if not _is_configured(state, tile):
         return
     state.tiles[tile] = 0
@@ -172,10 +166,10 @@ def _load(state: Any, tile: int, address: int, stride: int) -> None:
 
 @_inner
 def _store(state: Any, tile: int, address: int, stride: int) -> None:
-    state.counted[STORE] += 1
+    state.counted[Counted.STORE] += 1
     if not _is_configured(state, tile):
         return
-    state.misused[UNFILLED] += 1 - state.filled[tile]
+    state.misused[Misuse.UNFILLED] += 1 - state.filled[tile]
     for row in range(state.rows[tile]):
         memory = carray(_pointer(address + row * stride), ROW_BYTES, np.uint8)
         for index in range(state.row_bytes[tile]):
@@ -217,22 +211,22 @@ def _spread(state: Any, state_at: int, side: int, tile: int) -> None:
 
 @_inner
 def _multiply(state: Any, state_at: int, total: int, left: int, right: int) -> None:
-    state.counted[MULTIPLY] += 1
+    state.counted[Counted.MULTIPLY] += 1
     if total in (left, right) or left == right:
-        state.misused[SAME_TILE] += 1
+        state.misused[Misuse.SAME_TILE] += 1
         return
     for tile in (total, left, right):
         if not _is_configured(state, tile):
             return
-        state.misused[UNFILLED] += 1 - state.filled[tile]
+        state.misused[Misuse.UNFILLED] += 1 - state.filled[tile]
     rows, depth, lanes = state.rows[total], state.rows[right], state.row_bytes[total] // 4
     is_whole = state.row_bytes[total] % 4 == 0 and state.row_bytes[left] % 4 == 0
     fits = rows == state.rows[left] and depth == state.row_bytes[left] // 4
     if not (is_whole and fits and state.row_bytes[right] == state.row_bytes[total]):
-        state.misused[SIZES] += 1
+        state.misused[Misuse.SIZES] += 1
         return
-    state.misused[STALE] += _is_stale(state, left) or _is_stale(state, right)
-    state.counted[TERMS] += 2 * rows * depth * lanes
+    state.misused[Misuse.STALE] += _is_stale(state, left) or _is_stale(state, right)
+    state.counted[Counted.TERMS] += 2 * rows * depth * lanes
     _spread(state, state_at, 0, left)
     _spread(state, state_at, 1, right)
     held = carray(_pointer(state_at + _TILES_AT + total * 1024), (ROWS, LANES), np.float32)
@@ -309,7 +303,7 @@ def _executed(registers: Any, state: Any, state_at: int) -> int:
     if opcode != 0x49 or third or other:
         return 0
     if prefix == 3:
-        state.counted[ZERO] += 1
+        state.counted[Counted.ZERO] += 1
         if _is_configured(state, tile):
             state.tiles[tile] = 0
             state.filled[tile] = 1
@@ -317,7 +311,7 @@ def _executed(registers: Any, state: Any, state_at: int) -> int:
     elif prefix or tile:
         return 0
     else:
-        state.counted[RELEASE] += 1
+        state.counted[Counted.RELEASE] += 1
         state.configured = 0
     return 5
 
@@ -353,7 +347,7 @@ def _handler() -> Any:
         state_at = _STATES_AT + thread % len(_STATES) * _STATE_BYTES
         state = carray(_pointer(state_at), 1, _STATE)[0]
         if state.thread != thread:
-            state.misused[SHARED] += state.configured
+            state.misused[Misuse.SHARED] += state.configured
             state.configured = 0
             state.thread = thread
         registers = carray(_pointer(context + _REGISTERS_AT), 17, np.int64)
