@@ -33,7 +33,7 @@ ROWS, ROW_BYTES, TILES, LANES = 16, 64, 8, 16
 
 
 class Counted(enum.IntEnum):
-    """What is counted: instructions, and multiplications and additions that products make."""
+    """The instructions, TILELOADDT1 as TILELOADD."""
 
     CONFIGURE = 0
     ZERO = enum.auto()
@@ -41,7 +41,6 @@ class Counted(enum.IntEnum):
     MULTIPLY = enum.auto()
     STORE = enum.auto()
     RELEASE = enum.auto()
-    TERMS = enum.auto()
 
 
 class Misuse(enum.IntEnum):
@@ -85,7 +84,7 @@ _STATE = np.dtype(
 even and odd terms of left rows and right ones, even and odd sums.
 """
 
-_STATES = np.zeros(1024, _STATE)  # by the thread's number; pages that no thread uses are not there
+_STATES = np.zeros(1024, _STATE)  # by the thread's number, modulo theirs
 _PREVIOUS = np.zeros(152, np.uint8)  # struct sigaction of the C library, x86-64
 _STATES_AT, _STATE_BYTES, _PREVIOUS_AT = _STATES.ctypes.data, _STATE.itemsize, _PREVIOUS.ctypes.data
 _TILES_AT, _TERMS_AT = _STATE.fields["tiles"][1], _STATE.fields["terms"][1]
@@ -226,7 +225,6 @@ def _multiply(state: Any, state_at: int, total: int, left: int, right: int) -> N
         state.misused[Misuse.SIZES] += 1
         return
     state.misused[Misuse.STALE] += _is_stale(state, left) or _is_stale(state, right)
-    state.counted[Counted.TERMS] += 2 * rows * depth * lanes
     _spread(state, state_at, 0, left)
     _spread(state, state_at, 1, right)
     held = carray(_pointer(state_at + _TILES_AT + total * 1024), (ROWS, LANES), np.float32)
