@@ -5,6 +5,7 @@ so that a tile's row is up to 32 channels of a pixel, or a few pixels of fewer c
 rows are 16 pixels in a row of outputs, or across the end of one into the next: what is computed
 for the pixels between two rows of outputs is dropped. A panel of 32 filters goes over all pixels
 before the next, two tiles of pixels by two of filters at a time; of up to 16 filters, four by one.
+Only the tiles of pixels are multiplied that there are, and only the results stored that are kept.
 
 Where the operator pads, or steps over lines, the lines are copied first: those that a tap of the
 filter reads come to lie one after the other, with zeros around. Steps within a line cost nothing: a
@@ -26,15 +27,15 @@ from columnar_nn.kernels.convolution import Convolution, resolve
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, aligned, packed
-from columnar_nn.kernels.parameters import Blocks, Bytes, Words
+from columnar_nn.kernels.parameters import BLOCK_BYTES, Blocks, Bytes, Words
 
 DEPTH = 32
 """Terms of a tile's product: bfloat16 in a row of the left one."""
 
 TILE_BYTES = 1024
 
-DUMP_BYTES, GROUP_BYTES = 128, 4 * TILE_BYTES
-"""Of scratch memory: where results go that are dropped, and what a group of pixels takes."""
+GROUP_BYTES = 4 * TILE_BYTES
+"""Of scratch memory: what the sums of a group of pixels take."""
 
 UNIT = 2.0**-9
 """Largest relative error of rounding to bfloat16."""
@@ -52,18 +53,22 @@ class TileProduct(NamedTuple):
     """Of a convolution or dense layer.
 
     `table` holds a TilePanel for each panel, `offsets` where each step's terms begin after a
-    pixel's first, in bytes. Of each group of pixels `starts` holds where each tile's first pixel
-    begins, `places` where each result goes, or -1; rows of a tile are `row_bytes` apart. Weights
-    are [step][block of 16 filters][pair of terms][16 filters x 2]. A panel's results are
-    `panel_bytes` from the last one's. Lanes where `mask` is negative become zero. `outputs` is how
-    many float32 are written. From `phases` on it is a CopiedLines.
+    pixel's first, in bytes. Groups are of several tiles of pixels, the last perhaps of fewer:
+    `tiles` of all groups, of which `starts` holds where each one's first pixel begins. Rows of a
+    tile are `row_bytes` apart. Group g's results that are kept are those from `kept[g]` up to
+    `kept[g + 1]`: `places` holds where each goes, times GROUP_BYTES, plus where it lies among the
+    group's sums. Weights are [step][block of 16 filters][pair of terms][16 filters x 2]. A panel's
+    results are `panel_bytes` from the last one's. Lanes where `mask` is negative become zero.
+    `outputs` is how many float32 are written. From `phases` on it is a CopiedLines.
     """
 
     panels: int
     table: Words
     offsets: Words
     groups: int
+    tiles: int
     starts: Words
+    kept: Words
     places: Words
     row_bytes: int
     configuration: Bytes
@@ -300,13 +305,14 @@ def dense_bfloat16(
     rows = ordered.reshape(x.num_items, outputs)
     depth = min(DEPTH, x.num_items)
     steps = -(-x.num_items // depth)
-    panels = -(-outputs // DEPTH)
-    matrix = np.zeros((steps * depth, panels * DEPTH), np.float32)
+    width = LANES if outputs <= LANES else DEPTH
+    panels = -(-outputs // width)
+    matrix = np.zeros((steps * depth, panels * width), np.float32)
     whole = (steps - 1) * depth
     matrix[:whole, :outputs] = rows[:whole]
     matrix[steps * depth - (x.num_items - whole) :, :outputs] = rows[whole:]
     places = [2 * min(step * depth, x.num_items - depth) for step in range(steps)]
-    split = matrix.reshape(steps, depth, panels, DEPTH).transpose(2, 0, 1, 3)
+    split = matrix.reshape(steps, depth, panels, width).transpose(2, 0, 1, 3)
     sums = np.abs(weight).sum(axis=1, dtype=np.float64)
     return _bound(
         _Product(
@@ -314,7 +320,7 @@ def dense_bfloat16(
             layouts=(x, Layout("planar", (outputs,))),
             row_bytes=0,
             depth=depth,
-            width=DEPTH,
+            width=width,
             panels=Panels([places] * panels, list(split)),
             places=np.zeros(1, np.int64),
             bias=np.zeros(outputs, np.float32) if bias is None else np.asarray(bias).reshape(-1),
@@ -351,7 +357,11 @@ def _bound(product: _Product) -> BoundKernel:
     lanes = max(product.width, LANES)
     blocks = lanes // LANES
     panels, is_float = len(product.panels.weights), output.kind == "planar"
-    rows, starts, places = _grouped(product.places, 2 if blocks == 2 else 4)
+    tiles_down = 4 // blocks
+    rows, starts, numbers = _tiles(product.places)
+    groups = -(-len(starts) // tiles_down)
+    in_group = numbers % (tiles_down * LANES) * (blocks * BLOCK_BYTES)
+    goals = product.places[product.places >= 0] * GROUP_BYTES + in_group
     table, offset, first = [], 0, 0
     for weights in product.panels.weights:
         table.append(TilePanel(len(weights), first, offset))
@@ -374,9 +384,11 @@ def _bound(product: _Product) -> BoundKernel:
             panels=panels,
             table=np.array(table, np.int64),
             offsets=np.concatenate(product.panels.offsets).astype(np.int64),
-            groups=len(starts),
-            starts=np.ascontiguousarray(starts * product.row_bytes, np.int64),
-            places=places,
+            groups=groups,
+            tiles=len(starts),
+            starts=np.pad(starts * product.row_bytes, (0, groups * tiles_down - len(starts))),
+            kept=np.searchsorted(numbers, np.arange(groups + 1) * tiles_down * LANES),
+            places=goals,
             row_bytes=product.row_bytes,
             configuration=configuration(rows, product.depth),
             weights=_packed(product.panels.weights, blocks),
@@ -390,26 +402,25 @@ def _bound(product: _Product) -> BoundKernel:
         ),
         input_layouts=(x, *residual),
         output_layout=output,
-        scratch_floats=(DUMP_BYTES + 3 * GROUP_BYTES + results + product.copied.num_bytes) // 4,
-        multiply_adds=first * product.depth * lanes * rows * starts.size,
+        scratch_floats=(3 * GROUP_BYTES + results + product.copied.num_bytes) // 4,
+        multiply_adds=first * product.depth * lanes * rows * len(starts),
         error_bound=product.error_bound,
     )
 
 
-def _grouped(places: np.ndarray, tiles: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """Rows of a tile, its first pixel [group, tile], and where results go [group, tile, 16].
+def _tiles(places: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """Rows of the least tiles that hold so many pixels, each one's first pixel, and of the places
+    that are known each one's number in tiles of 16.
 
     No tile reads past the last pixel: it begins earlier, and what is computed twice is dropped.
     """
     count = len(places)
-    rows = min(LANES, -(-count // tiles))
-    groups = -(-count // (rows * tiles))
-    wanted = np.arange(groups * tiles).reshape(groups, tiles) * rows
+    rows = -(-count // -(-count // LANES))
+    wanted = np.arange(0, count, rows)
     starts = np.minimum(wanted, count - rows)
-    numbers = starts[..., np.newaxis] + np.arange(LANES)
-    is_new = (numbers >= wanted[..., np.newaxis]) & (np.arange(LANES) < rows)
-    known = places[np.minimum(numbers, count - 1)]
-    return rows, starts, np.ascontiguousarray(np.where(is_new, known, -1), np.int64)
+    pixels = np.flatnonzero(places >= 0)
+    tiles = pixels // rows
+    return rows, starts, tiles * LANES + pixels - starts[tiles]
 
 
 def _packed(panels: list[np.ndarray], blocks: int) -> np.ndarray:

@@ -89,7 +89,7 @@ def has_tiles() -> bool:
     Linux is asked for them, once a process and for all of its threads; it refuses where a thread
     has too small a stack for signals.
     """
-    if "+amx-bf16" not in _features() or sys.platform != "linux":
+    if not _features().issuperset({"+amx-tile", "+amx-bf16"}) or sys.platform != "linux":
         return False
     refused: int = ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA)
     return not refused

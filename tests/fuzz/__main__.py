@@ -27,6 +27,7 @@ TARGETS = (
     "onnx_files",
     "golden_bundles",
     "kernel_cache",
+    "tiles",
     "arrow_files",
     "results_files",
     "sql_texts",

@@ -135,12 +135,15 @@ def test_other_layouts_and_sizes_are_refused() -> None:
 @pytest.mark.parametrize(
     "constants", [(32, "nhwc_bf16", 1), (16, "nhwc_bf16", 0), (32, "planar", 0)]
 )
-def test_on_amx_the_same_kernel_is_its_instructions(constants: tuple[int, str, int]) -> None:
+def test_on_amx_the_same_kernel_is_its_instructions(
+    constants: tuple[int, str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Compiled for Sapphire Rapids, and not run: products, loads and stores of tiles, no call."""
     from columnar_nn.kernels import code_generator
     from columnar_nn.kernels.jitted import entry
 
     code_generator.target_machine()  # initialises LLVM
+    monkeypatch.setattr(host, "rounds_to_bfloat16", lambda: True)
     function = entry.kernel_function("bfloat16", "product", ("amx", *constants))
     module = entry.link("kernel", jit.ARGUMENTS, function)
     code_generator.optimize(module)
@@ -200,7 +203,7 @@ def test_channels_side_by_side(sizes: tuple[int, ...]) -> None:
 def test_amx_is_used_only_where_linux_permits_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor that is said to have it, and has not: the system refuses."""
     has_it = " amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    monkeypatch.setattr(host, "_features", lambda: frozenset({"+amx-bf16"}))
+    monkeypatch.setattr(host, "_features", lambda: frozenset({"+amx-tile", "+amx-bf16"}))
     host.has_tiles.cache_clear()
     try:
         assert host.has_tiles() == has_it

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -10,13 +11,13 @@ from numba import types
 
 from columnar_nn.kernels import host
 from columnar_nn.kernels.bfloat16 import (
-    DUMP_BYTES,
     GROUP_BYTES,
     TILE_BYTES,
     TilePanel,
     TileProduct,
 )
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jitted import tiles as tile_registers
 from columnar_nn.kernels.jitted.blocks import number
 from columnar_nn.kernels.jitted.compiler import emitted, inlined
 from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value
@@ -58,8 +59,8 @@ def copy_lines(p: TileProduct, source: Bytes, target: Bytes) -> None:
 
 
 class _Shape(NamedTuple):
-    """Of a panel's groups: filters, and what is stored of them; blocks of 16 filters, and results,
-    one or two blocks each, `row` bytes of a buffer.
+    """Of a panel's groups: filters, and what is stored of them; blocks of 16 filters, one or two,
+    which take `row` bytes of a buffer for each pixel.
     """
 
     kind: str
@@ -76,10 +77,6 @@ class _Shape(NamedTuple):
         return 4 // self.blocks
 
     @property
-    def results(self) -> int:
-        return self.tiles_down * LANES
-
-    @property
     def row(self) -> int:
         return self.blocks * BLOCK_BYTES
 
@@ -93,62 +90,66 @@ class _Results:
         shape: _Shape,
         constants: tuple[Value, Value, Value, Value],
         memory: tuple[Value, Value, Value, Value],
+        buffers: Value,
     ) -> None:
-        """`constants` are bias, mask, low and high; `memory` places, residual, target, scratch."""
+        """`constants` are bias, mask, low and high; `memory` kept, places, residual, target."""
         self._e, self._shape = e, shape
         bias, mask, low, high = constants
         starts = [BLOCK_BYTES * block for block in range(shape.blocks)]
         self._bias = [e.load(bias + start, BLOCK) for start in starts]
         self._dropped = [e.load(mask + start, BLOCK) < 0.0 for start in starts]
         self._low, self._high = e.splat(low, LANES), e.splat(high, LANES)
-        self._places, self._residual, self._target, self._dump = memory
-        self.buffers = self._dump + DUMP_BYTES
+        self._kept, self._places, self._residual, self._target = memory
+        self._buffers = buffers
 
     def buffer_of(self, group: Value) -> Value:
-        """Where a group's sums are kept; the next group's are elsewhere."""
-        return self.buffers + (group % 2) * GROUP_BYTES
+        """Where a group's sums are stored; the next group's are elsewhere."""
+        return self._buffers + (group % 2) * GROUP_BYTES
 
-    def finish(self, group: Value, first: Value, count: Value) -> None:
+    def of(self, group: Value) -> tuple[Value, Value]:
+        """The first of a group's results that are kept, and the next group's first."""
+        first = self._kept + group * WORD_BYTES
+        return self._e.load_word(first), self._e.load_word(first, 1)
+
+    def finish(self, group: Value, first: Value, end: Value) -> None:
         """Puts some of the results of a group where they go."""
         e, shape = self._e, self._shape
         sums = self.buffer_of(group)
-        places = self._places + group * (shape.results * WORD_BYTES)
-        with e.loop(count) as index:
-            result = first + index
-            place = e.load_word(places + result * WORD_BYTES)
-            known = place >= 0
-            goal = known.select(self._target + place, self._dump)
-            added = known.select(self._residual + place, self._dump)
+        with e.loop(end - first) as index:
+            goal = e.load_word(self._places + (first + index) * WORD_BYTES)
+            place, here = goal // GROUP_BYTES, sums + goal % GROUP_BYTES
             values = []
             for block in range(shape.blocks):
-                value = e.load(sums + result * shape.row + BLOCK_BYTES * block, BLOCK)
+                value = e.load(here + BLOCK_BYTES * block, BLOCK)
                 value = value + self._bias[block]
                 if shape.has_residual:
                     there = min(shape.width, LANES)
-                    value = value + _loaded(e, added + 2 * LANES * block, there)
+                    added = self._residual + place + 2 * LANES * block
+                    value = value + _loaded(e, added, there)
                 clamped = e.clamp(value, self._low, self._high)
                 values.append(self._dropped[block].select(0.0, clamped))
             if shape.is_float:
                 for block, value in enumerate(values):
-                    e.store(goal + BLOCK_BYTES * block, value)
+                    e.store(self._target + place + BLOCK_BYTES * block, value)
             else:
-                _store(e, goal, values, shape.width, shape.kind == "amx")
+                _store(e, self._target + place, values, shape.width)
 
 
 def panel_product(shape: _Shape) -> Any:
     """A function for kernels: the results of a panel of filters for groups of pixels.
 
-        product(source, weights, offsets, steps, starts, places, groups, row_bytes, configuration,
-                bias, mask, residual, target, scratch, low, high)
+        product(source, weights, offsets, steps, starts, count, kept, places, groups, row_bytes,
+                configuration, bias, mask, residual, target, scratch, low, high)
 
-    A group is four tiles: two of pixels by two of 16 filters, or four by one. Its sums are stored
-    to one of two buffers in scratch memory, from where they go to their places while the next
-    group is multiplied, some after each step: so stores hide behind products.
+    A group is four tiles: two of pixels by two of 16 filters, or four by one; of `count` tiles of
+    pixels the last group has what is left. Its sums are stored to one of two buffers in scratch
+    memory, from where they go to their places while the next group is multiplied, some after each
+    step: so stores hide behind products.
     """
     of_block = POINTERS["block"]
-    given = (raw, raw, words, integer, words, words, integer, integer, raw, of_block, of_block)
+    given = (raw, raw, words, integer, words, integer, words, words, integer, integer, raw)
 
-    @emitted(types.none(*given, raw, raw, raw, number, number))
+    @emitted(types.none(*given, of_block, of_block, raw, raw, raw, number, number))
     def product(
         e: Emitter,
         source: Value,
@@ -156,6 +157,8 @@ def panel_product(shape: _Shape) -> Any:
         offsets: Value,
         steps: Value,
         starts: Value,
+        count: Value,
+        kept: Value,
         places: Value,
         groups: Value,
         row_bytes: Value,
@@ -168,41 +171,55 @@ def panel_product(shape: _Shape) -> Any:
         low: Value,
         high: Value,
     ) -> None:
-        memory = (places, residual, target, scratch)
-        results = _Results(e, shape, (bias, mask, low, high), memory)
-        tiles = tiles_of(shape.kind, e, results.buffers + 2 * GROUP_BYTES)
-        tiles.configure(configuration)
-        all_results = e.word(shape.results)
-        share = (all_results + (steps - 1)) // steps
+        memory = (kept, places, residual, target)
+        results = _Results(e, shape, (bias, mask, low, high), memory, scratch)
+        tiles = tiles_of(shape.kind, e, configuration, scratch + 2 * GROUP_BYTES)
         with e.loop(groups) as group:
             for total in range(4):
                 tiles.zero(total)
             first_tile = starts + group * (shape.tiles_down * WORD_BYTES)
             pixels = [e.load_word(first_tile, tile) for tile in range(shape.tiles_down)]
+            there = count - group * shape.tiles_down
             is_later = group > 0
             before = is_later.select(group - 1, group)
-            pending = is_later.select(all_results, e.word(0))
+            first, end = results.of(before)
+            first = is_later.select(first, end)
+            share = (end - first + (steps - 1)) // steps
             with e.loop(steps) as step:
                 here = source + e.load_word(offsets + step * WORD_BYTES)
                 filters = weights + step * (shape.blocks * TILE_BYTES)
-                _multiply(e, tiles, [here + pixel for pixel in pixels], row_bytes, filters)
-                first = e.least(step * share, pending)
-                results.finish(before, first, e.least(first + share, pending) - first)
+                _multiply(e, tiles, [here + pixel for pixel in pixels], there, row_bytes, filters)
+                some = e.least(first + step * share, end)
+                results.finish(before, some, e.least(some + share, end))
             sums = results.buffer_of(group)
-            for total in range(4):
-                down, right = total // shape.blocks, total % shape.blocks
-                place = sums + (down * LANES * shape.row + right * BLOCK_BYTES)
-                tiles.store(total, place, e.word(shape.row))
-        tiles.release()
-        results.finish(groups - 1, e.word(0), all_results)
+            for down in range(shape.tiles_down):
+                with _if_there(e, down, there):
+                    for right in range(shape.blocks):
+                        place = sums + (down * LANES * shape.row + right * BLOCK_BYTES)
+                        tiles.store(down * shape.blocks + right, place, e.word(shape.row))
+        results.finish(groups - 1, *results.of(groups - 1))
 
     return product
 
 
+def tile_use(kind: str) -> tuple[Any, Any]:
+    """Functions for kernels: configure(configuration) and release()."""
+
+    @emitted(types.none(raw))
+    def configure(e: Emitter, configuration: Value) -> None:
+        tile_registers.configure(kind, e, configuration)
+
+    @emitted(types.none())
+    def release(e: Emitter) -> None:
+        tile_registers.release(kind, e)
+
+    return configure, release
+
+
 def _multiply(
-    e: Emitter, tiles: Tiles, pixels: list[Value], row_bytes: Value, filters: Value
+    e: Emitter, tiles: Tiles, pixels: list[Value], there: Value, row_bytes: Value, filters: Value
 ) -> None:
-    """A step: tiles of pixels by one of filters, or if they are two by two of filters.
+    """A step: as many tiles of pixels as are there, by one of filters or by two.
 
     A tile is loaded just before it is needed first.
     """
@@ -210,17 +227,29 @@ def _multiply(
     if len(pixels) == 4:
         tiles.load(6, filters, line)
         for tile, place in enumerate(pixels):
-            tiles.load(4 + tile % 2, place, row_bytes)
-            tiles.multiply_add(tile, 4 + tile % 2, 6)
+            with _if_there(e, tile, there):
+                tiles.load(4 + tile % 2, place, row_bytes)
+                tiles.multiply_add(tile, 4 + tile % 2, 6)
         return
     tiles.load(4, pixels[0], row_bytes)
     tiles.load(6, filters, line)
     tiles.multiply_add(0, 4, 6)
     tiles.load(7, filters + TILE_BYTES, line)
     tiles.multiply_add(1, 4, 7)
-    tiles.load(5, pixels[1], row_bytes)
-    tiles.multiply_add(2, 5, 6)
-    tiles.multiply_add(3, 5, 7)
+    with _if_there(e, 1, there):
+        tiles.load(5, pixels[1], row_bytes)
+        tiles.multiply_add(2, 5, 6)
+        tiles.multiply_add(3, 5, 7)
+
+
+@contextmanager
+def _if_there(e: Emitter, tile: int, there: Value) -> Iterator[None]:
+    """Emits what is done if a group has a tile of pixels; it has the first one always."""
+    if tile:
+        with e.when(there > tile, likely=True):
+            yield
+    else:
+        yield
 
 
 def _loaded(e: Emitter, place: Value, count: int) -> Value:
@@ -228,13 +257,13 @@ def _loaded(e: Emitter, place: Value, count: int) -> Value:
     return filled(e, widened(e, e.load(place, half_lanes(count), 2)))
 
 
-def _store(e: Emitter, goal: Value, values: list[Value], width: int, by_instruction: bool) -> None:
+def _store(e: Emitter, goal: Value, values: list[Value], width: int) -> None:
     """Stores `width` lanes of one block or two, rounded."""
     both = values[0]
     if width != LANES:
         lanes = ir.Constant(ir.VectorType(INT32, width), list(range(width)))
         both = e.of(e.builder.shuffle_vector(values[0].ir, values[-1].ir, lanes))
-    e.store(goal, narrowed(e, both, by_instruction or host.rounds_to_bfloat16()), 2)
+    e.store(goal, narrowed(e, both, host.rounds_to_bfloat16()), 2)
 
 
 def product(kind: str, width: int, output: str, residuals: int) -> Callable[..., None]:
@@ -244,12 +273,8 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
     """
     shape = _Shape(kind, width, output == "planar", bool(residuals))
     multiply = panel_product(shape)
-    is_float, blocks, tiles_down, places = (
-        shape.is_float,
-        shape.blocks,
-        shape.tiles_down,
-        shape.results,
-    )
+    configure, release = tile_use(kind)
+    is_float, blocks, tiles_down = shape.is_float, shape.blocks, shape.tiles_down
     result_bytes = shape.row if is_float else 0
 
     def kernel(
@@ -264,14 +289,15 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
         p = parameters
         by_panels = p.panels >= parts or p.groups < parts
         first, last, begin, end = share_either(by_panels, p.panels, p.groups, part, parts)
-        results = scratch + (DUMP_BYTES + 3 * GROUP_BYTES)
+        results = scratch + 3 * GROUP_BYTES
         goals = results if is_float else target
-        read = source
-        if p.phases and first < last and begin < end:
-            read = results + p.panels * result_bytes
-            copy_lines(p, source, read)
-        for index in range(first, last):
-            if begin < end:
+        if first < last and begin < end:
+            read = source
+            if p.phases:
+                read = results + p.panels * result_bytes
+                copy_lines(p, source, read)
+            configure(p.configuration)
+            for index in range(first, last):
                 panel = panel_at(p.table + index * PANEL_WORDS)
                 multiply(
                     read,
@@ -279,7 +305,9 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
                     p.offsets + panel.first,
                     panel.steps,
                     p.starts + begin * tiles_down,
-                    p.places + begin * places,
+                    p.tiles - begin * tiles_down,
+                    p.kept + begin,
+                    p.places,
                     end - begin,
                     p.row_bytes,
                     p.configuration,
@@ -291,6 +319,7 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
                     p.low,
                     p.high,
                 )
+            release()
         if is_float:
             start, stop = first * width, min(last * width, p.outputs)
             if start < stop:

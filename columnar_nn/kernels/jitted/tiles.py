@@ -7,7 +7,9 @@ Manual, volume 2, TDPBF16PS) says of each, so that a kernel computes what it wou
 processor. A product's even and odd terms are two sums, each rounded after every term, which are
 added to one another and then to what the tile held.
 
-Which tile is of which size says a configuration of 64 bytes: `kernels.bfloat16.configuration`.
+Which tile is of which size says a configuration of 64 bytes: `kernels.bfloat16.configuration`. A
+kernel configures tiles before it uses them, and releases them: then a thread that is switched has
+none to be kept.
 """
 
 from __future__ import annotations
@@ -30,9 +32,6 @@ _PAIRS = ir.VectorType(INT32, LANES)
 class Tiles(Protocol):
     """The operations. Tiles are numbers known when a kernel is compiled; strides are bytes."""
 
-    def configure(self, configuration: Value) -> None:
-        """Makes the tiles of the sizes that 64 bytes at an address say; their content is lost."""
-
     def zero(self, tile: int) -> None:
         """Makes a tile zero."""
 
@@ -47,18 +46,12 @@ class Tiles(Protocol):
     def store(self, tile: int, address: Value, stride: Value) -> None:
         """Writes a tile's rows a stride apart."""
 
-    def release(self) -> None:
-        """Ends the use of tiles: they hold nothing, and cost a thread that is switched nothing."""
-
 
 class AmxTiles:
     """The registers of the processor."""
 
     def __init__(self, e: Emitter) -> None:
         self._e = e
-
-    def configure(self, configuration: Value) -> None:
-        self._call("ldtilecfg", self._e.pointer(configuration, BYTE))
 
     def zero(self, tile: int) -> None:
         self._call("tilezero", BYTE(tile))
@@ -72,9 +65,6 @@ class AmxTiles:
     def store(self, tile: int, address: Value, stride: Value) -> None:
         self._call("tilestored64", BYTE(tile), self._e.pointer(address, BYTE), stride.ir)
 
-    def release(self) -> None:
-        self._call("tilerelease")
-
     def _call(self, name: str, *arguments: ir.Value) -> None:
         self._e.call(f"llvm.x86.{name}", _NOTHING, *arguments)
 
@@ -82,13 +72,10 @@ class AmxTiles:
 class EmulatedTiles:
     """Memory in place of the registers that hold sums; others are read where they were loaded."""
 
-    def __init__(self, e: Emitter, memory: Value) -> None:
+    def __init__(self, e: Emitter, configuration: Value, memory: Value) -> None:
         self._e = e
         self._memory = memory
         self._loaded: dict[int, tuple[Value, Value]] = {}
-
-    def configure(self, configuration: Value) -> None:
-        e = self._e
         self._rows, self._pairs = [], []
         for tile in range(8):
             rows = e.load(configuration + (48 + tile), BYTE, 1)
@@ -121,16 +108,28 @@ class EmulatedTiles:
         with e.loop(self._rows[tile]) as row:
             e.store(address + row * stride, e.load(self._at(tile) + row * BLOCK_BYTES, BLOCK))
 
-    def release(self) -> None:
-        pass
-
     def _at(self, tile: int) -> Value:
         return self._memory + TILE_BYTES * tile
 
 
-def tiles_of(kind: str, e: Emitter, memory: Value) -> Tiles:
-    """Tiles of kind "amx" or "emulated"; those keep their sums in 4 x TILE_BYTES of `memory`."""
-    return AmxTiles(e) if kind == "amx" else EmulatedTiles(e, memory)
+def tiles_of(kind: str, e: Emitter, configuration: Value, memory: Value) -> Tiles:
+    """Tiles of kind "amx" or "emulated", configured; those keep sums in 4 x TILE_BYTES of `memory`.
+
+    AMX's are configured by `configure`, those that emulate them by the same 64 bytes.
+    """
+    return AmxTiles(e) if kind == "amx" else EmulatedTiles(e, configuration, memory)
+
+
+def configure(kind: str, e: Emitter, configuration: Value) -> None:
+    """Makes the tiles of the sizes that 64 bytes at an address say; their content is lost."""
+    if kind == "amx":
+        e.call("llvm.x86.ldtilecfg", _NOTHING, e.pointer(configuration, BYTE))
+
+
+def release(kind: str, e: Emitter) -> None:
+    """Ends the use of tiles."""
+    if kind == "amx":
+        e.call("llvm.x86.tilerelease", _NOTHING)
 
 
 def _halves(e: Emitter, pairs: Value) -> tuple[Value, Value]:
