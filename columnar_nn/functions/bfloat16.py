@@ -33,12 +33,12 @@ def convolve(
     assembly: Assembly,
     values: Sequence[Value],
     weights: Sequence[np.ndarray],
-    window: Mapping[str, Any],
+    given: Mapping[str, Any],
     activation: Activation = NO_ACTIVATION,
 ) -> Value:
     """A convolution of the first value, to which a second is added.
 
-    `weights` are the filters and perhaps a bias, `window` keyword arguments of the kernel.
+    `weights` are the filters and perhaps a bias, `given` keyword arguments of the kernel.
     """
     image, *residuals = map(assembly.narrowed, values)
     filters, *biases = weights
@@ -46,7 +46,7 @@ def convolve(
         image.layout,
         filters,
         biases[0] if biases else None,
-        **window,
+        **given,
         activation=_interval(activation),
         residual=bool(residuals),
     )

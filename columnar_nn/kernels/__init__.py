@@ -22,7 +22,7 @@ that compiles nothing must not import numba.
 """
 
 from columnar_nn.kernels.activation import NO_ACTIVATION, RELU, Activation
-from columnar_nn.kernels.bfloat16 import conv2d_bfloat16, dense_bfloat16
+from columnar_nn.kernels.bfloat16 import choose_bfloat16, conv2d_bfloat16, dense_bfloat16
 from columnar_nn.kernels.bfloat16_reorder import narrow, widen
 from columnar_nn.kernels.columns import ColumnFunction, Kind
 from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
@@ -63,6 +63,7 @@ __all__ = [
     "channels_first",
     "channels_last",
     "choose_algorithm",
+    "choose_bfloat16",
     "concat",
     "conv2d",
     "conv2d_bfloat16",

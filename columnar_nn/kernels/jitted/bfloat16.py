@@ -5,56 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from llvmlite import ir
 from numba import types
 
-from columnar_nn.kernels import host
-from columnar_nn.kernels.bfloat16 import (
-    DUMP_BYTES,
-    GROUP_BYTES,
-    TILE_BYTES,
-    TilePanel,
-    TileProduct,
-)
+from columnar_nn.kernels.bfloat16_product import TILE_BYTES
+from columnar_nn.kernels.bfloat16_tiles import DUMP_BYTES, GROUP_BYTES, TileProduct
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.blocks import number
-from columnar_nn.kernels.jitted.compiler import emitted, inlined
-from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value
-from columnar_nn.kernels.jitted.memory import (
-    POINTERS,
-    clear,
-    copy,
-    floats,
-    integer,
-    share_either,
+from columnar_nn.kernels.jitted.bfloat16_product import (
+    PANEL_WORDS,
+    copy_lines,
+    load_widened,
+    panel_at,
+    store_narrowed,
 )
-from columnar_nn.kernels.jitted.records import record_at
-from columnar_nn.kernels.jitted.tiles import Tiles, filled, half_lanes, narrowed, tiles_of, widened
+from columnar_nn.kernels.jitted.blocks import number
+from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.emitter import BLOCK, Emitter, Value
+from columnar_nn.kernels.jitted.memory import POINTERS, copy, floats, integer, share_either
+from columnar_nn.kernels.jitted.tiles import Tiles, tiles_of
 from columnar_nn.kernels.parameters import BLOCK_BYTES, WORD_BYTES, Bytes
 
-PANEL_WORDS = len(TilePanel._fields)
-
-panel_at = record_at(TilePanel)
-
 raw, words = POINTERS["byte"], POINTERS["word"]
-
-
-@inlined
-def copy_lines(p: TileProduct, source: Bytes, target: Bytes) -> None:
-    """Copies the lines of every phase, with zeros around the image."""
-    left = min(p.left_bytes, p.line_bytes)
-    inside = min(p.image_line_bytes, p.line_bytes - left)
-    for phase in range(p.phases):
-        y = p.tops[phase]
-        for _ in range(p.phase_lines):
-            if 0 <= y < p.height:
-                clear(target, left)
-                copy(target + left, source + y * p.image_line_bytes, inside)
-                clear(target + (left + inside), p.line_bytes - left - inside)
-            else:
-                clear(target, p.line_bytes)
-            target = target + p.line_bytes
-            y += p.stride_y
 
 
 class _Shape(NamedTuple):
@@ -125,14 +95,14 @@ class _Results:
                 value = value + self._bias[block]
                 if shape.has_residual:
                     there = min(shape.width, LANES)
-                    value = value + _loaded(e, added + 2 * LANES * block, there)
+                    value = value + load_widened(e, added + 2 * LANES * block, there)
                 clamped = e.clamp(value, self._low, self._high)
                 values.append(self._dropped[block].select(0.0, clamped))
             if shape.is_float:
                 for block, value in enumerate(values):
                     e.store(goal + BLOCK_BYTES * block, value)
             else:
-                _store(e, goal, values, shape.width, shape.kind == "amx")
+                store_narrowed(e, goal, values, shape.width, shape.kind == "amx")
 
 
 def panel_product(shape: _Shape) -> Any:
@@ -223,20 +193,6 @@ def _multiply(
     tiles.multiply_add(3, 5, 7)
 
 
-def _loaded(e: Emitter, place: Value, count: int) -> Value:
-    """A block of bfloat16, of which `count` are there."""
-    return filled(e, widened(e, e.load(place, half_lanes(count), 2)))
-
-
-def _store(e: Emitter, goal: Value, values: list[Value], width: int, by_instruction: bool) -> None:
-    """Stores `width` lanes of one block or two, rounded."""
-    both = values[0]
-    if width != LANES:
-        lanes = ir.Constant(ir.VectorType(INT32, width), list(range(width)))
-        both = e.of(e.builder.shuffle_vector(values[0].ir, values[-1].ir, lanes))
-    e.store(goal, narrowed(e, both, by_instruction or host.rounds_to_bfloat16()), 2)
-
-
 def product(kind: str, width: int, output: str, residuals: int) -> Callable[..., None]:
     """Panels of `width` filters by tiles of a kind; `output` is nhwc_bf16 or planar float32.
 
@@ -267,9 +223,9 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
         results = scratch + (DUMP_BYTES + 3 * GROUP_BYTES)
         goals = results if is_float else target
         read = source
-        if p.phases and first < last and begin < end:
+        if p.copied.phases and first < last and begin < end:
             read = results + p.panels * result_bytes
-            copy_lines(p, source, read)
+            copy_lines(p.copied, source, read)
         for index in range(first, last):
             if begin < end:
                 panel = panel_at(p.table + index * PANEL_WORDS)

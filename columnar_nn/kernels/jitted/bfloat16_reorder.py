@@ -33,7 +33,7 @@ def stored_as(count: int) -> Any:
     """A function for kernels: stores the first `count` lanes of a block, rounded."""
 
     def store(e: Emitter, target: Value, value: Value) -> None:
-        e.store(target, narrowed(e, _first_lanes(e, value, count), host.rounds_to_bfloat16()), 2)
+        e.store(target, narrowed(e, _first_lanes(e, value, count), host.has_bfloat16()), 2)
 
     return emitted(types.none(raw, block_type))(store)
 
@@ -114,7 +114,7 @@ def _store_pixels(
     ]
     by_pixel = [channel * count + pixel for pixel in range(count) for channel in range(4)]
     mixed = e.of(e.builder.shuffle_vector(*joined, _lanes(by_pixel)))
-    e.store(target, narrowed(e, mixed, host.rounds_to_bfloat16()), 2)
+    e.store(target, narrowed(e, mixed, host.has_bfloat16()), 2)
 
 
 def _lanes(numbers: list[int]) -> ir.Constant:

@@ -7,7 +7,8 @@ Manual, volume 2, TDPBF16PS) says of each, so that a kernel computes what it wou
 processor. A product's even and odd terms are two sums, each rounded after every term, which are
 added to one another and then to what the tile held.
 
-Which tile is of which size says a configuration of 64 bytes: `kernels.bfloat16.configuration`.
+Which tile is of which size says a configuration of 64 bytes:
+`kernels.bfloat16_tiles.configuration`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ TILE_BYTES = LANES * BLOCK_BYTES
 
 _NOTHING = ir.VoidType()
 _INT16 = ir.IntType(16)
-_PAIRS = ir.VectorType(INT32, LANES)
+PAIRS = ir.VectorType(INT32, LANES)
+"""A pair of bfloat16 in each of 16 lanes."""
 
 
 class Tiles(Protocol):
@@ -110,7 +112,7 @@ class EmulatedTiles:
             with e.loop(self._pairs[left]) as pair:
                 both = e.load(lefts + row * left_stride + pair * 4, INT32, 2)
                 terms = _halves(e, e.splat(both, LANES))
-                weights = _halves(e, e.load(rights + pair * right_stride, _PAIRS, 2))
+                weights = _halves(e, e.load(rights + pair * right_stride, PAIRS, 2))
                 for slot, term, weight in zip((even, odd), terms, weights, strict=True):
                     slot.value = e.multiply_add(term, weight, slot.value)
             place = self._at(total) + row * BLOCK_BYTES
@@ -152,6 +154,13 @@ class _BfloatType(ir.Type):  # type: ignore[misc] # llvmlite has no types
 
     def __hash__(self) -> int:
         return hash(_BfloatType)
+
+
+def add_pairs(e: Emitter, total: Value, left: Value, right: Value) -> Value:
+    """total, 16 float32, plus the products of two and two bfloat16 in each lane of int32."""
+    kind = ir.VectorType(_BfloatType(), 2 * LANES)
+    pairs = [e.builder.bitcast(value.ir, kind) for value in (left, right)]
+    return e.of(e.call("llvm.x86.avx512bf16.dpbf16ps.512", BLOCK, total.ir, *pairs))
 
 
 def narrowed(e: Emitter, value: Value, by_instruction: bool) -> Value:
