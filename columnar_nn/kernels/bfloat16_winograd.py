@@ -24,6 +24,7 @@ from columnar_nn.kernels.bfloat16_product import (
     constants_of,
     packed_steps,
 )
+from columnar_nn.kernels.bfloat16_vectors import is_of_few
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
@@ -46,8 +47,8 @@ TILES_BYTES = 384 * 1024
 INPUT_TRANSFORM, OUTPUT_TRANSFORM = 260, 180
 """Price of a tile's 16 channels or filters, in products of a vector of pairs, one a cycle."""
 
-WEIGHT_BYTE = 0.1
-"""Price of a byte of weights that comes from beyond the second-level cache."""
+WEIGHT_BYTE = 0.23
+"""Price of a byte of weights that comes from beyond the second-level cache: 19 MB on a Zen 4."""
 
 CACHED_WEIGHT_BYTES = 2**18
 """Weights of a layer that stay in it from image to image."""
@@ -96,9 +97,9 @@ def pays(convolution: Convolution) -> bool:
         and convolution.groups == 1
         and x.pixel_items >= LANES
     )
-    if not applies:
-        return False
     filters, height, width = convolution.output.shape
+    if not applies or is_of_few(filters, min(DEPTH, x.pixel_items)):
+        return False
     blocks = -(-filters // LANES)
     products = x.pixel_items // 2 * blocks
     tiles = -(-height // M) * -(-width // M)

@@ -17,7 +17,7 @@ from typing import Any
 from numba import types
 
 from columnar_nn.kernels.bfloat16_product import TILE_BYTES, blocks_of
-from columnar_nn.kernels.bfloat16_vectors import VectorProduct, VectorTile
+from columnar_nn.kernels.bfloat16_vectors import FEW_FILTERS, VectorProduct, VectorTile
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.accumulators import sizes
 from columnar_nn.kernels.jitted.bfloat16_product import (
@@ -27,7 +27,7 @@ from columnar_nn.kernels.jitted.bfloat16_product import (
     panel_at,
     store_narrowed,
 )
-from columnar_nn.kernels.jitted.blocks import number
+from columnar_nn.kernels.jitted.blocks import number, sum_of_lanes
 from columnar_nn.kernels.jitted.compiler import emitted
 from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value, Variable
 from columnar_nn.kernels.jitted.memory import POINTERS, copy, floats, integer, share_either
@@ -129,8 +129,6 @@ def sums_of_steps(
         filters = weights + step * (blocks * TILE_BYTES)
         with e.loop(e.word(pairs // unroll)) as group:
             first, row = here + group * (4 * unroll), filters + group * (BLOCK_BYTES * unroll)
-            # Three pixels share an address: with one each the registers for them do not suffice.
-            bases = [first + row_bytes * pixel for pixel in range(0, size, 3)]
             sums = [[[slot.value for slot in pixel] for pixel in chain] for chain in slots]
             for pair in range(unroll):
                 chain = sums[pair % chains]
@@ -139,7 +137,7 @@ def sums_of_steps(
                     for block in range(blocks)
                 ]
                 for pixel in range(size):
-                    place = bases[pixel // 3] + row_bytes * (pixel % 3) + 4 * pair
+                    place = first + row_bytes * pixel + 4 * pair
                     terms = e.splat(e.load(place, INT32, 2), LANES)
                     for block, factor in enumerate(factors):
                         chain[pixel][block] = add_pairs(e, chain[pixel][block], factor, terms)
@@ -157,13 +155,67 @@ def _total(slots: list[Variable]) -> Value:
     return total
 
 
-def product(pairs: int, width: int, output: str, residuals: int) -> Callable[..., None]:
+def few_tile(filters: int, residuals: int) -> Any:
+    """As `product_tile`, of few filters, DEPTH terms a step: a pixel's are one vector."""
+    of_block = POINTERS["block"]
+    given = (integer, raw, integer, raw, words, integer, of_block, of_block)
+
+    @emitted(types.none(*given, raw, raw, integer, number, number))
+    def tile(
+        e: Emitter,
+        pixels: Value,
+        source: Value,
+        row_bytes: Value,
+        weights: Value,
+        offsets: Value,
+        steps: Value,
+        bias: Value,
+        mask: Value,
+        residual: Value,
+        target: Value,
+        target_bytes: Value,
+        low: Value,
+        high: Value,
+    ) -> None:
+        def sums(size: int, filter_: int) -> list[Value]:
+            slots = [e.variable(e.constant(BLOCK, 0.0)) for _ in range(size)]
+            with e.loop(steps) as step:
+                here = source + e.load_word(offsets + step * WORD_BYTES)
+                place = weights + step * (filters * BLOCK_BYTES) + BLOCK_BYTES * filter_
+                factors = e.load(place, PAIRS)
+                for pixel, slot in enumerate(slots):
+                    terms = e.load(here + row_bytes * pixel, PAIRS, 2)
+                    slot.value = add_pairs(e, slot.value, factors, terms)
+            return [sum_of_lanes(e, slot.value) for slot in slots]
+
+        def emit(size: int) -> None:
+            by_filter = [sums(size, filter_) for filter_ in range(filters)]
+            added, lowest, highest = e.load(bias, BLOCK), e.splat(low, LANES), e.splat(high, LANES)
+            dropped = e.load(mask, BLOCK) < 0.0
+            for pixel, totals in enumerate(zip(*by_filter, strict=True)):
+                lanes = e.constant(BLOCK, 0.0).ir
+                for lane, total in enumerate(totals):
+                    lanes = e.builder.insert_element(lanes, total.ir, INT32(lane))
+                value = e.of(lanes) + added
+                place = target_bytes * pixel
+                if residuals:
+                    value = value + load_widened(e, residual + place, FEW_FILTERS)
+                value = dropped.select(0.0, e.clamp(value, lowest, highest))
+                store_narrowed(e, target + place, [value], FEW_FILTERS, by_instruction=True)
+
+        e.switch(pixels, sizes(), emit)
+
+    return tile
+
+
+def product(pairs: int, width: int, output: str, residuals: int, few: int) -> Callable[..., None]:
     """Panels of `width` filters, a step of which has so many pairs of terms; `output` is nhwc_bf16
-    or planar float32.
+    or planar float32. If `few` is not 0 there are so many filters, each multiplied alone.
 
     Parts share the panels or the tiles. Each copies all lines, if they are to be copied.
     """
-    multiply = product_tile(pairs, width, output, residuals)
+    of_many = product_tile(pairs, width, output, residuals)
+    multiply = few_tile(few, residuals) if few else of_many
     is_float, blocks = output == "planar", blocks_of(width)
 
     def kernel(
