@@ -262,9 +262,13 @@ class ColumnarBackend(Backend):
             executable.close()
 
 
+_NARROW = ("conv2d_bfloat16", "dense_bfloat16", "matrix_product_bfloat16")
+"""What names of kernels in bfloat16 begin with."""
+
+
 def _bfloat16_note(steps: Sequence[StepStats]) -> str:
     """How many layers are in bfloat16, by what, and how often numbers change their type."""
-    narrow = sum(step.kernel.startswith(("conv2d_bfloat16", "dense_bfloat16")) for step in steps)
+    narrow = sum(step.kernel.startswith(_NARROW) for step in steps)
     changes = sum(step.kernel in ("to_bfloat16", "to_float32") for step in steps)
     unit = {
         "amx": "AMX",

@@ -69,6 +69,20 @@ def multiply(
     return _activated(assembly, assembly.apply(kernel, value), activation)
 
 
+def multiply_matrices(
+    assembly: Assembly,
+    values: Sequence[Value],
+    matrix: np.ndarray,
+    bias: np.ndarray | None = None,
+    activation: Activation = NO_ACTIVATION,
+) -> Value:
+    """A layer of the rows of the first value's matrices, to which a second is added, in planes."""
+    kernel = kernels.matrix_product_bfloat16(
+        values[0].layout, matrix, bias, activation, residual=len(values) > 1
+    )
+    return assembly.apply(kernel, *values)
+
+
 def _interval(activation: Activation) -> Activation:
     """What a kernel in bfloat16 applies itself: any but a function."""
     return activation if activation.function is None else NO_ACTIVATION

@@ -21,6 +21,7 @@ import numpy as np
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels import (
     accuracy,
+    bfloat16_matrix,
     bfloat16_tiles,
     bfloat16_vectors,
     bfloat16_winograd,
@@ -46,6 +47,11 @@ def tile_kind() -> Literal["amx", "vectors", "emulated"]:
     if host.has_tiles():
         return "amx"
     return "vectors" if host.has_bfloat16() else "emulated"
+
+
+def multiplies_matrix(matrix: np.ndarray) -> bool:
+    """Whether a constant right factor of rows' matrices has a kernel in bfloat16 here."""
+    return tile_kind() == "vectors" and bfloat16_matrix.takes(matrix)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from kernels.images import bfloat16_bits, images_of, narrow, normal, run, stored
 
 from columnar_nn import kernels as k
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.kernels import RELU, Layout, bfloat16, host, jit
+from columnar_nn.functions import activations
+from columnar_nn.kernels import NO_ACTIVATION, RELU, Activation, Layout, bfloat16, host, jit
 from columnar_nn.kernels.bfloat16_product import to_bfloat16
 from columnar_nn.kernels.parameters import address
 from columnar_nn.kernels.tables import SPOILED_BYTES
@@ -271,3 +272,39 @@ def test_amx_is_used_only_where_linux_permits_it(monkeypatch: pytest.MonkeyPatch
     finally:
         host.has_tiles.cache_clear()
         host.has_bfloat16.cache_clear()
+
+
+SIGMOID = Activation(function=k.PythonFunction("sigmoid", activations.sigmoid))
+
+MATRICES = (
+    ((3, 5, 64), 96, RELU, False),
+    ((130, 40), 33, NO_ACTIVATION, True),
+    ((1, 16), 32, NO_ACTIVATION, False),
+    ((17, 100), 70, Activation(-0.5, 1.0), True),
+    ((2, 9, 48), 64, SIGMOID, True),
+)
+"""(left factor, columns, activation, residual)"""
+
+
+@pytest.mark.skipif("vectors" not in KINDS, reason="the processor has no AVX512_BF16")
+@pytest.mark.parametrize(("shape", "columns", "activation", "residual"), MATRICES, ids=str)
+def test_rows_by_a_constant_matrix(
+    shape: tuple[int, ...], columns: int, activation: Activation, residual: bool
+) -> None:
+    left, matrix, bias = normal(1, 2, *shape), normal(2, shape[-1], columns), normal(3, columns)
+    kernel = k.matrix_product_bfloat16(Layout("planar", shape), matrix, bias, activation, residual)
+    expected = narrow(left).astype(np.float64) @ narrow(matrix) + bias
+    inputs = [left]
+    if residual:
+        inputs.append(normal(4, *expected.shape))
+        expected = expected + inputs[1]
+    if activation.function:
+        expected = 1 / (1 + np.exp(-expected))
+    expected = np.clip(expected, activation.low, activation.high).astype(np.float32)
+    assert_close(run(kernel, *inputs), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_other_matrices_are_refused() -> None:
+    for shape in ((16, 31), (15, 32), (2, 16, 32)):
+        with pytest.raises(InvalidModelError, match="in bfloat16"):
+            k.matrix_product_bfloat16(Layout("planar", (4, shape[-2])), np.ones(shape, np.float32))

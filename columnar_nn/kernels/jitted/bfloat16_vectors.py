@@ -19,7 +19,7 @@ from numba import types
 from columnar_nn.kernels.bfloat16_product import TILE_BYTES, blocks_of
 from columnar_nn.kernels.bfloat16_vectors import FEW_FILTERS, VectorProduct, VectorTile
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.accumulators import sizes
+from columnar_nn.kernels.jitted.accumulators import AHEAD_BYTES, sizes
 from columnar_nn.kernels.jitted.bfloat16_product import (
     PANEL_WORDS,
     copy_lines,
@@ -136,6 +136,8 @@ def sums_of_steps(
                     e.load(row + (TILE_BYTES * block + BLOCK_BYTES * pair), PAIRS)
                     for block in range(blocks)
                 ]
+                for block in range(blocks):
+                    e.prefetch(row + (TILE_BYTES * block + BLOCK_BYTES * pair + AHEAD_BYTES))
                 for pixel in range(size):
                     place = first + row_bytes * pixel + 4 * pair
                     terms = e.splat(e.load(place, INT32, 2), LANES)
