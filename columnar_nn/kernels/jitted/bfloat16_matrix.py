@@ -11,7 +11,7 @@ from columnar_nn.kernels import host
 from columnar_nn.kernels.bfloat16_matrix import PANEL, TILES, NarrowProducts
 from columnar_nn.kernels.bfloat16_product import DEPTH, TILE_BYTES
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.accumulators import sizes
+from columnar_nn.kernels.jitted.accumulators import AHEAD_BYTES, sizes
 from columnar_nn.kernels.jitted.bfloat16_product import store_narrowed
 from columnar_nn.kernels.jitted.bfloat16_vectors import sums_of_steps
 from columnar_nn.kernels.jitted.blocks import number
@@ -72,7 +72,8 @@ def product_tile() -> Any:
 
         def emit(size: int) -> None:
             sums = sums_of_steps(
-                *(e, size, len(starts), DEPTH // 2, source, row_bytes, matrix, offsets, steps)
+                *(e, size, len(starts), DEPTH // 2, source, row_bytes, matrix, offsets, steps),
+                ahead=AHEAD_BYTES,
             )
             added = [e.load(bias + start, BLOCK) for start in starts]
             places = [

@@ -19,7 +19,7 @@ from numba import types
 from columnar_nn.kernels.bfloat16_product import TILE_BYTES, blocks_of
 from columnar_nn.kernels.bfloat16_vectors import FEW_FILTERS, VectorProduct, VectorTile
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.accumulators import AHEAD_BYTES, sizes
+from columnar_nn.kernels.jitted.accumulators import sizes
 from columnar_nn.kernels.jitted.bfloat16_product import (
     PANEL_WORDS,
     copy_lines,
@@ -116,8 +116,14 @@ def sums_of_steps(
     weights: Value,
     offsets: Value,
     steps: Value,
+    ahead: int = 0,
 ) -> list[list[Value]]:
-    """Sums over all steps, [pixel][block]. Few of them are begun several times, and added up."""
+    """Sums over all steps, [pixel][block]. Few of them are begun several times, and added up.
+
+    Weights are asked for `ahead` bytes before their use, if that is not 0. That pays where they
+    come from beyond the second-level cache: layers of tokens take 0.82 of the time so, convolutions
+    of a thousand channels up to 1.3 times as long.
+    """
     unroll = UNROLL if pairs % UNROLL == 0 else pairs
     chains = min(unroll, -(-CHAINS // (size * blocks)))
     slots = [
@@ -136,8 +142,9 @@ def sums_of_steps(
                     e.load(row + (TILE_BYTES * block + BLOCK_BYTES * pair), PAIRS)
                     for block in range(blocks)
                 ]
-                for block in range(blocks):
-                    e.prefetch(row + (TILE_BYTES * block + BLOCK_BYTES * pair + AHEAD_BYTES))
+                if ahead:
+                    for block in range(blocks):
+                        e.prefetch(row + (TILE_BYTES * block + BLOCK_BYTES * pair + ahead))
                 for pixel in range(size):
                     place = first + row_bytes * pixel + 4 * pair
                     terms = e.splat(e.load(place, INT32, 2), LANES)
