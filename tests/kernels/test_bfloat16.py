@@ -181,20 +181,32 @@ def test_other_layouts_and_sizes_are_refused() -> None:
         k.dense_bfloat16(Layout("nhwc_bf16", (16, 1, 1)), np.ones((3, 17), np.float32))
 
 
+def assembly(processor: str, module: str, function: str, constants: tuple[Any, ...]) -> str:
+    """A kernel compiled for a processor, which need not be this one."""
+    from columnar_nn.kernels.jitted import entry
+
+    jit.target_machine()  # initialises LLVM
+    made = entry.link("kernel", jit.ARGUMENTS, entry.kernel_function(module, function, constants))
+    jit.optimize(made)
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return str(target.create_target_machine(cpu=processor, opt=3).emit_assembly(made))
+
+
+@pytest.mark.skipif(not host.is_x86(), reason="AVX512_BF16 is of x86")
+def test_products_of_vectors_are_one_instruction() -> None:
+    """Compiled for Zen 4: two blocks of filters of four pairs for each pixel of each tile."""
+    text = assembly("znver4", "bfloat16_vectors", "product", (16, 32, "nhwc_bf16", 1, 0))
+    assert text.count("vdpbf16ps") == 4 * 2 * sum(range(1, host.tile_pixels() + 1))
+    assert set(re.findall(r"call\w*\s+(\w+)", text)) <= {"memcpy", "memset"}
+
+
 @pytest.mark.skipif(not host.is_x86(), reason="AMX is of x86")
 @pytest.mark.parametrize(
     "constants", [(32, "nhwc_bf16", 1), (16, "nhwc_bf16", 0), (32, "planar", 0)]
 )
 def test_on_amx_the_same_kernel_is_its_instructions(constants: tuple[int, str, int]) -> None:
     """Compiled for Sapphire Rapids, and not run: products, loads and stores of tiles, no call."""
-    from columnar_nn.kernels.jitted import entry
-
-    jit.target_machine()  # initialises LLVM
-    function = entry.kernel_function("bfloat16", "product", ("amx", *constants))
-    module = entry.link("kernel", jit.ARGUMENTS, function)
-    jit.optimize(module)
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    text = target.create_target_machine(cpu="sapphirerapids", opt=3).emit_assembly(module)
+    text = assembly("sapphirerapids", "bfloat16", "product", ("amx", *constants))
     found = re.findall(r"^\s+(tile\w+|tdp\w+|ldtilecfg|vcvtne\w+)", text, re.MULTILINE)
     tiles = 4 if constants[0] == 32 else 5
     counts = {name: found.count(name) for name in set(found)}
