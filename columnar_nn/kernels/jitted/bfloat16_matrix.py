@@ -12,6 +12,7 @@ from columnar_nn.kernels.bfloat16_matrix import PANEL, TILES, NarrowProducts
 from columnar_nn.kernels.bfloat16_product import DEPTH, TILE_BYTES
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.accumulators import AHEAD_BYTES, sizes
+from columnar_nn.kernels.jitted.bfloat16_lanes import narrowed
 from columnar_nn.kernels.jitted.bfloat16_product import store_narrowed
 from columnar_nn.kernels.jitted.bfloat16_vectors import sums_of_steps
 from columnar_nn.kernels.jitted.blocks import number
@@ -19,7 +20,6 @@ from columnar_nn.kernels.jitted.compiler import emitted, inlined
 from columnar_nn.kernels.jitted.elementwise import apply_epilogue
 from columnar_nn.kernels.jitted.emitter import BLOCK, FLOAT, Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, blocks, clear, integer
-from columnar_nn.kernels.jitted.tiles import narrowed
 from columnar_nn.kernels.parameters import BLOCK_BYTES, FLOAT_BYTES, Bytes, Floats
 
 TILE_ROWS = host.tile_pixels()

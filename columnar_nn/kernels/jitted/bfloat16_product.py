@@ -7,11 +7,11 @@ from llvmlite import ir
 from columnar_nn.kernels import host
 from columnar_nn.kernels.bfloat16_product import CopiedLines, TilePanel
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jitted.bfloat16_lanes import filled, half_lanes, narrowed, widened
 from columnar_nn.kernels.jitted.compiler import inlined
 from columnar_nn.kernels.jitted.emitter import INT32, Emitter, Value
 from columnar_nn.kernels.jitted.memory import clear, copy
 from columnar_nn.kernels.jitted.records import record_at
-from columnar_nn.kernels.jitted.tiles import filled, half_lanes, narrowed, widened
 from columnar_nn.kernels.parameters import Bytes
 
 PANEL_WORDS = len(TilePanel._fields)

@@ -11,11 +11,11 @@ from numba import types
 from columnar_nn.kernels import host
 from columnar_nn.kernels.bfloat16_reorder import FEW_CHANNELS, Conversion
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jitted.bfloat16_lanes import filled, half_lanes, narrowed, widened
 from columnar_nn.kernels.jitted.blocks import block_type
 from columnar_nn.kernels.jitted.compiler import emitted
 from columnar_nn.kernels.jitted.emitter import BLOCK, FLOAT, INT32, Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, clear, copy, share
-from columnar_nn.kernels.jitted.tiles import filled, half_lanes, narrowed, widened
 from columnar_nn.kernels.parameters import FLOAT_BYTES, Blocks, Bytes, Floats
 from columnar_nn.kernels.reorder import PlacedItems
 

@@ -20,6 +20,7 @@ from columnar_nn.kernels.bfloat16_product import TILE_BYTES, blocks_of
 from columnar_nn.kernels.bfloat16_vectors import FEW_FILTERS, VectorProduct, VectorTile
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.accumulators import sizes
+from columnar_nn.kernels.jitted.bfloat16_lanes import PAIRS, add_pairs
 from columnar_nn.kernels.jitted.bfloat16_product import (
     PANEL_WORDS,
     copy_lines,
@@ -32,7 +33,6 @@ from columnar_nn.kernels.jitted.compiler import emitted
 from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value, Variable
 from columnar_nn.kernels.jitted.memory import POINTERS, copy, floats, integer, share_either
 from columnar_nn.kernels.jitted.records import record_at
-from columnar_nn.kernels.jitted.tiles import PAIRS, add_pairs
 from columnar_nn.kernels.parameters import BLOCK_BYTES, WORD_BYTES, Bytes
 
 TILE_WORDS = len(VectorTile._fields)

@@ -15,13 +15,13 @@ from columnar_nn.kernels.bfloat16_product import TILE_BYTES, blocks_of
 from columnar_nn.kernels.bfloat16_winograd import POSITIONS, SIDE, M, NarrowWinograd
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.accumulators import sizes
+from columnar_nn.kernels.jitted.bfloat16_lanes import half_lanes
 from columnar_nn.kernels.jitted.bfloat16_product import load_widened, store_narrowed
 from columnar_nn.kernels.jitted.bfloat16_vectors import sums_of_steps
 from columnar_nn.kernels.jitted.blocks import number
 from columnar_nn.kernels.jitted.compiler import emitted, inlined
 from columnar_nn.kernels.jitted.emitter import BLOCK, Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, clear, copy, integer, share_either
-from columnar_nn.kernels.jitted.tiles import half_lanes
 from columnar_nn.kernels.jitted.winograd import FEWEST_TILES, even_block, odd, tile_after
 from columnar_nn.kernels.jitted.winograd_transforms import input_rows, output_rows
 from columnar_nn.kernels.parameters import BLOCK_BYTES, WORD_BYTES, Bytes
