@@ -22,7 +22,8 @@ that compiles nothing must not import numba.
 """
 
 from columnar_nn.kernels.activation import NO_ACTIVATION, RELU, Activation
-from columnar_nn.kernels.bfloat16 import conv2d_bfloat16, dense_bfloat16
+from columnar_nn.kernels.bfloat16 import choose_bfloat16, conv2d_bfloat16, dense_bfloat16
+from columnar_nn.kernels.bfloat16_matrix import matrix_product_bfloat16
 from columnar_nn.kernels.bfloat16_reorder import narrow, widen
 from columnar_nn.kernels.columns import ColumnFunction, Kind
 from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
@@ -63,6 +64,7 @@ __all__ = [
     "channels_first",
     "channels_last",
     "choose_algorithm",
+    "choose_bfloat16",
     "concat",
     "conv2d",
     "conv2d_bfloat16",
@@ -74,6 +76,7 @@ __all__ = [
     "local_response_normalization",
     "log_softmax",
     "matrix_product",
+    "matrix_product_bfloat16",
     "max_pool",
     "narrow",
     "normalization",
