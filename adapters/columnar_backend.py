@@ -261,13 +261,21 @@ class ColumnarBackend(Backend):
             executable.close()
 
 
+_NARROW = ("conv2d_bfloat16", "dense_bfloat16", "matrix_product_bfloat16")
+"""What names of kernels in bfloat16 begin with."""
+
+
 def _bfloat16_note(steps: Sequence[StepStats]) -> str:
     """How many layers are in bfloat16, by what, and how often numbers change their type."""
     from columnar_nn.kernels.bfloat16 import tile_kind  # not of other configurations
 
-    narrow = sum(step.kernel in ("conv2d_bfloat16", "dense_bfloat16") for step in steps)
+    narrow = sum(step.kernel.startswith(_NARROW) for step in steps)
     changes = sum(step.kernel in ("to_bfloat16", "to_float32") for step in steps)
-    unit = "AMX" if tile_kind() == "amx" else "float32 vectors, which emulate AMX: it is not here"
+    unit = {
+        "amx": "AMX",
+        "vectors": "AVX512_BF16",
+        "emulated": "float32 vectors, which emulate AMX: neither that nor AVX512_BF16 is here",
+    }[tile_kind()]
     return (
         f"convolutions and dense layers in bfloat16, summed in float32: {narrow}, by {unit}; "
         f"changes from float32 and back: {changes}"

@@ -33,12 +33,12 @@ def convolve(
     assembly: Assembly,
     values: Sequence[Value],
     weights: Sequence[np.ndarray],
-    window: Mapping[str, Any],
+    given: Mapping[str, Any],
     activation: Activation = NO_ACTIVATION,
 ) -> Value:
     """A convolution of the first value, to which a second is added.
 
-    `weights` are the filters and perhaps a bias, `window` keyword arguments of the kernel.
+    `weights` are the filters and perhaps a bias, `given` keyword arguments of the kernel.
     """
     image, *residuals = map(assembly.narrowed, values)
     filters, *biases = weights
@@ -46,7 +46,7 @@ def convolve(
         image.layout,
         filters,
         biases[0] if biases else None,
-        **window,
+        **given,
         activation=_interval(activation),
         residual=bool(residuals),
     )
@@ -67,6 +67,20 @@ def multiply(
         value = assembly.narrowed(value)
     kernel = kernels.dense_bfloat16(value.layout, matrix, bias, _interval(activation))
     return _activated(assembly, assembly.apply(kernel, value), activation)
+
+
+def multiply_matrices(
+    assembly: Assembly,
+    values: Sequence[Value],
+    matrix: np.ndarray,
+    bias: np.ndarray | None = None,
+    activation: Activation = NO_ACTIVATION,
+) -> Value:
+    """A layer of the rows of the first value's matrices, to which a second is added, in planes."""
+    kernel = kernels.matrix_product_bfloat16(
+        values[0].layout, matrix, bias, activation, residual=len(values) > 1
+    )
+    return assembly.apply(kernel, *values)
 
 
 def _interval(activation: Activation) -> Activation:

@@ -89,7 +89,7 @@ def operations(call: Call) -> int:
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel, as the attributes `algorithm` and `precision` say."""
     if bfloat16.is_bfloat16(call):
-        return bfloat16.convolve(assembly, values, call.weights, window_arguments(call))
+        return bfloat16.convolve(assembly, values, call.weights, arguments(call))
     source = image(assembly, call, values[0])
     return assembly.apply(kernels.conv2d(source.layout, call.weights[0], **arguments(call)), source)
 

@@ -33,8 +33,8 @@ def operations(call: Call) -> int:
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel that adds and clamps what it is about to store."""
     if bfloat16.is_bfloat16(call):
-        window, activation = conv2d.window_arguments(call), layer_activation(call)
-        return bfloat16.convolve(assembly, values, call.weights, window, activation)
+        given, activation = conv2d.arguments(call), layer_activation(call)
+        return bfloat16.convolve(assembly, values, call.weights, given, activation)
     source = conv2d.image(assembly, call, values[0])
     residuals = [conv2d.residual(assembly, call, value) for value in values[1:]]
     filters, bias = call.weights

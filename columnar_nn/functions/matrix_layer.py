@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
-from columnar_nn.functions import matrix_product
+from columnar_nn.functions import bfloat16, matrix_product
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.layer_activation import layer_activation
 from columnar_nn.functions.vector_function import VectorFunction, elements
@@ -35,10 +35,13 @@ def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel, which finishes what it is about to store."""
     sources = [assembly.planar(value) for value in values]
     matrix, bias = call.weights
+    if bfloat16.is_bfloat16(call):
+        activation = layer_activation(call)
+        return bfloat16.multiply_matrices(assembly, sources, matrix, bias, activation)
     kernel = kernels.matrix_product(
         sources[0].layout, matrix, bias, layer_activation(call), residual=len(sources) > 1
     )
     return assembly.apply(kernel, *sources)
 
 
-FUNCTIONS = (VectorFunction("matrix_layer", shape, assemble, operations),)
+FUNCTIONS = (VectorFunction("matrix_layer", shape, assemble, operations, bfloat16.DEFAULTS),)

@@ -8,6 +8,7 @@ from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import tensor_shape
+from columnar_nn.functions import bfloat16
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.model.graph import Shape
@@ -42,7 +43,9 @@ def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     layouts = iter([source.layout for source in sources])
     arrays = (getattr(operand, "array", None) for operand in call.inputs)
     left, right = (next(layouts) if array is None else array for array in arrays)
+    if bfloat16.is_bfloat16(call):
+        return bfloat16.multiply_matrices(assembly, sources, call.weights[0])
     return assembly.apply(kernels.matrix_product(left, right), *sources)
 
 
-FUNCTIONS = (VectorFunction("matrix_product", shape, assemble, operations),)
+FUNCTIONS = (VectorFunction("matrix_product", shape, assemble, operations, bfloat16.DEFAULTS),)

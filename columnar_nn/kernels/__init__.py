@@ -42,7 +42,8 @@ from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
 from columnar_nn.kernels.threads import Threads
 
 if TYPE_CHECKING:
-    from columnar_nn.kernels.bfloat16 import conv2d_bfloat16, dense_bfloat16
+    from columnar_nn.kernels.bfloat16 import choose_bfloat16, conv2d_bfloat16, dense_bfloat16
+    from columnar_nn.kernels.bfloat16_matrix import matrix_product_bfloat16
     from columnar_nn.kernels.columns import ColumnFunction, Kind
     from columnar_nn.kernels.matrix import matrix_product
     from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
@@ -50,8 +51,10 @@ if TYPE_CHECKING:
     from columnar_nn.kernels.rows import of_row
 
 _WHEN_USED = {
+    "choose_bfloat16": "bfloat16",
     "conv2d_bfloat16": "bfloat16",
     "dense_bfloat16": "bfloat16",
+    "matrix_product_bfloat16": "bfloat16_matrix",
     "ColumnFunction": "columns",
     "Kind": "columns",
     "matrix_product": "matrix",
@@ -85,6 +88,7 @@ __all__ = [
     "channels_first",
     "channels_last",
     "choose_algorithm",
+    "choose_bfloat16",
     "concat",
     "conv2d",
     "conv2d_bfloat16",
@@ -96,6 +100,7 @@ __all__ = [
     "local_response_normalization",
     "log_softmax",
     "matrix_product",
+    "matrix_product_bfloat16",
     "max_pool",
     "narrow",
     "normalization",

@@ -139,3 +139,14 @@ def bound(weight: np.ndarray, m: int | None) -> float:
         steps = _most_roundings(m, weight.shape[1])
         sums = _sums(weight, m)
     return float(sums.max() * steps * UNIT / (1 - steps * UNIT))
+
+
+def bound_of_factors(weight: np.ndarray, m: int | None, unit: float) -> float:
+    """As `bound`, where what is multiplied is rounded to a relative `unit`, and so are pixels and
+    outputs; float32's own rounding is left out, as a small part of that.
+
+        direct    3 unit sum |w|
+        F(m)      2 unit (sum |w| + max_pq sum_ab c[p, a] c[q, b] |w[a, b]|)
+    """
+    plain = float(np.abs(weight).sum(axis=(1, 2, 3), dtype=np.float64).max())
+    return 3 * unit * plain if m is None else 2 * unit * (plain + float(_sums(weight, m).max()))

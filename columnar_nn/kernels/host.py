@@ -77,8 +77,8 @@ def has_fused_multiply_add() -> bool:
 
 
 @functools.cache
-def rounds_to_bfloat16() -> bool:
-    """Whether the processor rounds float32 to bfloat16 in one instruction."""
+def has_bfloat16() -> bool:
+    """Whether the processor rounds to bfloat16, and multiplies pairs of it (AVX512_BF16)."""
     return "+avx512bf16" in _features()
 
 

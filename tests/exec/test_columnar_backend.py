@@ -103,7 +103,11 @@ def test_the_description_says_what_runs() -> None:
 def test_bfloat16_is_said_and_counted() -> None:
     described = backend("bfloat16").describe()
     assert described.precision == "bfloat16"
-    kinds = {"amx": "AMX", "emulated": "float32 vectors, which emulate AMX: it is not here"}
+    kinds = {
+        "amx": "AMX",
+        "vectors": "AVX512_BF16",
+        "emulated": "float32 vectors, which emulate AMX: neither that nor AVX512_BF16 is here",
+    }
     layers = sum(node.op_type in ("Conv", "Gemm") for node in residual_network().nodes)
     assert described.notes[0].startswith(
         f"convolutions and dense layers in bfloat16, summed in float32: {layers}, by "

@@ -18,6 +18,7 @@ from columnar_nn.kernels import (
     conv2d,
     conv2d_bfloat16,
 )
+from columnar_nn.kernels.bfloat16_product import UNIT
 from reference.conv import conv
 
 RELU6 = Activation(0.0, 6.0)
@@ -107,7 +108,9 @@ def check(case: Case, algorithm: str, images: np.ndarray | None = None) -> None:
         assert_close(actual, expected.astype(np.float32), rtol=0, atol=bound * float(largest))
 
 
-def in_bfloat16(case: Case) -> tuple[BoundKernel, list[np.ndarray], np.ndarray]:
+def in_bfloat16(
+    case: Case, algorithm: str = "direct"
+) -> tuple[BoundKernel, list[np.ndarray], np.ndarray]:
     """The kernel of a case, its inputs, and what NumPy makes of them, rounded, in float64."""
     image, weight = normal(1, 2, case.channels, *case.size), normal(2, *case.weight_shape)
     bias = normal(3, case.filters)
@@ -117,6 +120,7 @@ def in_bfloat16(case: Case) -> tuple[BoundKernel, list[np.ndarray], np.ndarray]:
         bias,
         groups=case.groups,
         activation=case.activation,
+        algorithm=algorithm,
         residual=case.residual,
         **case.attributes,
     )
@@ -129,10 +133,19 @@ def in_bfloat16(case: Case) -> tuple[BoundKernel, list[np.ndarray], np.ndarray]:
 
 
 def check_in_bfloat16(case: Case) -> None:
-    """Fails unless values are the nearest bfloat16 of sums that float32 rounds in another order."""
+    """Fails unless values are the nearest bfloat16 of sums that float32 rounds in another order.
+
+    Or, by Winograd's algorithm, within its bound, and by root mean squares as near as is expected.
+    """
     kernel, inputs, expected = in_bfloat16(case)
     noise = 1e-5 * float(np.abs(expected).max())
     assert_close(run(kernel, *inputs), expected, rtol=2.0**-8, atol=noise)
+    kernel, inputs, expected = in_bfloat16(case, "winograd")
+    if "winograd" in kernel.name:
+        errors = run(kernel, *inputs) - expected
+        assert np.abs(errors).max() < kernel.error_bound * np.abs(inputs[0]).max()
+        terms = case.channels * 9 * (expected != case.activation.low).mean()
+        assert np.sqrt(np.square(errors).mean()) < 4 * UNIT * np.sqrt(terms)
 
 
 CASES = (

@@ -17,7 +17,16 @@ from kernels import convolutions, images, test_bottleneck
 from columnar_nn import kernels as k
 from columnar_nn.errors import InvalidDataError
 from columnar_nn.functions import activations, arithmetic
-from columnar_nn.kernels import Layout, bottleneck, layout, program
+from columnar_nn.kernels import (
+    Layout,
+    bfloat16,
+    bfloat16_product,
+    bfloat16_vectors,
+    bottleneck,
+    host,
+    layout,
+    program,
+)
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIVES: list[mmap.mmap] = []
@@ -123,6 +132,10 @@ def narrow_kernels(shape: tuple[int, int, int]) -> None:
         weight = images.normal(4, filters, shape[0], size, size)
         kernel = k.conv2d_bfloat16(x, weight, None, strides, pads, residual=True)
         run(kernel, image, images.normal(5, 2, *kernel.output_layout.shape))
+    if host.has_bfloat16():
+        rows = Layout("planar", (9, 40))
+        kernel = k.matrix_product_bfloat16(rows, images.normal(3, 40, 33), residual=True)
+        run(kernel, images.normal(4, 2, 9, 40), images.normal(5, 2, 9, 33))
 
 
 def own_kernels(x: Layout, image: np.ndarray) -> None:
@@ -191,7 +204,8 @@ def trespass() -> None:
 
 def guard_everything() -> None:
     """From now on kernels' own memory is guarded, too."""
-    layout.aligned = guarded
+    for module in (layout, bfloat16_product, bfloat16_vectors):
+        module.aligned = guarded
     program.aligned = lambda num_bytes: guarded(-(-num_bytes // 8) * 8)  # it begins with words
     convolutions.run = run
 
@@ -204,6 +218,8 @@ def main() -> None:
     for shape in ((17, 5, 7), (1, 3, 1), (16, 9, 9)):
         other_kernels(shape)
         narrow_kernels(shape)
+    narrow_kernels((64, 4, 5))
+    bfloat16.tile_kind = lambda: "emulated"
     narrow_kernels((64, 4, 5))
     for block in test_bottleneck.BLOCKS:
         stages = block.stages()

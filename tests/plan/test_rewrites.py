@@ -17,6 +17,7 @@ from columnar_nn.data import tensor_column
 from columnar_nn.errors import UsageError
 from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.expressions.expression import Call, topological
+from columnar_nn.kernels.bfloat16 import multiplies_matrix, tile_kind
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import rewrites as graph_rewrites
 from columnar_nn.model.graph import Graph, Node, TensorSpec
@@ -219,3 +220,29 @@ def test_layers_in_bfloat16_stand_between_changes_of_precision() -> None:
     assert_close(actual, truth, rtol=0, atol=0.02 * float(np.abs(truth).max()))
     with pytest.raises(UsageError, match="no precision 'float16': use float32, bfloat16"):
         prepare(plan, precision="float16")
+
+
+def test_products_of_tokens_are_in_bfloat16_where_they_have_a_kernel() -> None:
+    """With a constant, by vectors of pairs; that of two computed factors is not."""
+    matrix = np.random.default_rng(0).standard_normal((32, 40), dtype=np.float32)
+    graph = Graph(
+        name="tokens",
+        nodes=(
+            Node("a", "MatMul", ("tokens", "matrix"), ("a",)),
+            Node("b", "Relu", ("a",), ("b",)),
+            Node("c", "Transpose", ("b",), ("c",), {"perm": (0, 2, 1)}),
+            Node("d", "MatMul", ("b", "c"), ("y",)),
+        ),
+        weights={"matrix": matrix},
+        inputs=(TensorSpec("tokens", (None, 9, 32)),),
+        outputs=(TensorSpec("y", (None, 9, 9)),),
+    )
+    tokens = np.random.default_rng(1).standard_normal((3, 9, 32), dtype=np.float32)
+    batch = pa.record_batch({"tokens": tensor_column.from_numpy(tokens)})
+    plan = PlanBuilder().values([batch]).project(network_outputs(graph, "tokens")).plan()
+    executable = prepare(plan, precision="bfloat16")
+    narrow = [step.kernel for step in executable.steps].count("matrix_product_bfloat16")
+    assert narrow == multiplies_matrix(matrix) == (tile_kind() == "vectors")
+    truth = evaluate(graph.nodes, graph.weights, {"tokens": tokens}, ["y"])["y"]
+    actual = column(executable.run().to_table(), "y")
+    assert_close(actual, truth, rtol=0, atol=0.02 * float(np.abs(truth).max()))

@@ -6,56 +6,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from llvmlite import ir
 from numba import types
 
-from columnar_nn.kernels import host
-from columnar_nn.kernels.bfloat16 import (
-    GROUP_BYTES,
-    TILE_BYTES,
-    TilePanel,
-    TileProduct,
-)
+from columnar_nn.kernels.bfloat16_product import TILE_BYTES
+from columnar_nn.kernels.bfloat16_tiles import GROUP_BYTES, TileProduct
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted import tiles as tile_registers
-from columnar_nn.kernels.jitted.blocks import number
-from columnar_nn.kernels.jitted.compiler import emitted, inlined
-from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value
-from columnar_nn.kernels.jitted.memory import (
-    POINTERS,
-    clear,
-    copy,
-    floats,
-    integer,
-    share_either,
+from columnar_nn.kernels.jitted.bfloat16_product import (
+    PANEL_WORDS,
+    copy_lines,
+    load_widened,
+    panel_at,
+    store_narrowed,
 )
-from columnar_nn.kernels.jitted.records import record_at
-from columnar_nn.kernels.jitted.tiles import Tiles, filled, half_lanes, narrowed, tiles_of, widened
+from columnar_nn.kernels.jitted.blocks import number
+from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.emitter import BLOCK, Emitter, Value
+from columnar_nn.kernels.jitted.memory import POINTERS, copy, floats, integer, share_either
+from columnar_nn.kernels.jitted.tiles import Tiles, tiles_of
 from columnar_nn.kernels.parameters import BLOCK_BYTES, WORD_BYTES, Bytes
 
-PANEL_WORDS = len(TilePanel._fields)
-
-panel_at = record_at(TilePanel)
-
 raw, words = POINTERS["byte"], POINTERS["word"]
-
-
-@inlined
-def copy_lines(p: TileProduct, source: Bytes, target: Bytes) -> None:
-    """Copies the lines of every phase, with zeros around the image."""
-    left = min(p.left_bytes, p.line_bytes)
-    inside = min(p.image_line_bytes, p.line_bytes - left)
-    for phase in range(p.phases):
-        y = p.tops[phase]
-        for _ in range(p.phase_lines):
-            if 0 <= y < p.height:
-                clear(target, left)
-                copy(target + left, source + y * p.image_line_bytes, inside)
-                clear(target + (left + inside), p.line_bytes - left - inside)
-            else:
-                clear(target, p.line_bytes)
-            target = target + p.line_bytes
-            y += p.stride_y
 
 
 class _Shape(NamedTuple):
@@ -125,14 +96,14 @@ class _Results:
                 if shape.has_residual:
                     there = min(shape.width, LANES)
                     added = self._residual + place + 2 * LANES * block
-                    value = value + _loaded(e, added, there)
+                    value = value + load_widened(e, added, there)
                 clamped = e.clamp(value, self._low, self._high)
                 values.append(self._dropped[block].select(0.0, clamped))
             if shape.is_float:
                 for block, value in enumerate(values):
                     e.store(self._target + place + BLOCK_BYTES * block, value)
             else:
-                _store(e, self._target + place, values, shape.width)
+                store_narrowed(e, self._target + place, values, shape.width, by_instruction=False)
 
 
 def panel_product(shape: _Shape) -> Any:
@@ -252,20 +223,6 @@ def _if_there(e: Emitter, tile: int, there: Value) -> Iterator[None]:
         yield
 
 
-def _loaded(e: Emitter, place: Value, count: int) -> Value:
-    """A block of bfloat16, of which `count` are there."""
-    return filled(e, widened(e, e.load(place, half_lanes(count), 2)))
-
-
-def _store(e: Emitter, goal: Value, values: list[Value], width: int) -> None:
-    """Stores `width` lanes of one block or two, rounded."""
-    both = values[0]
-    if width != LANES:
-        lanes = ir.Constant(ir.VectorType(INT32, width), list(range(width)))
-        both = e.of(e.builder.shuffle_vector(values[0].ir, values[-1].ir, lanes))
-    e.store(goal, narrowed(e, both, host.rounds_to_bfloat16()), 2)
-
-
 def product(kind: str, width: int, output: str, residuals: int) -> Callable[..., None]:
     """Panels of `width` filters by tiles of a kind; `output` is nhwc_bf16 or planar float32.
 
@@ -293,9 +250,9 @@ def product(kind: str, width: int, output: str, residuals: int) -> Callable[...,
         goals = results if is_float else target
         if first < last and begin < end:
             read = source
-            if p.phases:
+            if p.copied.phases:
                 read = results + p.panels * result_bytes
-                copy_lines(p, source, read)
+                copy_lines(p.copied, source, read)
             configure(p.configuration)
             for index in range(first, last):
                 panel = panel_at(p.table + index * PANEL_WORDS)

@@ -11,11 +11,11 @@ from numba import types
 from columnar_nn.kernels import host
 from columnar_nn.kernels.bfloat16_reorder import FEW_CHANNELS, Conversion
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jitted.bfloat16_lanes import filled, half_lanes, narrowed, widened
 from columnar_nn.kernels.jitted.blocks import block_type
 from columnar_nn.kernels.jitted.compiler import emitted
 from columnar_nn.kernels.jitted.emitter import BLOCK, FLOAT, INT32, Emitter, Value
 from columnar_nn.kernels.jitted.memory import POINTERS, clear, copy, share
-from columnar_nn.kernels.jitted.tiles import filled, half_lanes, narrowed, widened
 from columnar_nn.kernels.parameters import FLOAT_BYTES, Blocks, Bytes, Floats
 from columnar_nn.kernels.reorder import PlacedItems
 
@@ -33,7 +33,7 @@ def stored_as(count: int) -> Any:
     """A function for kernels: stores the first `count` lanes of a block, rounded."""
 
     def store(e: Emitter, target: Value, value: Value) -> None:
-        e.store(target, narrowed(e, _first_lanes(e, value, count), host.rounds_to_bfloat16()), 2)
+        e.store(target, narrowed(e, _first_lanes(e, value, count), host.has_bfloat16()), 2)
 
     return emitted(types.none(raw, block_type))(store)
 
@@ -114,7 +114,7 @@ def _store_pixels(
     ]
     by_pixel = [channel * count + pixel for pixel in range(count) for channel in range(4)]
     mixed = e.of(e.builder.shuffle_vector(*joined, _lanes(by_pixel)))
-    e.store(target, narrowed(e, mixed, host.rounds_to_bfloat16()), 2)
+    e.store(target, narrowed(e, mixed, host.has_bfloat16()), 2)
 
 
 def _lanes(numbers: list[int]) -> ir.Constant:

@@ -7,9 +7,10 @@ Manual, volume 2, TDPBF16PS) says of each, so that a kernel computes what it wou
 processor. A product's even and odd terms are two sums, each rounded after every term, which are
 added to one another and then to what the tile held.
 
-Which tile is of which size says a configuration of 64 bytes: `kernels.bfloat16.configuration`. A
-kernel configures tiles before it uses them, and releases them: then a thread that is switched has
-none to be kept.
+Vectors of pairs, which mean another order of sums, are no tiles: `bfloat16_vectors` has loops of
+its own for them. Which tile is of which size says a configuration of 64 bytes:
+`kernels.bfloat16_tiles.configuration`. A kernel configures tiles before it uses them, and
+releases them: then a thread that is switched has none to be kept.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from typing import Protocol
 from llvmlite import ir
 
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.emitter import BLOCK, BYTE, FLOAT, INT32, WORD, Emitter, Value
+from columnar_nn.kernels.jitted.bfloat16_lanes import INT16, PAIRS
+from columnar_nn.kernels.jitted.emitter import BLOCK, BYTE, INT32, WORD, Emitter, Value
 from columnar_nn.kernels.parameters import BLOCK_BYTES
 
 TILE_BYTES = LANES * BLOCK_BYTES
 
 _NOTHING = ir.VoidType()
-_INT16 = ir.IntType(16)
-_PAIRS = ir.VectorType(INT32, LANES)
 
 
 class Tiles(Protocol):
@@ -79,7 +79,7 @@ class EmulatedTiles:
         self._rows, self._pairs = [], []
         for tile in range(8):
             rows = e.load(configuration + (48 + tile), BYTE, 1)
-            row_bytes = e.load(configuration + (16 + 2 * tile), _INT16, 2)
+            row_bytes = e.load(configuration + (16 + 2 * tile), INT16, 2)
             self._rows.append(e.of(e.builder.zext(rows.ir, WORD)))
             self._pairs.append(e.of(e.builder.zext(row_bytes.ir, WORD)) // 4)
 
@@ -97,7 +97,7 @@ class EmulatedTiles:
             with e.loop(self._pairs[left]) as pair:
                 both = e.load(lefts + row * left_stride + pair * 4, INT32, 2)
                 terms = _halves(e, e.splat(both, LANES))
-                weights = _halves(e, e.load(rights + pair * right_stride, _PAIRS, 2))
+                weights = _halves(e, e.load(rights + pair * right_stride, PAIRS, 2))
                 for slot, term, weight in zip((even, odd), terms, weights, strict=True):
                     slot.value = e.multiply_add(term, weight, slot.value)
             place = self._at(total) + row * BLOCK_BYTES
@@ -138,58 +138,3 @@ def _halves(e: Emitter, pairs: Value) -> tuple[Value, Value]:
     low = builder.shl(pairs.ir, pairs.constant(16))
     high = builder.and_(pairs.ir, pairs.constant(-65536))
     return e.of(builder.bitcast(low, BLOCK)), e.of(builder.bitcast(high, BLOCK))
-
-
-class _BfloatType(ir.Type):  # type: ignore[misc] # llvmlite has no types
-    """LLVM's bfloat, which llvmlite lacks."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _BfloatType)
-
-    def __hash__(self) -> int:
-        return hash(_BfloatType)
-
-
-def narrowed(e: Emitter, value: Value, by_instruction: bool) -> Value:
-    """float32 lanes rounded to the nearest bfloat16, to the even one of two, as int16 lanes.
-
-    NaN stays NaN. The instruction, where the processor has it, makes zero of denormals.
-    """
-    builder, count = e.builder, value.type.count
-    halves = ir.VectorType(_INT16, count)
-    if by_instruction:
-        rounded = builder.fptrunc(value.ir, ir.VectorType(_BfloatType(), count))
-        return e.of(builder.bitcast(rounded, halves))
-    bits = e.of(builder.bitcast(value.ir, ir.VectorType(INT32, count)))
-    last = e.of(builder.lshr(bits.ir, bits.constant(16)))
-    nearest = bits + (last & 1) + 0x7FFF
-    quiet = bits | 0x400000
-    kept = value.is_nan().select(quiet, nearest)
-    return e.of(builder.trunc(builder.lshr(kept.ir, bits.constant(16)), halves))
-
-
-def widened(e: Emitter, halves: Value) -> Value:
-    """bfloat16, as int16 lanes, as float32."""
-    count = halves.type.count
-    wide = e.builder.zext(halves.ir, ir.VectorType(INT32, count))
-    shifted = e.builder.shl(wide, e.of(wide).constant(16))
-    return e.of(e.builder.bitcast(shifted, ir.VectorType(FLOAT, count)))
-
-
-def half_lanes(count: int) -> ir.VectorType:
-    """LLVM's type of so many bfloat16 in memory."""
-    return ir.VectorType(_INT16, count)
-
-
-def filled(e: Emitter, values: Value) -> Value:
-    """Lanes made 16 with zeros."""
-    count = values.type.count
-    if count == LANES:
-        return values
-    lanes = [min(lane, count) for lane in range(LANES)]
-    mask = ir.Constant(ir.VectorType(INT32, LANES), lanes)
-    zeros = ir.Constant(values.type, [0.0] * count)
-    return e.of(e.builder.shuffle_vector(values.ir, zeros, mask))

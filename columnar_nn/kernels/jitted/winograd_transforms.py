@@ -35,7 +35,7 @@ def _plus(e: Emitter, total: Value | None, factor: Fraction, value: Value) -> Va
         return total + value
     if factor == -1:
         return total - value
-    return e.multiply_add(value, e.constant(e.vector, float(factor)), total)
+    return e.multiply_add(value, e.of(value.constant(float(factor))), total)
 
 
 def _sum(e: Emitter, factors: Sequence[Fraction], values: Sequence[Value]) -> Value:
@@ -61,7 +61,7 @@ def _opposites(
     return _plus(e, common, lead, difference), _plus(e, common, -lead, difference)
 
 
-def _input_rows(e: Emitter, matrices: Transform[Fraction], values: Sequence[Value]) -> list[Value]:
+def input_rows(e: Emitter, matrices: Transform[Fraction], values: Sequence[Value]) -> list[Value]:
     """B^T times a column of n vectors: opposite points share their even and odd parts."""
     rows = {k: _sum(e, matrices.inputs[k], values) for k in matrices.alone}
     for p, q in matrices.pairs:
@@ -69,7 +69,7 @@ def _input_rows(e: Emitter, matrices: Transform[Fraction], values: Sequence[Valu
     return [rows[k] for k in range(matrices.n)]
 
 
-def _output_rows(e: Emitter, matrices: Transform[Fraction], values: Sequence[Value]) -> list[Value]:
+def output_rows(e: Emitter, matrices: Transform[Fraction], values: Sequence[Value]) -> list[Value]:
     """A^T times a column of n vectors: opposite points enter as their sum or difference."""
     sums = {pair: values[pair[0]] + values[pair[1]] for pair in matrices.pairs}
     differences = {pair: values[pair[0]] - values[pair[1]] for pair in matrices.pairs}
@@ -111,13 +111,13 @@ def _input_by_stack(
         rows = [source + start + row_bytes * i for i in range(n)]
         with e.loop(e.word(n)) as across:
             column = [e.load(row + across * BLOCK_BYTES, e.vector) for row in rows]
-            for i, result in enumerate(_input_rows(e, matrices, column)):
+            for i, result in enumerate(input_rows(e, matrices, column)):
                 e.store(between + across * vector_bytes + i * n * vector_bytes, result)
         with e.loop(e.word(n)) as down:
             line = between + down * (n * vector_bytes)
             row = [e.load(line + j * vector_bytes, e.vector) for j in range(n)]
             place = target + start + down * n * position_bytes
-            for j, result in enumerate(_input_rows(e, matrices, row)):
+            for j, result in enumerate(input_rows(e, matrices, row)):
                 e.store(place + position_bytes * j, result)
 
 
@@ -133,11 +133,11 @@ def _input_in_registers(
         lines: list[list[Value]] = [[] for _ in group]
         for x in range(n):
             column = [e.load(row + BLOCK_BYTES * x, e.vector) for row in rows]
-            results = _input_rows(e, matrices, column)  # those of other groups are not compiled
+            results = input_rows(e, matrices, column)  # those of other groups are not compiled
             for line, k in zip(lines, group, strict=True):
                 line.append(results[k])
         for line, k in zip(lines, group, strict=True):
-            for j, result in enumerate(_input_rows(e, matrices, line)):
+            for j, result in enumerate(input_rows(e, matrices, line)):
                 e.store(target + position_bytes * (k * n + j), result)
 
 
@@ -171,12 +171,12 @@ def _output_by_stack(
         with e.loop(e.word(n)) as across:
             place = products + start + across * position_bytes
             column = [e.load(place + position_bytes * (i * n), e.vector) for i in range(n)]
-            for i, result in enumerate(_output_rows(e, matrices, column)):
+            for i, result in enumerate(output_rows(e, matrices, column)):
                 e.store(between + across * vector_bytes + i * n * vector_bytes, result)
         with e.loop(e.word(m)) as down:
             line = between + down * (n * vector_bytes)
             row = [e.load(line + j * vector_bytes, e.vector) for j in range(n)]
-            store(down, start, _output_rows(e, matrices, row))
+            store(down, start, output_rows(e, matrices, row))
 
 
 def _output_in_registers(
@@ -188,10 +188,10 @@ def _output_in_registers(
 
     def line(i: int) -> list[Value]:
         places = [products + position_bytes * (i * n + j) for j in range(n)]
-        return _output_rows(e, matrices, [e.load(place, e.vector) for place in places])
+        return output_rows(e, matrices, [e.load(place, e.vector) for place in places])
 
     columns = list(zip(*map(line, range(n)), strict=True))
-    results = [_output_rows(e, matrices, column) for column in columns]
+    results = [output_rows(e, matrices, column) for column in columns]
     for y in range(m):
         store(e.word(y), e.word(0), [column[y] for column in results])
 

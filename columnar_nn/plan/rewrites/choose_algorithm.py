@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from columnar_nn import kernels
 from columnar_nn.expressions.expression import Call, Expression, transform, with_inputs
 from columnar_nn.functions import conv2d
 from columnar_nn.functions.bfloat16 import is_bfloat16
@@ -27,9 +28,11 @@ class choose_algorithm:  # noqa: N801 - a rule with a parameter
         changed = with_inputs(expression, inputs)
         if not (isinstance(changed, Call) and changed.function in ("conv2d", "conv_layer")):
             return changed
-        if is_bfloat16(changed):  # there is one way
-            return changed
         arguments = {**conv2d.arguments(changed), "algorithm": self._algorithm}
-        choice = cheapest(conv2d.input_layout(changed), changed.weights[0], **arguments)
-        attributes = {**changed.attributes, "algorithm": choice.algorithm}
+        layout, weight = conv2d.input_layout(changed), changed.weights[0]
+        if is_bfloat16(changed):
+            chosen = kernels.choose_bfloat16(layout, weight, **arguments)
+        else:
+            chosen = cheapest(layout, weight, **arguments).algorithm
+        attributes = {**changed.attributes, "algorithm": chosen}
         return Call(changed.function, changed.inputs, attributes, changed.nodes, changed.type)

@@ -1,4 +1,4 @@
-"""compute_in_bfloat16: convolutions and dense layers with operands in bfloat16.
+"""compute_in_bfloat16: convolutions, dense layers and those of tokens with operands in bfloat16.
 
 Not depthwise convolutions, of which each output sums a few products: a product of tiles would be
 of zeros.
@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from columnar_nn.expressions.expression import Call, Expression, transform, with_inputs
 from columnar_nn.functions import conv2d
 from columnar_nn.functions.bfloat16 import BFLOAT16
+from columnar_nn.kernels.bfloat16 import multiplies_matrix
 
 _CONVOLUTIONS, _PRODUCTS = ("conv2d", "conv_layer"), ("mat_mul", "dense_layer")
+
+_OF_MATRICES = ("matrix_product", "matrix_layer")
 
 
 def compute_in_bfloat16(roots: Sequence[Expression]) -> list[Expression]:
@@ -29,6 +32,9 @@ def compute_in_bfloat16(roots: Sequence[Expression]) -> list[Expression]:
 
 
 def _has_kernel(call: Call) -> bool:
+    if call.function in _OF_MATRICES:
+        right = getattr(call.inputs[1], "array", None)
+        return right is not None and multiplies_matrix(right)
     if call.function not in _CONVOLUTIONS:
         return call.function in _PRODUCTS
     is_whole: bool = conv2d.window_arguments(call)["groups"] == 1

@@ -1,0 +1,272 @@
+"""Products in bfloat16 by vectors of pairs: tiles of pixels by filters in registers.
+
+VDPBF16PS adds to each of 16 float32 the product of two bfloat16 by two, the odd one first, each
+rounded to the nearest; it takes denormals for zero and makes zero of what would be one (Intel,
+Architectures Software Developer's Manual, volume 2). So a sum runs over all pairs in order, which
+is another one than AMX's, where each step is summed for itself: results differ in the last bits.
+
+A tile's sums stay in registers over all steps. For each pair of terms it loads a vector of each
+block of 16 filters, and one pair of each pixel in every lane, which both blocks multiply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import types
+
+from columnar_nn.kernels.bfloat16_product import TILE_BYTES, blocks_of
+from columnar_nn.kernels.bfloat16_vectors import FEW_FILTERS, VectorProduct, VectorTile
+from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.jitted.accumulators import sizes
+from columnar_nn.kernels.jitted.bfloat16_lanes import PAIRS, add_pairs
+from columnar_nn.kernels.jitted.bfloat16_product import (
+    PANEL_WORDS,
+    copy_lines,
+    load_widened,
+    panel_at,
+    store_narrowed,
+)
+from columnar_nn.kernels.jitted.blocks import number, sum_of_lanes
+from columnar_nn.kernels.jitted.compiler import emitted
+from columnar_nn.kernels.jitted.emitter import BLOCK, INT32, Emitter, Value, Variable
+from columnar_nn.kernels.jitted.memory import POINTERS, copy, floats, integer, share_either
+from columnar_nn.kernels.jitted.records import record_at
+from columnar_nn.kernels.parameters import BLOCK_BYTES, WORD_BYTES, Bytes
+
+TILE_WORDS = len(VectorTile._fields)
+
+UNROLL = 4
+"""Pairs that a loop step handles."""
+
+CHAINS = 8
+"""Sums that must be under way at once: each takes six cycles, and one begins in every cycle."""
+
+tile_at = record_at(VectorTile)
+
+raw, words = POINTERS["byte"], POINTERS["word"]
+
+
+def product_tile(pairs: int, width: int, output: str, residuals: int) -> Any:
+    """A function for kernels: the results of a tile of pixels for a panel of filters.
+
+        tile(pixels, source, row_bytes, weights, offsets, steps, bias, mask, residual, target,
+             target_bytes, low, high)
+
+    A step has so many `pairs` of terms. `row_bytes` is from pixel to pixel in the source,
+    `target_bytes` in residual and target.
+    """
+    blocks = blocks_of(width)
+    of_block = POINTERS["block"]
+    given = (integer, raw, integer, raw, words, integer, of_block, of_block)
+
+    @emitted(types.none(*given, raw, raw, integer, number, number))
+    def tile(
+        e: Emitter,
+        pixels: Value,
+        source: Value,
+        row_bytes: Value,
+        weights: Value,
+        offsets: Value,
+        steps: Value,
+        bias: Value,
+        mask: Value,
+        residual: Value,
+        target: Value,
+        target_bytes: Value,
+        low: Value,
+        high: Value,
+    ) -> None:
+        starts = [BLOCK_BYTES * block for block in range(blocks)]
+
+        def emit(size: int) -> None:
+            rows = sums_of_steps(e, size, blocks, pairs, source, row_bytes, weights, offsets, steps)
+            added = [e.load(bias + start, BLOCK) for start in starts]
+            dropped = [e.load(mask + start, BLOCK) < 0.0 for start in starts]
+            lowest, highest = e.splat(low, LANES), e.splat(high, LANES)
+            for pixel, row in enumerate(rows):
+                place = target_bytes * pixel
+                results = []
+                for block, total in enumerate(row):
+                    value = total + added[block]
+                    if residuals:
+                        here = residual + place + 2 * LANES * block
+                        value = value + load_widened(e, here, min(width, LANES))
+                    clamped = e.clamp(value, lowest, highest)
+                    results.append(dropped[block].select(0.0, clamped))
+                if output == "planar":
+                    for start, value in zip(starts, results, strict=True):
+                        e.store(target + place + start, value)
+                else:
+                    store_narrowed(e, target + place, results, width, by_instruction=True)
+
+        e.switch(pixels, sizes(), emit)
+
+    return tile
+
+
+def sums_of_steps(
+    e: Emitter,
+    size: int,
+    blocks: int,
+    pairs: int,
+    source: Value,
+    row_bytes: Value,
+    weights: Value,
+    offsets: Value,
+    steps: Value,
+    ahead: int = 0,
+) -> list[list[Value]]:
+    """Sums over all steps, [pixel][block]. Few of them are begun several times, and added up.
+
+    Weights are asked for `ahead` bytes before their use, if that is not 0. That pays where they
+    come from beyond the second-level cache: layers of tokens take 0.82 of the time so, convolutions
+    of a thousand channels up to 1.3 times as long.
+    """
+    unroll = UNROLL if pairs % UNROLL == 0 else pairs
+    chains = min(unroll, -(-CHAINS // (size * blocks)))
+    slots = [
+        [[e.variable(e.constant(BLOCK, 0.0)) for _ in range(blocks)] for _ in range(size)]
+        for _ in range(chains)
+    ]
+    with e.loop(steps) as step:
+        here = source + e.load_word(offsets + step * WORD_BYTES)
+        filters = weights + step * (blocks * TILE_BYTES)
+        with e.loop(e.word(pairs // unroll)) as group:
+            first, row = here + group * (4 * unroll), filters + group * (BLOCK_BYTES * unroll)
+            sums = [[[slot.value for slot in pixel] for pixel in chain] for chain in slots]
+            for pair in range(unroll):
+                chain = sums[pair % chains]
+                factors = [
+                    e.load(row + (TILE_BYTES * block + BLOCK_BYTES * pair), PAIRS)
+                    for block in range(blocks)
+                ]
+                if ahead:
+                    for block in range(blocks):
+                        e.prefetch(row + (TILE_BYTES * block + BLOCK_BYTES * pair + ahead))
+                for pixel in range(size):
+                    place = first + row_bytes * pixel + 4 * pair
+                    terms = e.splat(e.load(place, INT32, 2), LANES)
+                    for block, factor in enumerate(factors):
+                        chain[pixel][block] = add_pairs(e, chain[pixel][block], factor, terms)
+            for chain_slots, chain in zip(slots, sums, strict=True):
+                for pixel_slots, totals in zip(chain_slots, chain, strict=True):
+                    for slot, total in zip(pixel_slots, totals, strict=True):
+                        slot.value = total
+    return [[_total([chain[p][b] for chain in slots]) for b in range(blocks)] for p in range(size)]
+
+
+def _total(slots: list[Variable]) -> Value:
+    total = slots[0].value
+    for slot in slots[1:]:
+        total = total + slot.value
+    return total
+
+
+def few_tile(filters: int, residuals: int) -> Any:
+    """As `product_tile`, of few filters, DEPTH terms a step: a pixel's are one vector."""
+    of_block = POINTERS["block"]
+    given = (integer, raw, integer, raw, words, integer, of_block, of_block)
+
+    @emitted(types.none(*given, raw, raw, integer, number, number))
+    def tile(
+        e: Emitter,
+        pixels: Value,
+        source: Value,
+        row_bytes: Value,
+        weights: Value,
+        offsets: Value,
+        steps: Value,
+        bias: Value,
+        mask: Value,
+        residual: Value,
+        target: Value,
+        target_bytes: Value,
+        low: Value,
+        high: Value,
+    ) -> None:
+        def sums(size: int, filter_: int) -> list[Value]:
+            slots = [e.variable(e.constant(BLOCK, 0.0)) for _ in range(size)]
+            with e.loop(steps) as step:
+                here = source + e.load_word(offsets + step * WORD_BYTES)
+                place = weights + step * (filters * BLOCK_BYTES) + BLOCK_BYTES * filter_
+                factors = e.load(place, PAIRS)
+                for pixel, slot in enumerate(slots):
+                    terms = e.load(here + row_bytes * pixel, PAIRS, 2)
+                    slot.value = add_pairs(e, slot.value, factors, terms)
+            return [sum_of_lanes(e, slot.value) for slot in slots]
+
+        def emit(size: int) -> None:
+            by_filter = [sums(size, filter_) for filter_ in range(filters)]
+            added, lowest, highest = e.load(bias, BLOCK), e.splat(low, LANES), e.splat(high, LANES)
+            dropped = e.load(mask, BLOCK) < 0.0
+            for pixel, totals in enumerate(zip(*by_filter, strict=True)):
+                lanes = e.constant(BLOCK, 0.0).ir
+                for lane, total in enumerate(totals):
+                    lanes = e.builder.insert_element(lanes, total.ir, INT32(lane))
+                value = e.of(lanes) + added
+                place = target_bytes * pixel
+                if residuals:
+                    value = value + load_widened(e, residual + place, FEW_FILTERS)
+                value = dropped.select(0.0, e.clamp(value, lowest, highest))
+                store_narrowed(e, target + place, [value], FEW_FILTERS, by_instruction=True)
+
+        e.switch(pixels, sizes(), emit)
+
+    return tile
+
+
+def product(pairs: int, width: int, output: str, residuals: int, few: int) -> Callable[..., None]:
+    """Panels of `width` filters, a step of which has so many pairs of terms; `output` is nhwc_bf16
+    or planar float32. If `few` is not 0 there are so many filters, each multiplied alone.
+
+    Parts share the panels or the tiles. Each copies all lines, if they are to be copied.
+    """
+    of_many = product_tile(pairs, width, output, residuals)
+    multiply = few_tile(few, residuals) if few else of_many
+    is_float, blocks = output == "planar", blocks_of(width)
+
+    def kernel(
+        parameters: VectorProduct,
+        source: Bytes,
+        second: Bytes,
+        target: Bytes,
+        scratch: Bytes,
+        part: int,
+        parts: int,
+    ) -> None:
+        p = parameters
+        by_panels = p.panels >= parts or p.tiles < parts
+        first, last, begin, end = share_either(by_panels, p.panels, p.tiles, part, parts)
+        goals = scratch if is_float else target
+        read = source
+        if p.copied.phases and first < last and begin < end:
+            read = scratch
+            copy_lines(p.copied, source, read)
+        for index in range(first, last):
+            panel = panel_at(p.table + index * PANEL_WORDS)
+            for which in range(begin, end):
+                tile = tile_at(p.places + which * TILE_WORDS)
+                place = index * p.panel_bytes + tile.target
+                multiply(
+                    tile.pixels,
+                    read + tile.source,
+                    p.row_bytes,
+                    p.weights + panel.offset,
+                    p.offsets + panel.first,
+                    panel.steps,
+                    p.bias + index * blocks,
+                    p.mask + index * blocks,
+                    second + place,
+                    goals + place,
+                    p.target_bytes,
+                    p.low,
+                    p.high,
+                )
+        if is_float:
+            start, stop = first * width, min(last * width, p.outputs)
+            if start < stop:
+                copy(floats(target) + start, floats(scratch) + start, stop - start)
+
+    return kernel
