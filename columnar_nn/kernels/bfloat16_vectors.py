@@ -85,7 +85,8 @@ def bind(product: Product) -> BoundKernel:
     if product.is_float:
         few = 0  # of one row, which is soon multiplied
     weights = product.panels.weights
-    constants = (product.depth // 2, product.width, output.kind, len(residual), few)
+    ragged = int(product.filters % product.width > 0)
+    constants = (product.depth // 2, product.width, output.kind, len(residual), ragged, few)
     return BoundKernel(
         name=product.name,
         function=Kernel("bfloat16_vectors", "product", constants),

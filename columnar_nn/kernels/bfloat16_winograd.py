@@ -118,7 +118,7 @@ def bind(convolution: Convolution) -> BoundKernel:
     x, weight, activation = convolution.input, convolution.weight, convolution.activation
     assert activation.function is None, "applied by a kernel of its own"
     output = Layout("nhwc_bf16", convolution.output.shape)
-    _, out_height, out_width = output.shape
+    filters, out_height, out_width = output.shape
     width, depth = min(DEPTH, output.pixel_items), min(DEPTH, x.pixel_items)
     down, across = -(-out_height // M), -(-out_width // M)
     pixel_bytes, row_bytes = 2 * x.pixel_items, blocks_of(width) * BLOCK_BYTES
@@ -134,7 +134,9 @@ def bind(convolution: Convolution) -> BoundKernel:
     return BoundKernel(
         name=f"conv2d_bfloat16_winograd_f{M}x{M}_3x3",
         function=Kernel(
-            "bfloat16_winograd", "convolve", (depth // 2, width, int(convolution.residual))
+            "bfloat16_winograd",
+            "convolve",
+            (depth // 2, width, int(convolution.residual), int(filters % width > 0)),
         ),
         parameters=NarrowWinograd(
             height=x.shape[1],
