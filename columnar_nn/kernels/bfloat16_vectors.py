@@ -81,11 +81,12 @@ def bind(product: Product) -> BoundKernel:
     pixels = sum(tile.pixels for tile in tiles)
     bias, mask = constants_of(product.bias, product.width)
     results = panels * lanes if product.is_float else 0
-    few = product.filters if is_of_few(product.filters, product.depth) else 0
-    if product.is_float:
-        few = 0  # of one row, which is soon multiplied
+    # A float32 result is one row, which is soon multiplied.
+    are_few = is_of_few(product.filters, product.depth) and not product.is_float
+    few = product.filters if are_few else 0
     weights = product.panels.weights
-    constants = (product.depth // 2, product.width, output.kind, len(residual), few)
+    ragged = int(product.filters % product.width > 0)
+    constants = (product.depth // 2, product.width, output.kind, len(residual), ragged, few)
     return BoundKernel(
         name=product.name,
         function=Kernel("bfloat16_vectors", "product", constants),

@@ -109,8 +109,11 @@ def pays(convolution: Convolution) -> bool:
 
 
 def _traffic(products: int) -> float:
-    """Price of the weights of so many products of a vector of pairs, for an image of a group."""
-    return WEIGHT_BYTE * max(0, BLOCK_BYTES * products - CACHED_WEIGHT_BYTES) / GROUPS[0]
+    """Price of the weights of so many products of a vector of pairs, read for every image.
+
+    Groups of images read them once: of 8 images resnet50's last stage takes as long either way.
+    """
+    return WEIGHT_BYTE * max(0, BLOCK_BYTES * products - CACHED_WEIGHT_BYTES)
 
 
 def bind(convolution: Convolution) -> BoundKernel:
@@ -118,7 +121,7 @@ def bind(convolution: Convolution) -> BoundKernel:
     x, weight, activation = convolution.input, convolution.weight, convolution.activation
     assert activation.function is None, "applied by a kernel of its own"
     output = Layout("nhwc_bf16", convolution.output.shape)
-    _, out_height, out_width = output.shape
+    filters, out_height, out_width = output.shape
     width, depth = min(DEPTH, output.pixel_items), min(DEPTH, x.pixel_items)
     down, across = -(-out_height // M), -(-out_width // M)
     pixel_bytes, row_bytes = 2 * x.pixel_items, blocks_of(width) * BLOCK_BYTES
@@ -134,7 +137,9 @@ def bind(convolution: Convolution) -> BoundKernel:
     return BoundKernel(
         name=f"conv2d_bfloat16_winograd_f{M}x{M}_3x3",
         function=Kernel(
-            "bfloat16_winograd", "convolve", (depth // 2, width, int(convolution.residual))
+            "bfloat16_winograd",
+            "convolve",
+            (depth // 2, width, int(convolution.residual), int(filters % width > 0)),
         ),
         parameters=NarrowWinograd(
             height=x.shape[1],

@@ -71,18 +71,15 @@ def product_tile() -> Any:
         starts = range(0, FLOAT_BYTES * PANEL, BLOCK_BYTES)
 
         def emit(size: int) -> None:
+            first = [e.load(bias + start, BLOCK) for start in starts]
             sums = sums_of_steps(
-                *(e, size, len(starts), DEPTH // 2, source, row_bytes, matrix, offsets, steps),
+                *(e, size, first, DEPTH // 2, source, row_bytes, matrix, offsets, steps),
                 ahead=AHEAD_BYTES,
             )
-            added = [e.load(bias + start, BLOCK) for start in starts]
             places = [
                 [distance * (FLOAT_BYTES * row) + start for start in starts] for row in range(size)
             ]
-            slots = [
-                [e.variable(value + more) for value, more in zip(row, added, strict=True)]
-                for row in sums
-            ]
+            slots = [[e.variable(value) for value in row] for row in sums]
             with e.when(residual.differs(0)):
                 for row, here in zip(slots, places, strict=True):
                     for slot, place in zip(row, here, strict=True):

@@ -48,14 +48,14 @@ tile_at = record_at(VectorTile)
 raw, words = POINTERS["byte"], POINTERS["word"]
 
 
-def product_tile(pairs: int, width: int, output: str, residuals: int) -> Any:
+def product_tile(pairs: int, width: int, output: str, residuals: int, ragged: int) -> Any:
     """A function for kernels: the results of a tile of pixels for a panel of filters.
 
         tile(pixels, source, row_bytes, weights, offsets, steps, bias, mask, residual, target,
              target_bytes, low, high)
 
     A step has so many `pairs` of terms. `row_bytes` is from pixel to pixel in the source,
-    `target_bytes` in residual and target.
+    `target_bytes` in residual and target. The mask is looked at if some panel is `ragged`.
     """
     blocks = blocks_of(width)
     of_block = POINTERS["block"]
@@ -81,20 +81,20 @@ def product_tile(pairs: int, width: int, output: str, residuals: int) -> Any:
         starts = [BLOCK_BYTES * block for block in range(blocks)]
 
         def emit(size: int) -> None:
-            rows = sums_of_steps(e, size, blocks, pairs, source, row_bytes, weights, offsets, steps)
-            added = [e.load(bias + start, BLOCK) for start in starts]
+            first = [e.load(bias + start, BLOCK) for start in starts]
+            rows = sums_of_steps(e, size, first, pairs, source, row_bytes, weights, offsets, steps)
             dropped = [e.load(mask + start, BLOCK) < 0.0 for start in starts]
             lowest, highest = e.splat(low, LANES), e.splat(high, LANES)
             for pixel, row in enumerate(rows):
                 place = target_bytes * pixel
                 results = []
                 for block, total in enumerate(row):
-                    value = total + added[block]
+                    value = total
                     if residuals:
                         here = residual + place + 2 * LANES * block
                         value = value + load_widened(e, here, min(width, LANES))
                     clamped = e.clamp(value, lowest, highest)
-                    results.append(dropped[block].select(0.0, clamped))
+                    results.append(dropped[block].select(0.0, clamped) if ragged else clamped)
                 if output == "planar":
                     for start, value in zip(starts, results, strict=True):
                         e.store(target + place + start, value)
@@ -109,7 +109,7 @@ def product_tile(pairs: int, width: int, output: str, residuals: int) -> Any:
 def sums_of_steps(
     e: Emitter,
     size: int,
-    blocks: int,
+    first: list[Value],
     pairs: int,
     source: Value,
     row_bytes: Value,
@@ -118,23 +118,23 @@ def sums_of_steps(
     steps: Value,
     ahead: int = 0,
 ) -> list[list[Value]]:
-    """Sums over all steps, [pixel][block]. Few of them are begun several times, and added up.
+    """Sums over all steps, [pixel][block], which begin as `first`, a value of each block. Few of
+    them are begun several times, and added up.
 
     Weights are asked for `ahead` bytes before their use, if that is not 0. That pays where they
     come from beyond the second-level cache: layers of tokens take 0.82 of the time so, convolutions
     of a thousand channels up to 1.3 times as long.
     """
     unroll = UNROLL if pairs % UNROLL == 0 else pairs
+    blocks = len(first)
     chains = min(unroll, -(-CHAINS // (size * blocks)))
-    slots = [
-        [[e.variable(e.constant(BLOCK, 0.0)) for _ in range(blocks)] for _ in range(size)]
-        for _ in range(chains)
-    ]
+    begun = [first, *[[e.constant(BLOCK, 0.0)] * blocks for _ in range(1, chains)]]
+    slots = [[[e.variable(value) for value in row] for _ in range(size)] for row in begun]
     with e.loop(steps) as step:
         here = source + e.load_word(offsets + step * WORD_BYTES)
         filters = weights + step * (blocks * TILE_BYTES)
         with e.loop(e.word(pairs // unroll)) as group:
-            first, row = here + group * (4 * unroll), filters + group * (BLOCK_BYTES * unroll)
+            start, row = here + group * (4 * unroll), filters + group * (BLOCK_BYTES * unroll)
             sums = [[[slot.value for slot in pixel] for pixel in chain] for chain in slots]
             for pair in range(unroll):
                 chain = sums[pair % chains]
@@ -146,7 +146,7 @@ def sums_of_steps(
                     for block in range(blocks):
                         e.prefetch(row + (TILE_BYTES * block + BLOCK_BYTES * pair + ahead))
                 for pixel in range(size):
-                    place = first + row_bytes * pixel + 4 * pair
+                    place = start + row_bytes * pixel + 4 * pair
                     terms = e.splat(e.load(place, INT32, 2), LANES)
                     for block, factor in enumerate(factors):
                         chain[pixel][block] = add_pairs(e, chain[pixel][block], factor, terms)
@@ -217,13 +217,15 @@ def few_tile(filters: int, residuals: int) -> Any:
     return tile
 
 
-def product(pairs: int, width: int, output: str, residuals: int, few: int) -> Callable[..., None]:
+def product(
+    pairs: int, width: int, output: str, residuals: int, ragged: int, few: int
+) -> Callable[..., None]:
     """Panels of `width` filters, a step of which has so many pairs of terms; `output` is nhwc_bf16
     or planar float32. If `few` is not 0 there are so many filters, each multiplied alone.
 
     Parts share the panels or the tiles. Each copies all lines, if they are to be copied.
     """
-    of_many = product_tile(pairs, width, output, residuals)
+    of_many = product_tile(pairs, width, output, residuals, ragged)
     multiply = few_tile(few, residuals) if few else of_many
     is_float, blocks = output == "planar", blocks_of(width)
 

@@ -114,8 +114,9 @@ def multiply_tiles(pairs: int, width: int) -> Any:
         sums: Value,
     ) -> None:
         def emit(size: int) -> None:
+            zeros = [e.constant(BLOCK, 0.0)] * blocks
             totals = sums_of_steps(
-                e, size, blocks, pairs, source, pixel_bytes, filters, offsets, steps
+                e, size, zeros, pairs, source, pixel_bytes, filters, offsets, steps
             )
             values = [value for row in totals for value in row]
             for index, value in enumerate(values):
@@ -126,9 +127,9 @@ def multiply_tiles(pairs: int, width: int) -> Any:
     return multiply
 
 
-def transform_output(width: int, residuals: int) -> Any:
+def transform_output(width: int, residuals: int, ragged: int) -> Any:
     """A function for kernels: a tile's outputs of 16 filters, `lines` by `columns` of which are
-    inside of the image.
+    inside of the image. The mask is looked at if some panel is `ragged`.
 
         finish(sums, position_bytes, lines, columns, bias, mask, residual, target, line_bytes,
                pixel_bytes, low, high)
@@ -168,7 +169,8 @@ def transform_output(width: int, residuals: int) -> Any:
             value = results[x][y] + added
             if residuals:
                 value = value + load_widened(e, residual + place, stored)
-            value = dropped.select(0.0, e.clamp(value, lowest, highest))
+            value = e.clamp(value, lowest, highest)
+            value = dropped.select(0.0, value) if ragged else value
             store_narrowed(e, target + place, [value], stored, by_instruction=True)
 
         for y in range(M):
@@ -211,13 +213,13 @@ def transform_tile(
     transform_input(here, line_bytes, p.pixel_bytes, p.blocks, target, position_bytes)
 
 
-def convolve(pairs: int, width: int, residuals: int) -> Callable[..., None]:
+def convolve(pairs: int, width: int, residuals: int, ragged: int) -> Callable[..., None]:
     """Output tiles of 4 x 4, of all images of a group, as `winograd.convolve`.
 
     Scratch: the window of a ragged tile; V [position][tile][channel]; M [position][tile][filter] of
     a panel.
     """
-    multiply, finish = multiply_tiles(pairs, width), transform_output(width, residuals)
+    multiply, finish = multiply_tiles(pairs, width), transform_output(width, residuals, ragged)
     blocks = blocks_of(width)
     row_bytes = blocks * BLOCK_BYTES
 
