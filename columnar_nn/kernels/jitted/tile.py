@@ -121,10 +121,10 @@ def convolution_tile(
                 values = [[sum_of_lanes(e, _total(parts)) + constant] for parts in values]
             store_tile(e, placed(e, values), residual, target, block_bytes, low, high)
             if idle:
-                zeros = e.constant(ir.VectorType(FLOAT, idle), 0.0)
+                none = e.constant(ir.VectorType(FLOAT, idle), 0.0)
                 end = target + block_bytes * (filter_blocks - 1) + FLOAT_BYTES * last_lanes
                 for pixel in range(size):
-                    e.store(end + BLOCK_BYTES * pixel, zeros)
+                    e.store(end + BLOCK_BYTES * pixel, none)
 
         if last_lanes < LANES:
             case = is_last.select(pixels + narrow, pixels)
