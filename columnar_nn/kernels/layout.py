@@ -11,8 +11,11 @@ import numpy as np
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.huge_pages import HugePages
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.parameters import arrays, fields, words
+
+_WEIGHTS = HugePages()
 
 Kind = Literal["uint8", "planar", "nchw16c", "nhwc_bf16", "int64"]
 
@@ -131,8 +134,8 @@ def aligned(num_bytes: int) -> np.ndarray:
 
 
 def packed(values: np.ndarray) -> np.ndarray:
-    """A float32 copy of `values` in C order that starts at a cache line."""
-    copy = aligned(values.size * 4).view(np.float32).reshape(values.shape)
+    """A float32 copy of `values` in C order that starts at a cache line, in huge pages."""
+    copy = _WEIGHTS.take(values.size * 4).view(np.float32).reshape(values.shape)
     copy[...] = values
     return copy
 
