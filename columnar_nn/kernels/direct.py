@@ -106,7 +106,7 @@ def _plane_channels(convolution: Convolution) -> int:
     return LANES if convolution.input.kind == "nchw16c" else 1
 
 
-def _whole_steps(convolution: Convolution) -> int:
+def channels_read(convolution: Convolution) -> int:
     """Channels of the whole input, in whole steps where they lie in planes of 16."""
     channels = convolution.input.shape[0]
     if convolution.input.kind == "planar":
@@ -146,7 +146,7 @@ def _pack_panels(convolution: Convolution, blocks: int) -> tuple[np.ndarray, np.
             piece[channel : channel + group_channels, :, :, lane] = weight[filter_index]
         channels = (end - first) * per_plane
         if convolution.groups == 1:
-            channels = _whole_steps(convolution)
+            channels = channels_read(convolution)
         planes = [
             piece[start : min(start + per_plane, channels)].transpose(1, 2, 0, 3).reshape(-1)
             for start in range(0, channels, per_plane)
