@@ -28,13 +28,14 @@ second-level cache.
 
 
 class Pointwise(NamedTuple):
-    """Of a 1x1 convolution: `panels` of filters, as in `direct.Direct`; none if there are 0.
+    """Of a 1x1 convolution: `panels` of filters, as in `direct.Direct`; none if there are 0. Each
+    reads all `channels`.
 
     Outputs are clamped to the two `bounds`.
     """
 
     panels: int
-    planes: int
+    channels: int
     weights: Floats
     bias: Floats
     bounds: Floats
@@ -55,14 +56,35 @@ class Bottleneck(NamedTuple):
 
 
 ARGUMENTS = (
-    *("pixels", "planes", "source", "plane", "weights", "bias", "bounds", "residual", "target"),
+    *(
+        "pixels",
+        "is_last",
+        "channels",
+        "source",
+        "plane",
+        "weights",
+        "bias",
+        "bounds",
+        "residual",
+        "target",
+    ),
     "out_plane",
 )
 
 
-def panel_kernel(filter_blocks: int) -> Kernel:
+def panel_kernel(filter_blocks: int, last_lanes: int) -> Kernel:
     """The kernel of a 1x1 convolution's panel, which all bottlenecks call."""
-    return Kernel("bottleneck", "panel", (filter_blocks,), ARGUMENTS)
+    return Kernel("bottleneck", "panel", (filter_blocks, last_lanes), ARGUMENTS)
+
+
+def _panel(stage: Convolution | None) -> tuple[int, int]:
+    """Constants of the panels of a 1x1 convolution: blocks of filters, none if it is missing, and
+    lanes of the last one.
+    """
+    if stage is None:
+        return 0, LANES
+    lanes = direct.last_lanes("channels", stage.output.shape[0])
+    return host.tile_blocks(stage.output.blocks), lanes
 
 
 _NONE = packed(np.zeros(1))
@@ -125,15 +147,15 @@ def bind(stages: Stages) -> BoundKernel:
     ring_rows = 1 << (rows - 1).bit_length() if expand else 0
     ring = middle.input.blocks * ring_rows * middle.input.shape[2]
     strip = middle.output.blocks * host.depthwise_rows() * middle.output.shape[2] if project else 0
-    blocks = [host.tile_blocks(c.output.blocks) if c else 0 for c in (expand, project)]
+    panels = _panel(expand), _panel(project)
     first, last = stages.present[0], stages.present[-1]
     return BoundKernel(
         name=f"inverted_bottleneck_{tiles.height}x{tiles.width}",
         function=Kernel(
             "bottleneck",
             "bottleneck",
-            (*blocks, *tiles),
-            calls=tuple(panel_kernel(count) for count in sorted({*blocks} - {0})),
+            (*panels[0], *panels[1], *tiles),
+            calls=tuple(panel_kernel(*panel) for panel in sorted({*panels}) if panel[0]),
         ),
         parameters=Bottleneck(
             _pointwise(expanding), between.parameters, _pointwise(projecting), ring_rows
@@ -153,7 +175,7 @@ def _pointwise(stage: BoundKernel | None) -> Pointwise:
     assert isinstance(p, direct.Direct)
     return Pointwise(
         panels=p.panels,
-        planes=p.planes,
+        channels=direct.Panel(*map(int, p.table[0])).channels,
         weights=p.weights,
         bias=p.bias,
         bounds=packed(np.array([p.low, p.high], np.float32)),

@@ -3,8 +3,8 @@
 Cost is counted in multiply-adds at the microkernel's own speed, so that it does not depend on
 the processor's clock or width:
 
-    direct       the multiply-adds really executed, channels rounded up to blocks of 16
-    winograd_fm  products: tiles * (m + 2)^2 * channels * filters, rounded up likewise,
+    direct       the multiply-adds of whole blocks of 16 filters with the channels that are read
+    winograd_fm  products: tiles * (m + 2)^2 * channels * filters, both rounded up to blocks of 16,
                  plus the transforms of every tile of 16 channels or filters at a measured price
     both         bytes of packed weights past those that stay in the second-level cache; where
                  they outgrow it, a group of images reads them once (`regions`)
@@ -19,6 +19,7 @@ counted for every image, the choice of the cheapest took 1.5 % more time than th
 from __future__ import annotations
 
 from columnar_nn.kernels.convolution import Convolution
+from columnar_nn.kernels.direct import channels_read
 from columnar_nn.kernels.host import LANES, vector_width
 from columnar_nn.kernels.parameters import FLOAT_BYTES
 from columnar_nn.kernels.regions import CACHE_BYTES, GROUPS
@@ -93,7 +94,9 @@ def _direct_cost(convolution: Convolution) -> int:
         return taps * height * width * filters
     if filters > 3:
         filters = convolution.output.blocks * LANES
-    if convolution.input.kind == "nchw16c":
+    if convolution.groups == 1:
+        group_channels = channels_read(convolution)
+    elif convolution.input.kind == "nchw16c":
         group_channels = -(-group_channels // LANES) * LANES
     weights = taps * filters * group_channels
     return weights * height * width + _traffic_cost(weights)

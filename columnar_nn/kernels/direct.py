@@ -27,11 +27,24 @@ FEW_FILTERS = 3
 """Up to so many filters are cheaper one by one, as sums over channels, than as a block of 16."""
 
 
+HALF = LANES // 2
+"""Lanes of a block of filters that are computed where the others hold none."""
+
+CHANNEL_STEP = 4
+"""Channels times blocks of filters that a loop of a tile handles at once. Of nchw16c's last plane,
+channels past the last one are left out in such steps.
+
+8 and 16, measured, gain nothing. Nor does the odd width of a filter over a planar image, which is a
+loop of single taps: unrolled whole it takes as long (3x3, 7x7 and 11x11 on a Zen 4), and is more
+code to compile.
+"""
+
+
 class Panel(NamedTuple):
-    """What the filters of a tile read: planes of the input, and weights from `offset` on."""
+    """What the filters of a tile read: channels of the input, and weights from `offset` on."""
 
     first_plane: int
-    planes: int
+    channels: int
     offset: int
 
 
@@ -93,11 +106,29 @@ def _plane_channels(convolution: Convolution) -> int:
     return LANES if convolution.input.kind == "nchw16c" else 1
 
 
+def channels_read(convolution: Convolution) -> int:
+    """Channels of the whole input, in whole steps where they lie in planes of 16."""
+    channels = convolution.input.shape[0]
+    if convolution.input.kind == "planar":
+        return channels
+    return -(-channels // CHANNEL_STEP) * CHANNEL_STEP
+
+
+def last_lanes(kind: str, filters: int) -> int:
+    """Lanes of the last block of filters that are computed: the first 8 suffice for so many.
+
+    A vector of 8 takes half of the time of one of 16 where a processor computes 8 lanes at a time,
+    as a Zen 4 does, and no longer elsewhere.
+    """
+    return HALF if kind == "channels" and 0 < filters % LANES <= HALF else LANES
+
+
 def _pack_panels(convolution: Convolution, blocks: int) -> tuple[np.ndarray, np.ndarray]:
     """Filters as [panel][input plane][tap y][tap x][channel][16 * blocks], and the panels' table.
 
     The table holds a Panel for each. With groups a panel reads only the planes that hold channels
     of its groups; weights of channels outside a filter's group are zero: see `_owned_channels`.
+    Without, those of the last plane end with the last channel's CHANNEL_STEP.
     """
     weight = convolution.weight
     filters, group_channels, height, width = weight.shape
@@ -113,11 +144,16 @@ def _pack_panels(convolution: Convolution, blocks: int) -> tuple[np.ndarray, np.
         for lane, filter_index in enumerate(range(start, stop)):
             channel = filter_index // filters_a_group * group_channels - first * per_plane
             piece[channel : channel + group_channels, :, :, lane] = weight[filter_index]
-        if per_plane == LANES:
-            piece = piece.reshape(end - first, LANES, height, width, lanes).transpose(0, 2, 3, 1, 4)
-        pieces.append(piece.reshape(-1))
-        table.append(Panel(first, end - first, offset))
-        offset += piece.size
+        channels = (end - first) * per_plane
+        if convolution.groups == 1:
+            channels = channels_read(convolution)
+        planes = [
+            piece[start : min(start + per_plane, channels)].transpose(1, 2, 0, 3).reshape(-1)
+            for start in range(0, channels, per_plane)
+        ]
+        pieces += planes
+        table.append(Panel(first, channels, offset))
+        offset += sum(plane.size for plane in planes)
     return packed(np.concatenate(pieces)), np.array(table, np.int64)
 
 
@@ -149,9 +185,9 @@ def _pack_lanes(convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
     ordered = padded.reshape(filters, planes, LANES, height, width).transpose(0, 1, 3, 4, 2)
     plane = height * width * LANES
     if convolution.is_depthwise:
-        table = [Panel(index, 1, index * plane) for index in range(planes)]
+        table = [Panel(index, LANES, index * plane) for index in range(planes)]
     else:
-        table = [Panel(0, planes, index * planes * plane) for index in range(filters)]
+        table = [Panel(0, planes * LANES, index * planes * plane) for index in range(filters)]
     return packed(ordered), np.array(table, np.int64)
 
 
@@ -191,10 +227,19 @@ def bind(convolution: Convolution) -> BoundKernel:
     bias = np.zeros(target.blocks * LANES, np.float32)
     bias[:filters] = convolution.bias
     activation = convolution.activation
-    fills_lanes = kind in ("channels", "groups") or activation.function is not None
+    computed_lanes = last_lanes(kind, filters)
+    by_panels = kind in ("channels", "groups")
+    executed = weights.size * total
+    if by_panels:
+        lanes = len(table) * blocks * LANES
+        executed = executed // lanes * (lanes - LANES + computed_lanes)
+    past_the_last = by_panels and filters % LANES != computed_lanes
+    fills_lanes = past_the_last or activation.function is not None
     return BoundKernel(
         name=f"conv2d_direct_{kernel_height}x{kernel_width}",
-        function=Kernel("direct", "convolve", (kind, pixel_floats, inner, stride_x, blocks)),
+        function=Kernel(
+            "direct", "convolve", (kind, pixel_floats, inner, stride_x, blocks, computed_lanes)
+        ),
         parameters=Direct(
             panels=len(table),
             table=table,
@@ -227,5 +272,5 @@ def bind(convolution: Convolution) -> BoundKernel:
         input_layouts=(source, target) if convolution.residual else (source,),
         output_layout=target,
         scratch_floats=planes * band_height * padded_width * pixel_floats,
-        multiply_adds=weights.size * total,
+        multiply_adds=executed,
     )

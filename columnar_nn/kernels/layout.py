@@ -11,8 +11,17 @@ import numpy as np
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.host import LANES
+from columnar_nn.kernels.huge_pages import HugePages
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.parameters import arrays, fields, words
+
+LARGE_BYTES = 2**20
+"""Of weights, from which on each image brings them into a second-level cache anew, page by page.
+
+With smaller ones in huge pages, too, plain9 takes 1.5% longer for an image.
+"""
+
+_LARGE = HugePages()
 
 Kind = Literal["uint8", "planar", "nchw16c", "nhwc_bf16", "int64"]
 
@@ -131,8 +140,10 @@ def aligned(num_bytes: int) -> np.ndarray:
 
 
 def packed(values: np.ndarray) -> np.ndarray:
-    """A float32 copy of `values` in C order that starts at a cache line."""
-    copy = aligned(values.size * 4).view(np.float32).reshape(values.shape)
+    """A float32 copy of `values` in C order that starts at a cache line, in huge pages if large."""
+    num_bytes = values.size * 4
+    memory = _LARGE.take(num_bytes) if num_bytes > LARGE_BYTES else aligned(num_bytes)
+    copy = memory.view(np.float32).reshape(values.shape)
     copy[...] = values
     return copy
 

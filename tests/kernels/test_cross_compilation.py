@@ -96,7 +96,7 @@ def test_every_kernel_of_plain9_is_an_object_for_arm(objects: dict[str, bytes]) 
 
 
 @pytest.mark.parametrize(
-    "kernel", ["direct-convolve-channels-16-16-1-1", "winograd-multiply-1", "dense-dense"]
+    "kernel", ["direct-convolve-channels-16-16-1-1-16", "winograd-multiply-1", "dense-dense"]
 )
 def test_products_are_vector_instructions_of_arm(objects: dict[str, bytes], kernel: str) -> None:
     """FMLA of four float32, by a vector or by an element (Arm A64 instruction set); no call."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llvmlite import ir
+
 from columnar_nn.kernels import host
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.jitted.emitter import Emitter, Value, Variable
+from columnar_nn.kernels.jitted.emitter import FLOAT, Emitter, Value, Variable
 from columnar_nn.kernels.parameters import BLOCK_BYTES, FLOAT_BYTES
 
 AHEAD_BYTES = 4096
@@ -24,8 +26,11 @@ def sizes() -> range:
 
 
 def vectors(e: Emitter, address: Value, floats: int = LANES) -> list[Value]:
-    """Consecutive floats as the vectors they take."""
-    return [e.load(address + FLOAT_BYTES * start, e.vector) for start in range(0, floats, e.width)]
+    """Consecutive floats as the vectors they take, of which the last may be a shorter one."""
+    return [
+        e.load(address + FLOAT_BYTES * start, ir.VectorType(FLOAT, min(e.width, floats - start)))
+        for start in range(0, floats, e.width)
+    ]
 
 
 def placed(e: Emitter, rows: Sequence[Sequence[Value]]) -> list[tuple[int, int, Value]]:

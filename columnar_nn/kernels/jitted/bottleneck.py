@@ -21,16 +21,17 @@ from columnar_nn.kernels.parameters import Blocks, Floats
 TILE_PIXELS = host.tile_pixels()
 
 
-def panel(filter_blocks: int) -> Callable[..., None]:
+def panel(filter_blocks: int, last_lanes: int) -> Callable[..., None]:
     """Some blocks of filters of a 1x1 convolution, on consecutive pixels.
 
     From a block to the next are `plane` pixels in the input, `out_plane` in residual and target.
     """
-    tile = convolution_tile("channels", LANES, LANES, LANES, filter_blocks)
+    tile = convolution_tile("channels", LANES, LANES, LANES, filter_blocks, last_lanes)
 
     def kernel(
         pixels: int,
-        planes: int,
+        is_last: int,
+        channels: int,
         source: Floats,
         plane: int,
         weights: Floats,
@@ -40,7 +41,7 @@ def panel(filter_blocks: int) -> Callable[..., None]:
         target: Floats,
         out_plane: int,
     ) -> None:
-        loops = ((planes, plane * LANES), (1, 0), (1, 0))
+        loops = (((channels + (LANES - 1)) // LANES, plane * LANES), (1, 0), (1, 0))
         tiles = (pixels + (TILE_PIXELS - 1)) // TILE_PIXELS
         smaller = pixels // tiles
         larger = pixels - smaller * tiles  # tiles that take one pixel more
@@ -49,33 +50,36 @@ def panel(filter_blocks: int) -> Callable[..., None]:
             taken = smaller + (index < larger)
             given = residual + begin if residual else residual
             here, out = source + begin, target + begin
-            tile(taken, here, weights, loops, bias, given, out, distance, low, high, bias)
+            tile(
+                *(taken, is_last != 0, channels, here, weights, loops, bias, given, out),
+                *(distance, low, high, bias),
+            )
             begin += taken * LANES
 
     return kernel
 
 
-def panel_call(filter_blocks: int) -> Any:
+def panel_call(filter_blocks: int, last_lanes: int) -> Any:
     """A function for kernels: the kernel `panel`."""
-    kernel = panel_kernel(filter_blocks)
+    kernel = panel_kernel(filter_blocks, last_lanes)
     pixels = POINTERS["block"]
     weights = POINTERS["float"]
 
-    @emitted(types.none(*[integer] * 2, pixels, integer, *[weights] * 3, *[pixels] * 2, integer))
+    @emitted(types.none(*[integer] * 3, pixels, integer, *[weights] * 3, *[pixels] * 2, integer))
     def call(e: Emitter, *arguments: Value) -> None:
         e.call_kernel(kernel.file_name, *arguments)
 
     return call
 
 
-def stage(filter_blocks: int) -> Callable[..., None]:
+def stage(filter_blocks: int, last_lanes: int) -> Callable[..., None]:
     """A function for kernels: a panel of a 1x1 convolution with its epilogue and mask.
 
         apply(p, number, pixels, source, plane, residual, target, out_plane, scratch)
 
     Residual and target are those of the panel's first block.
     """
-    call = panel_call(filter_blocks)
+    call = panel_call(filter_blocks, last_lanes)
 
     @inlined
     def apply(
@@ -90,9 +94,18 @@ def stage(filter_blocks: int) -> Callable[..., None]:
         scratch: Blocks,
     ) -> None:
         first = number * filter_blocks * LANES
-        weights, bias = p.weights + first * p.planes * LANES, p.bias + first
+        weights, bias = p.weights + first * p.channels, p.bias + first
         call(
-            *(pixels, p.planes, source, plane, weights, bias, p.bounds),
+            *(
+                pixels,
+                number + 1 == p.panels,
+                p.channels,
+                source,
+                plane,
+                weights,
+                bias,
+                p.bounds,
+            ),
             *(residual, target, out_plane),
         )
         for b in range(filter_blocks):
@@ -103,14 +116,20 @@ def stage(filter_blocks: int) -> Callable[..., None]:
     return made
 
 
-def bottleneck(expand_blocks: int, project_blocks: int, *constants: Any) -> Callable[..., None]:
+def bottleneck(
+    expand_blocks: int,
+    expand_lanes: int,
+    project_blocks: int,
+    project_lanes: int,
+    *constants: Any,
+) -> Callable[..., None]:
     """The kernel; 0 blocks of filters at a time mean no such convolution. Parts share the strips,
     and each expands all the rows that its own need.
     """
     tiling = Tiling(*constants)
     strip = depthwise_strip(*constants)
-    expand = stage(max(1, expand_blocks))
-    project = stage(max(1, project_blocks))
+    expand = stage(max(1, expand_blocks), expand_lanes)
+    project = stage(max(1, project_blocks), project_lanes)
     stride_y = tiling.stride_y
     extent = (ROWS - 1) * tiling.stride_y + tiling.height
 

@@ -62,7 +62,6 @@ def depthwise_tile(*constants: Any) -> Any:
         high: Value,
     ) -> None:
         line_bytes, out_bytes = line * BLOCK_BYTES, out_line * BLOCK_BYTES
-        low, high = e.splat(low, e.width), e.splat(high, e.width)
 
         def emit(case: int) -> None:
             count, kind = case // len(EDGES), EDGES[case % len(EDGES)]

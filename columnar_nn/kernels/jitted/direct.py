@@ -40,7 +40,7 @@ def copy_band(
 
 
 def convolve(
-    kind: str, pixel_floats: int, inner: int, stride_x: int, filter_blocks: int
+    kind: str, pixel_floats: int, inner: int, stride_x: int, filter_blocks: int, last_lanes: int
 ) -> Callable[..., None]:
     """A kind of tile (see `convolution_tile`) over the rows of an output whose input is nchw16c
     (16 floats a pixel, inner 16) or planar (1 float, inner 1 or the filter's width).
@@ -48,7 +48,7 @@ def convolve(
     Parts share the rows or, of a low image, the panels, which then are read once.
     """
     pixel_step = pixel_floats * stride_x
-    tile = convolution_tile(kind, pixel_step, inner, pixel_floats, filter_blocks)
+    tile = convolution_tile(kind, pixel_step, inner, pixel_floats, filter_blocks, last_lanes)
     sums_lanes = kind == "sum"
     fewest_rows = 8 if kind in ("channels", "groups") else 0
     # "sum" clears, and "lanes" copies with its band, the planes of several filters
@@ -81,7 +81,7 @@ def convolve(
             for number in range(first_panel, last_panel):
                 panel = panel_at(p.table + number * PANEL_WORDS)
                 loops = (
-                    (panel.planes, plane),
+                    ((panel.channels + (pixel_floats - 1)) // pixel_floats, plane),
                     (p.filter_height, p.dilation_y * line),
                     (p.filter_columns, p.dilation_x * pixel_floats),
                 )
@@ -100,6 +100,8 @@ def convolve(
                         taken = smaller + (index < larger)
                         tile(
                             taken,
+                            number + 1 == p.panels,
+                            panel.channels,
                             here,
                             p.weights + panel.offset,
                             loops,

@@ -16,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 
+from columnar_nn.kernels.direct import CHANNEL_STEP
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.accumulators import (
     AHEAD_BYTES,
@@ -34,13 +36,6 @@ from columnar_nn.kernels.jitted.emitter import FLOAT, Emitter, Value, Variable
 from columnar_nn.kernels.jitted.memory import POINTERS, integer
 from columnar_nn.kernels.parameters import BLOCK_BYTES, FLOAT_BYTES
 
-UNROLL = 4
-"""Channels times blocks of filters that a loop step handles; 8 and 16, measured, gain nothing.
-
-Nor does the odd width of a filter over a planar image, which is a loop of single taps: unrolled
-whole it takes as long (3x3, 7x7 and 11x11 on a Zen 4), and is more code to compile.
-"""
-
 Loops = Sequence[tuple[Value, Value]]
 """(count, bytes the input advances), outermost first."""
 
@@ -48,15 +43,25 @@ floats, blocks = POINTERS["float"], POINTERS["block"]
 
 
 def convolution_tile(
-    kind: str, displacement: int, inner: int, plane_channels: int, filter_blocks: int
+    kind: str,
+    displacement: int,
+    inner: int,
+    plane_channels: int,
+    filter_blocks: int,
+    last_lanes: int = LANES,
 ) -> Any:
     """A function for kernels that computes a tile of a direct convolution.
 
-        tile(pixels, source, filters, loops, bias, residual, target, block_floats, low, high, owned)
+        tile(pixels, is_last, channels, source, filters, loops, bias, residual, target,
+             block_floats, low, high, owned)
 
     output = at least low, at most high of bias + sum + residual, for pixels a block apart in output
     and residual (if there is one), `displacement` floats in the input. `loops` are the planes, the
     rows and the columns of a filter: (count, floats that the input advances) of each.
+
+    `channels`, in nchw16c a multiple of CHANNEL_STEP, are those of all planes: others of the last
+    plane are not read and have no weights. Of the last filters, where `is_last` holds, the last
+    block has `last_lanes` that are computed; zeros are stored in its others.
 
     kind "channels" sums over `inner` consecutive channels in each step and gives `filter_blocks`
     times 16 filters, `block_floats` apart; "lanes" multiplies 16 channels by a weight each
@@ -69,10 +74,12 @@ def convolution_tile(
     nest = types.UniTuple(types.UniTuple(integer, 2), 3)
     outputs = (floats, floats, floats, integer, number, number)
 
-    @emitted(types.none(integer, floats, floats, nest, *outputs, floats))
+    @emitted(types.none(integer, types.boolean, integer, floats, floats, nest, *outputs, floats))
     def tile(
         e: Emitter,
         pixels: Value,
+        is_last: Value,
+        channels: Value,
         source: Value,
         filters: Value,
         nest: Value,
@@ -86,15 +93,18 @@ def convolution_tile(
     ) -> None:
         loops = [(count, floats * FLOAT_BYTES) for count, floats in _pairs(e, nest)]
         block_bytes = block_floats * FLOAT_BYTES
-        if kind != "sum":
-            low, high = e.splat(low, e.width), e.splat(high, e.width)
+        narrow = len(sizes())  # added to the pixels of a tile of the last filters
 
-        def emit(size: int) -> None:
-            row = vectors(e, bias, LANES * filter_blocks) if kind != "sum" else []
+        def emit(case: int) -> None:
+            is_narrow, size = case > narrow, (case - 1) % narrow + 1
+            idle = LANES - last_lanes if is_narrow else 0
+            row = vectors(e, bias, LANES * filter_blocks - idle) if kind != "sum" else []
             zeros = [e.constant(e.vector, 0.0)] * (LANES // e.width)
             sums = tile_of(e, size, row or zeros)
             if kind in ("channels", "groups"):
-                _add_channels(e, sums, displacement, inner, source, filters, loops)
+                _add_channels(
+                    e, sums, displacement, inner, source, filters, loops, filter_blocks, channels
+                )
             else:
                 _add_lanes(e, sums, displacement, source, filters, loops)
             if kind == "groups":
@@ -110,8 +120,17 @@ def convolution_tile(
                 constant = e.load(bias, FLOAT)
                 values = [[sum_of_lanes(e, _total(parts)) + constant] for parts in values]
             store_tile(e, placed(e, values), residual, target, block_bytes, low, high)
+            if idle:
+                none = e.constant(ir.VectorType(FLOAT, idle), 0.0)
+                end = target + block_bytes * (filter_blocks - 1) + FLOAT_BYTES * last_lanes
+                for pixel in range(size):
+                    e.store(end + BLOCK_BYTES * pixel, none)
 
-        e.switch(pixels, sizes(), emit)
+        if last_lanes < LANES:
+            case = is_last.select(pixels + narrow, pixels)
+            e.switch(case, range(1, 2 * narrow + 1), emit)
+        else:
+            e.switch(pixels, sizes(), emit)
 
     return tile
 
@@ -141,7 +160,9 @@ def product_tile(filter_blocks: int) -> Any:
             zeros = [e.constant(e.vector, 0.0)] * (LANES * filter_blocks // e.width)
             sums = tile_of(e, size, zeros)
             loops = ((in_blocks, step_bytes),)
-            _add_channels(e, sums, LANES, LANES, left, right, loops, AHEAD_BYTES)
+            _add_channels(
+                e, sums, LANES, LANES, left, right, loops, filter_blocks, ahead=AHEAD_BYTES
+            )
             for block, place, value in placed(e, sums_of(sums)):
                 e.store(target + step_bytes * block + place, value)
 
@@ -200,19 +221,20 @@ def _add_channels(
     source: Value,
     filters: Value,
     loops: Loops,
+    filter_blocks: int,
+    channels: Value | None = None,
     ahead: int = 0,
 ) -> None:
     """Adds the products of `inner` consecutive channels of each pixel with as many consecutive
     rows of filters, one for each lane of a pixel's accumulators, inside `loops`. Filters are
-    asked for `ahead` bytes before their use, if that is not 0.
+    asked for `ahead` bytes before their use, if that is not 0. Of nchw16c the planes, the first of
+    the loops, have no more than `channels` together, if that is given.
     """
-    lanes = len(tile[0]) * e.width
-    row_bytes = FLOAT_BYTES * lanes
-    unroll = UNROLL * LANES // lanes
+    row_bytes = BLOCK_BYTES * filter_blocks
+    lanes = sum(slot.value.type.count for slot in tile[0])
+    unroll = CHANNEL_STEP // filter_blocks
     if inner % unroll:
         unroll = 1
-    if inner > unroll:
-        loops = (*loops, (e.word(inner // unroll), e.word(FLOAT_BYTES * unroll)))
 
     def products(source: Value, filters: Value, sums: list[list[Value]]) -> int:
         for channel in range(unroll):
@@ -224,14 +246,28 @@ def _add_channels(
             if ahead:
                 for line in range(0, row_bytes, BLOCK_BYTES):
                     e.prefetch(filters + (row_bytes * channel + line + ahead))
-            for pixel, totals in enumerate(sums):
-                place = source + FLOAT_BYTES * (displacement * pixel + channel)
-                value = e.splat(e.load(place, FLOAT), e.width)
-                for part, weights in enumerate(row):
-                    totals[part] = e.multiply_add(value, weights, totals[part])
+            whole = lanes // e.width
+            for parts in (range(whole), range(whole, len(row))):
+                if parts and parts.start:
+                    # Else a pixel's lower half is taken of what the others multiply, is
+                    # overwritten by the sum, and sums go through the stack.
+                    e.forget_loads()
+                for pixel, totals in enumerate(sums):
+                    value = e.load(source + FLOAT_BYTES * (displacement * pixel + channel), FLOAT)
+                    for part in parts:
+                        factor = e.splat(value, row[part].type.count)
+                        totals[part] = e.multiply_add(factor, row[part], totals[part])
         return row_bytes * unroll
 
-    _nest(e, tile, source, e.variable(filters), loops, products)
+    here = e.variable(filters)
+    (planes, plane_bytes), *taps = loops
+    with e.loop(planes) as plane:
+        steps = e.word(inner // unroll)
+        if channels is not None and inner == LANES:
+            steps = e.least(steps, (channels - plane * LANES) // unroll)
+        if inner > unroll:
+            taps = [*taps, (steps, e.word(FLOAT_BYTES * unroll))]
+        _nest(e, tile, source + plane * plane_bytes, here, taps, products)
 
 
 def _holds_nan(e: Emitter, tile: Tile) -> Value:
@@ -312,12 +348,18 @@ def store_tile(
     high: Value,
 ) -> None:
     """Stores clamp(value + residual) at each (block, byte offset, vector), where a block begins
-    `block_bytes` after the one before; residual 0 is none.
+    `block_bytes` after the one before; residual 0 is none. Bounds are single floats.
     """
+
+    def bound(number: Value, kind: ir.Type) -> Value:
+        return number if kind == FLOAT else e.splat(number, kind.count)
+
     kept = [(block, place, e.variable(value)) for block, place, value in results]
     with e.when(residual.differs(0)):
         for block, place, slot in kept:
             value = slot.value
             slot.value = value + e.load(residual + block_bytes * block + place, value.type)
     for block, place, slot in kept:
-        e.store(target + block_bytes * block + place, e.clamp(slot.value, low, high))
+        value = slot.value
+        bounds = (bound(number, value.type) for number in (low, high))
+        e.store(target + block_bytes * block + place, e.clamp(value, *bounds))
