@@ -176,7 +176,7 @@ def bind(convolution: Convolution) -> BoundKernel:
 
 def _panels(weight: np.ndarray, items: int, depth: int, width: int) -> list[np.ndarray]:
     """G g G^T as panels of [position and channels, term, lane]."""
-    matrix = np.array(transform(M).filters, np.float64)
+    matrix = np.array(transform(M, float).filters, np.float64)
     transformed = np.einsum("ia,fcab,jb->ijcf", matrix, weight.astype(np.float64), matrix)
     filters, channels = weight.shape[:2]
     lanes = blocks_of(width) * LANES

@@ -5,6 +5,7 @@ pairs, transform back, a block of tiles at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from llvmlite import ir
@@ -78,7 +79,7 @@ def transform_input(
 
     Half of the rows of the result at a time: as many vectors as there are registers.
     """
-    matrices = transform(M)
+    matrices = transform(M, Fraction)
     with e.loop(blocks) as block:
         first, goal = source + block * HALF_BYTES, target + block * HALF_BYTES
         for index, pair in enumerate(matrices.pairs):
@@ -153,7 +154,7 @@ def transform_output(width: int, residuals: int, ragged: int) -> Any:
         low: Value,
         high: Value,
     ) -> None:
-        matrices = transform(M)
+        matrices = transform(M, Fraction)
         lowest, highest = e.splat(low, LANES), e.splat(high, LANES)
         added, dropped = e.load(bias, BLOCK), e.load(mask, BLOCK) < 0.0
 
