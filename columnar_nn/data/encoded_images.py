@@ -109,8 +109,8 @@ def _upright(encoded: bytes) -> Iterator[Any]:
             with image_module.open(io.BytesIO(encoded), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise InvalidDataError(
-                        f"an image has {image.width}x{image.height} pixels, of {MAX_PIXELS:,} at "
-                        "most: scale it down"
+                        f"an image has {image.width}x{image.height} pixels: at most "
+                        f"{MAX_PIXELS:,} are decoded; scale it down"
                     )
                 if image.mode.startswith(("I", "F")):
                     raise InvalidDataError("an image has more than 8 bits a channel: convert it")

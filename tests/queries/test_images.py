@@ -113,5 +113,5 @@ def test_a_damaged_file_is_one_line(cut: int) -> None:
 
 def test_a_huge_image_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoded_images, "MAX_PIXELS", 100)
-    with pytest.raises(InvalidDataError, match="an image has 32x32 pixels: at most 100"):
+    with pytest.raises(InvalidDataError, match="an image has 32x32 pixels: at most 100 are"):
         encoded_images.decode(encoded(PIXELS[0]), (3, 32, 32))
