@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.cli.app import main
 from bench.cli.options import parse_samples, run_options
 from bench.machine import cpus
 from bench.workers.options import Options
@@ -35,3 +36,29 @@ def test_fewer_threads_take_the_first_cpus() -> None:
     options = Options((4, 2, 7), 1.0, 8)
     assert options.on_threads(2) == Options((4, 2), 1.0, 8)
     assert options.on_threads(None) == options
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("compare", "--min-time"),
+        ("compare", "--budget"),
+        ("compare", "--timeout"),
+        ("engine", "--budget"),
+        ("profile", "--budget"),
+        ("sweep --out x", "--min-time"),
+        ("sweep --out x", "--budget"),
+        ("train --out x.onnx", "--learning-rate"),
+    ],
+)
+def test_no_number_is_infinite(
+    command: str,
+    option: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["cnn-bench", *command.split(), option, "inf"])
+    monkeypatch.setattr("bench.cli.signals.install", lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err == f"cnn-bench: error: {option} inf: give a finite number\n"
