@@ -14,7 +14,7 @@ from bench.compare import latency_report, query_report
 from bench.compare.ratio import compared
 from bench.results.result import BackendRecord, Benchmark, Result, best
 from bench.results.schema import OFFLINE
-from bench.text.caveats import show_caveats
+from bench.text.caveats import show_caveats, show_narrow
 from bench.text.figures import about, counted, milliseconds
 from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.precision import BFLOAT16
@@ -66,8 +66,7 @@ def _show_times(result: Result, records: Sequence[BackendRecord], console: Conso
     show_title(console, "Time in ms, median ± half of its confidence interval")
     print_table(console, _time_table(result, records))
     _show_footnotes(result, console)
-    if narrow := [record.label for record in records if _is_narrow(record)]:
-        show_note(console, f"computed in bfloat16, not in float32: {', '.join(narrow)}")
+    show_narrow(console, [(record.label, record.precision) for record in records])
     _show_verdicts(result, console)
     if result.in_sql:
         query_report.show_parts(result, [record.label for record in records], console)
