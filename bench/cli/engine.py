@@ -77,7 +77,8 @@ def engine(
         typer.Option(
             min=0,
             callback=finite,
-            help="Seconds that a single run may take; longer ones are not run.",
+            help="Seconds that a single run may take; longer ones are not run (in batches: 60 at "
+            "least).",
         ),
     ] = 20.0,
     timeout: TimeoutOption = 300.0,

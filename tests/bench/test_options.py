@@ -62,3 +62,14 @@ def test_no_number_is_infinite(
     with pytest.raises(SystemExit, match="2"):
         main()
     assert capsys.readouterr().err == f"cnn-bench: error: {option} inf: give a finite number\n"
+
+
+def test_an_algorithm_says_nothing_of_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = "explain plain9 --precision bfloat16 --algorithm winograd"
+    monkeypatch.setattr("sys.argv", ["cnn-bench", *arguments.split()])
+    monkeypatch.setattr("bench.cli.signals.install", lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "--algorithm winograd says nothing of --precision bfloat16" in capsys.readouterr().err
