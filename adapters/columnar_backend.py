@@ -232,6 +232,8 @@ class ColumnarBackend(Backend):
         if asked not in ("auto", self._algorithm):
             notes.append(f"the configuration says {self._algorithm}, not {asked}")
         if self._precision == BFLOAT16:
+            if asked not in ("auto", "direct"):
+                notes.append(f"{BFLOAT16} convolves directly, not by {asked}")
             notes.append(_bfloat16_note(executable.steps))
         tiled = [step for step in executable.steps if "winograd" in step.kernel]
         if tiled:

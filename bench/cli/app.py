@@ -41,6 +41,7 @@ def _run() -> int:
 def _status(arguments: list[str], debug: bool) -> int:
     """Runs the command; its exit status."""
     from bench.cli import commands
+    from columnar_nn.errors import CnnBenchError
     from columnar_nn.settings import variables
 
     try:
@@ -56,6 +57,8 @@ def _status(arguments: list[str], debug: bool) -> int:
             import traceback
 
             traceback.print_exc()
+        if signals.came() and not isinstance(error, (CnnBenchError, OSError)):
+            return _complain("interrupted", EXIT_INTERRUPTED)
         return _complain(f"error: {_line(error)}", EXIT_USAGE)
 
 

@@ -37,6 +37,7 @@ from bench.cli.options import (
     StrictOption,
     ThreadsOption,
     TimeoutOption,
+    finite,
     resolved,
     run_options,
     seed_or_new,
@@ -123,6 +124,7 @@ def compare(
         float | None,
         typer.Option(
             min=0,
+            callback=finite,
             help="Seconds of timed runs, or queries, of a cell, at least.",
             show_default="0.3; 3 of a server",
         ),
@@ -131,6 +133,7 @@ def compare(
         float | None,
         typer.Option(
             min=0,
+            callback=finite,
             help="Seconds of a cell's timed runs, or queries, beyond which it gets no more than 3 "
             "of them; it is not run at all if one would take longer.",
             show_default="2; 10 of queries",

@@ -28,6 +28,7 @@ from bench.cli.options import (
     RunsOption,
     SeedOption,
     TimeoutOption,
+    finite,
     resolved,
     run_options,
     seed_or_new,
@@ -73,7 +74,12 @@ def engine(
     min_time: MinTimeOption = 1.0,
     budget: Annotated[
         float,
-        typer.Option(min=0, help="Seconds that a single run may take; longer ones are not run."),
+        typer.Option(
+            min=0,
+            callback=finite,
+            help="Seconds that a single run may take; longer ones are not run (in batches: 60 at "
+            "least).",
+        ),
     ] = 20.0,
     timeout: TimeoutOption = 300.0,
     seed: SeedOption = None,

@@ -28,6 +28,7 @@ from bench.files.output import OutputFile
 from bench.model import fixed_batch
 from bench.workers.process import WorkerError
 from columnar_nn.errors import UsageError
+from columnar_nn.functions.bfloat16 import BFLOAT16
 from columnar_nn.model.denormals import denormals_note
 
 BACKENDS = ("columnar", "velox")
@@ -88,6 +89,7 @@ def explain(
     of long ones counted; --format json has all. On a terminal long lines are broken. Exit status:
     0 shown, 1 Velox failed, 2 wrong usage or Velox is not installed.
     """
+    _check_algorithm(algorithm, precision)
     options = run_options(threads, timeout, algorithm=algorithm)
     left_out = _rules(without or ())
     graph = resolved(model, input_shape, left_out)
@@ -138,6 +140,15 @@ def explain(
     else:
         text = explain_text.text(executable, analysis, width)
     print(text, file=shown)
+
+
+def _check_algorithm(algorithm: str, precision: str | None) -> None:
+    """Raises UsageError for another algorithm than the one there is in bfloat16."""
+    if precision == BFLOAT16 and algorithm not in ("auto", "direct"):
+        raise UsageError(
+            f"--algorithm {algorithm} says nothing of --precision {BFLOAT16}, which convolves "
+            "directly: leave one of the two out"
+        )
 
 
 def _rules(names: Sequence[str]) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -74,6 +75,13 @@ def at_least_one(parameter: typer.CallbackParam, value: int) -> int:
     """A callback that refuses 0 and less."""
     if value < 1:
         raise UsageError(f"{_name(parameter)} {value}: give at least 1")
+    return value
+
+
+def finite(parameter: typer.CallbackParam, value: float | None) -> float | None:
+    """A callback that refuses infinity: as seconds it is no time to wait, and JSON lacks it."""
+    if value is not None and math.isinf(value):
+        raise UsageError(f"{_name(parameter)} {value}: give a finite number")
     return value
 
 
@@ -181,10 +189,12 @@ ThreadsOption = Annotated[
 OneThreadOption = Annotated[int, typer.Option(help="Threads, each pinned to a CPU.")]
 RunsOption = Annotated[int, typer.Option(min=1, help="Timed runs of a cell, at least.")]
 MinTimeOption = Annotated[
-    float, typer.Option(min=0, help="Seconds of timed runs of a cell, at least.")
+    float,
+    typer.Option(min=0, callback=finite, help="Seconds of timed runs of a cell, at least."),
 ]
 TimeoutOption = Annotated[
-    float, typer.Option(min=0.1, help="Seconds after which an engine counts as hanging.")
+    float,
+    typer.Option(min=0.1, callback=finite, help="Seconds after which an engine counts as hanging."),
 ]
 SeedOption = Annotated[
     int | None, typer.Option(help="Of the random order of measurements.", show_default="a new one")

@@ -29,6 +29,7 @@ from bench.cli.options import (
     ModelOption,
     OneThreadOption,
     TimeoutOption,
+    finite,
     resolved,
     run_options,
     seed_or_new,
@@ -66,7 +67,10 @@ def profile(
         int, typer.Option(min=1, help="Runs with operator clocks on, and as many with them off.")
     ] = 5,
     budget: Annotated[
-        float, typer.Option(min=0, help="Seconds of runs after which an engine gets no more.")
+        float,
+        typer.Option(
+            min=0, callback=finite, help="Seconds of runs after which an engine gets no more."
+        ),
     ] = 10.0,
     timeout: TimeoutOption = 180.0,
     algorithm: AlgorithmOption = "auto",

@@ -21,6 +21,9 @@ _MACHINE_S = 1.0
 
 _last_words: list[Callable[[], str]] = []
 
+_asked: set[int] = set()
+"""Signals that have come so far."""
+
 
 def install() -> None:
     """A killed command, or one whose terminal is closed, ends as an interrupted one does.
@@ -42,9 +45,19 @@ def last_words(text: Callable[[], str]) -> Iterator[None]:
         _last_words.remove(text)
 
 
+def came() -> bool:
+    """Whether a signal has asked the command to end.
+
+    What fails then fails of it: a module in C that is being imported makes another exception of a
+    KeyboardInterrupt.
+    """
+    return bool(_asked)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Raises KeyboardInterrupt, which ends the workers and keeps the results."""
     first = time.monotonic()
+    _asked.add(number)
 
     def again(number: int, frame: FrameType | None) -> None:
         if time.monotonic() - first > _TOGETHER_S.get(signal.Signals(number), _MACHINE_S):

@@ -41,10 +41,13 @@ class _Stream(io.TextIOWrapper):
 def install() -> None:
     """Replaces sys.stdout and sys.stderr, also where the command was started without them.
 
-    Not those that a program has put in their place, as pytest does.
+    Not those that a program has put in their place, as pytest does. A standard input that was
+    closed is an empty one.
     """
     for descriptor in (0, 1, 2):
         _ensure_open(descriptor)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - to the end
     if sys.stdout is sys.__stdout__:
         sys.stdout = _stream(sys.stdout, 1)
     if sys.stderr is sys.__stderr__:

@@ -22,9 +22,12 @@ from bench.cli.options import (
     ImportCheckOption,
     InputShapeOption,
     LabelOption,
+    MinTimeOption,
     RtolOption,
+    RunsOption,
     StrictOption,
     TimeoutOption,
+    finite,
 )
 from bench.cli.studying import OnlyOption, RerunOption, ShardOption, measure
 from bench.study.plan import make
@@ -81,12 +84,13 @@ def sweep(
             show_default="all are crossed",
         ),
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Timed runs of a cell, at least.")] = 5,
-    min_time: Annotated[
-        float, typer.Option(min=0, help="Seconds of timed runs of a cell, at least.")
-    ] = 0.3,
+    runs: RunsOption = 5,
+    min_time: MinTimeOption = 0.3,
     budget: Annotated[
-        float, typer.Option(min=0, help="Seconds of a cell's timed runs, about, at most.")
+        float,
+        typer.Option(
+            min=0, callback=finite, help="Seconds of a cell's timed runs, about, at most."
+        ),
     ] = 2.0,
     timeout: TimeoutOption = 180.0,
     algorithm: AlgorithmOption = "auto",

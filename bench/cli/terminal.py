@@ -29,7 +29,9 @@ def stream(*outputs: OutputFile | None) -> TextIO:
 def output(*outputs: OutputFile | None) -> Console:
     """That stream: as wide as COLUMNS says, else as the terminal, and WIDTH where there is none."""
     file = stream(*outputs)
-    known = file.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    columns = os.environ.get("COLUMNS", "")
+    # Rich takes 0, by which some programs say that they do not know, and shows no text at all.
+    known = int(columns) > 0 if columns.isdecimal() else file.isatty()
     return Console(file=file, width=None if known else WIDTH)
 
 

@@ -17,7 +17,7 @@ from bench.cli.data_options import (
     StdOption,
     show_data,
 )
-from bench.cli.options import DataOption, InputShapeOption, new_file
+from bench.cli.options import DataOption, InputShapeOption, finite, new_file
 from bench.cli.saving import save
 from bench.data.dataset import dataset_for
 from bench.data.preparation import Preparation
@@ -57,7 +57,9 @@ def train(
         int, typer.Option(min=0, help="Images shown to the whole network.")
     ] = _DEFAULT.images,
     batch_size: Annotated[int, typer.Option(min=2)] = _DEFAULT.batch_size,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = _DEFAULT.learning_rate,
+    learning_rate: Annotated[
+        float, typer.Option(min=0.0, callback=finite)
+    ] = _DEFAULT.learning_rate,
     threads: Annotated[
         int, typer.Option(min=1, help="Threads of PyTorch; another number rounds otherwise.")
     ] = _DEFAULT.threads,

@@ -21,6 +21,7 @@ from bench.compare.truth import Truth
 from bench.machine.disturbance import Snapshot
 from bench.results.result import BackendRecord
 from bench.results.schema import OFFLINE
+from bench.text.figures import about
 from bench.verdict.precision import Precision
 from bench.verdict.rule import Verdict
 from bench.verdict.status import MISTRUSTED, NOT_RUN, PASSED, worst
@@ -103,7 +104,7 @@ class Contender:
         known = {c.samples: c.calibrated for c in self.cells if c.calibrated is not None}
         cell.predicted = too_long(known, cell.samples, self._limits.budget)
         if cell.predicted is not None:
-            cell.end(NOT_RUN, f"one run would take about {cell.predicted:.0f} s")
+            cell.end(NOT_RUN, f"one run would take about {about(cell.predicted)}")
             return
         expected = predict_seconds(known, cell.samples)
         if expected is None:
@@ -122,7 +123,7 @@ class Contender:
         cell.calibrated = min(reply["times"])
         if cell.calibrated > self._limits.budget:
             cell.predicted = cell.calibrated
-            cell.end(NOT_RUN, f"one run takes about {cell.calibrated:.0f} s")
+            cell.end(NOT_RUN, f"one run takes about {about(cell.calibrated)}")
         arrays = inputs.outputs_of(outputs)
         cell.accuracy = truths.accuracy(arrays, self._data.labels)
         cell.top5_accuracy = truths.accuracy(arrays, self._data.labels, top=5)

@@ -14,8 +14,8 @@ from bench.compare import latency_report, query_report
 from bench.compare.ratio import compared
 from bench.results.result import BackendRecord, Benchmark, Result, best
 from bench.results.schema import OFFLINE
-from bench.text.caveats import show_caveats
-from bench.text.figures import counted, milliseconds
+from bench.text.caveats import show_caveats, show_narrow
+from bench.text.figures import about, counted, milliseconds
 from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.precision import BFLOAT16
 from bench.verdict.rule import RULE
@@ -66,8 +66,7 @@ def _show_times(result: Result, records: Sequence[BackendRecord], console: Conso
     show_title(console, "Time in ms, median ± half of its confidence interval")
     print_table(console, _time_table(result, records))
     _show_footnotes(result, console)
-    if narrow := [record.label for record in records if _is_narrow(record)]:
-        show_note(console, f"computed in bfloat16, not in float32: {', '.join(narrow)}")
+    show_narrow(console, [(record.label, record.precision) for record in records])
     _show_verdicts(result, console)
     if result.in_sql:
         query_report.show_parts(result, [record.label for record in records], console)
@@ -95,8 +94,8 @@ def _time_text(result: Result, cell: Benchmark | None) -> str:
     if cell is None:  # the command was killed before it
         return "-"
     if cell.median_s is None:
-        about = f" (~{_seconds(cell.predicted_s)})" if cell.predicted_s is not None else ""
-        return f"[{_STYLES.get(cell.status, 'yellow')}]{cell.status.lower()}{about}[/]"
+        guess = f" (~{about(cell.predicted_s)})" if cell.predicted_s is not None else ""
+        return f"[{_STYLES.get(cell.status, 'yellow')}]{cell.status.lower()}{guess}[/]"
     text = f"{milliseconds(cell.median_s)}{_half_interval(cell)}"
     if cell.warning:
         text += "*"
@@ -399,10 +398,6 @@ def _ratio(cell: Benchmark, other: Benchmark | None) -> str:
     if cell.disturbed or other.disturbed:
         return "-"
     return f"{cell.median_s / other.median_s:,.2f}"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
 def _half_interval(cell: Benchmark) -> str:

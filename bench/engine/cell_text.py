@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from bench.machine.disturbance import DISTURBED_SHARE
 from bench.results.result import Benchmark, Result
+from bench.text.caveats import show_narrow
 from bench.text.figures import milliseconds
 from bench.text.table_style import show_note
 from bench.verdict.status import PASSED
@@ -58,9 +59,12 @@ def ratio(
 def show_reasons(console: Console, *results: Result) -> None:
     """Once for each backend why it did not pass, was not run, or is compared with no other.
 
+    And which of them computed in less than float32.
     Of several comparisons, the network is named that it failed on.
     """
     cells = [cell for result in results for cell in result.cells]
+    records = [record for result in results for record in result.backends]
+    show_narrow(console, [(record.label, record.precision) for record in records])
     if any(cell.disturbed for cell in cells):
         show_note(
             console,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from bench.files.temporary import folder_beside
 from columnar_nn.errors import UsageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that takes no more: raised for a descriptor, they name no file."""
 
 
 def check_absent(destination: Path) -> None:
@@ -22,7 +26,7 @@ def new_folder(destination: Path, replace: bool = False) -> Iterator[Path]:
     """Yields a temporary folder beside `destination` that takes its name if the block succeeds.
 
     If the block raises, nothing is left. Raises UsageError if `destination` exists, unless it is to
-    be replaced, or its parent does not or cannot be written to.
+    be replaced, or its parent does not or cannot be written to, or is full.
     """
     if not replace:
         check_absent(destination)
@@ -31,7 +35,12 @@ def new_folder(destination: Path, replace: bool = False) -> Iterator[Path]:
             temporary = stack.enter_context(folder_beside(destination))
         except OSError as error:
             raise UsageError(f"cannot write to {destination.parent}: {error.strerror}") from None
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise UsageError(f"cannot write {destination}: {os.strerror(error.errno)}") from None
         try:
             if replace and destination.exists():
                 os.rename(destination, stack.enter_context(folder_beside(destination)))

@@ -81,7 +81,8 @@ class OutputFile:
     def new_file(self) -> Iterator[Path]:
         """A path to write, whose content takes its place if the block ends well.
 
-        If the block writes nothing, neither does this. Raises OSError.
+        If the block writes nothing, neither does this. Raises OSError, but not of a pipe whose
+        reader has had enough.
         """
         destination = self._destination()
         if isinstance(destination, int) or _is_stream(destination):
@@ -90,7 +91,11 @@ class OutputFile:
                 file.touch()
                 yield file
                 if file.stat().st_size:
-                    with file.open("rb") as content, _opened(destination) as stream:
+                    with (
+                        contextlib.suppress(BrokenPipeError),
+                        file.open("rb") as content,
+                        _opened(destination) as stream,
+                    ):
                         shutil.copyfileobj(content, stream)
         else:
             with _replacing(destination) as temporary:

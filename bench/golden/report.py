@@ -18,6 +18,7 @@ from bench.golden.create import Created
 from bench.golden.verify import Verification
 from bench.text.figures import counted
 from bench.text.table_style import WIDTH, print_table
+from bench.verdict.precision import BFLOAT16
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN, PASSED
 
 _SPARE = ("cosine", "min tol", "max abs")
@@ -262,6 +263,12 @@ def _show_backend(verification: Verification, console: Console) -> None:
             f"{description['algorithm']}, {description['threads']} thread(s){notes}"
         )
         console.print(escape(line), highlight=False)
+        if description["precision"] == BFLOAT16.name:
+            _print(
+                console,
+                f"it computes in {BFLOAT16.name} and is held to float32 here, as every engine is: "
+                f"cnn-bench compare has the rule for {BFLOAT16.name}",
+            )
     if seconds:
         phases = [name for name in seconds if name != "total"]
         listed = ", ".join(f"{name} {seconds[name]:.2f} s" for name in phases)

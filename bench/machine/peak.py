@@ -132,7 +132,8 @@ def _rate(work: Callable[[int, int], None], threads: int) -> float:
     turn = _TURN_S if threads == 1 else _SHARED_TURN_S
     work(0, 1)
     repeats = 1
-    while (seconds := _seconds(work, 1, repeats)) < turn / 2:
+    # The fastest of some: one run that lost its CPU would make a turn of a single repetition.
+    while (seconds := min(_seconds(work, 1, repeats) for _ in range(_MIN_TURNS))) < turn / 2:
         repeats = max(2 * repeats, int(repeats * turn / (seconds + 1e-6)))
     turns: list[float] = []
     while len(turns) < _MIN_TURNS or sum(turns) < _TOTAL_S:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench.profile.result import BackendProfile, ProfiledRun, ProfileResult
 from bench.profile.rows import row_name, row_time
-from bench.text.caveats import show_caveats
+from bench.text.caveats import show_caveats, show_narrow
 from bench.text.figures import counted
 from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.status import PASSED
@@ -100,6 +100,7 @@ def _show_notes(result: ProfileResult, console: Console) -> None:
         "outside the rows: executor, Python, conversions to and from Arrow, copies between Velox's "
         "tasks; - where clocks of several threads add up to more than the run.",
     )
+    show_narrow(console, [(b.label, b.description.get("precision")) for b in result.backends])
 
 
 def _show_endings(result: ProfileResult, console: Console) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, TextIO
 
 import pyarrow as pa
@@ -130,8 +131,9 @@ def _json(value: Any) -> Any:
 
 
 def _as_arrow(schema: pa.Schema, batches: Batches, file: TextIO) -> None:
+    """A stream, up to where its reader has had enough."""
     if file.isatty():
         raise UsageError("--format arrow is no text: send it to a file or a pipe")
-    with pa.ipc.new_stream(file.buffer, schema) as writer:
+    with suppress(BrokenPipeError), pa.ipc.new_stream(file.buffer, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)

@@ -17,6 +17,7 @@ from bench.machine.disturbance import Snapshot
 from bench.query_study.data import CLASSES
 from bench.results.result import BackendRecord
 from bench.results.schema import QUERY, RELATIONAL
+from bench.text.figures import about
 from bench.verdict.status import FAILED, NOT_RUN, PASSED, worst
 from bench.workers.held import HeldWorker
 from bench.workers.process import WorkerError
@@ -123,7 +124,7 @@ class Entrant:
         known = {c.samples: c.calibrated for c in self.cells if c.calibrated is not None}
         cell.predicted = too_long(known, cell.samples, self._limits.budget)
         if cell.predicted is not None:
-            cell.end(NOT_RUN, f"one run would take about {cell.predicted:.0f} s")
+            cell.end(NOT_RUN, f"one run would take about {about(cell.predicted)}")
             return
         try:
             if cell is not self.cells[0]:
@@ -138,7 +139,7 @@ class Entrant:
             cell.end(FAILED, difference)
         elif cell.calibrated > self._limits.budget:
             cell.predicted = cell.calibrated
-            cell.end(NOT_RUN, f"one run takes about {cell.calibrated:.0f} s")
+            cell.end(NOT_RUN, f"one run takes about {about(cell.calibrated)}")
 
     def turn(self, cell: QueryCell, answer: Answer, turns_left: int, **place: Any) -> bool:
         """Times the cell's share of its runs in one of `turns_left` turns; whether that was done.

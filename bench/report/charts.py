@@ -140,7 +140,7 @@ def _errors(panel: Panel) -> Chart | None:
     layers = encodings.points(panel, rows, x, y, size=110)
     reading = (
         "Down and to the left is better: what an image takes in the longest run, and the largest "
-        "error of that run's outputs over the largest output of the float64 reference. A hollow "
+        "error of any run's outputs over the largest output of the float64 reference. A hollow "
         "mark did not pass. The reference itself has no error and is not drawn."
     )
     return finished("error", "Error against time", reading, alt.layer(*layers), 320)

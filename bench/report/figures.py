@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from bench.report import fits, latencies, layers, queries, roofline, scaling
+from bench.report import errors, fits, latencies, layers, queries, roofline, scaling
 from bench.report.setting import Setting
 from bench.results.result import Benchmark, best
 from bench.results.results import Results
@@ -79,7 +79,13 @@ SCHEMAS = {
     "lines": _schema(engine="text", call_s="s", image_s="s", worst_residual="1", sizes="count"),
     "crossings": _schema(samples="1", seconds="s", before="text", after="text"),
     "errors": _schema(
-        engine="text", samples="count", image_s="s", max_rel="1", top1_agreement="1", status="text"
+        engine="text",
+        samples="count",
+        image_s="s",
+        max_rel="1",
+        top1_agreement="1",
+        status="text",
+        precision="text",
     ),
     "starts": _schema(engine="text", part="text", seconds="s"),
     "memory": _schema(engine="text", part="text", bytes="byte"),
@@ -211,7 +217,7 @@ def _panel(setting: Setting, parts: Sequence[Results], roofs: roofline.Roofs) ->
         "times": sorted(times, key=lambda row: (engines.index(row["engine"]), row["samples"])),
         "lines": [_line_row(engine, lines[engine], times) for engine in engines if engine in lines],
         "crossings": _crossings(lines, times),
-        "errors": _errors(measured, name),
+        "errors": errors.errors(parts, measured, name),
         "starts": starts,
         "memory": memory,
         "latencies": latencies.latencies(parts),
@@ -348,25 +354,6 @@ def _crossings(
         }
         for crossing in fits.changes_of_lead(whole, first, last)
         if {crossing.before, crossing.after} <= fitting
-    ]
-
-
-def _errors(measured: Sequence[Benchmark], name: Any) -> list[dict[str, Any]]:
-    """Of each engine its most images: what an image took, and the largest error."""
-    largest: dict[str, Benchmark] = {}
-    for cell in sorted(measured, key=lambda cell: cell.samples):
-        if cell.max_rel is not None:
-            largest[name(cell)] = cell
-    return [
-        {
-            "engine": engine,
-            "samples": cell.samples,
-            "image_s": (cell.median_s or 0.0) / cell.samples,
-            "max_rel": cell.max_rel,
-            "top1_agreement": cell.top1_agreement,
-            "status": cell.status,
-        }
-        for engine, cell in largest.items()
     ]
 
 

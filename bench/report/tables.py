@@ -324,7 +324,7 @@ def _errors(panel: Panel) -> Table:
                 f"{row['samples']:,}",
                 f"{row['max_rel']:.1e}",
                 "-" if row["top1_agreement"] is None else f"{row['top1_agreement']:.2%}",
-                row["status"],
+                f"{row['status']} in bfloat16" if row["precision"] == "bfloat16" else row["status"],
             )
             for row in panel.tables["errors"].to_pylist()
         ),

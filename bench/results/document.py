@@ -14,7 +14,18 @@ from typing import Any
 from bench.results import columns, json_text, version_1
 from bench.results.privacy import Redaction
 from bench.results.results import Results
-from bench.results.schema import FORMAT, FORMAT_VERSION, TABLES, Field, Row, Table, Type, finite
+from bench.results.schema import (
+    FORMAT,
+    FORMAT_VERSION,
+    METRICS,
+    OBSERVATION,
+    TABLES,
+    Field,
+    Row,
+    Table,
+    Type,
+    finite,
+)
 from bench.results.summary import summaries
 from columnar_nn.errors import InvalidDataError
 
@@ -184,7 +195,23 @@ def _row(table: Table, row: Any) -> Row:
     lengths = {len(v) for f in table.fields if f.each and (v := known[f.name]) is not None}
     if len(lengths) > 1:
         raise InvalidDataError(f"table {table.name}: lists of one row differ in length")
+    if table is OBSERVATION:
+        _check_observation(known)
     return {**known, **others}
+
+
+def _check_observation(row: Row) -> None:
+    """Raises InvalidDataError for a known metric in another unit, or less of it than nothing."""
+    metric = METRICS.get(row["metric"])
+    if metric is None or not metric.unit:
+        return
+    if row["unit"] != metric.unit:
+        raise InvalidDataError(
+            f"table observation: {metric.name} is in {metric.unit}, not in {row['unit']!r:.40}"
+        )
+    smallest = min((value for value in row["value"] if value is not None), default=0.0)
+    if smallest < 0:
+        raise InvalidDataError(f"table observation: {smallest!r:.40} is no {metric.name}")
 
 
 def _value(table: Table, field: Field, value: Any) -> Any:

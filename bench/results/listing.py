@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 
 from bench.results.results import Results, series
+from bench.results.schema import Row
 from bench.text.table_style import print_table, show_note, show_title, table
 
 _LONGEST = 40
@@ -51,21 +53,33 @@ def show(results: Results, console: Console) -> None:
         show_note(console, "PxT: processes x threads of each.")
     for cell in results["cell"]:
         if cell["reason"]:
-            label = labels[cell["subject"]].partition(":")[0]
-            console.print(escape(f"{label}: {cell['status']} {cell['reason']}"), highlight=False)
+            samples = workloads[cell["workload"]]["samples"]
+            where = "" if samples is None else f" on {samples:,}"
+            told = f"{labels[cell['subject']]}{where}: {cell['status']}: {cell['reason']}"
+            console.print(escape(told), highlight=False)
 
 
 def _labels(results: Results) -> dict[str, str]:
-    """Names of the subjects: backend and configuration, and words that tell those of one apart."""
-    names = {
-        row["subject"]: f"{row['backend']}:{row['configuration']}" for row in results["subject"]
-    }
-    words: dict[str, list[str]] = defaultdict(list)
+    """Names of the subjects: backend and configuration, and words that tell those of one apart.
+
+    These are their descriptions, or where they have the same, the options in which they differ.
+    """
+    alike: dict[str, list[Row]] = defaultdict(list)
     for row in results["subject"]:
-        words[names[row["subject"]]].append(row["description"])
-    told = {name for name, texts in words.items() if 1 < len(texts) == len(set(texts))}
-    return {
-        row["subject"]: f"{name} ({row['description']})" if name in told else name
-        for row in results["subject"]
-        for name in [names[row["subject"]]]
-    }
+        alike[f"{row['backend']}:{row['configuration']}"].append(row)
+    labels: dict[str, str] = {}
+    for name, rows in alike.items():
+        words = [row["description"] for row in rows]
+        if len(set(words)) < len(words):
+            words = _differing([row["options"] for row in rows])
+        for row, word in zip(rows, words, strict=True):
+            labels[row["subject"]] = f"{name} ({word})" if word and len(rows) > 1 else name
+    return labels
+
+
+def _differing(options: Sequence[object]) -> list[str]:
+    """Of several subjects' options, those that are not the same for all, as words."""
+    trees = [tree if isinstance(tree, dict) else {} for tree in options]
+    names = dict.fromkeys(name for tree in trees for name in tree)
+    differ = [name for name in names if any(tree.get(name) != trees[0].get(name) for tree in trees)]
+    return [", ".join(f"{name} {t[name]}" for name in differ if name in t) for t in trees]

@@ -15,6 +15,7 @@ from bench.study import findings
 from bench.study.findings import Figure
 from bench.study.plan import Entrant, Plan
 from bench.study.prediction import Prediction, Predictor
+from bench.text.caveats import show_narrow
 from bench.text.figures import counted, milliseconds
 from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.status import NOT_RUN, PASSED
@@ -88,6 +89,10 @@ def show(results: Results, console: Console) -> None:
         "MiB: the largest resident memory of all processes together."
         + (_BALANCE if any(figure.balance for figure in found) else "")
         + (_DISTURBED if any(figure.disturbed for figure in found) else ""),
+    )
+    subjects = results["subject"]
+    show_narrow(
+        console, [(f"{s['backend']}:{s['configuration']}", s["precision"]) for s in subjects]
     )
     for status, reason in dict.fromkeys((f.status, f.reason) for f in found if f.reason):
         same = [f for f in found if (f.status, f.reason) == (status, reason)]

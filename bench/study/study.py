@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -239,7 +240,8 @@ def _check(name: str, kind: str, value: object) -> None:
         least = 0 if name == "seed" else 1
         fine, wanted = type(value) is int and value >= least, f"a whole number from {least} on"
     elif kind == "float":
-        fine, wanted = type(value) in (int, float) and value >= 0, "a number from 0 on"  # type: ignore[operator]
+        fine = type(value) in (int, float) and 0 <= value < math.inf  # type: ignore[operator]
+        wanted = "a number from 0 on, and finite"
     else:
         fine, wanted = isinstance(value, str), "a text"
     if name in _CHOICES and value not in _CHOICES[name]:

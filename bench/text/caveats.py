@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+
+from bench.text.table_style import show_note
+from bench.verdict.precision import BFLOAT16
 
 NOTES = ("precision_note", "batch_note", "quick_note")
 """Settings that are notes: in which type a file is computed, how a network tied to a batch size was
@@ -25,3 +28,11 @@ def show_caveats(console: Console, context: Mapping[str, Any]) -> None:
             show_caveat(console, "note", note)
     for warning in context["warnings"]:
         show_caveat(console, "warning", warning)
+
+
+def show_narrow(console: Console, precisions: Iterable[tuple[str, str | None]]) -> None:
+    """Which engines, by their labels, computed in less than float32, by their own account."""
+    narrow = dict.fromkeys(label for label, precision in precisions if precision == BFLOAT16.name)
+    if narrow:
+        names = escape(", ".join(narrow))
+        show_note(console, f"computed in {BFLOAT16.name}, not in float32: {names}")

@@ -8,6 +8,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def about(seconds: float) -> str:
+    """Seconds that are estimated: with two significant digits at least, never an exponent."""
+    if seconds >= 10:
+        return f"{seconds:,.0f} s"
+    decimals = 1 if seconds >= 1 else 2 if seconds >= 0.1 else 3 if seconds >= 0.01 else 4
+    return f"{seconds:.{decimals}f} s"
+
+
 def milliseconds(seconds: float) -> str:
     """Milliseconds with at least three significant digits, never an exponent."""
     value = seconds * 1e3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.cli.app import main
 from bench.cli.options import parse_samples, run_options
 from bench.machine import cpus
 from bench.workers.options import Options
@@ -35,3 +36,40 @@ def test_fewer_threads_take_the_first_cpus() -> None:
     options = Options((4, 2, 7), 1.0, 8)
     assert options.on_threads(2) == Options((4, 2), 1.0, 8)
     assert options.on_threads(None) == options
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("compare", "--min-time"),
+        ("compare", "--budget"),
+        ("compare", "--timeout"),
+        ("engine", "--budget"),
+        ("profile", "--budget"),
+        ("sweep --out x", "--min-time"),
+        ("sweep --out x", "--budget"),
+        ("train --out x.onnx", "--learning-rate"),
+    ],
+)
+def test_no_number_is_infinite(
+    command: str,
+    option: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["cnn-bench", *command.split(), option, "inf"])
+    monkeypatch.setattr("bench.cli.signals.install", lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err == f"cnn-bench: error: {option} inf: give a finite number\n"
+
+
+def test_an_algorithm_says_nothing_of_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = "explain plain9 --precision bfloat16 --algorithm winograd"
+    monkeypatch.setattr("sys.argv", ["cnn-bench", *arguments.split()])
+    monkeypatch.setattr("bench.cli.signals.install", lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "--algorithm winograd says nothing of --precision bfloat16" in capsys.readouterr().err

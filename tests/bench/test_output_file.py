@@ -200,3 +200,13 @@ def test_what_may_not_be_written_is_refused_before(tmp_path: Path, what: str) ->
 def test_a_folder_that_takes_no_files_is_refused_before() -> None:
     with pytest.raises(UsageError, match=r"No such file|Permission denied"):
         OutputFile("/proc/file").check()
+
+
+def test_a_reader_that_has_had_enough_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        with OutputFile(f"/dev/fd/{write}").new_file() as file:
+            file.write_bytes(bytes(2**20))
+    finally:
+        os.close(write)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -14,6 +16,7 @@ from pyarrow import parquet
 import columnar_nn
 from bench.cli import app
 from bench.data.dataset import open_dataset
+from bench.query import output
 
 
 @pytest.fixture
@@ -154,3 +157,12 @@ def test_refused_in_one_line(
     assert line.startswith("cnn-bench: error: ")
     for part in message.split(".*"):
         assert part in line
+
+
+def test_an_arrow_stream_ends_where_its_reader_has_had_enough() -> None:
+    batch = pa.record_batch({"x": pa.array(range(100_000))})
+    read, write = os.pipe()
+    os.close(read)
+    raw = os.fdopen(write, "wb", buffering=0)
+    output._as_arrow(batch.schema, [batch] * 4, SimpleNamespace(buffer=raw, isatty=bool))  # type: ignore[arg-type]
+    raw.close()

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from bench.text.caveats import show_narrow
 from bench.text.table_style import print_table, table
 
 
@@ -81,3 +82,13 @@ def test_a_column_that_does_not_fit_is_whole_all_the_same() -> None:
     assert [line for line in cells(lines) if line[0] == "row"] == [
         ["row", f"column{n}"] for n in range(4)
     ]
+
+
+def test_what_computed_in_less_than_float32_is_named_once() -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=100)
+    known = [("a:default", "float32"), ("b:default", None)]
+    show_narrow(console, known)
+    assert output.getvalue() == ""
+    show_narrow(console, [*known, ("c:x", "bfloat16"), ("d:x", "bfloat16"), ("c:x", "bfloat16")])
+    assert output.getvalue() == "computed in bfloat16, not in float32: c:x, d:x\n"

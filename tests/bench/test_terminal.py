@@ -21,7 +21,9 @@ def test_a_long_command_says_a_line_now_and_then(
     )
 
 
-@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("132", 132), ("", 100), ("x", 100)])
+@pytest.mark.parametrize(
+    ("columns", "width"), [("80", 80), ("132", 132), ("", 100), ("x", 100), ("0", 100)]
+)
 def test_the_width_of_what_is_no_terminal(
     columns: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

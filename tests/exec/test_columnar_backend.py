@@ -100,6 +100,11 @@ def test_the_description_says_what_runs() -> None:
     assert contradicted.notes == ("the configuration says direct, not winograd",)
 
 
+def test_bfloat16_says_that_it_does_not_convolve_as_asked() -> None:
+    note, *_ = backend("bfloat16", algorithm="winograd").describe().notes
+    assert note == "bfloat16 convolves directly, not by winograd"
+
+
 def test_bfloat16_is_said_and_counted() -> None:
     described = backend("bfloat16").describe()
     assert described.precision == "bfloat16"

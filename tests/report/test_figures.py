@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from report.recorded import COMPARE, ENGINE, PROFILE, figures_of, recorded
 
-from bench.report import charts
+from bench.report import charts, tables
 from bench.report.figures import figures
 from bench.results.results import Results
 from bench.results.schema import CELL, SUBJECT
@@ -205,6 +205,29 @@ def asked_otherwise(
     observed = [{**row, "cell": cells[row["cell"]]["cell"]} for row in results["observation"]]
     changed = {"subject": subjects.values(), "cell": cells.values(), "observation": observed}
     return [(name, row) for name, rows_ in {**results.rows, **changed}.items() for row in rows_]
+
+
+def test_an_error_is_the_worst_of_all_runs_and_of_the_check() -> None:
+    """However few images the timed runs were of: of one, an engine may be right by chance."""
+    (first, *_) = rows("errors", COMPARE)
+    subjects = {s["subject"]: f"{s['backend']}:{s['configuration']}" for s in DOCUMENT["subject"]}
+    workloads = {w["workload"]: w["scenario"] for w in DOCUMENT["workload"]}
+
+    def changed(name: str, row: Any) -> Any:
+        is_check = name == "cell" and workloads[row["workload"]] == "check"
+        if is_check and subjects[row["subject"]] == first["engine"]:
+            return {**row, "max_rel": 0.25, "parity_rows": 77, "top1_agreement": 0.5}
+        if name == "subject" and subjects[row["subject"]] == first["engine"]:
+            return {**row, "precision": "bfloat16"}
+        return row
+
+    results = Results.of((name, changed(name, row)) for name, row in recorded(COMPARE))
+    (panel,) = figures(results).panels
+    found = panel.tables["errors"].to_pylist()[0]
+    assert (found["max_rel"], found["samples"], found["top1_agreement"]) == (0.25, 77, 0.5)
+    assert found["image_s"] == first["image_s"]
+    (made,) = [made for made in tables.tables(panel) if made.name == "errors"]
+    assert made.rows[0][1:] == ("77", "2.5e-01", "50.00%", f"{first['status']} in bfloat16")
 
 
 def test_nothing_measured_is_nothing_shown() -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results.examples import results
+from results.examples import results, rows
 
 from bench.cli.app import main
 from bench.results import document
 from bench.results.results import Results
+from bench.results.schema import CELL, SUBJECT
 
 A, B = ("a" * 16, "b" * 16)
 VERSION_1 = Path(__file__).parent / "version_1.json"
@@ -169,6 +170,34 @@ def test_show_of_another_commands_session_is_a_list(command: Command, write: Any
     assert status == 0
     (line,) = [line for line in output.splitlines() if line.startswith("pytorch:default")]
     assert line.split() == ["pytorch:default", "8", "time", "3", "2", "s", "PASSED"]
+
+
+def test_a_list_tells_subjects_of_one_name_apart(command: Command, write: Any) -> None:
+    """By options in which they differ, as cold starts with and without kernels in the cache do."""
+    found: list[tuple[str, dict[str, Any]]] = list(
+        rows(A, session={"command": "engine", "settings": {}}, status="NOT RUN")
+    )
+    changed: dict[str, str] = {}
+    for name, row in found:
+        if name == "subject":
+            caches = {"columnar": "empty", "pytorch": "warm"}
+            options = {"algorithm": "auto", "cache": caches[row["backend"]]}
+            new = SUBJECT.row(**row | {"backend": "columnar", "options": options})
+            changed[row["subject"]] = new["subject"]
+            row.update(new)
+        if name == "cell":
+            reason = "one run takes 2 s" if row["status"] == "NOT RUN" else None
+            new = CELL.row(**row | {"subject": changed[row["subject"]], "reason": reason})
+            changed[row["cell"]] = new["cell"]
+            row.update(new)
+        if name == "observation":
+            row["cell"] = changed[row["cell"]]
+    write("a.json", Results.of(found))
+    status, output, _ = command("show", "a.json")
+    assert status == 0
+    assert "columnar:default (cache empty)       8" in output
+    assert "columnar:default (cache warm)        8" in output
+    assert "columnar:default (cache warm) on 8: NOT RUN: one run takes 2 s" in output
 
 
 def test_nothing_in_a_file_reaches_the_terminal_but_text(command: Command, write: Any) -> None:

@@ -86,6 +86,8 @@ def test_the_summary_is_made_anew_and_never_read() -> None:
         (lambda d: d["observation"][0].update(value=None), "None cannot be value"),
         (lambda d: d["observation"][0].update(switches=[0]), "lists of one row differ in length"),
         (lambda d: d["observation"][0].update(index="0"), "cannot be index"),
+        (lambda d: d["observation"][0].update(unit="ms"), "time is in s, not in 'ms'"),
+        (lambda d: d["observation"][0].update(value=[0.25, -1]), "-1.0 is no time"),
         (lambda d: d["observation"][0].update(cell="f" * 16), "which is not there"),
         (lambda d: d["session"].clear(), "a row of cell is of session"),
         (lambda d: d["machine"].clear(), "a row of session is of machine"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ def test_cores_are_split_in_all_ways() -> None:
         ({"axes": {"backend": "nothing"}}, "nothing"),
         ({"runs": 0}, "runs 0: expected a whole number from 1 on"),
         ({"budget": "2"}, "budget '2': expected a number"),
+        ({"min_time": math.inf}, "min_time inf: expected a number from 0 on, and finite"),
         ({"split": "both"}, "split 'both'"),
         ({"algorithm": "fft"}, "algorithm 'fft': expected auto or direct or winograd or textbook"),
         ({"timeout": 0}, "timeout 0: expected a number above 0"),
