@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from numba import types
 
+from columnar_nn.kernels import host
 from columnar_nn.kernels.bfloat16_product import TILE_BYTES
 from columnar_nn.kernels.bfloat16_tiles import GROUP_BYTES, TileProduct
 from columnar_nn.kernels.host import LANES
@@ -103,7 +104,7 @@ class _Results:
                 for block, value in enumerate(values):
                     e.store(self._target + place + BLOCK_BYTES * block, value)
             else:
-                store_narrowed(e, self._target + place, values, shape.width, by_instruction=False)
+                store_narrowed(e, self._target + place, values, shape.width, host.has_bfloat16())
 
 
 def panel_product(shape: _Shape) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from columnar_nn.kernels import host
 from columnar_nn.kernels.bfloat16_product import CopiedLines, TilePanel
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.bfloat16_lanes import filled, half_lanes, narrowed, widened
@@ -50,4 +49,4 @@ def store_narrowed(
     if width != LANES:
         lanes = ir.Constant(ir.VectorType(INT32, width), list(range(width)))
         both = e.of(e.builder.shuffle_vector(values[0].ir, values[-1].ir, lanes))
-    e.store(goal, narrowed(e, both, by_instruction or host.has_bfloat16()), 2)
+    e.store(goal, narrowed(e, both, by_instruction), 2)
