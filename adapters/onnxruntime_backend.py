@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import onnx
 import pyarrow as pa
 
 from adapters import onnxruntime_cuda
@@ -19,7 +18,7 @@ from adapters.fused_nodes import fused
 from adapters.onnx_runner import OnnxRuntimeRunner
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn.errors import UnsupportedNetworkError, UnsupportedOperatorError
-from columnar_nn.model import onnx_io
+from columnar_nn.model.graph import Graph
 from columnar_nn.model.node import Node
 
 CUDA = "cuda"
@@ -59,6 +58,13 @@ class OnnxRuntimeBackend(Backend):
         """
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         super().import_framework()
+
+    @classmethod
+    def onnx_of(cls, graph: Graph) -> bytes:
+        from columnar_nn.model import onnx_io  # loads onnx, which no session needs
+
+        content: bytes = onnx_io.to_proto(graph).SerializeToString(deterministic=True)
+        return content
 
     def _build(self) -> None:
         refused = [
@@ -114,7 +120,7 @@ class OnnxRuntimeBackend(Backend):
 
         model: str | bytes = self.graph.file
         if self.settings.configuration != "original":
-            model = onnx_io.to_proto(self.graph).SerializeToString(deterministic=True)
+            model = self.settings.model_file or self.onnx_of(self.graph)
         elif not model:
             raise UnsupportedNetworkError(
                 f"{self.graph.name} was made in code, not read from an ONNX file: "
@@ -215,6 +221,8 @@ class OnnxRuntimeBackend(Backend):
             path = Path(folder) / "optimized.onnx"
             options.optimized_model_filepath = str(path)
             self._new_session(options)
+            import onnx
+
             nodes = onnx.load(path).graph.node
         domains = [node.domain for node in nodes if node.op_type in ("Conv", "FusedConv")]
         blocked = domains.count("com.microsoft.nchwc")
