@@ -10,17 +10,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import UsageError
-from columnar_nn.exec import task
+from columnar_nn.exec import task_threads
 from columnar_nn.exec.compiled_plan import CompiledPlan
 from columnar_nn.exec.kernel_program import KernelProgram
 from columnar_nn.exec.morsels import checked_rows
-from columnar_nn.exec.stats import StepStats
-from columnar_nn.exec.task import Task
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.exec.task_threads import Call, TaskThreads
 from columnar_nn.functions.bfloat16 import FLOAT32
 from columnar_nn.kernels.placement import Placement
@@ -29,6 +29,9 @@ from columnar_nn.plan.plan_node import PlanNode, checked_plan
 from columnar_nn.plan.rewrites import Rewritten
 from columnar_nn.plan.text import to_text
 from columnar_nn.shown import Shown, line
+
+if TYPE_CHECKING:
+    from columnar_nn.exec.task import Task
 
 
 def prepare(
@@ -115,6 +118,8 @@ class Executable(Shown):
         With `profile` kernels and the operators' CPU time are timed, with `trace` every call of an
         operator is recorded too.
         """
+        from columnar_nn.exec.task import Task  # which calls do without
+
         self._threads.refuse_if_over()
         return Task(self._compiled, self._threads, batches or {}, profile or trace, trace)
 
@@ -152,7 +157,7 @@ class Executable(Shown):
 
     def takes_calls(self, rows: int) -> bool:
         """Whether calls compute a stream of about so many rows no slower than a task does."""
-        is_short = self.threads == 1 or rows <= task.SHORT_STREAM_ROWS * self.threads
+        is_short = self.threads == 1 or rows <= task_threads.SHORT_STREAM_ROWS * self.threads
         return is_short and self._compiled.by_batch is not None
 
     def close(self) -> None:
