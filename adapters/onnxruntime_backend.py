@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from adapters import onnxruntime_cuda
 from adapters.base import Backend, Configuration, Description, input_arrays, zeros
-from adapters.fused_nodes import fused
-from adapters.onnx_runner import OnnxRuntimeRunner
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn.errors import UnsupportedNetworkError, UnsupportedOperatorError
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.node import Node
+
+if TYPE_CHECKING:
+    from adapters.onnx_runner import OnnxRuntimeRunner
 
 CUDA = "cuda"
 _KERNEL_TIME, _BLOCKED = "_kernel_time", "_nchwc"
@@ -90,6 +90,8 @@ class OnnxRuntimeBackend(Backend):
         self._original: OnnxRuntimeRunner | None = None
         if self.settings.configuration != "original":
             return
+        from adapters.onnx_runner import OnnxRuntimeRunner
+
         self._original = OnnxRuntimeRunner(session)
         others = {spec.dtype for spec in self._original.inputs} - {"float32"}
         if others:
@@ -155,6 +157,8 @@ class OnnxRuntimeBackend(Backend):
 
     def start_profiling(self) -> str:
         """Runs in a session of its own from now on, warmed up: only a new one can profile."""
+        import tempfile  # loads what no session needs
+
         if self._on_cuda is not None:
             raise ProfilingUnavailableError("its kernels run on after they return: profile default")
         self._unprofiled = self._session
@@ -167,6 +171,8 @@ class OnnxRuntimeBackend(Backend):
         return "its profiling file: kernel times"
 
     def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        from adapters.fused_nodes import fused
+
         events = json.loads(Path(self._session.end_profiling()).read_text())
         self._use(self._unprofiled)
         self._unprofiled = None
@@ -213,6 +219,9 @@ class OnnxRuntimeBackend(Backend):
 
     def _convolution_algorithm(self) -> str:
         """How the optimised model convolves, as ONNX Runtime itself writes it down."""
+        import tempfile
+
+        import onnx
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -221,8 +230,6 @@ class OnnxRuntimeBackend(Backend):
             path = Path(folder) / "optimized.onnx"
             options.optimized_model_filepath = str(path)
             self._new_session(options)
-            import onnx
-
             nodes = onnx.load(path).graph.node
         domains = [node.domain for node in nodes if node.op_type in ("Conv", "FusedConv")]
         blocked = domains.count("com.microsoft.nchwc")

@@ -10,8 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, counted, input_arrays, zeros
-from adapters.fused_nodes import fused
-from adapters.openvino.network import network
 from adapters.operator_profile import OperatorProfile
 from columnar_nn.errors import UnsupportedOperatorError
 from columnar_nn.model.graph import Graph
@@ -52,6 +50,7 @@ class OpenVinoBackend(Backend):
 
     @classmethod
     def onnx_of(cls, graph: Graph) -> bytes:
+        from adapters.openvino.network import network
         from columnar_nn.model import onnx_io  # loads onnx, which no compiled model needs
 
         content: bytes = onnx_io.to_proto(network(graph)).SerializeToString()
@@ -105,6 +104,8 @@ class OpenVinoBackend(Backend):
         return "its performance counters"
 
     def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        from adapters.fused_nodes import fused
+
         calls = self._num_runs - 1
         profiles = [
             OperatorProfile(

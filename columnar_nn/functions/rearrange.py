@@ -14,7 +14,7 @@ from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, no_operations
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.rearrange import OUTSIDE
+from columnar_nn.kernels.rearrange import OUTSIDE, rearrange
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules import movement
@@ -95,7 +95,7 @@ def _function(
 
     def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
         source = assembly.planar(values[0])
-        kernel = kernels.rearrange(
+        kernel = rearrange(
             source.layout,
             indices_of(source.shape, call.attributes),
             call.attributes.get("perm"),
@@ -122,7 +122,7 @@ def _gather(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     axis = call.attributes["axis"] - 1
     indices = [np.arange(size) for size in source.shape]
     indices[axis] = call.weights[0] % source.shape[axis]
-    return assembly.apply(kernels.rearrange(source.layout, indices), source)
+    return assembly.apply(rearrange(source.layout, indices), source)
 
 
 _TRANSPOSE = _function("transpose", _transpose)
