@@ -27,7 +27,6 @@ from columnar_nn.kernels.placement import Placement
 from columnar_nn.plan import rewrites
 from columnar_nn.plan.plan_node import PlanNode, checked_plan
 from columnar_nn.plan.rewrites import Rewritten
-from columnar_nn.plan.text import to_text
 from columnar_nn.shown import Shown, line
 
 if TYPE_CHECKING:
@@ -86,6 +85,8 @@ class Executable(Shown):
 
     def explain(self) -> str:
         """The plan as it was given, the names of the rules that changed it, and as it runs."""
+        from columnar_nn.plan.text import to_text  # which no run needs
+
         given = to_text(self.given)
         if not self.rules:
             return given

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -147,7 +146,7 @@ def _transposed(assembly: Assembly, call: Call, values: Sequence[Value]) -> Valu
 
 FUNCTIONS = (
     _function("slice", _slice),
-    replace(_TRANSPOSE, assemble=_transposed),
+    _TRANSPOSE._replace(assemble=_transposed),
     _function("pad", _pad, **PAD_DEFAULTS),
     _function("expand", _expand),
     _function("tile", _tile),

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Projections = Sequence[str] | Mapping[str, str | Expression]
 
-_NAME = re.compile(r"(?!(?:true|false|null)$)[a-z_][a-z_0-9]*", re.IGNORECASE)
+_NAME = r"(?!(?:true|false|null)$)[a-z_][a-z_0-9]*"
 
 
 class PlanBuilder(Shown):
@@ -307,7 +307,7 @@ class PlanBuilder(Shown):
             raise InvalidPlanError(
                 f"{expression!r} is no expression: write SQL text, as 'x < 2', or call(\"lt\", ...)"
             )
-        if _NAME.fullmatch(expression):
+        if re.fullmatch(_NAME, expression, re.IGNORECASE):
             return FieldReference(expression), None
         from columnar_nn.plan.sql_expression import parse_expression  # 0.15 s of sqlglot
 

@@ -29,13 +29,11 @@ from columnar_nn.kernels.convolution import TEXTBOOK
 from columnar_nn.plan.plan_node import PlanNode, nodes, transform_up
 from columnar_nn.plan.rewrites.activate_early import activate_early
 from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
-from columnar_nn.plan.rewrites.compute_in_bfloat16 import compute_in_bfloat16
 from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
 from columnar_nn.plan.rewrites.fuse_activations import fuse_activations
 from columnar_nn.plan.rewrites.fuse_bottlenecks import fuse_bottlenecks
 from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
 from columnar_nn.plan.rewrites.fuse_normalizations import fuse_normalizations
-from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
 from columnar_nn.plan.rewrites.pipeline_networks import pipeline_networks
 from columnar_nn.plan.rewrites.prune_simple import prune_simple
 from columnar_nn.plan.rewrites.share_networks import share_networks
@@ -134,10 +132,10 @@ def apply(
         if name not in without:
             rules[name] = _everywhere(fuse if name == "fuse_layers" else RULES[name])
     if precision == BFLOAT16:
-        rules["compute_in_bfloat16"] = _everywhere(compute_in_bfloat16)
+        rules["compute_in_bfloat16"] = _everywhere(_loaded("compute_in_bfloat16"))
     rules["choose_algorithm"] = _everywhere(choose_algorithm(algorithm))
     if threads > 1:
-        rules["gather_drivers"] = gather_drivers
+        rules["gather_drivers"] = _loaded("gather_drivers")
     applied = []
     for name, rule in rules.items():
         changed = rule(plan)
