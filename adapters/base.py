@@ -29,13 +29,15 @@ class Settings:
     """What a backend is asked for: configuration name, threads, rows of the largest batch.
 
     `algorithm` ("auto", "direct", "winograd" or "textbook") is for backends that choose how to
-    convolve.
+    convolve. `model_file` is the path of an ONNX file of the network, for one that
+    has it (`Backend.onnx_of`).
     """
 
     configuration: str
     threads: int
     batch_size: int
     algorithm: str = "auto"
+    model_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,15 @@ class Backend(ABC):
             import_module(cls.package)
         except ImportError:
             raise MissingPackageError(cls.package, cls.extra) from None
+
+    @classmethod
+    def onnx_of(cls, graph: Graph) -> bytes | None:
+        """The content of an ONNX file of the network; None for a framework that is given the graph.
+
+        Its users have such a file: a start of it is not charged for writing one.
+        Raises UnsupportedOperatorError as the constructor does.
+        """
+        return None
 
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self.graph = graph

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from operator import length_hint
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,14 +21,16 @@ from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.exec.morsels import UNKNOWN_BATCHES
-from columnar_nn.exec.stats import StepStats
-from columnar_nn.exec.task import Task
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.functions.bfloat16 import BFLOAT16, FLOAT32
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.settings import cache_root
+
+if TYPE_CHECKING:
+    from columnar_nn.exec.task import Task
 
 _FUSIONS = {
     "pipeline": "the whole network image by image, a layer one kernel",

@@ -9,12 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import onnx
 
 from columnar_nn.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    import onnx
 
 MAX_PIXELS = 2**26
 """Of a batch that is filled up, 256 MiB: running it takes several times as much."""
@@ -149,7 +151,8 @@ class ReferenceRunner(OnnxRunner):
     title = "onnx.reference"
 
     def __init__(self, model: str | bytes) -> None:
-        from onnx.reference import ReferenceEvaluator  # which no session of ONNX Runtime needs
+        import onnx  # which no session of ONNX Runtime needs
+        from onnx.reference import ReferenceEvaluator
 
         self.version = onnx.__version__
         proto = onnx.load(model) if isinstance(model, str) else onnx.load_model_from_string(model)
@@ -183,4 +186,6 @@ def _dimensions(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
 
 
 def _dtype(value: onnx.ValueInfoProto) -> str:
-    return str(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+    from onnx import helper
+
+    return str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import onnx
 import pyarrow as pa
 
 from adapters import onnxruntime_cuda
 from adapters.base import Backend, Configuration, Description, input_arrays, zeros
-from adapters.fused_nodes import fused
-from adapters.onnx_runner import OnnxRuntimeRunner
 from adapters.operator_profile import OperatorProfile, ProfilingUnavailableError
 from columnar_nn.errors import UnsupportedNetworkError, UnsupportedOperatorError
-from columnar_nn.model import onnx_io
+from columnar_nn.model.graph import Graph
 from columnar_nn.model.node import Node
+
+if TYPE_CHECKING:
+    from adapters.onnx_runner import OnnxRuntimeRunner
 
 CUDA = "cuda"
 _KERNEL_TIME, _BLOCKED = "_kernel_time", "_nchwc"
@@ -60,6 +59,13 @@ class OnnxRuntimeBackend(Backend):
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         super().import_framework()
 
+    @classmethod
+    def onnx_of(cls, graph: Graph) -> bytes:
+        from columnar_nn.model import onnx_io  # loads onnx, which no session needs
+
+        content: bytes = onnx_io.to_proto(graph).SerializeToString(deterministic=True)
+        return content
+
     def _build(self) -> None:
         refused = [
             (node.name, node.op_type, why) for node in self.graph.nodes if (why := _refused(node))
@@ -84,6 +90,8 @@ class OnnxRuntimeBackend(Backend):
         self._original: OnnxRuntimeRunner | None = None
         if self.settings.configuration != "original":
             return
+        from adapters.onnx_runner import OnnxRuntimeRunner
+
         self._original = OnnxRuntimeRunner(session)
         others = {spec.dtype for spec in self._original.inputs} - {"float32"}
         if others:
@@ -114,7 +122,7 @@ class OnnxRuntimeBackend(Backend):
 
         model: str | bytes = self.graph.file
         if self.settings.configuration != "original":
-            model = onnx_io.to_proto(self.graph).SerializeToString(deterministic=True)
+            model = self.settings.model_file or self.onnx_of(self.graph)
         elif not model:
             raise UnsupportedNetworkError(
                 f"{self.graph.name} was made in code, not read from an ONNX file: "
@@ -149,6 +157,8 @@ class OnnxRuntimeBackend(Backend):
 
     def start_profiling(self) -> str:
         """Runs in a session of its own from now on, warmed up: only a new one can profile."""
+        import tempfile  # loads what no session needs
+
         if self._on_cuda is not None:
             raise ProfilingUnavailableError("its kernels run on after they return: profile default")
         self._unprofiled = self._session
@@ -161,6 +171,8 @@ class OnnxRuntimeBackend(Backend):
         return "its profiling file: kernel times"
 
     def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        from adapters.fused_nodes import fused
+
         events = json.loads(Path(self._session.end_profiling()).read_text())
         self._use(self._unprofiled)
         self._unprofiled = None
@@ -207,6 +219,9 @@ class OnnxRuntimeBackend(Backend):
 
     def _convolution_algorithm(self) -> str:
         """How the optimised model convolves, as ONNX Runtime itself writes it down."""
+        import tempfile
+
+        import onnx
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -10,11 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.base import Backend, Configuration, Description, counted, input_arrays, zeros
-from adapters.fused_nodes import fused
-from adapters.openvino.network import network
 from adapters.operator_profile import OperatorProfile
 from columnar_nn.errors import UnsupportedOperatorError
-from columnar_nn.model import onnx_io
+from columnar_nn.model.graph import Graph
 
 _PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 _LAYOUTS = {"abcd": "NCHW", "acdb": "NHWC", "aBcd8b": "nChw8c", "aBcd16b": "nChw16c"}
@@ -50,8 +48,15 @@ class OpenVinoBackend(Backend):
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         super().import_framework()
 
+    @classmethod
+    def onnx_of(cls, graph: Graph) -> bytes:
+        from adapters.openvino.network import network
+        from columnar_nn.model import onnx_io  # loads onnx, which no compiled model needs
+
+        content: bytes = onnx_io.to_proto(network(graph)).SerializeToString()
+        return content
+
     def _build(self) -> None:
-        self._network = network(self.graph)
         self._model = self._compile()
         self._request = self._model.create_infer_request()
         self._num_runs = 0
@@ -63,7 +68,11 @@ class OpenVinoBackend(Backend):
         if self.settings.configuration == "float32":
             options["INFERENCE_PRECISION_HINT"] = "f32"
         core = openvino.Core()
-        model = core.read_model(onnx_io.to_proto(self._network).SerializeToString(), b"")
+        model = (
+            core.read_model(self.settings.model_file)
+            if self.settings.model_file
+            else core.read_model(self.onnx_of(self.graph), b"")
+        )
         try:
             return core.compile_model(model, "CPU", options)
         except RuntimeError as error:  # such as "Check 'data.size() == OC' failed"
@@ -95,6 +104,8 @@ class OpenVinoBackend(Backend):
         return "its performance counters"
 
     def stop_profiling(self) -> tuple[OperatorProfile, ...]:
+        from adapters.fused_nodes import fused
+
         calls = self._num_runs - 1
         profiles = [
             OperatorProfile(

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from columnar_nn.exec.executable import Executable, prepare
-    from columnar_nn.exec.stats import OperatorStats, PlanNodeStats, StepStats, TaskStats
+    from columnar_nn.exec.stats import OperatorStats, PlanNodeStats, TaskStats
+    from columnar_nn.exec.step_stats import StepStats
     from columnar_nn.exec.task import Task
     from columnar_nn.expressions.expression import argmax, call, column, softmax
     from columnar_nn.functions.declared import vector_function
@@ -74,7 +75,8 @@ _MODULES = {
     "plan.plan_node": ("PlanNode",),
     "plan.text": ("to_text",),
     "exec.executable": ("Executable", "prepare"),
-    "exec.stats": ("OperatorStats", "PlanNodeStats", "StepStats", "TaskStats"),
+    "exec.stats": ("OperatorStats", "PlanNodeStats", "TaskStats"),
+    "exec.step_stats": ("StepStats",),
     "exec.task": ("Task",),
     "queries.query": ("sql", "sql_plan"),
     "data.numpy_column": ("to_numpy",),

@@ -24,17 +24,10 @@ from columnar_nn.expressions.expression import (
 )
 from columnar_nn.expressions.types import type_name
 from columnar_nn.functions.resolve import is_vector_call
+from columnar_nn.plan.aggregation import Aggregate, AggregationNode
 from columnar_nn.plan.hash_join import HashJoinNode
-from columnar_nn.plan.nodes import (
-    Aggregate,
-    AggregationNode,
-    FilterNode,
-    LimitNode,
-    OrderByNode,
-    ProjectNode,
-    SortingKey,
-    TopNNode,
-)
+from columnar_nn.plan.nodes import FilterNode, ProjectNode
+from columnar_nn.plan.order import LimitNode, OrderByNode, SortingKey, TopNNode
 from columnar_nn.plan.plan_node import PlanNode, ScanNode
 
 Steps = dict[str, Any]

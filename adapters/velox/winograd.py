@@ -75,7 +75,7 @@ def winograd_stages(
     `workspace` holds two flat arrays for what lies between them, see `workspace_shapes`; what is
     in them is of use until the next convolution only.
     """
-    matrices = toom_cook.transform(OUTPUTS)
+    matrices = toom_cook.transform(OUTPUTS, float)
     data, filter_transform, inverse = (
         np.array(matrix, float) for matrix in (matrices.inputs, matrices.filters, matrices.outputs)
     )

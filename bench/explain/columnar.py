@@ -14,7 +14,8 @@ from bench.files.output import OutputFile
 from bench.machine.peak import MachinePeak, measure
 from columnar_nn.data import tensor_column
 from columnar_nn.exec.executable import Executable, prepare
-from columnar_nn.exec.stats import PlanNodeStats, StepStats, TaskStats
+from columnar_nn.exec.stats import PlanNodeStats, TaskStats
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.expressions.types import row_type_text
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph

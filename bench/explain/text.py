@@ -10,8 +10,8 @@ from bench.explain.columnar import PROFILING_ROUNDS, Analysis, Rates, num_driver
 from bench.profile.rows import row_name
 from bench.text.table_style import WIDTH
 from columnar_nn.exec.executable import Executable
-from columnar_nn.exec.stats import StepStats
 from columnar_nn.exec.stats_text import nanos_text, plan_with_stats
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.plan.plan_node import nodes
 from columnar_nn.plan.text import to_text
 

@@ -68,10 +68,11 @@ class HeldWorker:
         The first run is of one image, or of as many as a network takes that is tied to a batch
         size. Returns the fields of bench.results.result.BackendRecord that a cold start has.
         """
+        model_file = data.onnx_of(selection.backend)  # which a user has when the clock starts
         self.kill()
         self._process, self._imported = None, None
         self._ended = self._lost = False
-        parts = self.build(selection, data.graph, self._options.batch_size)
+        parts = self.build(selection, data.graph, self._options.batch_size, model_file)
         rows = data.first_batch
         first = self.ask("run", images=str(data.images), samples=rows, batch_size=rows)
         return {
@@ -80,8 +81,16 @@ class HeldWorker:
             "cold_start_s": first["since_start"],
         }
 
-    def build(self, selection: Selection, graph: Path, batch_size: int) -> dict[str, Any]:
+    def build(
+        self,
+        selection: Selection,
+        graph: Path,
+        batch_size: int,
+        model_file: Path | None = None,
+    ) -> dict[str, Any]:
         """Builds the backend for a pickled graph, in place of the one that it built before.
+
+        `model_file` is the same network as an ONNX file, if that was written.
 
         Returns `build_s`, and of the first time also `process_s`, `import_s` and
         `start_rss_bytes` as BackendRecord has them.
@@ -102,6 +111,7 @@ class HeldWorker:
         built = self.ask(
             "build",
             graph=str(graph),
+            model_file=model_file and str(model_file),
             configuration=selection.configuration,
             threads=self._options.threads,
             batch_size=batch_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import shutil
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from adapters import registry
 from bench.data.dataset import Dataset, write_ipc
 from columnar_nn.data import tensor_column
-from columnar_nn.errors import UsageError
+from columnar_nn.errors import UnsupportedOperatorError, UsageError
 from columnar_nn.model.graph import Graph
 
 _ID_AND_LABEL_BYTES = 9
@@ -31,6 +33,21 @@ class Inputs:
     num_images: int
     labels: np.ndarray | None
     first_batch: int
+
+    def onnx_of(self, backend: str) -> Path | None:
+        """The network as the ONNX file that a backend's framework reads, written when first asked.
+
+        None if the backend is given the graph, or refuses the network.
+        """
+        path = self.graph.with_name(f"{backend}.onnx")
+        if path.exists():
+            return path
+        with self.graph.open("rb") as file, contextlib.suppress(UnsupportedOperatorError):
+            content = registry.load(backend).onnx_of(pickle.load(file))
+            if content is not None:
+                path.write_bytes(content)
+                return path
+        return None
 
 
 def prepare(

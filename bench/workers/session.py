@@ -63,12 +63,21 @@ class Session:
         )
 
     def build(
-        self, graph: str, configuration: str, threads: int, batch_size: int, algorithm: str
+        self,
+        graph: str,
+        configuration: str,
+        threads: int,
+        batch_size: int,
+        algorithm: str,
+        model_file: str | None = None,
     ) -> dict[str, Any]:
-        """Builds the backend for the pickled graph at path `graph`: `seconds`."""
+        """Builds the backend for the pickled graph at path `graph`: `seconds`.
+
+        `model_file` is the same network as an ONNX file, if that was written.
+        """
         with Path(graph).open("rb") as file:
             network = pickle.load(file)
-        settings = Settings(configuration, threads, batch_size, algorithm)
+        settings = Settings(configuration, threads, batch_size, algorithm, model_file)
         start = time.perf_counter()
         self._backend = self._backend_class(network, settings)
         return self._reply(seconds=time.perf_counter() - start)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -187,7 +186,9 @@ def _open_path(name: str) -> ArrowSource:
         files = [file for file in sorted(path.rglob("*")) if file.suffix in _FORMATS]
         return _open_files(path, files)
     if not path.is_file() and any(character in name for character in "*?["):
-        return _open_files(path, [Path(file) for file in sorted(glob.glob(name, recursive=True))])
+        from glob import glob
+
+        return _open_files(path, [Path(file) for file in sorted(glob(name, recursive=True))])
     if not path.is_file():
         raise InvalidDataError(f"no such file: {path}; check the path")
     if path.suffix == ".parquet":

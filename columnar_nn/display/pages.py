@@ -19,8 +19,9 @@ from columnar_nn.display.html import (
 )
 from columnar_nn.errors import CnnBenchError, InvalidPlanError
 from columnar_nn.exec.executable import Executable
-from columnar_nn.exec.stats import PlanNodeStats, StepStats, TaskStats
+from columnar_nn.exec.stats import PlanNodeStats, TaskStats
 from columnar_nn.exec.stats_text import bytes_text, nanos_text
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.exec.task import Task
 from columnar_nn.expressions.types import row_type_text, type_name
 from columnar_nn.model.graph import Graph

@@ -22,7 +22,7 @@ from columnar_nn.exec.operators.base import Operator
 from columnar_nn.exec.operators.registry import operator_class
 from columnar_nn.exec.pipelines import Pipeline
 from columnar_nn.exec.projection import Projection
-from columnar_nn.exec.stats import StepStats
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.expressions.types import is_scalar
 from columnar_nn.kernels import Team
 from columnar_nn.plan.plan_node import PlanNode, nodes, transform_up

@@ -10,25 +10,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from columnar_nn.errors import UsageError
-from columnar_nn.exec import task
+from columnar_nn.exec import task_threads
 from columnar_nn.exec.compiled_plan import CompiledPlan
 from columnar_nn.exec.kernel_program import KernelProgram
 from columnar_nn.exec.morsels import checked_rows
-from columnar_nn.exec.stats import StepStats
-from columnar_nn.exec.task import Task
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.exec.task_threads import Call, TaskThreads
 from columnar_nn.functions.bfloat16 import FLOAT32
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.plan import rewrites
 from columnar_nn.plan.plan_node import PlanNode, checked_plan
 from columnar_nn.plan.rewrites import Rewritten
-from columnar_nn.plan.text import to_text
 from columnar_nn.shown import Shown, line
+
+if TYPE_CHECKING:
+    from columnar_nn.exec.task import Task
 
 
 def prepare(
@@ -83,6 +85,8 @@ class Executable(Shown):
 
     def explain(self) -> str:
         """The plan as it was given, the names of the rules that changed it, and as it runs."""
+        from columnar_nn.plan.text import to_text  # which no run needs
+
         given = to_text(self.given)
         if not self.rules:
             return given
@@ -115,6 +119,8 @@ class Executable(Shown):
         With `profile` kernels and the operators' CPU time are timed, with `trace` every call of an
         operator is recorded too.
         """
+        from columnar_nn.exec.task import Task  # which calls do without
+
         self._threads.refuse_if_over()
         return Task(self._compiled, self._threads, batches or {}, profile or trace, trace)
 
@@ -152,7 +158,7 @@ class Executable(Shown):
 
     def takes_calls(self, rows: int) -> bool:
         """Whether calls compute a stream of about so many rows no slower than a task does."""
-        is_short = self.threads == 1 or rows <= task.SHORT_STREAM_ROWS * self.threads
+        is_short = self.threads == 1 or rows <= task_threads.SHORT_STREAM_ROWS * self.threads
         return is_short and self._compiled.by_batch is not None
 
     def close(self) -> None:

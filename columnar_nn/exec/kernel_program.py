@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.exec.stats import StepStats
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.exec.tensor_addresses import TensorAddresses
 from columnar_nn.expressions.expression import Call, FieldReference, topological
 from columnar_nn.expressions.types import tensor_shape

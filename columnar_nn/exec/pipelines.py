@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from columnar_nn.exec.driver import Driver
 from columnar_nn.exec.operators.base import (
     DriverContext,
     Operator,
@@ -14,9 +13,11 @@ from columnar_nn.exec.operators.base import (
     SourceOperator,
 )
 from columnar_nn.exec.operators.registry import operator_class, sink_class
-from columnar_nn.exec.stats import fixed_row_bytes
-from columnar_nn.exec.trace import Trace
 from columnar_nn.plan.plan_node import PlanNode
+
+if TYPE_CHECKING:
+    from columnar_nn.exec.driver import Driver
+    from columnar_nn.exec.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +50,15 @@ class Pipeline:
 
     @cached_property
     def _row_bytes(self) -> list[int]:
+        from columnar_nn.exec.stats import fixed_row_bytes  # of tasks, not of calls
+
         ends = () if self.consumer is None else (self.nodes[-1],)
         return [fixed_row_bytes(node.output_type) for node in (*self.nodes, *ends)]
 
     def driver(self, number: int, context: DriverContext, trace: Trace | None) -> Driver:
         """A new driver of this pipeline, the plan's `number`-th."""
+        from columnar_nn.exec.driver import Driver  # of tasks, not of calls
+
         operators = [make(node, context) for make, node in self._operators]
         if self.sink is not None and self.consumer is not None:
             source = cast(SourceOperator, operators[0])

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.exec.kernel_program import KernelProgram
-from columnar_nn.exec.stats import StepStats
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.expressions.expression import (
     Call,
     Cast,

@@ -1,4 +1,4 @@
-"""Statistics of operators, folded onto plan nodes, and of the kernels that they ran.
+"""Statistics of operators, folded onto plan nodes.
 
 The same baseline for every operator (velox/exec/OperatorStats.h): rows, batches and bytes in
 and out, wall and CPU time of each method, time blocked, peak memory, drivers.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import pyarrow as pa
 
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.shown import Shown, line
 
 
@@ -100,45 +101,6 @@ class OperatorStats:
                 mine.merge(theirs)
             elif item.name not in ("plan_node_id", "operator_type", "pipeline_id", "operator_id"):
                 setattr(self, item.name, mine + theirs)
-
-
-@dataclass(frozen=True, repr=False)
-class StepStats:
-    """Time of one kernel of a plan node, over all drivers and rows, and what it did a row.
-
-    `label` names the graph's nodes it computes, joined by +; `operations` counts those of the
-    operator's definition (a multiply-add is two), `multiply_adds` those the kernel executes.
-    `nanoseconds` is 0 unless the task was profiled. `error_bound` is a convolution's
-    (kernels.accuracy.bound), 0 of other kernels.
-    """
-
-    plan_node_id: str
-    label: str
-    kernel: str
-    output_shape: tuple[int, ...]
-    operations: int
-    multiply_adds: int
-    input_bytes: int
-    weight_bytes: int
-    output_bytes: int
-    nanoseconds: int = 0
-    rows: int = 0
-    error_bound: float = 0.0
-
-    def __repr__(self) -> str:
-        took = f", {self.nanoseconds / 1e6:,.3f} ms" if self.nanoseconds else ""
-        return line(f"StepStats {self.kernel}:", f"{self.label}, {self.rows:,} rows{took}")
-
-    @property
-    def gflops(self) -> float:
-        """The operator's operations a nanosecond: beyond the peak where Winograd saves some."""
-        return self.operations * self.rows / self.nanoseconds if self.nanoseconds else 0.0
-
-    @property
-    def intensity(self) -> float:
-        """Operations a byte read or written, weights counted once a row."""
-        total = self.input_bytes + self.weight_bytes + self.output_bytes
-        return self.operations / total if total else 0.0
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from columnar_nn.errors import UsageError
+from columnar_nn.exec import task_threads
 from columnar_nn.exec.compiled_plan import CompiledPlan
 from columnar_nn.exec.driver import Driver, Progress
 from columnar_nn.exec.operators.base import Bridge, DriverContext, Operator, SinkOperator
@@ -25,15 +26,6 @@ from columnar_nn.exec.trace import Trace
 from columnar_nn.exec.waiting import wait_until
 from columnar_nn.plan.plan_node import PlanNode
 from columnar_nn.shown import Shown, line
-
-SHORT_STREAM_ROWS = 256
-"""Rows for each thread up to which a stream is not worth drivers on other threads.
-
-Drivers take turns with the interpreter's lock, each for every morsel of its own; one driver, whose
-kernels the threads share, takes it once a batch, but the others wait meanwhile. plain9 in batches
-of 128, how many times as fast one driver is as many: 512 images 1.9 on 16 threads, 1.2 on 8, 1.06
-on 4, 1.04 on 2; 8,000 images 0.97, 0.98, 0.93, and 2,000 on 2 threads 0.96.
-"""
 
 SOURCE_SECONDS = 1.0
 """How long a task that ends waits for a driver that its source keeps waiting."""
@@ -99,7 +91,7 @@ class Task(Shown):
         threads = self._threads
         if threads.team is None or self._profile:
             return False
-        rows_left = SHORT_STREAM_ROWS * threads.size
+        rows_left = task_threads.SHORT_STREAM_ROWS * threads.size
         for stream in self._streams.values():
             rows_left -= stream.expected_rows()
             if rows_left < 0:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from columnar_nn.exec.operators.base import Operator
-from columnar_nn.exec.stats import StepStats
+from columnar_nn.exec.step_stats import StepStats
 
 PROCESS_NAME = "columnar_nn"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction
+from columnar_nn.kernels.softmax import place_of
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.shape_rules import movement
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axis
@@ -43,7 +43,7 @@ def _assemble(extreme: str) -> Callable[[Assembly, Call, Sequence[Value]], Value
         others = [other for other in range(rank) if other != axis]
         source = assembly.transposed(values[0], [*others, axis])
         last = bool(given["select_last_index"])
-        result = assembly.apply(kernels.place_of(source.layout, extreme, last), source)
+        result = assembly.apply(place_of(source.layout, extreme, last), source)
         return assembly.reshaped(result, tensor_shape(call.type) or (1,))
 
     return assemble

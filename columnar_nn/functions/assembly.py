@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import RowShape, row_size
-from columnar_nn.kernels import BoundKernel, Layout, Step, narrow, rearrange, reorder, widen
-from columnar_nn.kernels.bfloat16_reorder import FEW_CHANNELS
+from columnar_nn.kernels import BoundKernel, Layout, Step, reorder
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A tensor in a numbered buffer of the program.
 
     `layout` says how it lies there; `shape` is what it is called: they differ after a reshape,
@@ -95,9 +94,11 @@ class Assembly:
 
     def narrowed(self, value: Value) -> Value:
         """A C x H x W value, or features as C x 1 x 1, as nhwc_bf16, rounded at most once."""
+        from columnar_nn.kernels.bfloat16_reorder import FEW_CHANNELS, narrow  # of few plans
+
         if value.is_narrow:
             return value
-        image = value if len(value.shape) == 3 else replace(value, shape=(*value.shape, 1, 1))
+        image = value if len(value.shape) == 3 else value._replace(shape=(*value.shape, 1, 1))
         if value.layout.kind != "planar" or image.shape[0] > FEW_CHANNELS:
             image = self.blocked(image)
         else:
@@ -111,15 +112,17 @@ class Assembly:
         """A value in float32, converted at most once."""
         if value.layout.kind != "nhwc_bf16":
             return value
+        from columnar_nn.kernels.bfloat16_reorder import widen  # of few plans
+
         key = (value.buffer, "nchw16c")
         if key not in self._reordered:
             self._reordered[key] = self.apply(widen(value.layout), value)
-        return replace(self._reordered[key], shape=value.shape)
+        return self._reordered[key]._replace(shape=value.shape)
 
     def reshaped(self, value: Value, shape: RowShape) -> Value:
         """The same elements under another shape; nothing moves."""
         assert row_size(shape) == row_size(value.shape)
-        return replace(value, shape=shape)
+        return value._replace(shape=shape)
 
     def alike(self, first: Value, second: Value) -> tuple[Value, Value]:
         """Both values in one layout: blocked if either is a blocked image, else planar."""
@@ -133,5 +136,7 @@ class Assembly:
         source = self.planar(value)
         if list(permutation) == sorted(permutation):
             return source
+        from columnar_nn.kernels.rearrange import rearrange  # of few plans
+
         indices = [np.arange(source.shape[axis]) for axis in permutation]
         return self.apply(rearrange(source.layout, indices, permutation), source)

@@ -7,7 +7,6 @@ kernel in bfloat16: each of that is a step of the program.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +61,7 @@ def multiply(
 ) -> Value:
     """A dense layer; a flattened image is read as it lies."""
     if value.layout.kind == "nchw16c":
-        value = replace(value, shape=value.layout.shape)
+        value = value._replace(shape=value.layout.shape)
     if value.layout.kind != "nhwc_bf16":
         value = assembly.narrowed(value)
     kernel = kernels.dense_bfloat16(value.layout, matrix, bias, _interval(activation))

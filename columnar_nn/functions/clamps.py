@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from columnar_nn.functions.declaration import declare
@@ -27,7 +26,7 @@ def _clamps(
 
     def register(function: Function) -> Function:
         declared = declare(function.__name__, function, attributes)
-        FUNCTIONS.append(replace(declared.vector_function(), activation=activation))
+        FUNCTIONS.append(declared.vector_function()._replace(activation=activation))
         return function
 
     return register

@@ -11,7 +11,8 @@ from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions import bfloat16
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction
-from columnar_nn.kernels import Layout, textbook
+from columnar_nn.kernels import Layout
+from columnar_nn.kernels.convolution import TEXTBOOK
 from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules import window
 
@@ -63,7 +64,7 @@ def residual(assembly: Assembly, call: Call, value: Value) -> Value:
 
 
 def _is_textbook(call: Call) -> bool:
-    return bool(arguments(call)["algorithm"] == textbook.NAME)
+    return bool(arguments(call)["algorithm"] == TEXTBOOK)
 
 
 def input_layout(call: Call) -> Layout:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.functions.ieee import in_ieee
 from columnar_nn.functions.scale_add import direct_layout
 from columnar_nn.functions.vector_function import VectorFunction, elements, function_name
 from columnar_nn.kernels import Activation, PythonFunction
@@ -26,8 +24,7 @@ ShapeRule = Callable[[tuple[int, ...]], Sequence[int]]
 Function = TypeVar("Function", bound=Callable[..., float])
 
 
-@dataclass(frozen=True)
-class DeclaredFunction:
+class DeclaredFunction(NamedTuple):
     """A declared function; `shape` gives its result's row, and is None of a function of elements.
 
     `attributes` are the parameters after the row's, with their defaults; `onnx` the operator,
@@ -44,6 +41,8 @@ class DeclaredFunction:
 
         Functions of math give what IEEE 754 says where Python's raise: infinity or NaN.
         """
+        from columnar_nn.functions.ieee import in_ieee  # no network is computed so
+
         function = in_ieee(self.python.function)
         given = [attributes.get(name, default) for name, default in self.attributes.items()]
         source = x.astype(np.float64)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import row_size
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
+from columnar_nn.kernels.normalization import group_normalization, normalization
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.operators import OPERATORS
-from columnar_nn.model.shape_rules import normalization
+from columnar_nn.model.shape_rules.normalization import group
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axis
 
 LAYER_DEFAULTS = {
@@ -45,7 +45,7 @@ def _layer_norm(assembly: Assembly, call: Call, values: Sequence[Value]) -> Valu
     runs = (*source.shape[:axis], row_size(source.shape[axis:]))
     flat = assembly.planar(assembly.reshaped(source, runs))
     scale, bias = (*call.weights, None, None)[:2]
-    kernel = kernels.normalization(flat.layout, given["epsilon"], scale, bias)
+    kernel = normalization(flat.layout, given["epsilon"], scale, bias)
     return assembly.reshaped(assembly.apply(kernel, flat), source.shape)
 
 
@@ -55,7 +55,7 @@ def _group_norm(assembly: Assembly, call: Call, values: Sequence[Value]) -> Valu
     is_blocked = layout.kind == "nchw16c" and layout.shape == values[0].shape
     source = assembly.blocked(values[0]) if is_blocked else assembly.planar(values[0])
     given = {**GROUP_DEFAULTS, **call.attributes}
-    kernel = kernels.group_normalization(
+    kernel = group_normalization(
         source.layout, given["num_groups"], given["epsilon"], *call.weights
     )
     return assembly.apply(kernel, source)
@@ -68,5 +68,5 @@ def _operations(call: Call) -> int:
 
 FUNCTIONS = (
     VectorFunction("layer_norm", _layer_shape, _layer_norm, _operations, LAYER_DEFAULTS),
-    VectorFunction("group_norm", normalization.group, _group_norm, _operations, GROUP_DEFAULTS),
+    VectorFunction("group_norm", group, _group_norm, _operations, GROUP_DEFAULTS),
 )

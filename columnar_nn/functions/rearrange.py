@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, no_operations
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.rearrange import OUTSIDE
+from columnar_nn.kernels.rearrange import OUTSIDE, rearrange
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules import movement
@@ -95,7 +94,7 @@ def _function(
 
     def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
         source = assembly.planar(values[0])
-        kernel = kernels.rearrange(
+        kernel = rearrange(
             source.layout,
             indices_of(source.shape, call.attributes),
             call.attributes.get("perm"),
@@ -122,7 +121,7 @@ def _gather(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     axis = call.attributes["axis"] - 1
     indices = [np.arange(size) for size in source.shape]
     indices[axis] = call.weights[0] % source.shape[axis]
-    return assembly.apply(kernels.rearrange(source.layout, indices), source)
+    return assembly.apply(rearrange(source.layout, indices), source)
 
 
 _TRANSPOSE = _function("transpose", _transpose)
@@ -147,7 +146,7 @@ def _transposed(assembly: Assembly, call: Call, values: Sequence[Value]) -> Valu
 
 FUNCTIONS = (
     _function("slice", _slice),
-    replace(_TRANSPOSE, assemble=_transposed),
+    _TRANSPOSE._replace(assemble=_transposed),
     _function("pad", _pad, **PAD_DEFAULTS),
     _function("expand", _expand),
     _function("tile", _tile),

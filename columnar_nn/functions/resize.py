@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import row_size, tensor_shape
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
-from columnar_nn.kernels.resize import OUTSIDE, copies
+from columnar_nn.kernels.resize import OUTSIDE, copies, resize
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules.operands import Operands
@@ -70,7 +69,7 @@ def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     is_planar = values[0].layout.kind == "planar" and copies(rows, columns)
     source = assembly.planar(values[0]) if is_planar else assembly.blocked(values[0])
     fill = _fill(call.attributes)
-    return assembly.apply(kernels.resize(source.layout, rows, columns, fill), source)
+    return assembly.apply(resize(source.layout, rows, columns, fill), source)
 
 
 def _sources_and_weights(axis: Taps) -> tuple[np.ndarray, np.ndarray]:

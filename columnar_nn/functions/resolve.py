@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Call, Cast, Expression, FieldReference, transform
-from columnar_nn.expressions.types import DataType
+from columnar_nn.expressions.types import DataType, is_comparable
 from columnar_nn.functions import registry
 from columnar_nn.functions.network_images import as_tensors
 
@@ -82,3 +82,11 @@ def _typed_vector_call(
 ) -> Call:
     call = Call(name, inputs, attributes, nodes)
     return Call(name, inputs, attributes, nodes, registry.VECTOR_FUNCTIONS[name].result_type(call))
+
+
+def refuse_uncomparable(verb: str, schema: pa.Schema, name: str) -> None:
+    """Raises InvalidPlanError for a column that rows cannot be grouped or sorted (`verb`) by."""
+    data_type = field_type(schema, name)
+    if not is_comparable(data_type):
+        held = "tensors" if isinstance(data_type, pa.FixedShapeTensorType) else str(data_type)
+        raise InvalidPlanError(f"cannot {verb} by {name}: it holds {held}")

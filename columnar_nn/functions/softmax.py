@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from columnar_nn import kernels
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.vector_function import VectorFunction, elements
 from columnar_nn.kernels import BoundKernel, Layout
+from columnar_nn.kernels.softmax import hardmax, log_softmax, softmax
 from columnar_nn.model.graph import Shape
 from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules.operands import Operands, normalized_axis
@@ -47,7 +47,7 @@ def _operations(call: Call) -> int:
 
 
 FUNCTIONS = (
-    VectorFunction("softmax", shape, _assemble(kernels.softmax), _operations, DEFAULTS),
-    VectorFunction("log_softmax", shape, _assemble(kernels.log_softmax), _operations, DEFAULTS),
-    VectorFunction("hardmax", shape, _assemble(kernels.hardmax), elements, DEFAULTS),
+    VectorFunction("softmax", shape, _assemble(softmax), _operations, DEFAULTS),
+    VectorFunction("log_softmax", shape, _assemble(log_softmax), _operations, DEFAULTS),
+    VectorFunction("hardmax", shape, _assemble(hardmax), elements, DEFAULTS),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +20,7 @@ from columnar_nn.model.graph import Node, Shape
 from columnar_nn.model.shape_rules.operands import Operands
 
 
-@dataclass(frozen=True)
-class VectorFunction:
+class VectorFunction(NamedTuple):
     """A function over whole tensor columns.
 
     `shape` is the shape rule of the ONNX operator it follows: operands with the batch dimension
@@ -38,7 +37,7 @@ class VectorFunction:
     shape: Callable[[Operands], tuple[Shape, ...]]
     assemble: Callable[[Assembly, Call, Sequence[Value]], Value]
     operations: Callable[[Call], int]
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = MappingProxyType({})
     result: str = "float32"
     activation: Callable[[Mapping[str, Any]], Activation] | None = None
 

@@ -19,31 +19,28 @@ what its kernels know of a layer (`parameters`), and the functions that bind the
 `kernels/jitted/pool.py` holds the kernels, Python functions that read the record by name and are
 compiled by numba (`jitted`); it is imported only where the cache lacks one of them, for a process
 that compiles nothing must not import numba. Families that few networks need are imported when first
-used.
+used; those of them that have a function of their own name, `normalization`, `rearrange`, `resize`
+and `softmax`, from their files, as a module has one thing of a name.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from columnar_nn.kernels.activation import NO_ACTIVATION, RELU, Activation
-from columnar_nn.kernels.bfloat16_reorder import narrow, widen
 from columnar_nn.kernels.conv2d import choose_algorithm, conv2d
 from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, unary
 from columnar_nn.kernels.layout import BoundKernel, Layout
-from columnar_nn.kernels.normalization import group_normalization, normalization
 from columnar_nn.kernels.program import Program, Step
 from columnar_nn.kernels.python_function import PythonFunction
-from columnar_nn.kernels.rearrange import rearrange
 from columnar_nn.kernels.reorder import channels_first, channels_last, concat, reorder
-from columnar_nn.kernels.resize import resize
-from columnar_nn.kernels.softmax import hardmax, log_softmax, place_of, softmax
 from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
 from columnar_nn.kernels.threads import Threads
 
 if TYPE_CHECKING:
     from columnar_nn.kernels.bfloat16 import choose_bfloat16, conv2d_bfloat16, dense_bfloat16
     from columnar_nn.kernels.bfloat16_matrix import matrix_product_bfloat16
+    from columnar_nn.kernels.bfloat16_reorder import narrow, widen
     from columnar_nn.kernels.columns import ColumnFunction, Kind
     from columnar_nn.kernels.matrix import matrix_product
     from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
@@ -55,6 +52,8 @@ _WHEN_USED = {
     "conv2d_bfloat16": "bfloat16",
     "dense_bfloat16": "bfloat16",
     "matrix_product_bfloat16": "bfloat16_matrix",
+    "narrow": "bfloat16_reorder",
+    "widen": "bfloat16_reorder",
     "ColumnFunction": "columns",
     "Kind": "columns",
     "matrix_product": "matrix",
@@ -95,24 +94,16 @@ __all__ = [
     "dense",
     "dense_bfloat16",
     "global_average_pool",
-    "group_normalization",
-    "hardmax",
     "local_response_normalization",
-    "log_softmax",
     "matrix_product",
     "matrix_product_bfloat16",
     "max_pool",
     "narrow",
-    "normalization",
     "of_row",
     "pixels_to_float",
-    "place_of",
-    "rearrange",
     "reduction",
     "reorder",
-    "resize",
     "scale_add",
-    "softmax",
     "unary",
     "useful_parts",
     "widen",

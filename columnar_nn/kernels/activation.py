@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ calling thread's scratch memory.
 """
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(NamedTuple):
     """A function of each element: an interval to clamp to, or any function and its constants.
 
     Clamping is a part of each kernel. Another function is an epilogue, code of its own that the

@@ -9,16 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from columnar_nn.errors import UsageError
-from columnar_nn.kernels import accuracy, cost, depthwise, direct, textbook, winograd
+from columnar_nn.kernels import accuracy, cost, direct, winograd
 from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
-from columnar_nn.kernels.convolution import resolve
+from columnar_nn.kernels.convolution import TEXTBOOK, Convolution, resolve
 from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.layout import BoundKernel, Layout
 
 WINOGRAD = {cost.winograd_name(m): m for m in cost.TILE_SIZES}
 """Tile size of each of Winograd's algorithms."""
 
-ALGORITHMS = ("auto", "direct", "winograd", textbook.NAME, *WINOGRAD)
+ALGORITHMS = ("auto", "direct", "winograd", TEXTBOOK, *WINOGRAD)
 
 
 class Choice(NamedTuple):
@@ -48,7 +48,7 @@ def choose_algorithm(
     costs = cost.predict(convolution)
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
-    if algorithm == textbook.NAME:
+    if algorithm == TEXTBOOK:
         return Choice(algorithm, costs)
     if algorithm == "auto":
         candidates = [
@@ -88,7 +88,9 @@ def conv2d(
     choice = choose_algorithm(x, weight, strides, pads, dilations, groups, algorithm)
     convolution = resolve(x, weight, bias, strides, pads, dilations, groups, activation, residual)
     m = WINOGRAD.get(choice.algorithm)
-    if choice.algorithm == textbook.NAME:
+    if choice.algorithm == TEXTBOOK:
+        from columnar_nn.kernels import textbook  # nothing that is to be fast has it
+
         kernel = textbook.bind(convolution)
     elif m is not None:
         kernel = winograd.bind(convolution, m)
@@ -97,6 +99,14 @@ def conv2d(
         kernel = dense(x, matrix, convolution.bias, activation, as_image=True)
         kernel = replace(kernel, name="conv2d_direct_1x1")
     else:
-        tiles = depthwise.tiling(convolution)
-        kernel = direct.bind(convolution) if tiles is None else depthwise.bind(convolution, tiles)
+        in_tiles = _depthwise(convolution) if convolution.is_depthwise else None
+        kernel = in_tiles or direct.bind(convolution)
     return replace(kernel, error_bound=accuracy.bound(convolution.weight, m))
+
+
+def _depthwise(convolution: Convolution) -> BoundKernel | None:
+    """In tiles, if it can be."""
+    from columnar_nn.kernels import depthwise  # of few networks
+
+    tiles = depthwise.tiling(convolution)
+    return None if tiles is None else depthwise.bind(convolution, tiles)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,9 +11,11 @@ from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.activation import Activation
 from columnar_nn.kernels.layout import Layout
 
+TEXTBOOK = "textbook"
+"""The algorithm of plain loops over planar images."""
 
-@dataclass(frozen=True, eq=False)
-class Convolution:
+
+class Convolution(NamedTuple):
     """ONNX Conv of one image; weight [filters, channels a group, height, width], float32.
 
     `pads` is (top, left, bottom, right). With `residual` a second input of the output's layout

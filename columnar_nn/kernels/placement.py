@@ -6,7 +6,6 @@ Or side by side, for threads that share an image.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 
@@ -22,8 +21,7 @@ class Buffer(NamedTuple):
         return self.first <= other.last and other.first <= self.last
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """Byte offset of every buffer by number, and bytes in all.
 
     `least_bytes` is the most that some step needs at once, below which no placement can go;
@@ -86,7 +84,7 @@ def side_by_side(placement: Placement, buffers: Mapping[int, Buffer]) -> Placeme
     offsets, end = {}, 0
     for number, buffer in buffers.items():
         offsets[number], end = end, end + buffer.num_bytes
-    return replace(placement, offsets=offsets, num_bytes=end)
+    return placement._replace(offsets=offsets, num_bytes=end)
 
 
 def _needed(buffers: Mapping[int, Buffer], step: int) -> int:

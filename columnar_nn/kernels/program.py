@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,7 @@ FAILURES = {
 RUNNER = Kernel("runner", "run", arguments=("table",))
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One kernel, the numbers of the buffers it reads, and of the one it writes."""
 
     kernel: BoundKernel
@@ -51,8 +50,7 @@ class Step:
     output: int
 
 
-@dataclass(frozen=True, eq=False)
-class Memory:
+class Memory(NamedTuple):
     """What a thread keeps between runs in one order: the runner's table, and what it points to.
 
     `words` is the table with quick access to single items, `spoiled` the word that Winograd's

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from columnar_nn.kernels.layout import BoundKernel
 
@@ -32,8 +32,7 @@ GROUP_BYTES = 2**24
 """Most activations of a group at a step: half of a third-level cache of 32 MiB."""
 
 
-@dataclass(frozen=True)
-class Regions:
+class Regions(NamedTuple):
     """The first step that groups of up to `images` images go through; the steps before it, or all
     if there are no more, take image by image.
     """

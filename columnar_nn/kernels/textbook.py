@@ -10,12 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError, UsageError
-from columnar_nn.kernels.convolution import Convolution
+from columnar_nn.kernels.convolution import TEXTBOOK, Convolution
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, Layout, packed
 from columnar_nn.kernels.parameters import Floats
-
-NAME = "textbook"
 
 
 class Textbook(NamedTuple):
@@ -58,7 +56,7 @@ def bind(convolution: Convolution) -> BoundKernel:
         raise UsageError("a textbook convolution clamps its outputs, and applies no other function")
     rows, columns = (_products_inside(convolution, axis) for axis in range(2))
     return BoundKernel(
-        name=f"conv2d_{NAME}_{filter_height}x{filter_width}",
+        name=f"conv2d_{TEXTBOOK}_{filter_height}x{filter_width}",
         function=Kernel("textbook", "convolution"),
         parameters=Textbook(
             groups=convolution.groups,

@@ -11,13 +11,9 @@ from collections.abc import Mapping
 from columnar_nn.errors import InvalidModelError, UnsupportedOperatorError
 from columnar_nn.expressions.expression import Expression, FieldReference, call
 from columnar_nn.lowering import (  # noqa: F401 - each registers its operators
-    along_axes,
-    conv_transpose,
     elementwise,
     matrix,
     movement,
-    normalization,
-    resize,
     window,
 )
 from columnar_nn.lowering.registry import Gap, lowering_of

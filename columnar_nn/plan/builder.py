@@ -6,50 +6,39 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from columnar_nn.data.arrow_source import decoded, open_source
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import (
-    DISTINCT,
-    Call,
-    Cast,
     Expression,
     FieldReference,
 )
 from columnar_nn.expressions.types import (
-    FLOATS,
     DataType,
-    is_comparable,
-    is_key_type,
     row_type_text,
     type_name,
 )
-from columnar_nn.functions.resolve import field_type, resolve
-from columnar_nn.plan.join import JoinType
+from columnar_nn.functions.resolve import field_type, refuse_uncomparable, resolve
 from columnar_nn.plan.nodes import (
-    Aggregate,
-    AggregationNode,
     FilterNode,
-    LimitNode,
     LocalPartitionNode,
-    OrderByNode,
     ProjectNode,
-    SortingKey,
     TableScanNode,
-    TopNNode,
-    UnnestNode,
     ValuesNode,
 )
 from columnar_nn.plan.plan_node import PlanNode, checked_plan, nodes
 from columnar_nn.shown import Shown, line
 
+if TYPE_CHECKING:
+    from columnar_nn.plan.join import JoinType
+    from columnar_nn.plan.order import SortingKey
+
 Projections = Sequence[str] | Mapping[str, str | Expression]
 
-_NAME = re.compile(r"(?!(?:true|false|null)$)[a-z_][a-z_0-9]*", re.IGNORECASE)
-_SORTING_KEY = re.compile(r"(\S+)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?", re.IGNORECASE)
+_NAME = r"(?!(?:true|false|null)$)[a-z_][a-z_0-9]*"
 
 
 class PlanBuilder(Shown):
@@ -157,12 +146,14 @@ class PlanBuilder(Shown):
 
         "count(DISTINCT x)" aggregates each value once.
         """
+        from columnar_nn.plan.aggregation import AggregationNode, checked_aggregate
+
         _refuse_text(grouping_keys, "aggregate()")
         _refuse_text(aggregates, "aggregate()")
         source = self.plan()
         schema = source.output_type
         for key in grouping_keys:
-            _refuse_uncomparable("group", schema, key)
+            refuse_uncomparable("group", schema, key)
         resolved = []
         if isinstance(aggregates, Mapping):
             for name, aggregate in aggregates.items():
@@ -184,6 +175,8 @@ class PlanBuilder(Shown):
 
     def limit(self, count: int, offset: int = 0) -> PlanBuilder:
         """At most `count` rows after the first `offset`."""
+        from columnar_nn.plan.order import LimitNode
+
         if count < 1 or offset < 0:
             raise InvalidPlanError(f"limit {count} offset {offset}: needs count > 0, offset >= 0")
         self._plan = LimitNode(self._id(), self.plan(), offset, count)
@@ -191,16 +184,20 @@ class PlanBuilder(Shown):
 
     def order_by(self, keys: Sequence[str | SortingKey]) -> PlanBuilder:
         """Sorted by columns: "name", "name DESC", "name ASC NULLS FIRST"; nulls go last."""
+        from columnar_nn.plan.order import OrderByNode, sorting_keys
+
         source = self.plan()
         _refuse_text(keys, "order_by()")
-        self._plan = OrderByNode(self._id(), source, _sorting_keys(keys, source.output_type))
+        self._plan = OrderByNode(self._id(), source, sorting_keys(keys, source.output_type))
         return self
 
     def top_n(self, keys: Sequence[str | SortingKey], count: int) -> PlanBuilder:
         """The first `count` rows of what `order_by` gives, without sorting all."""
+        from columnar_nn.plan.order import TopNNode, sorting_keys
+
         _refuse_text(keys, "top_n()")
         source = self.plan()
-        parsed = _sorting_keys(keys, source.output_type)
+        parsed = sorting_keys(keys, source.output_type)
         if count < 1 or not parsed:
             raise InvalidPlanError(f"top_n() of {count} rows by {len(parsed)} keys: 1 at least")
         self._plan = TopNNode(self._id(), source, parsed, count)
@@ -264,7 +261,9 @@ class PlanBuilder(Shown):
     def unnest(
         self, replicate: Sequence[str], unnest: Sequence[str], ordinality: str | None = None
     ) -> PlanBuilder:
-        """A row for each element of the array columns `unnest`: `nodes.UnnestNode`."""
+        """A row for each element of the array columns `unnest`: `unnest.UnnestNode`."""
+        from columnar_nn.plan.unnest import UnnestNode
+
         for names in (replicate, unnest):
             _refuse_text(names, "unnest()")
         source = self.plan()
@@ -308,69 +307,17 @@ class PlanBuilder(Shown):
             raise InvalidPlanError(
                 f"{expression!r} is no expression: write SQL text, as 'x < 2', or call(\"lt\", ...)"
             )
-        if _NAME.fullmatch(expression):
+        if re.fullmatch(_NAME, expression, re.IGNORECASE):
             return FieldReference(expression), None
         from columnar_nn.plan.sql_expression import parse_expression  # 0.15 s of sqlglot
 
         return parse_expression(expression)
 
 
-def checked_aggregate(call: Expression, name: str, schema: pa.Schema) -> Aggregate:
-    """The aggregate of a call over columns of `schema`; raises InvalidPlanError if it is none."""
-    if not isinstance(call, Call) or call.function not in AGGREGATES:
-        raise InvalidPlanError(
-            f"{name} is no aggregate: use {', '.join(AGGREGATES)} of one argument"
-        )
-    if others := call.attributes.keys() - {DISTINCT}:
-        raise InvalidPlanError(f"{call.function} has no attribute {', '.join(sorted(others))}")
-    distinct = bool(call.attributes.get(DISTINCT))
-    if call.function == "count" and not call.inputs and not distinct:
-        return Aggregate(name, "count", None, pa.int64())
-    if len(call.inputs) != 1:
-        raise InvalidPlanError(f"{name}: {call.function} takes one argument")
-    (argument,) = resolve(call.inputs, schema)
-    if distinct and not is_key_type(argument.type):
-        raise InvalidPlanError(
-            f"{call.function}(DISTINCT ...) does not take {type_name(argument.type)}"
-        )
-    result = AGGREGATES[call.function](argument.type)
-    if result is None:
-        raise InvalidPlanError(
-            "aggregate function signature is not supported: "
-            f"{call.function}({type_name(argument.type)})"
-        )
-    if call.function == "avg" and argument.type in (pa.int8(), pa.uint8()):
-        argument = Cast(argument, pa.int16())  # as Velox, whose avg begins at SMALLINT
-    return Aggregate(name, call.function, argument, result, distinct)
-
-
-def _sorting_keys(keys: Sequence[str | SortingKey], schema: pa.Schema) -> tuple[SortingKey, ...]:
-    parsed = []
-    for key in keys:
-        if isinstance(key, SortingKey):
-            _refuse_uncomparable("sort", schema, key.column)
-            parsed.append(key)
-            continue
-        match = _SORTING_KEY.fullmatch(key.strip())
-        if match is None:
-            raise InvalidPlanError(f"cannot parse sorting key: {key}")
-        _refuse_uncomparable("sort", schema, match[1])
-        ascending = (match[2] or "asc").lower() == "asc"
-        parsed.append(SortingKey(match[1], ascending, (match[3] or "last").lower() == "first"))
-    return tuple(parsed)
-
-
 def _refuse_text(given: object, where: str) -> None:
     """Raises InvalidPlanError for a text where several are wanted: it would be taken by letters."""
     if isinstance(given, str):
         raise InvalidPlanError(f"{where} takes a list of texts: [{given!r}]")
-
-
-def _refuse_uncomparable(verb: str, schema: pa.Schema, name: str) -> None:
-    data_type = field_type(schema, name)
-    if not is_comparable(data_type):
-        held = "tensors" if isinstance(data_type, pa.FixedShapeTensorType) else str(data_type)
-        raise InvalidPlanError(f"cannot {verb} by {name}: it holds {held}")
 
 
 def _is_array(data_type: DataType) -> bool:
@@ -414,33 +361,3 @@ def _refuse_other_columns(sources: Sequence[PlanNode]) -> None:
                     f"source {index} of local_partition() gives {field.name} as {field.type}, "
                     f"source 0 as {wanted.type}: cast one of them"
                 )
-
-
-def _sum_type(argument: DataType) -> DataType | None:
-    if pa.types.is_integer(argument):
-        return pa.int64()
-    return argument if argument in FLOATS else None
-
-
-def _average_type(argument: DataType) -> DataType | None:
-    if pa.types.is_integer(argument):
-        return pa.float64()
-    return argument if argument in FLOATS else None
-
-
-_COMPARABLE = (*FLOATS, pa.bool_(), pa.string(), pa.date32())
-
-
-def _extreme_type(argument: DataType) -> DataType | None:
-    counts = pa.types.is_integer(argument) or pa.types.is_timestamp(argument)
-    return argument if counts or argument in _COMPARABLE else None
-
-
-AGGREGATES = {
-    "count": lambda argument: pa.int64(),
-    "sum": _sum_type,
-    "avg": _average_type,
-    "min": _extreme_type,
-    "max": _extreme_type,
-}
-"""Aggregate function to the type of its result, None where it does not take the argument."""

@@ -1,6 +1,8 @@
 """Plan nodes, named and shaped as Velox's (velox/core/PlanNode.h), immutable.
 
-They are made by `builder.PlanBuilder`, which checks them, and run by `exec/operators/`.
+They are made by `builder.PlanBuilder`, which checks them, and run by `exec/operators/`. Joins,
+aggregations, what sorts and limits, and unnest have modules of their own, which a plan without them
+does not load.
 """
 
 from __future__ import annotations
@@ -8,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import pyarrow as pa
 
@@ -17,8 +18,6 @@ from columnar_nn.expressions.expression import Expression
 from columnar_nn.expressions.types import type_name
 from columnar_nn.plan.expression_text import expression_texts
 from columnar_nn.plan.plan_node import Gather, PlanNode, ScanNode, UnaryNode
-
-AggregationStep = Literal["SINGLE", "PARTIAL", "FINAL"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,210 +123,6 @@ class ProjectNode(UnaryNode):
             for name, expression, text in zip(self.names, self.projections, texts, strict=True)
         )
         return f"expressions: {', '.join(listed)}"
-
-
-@dataclass(frozen=True)
-class Aggregate:
-    """One aggregate: count, sum, avg, min or max of an argument; count may have none.
-
-    If it is `distinct`, each value of the argument counts once.
-    """
-
-    name: str
-    function: str
-    argument: Expression | None
-    type: pa.DataType
-    distinct: bool = False
-
-    @property
-    def intermediate_type(self) -> pa.DataType:
-        """Type of what a PARTIAL aggregation gives."""
-        if self.function == "avg":
-            return pa.struct([("sum", pa.float64()), ("count", pa.int64())])
-        if self.function == "sum" and pa.types.is_floating(self.type):
-            return pa.float64()
-        return self.type
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class AggregationNode(UnaryNode):
-    """Groups of equal keys, and aggregates of each; one group of all rows without keys.
-
-    Step PARTIAL gives intermediate results (avg as a struct of sum and count), FINAL merges
-    such results of several drivers, SINGLE does both.
-    """
-
-    step: AggregationStep
-    grouping_keys: tuple[str, ...]
-    aggregates: tuple[Aggregate, ...]
-    name = "Aggregation"
-    reads_by_name = True
-
-    @cached_property
-    def output_type(self) -> pa.Schema:
-        """The keys, then the aggregates."""
-        keys = [pa.field(k, self.source.output_type.field(k).type) for k in self.grouping_keys]
-        partial = self.step == "PARTIAL"
-        results = [
-            pa.field(a.name, a.intermediate_type if partial else a.type) for a in self.aggregates
-        ]
-        return pa.schema([*keys, *results])
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        """The aggregates' arguments; none in step FINAL, which merges what was made of them."""
-        if self.step == "FINAL":
-            return ()
-        return tuple(a.argument for a in self.aggregates if a.argument is not None)
-
-    def with_expressions(self, expressions: Sequence[Expression]) -> PlanNode:
-        """The node with other arguments."""
-        if self.step == "FINAL":
-            return super().with_expressions(expressions)
-        arguments = iter(expressions)
-        aggregates = tuple(
-            a if a.argument is None else replace(a, argument=next(arguments))
-            for a in self.aggregates
-        )
-        return replace(self, aggregates=aggregates)
-
-    @property
-    def parallel(self) -> bool:
-        """Each driver makes groups of its own, in step PARTIAL."""
-        return self.step == "PARTIAL"
-
-    def gathered(self, gather: Gather) -> PlanNode:
-        """Step FINAL over the groups of several drivers, if these run its source.
-
-        Of distinct values one driver has to see all.
-        """
-        is_divided = self.step == "SINGLE" and not any(a.distinct for a in self.aggregates)
-        if not is_divided or gather(self.source) is self.source:
-            return super().gathered(gather)
-        partial = replace(self, id=f"{self.id}.partial", step="PARTIAL")
-        gathered = LocalPartitionNode(f"{self.id}.gather", (partial,))
-        return replace(self, step="FINAL", source=gathered)
-
-    @property
-    def details(self) -> str:
-        """Step, keys and aggregates."""
-        keys = f"[{', '.join(self.grouping_keys)}] " if self.grouping_keys else ""
-        calls = []
-        for aggregate in self.aggregates:
-            arguments = [] if aggregate.argument is None else expression_texts([aggregate.argument])
-            call = f"{aggregate.name} := {aggregate.function}({', '.join(arguments)})"
-            calls.append(f"{call} distinct" if aggregate.distinct else call)
-        return f"{self.step} {keys}{', '.join(calls)}"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LimitNode(UnaryNode):
-    """At most `count` rows after the first `offset`, in input order."""
-
-    offset: int
-    count: int
-    name = "Limit"
-
-    @property
-    def details(self) -> str:
-        """The number of rows, and the offset if there is one."""
-        return f"{self.count} offset {self.offset}" if self.offset else str(self.count)
-
-
-@dataclass(frozen=True)
-class SortingKey:
-    """A column to sort by."""
-
-    column: str
-    ascending: bool = True
-    nulls_first: bool = False
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class OrderByNode(UnaryNode):
-    """All rows, sorted; equal ones stay in input order."""
-
-    keys: tuple[SortingKey, ...]
-    name = "OrderBy"
-
-    @property
-    def details(self) -> str:
-        """The keys, the first to sort by first."""
-        return _keys_text(self.keys)
-
-
-def _keys_text(keys: Sequence[SortingKey]) -> str:
-    return ", ".join(
-        f"{key.column} {'ASC' if key.ascending else 'DESC'} "
-        f"NULLS {'FIRST' if key.nulls_first else 'LAST'}"
-        for key in keys
-    )
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class TopNNode(UnaryNode):
-    """The first `count` rows in the order of the keys, sorted; equal ones stay in input order.
-
-    With `partial` a driver gives, in input order, at least those of its rows that may be among the
-    first of all.
-    """
-
-    keys: tuple[SortingKey, ...]
-    count: int
-    partial: bool = False
-    name = "TopN"
-
-    @property
-    def parallel(self) -> bool:
-        """Each driver drops rows that cannot be among the first, if `partial`."""
-        return self.partial
-
-    def gathered(self, gather: Gather) -> PlanNode:
-        """The first of what is left of several drivers' rows, if these run its source."""
-        if self.partial or gather(self.source) is self.source:
-            return super().gathered(gather)
-        partial = replace(self, id=f"{self.id}.partial", partial=True)
-        return replace(self, source=LocalPartitionNode(f"{self.id}.gather", (partial,)))
-
-    @property
-    def details(self) -> str:
-        """The number of rows, and the keys."""
-        return f"{'PARTIAL ' if self.partial else ''}{self.count} {_keys_text(self.keys)}"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class UnnestNode(UnaryNode):
-    """A row for each element of a row's arrays, side by side: a shorter one goes on with nulls.
-
-    The columns `replicated` are repeated beside them; the elements of column x are named x_e. If
-    there is an `ordinality`, it names a last column that numbers each row's elements from 1.
-    """
-
-    replicated: tuple[str, ...]
-    unnested: tuple[str, ...]
-    ordinality: str | None
-    name = "Unnest"
-    reads_by_name = True
-
-    @cached_property
-    def output_type(self) -> pa.Schema:
-        """Replicated columns, elements, ordinality."""
-        source = self.source.output_type
-        fields = [source.field(name) for name in self.replicated]
-        fields += [pa.field(f"{n}_e", source.field(n).type.value_type) for n in self.unnested]
-        if self.ordinality is not None:
-            fields.append(pa.field(self.ordinality, pa.int64()))
-        return pa.schema(fields)
-
-    @property
-    def parallel(self) -> bool:
-        """Each batch is unnested by itself."""
-        return True
-
-    @property
-    def details(self) -> str:
-        """The columns that are unnested."""
-        return ", ".join(self.unnested)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -15,7 +15,7 @@ from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph, Shape
 from columnar_nn.model.network_source import NetworkSource, graph_of
-from columnar_nn.plan.builder import AGGREGATES
+from columnar_nn.plan.aggregation import AGGREGATES
 
 
 class Networks:

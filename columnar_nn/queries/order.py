@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from columnar_nn.expressions.expression import Constant, FieldReference
 from columnar_nn.expressions.types import DataType, is_comparable, type_name
-from columnar_nn.plan.nodes import SortingKey
+from columnar_nn.plan.order import SortingKey
 from columnar_nn.plan.sql_expression import ExpressionReader
 from columnar_nn.queries.context import Context, Relation
 

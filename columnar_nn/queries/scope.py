@@ -24,7 +24,7 @@ from columnar_nn.expressions.types import DataType
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
 from columnar_nn.functions.resolve import resolve
 from columnar_nn.functions.scalar_registry import SCALAR_FUNCTIONS
-from columnar_nn.plan.builder import AGGREGATES
+from columnar_nn.plan.aggregation import AGGREGATES
 from columnar_nn.plan.sql_expression import ExpressionReader
 from columnar_nn.plan.sql_text import PlacedError
 from columnar_nn.queries.context import Column, Context, Relation, suggestion

@@ -21,7 +21,7 @@ from columnar_nn.expressions.expression import (
 )
 from columnar_nn.expressions.types import is_comparable, type_name
 from columnar_nn.functions.resolve import is_vector_call
-from columnar_nn.plan.builder import checked_aggregate
+from columnar_nn.plan.aggregation import checked_aggregate
 from columnar_nn.queries.context import Column, Context, Relation, free_name
 from columnar_nn.queries.from_clause import read_from
 from columnar_nn.queries.membership import read_membership

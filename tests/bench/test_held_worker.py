@@ -26,6 +26,13 @@ from columnar_nn.data import tensor_column
 IMAGES = 8
 FINE = Selection("fake_backends.FakeBackend", "fine")
 
+NOT_OF_FRAMEWORKS = {
+    *("onnx", "google.protobuf", "pandas", "columnar_nn.model.onnx_io", "columnar_nn.kernels"),
+    *("columnar_nn.model.importer", "columnar_nn.plan", "columnar_nn.lowering"),
+    *("adapters.onnx_runner", "adapters.fused_nodes", "adapters.openvino.network"),
+}
+"""What no framework needs that has a file of its model."""
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
@@ -68,6 +75,19 @@ def test_a_start_is_told_in_its_parts(data: Inputs, options: Options, tmp_path: 
     names = ["process_s", "import_s", "build_s", "first_inference_s", "cold_start_s"]
     assert sorted(parts) == sorted(names)
     assert 0 < sum(parts[name] for name in names[:-1]) <= parts["cold_start_s"]
+
+
+@pytest.mark.parametrize(("backend", "more"), [("onnxruntime", {"tempfile"}), ("openvino", set())])
+def test_a_start_is_not_charged_for_writing_a_model(
+    backend: str, more: set[str], data: Inputs, options: Options, tmp_path: Path
+) -> None:
+    """`more` is what one framework does without, and another imports itself."""
+    pytest.importorskip(backend)
+    with HeldWorker(options, tmp_path, "telling_session:TellingSession") as worker:
+        worker.start(Selection(backend, "default"), data)
+        loaded = set(worker.ask("loaded")["names"])
+    assert {backend, f"adapters.{backend}_backend"} <= loaded
+    assert not loaded & (NOT_OF_FRAMEWORKS | more)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="states as Linux names them")

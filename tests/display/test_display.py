@@ -13,7 +13,8 @@ import pytest
 
 import columnar_nn as cnn
 from columnar_nn.display.html import STYLE, bar, element, page, table
-from columnar_nn.exec.stats import OperatorStats, StepStats, TaskStats
+from columnar_nn.exec.stats import OperatorStats, TaskStats
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.expressions.expression import Cast, Constant, Weight
 from columnar_nn.model.layer_table import layers
 from columnar_nn.plan.plan_node import PlanNode, nodes

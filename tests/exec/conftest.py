@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from columnar_nn.exec import task
+from columnar_nn.exec import task_threads
 
 
 @pytest.fixture
 def drivers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short streams too are given to drivers on several threads."""
-    monkeypatch.setattr(task, "SHORT_STREAM_ROWS", 0)
+    monkeypatch.setattr(task_threads, "SHORT_STREAM_ROWS", 0)
 
 
 @pytest.fixture(scope="module", params=["one thread", "two drivers", "two threads of one driver"])
@@ -20,5 +20,5 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """How many threads to prepare a plan for, and what a task makes of them."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "two drivers":
-            patch.setattr(task, "SHORT_STREAM_ROWS", 0)
+            patch.setattr(task_threads, "SHORT_STREAM_ROWS", 0)
         yield 1 if request.param == "one thread" else 2

@@ -246,10 +246,10 @@ def test_a_plan_may_gather_more_than_once(partitions: int, count: int) -> None:
 PREAMBLE = f"""
 import os, signal, sys, threading
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-from columnar_nn.exec import task
+from columnar_nn.exec import task_threads
 threads = int(sys.argv[1])
 if sys.argv[2] == "drivers":
-    task.SHORT_STREAM_ROWS = 0
+    task_threads.SHORT_STREAM_ROWS = 0
 from exec.test_contract import TOTAL, UsageError, images, network_over, rows_of, stream
 
 def refused(function):

@@ -7,12 +7,12 @@ import pytest
 from exec.networks import expected, images, residual_network
 
 from columnar_nn.exec.executable import prepare
-from columnar_nn.exec.stats import StepStats
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.expressions.expression import Call, Constant, argmax
 from columnar_nn.functions.resolve import resolve
 from columnar_nn.lowering.network import network
+from columnar_nn.plan.aggregation import Aggregate, AggregationNode
 from columnar_nn.plan.builder import PlanBuilder
-from columnar_nn.plan.nodes import Aggregate, AggregationNode
 from columnar_nn.plan.plan_node import PlanNode
 from columnar_nn.plan.rewrites import FUSIONS
 

@@ -18,7 +18,7 @@ from columnar_nn.exec.operators.base import (
     SourceOperator,
 )
 from columnar_nn.exec.operators.registry import feeds, runs
-from columnar_nn.plan import nodes
+from columnar_nn.plan import aggregation, nodes, order, unnest
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.hash_join import HashJoinNode
 from columnar_nn.plan.nested_loop_join import NestedLoopJoinNode
@@ -68,7 +68,8 @@ BUILT = [
 
 
 def test_every_node_can_be_built_printed_and_run(threads: int) -> None:
-    classes = {found for found in vars(nodes).values() if hasattr(found, "sources")}
+    modules = (nodes, aggregation, order, unnest)
+    classes = {found for m in modules for found in vars(m).values() if hasattr(found, "sources")}
     classes -= {PlanNode, ScanNode, UnaryNode}
     assert {type(builder.plan()) for builder in BUILT} == classes | {
         HashJoinNode,

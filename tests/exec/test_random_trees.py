@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from columnar_nn.data.arrow_source import from_batches
-from columnar_nn.exec import task as tasks
+from columnar_nn.exec import task_threads
 from columnar_nn.exec.executable import prepare
 from columnar_nn.plan.builder import PlanBuilder
 
@@ -110,7 +110,7 @@ def test_the_rows_are_those_of_plain_python(first: int, monkeypatch: pytest.Monk
     for seed in range(SEEDS_EACH * first, SEEDS_EACH * (first + 1)):
         chance = random.Random(seed)
         plan = tree(chance, PlanBuilder(), chance.randint(1, 3))
-        monkeypatch.setattr(tasks, "SHORT_STREAM_ROWS", chance.choice((0, 0, 256)))
+        monkeypatch.setattr(task_threads, "SHORT_STREAM_ROWS", chance.choice((0, 0, 256)))
         with prepare(plan.builder.plan(), chance.randint(1, 8)) as executable:
             for _ in range(2):
                 if chance.random() < 0.2:  # an early end

@@ -8,8 +8,9 @@ from exec.networks import images, residual_network
 
 from columnar_nn.exec import driver
 from columnar_nn.exec.executable import Executable, prepare
-from columnar_nn.exec.stats import CpuWallTiming, OperatorStats, StepStats, TaskStats, merged
+from columnar_nn.exec.stats import CpuWallTiming, OperatorStats, TaskStats, merged
 from columnar_nn.exec.stats_text import bytes_text, nanos_text, plan_with_stats
+from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.plan.plan_node import PlanNode

@@ -26,7 +26,7 @@ from columnar_nn.exec.morsels import (
 )
 from columnar_nn.exec.operators.aggregation import HashAggregation
 from columnar_nn.exec.operators.local_exchange import window
-from columnar_nn.exec.task import SHORT_STREAM_ROWS
+from columnar_nn.exec.task_threads import SHORT_STREAM_ROWS
 from columnar_nn.expressions.expression import argmax, softmax
 from columnar_nn.kernels import Team
 from columnar_nn.lowering.network import network

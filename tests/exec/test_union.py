@@ -19,7 +19,7 @@ from columnar_nn.exec.operators.filter_project import Filter
 from columnar_nn.exec.operators.local_exchange import window
 from columnar_nn.exec.operators.table_scan import Scan
 from columnar_nn.exec.stats_text import plan_with_stats
-from columnar_nn.exec.task import SHORT_STREAM_ROWS
+from columnar_nn.exec.task_threads import SHORT_STREAM_ROWS
 from columnar_nn.expressions.expression import argmax
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder

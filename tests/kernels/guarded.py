@@ -27,6 +27,10 @@ from columnar_nn.kernels import (
     layout,
     program,
 )
+from columnar_nn.kernels.normalization import group_normalization, normalization
+from columnar_nn.kernels.rearrange import rearrange
+from columnar_nn.kernels.resize import resize
+from columnar_nn.kernels.softmax import hardmax, log_softmax, place_of, softmax
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIVES: list[mmap.mmap] = []
@@ -75,29 +79,29 @@ def planar_kernels(x: Layout, image: np.ndarray) -> None:
     run(k.reduction(Layout("planar", (1, channels, height * width)), "max"), lines)
     rows = Layout("planar", (channels, height * width, 1))
     run(k.reduction(rows, "max"), image.reshape(-1, *rows.shape))
-    run(k.softmax(x), image)
-    run(k.normalization(x, 1e-5, *images.normal(7, 2, width)), image)
-    run(k.hardmax(x), image)
+    run(softmax(x), image)
+    run(normalization(x, 1e-5, *images.normal(7, 2, width)), image)
+    run(hardmax(x), image)
     for width_of_result in (2 * width, width + 1):
         axes = [np.arange(size)[:, None] // 2 for size in (2 * height, width_of_result)]
         ones = [np.ones(axis.shape, np.float32) for axis in axes]
-        run(k.resize(x, *zip(axes, ones, strict=True)), image)
-    run(k.place_of(x, "max", last=False), image)
-    run(k.place_of(x, "min", last=True), image)
+        run(resize(x, *zip(axes, ones, strict=True)), image)
+    run(place_of(x, "max", last=False), image)
+    run(place_of(x, "min", last=True), image)
     run(k.local_response_normalization(x, 4, 1e-4, 0.75, 1.0), image)
     backward = [np.arange(size)[::-1] for size in x.shape]
     outside = [np.array([-1, *range(size), -1]) for size in x.shape]
-    run(k.rearrange(x, backward), image)
-    run(k.rearrange(x, outside), image)
+    run(rearrange(x, backward), image)
+    run(rearrange(x, outside), image)
     ends = np.array([0, channels - 1])
-    run(k.rearrange(x, [np.arange(height), np.arange(width), ends], (1, 2, 0)), image)
-    run(k.rearrange(x, [*backward[:2], np.zeros(37, np.int64)]), image)
-    run(k.rearrange(x, [np.arange(size) for size in x.shape[::-1]], (2, 1, 0)), image)
+    run(rearrange(x, [np.arange(height), np.arange(width), ends], (1, 2, 0)), image)
+    run(rearrange(x, [*backward[:2], np.zeros(37, np.int64)]), image)
+    run(rearrange(x, [np.arange(size) for size in x.shape[::-1]], (2, 1, 0)), image)
     for kernel in k.concat((x, x), axis=2):
         run(kernel, image)
     matrix, matrices = Layout("planar", (17, 37)), images.normal(9, 2, 17, 37)
-    run(k.rearrange(matrix, [np.arange(37), np.arange(17)], (1, 0)), matrices)
-    run(k.rearrange(matrix, [np.arange(17), np.tile(np.arange(37), 2)]), matrices)
+    run(rearrange(matrix, [np.arange(37), np.arange(17)], (1, 0)), matrices)
+    run(rearrange(matrix, [np.arange(17), np.tile(np.arange(37), 2)]), matrices)
     right = Layout("planar", (1, width, 19))
     run(k.matrix_product(x, right), image, images.normal(4, 2, *right.shape))
     run(k.matrix_product(x, images.normal(5, channels, width, 16)), image)
@@ -170,8 +174,8 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
         print(x, flush=True)
         run(k.unary(x, k.PythonFunction("sigmoid", activations.sigmoid)), image)
         constants = images.normal(8, 2, shape[0])
-        run(k.group_normalization(x, shape[0], 1e-5, *constants), image)
-        run(k.group_normalization(x, 1, 1e-5, *constants), image)
+        run(group_normalization(x, shape[0], 1e-5, *constants), image)
+        run(group_normalization(x, 1, 1e-5, *constants), image)
         run(k.scale_add(x, images.normal(2, shape[0]), None), image)
         run(k.binary(x, x, arithmetic.OPERATIONS["add"]), image, image)
         run(k.reorder(x, "planar" if kind == "nchw16c" else "nchw16c"), image)
@@ -189,7 +193,7 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
             for taps in (1, 2):
                 axes = [np.arange(2 * taps).reshape(2, taps) % size for size in shape[1:]]
                 weights = np.ones((2, taps), np.float32)
-                run(k.resize(x, (axes[0], weights), (axes[1], weights)), image)
+                run(resize(x, (axes[0], weights), (axes[1], weights)), image)
         else:
             planar_kernels(x, image)
     pixels = Layout("uint8", shape)
@@ -226,9 +230,9 @@ def main() -> None:
         run(bottleneck.bind(stages), *test_bottleneck.inputs_of(stages))
     features = Layout("planar", (37,))
     for kernel in (
-        k.softmax(features),
-        k.log_softmax(features),
-        k.place_of(features, "max", False),
+        softmax(features),
+        log_softmax(features),
+        place_of(features, "max", False),
     ):
         run(kernel, images.normal(1, 2, 37))
 

@@ -21,12 +21,10 @@ from columnar_nn.kernels import (
     concat,
     dense,
     global_average_pool,
-    log_softmax,
     max_pool,
-    place_of,
     reorder,
-    softmax,
 )
+from columnar_nn.kernels.softmax import log_softmax, place_of, softmax
 from reference import average_pool as average_reference
 from reference import max_pool as max_reference
 from reference import softmax as softmax_reference

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kernels.images import normal, run
 
-from columnar_nn.kernels import Layout, group_normalization, normalization
+from columnar_nn.kernels import Layout
 from columnar_nn.kernels.layout import Kind
+from columnar_nn.kernels.normalization import group_normalization, normalization
 from reference.normalization import group_normalization as reference_of_groups
 from reference.normalization import layer_normalization
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from kernels.images import normal, run, stored
 
 from columnar_nn.errors import InvalidModelError
-from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, Threads, concat, rearrange
+from columnar_nn.kernels import Layout, Program, Step, Team, TeamProgram, Threads, concat
 from columnar_nn.kernels.parameters import address
+from columnar_nn.kernels.rearrange import rearrange
 
 
 @st.composite

@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kernels.images import normal, run
 
-from columnar_nn.kernels import (
-    Layout,
-    hardmax,
-    local_response_normalization,
-    log_softmax,
-    place_of,
-    reduction,
-    softmax,
-)
+from columnar_nn.kernels import Layout, local_response_normalization, reduction
+from columnar_nn.kernels.softmax import hardmax, log_softmax, place_of, softmax
 from reference import lrn as lrn_reference
 from reference import reductions as reference
 from reference import softmax as softmax_reference

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kernels.images import normal, run
 
-from columnar_nn.kernels import Layout, resize
+from columnar_nn.kernels import Layout
 from columnar_nn.kernels.layout import Kind
-from columnar_nn.kernels.resize import OUTSIDE
+from columnar_nn.kernels.resize import OUTSIDE, resize
 
 KINDS = st.sampled_from(["planar", "nchw16c"])
 

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from conformance.op_cases import CASES
 
-from columnar_nn.lowering.registry import LOWERINGS
+from columnar_nn.lowering.registry import LOWERINGS, WHEN_MET
 from columnar_nn.model.canonical import EXPRESSED, TRAINING
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.operators import OPERATORS, OPSET, SUMMING
@@ -28,6 +28,8 @@ def implemented(layer: str) -> Collection[str]:
         return REFERENCE.keys()
     if layer == "lowering":
         importlib.import_module("columnar_nn.lowering.network")
+        for module in WHEN_MET.values():
+            importlib.import_module(f"columnar_nn.lowering.{module}")
         return LOWERINGS.keys()
     pytest.importorskip({"pytorch": "torch", "tensorflow": "tensorflow"}[layer])
     importlib.import_module(f"adapters.{layer}.operators")

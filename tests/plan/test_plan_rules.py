@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from exec.networks import images, residual_network
 
-from columnar_nn.exec import task as tasks
+from columnar_nn.exec import task_threads
 from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.expressions.expression import Call, Constant, Expression, argmax, column
 from columnar_nn.lowering.network import network
@@ -358,7 +358,7 @@ def test_the_rows_stay_whichever_rule_is_left_out(
         plan = random_plan(chance).plan()
         expected = prepare(plan, without=set(PLAN_RULES)).run().to_table()
         for left_out in (set(), {chance.choice(list(PLAN_RULES))}):
-            monkeypatch.setattr(tasks, "SHORT_STREAM_ROWS", chance.choice((0, 256)))
+            monkeypatch.setattr(task_threads, "SHORT_STREAM_ROWS", chance.choice((0, 256)))
             with prepare(plan, chance.randint(1, 2), without=left_out) as executable:
                 found = executable.run().to_table()
             assert found.schema == expected.schema, f"seed {seed}"

@@ -13,7 +13,7 @@ from closeness import assert_close
 from exec.networks import column, expected, images, residual_network
 from soak.soaking import still_alive
 
-from columnar_nn.exec import task as tasks
+from columnar_nn.exec import task_threads
 from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network
 from columnar_nn.plan.builder import PlanBuilder
@@ -84,8 +84,8 @@ class User(threading.Thread):
 
 def main() -> None:
     count, seed = map(int, sys.argv[1:])
-    for short_stream_rows in (tasks.SHORT_STREAM_ROWS, 0):  # one driver, and one a thread
-        tasks.SHORT_STREAM_ROWS = short_stream_rows
+    for short_stream_rows in (task_threads.SHORT_STREAM_ROWS, 0):  # one driver, and one a thread
+        task_threads.SHORT_STREAM_ROWS = short_stream_rows
         users = [User(seed + index, count // USERS // 2 + 1) for index in range(USERS)]
         for user in users:
             user.start()

@@ -20,7 +20,7 @@ from columnar_nn.exec.operators.expression_operator import ExpressionOperator
 from columnar_nn.exec.operators.registry import runs
 from columnar_nn.expressions.expression import Constant, Expression, FieldReference
 from columnar_nn.functions import floats
-from columnar_nn.plan.nodes import Aggregate, AggregationNode
+from columnar_nn.plan.aggregation import Aggregate, AggregationNode
 
 REDUCE_ROWS = 65536
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Condition
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -37,8 +36,7 @@ class Bridge(ABC):
         """Frees all who wait: nobody wants any more, and its `SinkOperator`s are finished."""
 
 
-@dataclass(slots=True)
-class DriverContext:
+class DriverContext(NamedTuple):
     """What the operators of a driver are made with (velox/exec/Driver.h, DriverCtx).
 
     `projections`, `streams` and `bridges` go by plan node id: compiled expressions, what scans hand

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from columnar_nn.exec.operators.base import DriverContext, Operator
 from columnar_nn.exec.operators.registry import runs
-from columnar_nn.plan.nodes import LimitNode
+from columnar_nn.plan.order import LimitNode
 
 
 @runs(LimitNode)

@@ -9,7 +9,7 @@ from columnar_nn.data import compute as pc
 from columnar_nn.exec.operators.base import DriverContext, Operator
 from columnar_nn.exec.operators.registry import runs
 from columnar_nn.functions import floats
-from columnar_nn.plan.nodes import OrderByNode, TopNNode
+from columnar_nn.plan.order import OrderByNode, TopNNode
 
 
 @runs(OrderByNode)

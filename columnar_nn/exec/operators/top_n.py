@@ -9,7 +9,7 @@ from columnar_nn.exec.operators.base import DriverContext
 from columnar_nn.exec.operators.order_by import OrderBy
 from columnar_nn.exec.operators.registry import runs
 from columnar_nn.functions import floats
-from columnar_nn.plan.nodes import SortingKey, TopNNode
+from columnar_nn.plan.order import SortingKey, TopNNode
 
 REDUCE_ROWS = 1024
 """Rows that are kept at least before they are sorted: sorting costs more than it drops before."""

@@ -11,7 +11,7 @@ from columnar_nn.data import compute as pc
 from columnar_nn.exec.expansion import pieces, spread
 from columnar_nn.exec.operators.base import DriverContext, Operator
 from columnar_nn.exec.operators.registry import runs
-from columnar_nn.plan.nodes import UnnestNode
+from columnar_nn.plan.unnest import UnnestNode
 
 OUTPUT_ROWS = 4096
 """Most rows of a batch, if no row has more elements: what is replicated may be large."""

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from columnar_nn.errors import UsageError
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.functions.bfloat16 import BFLOAT16, FLOAT32, PRECISIONS
-from columnar_nn.kernels import textbook
+from columnar_nn.kernels.convolution import TEXTBOOK
 from columnar_nn.plan.plan_node import PlanNode, nodes, transform_up
 from columnar_nn.plan.rewrites.activate_early import activate_early
 from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
@@ -34,9 +34,8 @@ from columnar_nn.plan.rewrites.fuse_activations import fuse_activations
 from columnar_nn.plan.rewrites.fuse_bottlenecks import fuse_bottlenecks
 from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
 from columnar_nn.plan.rewrites.fuse_normalizations import fuse_normalizations
-from columnar_nn.plan.rewrites.gather_drivers import gather_drivers
 from columnar_nn.plan.rewrites.pipeline_networks import pipeline_networks
-from columnar_nn.plan.rewrites.prune_columns import prune_columns
+from columnar_nn.plan.rewrites.prune_simple import prune_simple
 from columnar_nn.plan.rewrites.share_networks import share_networks
 
 ExpressionRule = Callable[[Sequence[Expression]], list[Expression]]
@@ -72,13 +71,16 @@ PLAN_RULES: dict[str, Callable[[int], PlanRule]] = {
     "filter_early": lambda threads: _loaded("filter_early"),
     "join_by_keys": lambda threads: _loaded("join_by_keys"),
     "limit_early": _limit_early,
-    "prune_columns": lambda threads: prune_columns,
+    "prune_columns": lambda threads: _loaded("prune_columns"),
     "skip_row_groups": lambda threads: _loaded("skip_row_groups"),
 }
 """The rules of plans for so many threads, which can be left out, in their order."""
 
 _SIMPLE_NODES = {"TableScan", "Values", "Project"}
-_OF_SIMPLE_NODES = ("share_networks", "prune_columns")
+_OF_SIMPLE_NODES: dict[str, PlanRule] = {
+    "share_networks": share_networks,
+    "prune_columns": prune_simple,
+}
 """The rules that may change a plan of these alone: the others are not loaded for it."""
 
 _PIPELINE_ALONE = ("fuse_bottlenecks", "pipeline_networks")
@@ -117,14 +119,15 @@ def apply(
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
     is_simple = {node.name for node in nodes(plan)} <= _SIMPLE_NODES
-    rules = {
-        name: make(threads)
-        for name, make in PLAN_RULES.items()
-        if name not in without and (name in _OF_SIMPLE_NODES or not is_simple)
-    }
-    fuse = partial(fuse_layers, textbook_only=algorithm == textbook.NAME)
+    of_plans = (
+        _OF_SIMPLE_NODES
+        if is_simple
+        else {name: make(threads) for name, make in PLAN_RULES.items() if name not in without}
+    )
+    rules = {name: rule for name, rule in of_plans.items() if name not in without}
+    fuse = partial(fuse_layers, textbook_only=algorithm == TEXTBOOK)
     for name in FUSIONS[fusion]:
-        if name == "fuse_bottlenecks" and (algorithm == textbook.NAME or precision == BFLOAT16):
+        if name == "fuse_bottlenecks" and (algorithm == TEXTBOOK or precision == BFLOAT16):
             continue  # it has no textbook's form, and its layers have one each in bfloat16
         if name not in without:
             rules[name] = _everywhere(fuse if name == "fuse_layers" else RULES[name])
@@ -132,7 +135,7 @@ def apply(
         rules["compute_in_bfloat16"] = _everywhere(_loaded("compute_in_bfloat16"))
     rules["choose_algorithm"] = _everywhere(choose_algorithm(algorithm))
     if threads > 1:
-        rules["gather_drivers"] = gather_drivers
+        rules["gather_drivers"] = _loaded("gather_drivers")
     applied = []
     for name, rule in rules.items():
         changed = rule(plan)

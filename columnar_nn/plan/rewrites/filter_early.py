@@ -15,16 +15,11 @@ from dataclasses import replace
 from functools import singledispatch
 
 from columnar_nn.expressions.expression import Expression
+from columnar_nn.plan.aggregation import AggregationNode
 from columnar_nn.plan.join import JoinNode
 from columnar_nn.plan.nested_loop_join import NestedLoopJoinNode
-from columnar_nn.plan.nodes import (
-    AggregationNode,
-    FilterNode,
-    LocalPartitionNode,
-    OrderByNode,
-    ProjectNode,
-    UnnestNode,
-)
+from columnar_nn.plan.nodes import FilterNode, LocalPartitionNode, ProjectNode
+from columnar_nn.plan.order import OrderByNode
 from columnar_nn.plan.plan_node import PlanNode, transform_up
 from columnar_nn.plan.rewrites.conditions import (
     calls_kernels,
@@ -34,6 +29,7 @@ from columnar_nn.plan.rewrites.conditions import (
     conjuncts,
     replaced,
 )
+from columnar_nn.plan.unnest import UnnestNode
 
 Placed = Callable[[PlanNode, Expression], PlanNode]
 """Puts a condition somewhere below a node's place: the node over other rows."""

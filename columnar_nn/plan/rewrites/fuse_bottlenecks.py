@@ -52,7 +52,7 @@ def _joined(layer: Call) -> Call | None:
     else:
         return None
     layers = (*layers, layer.attributes)
-    if all(given.get("group", 1) == 1 for given in layers):
+    if all(given.get("group", conv2d.DEFAULTS["group"]) == 1 for given in layers):
         return None
     from columnar_nn.functions.inverted_bottleneck import Layers, stages
     from columnar_nn.kernels import bottleneck

@@ -19,7 +19,7 @@ from columnar_nn.expressions.expression import Call, Expression, Weight, transfo
 from columnar_nn.expressions.types import tensor_shape
 from columnar_nn.functions.layer_activation import LayerActivation
 from columnar_nn.functions.registry import VECTOR_FUNCTIONS
-from columnar_nn.kernels import textbook
+from columnar_nn.kernels.convolution import TEXTBOOK
 from columnar_nn.plan.rewrites.along_end import along_end
 from columnar_nn.plan.rewrites.usage import is_call, joined, use_counts
 
@@ -130,7 +130,7 @@ def _with_activation(call: Call, activation: LayerActivation, textbook_only: boo
         return call
     if "activation" in layer.attributes:
         return call
-    is_textbook = textbook_only or layer.attributes.get("algorithm") == textbook.NAME
+    is_textbook = textbook_only or layer.attributes.get("algorithm") == TEXTBOOK
     if layer.function == "conv_layer" and is_textbook and activation.kernel.function:
         return call
     attributes = {**layer.attributes, "activation": activation}

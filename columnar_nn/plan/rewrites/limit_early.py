@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from columnar_nn.expressions.expression import FieldReference
-from columnar_nn.plan.nodes import LimitNode, OrderByNode, ProjectNode, TopNNode
+from columnar_nn.plan.nodes import ProjectNode
+from columnar_nn.plan.order import LimitNode, OrderByNode, TopNNode
 from columnar_nn.plan.plan_node import PlanNode, transform_up
 from columnar_nn.plan.rewrites.conditions import calls_kernels
 
