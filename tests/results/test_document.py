@@ -76,6 +76,7 @@ def test_the_summary_is_made_anew_and_never_read() -> None:
         (lambda d: d.update(cell={}), "'cell' is no table of results"),
         (lambda d: d["cell"].append(5), "table cell: 5 is no row"),
         (lambda d: d["cell"][0].update(status=None), "table cell: None cannot be status"),
+        (lambda d: d["cell"][0].update(status="GREAT"), "table cell: no cell ends 'GREAT'"),
         (lambda d: d["cell"][0].update(max_abs="0.5"), "'0.5' cannot be max_abs"),
         (lambda d: d["cell"][0].update(max_abs=True), "True cannot be max_abs"),
         (lambda d: d["cell"][0].update(parity_rows=8.0), "8.0 cannot be parity_rows"),
