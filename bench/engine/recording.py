@@ -42,7 +42,7 @@ def _columnar(recorder: Recorder, setup: Setup, configuration: str, **found: Any
 def _roofline(part: Roofline, recorder: Recorder, setup: Setup) -> None:
     cells = {threads: _peak(recorder, setup, threads) for threads in part.gflops}
     for threads, gflops in part.gflops.items():
-        recorder.observe(cells[threads], "gflops", [gflops * 1e9])
+        recorder.observe(cells[threads], "flops_per_second", [gflops * 1e9])
     for bandwidth in part.bandwidths:
         for kernel, gigabytes in bandwidth.gigabytes_per_second.items():
             recorder.observe(
@@ -55,7 +55,9 @@ def _roofline(part: Roofline, recorder: Recorder, setup: Setup) -> None:
 
 
 def _layers(part: LayersResult, recorder: Recorder, setup: Setup) -> None:
-    recorder.observe(_peak(recorder, setup, 1), "gflops", [peak * 1e9 for peak in part.peaks])
+    recorder.observe(
+        _peak(recorder, setup, 1), "flops_per_second", [peak * 1e9 for peak in part.peaks]
+    )
     for times in part.configurations:
         subject = _columnar(recorder, setup, times.configuration)
         cell = recorder.cell(subject, PROFILE, part.images, part.batch_size, status=PASSED)

@@ -39,6 +39,9 @@ MAX_BYTES = 64 << 20
 
 _SUMMARY = "summary"
 
+_RENAMED = {"gflops": "flops_per_second"}
+"""Metrics that earlier files name otherwise; the values are the same."""
+
 
 def to_json(results: Results) -> bytes:
     """The document: a line a row, and what readers want to know of them under `summary`."""
@@ -198,6 +201,7 @@ def _row(table: Table, row: Any) -> Row:
     if len(lengths) > 1:
         raise InvalidDataError(f"table {table.name}: lists of one row differ in length")
     if table is OBSERVATION:
+        known["metric"] = _RENAMED.get(known["metric"], known["metric"])
         _check_observation(known)
     if table is CELL and known["status"] not in STATUSES:
         raise InvalidDataError(f"table cell: no cell ends {known['status']!r:.40}")
