@@ -6,7 +6,7 @@ Their comparisons are sessions of their own (bench/engine/setup.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from bench.engine.ablation import Ablation
@@ -61,7 +61,11 @@ def _layers(part: LayersResult, recorder: Recorder, setup: Setup) -> None:
     for times in part.configurations:
         subject = _columnar(recorder, setup, times.configuration)
         cell = recorder.cell(subject, PROFILE, part.images, part.batch_size, status=PASSED)
-        recorder.observe(cell, "time", times.plain)
+        index = 0
+        for seconds, taken in zip(times.plain, times.disturbances, strict=True):
+            disturbance = taken and asdict(taken)
+            recorder.observe(cell, "time", seconds, index=index, disturbance=disturbance)
+            index += len(seconds)
         recorder.observe(cell, "profiled_time", times.profiled)
         for number, layer in enumerate(times.layers):
             detail = {
@@ -91,7 +95,8 @@ def _overhead(part: OverheadResult, recorder: Recorder, setup: Setup) -> None:
     for runs in part.runs:
         samples = runs.images * runs.batches
         cell = recorder.cell(subject, PROFILE, samples, runs.images, status=PASSED)
-        recorder.observe(cell, "time", runs.plain)
+        disturbance = runs.disturbance and asdict(runs.disturbance)
+        recorder.observe(cell, "time", runs.plain, disturbance=disturbance)
         recorder.observe(cell, "profiled_time", runs.clocked)
         recorder.observe(cell, "kernels", runs.kernel_seconds)
 
