@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -28,7 +30,11 @@ BEHAVIOURS = (
     "unimplemented",
     "short",
     "slow",
+    "gated",
 )
+
+GATE = "FAKE_BACKENDS_GATE"
+"""Names the FIFO at which what is gated waits, while it is there, for its writer to end."""
 
 
 def tiny_graph() -> Graph:
@@ -92,6 +98,9 @@ class FakeBackend(Backend):
             print('{"failure": "CRASHED"}', file=sys.stderr, flush=True)
         if behaviour == "slow":
             time.sleep(0.02 * len(model_input))
+        if behaviour == "gated":
+            with contextlib.suppress(FileNotFoundError):
+                Path(os.environ[GATE]).read_bytes()
         logits: np.ndarray = model_input.reshape(len(model_input), -1) @ self._weight.T
         if behaviour == "wrong_but_for_the_first":
             if self._first is None:

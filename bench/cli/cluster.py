@@ -122,6 +122,7 @@ def run(
     _refuse_pixels(graph, dtype)
     job = Job(network, images, image, dtype, where, labels, key, label, outputs, groups)
     out = out.absolute()
+    job.check_files()
     _refuse(out, overwrite)
     asked = {"on": on, "master": master, "model": model, "input_shape": input_shape or []}
     asked |= {**job.settings(), "bad": bad, **settings}
@@ -209,7 +210,7 @@ def simulate(
     scale = Scale(images, -(-images // split), cores)
     times = {number: fitted.seconds(scale, number) for number in numbers}
     report.show_model(fitted, times, scale, terminal.output(json))
-    raise typer.Exit(save(json, to_json(simulated(fitted, basis, times, scale))))
+    raise typer.Exit(save(json, to_json(simulated(fitted, basis, times, scale)), again=True))
 
 
 def _refuse_pixels(graph: Graph, dtype: str) -> None:

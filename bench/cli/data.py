@@ -90,7 +90,7 @@ def info(
     else:
         _show(dataset, terminal.output(sheet))
     if sheet is not None:
-        raise typer.Exit(save(sheet, contact_sheet.png(contact_sheet.rows(dataset))))
+        raise typer.Exit(save(sheet, contact_sheet.png(contact_sheet.rows(dataset)), again=True))
 
 
 @app.command()

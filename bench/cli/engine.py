@@ -18,6 +18,7 @@ from bench.cli.data_options import (
     show_data,
 )
 from bench.cli.options import (
+    WHOLE,
     DataOption,
     FunctionsOption,
     InputShapeOption,
@@ -66,6 +67,7 @@ def engine(
     threads: Annotated[
         int | None,
         typer.Option(
+            metavar=WHOLE,
             help="Most threads of the parts roofline and threads; the others use one.",
             show_default="all physical cores",
         ),

@@ -59,7 +59,7 @@ def merge(
     for warning in merging.warnings(results):
         print(f"cnn-bench: warning: {printable(warning)}", file=sys.stderr)
     if folder is None:
-        raise typer.Exit(save(target, document.to_json(results)))
+        raise typer.Exit(save(target, document.to_json(results), again=True))
     with new_folder(folder) as temporary:
         tables = {name: results.table(name) for name in TABLES}
         columns.write(tables, temporary, folder.suffix)

@@ -22,6 +22,8 @@ from columnar_nn.model.graph import Graph
 _MODELS = f"{', '.join(zoo.BUILDERS)}, or the path of an .onnx file."
 _ONLY_ONE = "this takes one value; for several: cnn-bench sweep"
 _NAME = "NAME[:CONFIGURATION]"
+WHOLE = "<int range>"
+"""A positive whole number in the help, as Typer calls it, of options that check it themselves."""
 
 
 def one_of(choices: Sequence[str]) -> Callable[[typer.CallbackParam, str], str]:
@@ -171,7 +173,7 @@ AlgorithmOption = Annotated[
 BatchSizeOption = Annotated[
     int,
     typer.Option(
-        metavar="INTEGER RANGE",
+        metavar=WHOLE,
         parser=one_number("--batch-size"),
         callback=at_least_one,
         help="Images in a batch; fewer images make one batch.",
@@ -180,13 +182,13 @@ BatchSizeOption = Annotated[
 ThreadsOption = Annotated[
     int | None,
     typer.Option(
-        metavar="INTEGER",
+        metavar=WHOLE,
         parser=one_number("--threads"),
         help="Threads, each pinned to a CPU.",
         show_default="all physical cores",
     ),
 ]
-OneThreadOption = Annotated[int, typer.Option(help="Threads, each pinned to a CPU.")]
+OneThreadOption = Annotated[int, typer.Option(metavar=WHOLE, help="Threads, each pinned to a CPU.")]
 RunsOption = Annotated[int, typer.Option(min=1, help="Timed runs of a cell, at least.")]
 MinTimeOption = Annotated[
     float,

@@ -69,4 +69,4 @@ def report(
         text = page.one_chart(found, chart or "time")
     else:
         text = _WHOLE[output_format](found)
-    raise typer.Exit(save(target, text.encode()))
+    raise typer.Exit(save(target, text.encode(), again=True))

@@ -14,10 +14,11 @@ EXIT_UNSAVED = 2
 """Exit status of a command whose result is not where it was asked for."""
 
 
-def save(output: OutputFile | None, content: bytes) -> int:
+def save(output: OutputFile | None, content: bytes, again: bool = False) -> int:
     """Writes the result, if it was asked for; EXIT_UNSAVED if it is elsewhere now, else 0.
 
-    Where it is, or that it is nowhere, is said then.
+    Where it is, or that it is nowhere, is said then. What can be made `again`, from files, is no
+    loss where the reader of a pipe has had enough of it: that is 0 too.
     """
     if output is None:
         return 0
@@ -25,6 +26,8 @@ def save(output: OutputFile | None, content: bytes) -> int:
         output.write(content)
         return 0
     except (OSError, KeyboardInterrupt) as error:
+        if again and isinstance(error, BrokenPipeError):
+            return 0
         reason = error.strerror if isinstance(error, OSError) else "interrupted"
     print(
         f"cnn-bench: cannot write {output}: {reason}; {keep(content, Path(output.name).suffix)}",

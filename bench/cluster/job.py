@@ -62,6 +62,12 @@ class Job:
         """All of it but the network."""
         return {name: value for name, value in vars(self).items() if name != "network"}
 
+    def check_files(self) -> None:
+        """Raises UsageError for files of this machine that are not there; it takes no session."""
+        for option, path in (("--images", self.images), ("--labels", self.labels)):
+            if path is not None and _is_local(path) and not os.path.exists(path):
+                raise UsageError(f"{option} {path}: there is no such file or folder")
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -169,11 +175,13 @@ def _predicted(opened: Opened, job: Job) -> tuple[DataFrame, Any]:
     return with_costs(made)
 
 
+def _is_local(path: str) -> bool:
+    return "://" not in path
+
+
 def _read(spark: SparkSession, path: str) -> DataFrame:
-    if "://" not in path and not os.path.exists(path):
-        raise UsageError(f"no such file or folder: {path}")
     try:
-        return spark.read.parquet(os.path.abspath(path) if "://" not in path else path)
+        return spark.read.parquet(os.path.abspath(path) if _is_local(path) else path)
     except Exception as error:  # Spark's own, of whatever kind
         cause = failure.cause(error)
         if "UNABLE_TO_INFER_SCHEMA" in cause:

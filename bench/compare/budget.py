@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.compare.experiment import Limits
-
-MIN_RUNS = 3
-"""Timed runs that a cell gets even if they exceed its budget."""
+from bench.results.result import MIN_RUNS
 
 _DOUBT = 5.0
 """How many times the budget a prediction from a single measurement must be to be believed."""

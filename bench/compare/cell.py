@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-from bench.compare.budget import MIN_RUNS
 from bench.compare.experiment import Limits
+from bench.results.result import MIN_RUNS
 from bench.results.schema import OFFLINE, SERVER
 from bench.verdict.rule import Verdict, combined
 from bench.verdict.status import FAILED, MISTRUSTED, NOT_RUN

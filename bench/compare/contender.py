@@ -9,7 +9,6 @@ from typing import Any
 
 from bench.compare import truth as truths
 from bench.compare.budget import (
-    MIN_RUNS,
     budget_for,
     predict_seconds,
     runs_of_a_turn,
@@ -19,7 +18,7 @@ from bench.compare.cell import Cell, figures
 from bench.compare.experiment import Experiment
 from bench.compare.truth import Truth
 from bench.machine.disturbance import Snapshot
-from bench.results.result import BackendRecord
+from bench.results.result import MIN_RUNS, BackendRecord
 from bench.results.schema import OFFLINE
 from bench.text.figures import about
 from bench.verdict.precision import Precision

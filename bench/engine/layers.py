@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.engine.setup import BATCH_SIZE, PROFILED_IMAGES, Setup, columnar
+from bench.machine.disturbance import Disturbance
 from bench.workers.held import HeldWorker
 
 CONFIGURATIONS = ("pipeline/direct", "pipeline/auto")
@@ -54,13 +55,15 @@ class TimedLayer:
 class LayerTimes:
     """One configuration, nanoseconds an image: its layers, and whole runs without their clocks.
 
-    `plain` and `profiled` are the seconds of each whole run, without and with them.
+    `plain` and `profiled` are the seconds of each whole run, without and with them, `plain` turn by
+    turn; `disturbances` is what others took of each turn.
     """
 
     configuration: str
     layers: tuple[TimedLayer, ...]
     end_to_end: float
-    plain: tuple[float, ...] = ()
+    plain: tuple[tuple[float, ...], ...] = ()
+    disturbances: tuple[Disturbance | None, ...] = ()
     profiled: tuple[float, ...] = ()
 
     @property
@@ -85,6 +88,7 @@ def measure(setup: Setup) -> LayersResult:
     shuffler = random.Random(setup.seed)
     peaks: list[float] = []
     replies: dict[str, list[dict[str, Any]]] = {name: [] for name in CONFIGURATIONS}
+    disturbances: dict[str, list[Disturbance | None]] = {name: [] for name in CONFIGURATIONS}
     with contextlib.ExitStack() as stack:
         workers: dict[str, HeldWorker] = {}
         for name in CONFIGURATIONS:
@@ -94,25 +98,29 @@ def measure(setup: Setup) -> LayersResult:
             for name in shuffler.sample(CONFIGURATIONS, len(CONFIGURATIONS)):
                 setup.progress(turn, ROUNDS, f"profiling {name}")
                 peaks.append(workers[name].ask("gflops", threads=1)["value"])
-                replies[name].append(
-                    workers[name].ask(
-                        "profile",
-                        images=str(setup.data.images),
-                        samples=PROFILED_IMAGES,
-                        batch_size=BATCH_SIZE,
-                        min_seconds=setup.limits.min_time / ROUNDS,
-                    )
+                reply, disturbance = workers[name].watch(
+                    "profile",
+                    images=str(setup.data.images),
+                    samples=PROFILED_IMAGES,
+                    batch_size=BATCH_SIZE,
+                    min_seconds=setup.limits.min_time / ROUNDS,
                 )
+                replies[name].append(reply)
+                disturbances[name].append(disturbance)
     return LayersResult(
         core_gflops=max(peaks),
         images=PROFILED_IMAGES,
         batch_size=BATCH_SIZE,
-        configurations=tuple(_layer_times(name, replies[name]) for name in CONFIGURATIONS),
+        configurations=tuple(
+            _layer_times(name, replies[name], disturbances[name]) for name in CONFIGURATIONS
+        ),
         peaks=tuple(peaks),
     )
 
 
-def _layer_times(configuration: str, replies: list[dict[str, Any]]) -> LayerTimes:
+def _layer_times(
+    configuration: str, replies: list[dict[str, Any]], disturbances: list[Disturbance | None]
+) -> LayerTimes:
     runs = np.concatenate([reply["nanoseconds"] for reply in replies])
     medians = np.median(runs, axis=0) / PROFILED_IMAGES
     plain = np.concatenate([reply["plain"] for reply in replies])
@@ -132,6 +140,7 @@ def _layer_times(configuration: str, replies: list[dict[str, Any]]) -> LayerTime
             for step, nanoseconds, of_runs in zip(replies[0]["steps"], medians, runs.T, strict=True)
         ),
         end_to_end=float(np.median(plain)) / PROFILED_IMAGES * 1e9,
-        plain=tuple(map(float, plain)),
+        plain=tuple(tuple(reply["plain"]) for reply in replies),
+        disturbances=tuple(disturbances),
         profiled=tuple(seconds for reply in replies for seconds in reply["profiled"]),
     )

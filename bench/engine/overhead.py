@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.engine.setup import PROFILED_IMAGES, Setup, columnar
+from bench.machine.disturbance import Disturbance
 
 CONFIGURATION = "pipeline/auto"
 RUNS = ((1, 1), (1, PROFILED_IMAGES), (32, 1), (32, PROFILED_IMAGES // 32), (PROFILED_IMAGES, 1))
@@ -22,7 +23,7 @@ class Overhead:
 
     `end_to_end` is of plain runs. `kernels` and `outside` are of clocked ones: time in kernels, and
     the rest of that same run. The seconds of each run are `plain`, `clocked` and, of its kernels,
-    `kernel_seconds`.
+    `kernel_seconds`; `disturbance` is what others took of all of them.
     """
 
     images: int
@@ -34,6 +35,7 @@ class Overhead:
     plain: tuple[float, ...] = ()
     clocked: tuple[float, ...] = ()
     kernel_seconds: tuple[float, ...] = ()
+    disturbance: Disturbance | None = None
 
     @property
     def share(self) -> float:
@@ -56,7 +58,7 @@ def measure(setup: Setup) -> OverheadResult:
         worker.start(columnar(CONFIGURATION), setup.data)
         for index, (images, batches) in enumerate(RUNS):
             setup.progress(index, len(RUNS), f"{batches} batch(es) of {images}")
-            reply = worker.ask(
+            reply, disturbance = worker.watch(
                 "overhead",
                 images=str(setup.data.images),
                 samples=images * batches,
@@ -76,6 +78,7 @@ def measure(setup: Setup) -> OverheadResult:
                     plain=tuple(reply["plain"]),
                     clocked=tuple(reply["clocked"]),
                     kernel_seconds=tuple(map(float, kernels)),
+                    disturbance=disturbance,
                 )
             )
     return OverheadResult(CONFIGURATION, tuple(found))

@@ -6,7 +6,7 @@ Their comparisons are sessions of their own (bench/engine/setup.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from bench.engine.ablation import Ablation
@@ -42,7 +42,7 @@ def _columnar(recorder: Recorder, setup: Setup, configuration: str, **found: Any
 def _roofline(part: Roofline, recorder: Recorder, setup: Setup) -> None:
     cells = {threads: _peak(recorder, setup, threads) for threads in part.gflops}
     for threads, gflops in part.gflops.items():
-        recorder.observe(cells[threads], "gflops", [gflops * 1e9])
+        recorder.observe(cells[threads], "flops_per_second", [gflops * 1e9])
     for bandwidth in part.bandwidths:
         for kernel, gigabytes in bandwidth.gigabytes_per_second.items():
             recorder.observe(
@@ -55,11 +55,17 @@ def _roofline(part: Roofline, recorder: Recorder, setup: Setup) -> None:
 
 
 def _layers(part: LayersResult, recorder: Recorder, setup: Setup) -> None:
-    recorder.observe(_peak(recorder, setup, 1), "gflops", [peak * 1e9 for peak in part.peaks])
+    recorder.observe(
+        _peak(recorder, setup, 1), "flops_per_second", [peak * 1e9 for peak in part.peaks]
+    )
     for times in part.configurations:
         subject = _columnar(recorder, setup, times.configuration)
         cell = recorder.cell(subject, PROFILE, part.images, part.batch_size, status=PASSED)
-        recorder.observe(cell, "time", times.plain)
+        index = 0
+        for seconds, taken in zip(times.plain, times.disturbances, strict=True):
+            disturbance = taken and asdict(taken)
+            recorder.observe(cell, "time", seconds, index=index, disturbance=disturbance)
+            index += len(seconds)
         recorder.observe(cell, "profiled_time", times.profiled)
         for number, layer in enumerate(times.layers):
             detail = {
@@ -89,7 +95,8 @@ def _overhead(part: OverheadResult, recorder: Recorder, setup: Setup) -> None:
     for runs in part.runs:
         samples = runs.images * runs.batches
         cell = recorder.cell(subject, PROFILE, samples, runs.images, status=PASSED)
-        recorder.observe(cell, "time", runs.plain)
+        disturbance = runs.disturbance and asdict(runs.disturbance)
+        recorder.observe(cell, "time", runs.plain, disturbance=disturbance)
         recorder.observe(cell, "profiled_time", runs.clocked)
         recorder.observe(cell, "kernels", runs.kernel_seconds)
 

@@ -22,8 +22,9 @@ from bench.engine.roofline import Roofline
 from bench.engine.run import EngineResult
 from bench.engine.scaling import PEER, Scaling
 from bench.engine.steps import STEPS, Steps
+from bench.machine.disturbance import disturbed
 from bench.results.result import Benchmark, Result
-from bench.text.caveats import show_caveats
+from bench.text.caveats import show_caveats, show_disturbed
 from bench.text.figures import milliseconds
 from bench.text.table_style import (
     print_table,
@@ -97,11 +98,14 @@ def _show_layers(part: LayersResult, console: Console) -> None:
         table_of_layers = _layer_table(times, direct, part.core_gflops)
         print_table(console, table_of_layers, ("kB", "FLOP/B", "effective"))
         rest = times.end_to_end - times.kernels
+        mark = "*" if disturbed(times.disturbances) else ""
         show_note(
             console,
             f"sum of the kernels {times.kernels / 1e3:,.1f} us; end to end, without their clocks, "
-            f"{times.end_to_end / 1e3:,.1f} us ({rest / times.end_to_end:+.1%})",
+            f"{times.end_to_end / 1e3:,.1f} us{mark} ({rest / times.end_to_end:+.1%})",
         )
+        if mark:
+            show_disturbed(console)
     show_note(
         console,
         "GFLOP/s effective: operations of the layer's definition; executed: multiply-adds that the "
@@ -210,6 +214,7 @@ def _show_ablation(part: Ablation, console: Console) -> None:
 
 def _show_overhead(part: OverheadResult, console: Console) -> None:
     show_title(console, f"Executor overhead of {part.configuration}, medians in us a batch")
+    marks = ["*" if disturbed([run.disturbance]) else "" for run in part.runs]
     made = table(
         "images in a batch",
         "batches in a run",
@@ -219,17 +224,19 @@ def _show_overhead(part: OverheadResult, console: Console) -> None:
         "share",
         "runs",
     )
-    for run in part.runs:
+    for run, mark in zip(part.runs, marks, strict=True):
         made.add_row(
             str(run.images),
             str(run.batches),
-            f"{run.end_to_end * 1e6:,.1f}",
+            f"{run.end_to_end * 1e6:,.1f}{mark}",
             f"{run.kernels * 1e6:,.1f}",
             f"{run.outside * 1e6:,.1f}",
             f"{run.share:.2%}",
             str(run.runs),
         )
     print_table(console, made, ("runs",))
+    if any(marks):
+        show_disturbed(console)
     show_note(
         console,
         "end to end: of plain runs. The others are of runs whose kernels were timed: these, and "

@@ -97,6 +97,11 @@ def taken_share(disturbances: Iterable[Disturbance | None]) -> float | None:
     return min(1.0, (max(0.0, steal) + min(waited, others)) / wall)
 
 
+def disturbed(disturbances: Iterable[Disturbance | None]) -> bool:
+    """Whether so much was taken, all turns together, that their median says little."""
+    return (taken_share(disturbances) or 0.0) > DISTURBED_SHARE
+
+
 def _cpu_times(cpus: Sequence[int]) -> tuple[float, dict[int, float]]:
     """Seconds in which the CPUs did something, in all, and those stolen from each of them."""
     busy, steal = 0.0, {}

@@ -12,6 +12,7 @@ from adapters.operator_profile import OperatorProfile
 from bench.compare.experiment import Experiment
 from bench.data.dataset import Dataset
 from bench.files.temporary import temporary_folder
+from bench.machine.disturbance import Disturbance
 from bench.profile.result import BackendProfile, ProfiledRun, ProfileResult
 from bench.text.progress import Progress, silent
 from bench.verdict.status import PASSED
@@ -82,6 +83,7 @@ class _Profiled:
         self._status, self._reason = PASSED, ""
         self._facts: dict[str, Any] = {}
         self._plain: list[float] = []
+        self._disturbances: list[Disturbance | None] = []
         self._profiled: list[ProfiledRun] = []
 
     def attempt(self, step: Callable[[], None]) -> None:
@@ -106,8 +108,9 @@ class _Profiled:
         if spent > self._budget:
             return
         has_clocks = bool(self._facts["source"])
-        reply = self._worker.ask("profile", operators=has_clocks, **self._images)
+        reply, disturbance = self._worker.watch("profile", operators=has_clocks, **self._images)
         self._plain.append(reply["plain"])
+        self._disturbances.append(disturbance)
         if has_clocks:
             operators = tuple(
                 OperatorProfile(**{**operator, "nodes": tuple(operator["nodes"])})
@@ -139,6 +142,7 @@ class _Profiled:
             status=self._status,
             reason=self._reason,
             plain=tuple(self._plain),
+            disturbances=tuple(self._disturbances),
             profiled=tuple(self._profiled),
             **self._facts,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from bench.compare.experiment import Experiment
 from bench.profile.result import BackendProfile, ProfileResult
 from bench.results.recording import Recorder
@@ -36,8 +38,9 @@ def results(
 
 
 def _observe(recorder: Recorder, cell: Row, profile: BackendProfile) -> None:
-    if profile.plain:
-        recorder.observe(cell, "time", profile.plain)
+    for index, (plain, taken) in enumerate(zip(profile.plain, profile.disturbances, strict=True)):
+        disturbance = taken and asdict(taken)
+        recorder.observe(cell, "time", [plain], index=index, disturbance=disturbance)
     if profile.profiled:
         recorder.observe(cell, "profiled_time", [run.seconds for run in profile.profiled])
     for index, run in enumerate(profile.profiled):

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench.profile.result import BackendProfile, ProfiledRun, ProfileResult
 from bench.profile.rows import row_name, row_time
-from bench.text.caveats import show_caveats, show_narrow
+from bench.text.caveats import show_caveats, show_disturbed, show_narrow
 from bench.text.figures import counted
 from bench.text.table_style import print_table, show_note, show_title, table
 from bench.verdict.status import PASSED
@@ -32,6 +32,8 @@ def show(result: ProfileResult, rows: Sequence[tuple[str, ...]], console: Consol
     if shown:
         show_title(console, "Microseconds an image")
         print_table(console, _table(result, shown, rows))
+        if any(backend.disturbed for backend in shown):
+            show_disturbed(console)
     if any(backend.profiled for backend in shown):
         _show_notes(result, console)
     _show_endings(result, console)
@@ -54,7 +56,7 @@ def _show_head(result: ProfileResult, console: Console) -> None:
 def _table(
     result: ProfileResult, backends: Sequence[BackendProfile], rows: Sequence[tuple[str, ...]]
 ) -> Table:
-    made = table("layer", *(escape(f"{b.backend}\n{b.configuration}") for b in backends))
+    made = table("layer", *map(_heading, backends))
     runs = [backend.median_run for backend in backends]
     for nodes in rows:
         made.add_row(escape(row_name(nodes)), *(_cell(run, nodes, result.samples) for run in runs))
@@ -63,6 +65,11 @@ def _table(
     for index, name in enumerate(_FOOT):
         made.add_row(name, *(column[index] for column in columns))
     return made
+
+
+def _heading(backend: BackendProfile) -> str:
+    mark = "*" if backend.disturbed else ""
+    return escape(f"{backend.backend}\n{backend.configuration}{mark}")
 
 
 def _cell(run: ProfiledRun | None, nodes: Sequence[str], samples: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from adapters.operator_profile import OperatorProfile
+from bench.machine.disturbance import Disturbance, disturbed
 from bench.verdict.status import UNSUCCESSFUL
 
 
@@ -25,8 +26,9 @@ class BackendProfile:
     """One backend in one configuration.
 
     `source` says whose clock timed the operators, or `unavailable` why none did. `plain` has the
-    seconds of runs with those clocks off, `profiled` the runs with them on. `counts` are
-    hardware events of one run, or `counters_unavailable` says why there are none.
+    seconds of runs with those clocks off, `profiled` the runs with them on, `disturbances` what
+    others took of each pair of them. `counts` are hardware events of one run, or
+    `counters_unavailable` says why there are none.
     """
 
     backend: str
@@ -36,6 +38,7 @@ class BackendProfile:
     source: str = ""
     unavailable: str = ""
     plain: tuple[float, ...] = ()
+    disturbances: tuple[Disturbance | None, ...] = ()
     profiled: tuple[ProfiledRun, ...] = ()
     counts: Mapping[str, float] = field(default_factory=dict)
     counters_unavailable: str = ""
@@ -44,6 +47,11 @@ class BackendProfile:
     @property
     def label(self) -> str:
         return f"{self.backend}:{self.configuration}"
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether others took so much of its time that its figures say little."""
+        return disturbed(self.disturbances)
 
     @property
     def plain_seconds(self) -> float | None:

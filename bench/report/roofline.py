@@ -30,7 +30,7 @@ def roofs(results: Results) -> Roofs:
         lambda: defaultdict(lambda: defaultdict(list))
     )
     for block in results["observation"]:
-        if block["metric"] not in ("gflops", "bandwidth"):
+        if block["metric"] not in ("flops_per_second", "bandwidth"):
             continue
         session_id = block["session_id"]
         cell = cells[session_id, block["cell"]]

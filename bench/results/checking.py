@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from bench.machine.disturbance import DISTURBED_SHARE
 from bench.results import merging
+from bench.results.result import MIN_RUNS, Benchmark, strict_failure
 from bench.results.results import Results
 from bench.results.schema import OFFLINE, Row
-from bench.results.summary import benchmarks, queried
+from bench.results.summary import benchmarks, queried, served
+from bench.text.figures import counted
 from bench.verdict.status import UNSUCCESSFUL
 
 
-def problems(results: Results) -> Iterator[str]:
-    """What makes results unfit, one line each: incomplete, too few runs, failed."""
+def problems(results: Results, strict: bool = False) -> Iterator[str]:
+    """What makes results unfit, one line each: incomplete, too few runs, failed.
+
+    If `strict`, and of a session that was measured so, also cells that others disturbed.
+    """
     for session in results["session"]:
         name, part = _name(session), results.session(session["session_id"])
         if not session["complete"]:
@@ -24,15 +31,32 @@ def problems(results: Results) -> Iterator[str]:
                 where = f" on {workload['samples']}" if workload["scenario"] == OFFLINE else ""
                 reason = f": {cell['reason']}" if cell["reason"] else ""
                 yield f"{name}: {label}{where}: {cell['status']}{reason}"
-        wanted = _runs(session)
-        for benchmark in (*benchmarks(part), *queried(part)):
-            if 0 < len(benchmark.times) < wanted:
-                runs = f"{len(benchmark.times)} runs, of {wanted} that were asked for"
+        for benchmark, runs in _short(session, part):
+            if not _spent(benchmark, session):
                 yield f"{name}: {benchmark.label} on {benchmark.samples}: too few: {runs}"
+        wanted = strict or _setting(session, "strict") is True
+        if wanted and (disturbed := strict_failure(_measured(part))):
+            yield f"{name}: {disturbed}"
         if not part["observation"]:
             yield f"{name}: nothing was measured"
     if not results["session"]:
         yield "there is no session in it"
+
+
+def notes(results: Results) -> Iterator[str]:
+    """What readers of results should know that makes them no less complete, one line each."""
+    for session in results["session"]:
+        name, part = _name(session), results.session(session["session_id"])
+        for benchmark, runs in _short(session, part):
+            if _spent(benchmark, session):
+                budget = f"as far as --budget {_setting(session, 'budget_s'):g} goes"
+                yield f"{name}: {benchmark.label} on {benchmark.samples}: {runs}, {budget}"
+        cells = _measured(part)
+        if disturbed := sum(cell.disturbed for cell in cells):
+            yield (
+                f"{name}: others took over {DISTURBED_SHARE:.0%} of the time of {disturbed} of "
+                f"{counted(len(cells), 'cell')}, whose medians are compared with no other"
+            )
 
 
 def differences(results: Results) -> Iterator[str]:
@@ -69,6 +93,30 @@ def _failure(session: Row) -> str:
     return str(truth.get("failure") or "") if isinstance(truth, dict) else ""
 
 
-def _runs(session: Row) -> int:
-    runs = session["settings"].get("runs") if isinstance(session["settings"], dict) else None
-    return runs if isinstance(runs, int) else 0
+def _measured(part: Results) -> list[Benchmark]:
+    """The cells of one session that were timed, runs and queries."""
+    cells = (*benchmarks(part), *queried(part), *(one.cell for one in served(part)))
+    return [cell for cell in cells if cell.times]
+
+
+def _short(session: Row, part: Results) -> Iterator[tuple[Benchmark, str]]:
+    """Cells with fewer runs than were asked for, and how many they have in words."""
+    wanted = _setting(session, "runs")
+    for benchmark in (*benchmarks(part), *queried(part)):
+        if isinstance(wanted, int) and 0 < len(benchmark.times) < wanted:
+            yield benchmark, f"{len(benchmark.times)} runs, of {wanted} that were asked for"
+
+
+def _spent(benchmark: Benchmark, session: Row) -> bool:
+    """Whether one more run, as long as its longest, would not have been within the budget."""
+    budget = _setting(session, "budget_s")
+    return (
+        isinstance(budget, int | float)
+        and len(benchmark.times) >= MIN_RUNS
+        and sum(benchmark.times) + max(benchmark.times) > budget
+    )
+
+
+def _setting(session: Row, name: str) -> Any:
+    settings = session["settings"]
+    return settings.get(name) if isinstance(settings, dict) else None

@@ -15,6 +15,7 @@ from bench.results import columns, json_text, version_1
 from bench.results.privacy import Redaction
 from bench.results.results import Results
 from bench.results.schema import (
+    CELL,
     FORMAT,
     FORMAT_VERSION,
     METRICS,
@@ -27,6 +28,7 @@ from bench.results.schema import (
     finite,
 )
 from bench.results.summary import summaries
+from bench.verdict.status import STATUSES
 from columnar_nn.errors import InvalidDataError
 
 SUFFIX = ".journal"
@@ -36,6 +38,9 @@ MAX_BYTES = 64 << 20
 """Of a file of JSON: a larger one is none of ours."""
 
 _SUMMARY = "summary"
+
+_RENAMED = {"gflops": "flops_per_second"}
+"""Metrics that earlier files name otherwise; the values are the same."""
 
 
 def to_json(results: Results) -> bytes:
@@ -196,7 +201,10 @@ def _row(table: Table, row: Any) -> Row:
     if len(lengths) > 1:
         raise InvalidDataError(f"table {table.name}: lists of one row differ in length")
     if table is OBSERVATION:
+        known["metric"] = _RENAMED.get(known["metric"], known["metric"])
         _check_observation(known)
+    if table is CELL and known["status"] not in STATUSES:
+        raise InvalidDataError(f"table cell: no cell ends {known['status']!r:.40}")
     return {**known, **others}
 
 

@@ -11,6 +11,9 @@ from bench.results.traffic import Traffic
 from bench.text.figures import counted
 from bench.verdict.status import NOT_RUN, PASSED, UNSUCCESSFUL
 
+MIN_RUNS = 3
+"""Timed runs that a cell gets even if they exceed its budget."""
+
 
 @dataclass(frozen=True)
 class BackendRecord:

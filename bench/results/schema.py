@@ -435,7 +435,7 @@ METRICS = {
         Metric("share_pss", "byte", "number of the process", "the same, shared pages divided"),
         Metric("held", "byte", "", "memory of the operators' batches, at most"),
         Metric("traffic", "byte", "", "what kernels pass on to each other, an image"),
-        Metric("gflops", "1/s", "", "floating-point operations, a multiply-add is two"),
+        Metric("flops_per_second", "1/s", "", "floating-point operations, a multiply-add is two"),
         Metric("bandwidth", "byte/s", "kernel, level of memory", "of all threads together"),
         Metric("parity", "", "tensor, figure", "a figure of the table cell, of one tensor"),
         Metric("installed", "byte", "package", "files of what must be installed for a backend"),

@@ -32,7 +32,6 @@ from bench.results.schema import (
 from bench.results.tolerances import of_float32
 from bench.results.traffic import PERCENTILES, Traffic
 from bench.text import caveats
-from bench.verdict.status import STATUSES
 from bench.workers.turn import Turn
 from columnar_nn.errors import InvalidDataError
 
@@ -206,7 +205,6 @@ def _cells(results: Results, scenario: str) -> Iterator[tuple[Row, Row]]:
     for cell in results["cell"]:
         workload = workloads[cell["workload"]]
         if workload["scenario"] == scenario:
-            _check(cell["status"] in STATUSES, f"no cell ends {cell['status']}")
             yield cell, workload
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from bench.compare.budget import MIN_RUNS, predict_seconds
+from bench.compare.budget import predict_seconds
 from bench.compare.evaluation import REFERENCE_BUDGET_S
 from bench.compare.experiment import Limits
+from bench.results.result import MIN_RUNS
 from bench.study.plan import Entrant, Plan
 from bench.study.records import Record
 from bench.workers.crew import WINDOW_RUNS, WINDOW_S

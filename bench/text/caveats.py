@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from bench.machine.disturbance import DISTURBED_SHARE
 from bench.text.table_style import show_note
 from bench.verdict.precision import BFLOAT16
 
@@ -28,6 +29,11 @@ def show_caveats(console: Console, context: Mapping[str, Any]) -> None:
             show_caveat(console, "note", note)
     for warning in context["warnings"]:
         show_caveat(console, "warning", warning)
+
+
+def show_disturbed(console: Console) -> None:
+    """What the mark * of a figure says of the run that it is of."""
+    show_note(console, f"* others took over {DISTURBED_SHARE:.0%} of the time: it says little")
 
 
 def show_narrow(console: Console, precisions: Iterable[tuple[str, str | None]]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bench.machine.disturbance import Disturbance, Snapshot
 from bench.verdict.status import CRASHED
 from bench.workers.inputs import Inputs
 from bench.workers.options import Options
@@ -141,6 +142,13 @@ class HeldWorker:
             raise
         self.peak_rss_bytes = max(self.peak_rss_bytes, reply.get("peak_rss_bytes", 0))
         return reply
+
+    def watch(self, command: str, **arguments: Any) -> tuple[dict[str, Any], Disturbance | None]:
+        """As `ask`, and what others took of its time meanwhile; not its first command."""
+        before = Snapshot.take(self.pids, self._options.cpus)
+        reply = self.ask(command, **arguments)
+        after = Snapshot.take(self.pids, self._options.cpus)
+        return reply, before.until(after) if before and after else None
 
     def finish(self) -> None:
         """Lets the backend release what it holds, whatever comes of it, and ends the process."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, taken_share
+from bench.machine.disturbance import Disturbance, disturbed
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,6 @@ class Turn:
     def undisturbed(self) -> list[float]:
         """Times of the runs that were not disturbed: all of a quiet turn, else those in which
         no thread had to leave its CPU."""
-        if (taken_share([self.disturbance]) or 0.0) <= DISTURBED_SHARE:
+        if not disturbed([self.disturbance]):
             return list(self.times)
         return [s for s, count in zip(self.times, self.switches, strict=True) if not count]

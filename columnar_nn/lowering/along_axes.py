@@ -71,8 +71,13 @@ def _lp_normalization(operands: Operands, inputs: list[Expression]) -> Expressio
 
 def _softmax(function: str) -> Lowering:
     def lowering(operands: Operands, inputs: list[Expression]) -> Expression:
-        rank = len(operands.shape(0))
+        batch, *row = operands.shape(0)
+        rank = 1 + len(row)
         axis = normalized_axis(operands.attribute("axis"), rank)
+        if axis == 0 and batch == 1:  # each element is the only one of its axis
+            apart = call(operands, "reshape", inputs, shape=[*row, 1])
+            result = call(operands, function, [apart], axis=-1)
+            return call(operands, "reshape", [result], shape=row)
         if axis == 0:
             raise Gap("axis 0 would mix rows")
         return call(operands, function, inputs, axis=-1 if axis == rank - 1 else axis)

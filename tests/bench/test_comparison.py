@@ -13,11 +13,10 @@ from random_images import NUM_IMAGES, RandomImages, write_random_images
 from sessions import result_of, session_of
 
 from bench.compare import evaluation as measure
-from bench.compare.budget import MIN_RUNS
 from bench.compare.comparison import Comparison
 from bench.compare.experiment import Experiment, Limits
 from bench.machine import cpus
-from bench.results.result import Benchmark, Result
+from bench.results.result import MIN_RUNS, Benchmark, Result
 from bench.verdict.status import (
     CRASHED,
     FAILED,

@@ -39,6 +39,20 @@ def test_fewer_threads_take_the_first_cpus() -> None:
 
 
 @pytest.mark.parametrize(
+    "command", ["compare", "golden verify", "profile", "taps", "explain", "engine"]
+)
+def test_help_names_whole_numbers_in_one_way(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["cnn-bench", *command.split(), "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    words = capsys.readouterr().out
+    assert "--threads <int range>" in " ".join(words.split())
+    assert "INTEGER" not in words
+
+
+@pytest.mark.parametrize(
     ("command", "option"),
     [
         ("compare", "--min-time"),

@@ -28,6 +28,7 @@ from bench.engine import (
 from bench.engine import run as run_module
 from bench.engine.run import EngineResult, parse_parts, run
 from bench.engine.setup import Setup
+from bench.machine.disturbance import Disturbance
 from bench.results import document
 from bench.results.percentiles import percentile
 from bench.results.results import Results
@@ -61,6 +62,9 @@ def printed(result: EngineResult) -> str:
 def text_of(name: str, part: object) -> str:
     return printed(EngineResult(CONTEXT, {name: part}, complete=True))
 
+
+TAKEN = Disturbance(wall_s=1.0, steal_s=0.5, others_s=0.0, run_queue_s=(), involuntary_switches=0)
+"""Half of a second, by the hypervisor."""
 
 FAKES = {
     f"fake_backends.{name}": f"fake_backends:{name}" for name in ("FakeBackend", "MissingBackend")
@@ -96,6 +100,11 @@ def test_layers(setup: Setup) -> None:
     for times in part.configurations:
         assert times.kernels == pytest.approx(sum(layer.nanoseconds for layer in times.layers))
         assert all(layer.nanoseconds > 0 for layer in times.layers)
+        assert sum(map(len, times.plain)) >= layers.ROUNDS == len(times.disturbances)
+    busy = replace(part, configurations=(replace(direct, disturbances=(TAKEN,)),))
+    assert f"end to end, without their clocks, {direct.end_to_end / 1e3:,.1f} us*" in text_of(
+        "layers", busy
+    )
     second = next(layer for layer in direct.layers if layer.label.startswith("conv2"))
     assert second.executed == 2 * 13 * 13 * 9 * 16 * 16
     text = text_of("layers", part)
@@ -136,7 +145,13 @@ def test_overhead(setup: Setup) -> None:
     for kind in part.runs:
         assert min(kind.kernels, kind.outside, kind.end_to_end) > 0
         assert 0 < kind.share < 1
-    text_of("overhead", part)
+    quiet, busy = (
+        replace(part, runs=(replace(part.runs[0], disturbance=taken),))
+        for taken in (Disturbance(1.0, 0.0, 0.0, (), 0), TAKEN)
+    )
+    assert "*" not in text_of("overhead", quiet)
+    assert f"{part.runs[0].end_to_end * 1e6:,.1f}* " in text_of("overhead", busy)
+    assert "* others took over 10% of the time" in text_of("overhead", busy)
 
 
 def test_batch_sizes(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -302,3 +302,17 @@ def test_rows_are_not_mixed(
     graph = Graph("mixing", nodes, (x,), (TensorSpec("y", (None,)),), weights)
     with pytest.raises(UnsupportedOperatorError, match=op_type):
         network_outputs(graph, "x")
+
+
+@pytest.mark.parametrize("row", [(4,), (3, 2, 5)])
+@pytest.mark.parametrize("op_type", ["Softmax", "LogSoftmax", "Hardmax"])
+def test_along_a_batch_of_one_each_element_is_alone(op_type: str, row: tuple[int, ...]) -> None:
+    nodes = (Node("node", op_type, ("x",), ("y",), {"axis": 0}),)
+    graph = Graph("one", nodes, (TensorSpec("x", (1, *row)),), (TensorSpec("y", (None,)),), {})
+    image = normal(1, 1, *row)
+    image.flat[1] = np.inf
+    batch = pa.record_batch({"image": tensor_column.from_numpy(image)})
+    plan = PlanBuilder().values([batch]).project(network_outputs(graph, "image")).plan()
+    found = prepare(plan).run().to_table().column("y").combine_chunks()
+    expected = evaluate(graph.nodes, {}, {"x": image}, ["y"])["y"]
+    assert_close(tensor_column.to_numpy(found), expected, rtol=0, atol=0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from profiling.command_line import cnn_bench, tiny_inputs
 from progress_lines import without_progress
 
+from bench.machine.disturbance import Snapshot
 from bench.results import document
 from bench.results.results import Results
 from bench.results.schema import Row
@@ -59,9 +61,10 @@ def test_layers_side_by_side(tmp_path: Path) -> None:
         ["1", "dense"],
     ]
     assert not [row for row in operators if row["cell"] == silent]
-    assert {row["cell"]: len(row["value"]) for row in observed(results, "time")} == dict.fromkeys(
-        (made_up, reference, silent), 2
-    )
+    turns = [(row["cell"], row["index"], len(row["value"])) for row in observed(results, "time")]
+    assert turns == [(cell, k, 1) for cell in (made_up, reference, silent) for k in range(2)]
+    tells = Snapshot.take([os.getpid()], [min(os.sched_getaffinity(0))]) is not None
+    assert all((row["disturbance"] is not None) == tells for row in observed(results, "time"))
 
 
 def observed(results: Results, metric: str) -> list[Row]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 from profiling.residual_network import residual_network
+from rich.console import Console
 
 from adapters.fused_nodes import fused_nodes, nodes_between
 from adapters.operator_profile import OperatorProfile
+from bench.machine.disturbance import Disturbance
+from bench.profile import report
 from bench.profile.result import BackendProfile, ProfiledRun, ProfileResult
 from bench.profile.rows import RowTime, layer_rows, row_name, row_time
 from bench.verdict.status import CRASHED, PASSED, SKIPPED
@@ -76,6 +79,25 @@ def test_the_median_run_and_exit_code() -> None:
     assert skipped.median_run is skipped.plain_seconds is None
     assert ProfileResult({}, 1, (backend, skipped)).exit_code() == 0
     assert ProfileResult({}, 1, (backend, crashed)).exit_code() == 1
+
+
+@pytest.mark.parametrize(("steal", "mark"), [(0.05, ""), (0.5, "*")])
+def test_what_others_disturbed_is_marked(steal: float, mark: str) -> None:
+    taken = Disturbance(1.0, steal, 0.0, (), 0)
+    backend = BackendProfile("fake", "x", PASSED, plain=(2.0,), disturbances=(taken,))
+    context = {
+        "machine": {"brand": "a processor"},
+        "settings": {"cpus": [0], "batch_size": 1},
+        "model": {"name": "small"},
+        "data": {"name": "synthetic"},
+        "warnings": [],
+    }
+    console = Console(width=100, force_terminal=False)
+    with console.capture() as capture:
+        report.show(ProfileResult(context, 1, (backend,)), [], console)
+    lines = capture.get().splitlines()
+    assert ["layer", f"x{mark}"] in [line.split() for line in lines]
+    assert any("others took over 10% of the time" in line for line in lines) == bool(mark)
 
 
 def test_a_fused_operator_is_named_after_its_last_node() -> None:

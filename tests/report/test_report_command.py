@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,17 @@ def test_text_goes_to_standard_output_unless_a_file_is_named(command: Command) -
     assert status == 0
     assert json.loads(output)["format"] == "cnn-bench/report"
     assert command(COMPARE, "--format", "md", "-o", "-")[1].startswith(("#", ">"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names an open descriptor")
+def test_a_reader_that_has_had_enough_is_no_error_and_nothing_is_kept(command: Command) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        ended = command(COMPARE, "--format", "md", "-o", f"/dev/fd/{write}")
+    finally:
+        os.close(write)
+    assert ended == (0, "", "")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results.examples import results, rows
+from results.examples import SETTINGS, results, rows
 
 from bench.cli.app import main
 from bench.results import document
@@ -17,6 +17,7 @@ from bench.results.schema import CELL, SUBJECT
 
 A, B = ("a" * 16, "b" * 16)
 VERSION_1 = Path(__file__).parent / "version_1.json"
+ROOT = Path(__file__).parents[2]
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -38,6 +39,16 @@ def command(
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, Results], None]:
     return lambda name, found: (tmp_path / name).write_bytes(document.to_json(found))  # type: ignore[return-value]
+
+
+def disturbed(**changes: Any) -> Results:
+    """Results of whose first cell others took half of the time."""
+    found = list(rows(A, **changes))
+    times = [row for name, row in found if name == "observation"]
+    for row in times:
+        if row["cell"] == times[0]["cell"]:
+            row["disturbance"] = {**row["disturbance"], "others_s": 4.5, "run_queue_s": [4.5]}
+    return Results.of(found)
 
 
 def test_merge_writes_one_document(command: Command, write: Any, tmp_path: Path) -> None:
@@ -115,6 +126,47 @@ def test_check_says_what_is_unfit(
     assert status == 1
     assert message in output
     assert all(line.startswith("a.json: ") for line in output.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("times", "explained"),
+    [
+        ([0.75, 0.5, 0.75, 0.5], False),  # 2.5 s, and another run is within 3.5 s
+        ([0.75, 1.0, 1.0], True),  # another run might end after 3.75 s
+        ([2.0, 2.0], False),  # a budget never takes a cell's first three runs
+    ],
+)
+def test_runs_that_the_budget_took_are_no_fault(
+    command: Command, write: Any, times: list[float], explained: bool
+) -> None:
+    settings = {**SETTINGS, "runs": 5, "budget_s": 3.5}
+    write("a.json", results(A, turns={"pytorch": [times]}, session={"settings": settings}))
+    status, output, _ = command("check", "a.json")
+    runs = f"{len(times)} runs, of 5 that were asked for"
+    assert status == int(not explained)
+    assert (f"pytorch:default on 8: {runs}, as far as --budget 3.5 goes" in output) == explained
+    assert (f"pytorch:default on 8: too few: {runs}" in output) == (not explained)
+
+
+def test_the_published_study_passes_the_check(command: Command) -> None:
+    status, output, _ = command("check", ROOT / "docs/study/results.parquet")
+    assert status == 0, output
+
+
+@pytest.mark.parametrize(("options", "status"), [([], 0), (["--strict"], 1)])
+def test_check_counts_disturbed_cells(
+    command: Command, write: Any, options: list[str], status: int
+) -> None:
+    write("a.json", disturbed())
+    ended, output, _ = command("check", *options, "a.json")
+    assert ended == status
+    assert "others took over 10% of the time of 1 of 2 cells, whose medians are compared" in output
+    assert ("--strict: other processes disturbed 1 of 2 cells" in output) == bool(options)
+
+
+def test_check_of_a_strict_session_is_strict(command: Command, write: Any) -> None:
+    write("a.json", disturbed(session={"settings": {**SETTINGS, "strict": True}}))
+    assert command("check", "a.json")[0] == 1
 
 
 @pytest.mark.parametrize(

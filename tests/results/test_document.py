@@ -56,6 +56,16 @@ def test_fields_that_this_version_does_not_know_are_kept() -> None:
     assert again["observation"][0]["humidity"] == 0.5
 
 
+def test_a_metric_of_an_earlier_name_is_read_as_what_it_is() -> None:
+    """gflops was in operations a second, not in thousands of millions of them."""
+    changed = written(results())
+    changed["observation"][0].update(metric="gflops", unit="1/s", value=[1.25e11, 1.5e11])
+    (row,) = [
+        r for r in document.loads(json.dumps(changed).encode())["observation"] if r["unit"] == "1/s"
+    ]
+    assert (row["metric"], row["value"]) == ("flops_per_second", [1.25e11, 1.5e11])
+
+
 def test_the_summary_is_made_anew_and_never_read() -> None:
     changed = written(results())
     assert [cell["median_s"] for cell in changed["summary"]] == [0.25, 2.0]
@@ -76,6 +86,7 @@ def test_the_summary_is_made_anew_and_never_read() -> None:
         (lambda d: d.update(cell={}), "'cell' is no table of results"),
         (lambda d: d["cell"].append(5), "table cell: 5 is no row"),
         (lambda d: d["cell"][0].update(status=None), "table cell: None cannot be status"),
+        (lambda d: d["cell"][0].update(status="GREAT"), "table cell: no cell ends 'GREAT'"),
         (lambda d: d["cell"][0].update(max_abs="0.5"), "'0.5' cannot be max_abs"),
         (lambda d: d["cell"][0].update(max_abs=True), "True cannot be max_abs"),
         (lambda d: d["cell"][0].update(parity_rows=8.0), "8.0 cannot be parity_rows"),

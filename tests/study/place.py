@@ -19,6 +19,7 @@ from columnar_nn.model import onnx_io
 
 FINE = "fake_backends.FakeBackend:fine"
 SLOW = "fake_backends.FakeBackend:slow"
+GATED = "fake_backends.FakeBackend:gated"
 MAIN = (sys.executable, "-m", "cnn_bench")
 QUICK = ("--runs", "5", "--min-time", "0", "--no-import-check")
 

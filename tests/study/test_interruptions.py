@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from study.place import FINE, SLOW, Place, turns
+from fake_backends import GATE
+from study.place import FINE, GATED, SLOW, Place, turns
 
 from bench.compare.cell import ENDED_BEFORE
 from bench.compare.comparison import ROUNDS
@@ -158,16 +160,36 @@ def test_shards_and_parts_add_up_to_the_study(place: Place) -> None:
     assert len({cell for _, cell, _ in turns(place.results("other"))}) == 8
 
 
-def test_two_processes_do_not_measure_one_session(place: Place) -> None:
-    with place.running(*SWEEP, "--out", "out") as process:
-        while process.poll() is None and not found(place):
-            time.sleep(0.02)
-        other = place.run(*SWEEP, "--out", "out")
+def test_two_processes_do_not_measure_one_session(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = place.folder / "gate"
+    os.mkfifo(gate)
+    monkeypatch.setenv(GATE, str(gate))
+    sweep = ("--backend", GATED, "--samples", "1", "--out", "out")
+    with place.running(*sweep) as process:
+        writer = opened(gate, process)  # from here on its worker waits for the end of the gate
+        gate.unlink()
+        other = place.run(*sweep)
         assert other.returncode == 2
         assert "another process is measuring this session" in other.stderr
+        assert process.poll() is None
+        os.close(writer)
         process.communicate()
     assert process.returncode == 0
-    whole(place, cells=6)
+    whole(place, cells=1)
+
+
+def opened(gate: Path, process: subprocess.Popen[str]) -> int:
+    """The gate's end for writing, once the process's worker has come to it."""
+    while process.poll() is None:
+        try:
+            return os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # nobody reads it yet
+                raise
+            time.sleep(0.01)
+    raise AssertionError(f"it ended before: {process.stderr and process.stderr.read()}")
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk")
