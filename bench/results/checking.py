@@ -49,8 +49,8 @@ def notes(results: Results) -> Iterator[str]:
         name, part = _name(session), results.session(session["session_id"])
         for benchmark, runs in _short(session, part):
             if _spent(benchmark, session):
-                budget = f"as far as --budget {_setting(session, 'budget_s'):g} goes"
-                yield f"{name}: {benchmark.label} on {benchmark.samples}: {runs}, {budget}"
+                where = f"{benchmark.label} on {benchmark.samples}"
+                yield f"{name}: {where}: {runs}, as far as --budget goes"
         cells = _measured(part)
         if disturbed := sum(cell.disturbed for cell in cells):
             yield (
