@@ -104,7 +104,6 @@ def test_every_option_is_found() -> None:
     assert {("model show", "--json", True), ("engine", "--model", False)} <= found
     assert {words.split()[0] for words, _, _ in found} == set(commands.COMMANDS) - {
         "cache",
-        "check",
         "completion",
         "show",
     }

@@ -43,6 +43,8 @@ def _no_session(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--out", "new", "--bad", "skip"), "--bad 'skip': choose from null, fail"),
         (("--out", "new", "--model", "plain10"), "unknown model 'plain10'"),
         (("--out", "new", "--model", "no.onnx"), "cannot read model no.onnx"),
+        (("--out", "new", "--images", "nowhere"), "--images nowhere: there is no such file"),
+        (("--out", "new", "--labels", "no.parquet"), "--labels no.parquet: there is no such"),
     ],
 )
 def test_wrong_use_costs_no_session(
@@ -50,8 +52,9 @@ def test_wrong_use_costs_no_session(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
+    (tmp_path / "images").mkdir()
     with pytest.raises(UsageError, match=message):
-        run("--images", "images", *arguments)
+        run(*() if "--images" in arguments else ("--images", "images"), *arguments)
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,8 @@ CASES = (
     Case(24, 40, (10, 13), (1, 1), activation=Activation(0.5, 6.0), residual=True),
     Case(21, 24, (7, 15), pads=(1, 1, 1, 1), residual=True),
     Case(3, 5, (9, 31), strides=(2, 2), pads=(0, 0, 1, 1), activation=RELU6, kind="planar"),
+    Case(3, 40, (32, 48), (16, 16), (16, 16), kind="planar"),
+    Case(5, 20, (6, 33), (2, 16), (1, 2), kind="planar"),
     Case(20, 32, (9, 7), (1, 1), (2, 2)),
     Case(40, 70, (1, 1), (1, 1), activation=RELU6),
     Case(17, 10, (9, 9), (5, 5), (1, 2), (2, 2, 2, 2), (1, 2)),

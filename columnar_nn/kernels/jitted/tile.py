@@ -102,8 +102,10 @@ def convolution_tile(
             zeros = [e.constant(e.vector, 0.0)] * (LANES // e.width)
             sums = tile_of(e, size, row or zeros)
             if kind in ("channels", "groups"):
+                # A planar image's planes are its channels, however wide the filter is.
+                most = channels if plane_channels == LANES else None
                 _add_channels(
-                    e, sums, displacement, inner, source, filters, loops, filter_blocks, channels
+                    e, sums, displacement, inner, source, filters, loops, filter_blocks, most
                 )
             else:
                 _add_lanes(e, sums, displacement, source, filters, loops)
@@ -263,7 +265,7 @@ def _add_channels(
     (planes, plane_bytes), *taps = loops
     with e.loop(planes) as plane:
         steps = e.word(inner // unroll)
-        if channels is not None and inner == LANES:
+        if channels is not None:
             steps = e.least(steps, (channels - plane * LANES) // unroll)
         if inner > unroll:
             taps = [*taps, (steps, e.word(FLOAT_BYTES * unroll))]
