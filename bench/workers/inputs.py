@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow as pa
 from adapters import registry
 from bench.data.dataset import Dataset, write_ipc
 from columnar_nn.data import tensor_column
-from columnar_nn.errors import UnsupportedOperatorError, UsageError
+from columnar_nn.errors import UsageError
 from columnar_nn.model.graph import Graph
 
 _ID_AND_LABEL_BYTES = 9
@@ -33,18 +33,23 @@ class Inputs:
     num_images: int
     labels: np.ndarray | None
     first_batch: int
+    _onnx: dict[str, Path | None] = field(default_factory=dict, init=False, repr=False)
 
     def onnx_of(self, backend: str) -> Path | None:
         """The network as the ONNX file that a backend's framework reads, written when first asked.
 
-        None if the backend is given the graph, or refuses the network.
+        None if the backend is given the graph, or the file cannot be written: what its worker then
+        does itself, or fails at, is its own.
         """
-        path = self.graph.with_name(f"{backend}.onnx")
-        if path.exists():
-            return path
-        with self.graph.open("rb") as file, contextlib.suppress(UnsupportedOperatorError):
+        if backend not in self._onnx:
+            self._onnx[backend] = self._write_onnx(backend)
+        return self._onnx[backend]
+
+    def _write_onnx(self, backend: str) -> Path | None:
+        with self.graph.open("rb") as file, contextlib.suppress(Exception):
             content = registry.load(backend).onnx_of(pickle.load(file))
             if content is not None:
+                path = self.graph.with_name(f"{backend}.onnx")
                 path.write_bytes(content)
                 return path
         return None

@@ -22,6 +22,7 @@ from bench.workers.options import Options
 from bench.workers.process import WorkerError
 from bench.workers.selection import Selection
 from columnar_nn.data import tensor_column
+from columnar_nn.model.graph import Graph
 
 IMAGES = 8
 FINE = Selection("fake_backends.FakeBackend", "fine")
@@ -88,6 +89,30 @@ def test_a_start_is_not_charged_for_writing_a_model(
         loaded = set(worker.ask("loaded")["names"])
     assert {backend, f"adapters.{backend}_backend"} <= loaded
     assert not loaded & (NOT_OF_FRAMEWORKS | more)
+
+
+def test_each_network_has_a_file_of_its_own_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in one folder; a backend whose file cannot be written costs no other anything."""
+    written: list[str] = []
+
+    def onnx_of(graph: Graph) -> bytes:
+        written.append(graph.name)
+        if graph.name == "broken":
+            raise ValueError("more than a file can hold")
+        return graph.name.encode()
+
+    monkeypatch.setattr(fake_backends.FakeBackend, "onnx_of", onnx_of)
+    files = []
+    for name in ("first", "second", "broken"):
+        path = tmp_path / "graph"
+        path.write_bytes(pickle.dumps(replace(fake_backends.tiny_graph(), name=name)))
+        inputs = Inputs(path, tmp_path / "images", IMAGES, None, 1)
+        given = [inputs.onnx_of(FINE.backend) for _ in range(2)]
+        files.append([file and file.read_bytes() for file in given])
+    assert files == [[b"first"] * 2, [b"second"] * 2, [None] * 2]
+    assert written == ["first", "second", "broken"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="states as Linux names them")
