@@ -17,7 +17,7 @@ from typing import Any
 from numba import types
 
 from columnar_nn.kernels.bfloat16_product import TILE_BYTES, blocks_of
-from columnar_nn.kernels.bfloat16_vectors import FEW_FILTERS, VectorProduct, VectorTile
+from columnar_nn.kernels.bfloat16_vectors import VectorProduct, VectorTile
 from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jitted.accumulators import sizes
 from columnar_nn.kernels.jitted.bfloat16_lanes import PAIRS, add_pairs
@@ -48,14 +48,15 @@ tile_at = record_at(VectorTile)
 raw, words = POINTERS["byte"], POINTERS["word"]
 
 
-def product_tile(pairs: int, width: int, output: str, residuals: int, ragged: int) -> Any:
+def product_tile(pairs: int, width: int, output: str, residuals: int, ragged: int, few: int) -> Any:
     """A function for kernels: the results of a tile of pixels for a panel of filters.
 
         tile(pixels, source, row_bytes, weights, offsets, steps, bias, mask, residual, target,
              target_bytes, low, high)
 
     A step has so many `pairs` of terms. `row_bytes` is from pixel to pixel in the source,
-    `target_bytes` in residual and target. The mask is looked at if some panel is `ragged`.
+    `target_bytes` in residual and target. The mask is looked at if some panel is `ragged`. If `few`
+    is not 0 there are so many filters, each multiplied alone.
     """
     blocks = blocks_of(width)
     of_block = POINTERS["block"]
@@ -82,7 +83,11 @@ def product_tile(pairs: int, width: int, output: str, residuals: int, ragged: in
 
         def emit(size: int) -> None:
             first = [e.load(bias + start, BLOCK) for start in starts]
-            rows = sums_of_steps(e, size, first, pairs, source, row_bytes, weights, offsets, steps)
+            read = (source, row_bytes, weights, offsets, steps)
+            if few:
+                rows = [[total + first[0]] for total in sums_of_few(e, size, few, *read)]
+            else:
+                rows = sums_of_steps(e, size, first, pairs, *read)
             dropped = [e.load(mask + start, BLOCK) < 0.0 for start in starts]
             lowest, highest = e.splat(low, LANES), e.splat(high, LANES)
             for pixel, row in enumerate(rows):
@@ -164,57 +169,38 @@ def _total(slots: list[Variable]) -> Value:
     return total
 
 
-def few_tile(filters: int, residuals: int) -> Any:
-    """As `product_tile`, of few filters, DEPTH terms a step: a pixel's are one vector."""
-    of_block = POINTERS["block"]
-    given = (integer, raw, integer, raw, words, integer, of_block, of_block)
+def sums_of_few(
+    e: Emitter,
+    size: int,
+    filters: int,
+    source: Value,
+    row_bytes: Value,
+    weights: Value,
+    offsets: Value,
+    steps: Value,
+) -> list[Value]:
+    """As `sums_of_steps` of few filters, DEPTH terms a step, which are one vector: the sums of each
+    pixel are lanes.
+    """
 
-    @emitted(types.none(*given, raw, raw, integer, number, number))
-    def tile(
-        e: Emitter,
-        pixels: Value,
-        source: Value,
-        row_bytes: Value,
-        weights: Value,
-        offsets: Value,
-        steps: Value,
-        bias: Value,
-        mask: Value,
-        residual: Value,
-        target: Value,
-        target_bytes: Value,
-        low: Value,
-        high: Value,
-    ) -> None:
-        def sums(size: int, filter_: int) -> list[Value]:
-            slots = [e.variable(e.constant(BLOCK, 0.0)) for _ in range(size)]
-            with e.loop(steps) as step:
-                here = source + e.load_word(offsets + step * WORD_BYTES)
-                place = weights + step * (filters * BLOCK_BYTES) + BLOCK_BYTES * filter_
-                factors = e.load(place, PAIRS)
-                for pixel, slot in enumerate(slots):
-                    terms = e.load(here + row_bytes * pixel, PAIRS, 2)
-                    slot.value = add_pairs(e, slot.value, factors, terms)
-            return [sum_of_lanes(e, slot.value) for slot in slots]
+    def sums(filter_: int) -> list[Value]:
+        slots = [e.variable(e.constant(BLOCK, 0.0)) for _ in range(size)]
+        with e.loop(steps) as step:
+            here = source + e.load_word(offsets + step * WORD_BYTES)
+            place = weights + step * (filters * BLOCK_BYTES) + BLOCK_BYTES * filter_
+            factors = e.load(place, PAIRS)
+            for pixel, slot in enumerate(slots):
+                terms = e.load(here + row_bytes * pixel, PAIRS, 2)
+                slot.value = add_pairs(e, slot.value, factors, terms)
+        return [sum_of_lanes(e, slot.value) for slot in slots]
 
-        def emit(size: int) -> None:
-            by_filter = [sums(size, filter_) for filter_ in range(filters)]
-            added, lowest, highest = e.load(bias, BLOCK), e.splat(low, LANES), e.splat(high, LANES)
-            dropped = e.load(mask, BLOCK) < 0.0
-            for pixel, totals in enumerate(zip(*by_filter, strict=True)):
-                lanes = e.constant(BLOCK, 0.0).ir
-                for lane, total in enumerate(totals):
-                    lanes = e.builder.insert_element(lanes, total.ir, INT32(lane))
-                value = e.of(lanes) + added
-                place = target_bytes * pixel
-                if residuals:
-                    value = value + load_widened(e, residual + place, FEW_FILTERS)
-                value = dropped.select(0.0, e.clamp(value, lowest, highest))
-                store_narrowed(e, target + place, [value], FEW_FILTERS, by_instruction=True)
-
-        e.switch(pixels, sizes(), emit)
-
-    return tile
+    rows = []
+    for totals in zip(*map(sums, range(filters)), strict=True):
+        lanes = e.constant(BLOCK, 0.0).ir
+        for lane, total in enumerate(totals):
+            lanes = e.builder.insert_element(lanes, total.ir, INT32(lane))
+        rows.append(e.of(lanes))
+    return rows
 
 
 def product(
@@ -225,8 +211,7 @@ def product(
 
     Parts share the panels or the tiles. Each copies all lines, if they are to be copied.
     """
-    of_many = product_tile(pairs, width, output, residuals, ragged)
-    multiply = few_tile(few, residuals) if few else of_many
+    multiply = product_tile(pairs, width, output, residuals, ragged, few)
     is_float, blocks = output == "planar", blocks_of(width)
 
     def kernel(
