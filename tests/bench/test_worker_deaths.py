@@ -108,7 +108,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def deaths(folder: Path) -> Result:
+def processes() -> list[psutil.Process]:
+    """Those of other tests, which this process runs too."""
+    return psutil.Process().children()
+
+
+@pytest.fixture(scope="module")
+def deaths(folder: Path, processes: list[psutil.Process]) -> Result:
     """All of them in one comparison, between two backends that do as they should."""
     spawned: list[str] = []
     start = HeldWorker.start
@@ -178,12 +184,14 @@ def test_no_death_is_anybody_elses(deaths: Result) -> None:
     assert deaths.exit_code() == 1
 
 
-def test_nothing_outlives_the_comparison(deaths: Result, folder: Path) -> None:
+def test_nothing_outlives_the_comparison(
+    deaths: Result, folder: Path, processes: list[psutil.Process]
+) -> None:
     children = [int(path.name.partition("-")[2]) for path in folder.glob("child-*")]
     assert len(children) == len(STATES)
     running = [n for n in children if psutil.pid_exists(n)]
     assert all(psutil.Process(n).status() == psutil.STATUS_ZOMBIE for n in running)
-    assert not psutil.Process().children(recursive=True)
+    assert not set(psutil.Process().children()) - set(processes)
 
 
 @pytest.fixture(scope="module")

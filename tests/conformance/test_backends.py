@@ -28,7 +28,7 @@ NARROW = {"bfloat16": 0.05, "float16": 0.01}
 """Tolerances of engines that compute in a narrower precision on processors that have it."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackendWorkers]:
     running = BackendWorkers(tmp_path_factory.mktemp("conformance"))
     yield running
