@@ -74,5 +74,5 @@ def network_outputs(
         if spec.dtype == "bool":
             gaps.append((spec.name, "output", "a column of tensors holds no truth values"))
     if gaps:
-        raise UnsupportedOperatorError("columnar", gaps)
+        raise UnsupportedOperatorError("columnar", gaps, fix="another backend may run it")
     return {spec.name: values[spec.name] for spec in graph.outputs}
