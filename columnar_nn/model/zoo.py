@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from columnar_nn.errors import CnnBenchError, InvalidModelError, UsageError, printable
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.input_shapes import Sizes
@@ -32,8 +34,9 @@ from columnar_nn.model.symbolic_batch import with_symbolic_batch
 
 WEIGHTS = Path(__file__).parent / "weights"
 
-SOME_IMAGES = 23
-"""A batch size that is hardly any other dimension of a network, nor divides one."""
+SOME_IMAGES = ((1, 2), (23, 34))
+"""Pairs of batch sizes. Constants of the first take little memory; the others are hardly any other
+dimension of a network, nor divide one. One of each is even."""
 
 _NUMBER = re.compile(r"[1-9]\d{0,3}")
 
@@ -155,21 +158,32 @@ def from_bytes(content: bytes) -> Graph:
 def _freed(load: Callable[[int | None], Graph]) -> Graph:
     """The network that `load` reads for the batch it is given, None being the file's own.
 
-    One for any batch that calculates with its size is read for some images, and taken if that frees
-    it from their number. Raises what reading it as it is raises.
+    One for any batch that calculates with its size is read for two numbers of images, and taken if
+    that frees it from them: it is the same network then. Raises what reading it as it is raises.
     """
     try:
         return load(None)
     except InvalidModelError as error:
         if FIXED_BATCH not in str(error):
             raise
-        try:
-            graph = load(SOME_IMAGES)
-        except CnnBenchError:
-            raise error from None
-        if graph.batch is not None:
-            raise
-        return graph
+        for sizes in SOME_IMAGES:
+            try:
+                first, second = map(load, sizes)
+            except CnnBenchError:
+                continue
+            if first.batch is None and _is_same(first, second):
+                return first
+        raise
+
+
+def _is_same(first: Graph, second: Graph) -> bool:
+    """Whether two networks have the same nodes and the same weights."""
+    edges = [(graph.nodes, graph.inputs, graph.outputs) for graph in (first, second)]
+    return (
+        edges[0] == edges[1]
+        and first.weights.keys() == second.weights.keys()
+        and all(np.array_equal(array, second.weights[n]) for n, array in first.weights.items())
+    )
 
 
 def _symbolic(graph: Graph, what: str) -> Graph:

@@ -18,7 +18,7 @@ from model.parted_cases import PARTED, PARTED_ELSEWHERE
 from onnx import numpy_helper
 
 from bench.model.batch_independence import mixed_row, reference_run
-from columnar_nn.errors import CnnBenchError
+from columnar_nn.errors import CnnBenchError, InvalidModelError
 from columnar_nn.model import zoo
 from columnar_nn.model.symbolic_batch import tie
 
@@ -123,6 +123,43 @@ def test_a_free_batch_of_several_rows_an_image_is_taken(merged: list[Step], tmp_
     path = write(tmp_path / "m.onnx", (6, 4), steps, ANY)
     check_freed(path, (6, 4), 3)
     assert zoo.from_bytes(path.read_bytes()).batch is None
+
+
+BY_SIZE = {
+    "times it": [step("Cast", "1", to=1), step("Mul", "x", "2")],
+    "its remainder": [step("Mod", "1", ints(2)), step("Cast", "2", to=1), step("Add", "x", "3")],
+    "places": [
+        step("Range", np.array(0), "1", np.array(1)),
+        step("Cast", "2", to=1),
+        step("ReduceMax", "3"),
+        step("Mul", "x", "4"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", BY_SIZE)
+def test_what_depends_on_the_size_of_a_free_batch_is_refused(name: str, tmp_path: Path) -> None:
+    shape = [step("Shape", "x"), step("Gather", "0", np.array(0), axis=0)]
+    path = write(tmp_path / "m.onnx", (4,), [*shape, *BY_SIZE[name]], ANY)
+    with pytest.raises(InvalidModelError, match=r"n\d \(.*the batch size is given to .*fixed"):
+        zoo.resolve(path)
+
+
+def test_a_free_batch_whose_size_does_not_matter_is_taken(tmp_path: Path) -> None:
+    """As timm's MViTv2 writes its biases: to each place of each image, listed by Range."""
+    steps = [
+        step("Shape", "x"),
+        step("Gather", "0", np.array(0), axis=0),
+        step("Range", np.array(0), "1", np.array(1)),
+        step("Unsqueeze", "2", ints(1, 2)),
+        step("Add", "3", ints(0, 0, 0).reshape(1, 3, 1)),
+        step("Add", "3", ints(0, 1, 2).reshape(1, 3, 1)),
+        step("Sub", "5", "4"),
+        step("Concat", "4", "6", axis=2),
+        step("Tanh", "x"),
+        step("ScatterND", "x", "7", "8"),
+    ]
+    check_freed(write(tmp_path / "m.onnx", (3, 2), steps, ANY), (3, 2), 3)
 
 
 @pytest.mark.parametrize("name", MIXED)
