@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def _freed(load: Callable[[int | None], Graph]) -> Graph:
     """The network that `load` reads for the batch it is given, None being the file's own.
 
     One for any batch that calculates with its size is read for two numbers of images, and taken if
-    that frees it from them: it is the same network then. Raises what reading it as it is raises.
+    that frees it from them and both are the same network. Raises what reading it as it is raises.
     """
     try:
         return load(None)
@@ -171,18 +172,25 @@ def _freed(load: Callable[[int | None], Graph]) -> Graph:
                 first, second = map(load, sizes)
             except CnnBenchError:
                 continue
-            if first.batch is None and _is_same(first, second):
-                return first
+            if first.batch is None and second.batch is None:
+                if _is_same(first, second):
+                    return first
+                break
         raise
 
 
 def _is_same(first: Graph, second: Graph) -> bool:
-    """Whether two networks have the same nodes and the same weights."""
-    edges = [(graph.nodes, graph.inputs, graph.outputs) for graph in (first, second)]
-    return (
-        edges[0] == edges[1]
-        and first.weights.keys() == second.weights.keys()
-        and all(np.array_equal(array, second.weights[n]) for n, array in first.weights.items())
+    """Whether two networks differ in nothing but the names of their weights."""
+    if [replace(n, inputs=()) for n in first.nodes] != [
+        replace(n, inputs=()) for n in second.nodes
+    ]:
+        return False
+    return (first.inputs, first.outputs) == (second.inputs, second.outputs) and all(
+        one == other
+        if one not in first.weights
+        else np.array_equal(first.weights[one], second.weights.get(other, np.zeros(0)))
+        for node, alike in zip(first.nodes, second.nodes, strict=True)
+        for one, other in zip_longest(node.inputs, alike.inputs, fillvalue="")
     )
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from closeness import assert_close
 from conformance.columnar_runner import run_columnar
 from model.batch_cases import APART, BY_PLACE, MIXED, MIXED_WHEN_FIXED, TIED, Case
 from model.batched_networks import ANY, Step, ints, noise, original, step, write
 from model.parted_cases import PARTED, PARTED_ELSEWHERE
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from bench.model.batch_independence import mixed_row, reference_run
 from columnar_nn.errors import CnnBenchError, InvalidModelError
@@ -143,6 +144,33 @@ def test_what_depends_on_the_size_of_a_free_batch_is_refused(name: str, tmp_path
     path = write(tmp_path / "m.onnx", (4,), [*shape, *BY_SIZE[name]], ANY)
     with pytest.raises(InvalidModelError, match=r"n\d \(.*the batch size is given to .*fixed"):
         zoo.resolve(path)
+
+
+def branch(op_type: str, name: str) -> onnx.GraphProto:
+    made = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+    return helper.make_graph([helper.make_node(op_type, ["x"], [name])], name, [], [made])
+
+
+def test_a_branch_for_one_image_is_not_taken_for_all(tmp_path: Path) -> None:
+    steps = [
+        step("Shape", "x"),
+        step("Gather", "0", np.array(0), axis=0),
+        step("Equal", "1", np.array(1)),
+        step("If", "2", then_branch=branch("Neg", "t"), else_branch=branch("Relu", "e")),
+    ]
+    with pytest.raises(InvalidModelError, match=r"n2 \(Equal\): the batch size .*fixed"):
+        zoo.resolve(write(tmp_path / "m.onnx", (4,), steps, ANY))
+
+
+def test_a_squeeze_without_axes_keeps_a_free_batch(tmp_path: Path) -> None:
+    """That of one image too, which the file drops."""
+    steps = [step("Squeeze", "x"), step("Relu", "0"), step("Squeeze", "1"), step("Neg", "2")]
+    path = write(tmp_path / "m.onnx", (3, 1), steps, ANY)
+    assert original(path)(images(1, (3, 1))).shape == (3,)
+    check_freed(path, (3, 1), 2)
+    graph = zoo.resolve(path)
+    assert [node.op_type for node in graph.nodes] == ["Squeeze", "Relu", "Neg"]
+    assert graph.weights[graph.nodes[0].inputs[1]].tolist() == [2]
 
 
 def test_a_free_batch_whose_size_does_not_matter_is_taken(tmp_path: Path) -> None:
