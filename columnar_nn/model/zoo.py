@@ -81,6 +81,11 @@ def outline(name: str) -> Graph:
 
 
 def _built(name: str, **options: Any) -> Graph:
+    if os.path.isfile(name) and name not in BUILDERS:
+        raise UsageError(
+            f"model {name!r} is a file that is not called .onnx: export the network to ONNX, or, "
+            "if that is what it is, rename it"
+        )
     base, factors = _factors(name)
     if base not in BUILDERS:
         raise UsageError(
@@ -99,7 +104,7 @@ def _built(name: str, **options: Any) -> Graph:
 
 def is_file(name_or_path: str) -> bool:
     """Whether `resolve` takes it for the path of an .onnx file."""
-    return name_or_path.endswith(".onnx")
+    return name_or_path.lower().endswith(".onnx")
 
 
 def resolve(
