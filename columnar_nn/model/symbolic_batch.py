@@ -234,7 +234,7 @@ def _check_outputs(graph: Graph, rows: _Rows) -> None:
         else:
             found = rows.axes[spec.name] == 0
         if not found:
-            size = "" if graph.batch is None else f" of {graph.batch}"
+            size = "" if graph.batch is None else f" of {graph.batch} that the inputs begin with"
             named = ", ".join("batch" if size is None else str(size) for size in shape)
             raise InvalidModelError(
                 f"output {spec.name!r} of shape ({named}): its first dimension is not the "

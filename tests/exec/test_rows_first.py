@@ -13,8 +13,10 @@ from model.batched_networks import ints, noise, original, step, write
 from model.parted_cases import PARTED_ELSEWHERE
 
 from columnar_nn.errors import UnsupportedOperatorError
+from columnar_nn.lowering.network import network_outputs
 from columnar_nn.lowering.rows_first import rows_first
 from columnar_nn.model import zoo
+from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.shapes import infer_shapes
 
 CASES = APART | PARTED_ELSEWHERE
@@ -71,3 +73,11 @@ def test_tensors_of_other_ranks_and_constants_are_moved(tmp_path: Path) -> None:
     (found,) = run_columnar(graph, {"x": images})
     expected = np.concatenate([run(one[np.newaxis]) for one in images])
     assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_output_with_its_images_elsewhere_is_refused() -> None:
+    nodes = (Node("turn", "Transpose", ("x",), ("y",), {"perm": [1, 0]}),)
+    outputs = (TensorSpec("y", (4, None)),)
+    graph = Graph("turned", nodes, (TensorSpec("x", (None, 4)),), outputs, {})
+    with pytest.raises(UnsupportedOperatorError, match=r"turn \(Transpose\): the images are not"):
+        network_outputs(graph, "x")
