@@ -17,7 +17,6 @@ from columnar_nn.lowering import (  # noqa: F401 - each registers its operators
     window,
 )
 from columnar_nn.lowering.registry import Gap, lowering_of
-from columnar_nn.lowering.rows_first import rows_first
 from columnar_nn.model.network_source import NetworkSource, graph_of
 from columnar_nn.model.node import Shape
 from columnar_nn.model.shape_rules.operands import Operands
@@ -61,9 +60,11 @@ def network_outputs(
         known = {"shape": sizes} if sizes and len(sizes) == len(spec.shape) - 1 else {}
         values[spec.name] = call("pixels_to_float", columns[spec.name], **known)
     shapes = infer_shapes(graph)
-    moved = rows_first(graph, shapes)
-    if moved is not graph:
-        graph, shapes = moved, infer_shapes(moved)
+    if any(None in shape[1:] for shape in shapes.values()):
+        from columnar_nn.lowering.rows_first import rows_first  # few networks need it
+
+        graph = rows_first(graph, shapes)
+        shapes = infer_shapes(graph)
     gaps = []
     for node in graph.nodes:
         operands = operands_of(node, shapes, graph.weights)

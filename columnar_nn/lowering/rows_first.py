@@ -34,8 +34,7 @@ def rows_first(graph: Graph, shapes: Mapping[str, Shape]) -> Graph:
     It is as it was where a node has no such form: it works along the images, for one; and where an
     output has them elsewhere.
     """
-    is_first = {name: None not in shape[1:] for name, shape in shapes.items()}
-    if all(is_first.values()) or not all(is_first[spec.name] for spec in graph.outputs):
+    if any(None in shapes[spec.name][1:] for spec in graph.outputs):
         return graph
     tensors = {t for node in graph.nodes for t in (*node.inputs, *node.outputs)}
     tensor_names = FreshNames({*tensors, *graph.weights, *(spec.name for spec in graph.inputs)})
