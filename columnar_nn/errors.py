@@ -71,10 +71,17 @@ class UnsupportedOperatorError(UnsupportedNetworkError):
 
     `nodes` holds (node name, operator type, reason) of every one of them, so that a user
     learns all of the gaps at once. Where they are too many for a line, those of one operator
-    are told by the first of them. `file` is the model's path, if it came from a file.
+    are told by the first of them. `file` is the model's path, if it came from a file, and `fix`
+    what helps where no reason says it.
     """
 
-    def __init__(self, backend: str, nodes: Sequence[tuple[str, str, str]], file: str = "") -> None:
+    def __init__(
+        self,
+        backend: str,
+        nodes: Sequence[tuple[str, str, str]],
+        file: str = "",
+        fix: str = "",
+    ) -> None:
         self.backend = backend
         self.nodes = tuple(nodes)
         heading = f"{file}{': ' if file else ''}{backend} cannot run {len(nodes)} node(s)"
@@ -89,7 +96,7 @@ class UnsupportedOperatorError(UnsupportedNetworkError):
                 for (kind, reason), names in alike.items()
             ]
             message = f"{heading}: {'; '.join(entries)}"
-        super().__init__(message)
+        super().__init__(f"{message}; {fix}" if fix else message)
 
 
 class MissingDeviceError(CnnBenchError):

@@ -114,7 +114,8 @@ def exit_status(results: Results, plan: Plan, strict: bool) -> int:
 
 def _too_disturbed(results: Results) -> str:
     sessions = (results.session(row["session_id"]) for row in results["session"])
-    return strict_failure([cell for session in sessions for cell in benchmarks(session)])
+    cells = [cell for session in sessions for cell in benchmarks(session)]
+    return strict_failure(sum(cell.disturbed for cell in cells), len(cells))
 
 
 def _kept(plan: Plan, folder: Path) -> str:

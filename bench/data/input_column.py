@@ -40,7 +40,8 @@ class InputColumn:
         """What becomes of rows before a network has them; "" of nothing."""
         scaling = self.source.scaling
         own = self.shape == self.source.image_shape
-        shape = "" if own and not scaling else f" at {shape_text(self.shape)}"
+        is_said = self.shape and (scaling or not own)
+        shape = f" at {shape_text(self.shape)}" if is_said else ""
         parts = [part for part in (scaling, self.normalization) if part]
         return f"{shape} ({'; '.join(map(str, parts))})" if parts else shape
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.machine.disturbance import DISTURBED_SHARE
+from bench.machine.disturbance import DISTURBED_SHARE, Disturbance, disturbed
 from bench.results import merging
 from bench.results.result import MIN_RUNS, Benchmark, strict_failure
 from bench.results.results import Results
 from bench.results.schema import OFFLINE, Row
-from bench.results.summary import benchmarks, queried, served
+from bench.results.summary import benchmarks, disturbance_of, queried
 from bench.text.figures import counted
 from bench.verdict.status import UNSUCCESSFUL
 
@@ -35,8 +35,8 @@ def problems(results: Results, strict: bool = False) -> Iterator[str]:
             if not _spent(benchmark, session):
                 yield f"{name}: {benchmark.label} on {benchmark.samples}: too few: {runs}"
         wanted = strict or _setting(session, "strict") is True
-        if wanted and (disturbed := strict_failure(_measured(part))):
-            yield f"{name}: {disturbed}"
+        if wanted and (failure := strict_failure(*_disturbed(part))):
+            yield f"{name}: {failure}"
         if not part["observation"]:
             yield f"{name}: nothing was measured"
     if not results["session"]:
@@ -51,11 +51,11 @@ def notes(results: Results) -> Iterator[str]:
             if _spent(benchmark, session):
                 where = f"{benchmark.label} on {benchmark.samples}"
                 yield f"{name}: {where}: {runs}, as far as --budget goes"
-        cells = _measured(part)
-        if disturbed := sum(cell.disturbed for cell in cells):
+        disturbed_cells, cells = _disturbed(part)
+        if disturbed_cells:
             yield (
-                f"{name}: others took over {DISTURBED_SHARE:.0%} of the time of {disturbed} of "
-                f"{counted(len(cells), 'cell')}, whose medians are compared with no other"
+                f"{name}: others took over {DISTURBED_SHARE:.0%} of the time of {disturbed_cells} "
+                f"of {counted(cells, 'cell')}, whose medians are compared with no other"
             )
 
 
@@ -93,10 +93,13 @@ def _failure(session: Row) -> str:
     return str(truth.get("failure") or "") if isinstance(truth, dict) else ""
 
 
-def _measured(part: Results) -> list[Benchmark]:
-    """The cells of one session that were timed, runs and queries."""
-    cells = (*benchmarks(part), *queried(part), *(one.cell for one in served(part)))
-    return [cell for cell in cells if cell.times]
+def _disturbed(part: Results) -> tuple[int, int]:
+    """How many cells of one session others disturbed, and how many were timed at all."""
+    turns: dict[str, list[Disturbance | None]] = {}
+    for block in part["observation"]:
+        if block["metric"] in ("time", "latency") and any(block["value"]):
+            turns.setdefault(block["cell"], []).append(disturbance_of(block["disturbance"]))
+    return sum(map(disturbed, turns.values())), len(turns)
 
 
 def _short(session: Row, part: Results) -> Iterator[tuple[Benchmark, str]]:

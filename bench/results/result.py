@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,7 +169,9 @@ class Result:
     def too_disturbed(self) -> str:
         """Why a strict comparison fails whose cells others disturbed; "" of none and of others."""
         strict = self.context.get("settings", {}).get("strict")
-        return strict_failure(self.cells) if strict else ""
+        if not strict:
+            return ""
+        return strict_failure(sum(cell.disturbed for cell in self.cells), len(self.cells))
 
     def exit_code(self) -> int:
         """0 if nothing that ran failed, else 1, also if there was no reference to compare with.
@@ -190,12 +192,11 @@ class Result:
         return int(unknown or not statuses.isdisjoint(UNSUCCESSFUL))
 
 
-def strict_failure(cells: Collection[Benchmark]) -> str:
-    """How many cells others disturbed, in words for --strict; "" of none."""
-    disturbed = sum(cell.disturbed for cell in cells)
+def strict_failure(disturbed: int, cells: int) -> str:
+    """How many of so many cells others disturbed, in words for --strict; "" of none."""
     if not disturbed:
         return ""
-    return f"--strict: other processes disturbed {disturbed} of {counted(len(cells), 'cell')}"
+    return f"--strict: other processes disturbed {disturbed} of {counted(cells, 'cell')}"
 
 
 def best(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from columnar_nn.expressions.expression import Expression
@@ -21,7 +23,11 @@ def _reduce(operands: Operands, inputs: list[Expression]) -> Expression:
     reduced = sorted(normalized_axes(axes or range(rank), rank))
     keepdims = operands.attribute("keepdims")
     if 0 in reduced:
-        raise Gap("a reduction over the rows")
+        if operands.shape(0)[0] != 1 or not keepdims:
+            raise Gap("a reduction over the rows")
+        reduced.remove(0)
+        if not reduced:
+            return _of_single_elements(function, operands, inputs)
     if function == "reduce_mean" and rank == 4 and reduced == [2, 3]:
         pooled = call(operands, "global_avg_pool", inputs)
         return pooled if keepdims else call(operands, "flatten", [pooled])
@@ -42,12 +48,19 @@ def _of_single_elements(function: str, operands: Operands, inputs: list[Expressi
 
 @lowers("ArgMax", "ArgMin")
 def _arg(operands: Operands, inputs: list[Expression]) -> Expression:
-    function = operands.node.op_type.lower()
-    axis = normalized_axis(operands.attribute("axis"), len(operands.shape(0)))
-    if axis == 0:
+    function, (batch, *row) = operands.node.op_type.lower(), operands.shape(0)
+    axis = normalized_axis(operands.attribute("axis"), 1 + len(row))
+    given = {name: operands.attribute(name) for name in ("keepdims", "select_last_index")}
+    if axis:
+        return call(operands, function, inputs, axis=axis, **given)
+    if batch != 1 or not row or not given["keepdims"]:
         raise Gap("axis 0 would mix rows")
-    more = {name: operands.attribute(name) for name in ("keepdims", "select_last_index")}
-    return call(operands, function, inputs, axis=axis, **more)
+    return call(operands, function, [_alone(operands, inputs, row)], axis=-1)
+
+
+def _alone(operands: Operands, inputs: list[Expression], row: Sequence[int | None]) -> Expression:
+    """Each element along an axis of its own, as it is along a batch of one."""
+    return call(operands, "reshape", inputs, shape=[*row, 1])
 
 
 _SMALLEST_NORM = float(np.finfo(np.float32).tiny)
@@ -58,11 +71,14 @@ _SMALLEST_NORM = float(np.finfo(np.float32).tiny)
 def _lp_normalization(operands: Operands, inputs: list[Expression]) -> Expression:
     shape, order = operands.shape(0), operands.attribute("p")
     axis = normalized_axis(operands.attribute("axis"), len(shape))
-    if axis == 0:
-        raise Gap("axis 0 would mix rows")
     if order not in (1, 2):
         raise Gap(f"a norm of order {order}")
-    norm = call(operands, f"reduce_l{order}", inputs, axes=[axis], keepdims=1)
+    if axis == 0 and shape[0] != 1:
+        raise Gap("axis 0 would mix rows")
+    if axis == 0:
+        norm = call(operands, "abs", inputs)
+    else:
+        norm = call(operands, f"reduce_l{order}", inputs, axes=[axis], keepdims=1)
     divisor = call(operands, "clip", [norm], min=_SMALLEST_NORM)
     if shape[axis] != 1:
         divisor = call(operands, "expand", [divisor], shape=list(shape[1:]))
@@ -75,8 +91,7 @@ def _softmax(function: str) -> Lowering:
         rank = 1 + len(row)
         axis = normalized_axis(operands.attribute("axis"), rank)
         if axis == 0 and batch == 1:  # each element is the only one of its axis
-            apart = call(operands, "reshape", inputs, shape=[*row, 1])
-            result = call(operands, function, [apart], axis=-1)
+            result = call(operands, function, [_alone(operands, inputs, row)], axis=-1)
             return call(operands, "reshape", [result], shape=row)
         if axis == 0:
             raise Gap("axis 0 would mix rows")

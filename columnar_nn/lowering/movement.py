@@ -36,6 +36,8 @@ def _concat(operands: Operands, inputs: list[Expression]) -> Expression:
     shape = operands.shape(0)
     if len(inputs) != len(operands.shapes):
         raise Gap("a constant among its inputs")
+    if len(inputs) == 1:
+        return inputs[0]
     axis = normalized_axis(operands.attribute("axis"), len(shape))
     if axis == 0:
         raise Gap("axis 0 would mix rows")
@@ -123,9 +125,11 @@ def _tile(operands: Operands, inputs: list[Expression]) -> Expression:
 def _gather(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
     axis, indices = gathered(operands)
+    (result,) = output_shapes(operands)
+    if axis == 0 and operands.shape(0)[0] == 1 and indices.shape == (1,):
+        return inputs[0]
     if axis == 0:
         raise Gap("rows picked")
-    (result,) = output_shapes(operands)
     row = [size for size in result[1:] if size is not None]
     if 0 in row:
         raise Gap(f"a result without elements, {result}")

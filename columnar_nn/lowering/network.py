@@ -18,6 +18,8 @@ from columnar_nn.lowering import (  # noqa: F401 - each registers its operators
 )
 from columnar_nn.lowering.registry import Gap, lowering_of
 from columnar_nn.model.network_source import NetworkSource, graph_of
+from columnar_nn.model.node import Shape
+from columnar_nn.model.shape_rules.operands import Operands
 from columnar_nn.model.shapes import infer_shapes, operands_of
 
 
@@ -58,6 +60,11 @@ def network_outputs(
         known = {"shape": sizes} if sizes and len(sizes) == len(spec.shape) - 1 else {}
         values[spec.name] = call("pixels_to_float", columns[spec.name], **known)
     shapes = infer_shapes(graph)
+    if any(None in shape[1:] for shape in shapes.values()):
+        from columnar_nn.lowering.rows_first import rows_first  # few networks need it
+
+        graph = rows_first(graph, shapes)
+        shapes = infer_shapes(graph)
     gaps = []
     for node in graph.nodes:
         operands = operands_of(node, shapes, graph.weights)
@@ -65,7 +72,7 @@ def network_outputs(
         # what depends on a node that is missing cannot be made, but is no gap of its own
         inputs = [values.get(tensor, FieldReference(tensor)) for tensor in tensors]
         try:
-            values[node.outputs[0]] = lowering_of(node.op_type)(operands, inputs)
+            values[node.outputs[0]] = _lowered(operands, inputs, shapes[node.outputs[0]])
         except Gap as gap:
             gaps.append((node.name, node.op_type, str(gap)))
     for spec in graph.outputs:
@@ -74,5 +81,12 @@ def network_outputs(
         if spec.dtype == "bool":
             gaps.append((spec.name, "output", "a column of tensors holds no truth values"))
     if gaps:
-        raise UnsupportedOperatorError("columnar", gaps)
+        raise UnsupportedOperatorError("columnar", gaps, fix="another backend may run it")
     return {spec.name: values[spec.name] for spec in graph.outputs}
+
+
+def _lowered(operands: Operands, inputs: list[Expression], result: Shape) -> Expression:
+    """The expression of a node; raises Gap."""
+    if any(None in shape[1:] for shape in (*operands.given_shapes(), result)):
+        raise Gap("the images are not along the first axis, and it cannot have them there")
+    return lowering_of(operands.node.op_type)(operands, inputs)

@@ -18,14 +18,16 @@ def _layer(operands: Operands, inputs: list[Expression]) -> Expression:
     need_one_tensor(operands, inputs)
     shape = operands.shape(0)
     axis = normalized_axis(operands.attribute("axis"), len(shape))
-    if axis == 0:
+    if axis == 0 and (shape[0] != 1 or len(shape) == 1):
         raise Gap("axis 0 would mix rows")
+    axis = max(axis, 1)  # a batch of one adds nothing to sum over
     normalized = [size for size in shape[axis:] if size is not None]
     weights = {}
     for index, role in ((1, "scale"), (2, "bias")):
         given = operands.constant(index, f"the {role}")
         if given is not None:
-            weights[role] = np.ascontiguousarray(np.broadcast_to(given, normalized))
+            row = given.reshape(given.shape[max(0, given.ndim - len(normalized)) :])
+            weights[role] = np.ascontiguousarray(np.broadcast_to(row, normalized))
     return call(
         operands, "layer_norm", inputs, weights, axis=axis, epsilon=operands.attribute("epsilon")
     )
@@ -58,7 +60,9 @@ def _mean_variance(operands: Operands, inputs: list[Expression]) -> Expression:
     rank = len(operands.shape(0))
     axes = sorted(normalized_axes(operands.attribute("axes"), rank))
     if 0 in axes:
-        raise Gap("statistics of all rows")
+        axes.remove(0)
+        if operands.shape(0)[0] != 1 or not axes:
+            raise Gap("statistics of all rows")
     kept = [axis for axis in range(1, rank) if axis not in axes]
     order = [axis - 1 for axis in (*kept, *axes)]
     value = inputs[0]

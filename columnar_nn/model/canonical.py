@@ -187,6 +187,17 @@ def _axes(node: Node, rewriting: Rewriting) -> list[Node]:
     return _attribute_to_input(node, rewriting, ("axes",))
 
 
+def _squeeze(node: Node, rewriting: Rewriting) -> list[Node]:
+    """Without axes it drops every 1, but never a free batch, also where that is of one image."""
+    (node,) = _axes(node, rewriting)
+    if len(node.inputs) > 1:
+        return [node]
+    ones = [axis for axis, size in enumerate(rewriting.shapes[node.inputs[0]]) if size == 1]
+    if not ones:
+        return [replace(node, op_type="Identity")]
+    return [replace(node, inputs=(*node.inputs, rewriting.integers(node, "axes", ones)))]
+
+
 def _reshape(node: Node, rewriting: Rewriting) -> list[Node]:
     return _attribute_to_input(node, rewriting, ("shape",))
 
@@ -400,7 +411,8 @@ CANONICAL_FORMS: dict[str, Callable[[Node, Rewriting], list[Node]]] = {
     **dict.fromkeys(("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual"), _broadcast),
     **dict.fromkeys(("Less", "LessOrEqual", "Mul", "Or", "Sub"), _broadcast),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
-    **dict.fromkeys(("Squeeze", "Unsqueeze", *REDUCTIONS), _axes),
+    **dict.fromkeys(("Unsqueeze", *REDUCTIONS), _axes),
+    "Squeeze": _squeeze,
     **CHAIN_FORMS,
     **EXPRESSED_FORMS,
     **LOGARITHMIC_FORMS,

@@ -84,16 +84,22 @@ def _input_spec(
     precision: str,
     batch: int | None,
 ) -> TensorSpec:
-    """Name and shape of a network input; only the first dimension may stay symbolic."""
+    """Name and shape of a network input; only the first dimension may stay symbolic, or be -1."""
     tensor = value.type.tensor_type
     if not is_float(tensor.elem_type, precision):
-        raise InvalidModelError(f"input {name!r} is of no floating-point type: export in float32")
+        types = {number: kind.lower() for kind, number in onnx.TensorProto.DataType.items()}
+        raise InvalidModelError(
+            f"input {name!r} is {types.get(tensor.elem_type, 'unknown')}, of no floating-point "
+            "type: export with an input in float32, pixels in [0, 1]"
+        )
     if not name or not tensor.HasField("shape"):
         raise InvalidModelError(
             f"input {name!r} has no name or no shape: export with a fixed image size"
         )
     stored = tuple(
-        dimension.dim_value if dimension.HasField("dim_value") else None
+        dimension.dim_value
+        if dimension.HasField("dim_value") and dimension.dim_value != -1
+        else None
         for dimension in tensor.shape.dim
     )
     shape = fixed(name, stored, input_shapes) if stored else stored

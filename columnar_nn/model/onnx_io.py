@@ -85,6 +85,8 @@ def _of_content(
     """The network of images in a file's content; an error says `what` it is."""
     from columnar_nn.model.import_pipeline import imported
 
+    if content.startswith(b"version https://git-lfs"):
+        raise InvalidModelError(f"{what}: Git LFS's pointer to an ONNX file: git lfs pull gets it")
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError:

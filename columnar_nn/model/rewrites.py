@@ -4,6 +4,7 @@ fold_constants             a node that computes a weight from weights becomes th
 drop_identities            what reads an Identity or a Dropout reads its input instead
 unstack_reductions         a reduction over tensors stacked for it is a chain of them
 pick_before_transposing    what picks along an axis of a transposed tensor does so before
+reshape_before_products    a product whose rows are told apart afterwards has them apart before
 drop_dead_nodes            nodes and weights that no output needs go
 
 Each leaves the outputs as they are. The first is a matter of `model.importer`, which works the
@@ -19,6 +20,7 @@ from dataclasses import replace
 from columnar_nn.model.graph import Graph, Node
 from columnar_nn.model.operators import RENAMING
 from columnar_nn.model.pick_first import pick_before_transposing
+from columnar_nn.model.reshape_first import reshape_before_products
 from columnar_nn.model.unstack import unstack_reductions
 
 Rewrite = Callable[[Graph], Graph]
@@ -51,6 +53,7 @@ GRAPH_REWRITES: dict[str, Rewrite] = {
     "drop_identities": drop_identities,
     "unstack_reductions": unstack_reductions,
     "pick_before_transposing": pick_before_transposing,
+    "reshape_before_products": reshape_before_products,
     DROP_DEAD_NODES: drop_dead_nodes,
 }
 """Those that take a graph, by name, in the order in which they are applied."""

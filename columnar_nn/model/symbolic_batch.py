@@ -17,6 +17,7 @@ from columnar_nn.model.graph import Graph, Node, Shape, TensorSpec
 from columnar_nn.model.names import FreshNames
 from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.parted_rows import Parting, parted, with_rows
+from columnar_nn.model.shape_rules.movement import squeezed_axes
 from columnar_nn.model.shape_rules.operands import FIXED_BATCH
 from columnar_nn.model.shapes import infer_node, infer_shapes, operands_of
 
@@ -105,7 +106,7 @@ class _Rows:
         axes = [self.axes[name] if name else None for name in node.inputs]
         try:
             parts = self._common_parts(node)
-            if self._batch is not None and axes[0] is not None and node.op_type in RESHAPING:
+            if self._batch is not None and axes[0] is not None and self._reshapes(node, axes[0]):
                 nodes, parts = self._reshaped(node, axes[0])
             elif parts > 1:
                 nodes = self._parted(node, axes, parts)
@@ -137,6 +138,16 @@ class _Rows:
             axis = OPERATORS[node.op_type].rows(operands, axes)
         (shape,) = infer_node(node, self.shapes, self.weights)
         self.shapes[node.outputs[0]], self.axes[node.outputs[0]] = shape, axis
+
+    def _reshapes(self, node: Node, axis: int) -> bool:
+        """Whether it may merge the batch with others; of one image, drop it and put it back."""
+        if node.op_type in RESHAPING or self._batch != 1:
+            return node.op_type in RESHAPING
+        if node.inputs[0] in self.parts:
+            return node.op_type in ("Squeeze", "Unsqueeze")
+        return node.op_type == "Squeeze" and axis in squeezed_axes(
+            operands_of(node, self._exported, self.weights)
+        )
 
     def _reshaped(self, node: Node, axis: int) -> tuple[list[Node], int]:
         """A Reshape to 0 (copied) or -1 (what is left) for the batch, and the rows of an image."""
@@ -223,7 +234,7 @@ def _check_outputs(graph: Graph, rows: _Rows) -> None:
         else:
             found = rows.axes[spec.name] == 0
         if not found:
-            size = "" if graph.batch is None else f" of {graph.batch}"
+            size = "" if graph.batch is None else f" of {graph.batch} that the inputs begin with"
             named = ", ".join("batch" if size is None else str(size) for size in shape)
             raise InvalidModelError(
                 f"output {spec.name!r} of shape ({named}): its first dimension is not the "

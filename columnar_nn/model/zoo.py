@@ -7,8 +7,11 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from columnar_nn.errors import CnnBenchError, InvalidModelError, UsageError, printable
 from columnar_nn.model.graph import Graph
@@ -32,8 +35,9 @@ from columnar_nn.model.symbolic_batch import with_symbolic_batch
 
 WEIGHTS = Path(__file__).parent / "weights"
 
-SOME_IMAGES = 23
-"""A batch size that is hardly any other dimension of a network, nor divides one."""
+SOME_IMAGES = ((1, 2), (23, 34))
+"""Pairs of batch sizes. Constants of the first take little memory; the others are hardly any other
+dimension of a network, nor divide one. One of each is even."""
 
 _NUMBER = re.compile(r"[1-9]\d{0,3}")
 
@@ -77,6 +81,11 @@ def outline(name: str) -> Graph:
 
 
 def _built(name: str, **options: Any) -> Graph:
+    if os.path.isfile(name) and name not in BUILDERS:
+        raise UsageError(
+            f"model {name!r} is a file that is not called .onnx: export the network to ONNX, or, "
+            "if that is what it is, rename it"
+        )
     base, factors = _factors(name)
     if base not in BUILDERS:
         raise UsageError(
@@ -95,7 +104,7 @@ def _built(name: str, **options: Any) -> Graph:
 
 def is_file(name_or_path: str) -> bool:
     """Whether `resolve` takes it for the path of an .onnx file."""
-    return name_or_path.endswith(".onnx")
+    return name_or_path.lower().endswith(".onnx")
 
 
 def resolve(
@@ -155,21 +164,39 @@ def from_bytes(content: bytes) -> Graph:
 def _freed(load: Callable[[int | None], Graph]) -> Graph:
     """The network that `load` reads for the batch it is given, None being the file's own.
 
-    One for any batch that calculates with its size is read for some images, and taken if that frees
-    it from their number. Raises what reading it as it is raises.
+    One for any batch that calculates with its size is read for two numbers of images, and taken if
+    that frees it from them and both are the same network. Raises what reading it as it is raises.
     """
     try:
         return load(None)
     except InvalidModelError as error:
         if FIXED_BATCH not in str(error):
             raise
-        try:
-            graph = load(SOME_IMAGES)
-        except CnnBenchError:
-            raise error from None
-        if graph.batch is not None:
-            raise
-        return graph
+        for sizes in SOME_IMAGES:
+            try:
+                first, second = map(load, sizes)
+            except CnnBenchError:
+                continue
+            if first.batch is None and second.batch is None:
+                if _is_same(first, second):
+                    return first
+                break
+        raise
+
+
+def _is_same(first: Graph, second: Graph) -> bool:
+    """Whether two networks differ in nothing but the names of their weights."""
+    if [replace(n, inputs=()) for n in first.nodes] != [
+        replace(n, inputs=()) for n in second.nodes
+    ]:
+        return False
+    return (first.inputs, first.outputs) == (second.inputs, second.outputs) and all(
+        one == other
+        if one not in first.weights
+        else np.array_equal(first.weights[one], second.weights.get(other, np.zeros(0)))
+        for node, alike in zip(first.nodes, second.nodes, strict=True)
+        for one, other in zip_longest(node.inputs, alike.inputs, fillvalue="")
+    )
 
 
 def _symbolic(graph: Graph, what: str) -> Graph:

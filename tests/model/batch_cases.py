@@ -151,6 +151,19 @@ APART: dict[str, Case] = {
             step("Transpose", "0", perm=[1, 0]),
         ],
     ),
+    "gemm of places before the batch": (
+        (4, 6),
+        [
+            step("Transpose", "x", perm=[1, 0, 2]),
+            step("Reshape", "0", lambda batch: ints(max(4 * batch, -1), 6)),
+            step("Gemm", "1", noise(6, 5), noise(1, 5), alpha=0.5, beta=2.0),
+            step("Reshape", "2", sized(4, 99, 5)),
+            step("Reshape", "3", lambda batch: ints(max(4 * batch, -1), 5)),
+            step("Gemm", "4", noise(3, 5), transB=1),
+            step("Reshape", "5", sized(4, 99, 3)),
+            step("Transpose", "6", perm=[1, 0, 2]),
+        ],
+    ),
     "product with a matrix": ((4, 5), [step("MatMul", "x", noise(5, 3))]),
     "product with a matrix on the left": ((4, 5), [step("MatMul", noise(3, 4), "x")]),
     "product with vectors": (

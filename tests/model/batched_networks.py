@@ -41,8 +41,14 @@ def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(len(shape)).standard_normal(shape).astype(np.float32)
 
 
-def write(path: Path, image: Sequence[int], steps: Sequence[Step], batch: int | str) -> Path:
-    """The ONNX file of the steps, whose last one makes the output."""
+def write(
+    path: Path,
+    image: Sequence[int],
+    steps: Sequence[Step],
+    batch: int | str,
+    result: int = TensorProto.FLOAT,
+) -> Path:
+    """The ONNX file of the steps, whose last one makes the output, of type `result`."""
     size = batch if isinstance(batch, int) else -1
     constants: list[onnx.TensorProto] = []
 
@@ -63,7 +69,7 @@ def write(path: Path, image: Sequence[int], steps: Sequence[Step], batch: int | 
         nodes,
         "small",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *image])],
-        [helper.make_tensor_value_info(str(len(steps) - 1), TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info(str(len(steps) - 1), result, None)],
         constants,
     )
     inferred = onnx.shape_inference.infer_shapes(

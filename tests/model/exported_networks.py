@@ -97,6 +97,28 @@ class Heads(nn.Module):
         return self.dense(y.view(n, -1))
 
 
+class Tokens(nn.Module):
+    """torchvision's vision transformer: a class token, and PyTorch's own attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+        self.positions = nn.Parameter(torch.randn(1, 17, 8))
+        self.norm = nn.LayerNorm(8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.dense = nn.Linear(8, 5)
+        nn.init.normal_(self.attention.out_proj.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, _, height, width = x.shape
+        patches = self.patches(x).reshape(n, 8, height // 4 * (width // 4)).permute(0, 2, 1)
+        tokens = torch.cat([self.token.expand(n, -1, -1), patches], dim=1) + self.positions
+        y = self.norm(tokens)
+        y, _ = self.attention(y, y, y, need_weights=False)
+        return self.dense((tokens + y)[:, 0])
+
+
 class Mixing(Heads):
     """The same, but a softmax over the images."""
 

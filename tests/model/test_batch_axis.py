@@ -9,16 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from closeness import assert_close
 from conformance.columnar_runner import run_columnar
 from model.batch_cases import APART, BY_PLACE, MIXED, MIXED_WHEN_FIXED, TIED, Case
 from model.batched_networks import ANY, Step, ints, noise, original, step, write
 from model.parted_cases import PARTED, PARTED_ELSEWHERE
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from bench.model.batch_independence import mixed_row, reference_run
-from columnar_nn.errors import CnnBenchError
+from columnar_nn.errors import CnnBenchError, InvalidModelError
 from columnar_nn.model import zoo
 from columnar_nn.model.symbolic_batch import tie
 
@@ -123,6 +124,70 @@ def test_a_free_batch_of_several_rows_an_image_is_taken(merged: list[Step], tmp_
     path = write(tmp_path / "m.onnx", (6, 4), steps, ANY)
     check_freed(path, (6, 4), 3)
     assert zoo.from_bytes(path.read_bytes()).batch is None
+
+
+BY_SIZE = {
+    "times it": [step("Cast", "1", to=1), step("Mul", "x", "2")],
+    "its remainder": [step("Mod", "1", ints(2)), step("Cast", "2", to=1), step("Add", "x", "3")],
+    "places": [
+        step("Range", np.array(0), "1", np.array(1)),
+        step("Cast", "2", to=1),
+        step("ReduceMax", "3"),
+        step("Mul", "x", "4"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", BY_SIZE)
+def test_what_depends_on_the_size_of_a_free_batch_is_refused(name: str, tmp_path: Path) -> None:
+    shape = [step("Shape", "x"), step("Gather", "0", np.array(0), axis=0)]
+    path = write(tmp_path / "m.onnx", (4,), [*shape, *BY_SIZE[name]], ANY)
+    with pytest.raises(InvalidModelError, match=r"n\d \(.*the batch size is given to .*fixed"):
+        zoo.resolve(path)
+
+
+def branch(op_type: str, name: str) -> onnx.GraphProto:
+    made = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+    return helper.make_graph([helper.make_node(op_type, ["x"], [name])], name, [], [made])
+
+
+def test_a_branch_for_one_image_is_not_taken_for_all(tmp_path: Path) -> None:
+    steps = [
+        step("Shape", "x"),
+        step("Gather", "0", np.array(0), axis=0),
+        step("Equal", "1", np.array(1)),
+        step("If", "2", then_branch=branch("Neg", "t"), else_branch=branch("Relu", "e")),
+    ]
+    with pytest.raises(InvalidModelError, match=r"n2 \(Equal\): the batch size .*fixed"):
+        zoo.resolve(write(tmp_path / "m.onnx", (4,), steps, ANY))
+
+
+def test_a_squeeze_without_axes_keeps_a_free_batch(tmp_path: Path) -> None:
+    """That of one image too, which the file drops."""
+    steps = [step("Squeeze", "x"), step("Relu", "0"), step("Squeeze", "1"), step("Neg", "2")]
+    path = write(tmp_path / "m.onnx", (3, 1), steps, ANY)
+    assert original(path)(images(1, (3, 1))).shape == (3,)
+    check_freed(path, (3, 1), 2)
+    graph = zoo.resolve(path)
+    assert [node.op_type for node in graph.nodes] == ["Squeeze", "Relu", "Neg"]
+    assert graph.weights[graph.nodes[0].inputs[1]].tolist() == [2]
+
+
+def test_a_free_batch_whose_size_does_not_matter_is_taken(tmp_path: Path) -> None:
+    """As timm's MViTv2 writes its biases: to each place of each image, listed by Range."""
+    steps = [
+        step("Shape", "x"),
+        step("Gather", "0", np.array(0), axis=0),
+        step("Range", np.array(0), "1", np.array(1)),
+        step("Unsqueeze", "2", ints(1, 2)),
+        step("Add", "3", ints(0, 0, 0).reshape(1, 3, 1)),
+        step("Add", "3", ints(0, 1, 2).reshape(1, 3, 1)),
+        step("Sub", "5", "4"),
+        step("Concat", "4", "6", axis=2),
+        step("Tanh", "x"),
+        step("ScatterND", "x", "7", "8"),
+    ]
+    check_freed(write(tmp_path / "m.onnx", (3, 2), steps, ANY), (3, 2), 3)
 
 
 @pytest.mark.parametrize("name", MIXED)

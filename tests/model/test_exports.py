@@ -13,7 +13,7 @@ import pytest
 import torch
 from closeness import assert_close
 from conformance.columnar_runner import run_columnar
-from model.exported_networks import NETWORKS, Heads, Mixing, Mobile, Residual, Shuffle
+from model.exported_networks import NETWORKS, Heads, Mixing, Mobile, Residual, Shuffle, Tokens
 from torch import nn
 
 from columnar_nn.model import zoo
@@ -30,7 +30,7 @@ EXPORTS = [
     for dynamo, exporter in ((False, "torchscript"), (True, "dynamo"))
     for dynamic, batch in ((False, "fixed batch"), (True, "any batch"))
     if dynamo == dynamic or network in (Residual, Shuffle, Mobile)
-]
+] + [pytest.param(Tokens, False, True, id="Tokens-torchscript-any batch")]
 """Every network by both exporters, some for one number of images as well as for any."""
 
 
@@ -68,10 +68,10 @@ def test_pytorch(network: type[nn.Module], dynamo: bool, dynamic: bool, tmp_path
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("network", [Shuffle, Mobile, Heads])
+@pytest.mark.parametrize("network", [Shuffle, Mobile, Heads, Tokens])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_pytorch_for_as_many_images(network: type[nn.Module], batch: int, tmp_path: Path) -> None:
-    """Also where the batch is as large as other dimensions."""
+    """Also where the batch is as large as other dimensions, or merged with those before it."""
     torch.manual_seed(0)
     module, path = network().eval(), tmp_path / "exported.onnx"
     torch.onnx.export(module, (torch.randn(batch, 3, SIZE, SIZE),), path, dynamo=False)

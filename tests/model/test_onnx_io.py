@@ -223,7 +223,8 @@ def test_operands_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     [
         (value("x", "batch", 3, "height", 4), "dimension 2 of input 'x' is symbolic"),
         (value("x", 1, 3, 4, 4, dtype=TensorProto.INT32), "of no floating-point type"),
-        (value("x", 1, 3, 4, 4, dtype=TensorProto.UINT8), "of no floating-point type"),
+        (value("x", 1, 3, 4, 4, dtype=TensorProto.UINT8), "is uint8, of no floating-point type"),
+        (value("x", 1, 3, 4, 4, dtype=99), "is unknown, of no floating-point type"),
         (helper.make_tensor_value_info("x", TensorProto.FLOAT, None), "no name or no shape"),
     ],
 )
@@ -233,6 +234,12 @@ def test_inputs_that_are_not_fixed_images_are_refused(
     nodes = [helper.make_node("Relu", ["x"], ["y"])]
     with pytest.raises(InvalidModelError, match=message):
         onnx_io.load(written(tmp_path / "m.onnx", nodes, inputs=[made]))
+
+
+def test_a_batch_of_minus_one_is_free(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    path = written(tmp_path / "m.onnx", nodes, inputs=[value("x", -1, 3, 4, 4)])
+    assert onnx_io.load(path).inputs[0].shape == (None, 3, 4, 4)
 
 
 def test_half_precision_weights_are_refused(tmp_path: Path) -> None:

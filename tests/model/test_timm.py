@@ -127,7 +127,6 @@ OF_ONE_IMAGE = frozenset(
         "mobilenetv1_100",
         "mobilevit_xxs",
         "mobilevitv2_050",
-        "mvitv2_tiny",
         "nf_resnet26",
         "poolformer_s12",
         "pvt_v2_b0",

@@ -10,7 +10,7 @@ from judged_networks import SMALL, small
 
 from bench.data.dataset import open_dataset
 from columnar_nn.data import tensor_column
-from columnar_nn.errors import UsageError
+from columnar_nn.errors import InvalidModelError, UsageError
 from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import onnx_io, zoo
@@ -186,6 +186,27 @@ def test_shipped_weights_tell_the_photographs_apart(name: str, accuracy: float) 
 def test_an_unknown_name_lists_what_is_known() -> None:
     with pytest.raises(UsageError, match=r"unknown model 'vgg': choose from plain9, .*\.onnx file"):
         zoo.resolve("vgg")
+
+
+def test_a_file_of_another_kind_is_told_from_a_name(tmp_path: Path) -> None:
+    for name in ("m.pt", "m"):
+        path = tmp_path / name
+        path.write_bytes(b"weights")
+        with pytest.raises(UsageError, match=r"is a file that is not called .onnx: export"):
+            zoo.resolve(path)
+
+
+def test_a_file_may_be_called_in_capitals(tmp_path: Path) -> None:
+    path = tmp_path / "SMALL.ONNX"
+    onnx_io.save(zoo.resolve("plain9"), path)
+    assert zoo.resolve(path).name == "SMALL"
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(InvalidModelError, match=r"Git LFS's pointer .*: git lfs pull gets it"):
+        zoo.resolve(path)
 
 
 def test_a_variant_has_the_layers_that_its_factors_say() -> None:

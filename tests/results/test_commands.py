@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -162,6 +163,23 @@ def test_check_counts_disturbed_cells(
     assert ended == status
     assert "others took over 10% of the time of 1 of 2 cells, whose medians are compared" in output
     assert ("--strict: other processes disturbed 1 of 2 cells" in output) == bool(options)
+
+
+@pytest.mark.parametrize("kind", ["engine", "profile"])
+def test_check_counts_disturbed_cells_of_every_kind(
+    command: Command, kind: str, tmp_path: Path
+) -> None:
+    found: dict[str, Any] = json.loads((ROOT / f"tests/report/data/{kind}.json").read_text())
+    timed = [row for row in found["observation"] if row["metric"] in ("time", "latency")]
+    untouched, *others = dict.fromkeys(row["cell"] for row in timed)
+    taken = {"wall_s": 9, "steal_s": 0, "run_queue_s": [4.5], "involuntary_switches": 1}
+    for row in timed:
+        row["disturbance"] = {**taken, "others_s": 0 if row["cell"] == untouched else 4.5}
+    (tmp_path / "a.json").write_text(json.dumps(found))
+    status, output, _ = command("check", "--strict", "a.json")
+    assert status == 1
+    assert f"the time of {len(others)} of {len(others) + 1} cells, whose medians" in output
+    assert f"--strict: other processes disturbed {len(others)} of" in output
 
 
 def test_check_of_a_strict_session_is_strict(command: Command, write: Any) -> None:

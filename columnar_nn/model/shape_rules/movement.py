@@ -96,15 +96,20 @@ def transpose(operands: Operands) -> tuple[Shape, ...]:
     return (tuple(shape[axis] for axis in permutation(operands)),)
 
 
-def squeeze(operands: Operands) -> tuple[Shape, ...]:
-    """Squeeze: drops the named dimensions, or every one of size 1."""
+def squeezed_axes(operands: Operands) -> list[int]:
+    """Squeeze: the named dimensions, or every one of size 1, counted from the front."""
     shape = operands.shape(0)
     axes = operands.integer_input(1, "axes")
     if axes is None:
         axes = [axis for axis, dimension in enumerate(shape) if dimension == 1]
-    dropped = normalized_axes(axes, len(shape))
+    return normalized_axes(axes, len(shape))
+
+
+def squeeze(operands: Operands) -> tuple[Shape, ...]:
+    """Squeeze: drops dimensions of size 1."""
+    shape, dropped = operands.shape(0), squeezed_axes(operands)
     if any(shape[axis] != 1 for axis in dropped):
-        raise InvalidModelError(f"axes {axes} of {shape} are not all of size 1")
+        raise InvalidModelError(f"axes {dropped} of {shape} are not all of size 1")
     return (tuple(d for axis, d in enumerate(shape) if axis not in dropped),)
 
 
