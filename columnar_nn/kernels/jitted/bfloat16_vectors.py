@@ -48,16 +48,26 @@ tile_at = record_at(VectorTile)
 raw, words = POINTERS["byte"], POINTERS["word"]
 
 
-def product_tile(pairs: int, width: int, output: str, residuals: int, ragged: int, few: int) -> Any:
+def product_tile(
+    pairs: int,
+    width: int,
+    output: str,
+    residuals: int,
+    ragged: int,
+    few: int,
+    by_instruction: int = 1,
+) -> Any:
     """A function for kernels: the results of a tile of pixels for a panel of filters.
 
         tile(pixels, source, row_bytes, weights, offsets, steps, bias, mask, residual, target,
              target_bytes, low, high)
 
     A step has so many `pairs` of terms. `row_bytes` is from pixel to pixel in the source,
-    `target_bytes` in residual and target. The mask is looked at if some panel is `ragged`. If `few`
-    is not 0 there are so many filters, each multiplied alone.
+    `target_bytes` in residual and target; of nchw16c that is from block to block. The mask is
+    looked at if some panel is `ragged`. If `few` is not 0 there are so many filters, each
+    multiplied alone.
     """
+    is_blocked = output == "nchw16c"
     blocks = blocks_of(width)
     of_block = POINTERS["block"]
     given = (integer, raw, integer, raw, words, integer, of_block, of_block)
@@ -87,11 +97,11 @@ def product_tile(pairs: int, width: int, output: str, residuals: int, ragged: in
             if few:
                 rows = [[total + first[0]] for total in sums_of_few(e, size, few, *read)]
             else:
-                rows = sums_of_steps(e, size, first, pairs, *read)
+                rows = sums_of_steps(e, size, first, pairs, *read, by_instruction=by_instruction)
             dropped = [e.load(mask + start, BLOCK) < 0.0 for start in starts]
             lowest, highest = e.splat(low, LANES), e.splat(high, LANES)
             for pixel, row in enumerate(rows):
-                place = target_bytes * pixel
+                place = e.word(BLOCK_BYTES * pixel) if is_blocked else target_bytes * pixel
                 results = []
                 for block, total in enumerate(row):
                     value = total
@@ -100,11 +110,12 @@ def product_tile(pairs: int, width: int, output: str, residuals: int, ragged: in
                         value = value + load_widened(e, here, min(width, LANES))
                     clamped = e.clamp(value, lowest, highest)
                     results.append(dropped[block].select(0.0, clamped) if ragged else clamped)
-                if output == "planar":
-                    for start, value in zip(starts, results, strict=True):
-                        e.store(target + place + start, value)
-                else:
-                    store_narrowed(e, target + place, results, width, by_instruction=True)
+                if output == "nhwc_bf16":
+                    store_narrowed(e, target + place, results, width, bool(by_instruction))
+                    continue
+                for block, value in enumerate(results):
+                    start = target_bytes * block if is_blocked else BLOCK_BYTES * block
+                    e.store(target + place + start, value)
 
         e.switch(pixels, sizes(), emit)
 
@@ -122,6 +133,7 @@ def sums_of_steps(
     offsets: Value,
     steps: Value,
     ahead: int = 0,
+    by_instruction: int = 1,
 ) -> list[list[Value]]:
     """Sums over all steps, [pixel][block], which begin as `first`, a value of each block. Few of
     them are begun several times, and added up.
@@ -154,7 +166,10 @@ def sums_of_steps(
                     place = start + row_bytes * pixel + 4 * pair
                     terms = e.splat(e.load(place, INT32, 2), LANES)
                     for block, factor in enumerate(factors):
-                        chain[pixel][block] = add_pairs(e, chain[pixel][block], factor, terms)
+                        total = chain[pixel][block]
+                        chain[pixel][block] = add_pairs(
+                            e, total, factor, terms, bool(by_instruction)
+                        )
             for chain_slots, chain in zip(slots, sums, strict=True):
                 for pixel_slots, totals in zip(chain_slots, chain, strict=True):
                     for slot, total in zip(pixel_slots, totals, strict=True):
