@@ -80,16 +80,24 @@ def bind(product: Product) -> BoundKernel:
     tiles = _tiles(product.places, product.row_bytes)
     pixels = sum(tile.pixels for tile in tiles)
     bias, mask = constants_of(product.bias, product.width)
-    results = panels * lanes if product.is_float else 0
-    # A float32 result is one row, which is soon multiplied.
-    are_few = is_of_few(product.filters, product.depth) and not product.is_float
-    few = product.filters if are_few else 0
-    weights = product.panels.weights
+    few = product.filters if is_of_few(product.filters, product.depth) else 0
     ragged = int(product.filters % product.width > 0)
-    constants = (product.depth // 2, product.width, output.kind, len(residual), ragged, few)
+    # One row is soon multiplied.
+    is_row = product.is_float or not (
+        len(product.places) > 1 or residual or few or product.copied.phases
+    )
+    if is_row:
+        few, constants = 0, (product.depth // 2, product.width, output.kind, ragged)
+        function = Kernel("bfloat16_vectors", "rows", constants)
+        scratch = host.tile_pixels() * lanes
+    else:
+        others = (product.depth // 2, product.width, len(residual), ragged, few)
+        function = Kernel("bfloat16_vectors", "product", others)
+        scratch = product.copied.num_bytes // 4
+    weights = product.panels.weights
     return BoundKernel(
         name=product.name,
-        function=Kernel("bfloat16_vectors", "product", constants),
+        function=function,
         parameters=VectorProduct(
             panels=panels,
             table=product.table(),
@@ -109,9 +117,10 @@ def bind(product: Product) -> BoundKernel:
         ),
         input_layouts=(x, *residual),
         output_layout=output,
-        scratch_floats=results + product.copied.num_bytes // 4,
+        scratch_floats=scratch,
         multiply_adds=product.steps * product.depth * (few or lanes) * pixels,
         error_bound=product.error_bound,
+        at_once=is_row,
     )
 
 
