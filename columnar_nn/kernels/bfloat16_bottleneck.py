@@ -22,6 +22,7 @@ from columnar_nn.kernels.bfloat16_product import (
     constants_of,
     packed_steps,
 )
+from columnar_nn.kernels.bfloat16_vectors import is_half
 from columnar_nn.kernels.bottleneck import Stages
 from columnar_nn.kernels.convolution import Convolution
 from columnar_nn.kernels.depthwise import Depthwise
@@ -71,13 +72,14 @@ class NarrowBottleneck(NamedTuple):
 
 ARGUMENTS = (
     *("pixels", "source", "row_bytes", "weights", "offsets", "steps", "bias", "mask", "bounds"),
-    *("residual", "target", "distance"),
+    *("residual", "target", "distance", "is_last"),
 )
 
 
 class PanelKind(NamedTuple):
     """Constants of the panels of a 1x1 convolution: pairs of terms a step, filters, the layout and
-    what else is stored, and whether the processor multiplies pairs. None if there are no pairs.
+    what else is stored, whether the processor multiplies pairs, and whether the last panel has one
+    block of filters only. None if there are no pairs.
     """
 
     pairs: int
@@ -86,6 +88,7 @@ class PanelKind(NamedTuple):
     residuals: int
     ragged: int
     by_instruction: int
+    half: int
 
 
 def panel_kernel(kind: PanelKind) -> Kernel:
@@ -173,9 +176,10 @@ def _kind(
     stage: Convolution | None, width: int, output: str, ragged: int, by_instruction: bool
 ) -> PanelKind:
     if stage is None:
-        return PanelKind(0, width, output, 0, 0, 0)
+        return PanelKind(0, width, output, 0, 0, 0, 0)
     pairs, residuals = _depth(stage) // 2, int(stage.residual)
-    return PanelKind(pairs, width, output, residuals, ragged, int(by_instruction))
+    half = int(is_half(stage.weight.shape[0], width))
+    return PanelKind(pairs, width, output, residuals, ragged, int(by_instruction), half)
 
 
 def _products(stage: Convolution | None, width: int) -> int:

@@ -72,6 +72,11 @@ def is_of_few(filters: int, depth: int) -> bool:
     return filters <= FEW_FILTERS and depth == DEPTH
 
 
+def is_half(filters: int, width: int) -> bool:
+    """Whether the last panel's second block of 16 filters has none, and need not be computed."""
+    return width > LANES and 0 < filters % width <= LANES
+
+
 def bind(product: Product) -> BoundKernel:
     """A product by vectors of pairs."""
     x, output, *residual = product.layouts
@@ -91,7 +96,8 @@ def bind(product: Product) -> BoundKernel:
         function = Kernel("bfloat16_vectors", "rows", constants)
         scratch = host.tile_pixels() * lanes
     else:
-        others = (product.depth // 2, product.width, len(residual), ragged, few)
+        half = int(is_half(product.filters, product.width))
+        others = (product.depth // 2, product.width, len(residual), ragged, few, half)
         function = Kernel("bfloat16_vectors", "product", others)
         scratch = product.copied.num_bytes // 4
     weights = product.panels.weights

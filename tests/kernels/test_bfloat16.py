@@ -215,7 +215,7 @@ def assembly(processor: str, module: str, function: str, constants: tuple[Any, .
 @pytest.mark.skipif(not host.is_x86(), reason="AVX512_BF16 is of x86")
 def test_products_of_vectors_are_one_instruction() -> None:
     """Compiled for Zen 4: two blocks of filters of four pairs for each pixel of each tile."""
-    text = assembly("znver4", "bfloat16_vectors", "product", (16, 32, 1, 0, 0))
+    text = assembly("znver4", "bfloat16_vectors", "product", (16, 32, 1, 0, 0, 0))
     assert text.count("vdpbf16ps") == 4 * 2 * sum(range(1, host.tile_pixels() + 1))
     assert set(re.findall(r"call\w*\s+(\w+)", text)) <= {"memcpy", "memset"}
 

@@ -35,13 +35,19 @@ load, store = loaded_as(LANES), stored_as(LANES)
 
 
 def panel(
-    pairs: int, width: int, output: str, residuals: int, ragged: int, by_instruction: int
+    pairs: int,
+    width: int,
+    output: str,
+    residuals: int,
+    ragged: int,
+    by_instruction: int,
+    half: int,
 ) -> Callable[..., None]:
     """A panel of filters of a 1x1 convolution, on consecutive pixels.
 
     `distance` is in bytes: from block to block of nchw16c, from pixel to pixel of nhwc_bf16.
     """
-    tile = product_tile(pairs, width, output, residuals, ragged, 0, by_instruction)
+    tile = product_tile(pairs, width, output, residuals, ragged, 0, by_instruction, half=half)
     pixel_bytes = BLOCK_BYTES if output == "nchw16c" else 0
 
     def kernel(
@@ -57,7 +63,9 @@ def panel(
         residual: Bytes,
         target: Bytes,
         distance: int,
+        is_last: int,
     ) -> None:
+        more = TILE_PIXELS if half and is_last else 0
         tiles = (pixels + (TILE_PIXELS - 1)) // TILE_PIXELS
         step = pixel_bytes or distance
         for index in range(tiles):
@@ -65,7 +73,7 @@ def panel(
             here = source + begin * row_bytes
             place = begin * step
             tile(
-                *(end - begin, here, row_bytes, weights, offsets, steps, bias, mask),
+                *(end - begin + more, here, row_bytes, weights, offsets, steps, bias, mask),
                 *(residual + place, target + place, distance, bounds[0], bounds[1]),
             )
 
@@ -78,9 +86,9 @@ def panel_call(kind: PanelKind) -> Any:
     raw, words = POINTERS["byte"], POINTERS["word"]
     of_block, of_float = POINTERS["block"], POINTERS["float"]
     given = (integer, raw, integer, raw, words, integer, of_block, of_block, of_float, raw, raw)
-    assert len(given) + 1 == len(ARGUMENTS)
+    assert len(given) + 2 == len(ARGUMENTS)
 
-    @emitted(types.none(*given, integer))
+    @emitted(types.none(*given, integer, integer))
     def call(e: Emitter, *arguments: Value) -> None:
         e.call_kernel(kernel.file_name, *arguments)
 
@@ -111,7 +119,7 @@ def stage(kind: PanelKind) -> Callable[..., None]:
             *(pixels, source, p.row_bytes),
             *(p.weights + number * p.steps * (lanes * TILE_BYTES), p.offsets, p.steps),
             *(p.bias + number * lanes, p.mask + number * lanes, p.bounds),
-            *(residual, target, distance),
+            *(residual, target, distance, number + 1 == p.panels),
         )
 
     made: Callable[..., None] = apply

@@ -48,7 +48,9 @@ ROW_CHAINS = 2
 enough of one, and few enough of TILE_ROWS.
 """
 
-TILE_ROWS = len(sizes()) // ROW_CHAINS
+TILE_PIXELS = len(sizes())
+
+TILE_ROWS = TILE_PIXELS // ROW_CHAINS
 
 tile_at = record_at(VectorTile)
 
@@ -64,6 +66,7 @@ def product_tile(
     few: int,
     by_instruction: int = 1,
     chains: int = 0,
+    half: int = 0,
 ) -> Any:
     """A function for kernels: the results of a tile of pixels for a panel of filters.
 
@@ -74,6 +77,7 @@ def product_tile(
     `target_bytes` in residual and target; of nchw16c that is from block to block. The mask is
     looked at if some panel is `ragged`. If `few` is not 0 there are so many filters, each
     multiplied alone. Sums are those of so many `chains`, or of as many as `sums_of_steps` takes.
+    With `half`, TILE_PIXELS more pixels mean a panel whose second block has no filters.
     """
     is_blocked = output == "nchw16c"
     blocks = blocks_of(width)
@@ -97,9 +101,9 @@ def product_tile(
         low: Value,
         high: Value,
     ) -> None:
-        starts = [BLOCK_BYTES * block for block in range(blocks)]
-
-        def emit(size: int) -> None:
+        def emit(case: int) -> None:
+            size, is_half = (case - 1) % TILE_PIXELS + 1, case > TILE_PIXELS
+            starts = [BLOCK_BYTES * block for block in range(1 if is_half else blocks)]
             first = [e.load(bias + start, BLOCK) for start in starts]
             read = (source, row_bytes, weights, offsets, steps)
             if few:
@@ -109,6 +113,7 @@ def product_tile(
                     *(e, size, first, pairs, *read),
                     by_instruction=by_instruction,
                     chains=chains,
+                    step_blocks=blocks,
                 )
             dropped = [e.load(mask + start, BLOCK) < 0.0 for start in starts]
             lowest, highest = e.splat(low, LANES), e.splat(high, LANES)
@@ -123,13 +128,16 @@ def product_tile(
                     clamped = e.clamp(value, lowest, highest)
                     results.append(dropped[block].select(0.0, clamped) if ragged else clamped)
                 if output == "nhwc_bf16":
+                    results += [e.constant(BLOCK, 0.0)] * (blocks - len(results))
                     store_narrowed(e, target + place, results, width, bool(by_instruction))
                     continue
                 for block, value in enumerate(results):
                     start = target_bytes * block if is_blocked else BLOCK_BYTES * block
                     e.store(target + place + start, value)
 
-        e.switch(pixels, sizes()[: len(sizes()) // max(1, chains)], emit)
+        most = TILE_PIXELS // max(1, chains)
+        cases = [TILE_PIXELS * kind + size for kind in range(1 + half) for size in sizes()[:most]]
+        e.switch(pixels, cases, emit)
 
     return tile
 
@@ -147,9 +155,11 @@ def sums_of_steps(
     ahead: int = 0,
     by_instruction: int = 1,
     chains: int = 0,
+    step_blocks: int = 0,
 ) -> list[list[Value]]:
     """Sums over all steps, [pixel][block], which begin as `first`, a value of each block. Few of
     them are begun several times, and added up; or all in so many `chains`, if that is not 0.
+    A step's weights are of as many blocks, or of `step_blocks`.
 
     Weights are asked for `ahead` bytes before their use, if that is not 0. That pays where they
     come from beyond the second-level cache: layers of tokens take 0.82 of the time so, convolutions
@@ -162,7 +172,7 @@ def sums_of_steps(
     slots = [[[e.variable(value) for value in row] for _ in range(size)] for row in begun]
     with e.loop(steps) as step:
         here = source + e.load_word(offsets + step * WORD_BYTES)
-        filters = weights + step * (blocks * TILE_BYTES)
+        filters = weights + step * ((step_blocks or blocks) * TILE_BYTES)
         with e.loop(e.word(pairs // unroll)) as group:
             start, row = here + group * (4 * unroll), filters + group * (BLOCK_BYTES * unroll)
             sums = [[[slot.value for slot in pixel] for pixel in chain] for chain in slots]
@@ -231,13 +241,16 @@ def sums_of_few(
     return rows
 
 
-def product(pairs: int, width: int, residuals: int, ragged: int, few: int) -> Callable[..., None]:
+def product(
+    pairs: int, width: int, residuals: int, ragged: int, few: int, half: int
+) -> Callable[..., None]:
     """Panels of `width` filters, a step of which has so many pairs of terms. If `few` is not 0
-    there are so many filters, each multiplied alone.
+    there are so many filters, each multiplied alone. With `half`, the last panel's second block has
+    none.
 
     Parts share the panels or the tiles. Each copies all lines, if they are to be copied.
     """
-    multiply = product_tile(pairs, width, "nhwc_bf16", residuals, ragged, few)
+    multiply = product_tile(pairs, width, "nhwc_bf16", residuals, ragged, few, half=half)
     blocks = blocks_of(width)
 
     def kernel(
@@ -258,11 +271,12 @@ def product(pairs: int, width: int, residuals: int, ragged: int, few: int) -> Ca
             copy_lines(p.copied, source, read)
         for index in range(first, last):
             panel = panel_at(p.table + index * PANEL_WORDS)
+            more = TILE_PIXELS if half and index + 1 == p.panels else 0
             for which in range(begin, end):
                 tile = tile_at(p.places + which * TILE_WORDS)
                 place = index * p.panel_bytes + tile.target
                 multiply(
-                    tile.pixels,
+                    tile.pixels + more,
                     read + tile.source,
                     p.row_bytes,
                     p.weights + panel.offset,
