@@ -11,6 +11,8 @@ from closeness import assert_close
 from exec.networks import column
 from generated import normal
 
+from adapters.base import Settings
+from adapters.columnar_backend import ColumnarBackend
 from columnar_nn.data import tensor_column
 from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.expressions.expression import Call, topological
@@ -95,6 +97,8 @@ def test_in_bfloat16_they_are_one_call_however_small(
     steps = [step.kernel for step in made.steps]
     assert steps.count("inverted_bottleneck_bfloat16_3x3") == 1
     assert not any(name.startswith("conv2d_direct") for name in steps)
+    note = ColumnarBackend(graph, Settings("bfloat16", 1, 2)).describe().notes[0]
+    assert "inverted bottlenecks, depthwise layers in float32: 1; changes" in note
     truth = evaluate(graph.nodes, graph.weights, {"image": IMAGES}, ["logits"])["logits"]
     actual = column(made.run().to_table(), "logits")
     assert_close(actual, truth, rtol=0, atol=0.02 * float(np.abs(truth).max()))

@@ -47,7 +47,13 @@ def panel(
 
     `distance` is in bytes: from block to block of nchw16c, from pixel to pixel of nhwc_bf16.
     """
-    tile = product_tile(pairs, width, output, residuals, ragged, 0, by_instruction, half=half)
+    # One chain each: however many rows are expanded at once, a sum is the same.
+    tile = product_tile(
+        *(pairs, width, output, residuals, ragged, 0),
+        by_instruction=by_instruction,
+        chains=1,
+        half=half,
+    )
     pixel_bytes = BLOCK_BYTES if output == "nchw16c" else 0
 
     def kernel(
