@@ -160,9 +160,7 @@ def bind(stages: Stages, by_instruction: bool) -> BoundKernel:
         input_layouts=(source, output) if last.residual else (source,),
         output_layout=output,
         scratch_floats=ring * LANES + strip // 4,
-        multiply_adds=between.multiply_adds
-        + _products(expand, expand_width)
-        + _products(project, project_width),
+        multiply_adds=between.multiply_adds + _products(expand) + _products(project),
     )
 
 
@@ -182,14 +180,13 @@ def _kind(
     return PanelKind(pairs, width, output, residuals, ragged, int(by_instruction), half)
 
 
-def _products(stage: Convolution | None, width: int) -> int:
+def _products(stage: Convolution | None) -> int:
     """Multiply-adds that are executed."""
     if stage is None:
         return 0
-    depth = _depth(stage)
-    filters, height, pixels = stage.output.shape
-    terms = -(-stage.input.shape[0] // depth) * depth
-    return terms * -(-filters // width) * blocks_of(width) * LANES * height * pixels
+    channels, depth = stage.input.shape[0], _depth(stage)
+    filters, height, width = stage.output.shape
+    return -(-channels // depth) * depth * -(-filters // LANES) * LANES * height * width
 
 
 def _pointwise(stage: Convolution | None, row_bytes: int, width: int) -> NarrowPointwise:

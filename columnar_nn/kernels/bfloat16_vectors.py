@@ -95,12 +95,14 @@ def bind(product: Product) -> BoundKernel:
         few, constants = 0, (product.depth // 2, product.width, output.kind, ragged)
         function = Kernel("bfloat16_vectors", "rows", constants)
         scratch = host.tile_pixels() * lanes
+        half = 0
     else:
         half = int(is_half(product.filters, product.width))
         others = (product.depth // 2, product.width, len(residual), ragged, few, half)
         function = Kernel("bfloat16_vectors", "product", others)
         scratch = product.copied.num_bytes // 4
     weights = product.panels.weights
+    products = product.steps * (few or lanes) - half * len(weights[-1]) * LANES
     return BoundKernel(
         name=product.name,
         function=function,
@@ -124,7 +126,7 @@ def bind(product: Product) -> BoundKernel:
         input_layouts=(x, *residual),
         output_layout=output,
         scratch_floats=scratch,
-        multiply_adds=product.steps * product.depth * (few or lanes) * pixels,
+        multiply_adds=products * product.depth * pixels,
         error_bound=product.error_bound,
         at_once=is_row,
     )

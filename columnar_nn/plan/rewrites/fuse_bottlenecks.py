@@ -4,9 +4,9 @@
 
 Either 1x1 layer may be missing, as where a depthwise layer's output is excited before it is
 projected. In float32 only where what lies between them would not stay in the cache
-(`columnar_nn/kernels/bottleneck.py`), elsewhere a kernel each is as fast; in bfloat16 wherever
-nothing else then changes types (`columnar_nn/kernels/bfloat16_bottleneck.py`). Nothing that is read
-elsewhere is swallowed.
+(`columnar_nn/kernels/bottleneck.py`), elsewhere a kernel each is as fast; in bfloat16, where
+layers of a kernel each would change types, everywhere but on AMX
+(`columnar_nn/kernels/bfloat16_bottleneck.py`). Nothing that is read elsewhere is swallowed.
 """
 
 from __future__ import annotations
