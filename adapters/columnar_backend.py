@@ -274,6 +274,7 @@ def _bfloat16_note(steps: Sequence[StepStats]) -> str:
     from columnar_nn.kernels.bfloat16 import tile_kind  # not of other configurations
 
     narrow = sum(step.kernel.startswith(_NARROW) for step in steps)
+    bottlenecks = sum("bottleneck_bfloat16" in step.kernel for step in steps)
     changes = sum(step.kernel in ("to_bfloat16", "to_float32") for step in steps)
     unit = {
         "amx": "AMX",
@@ -282,7 +283,8 @@ def _bfloat16_note(steps: Sequence[StepStats]) -> str:
     }[tile_kind()]
     return (
         f"convolutions and dense layers in bfloat16, summed in float32: {narrow}, by {unit}; "
-        f"changes from float32 and back: {changes}"
+        + f"inverted bottlenecks, depthwise layers in float32: {bottlenecks}; " * bool(bottlenecks)
+        + f"changes from float32 and back: {changes}"
     )
 
 

@@ -7,14 +7,17 @@ kernel in bfloat16: each of that is a step of the program.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from columnar_nn import kernels
 from columnar_nn.expressions.expression import Call
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.kernels import NO_ACTIVATION, Activation
+from columnar_nn.kernels import NO_ACTIVATION, Activation, host
+
+if TYPE_CHECKING:
+    from columnar_nn.kernels.bottleneck import Stages
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 
@@ -80,6 +83,14 @@ def multiply_matrices(
         values[0].layout, matrix, bias, activation, residual=len(values) > 1
     )
     return assembly.apply(kernel, *values)
+
+
+def bottleneck(assembly: Assembly, values: Sequence[Value], stages: Stages) -> Value:
+    """A depthwise convolution with the 1x1 ones around it, to which a second value is added."""
+    from columnar_nn.kernels import bfloat16_bottleneck  # of few plans
+
+    kernel = bfloat16_bottleneck.bind(stages, by_instruction=host.has_bfloat16())
+    return assembly.apply(kernel, *map(assembly.narrowed, values))
 
 
 def _interval(activation: Activation) -> Activation:

@@ -12,7 +12,7 @@ from typing import Any
 
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import tensor_shape
-from columnar_nn.functions import conv2d
+from columnar_nn.functions import bfloat16, conv2d
 from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.functions.layer_activation import LayerActivation
 from columnar_nn.functions.vector_function import VectorFunction
@@ -111,8 +111,12 @@ def _operations(call: Call) -> int:
 
 def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
     """One kernel for all."""
+    if bfloat16.is_bfloat16(call):
+        return bfloat16.bottleneck(assembly, values, _known(call))
     images = [assembly.blocked(value) for value in values]
     return assembly.apply(bottleneck.bind(_known(call)), *images)
 
 
-FUNCTIONS = (VectorFunction("inverted_bottleneck", _shape, assemble, _operations),)
+FUNCTIONS = (
+    VectorFunction("inverted_bottleneck", _shape, assemble, _operations, bfloat16.DEFAULTS),
+)

@@ -72,6 +72,11 @@ def is_of_few(filters: int, depth: int) -> bool:
     return filters <= FEW_FILTERS and depth == DEPTH
 
 
+def is_half(filters: int, width: int) -> bool:
+    """Whether the last panel's second block of 16 filters has none, and need not be computed."""
+    return width > LANES and 0 < filters % width <= LANES
+
+
 def bind(product: Product) -> BoundKernel:
     """A product by vectors of pairs."""
     x, output, *residual = product.layouts
@@ -80,16 +85,27 @@ def bind(product: Product) -> BoundKernel:
     tiles = _tiles(product.places, product.row_bytes)
     pixels = sum(tile.pixels for tile in tiles)
     bias, mask = constants_of(product.bias, product.width)
-    results = panels * lanes if product.is_float else 0
-    # A float32 result is one row, which is soon multiplied.
-    are_few = is_of_few(product.filters, product.depth) and not product.is_float
-    few = product.filters if are_few else 0
-    weights = product.panels.weights
+    few = product.filters if is_of_few(product.filters, product.depth) else 0
     ragged = int(product.filters % product.width > 0)
-    constants = (product.depth // 2, product.width, output.kind, len(residual), ragged, few)
+    # One row is soon multiplied.
+    is_row = product.is_float or not (
+        len(product.places) > 1 or residual or few or product.copied.phases
+    )
+    if is_row:
+        few, constants = 0, (product.depth // 2, product.width, output.kind, ragged)
+        function = Kernel("bfloat16_vectors", "rows", constants)
+        scratch = host.tile_pixels() * lanes
+        half = 0
+    else:
+        half = int(is_half(product.filters, product.width))
+        others = (product.depth // 2, product.width, len(residual), ragged, few, half)
+        function = Kernel("bfloat16_vectors", "product", others)
+        scratch = product.copied.num_bytes // 4
+    weights = product.panels.weights
+    products = product.steps * (few or lanes) - half * len(weights[-1]) * LANES
     return BoundKernel(
         name=product.name,
-        function=Kernel("bfloat16_vectors", "product", constants),
+        function=function,
         parameters=VectorProduct(
             panels=panels,
             table=product.table(),
@@ -109,9 +125,10 @@ def bind(product: Product) -> BoundKernel:
         ),
         input_layouts=(x, *residual),
         output_layout=output,
-        scratch_floats=results + product.copied.num_bytes // 4,
-        multiply_adds=product.steps * product.depth * (few or lanes) * pixels,
+        scratch_floats=scratch,
+        multiply_adds=products * product.depth * pixels,
         error_bound=product.error_bound,
+        at_once=is_row,
     )
 
 

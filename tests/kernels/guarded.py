@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 from exec import declared
-from kernels import convolutions, images, test_bottleneck
+from kernels import convolutions, images, test_bfloat16_bottleneck, test_bottleneck
 
 from columnar_nn import kernels as k
 from columnar_nn.errors import InvalidDataError
@@ -20,6 +20,7 @@ from columnar_nn.functions import activations, arithmetic
 from columnar_nn.kernels import (
     Layout,
     bfloat16,
+    bfloat16_bottleneck,
     bfloat16_product,
     bfloat16_vectors,
     bottleneck,
@@ -228,6 +229,9 @@ def main() -> None:
     for block in test_bottleneck.BLOCKS:
         stages = block.stages()
         run(bottleneck.bind(stages), *test_bottleneck.inputs_of(stages))
+    for block in test_bfloat16_bottleneck.NARROW:
+        narrow = bfloat16_bottleneck.bind(block.stages(), host.has_bfloat16())
+        run(narrow, *test_bfloat16_bottleneck.inputs_of(narrow))
     features = Layout("planar", (37,))
     for kernel in (
         softmax(features),

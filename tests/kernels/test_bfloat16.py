@@ -97,6 +97,25 @@ def test_parts_together_compute_all(kind: str, case: Case, algorithm: str) -> No
     np.testing.assert_array_equal(images_of(outputs[0], kernel.output_layout), alone)
 
 
+@pytest.mark.parametrize("count", [2, 16])
+@pytest.mark.parametrize("outputs", [32, 43, 16, 3])
+def test_images_of_one_pixel_are_the_same_in_a_group(kind: str, outputs: int, count: int) -> None:
+    x, images, weight = (
+        Layout("nhwc_bf16", (70, 1, 1)),
+        normal(1, 16, 70, 1, 1),
+        normal(2, outputs, 70),
+    )
+    for kernel in (
+        k.dense_bfloat16(x, weight, normal(3, outputs), RELU),
+        k.conv2d_bfloat16(x, weight[:, :, np.newaxis, np.newaxis], normal(3, outputs)),
+    ):
+        program = k.Program((k.Step(kernel, (0,), 1),), (0,), (1,))
+        output = np.full((count, kernel.output_layout.num_items), 99, kernel.output_layout.dtype)
+        program.run([stored(images[:count], x)], [output], "step")
+        alone = run(kernel, images[:count])
+        np.testing.assert_array_equal(images_of(output, kernel.output_layout), alone)
+
+
 @pytest.mark.skipif("vectors" not in KINDS, reason="the processor has no AVX512_BF16")
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
 def test_winograd_tells_of_pixels_that_it_cannot_take(value: float) -> None:
@@ -196,7 +215,7 @@ def assembly(processor: str, module: str, function: str, constants: tuple[Any, .
 @pytest.mark.skipif(not host.is_x86(), reason="AVX512_BF16 is of x86")
 def test_products_of_vectors_are_one_instruction() -> None:
     """Compiled for Zen 4: two blocks of filters of four pairs for each pixel of each tile."""
-    text = assembly("znver4", "bfloat16_vectors", "product", (16, 32, "nhwc_bf16", 1, 0, 0))
+    text = assembly("znver4", "bfloat16_vectors", "product", (16, 32, 1, 0, 0, 0))
     assert text.count("vdpbf16ps") == 4 * 2 * sum(range(1, host.tile_pixels() + 1))
     assert set(re.findall(r"call\w*\s+(\w+)", text)) <= {"memcpy", "memset"}
 

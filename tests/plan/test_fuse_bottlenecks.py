@@ -11,10 +11,12 @@ from closeness import assert_close
 from exec.networks import column
 from generated import normal
 
+from adapters.base import Settings
+from adapters.columnar_backend import ColumnarBackend
 from columnar_nn.data import tensor_column
 from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.expressions.expression import Call, topological
-from columnar_nn.kernels import bottleneck
+from columnar_nn.kernels import bfloat16, bottleneck
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model.graph import Graph
 from columnar_nn.model.networks.builder import NetworkBuilder
@@ -80,6 +82,26 @@ def test_layers_are_one_call(
     assert_close(actual, truth, rtol=0, atol=1e-5 * float(np.abs(truth).max()))
     apart = executable(graph, without={"fuse_bottlenecks"})
     np.testing.assert_array_equal(column(apart.run().to_table(), "logits"), actual)
+
+
+@pytest.mark.parametrize("excited", [False, True])
+def test_in_bfloat16_they_are_one_call_however_small(
+    excited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bfloat16.tile_kind() == "amx":  # whose tiles take each layer
+        monkeypatch.setattr(bfloat16, "tile_kind", lambda: "emulated")
+    graph = network(excited)
+    made = executable(graph, precision="bfloat16")
+    text = made.explain()
+    assert "precision=bfloat16" in text[text.index("layers=activation=hard_swish") :]
+    steps = [step.kernel for step in made.steps]
+    assert steps.count("inverted_bottleneck_bfloat16_3x3") == 1
+    assert not any(name.startswith("conv2d_direct") for name in steps)
+    note = ColumnarBackend(graph, Settings("bfloat16", 1, 2)).describe().notes[0]
+    assert "inverted bottlenecks, depthwise layers in float32: 1; changes" in note
+    truth = evaluate(graph.nodes, graph.weights, {"image": IMAGES}, ["logits"])["logits"]
+    actual = column(made.run().to_table(), "logits")
+    assert_close(actual, truth, rtol=0, atol=0.02 * float(np.abs(truth).max()))
 
 
 def test_what_stays_in_the_cache_is_left_alone() -> None:

@@ -26,11 +26,31 @@ class _BfloatType(ir.Type):  # type: ignore[misc] # llvmlite has no types
         return hash(_BfloatType)
 
 
-def add_pairs(e: Emitter, total: Value, left: Value, right: Value) -> Value:
-    """total, 16 float32, plus the products of two and two bfloat16 in each lane of int32."""
+def add_pairs(
+    e: Emitter, total: Value, left: Value, right: Value, by_instruction: bool = True
+) -> Value:
+    """total, 16 float32, plus the products of two and two bfloat16 in each lane of int32.
+
+    Without the instruction what it computes, but for denormals, which a program flushes anyway.
+    """
+    if not by_instruction:
+        for half in (_odd, _even):
+            total = e.multiply_add(half(e, left), half(e, right), total)
+        return total
     kind = ir.VectorType(_BfloatType(), 2 * LANES)
     pairs = [e.builder.bitcast(value.ir, kind) for value in (left, right)]
     return e.of(e.call("llvm.x86.avx512bf16.dpbf16ps.512", BLOCK, total.ir, *pairs))
+
+
+def _odd(e: Emitter, pairs: Value) -> Value:
+    """The second of each pair as float32."""
+    return e.of(e.builder.bitcast((pairs & -0x10000).ir, BLOCK))
+
+
+def _even(e: Emitter, pairs: Value) -> Value:
+    """The first of each pair as float32."""
+    shifted = e.builder.shl(pairs.ir, pairs.constant(16))
+    return e.of(e.builder.bitcast(shifted, BLOCK))
 
 
 def narrowed(e: Emitter, value: Value, by_instruction: bool) -> Value:

@@ -125,12 +125,15 @@ def apply(
         else {name: make(threads) for name, make in PLAN_RULES.items() if name not in without}
     )
     rules = {name: rule for name, rule in of_plans.items() if name not in without}
-    fuse = partial(fuse_layers, textbook_only=algorithm == TEXTBOOK)
+    given: dict[str, ExpressionRule] = {
+        "fuse_layers": partial(fuse_layers, textbook_only=algorithm == TEXTBOOK),
+        "fuse_bottlenecks": partial(fuse_bottlenecks, precision=precision),
+    }
     for name in FUSIONS[fusion]:
-        if name == "fuse_bottlenecks" and (algorithm == TEXTBOOK or precision == BFLOAT16):
-            continue  # it has no textbook's form, and its layers have one each in bfloat16
+        if name == "fuse_bottlenecks" and algorithm == TEXTBOOK:
+            continue  # it has no textbook's form
         if name not in without:
-            rules[name] = _everywhere(fuse if name == "fuse_layers" else RULES[name])
+            rules[name] = _everywhere(given.get(name, RULES[name]))
     if precision == BFLOAT16:
         rules["compute_in_bfloat16"] = _everywhere(_loaded("compute_in_bfloat16"))
     rules["choose_algorithm"] = _everywhere(choose_algorithm(algorithm))

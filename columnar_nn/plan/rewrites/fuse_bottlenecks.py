@@ -3,22 +3,25 @@
     conv_layer(conv_layer(conv_layer(x, 1x1), depthwise), 1x1)  ->  inverted_bottleneck(x, ...)
 
 Either 1x1 layer may be missing, as where a depthwise layer's output is excited before it is
-projected. Only where what lies between them would not stay in the cache
-(`columnar_nn/kernels/bottleneck.py`); elsewhere a kernel each is as fast. Nothing that is read
-elsewhere is swallowed.
+projected. In float32 only where what lies between them would not stay in the cache
+(`columnar_nn/kernels/bottleneck.py`), elsewhere a kernel each is as fast; in bfloat16, where
+layers of a kernel each would change types, everywhere but on AMX
+(`columnar_nn/kernels/bfloat16_bottleneck.py`). Nothing that is read elsewhere is swallowed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 
 from columnar_nn.expressions.expression import Call, Expression, transform, with_inputs
 from columnar_nn.functions import conv2d
+from columnar_nn.functions.bfloat16 import BFLOAT16, FLOAT32
 from columnar_nn.plan.rewrites.usage import is_call, joined, use_counts
 
 
-def fuse_bottlenecks(roots: Sequence[Expression]) -> list[Expression]:
-    """The roots with such layers as one call."""
+def fuse_bottlenecks(roots: Sequence[Expression], precision: str = FLOAT32) -> list[Expression]:
+    """The roots with such layers as one call, which has a kernel in that precision."""
     uses = use_counts(roots)
 
     def change(expression: Expression, inputs: tuple[Expression, ...]) -> Expression:
@@ -26,7 +29,7 @@ def fuse_bottlenecks(roots: Sequence[Expression]) -> list[Expression]:
         if not (_is_layer(changed) and uses[id(expression.inputs[0])] == 1):
             return changed
         assert isinstance(changed, Call)
-        return _joined(changed) or changed
+        return _joined(changed, precision) or changed
 
     return transform(roots, change)
 
@@ -40,7 +43,7 @@ def _is_layer(expression: Expression) -> bool:
     )
 
 
-def _joined(layer: Call) -> Call | None:
+def _joined(layer: Call, precision: str) -> Call | None:
     """A layer with the one, or the bottleneck, whose output it reads; None if that does not pay."""
     before = layer.inputs[0]
     if not isinstance(before, Call) or len(before.tensors) > 1:
@@ -55,7 +58,6 @@ def _joined(layer: Call) -> Call | None:
     if all(given.get("group", conv2d.DEFAULTS["group"]) == 1 for given in layers):
         return None
     from columnar_nn.functions.inverted_bottleneck import Layers, stages
-    from columnar_nn.kernels import bottleneck
 
     made = Call(
         "inverted_bottleneck",
@@ -65,4 +67,8 @@ def _joined(layer: Call) -> Call | None:
         layer.type,
     )
     found = stages(made)
-    return made if found and bottleneck.applies(found) and bottleneck.pays(found) else None
+    if found is None:
+        return None
+    name = "bfloat16_bottleneck" if precision == BFLOAT16 else "bottleneck"
+    kernel = import_module(f"columnar_nn.kernels.{name}")  # of few plans
+    return made if kernel.applies(found) and kernel.pays(found) else None
