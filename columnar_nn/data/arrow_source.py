@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 from columnar_nn.data import named_arrays
 from columnar_nn.data.row_groups import Range, overlapping
 from columnar_nn.errors import InvalidDataError, UsageError, first_line
+from columnar_nn.record import ValueRecord
 from columnar_nn.shown import Shown, line
 
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
@@ -23,8 +23,7 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError)
 """What pyarrow raises when a file is not as it should be; ValueError: a name that is not UTF-8."""
 
 
-@dataclass(frozen=True, repr=False)
-class ArrowSource(Shown):
+class ArrowSource(Shown, ValueRecord):
     """A table's name, its schema, and a function that starts reading it, some columns only.
 
     `within` gives the table with all rows whose values lie in some ranges, and fewer others; None
@@ -294,7 +293,7 @@ def _parquet_within(path: Path, schema: pa.Schema, ranges: tuple[Range, ...]) ->
     def within(more: Sequence[Range]) -> ArrowSource:
         return _parquet_within(path, schema, (*ranges, *more))
 
-    return replace(_checked(path, schema, read), within=within, ranges=ranges)
+    return _checked(path, schema, read).replaced(within=within, ranges=ranges)
 
 
 def _as_type(column: pa.Array, data_type: Any) -> pa.Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -76,7 +75,7 @@ class Assembly:
         planar = self.planar(value)
         key = (planar.buffer, "nchw16c")
         if key not in self._reordered:
-            layout = replace(planar.layout, shape=value.shape)
+            layout = planar.layout.replaced(shape=value.shape)
             self._reordered[key] = self.apply(reorder(layout, "nchw16c"), planar)
         return self._reordered[key]
 
@@ -90,7 +89,7 @@ class Assembly:
             planar = self._reordered[key]
         else:
             planar = value
-        return Value(planar.buffer, replace(planar.layout, shape=value.shape), value.shape)
+        return Value(planar.buffer, planar.layout.replaced(shape=value.shape), value.shape)
 
     def narrowed(self, value: Value) -> Value:
         """A C x H x W value, or features as C x 1 x 1, as nhwc_bf16, rounded at most once."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -97,11 +96,11 @@ def conv2d(
     elif convolution.is_one_pixel:
         matrix = convolution.weight[:, :, 0, 0]
         kernel = dense(x, matrix, convolution.bias, activation, as_image=True)
-        kernel = replace(kernel, name="conv2d_direct_1x1")
+        kernel = kernel.replaced(name="conv2d_direct_1x1")
     else:
         in_tiles = _depthwise(convolution) if convolution.is_depthwise else None
         kernel = in_tiles or direct.bind(convolution)
-    return replace(kernel, error_bound=accuracy.bound(convolution.weight, m))
+    return kernel.replaced(error_bound=accuracy.bound(convolution.weight, m))
 
 
 def _depthwise(convolution: Convolution) -> BoundKernel | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.huge_pages import HugePages
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.parameters import arrays, fields, words
+from columnar_nn.record import Record, ValueRecord
 
 LARGE_BYTES = 2**20
 """Of weights, from which on each image brings them into a second-level cache anew, page by page.
@@ -35,8 +35,7 @@ NUMPY_TYPES: dict[str, np.dtype] = {
 }
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(ValueRecord):
     """Memory of one image's tensor of `shape` (without the batch dimension).
 
     kind "planar" is row-major float32: CHW images or features. "uint8" is planar pixels and
@@ -89,8 +88,7 @@ class Layout:
         return self.kind == other.kind and self.num_items == other.num_items
 
 
-@dataclass(frozen=True, eq=False)
-class BoundKernel:
+class BoundKernel(Record):
     """A kernel with its sizes and packed weights, ready to run on one image, or several `at_once`.
 
     `parameters` is the family's record of sizes, constants and packed arrays (see `parameters`).
