@@ -11,7 +11,6 @@ somebody else or for another kernel, is compiled again.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import platform
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from columnar_nn.kernels import host
 from columnar_nn.kernels.processor import version_file
 from columnar_nn.settings import signed_files, variables
+from columnar_nn.settings.digest import blake2b
 
 _KIND, _SUFFIX = "kernels", ".kernel"
 
@@ -27,7 +27,7 @@ _KIND, _SUFFIX = "kernels", ".kernel"
 @functools.cache
 def generation() -> str:
     """Hash of everything that changes the machine code of a kernel."""
-    digest = hashlib.sha256()
+    digest = blake2b(digest_size=10)
     for name, source in _sources():
         digest.update(name.encode() + b"\0" + source + b"\0")
     for package in ("llvmlite", "numba"):
@@ -42,7 +42,7 @@ def generation() -> str:
         str(host.vector_width()),
     ):
         digest.update(fact.encode() + b"\0")
-    return digest.hexdigest()[:20]
+    return digest.hexdigest()
 
 
 def _sources() -> list[tuple[str, bytes]]:

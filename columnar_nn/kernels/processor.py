@@ -6,12 +6,12 @@ LLVM's library takes 20 ms to load: a process that compiles nothing does without
 from __future__ import annotations
 
 import functools
-import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from columnar_nn.settings import signed_files
+from columnar_nn.settings.digest import blake2b
 
 _KIND, _SUFFIX = "processors", ".processor"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -46,7 +46,7 @@ def _file_name() -> str:
         boot = _BOOT.read_bytes()
     except OSError:
         return ""
-    return hashlib.sha256(boot + version_file("llvmlite")).hexdigest()[:20] + _SUFFIX
+    return blake2b(boot + version_file("llvmlite"), digest_size=10).hexdigest() + _SUFFIX
 
 
 def version_file(package: str) -> bytes:
