@@ -44,19 +44,28 @@ def choose_algorithm(
     asked for.
     """
     convolution = resolve(x, weight, None, strides, pads, dilations, groups, NO_ACTIVATION, False)
+    return _choice(convolution, algorithm)
+
+
+def _choice(convolution: Convolution, algorithm: str) -> Choice:
     costs = cost.predict(convolution)
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
     if algorithm == TEXTBOOK:
         return Choice(algorithm, costs)
+    candidates = sorted(
+        (name for name in costs if algorithm == "auto" or name.startswith(algorithm)),
+        key=costs.__getitem__,
+    )
     if algorithm == "auto":
-        candidates = [
-            name for name in costs if name == cost.DIRECT or accuracy.admits(WINOGRAD[name], weight)
-        ]
+        allowed = (name for name in candidates if _is_accurate(name, convolution.weight))
     else:
-        candidates = [name for name in costs if name.startswith(algorithm)]
-    chosen = min(candidates, key=costs.__getitem__, default=cost.DIRECT)
-    return Choice(chosen, costs)
+        allowed = iter(candidates)
+    return Choice(next(allowed, cost.DIRECT), costs)
+
+
+def _is_accurate(algorithm: str, weight: np.ndarray) -> bool:
+    return algorithm == cost.DIRECT or accuracy.admits(WINOGRAD[algorithm], weight)
 
 
 def conv2d(
@@ -84,10 +93,10 @@ def conv2d(
     makes NaN of an infinity), also where finite values overflow in its transforms. None ever
     hides one: of Winograd's, Program.run tells.
     """
-    choice = choose_algorithm(x, weight, strides, pads, dilations, groups, algorithm)
     convolution = resolve(x, weight, bias, strides, pads, dilations, groups, activation, residual)
-    m = WINOGRAD.get(choice.algorithm)
-    if choice.algorithm == TEXTBOOK:
+    chosen = _choice(convolution, algorithm).algorithm
+    m = WINOGRAD.get(chosen)
+    if chosen == TEXTBOOK:
         from columnar_nn.kernels import textbook  # nothing that is to be fast has it
 
         kernel = textbook.bind(convolution)
