@@ -41,6 +41,10 @@ class Record:
 
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = self._fields
+        if len(values) == len(fields) and not named:
+            self.__dict__.update(zip(fields, values, strict=True))
+            self.__post_init__()
+            return
         given = {**self._defaults, **dict(zip(fields, values, strict=False)), **named}
         placed = fields[: len(values)]
         if len(placed) < len(values) or not named.keys().isdisjoint(placed):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from columnar_nn.data import named_arrays
-from columnar_nn.data.row_groups import Range, overlapping
 from columnar_nn.errors import InvalidDataError, UsageError, first_line
 from columnar_nn.record import ValueRecord
 from columnar_nn.shown import Shown, line
+
+if TYPE_CHECKING:
+    from columnar_nn.data.row_groups import Range
 
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 _FORMATS = {".parquet": "parquet", ".csv": "csv", **dict.fromkeys(ARROW_SUFFIXES, "ipc")}
@@ -60,6 +61,8 @@ def open_source(source: Any) -> ArrowSource:
     if hasattr(source, "get_fragments"):
         return _of_dataset("the dataset", source)
     if isinstance(source, Mapping):
+        from columnar_nn.data import named_arrays  # of a dict alone
+
         source = named_arrays.table_of(source)
     if isinstance(source, pa.Table):
         return from_batches(source.schema, source.to_batches())
@@ -279,6 +282,8 @@ def _open_parquet(path: Path) -> ArrowSource:
 def _parquet_within(path: Path, schema: pa.Schema, ranges: tuple[Range, ...]) -> ArrowSource:
     """The rows of those row groups that may hold some in all of the ranges."""
     from pyarrow import parquet
+
+    from columnar_nn.data.row_groups import overlapping
 
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with parquet.ParquetFile(path) as file:

@@ -17,7 +17,7 @@ from columnar_nn.expressions.expression import Call, FieldReference, topological
 from columnar_nn.expressions.types import tensor_shape
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.kernels import Layout, Program, Team, TeamProgram, useful_parts
+from columnar_nn.kernels import Layout, Program
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
@@ -27,6 +27,7 @@ from columnar_nn.plan.rewrites.choose_algorithm import choose_algorithm
 
 if TYPE_CHECKING:
     from columnar_nn.exec.step_stats import StepStats
+    from columnar_nn.kernels import Team, TeamProgram
 
 SCRATCH_BYTES = 256 * 2**20
 """Most memory for a batch's intermediate values; larger batches are computed in parts."""
@@ -158,6 +159,8 @@ class KernelProgram:
         if team is None:
             return self._program.run_at(addresses, rows, self._order, step_nanoseconds)
         if self._team_program is None or self._team_program.team is not team:
+            from columnar_nn.kernels import TeamProgram, useful_parts  # of several threads
+
             self._team_program = TeamProgram(self._program, team, useful_parts(self._program, team))
         return self._team_program.run_at(addresses, rows, self._order)
 

@@ -22,11 +22,11 @@ from columnar_nn.expressions.expression import (
     with_inputs,
 )
 from columnar_nn.functions.resolve import is_vector_call
-from columnar_nn.kernels import Team
 from columnar_nn.kernels.program import Order
 
 if TYPE_CHECKING:
     from columnar_nn.exec.step_stats import StepStats
+    from columnar_nn.kernels import Team
 
 
 def kernel_roots(roots: Sequence[Expression]) -> list[Call]:

@@ -57,10 +57,9 @@ def _choice(convolution: Convolution, algorithm: str) -> Choice:
         (name for name in costs if algorithm == "auto" or name.startswith(algorithm)),
         key=costs.__getitem__,
     )
-    if algorithm == "auto":
-        allowed = (name for name in candidates if _is_accurate(name, convolution.weight))
-    else:
-        allowed = iter(candidates)
+    allowed = (
+        name for name in candidates if algorithm != "auto" or _is_accurate(name, convolution.weight)
+    )
     return Choice(next(allowed, cost.DIRECT), costs)
 
 

@@ -26,6 +26,7 @@ from columnar_nn.kernels.tables import (
     STEP_WORDS,
     ZERO_DIVISION,
 )
+from columnar_nn.record import Record
 
 Order = Literal["image", "step"]
 RowNumbers = int | np.ndarray
@@ -49,7 +50,7 @@ class Step(NamedTuple):
     output: int
 
 
-class Memory(NamedTuple):
+class Memory(Record):
     """What a thread keeps between runs in one order: the runner's table, and what it points to.
 
     `words` is the table with quick access to single items, `spoiled` the word that Winograd's
