@@ -73,7 +73,8 @@ class Executable(Shown):
         self, given: PlanNode, rewritten: Rewritten, threads: int, keep_denormals: bool
     ) -> None:
         self.given = given
-        self.plan, self.rules = rewritten
+        self.plan = rewritten.plan
+        self.rules = rewritten.rules
         self.output_type = self.plan.output_type
         self.threads = threads
         self._compiled = CompiledPlan(self.plan, keep_denormals)

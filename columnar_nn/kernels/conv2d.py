@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
 from columnar_nn.kernels.convolution import TEXTBOOK, Convolution, resolve
 from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.layout import BoundKernel, Layout
+from columnar_nn.record import Record
 
 WINOGRAD = {cost.winograd_name(m): m for m in cost.TILE_SIZES}
 """Tile size of each of Winograd's algorithms."""
@@ -20,7 +20,7 @@ WINOGRAD = {cost.winograd_name(m): m for m in cost.TILE_SIZES}
 ALGORITHMS = ("auto", "direct", "winograd", TEXTBOOK, *WINOGRAD)
 
 
-class Choice(NamedTuple):
+class Choice(Record):
     """The algorithm chosen, and the predicted cost of each that "auto" chooses from."""
 
     algorithm: str

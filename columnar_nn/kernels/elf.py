@@ -34,7 +34,7 @@ class UnsupportedError(Exception):
     """An object file that needs more than is done here, or a system that is not Linux."""
 
 
-class Loaded(NamedTuple):
+class Loaded(Record):
     """The address of a function, and the memory that it lies in: it must outlive all calls."""
 
     address: int

@@ -10,7 +10,6 @@ import numpy as np
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.huge_pages import HugePages
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.parameters import arrays, fields, words
 from columnar_nn.record import Record, ValueRecord
@@ -20,8 +19,6 @@ LARGE_BYTES = 2**20
 
 With smaller ones in huge pages, too, plain9 takes 1.5% longer for an image.
 """
-
-_LARGE = HugePages()
 
 Kind = Literal["uint8", "planar", "nchw16c", "nhwc_bf16", "int64"]
 
@@ -124,7 +121,7 @@ class BoundKernel(Record):
         found = (kernel.python for kernel in (self.function, *kernels))
         return [python.name for python in found if python and not python.is_built_in]
 
-    @property
+    @functools.cached_property
     def weight_bytes(self) -> int:
         """Bytes of packed weights read for an image."""
         return sum(int(array.nbytes) for array in arrays(self.parameters))
@@ -140,7 +137,12 @@ def aligned(num_bytes: int) -> np.ndarray:
 def packed(values: np.ndarray) -> np.ndarray:
     """A float32 copy of `values` in C order that starts at a cache line, in huge pages if large."""
     num_bytes = values.size * 4
-    memory = _LARGE.take(num_bytes) if num_bytes > LARGE_BYTES else aligned(num_bytes)
+    if num_bytes > LARGE_BYTES:
+        from columnar_nn.kernels.huge_pages import HUGE_PAGES  # of few small networks
+
+        memory = HUGE_PAGES.take(num_bytes)
+    else:
+        memory = aligned(num_bytes)
     copy = memory.view(np.float32).reshape(values.shape)
     copy[...] = values
     return copy

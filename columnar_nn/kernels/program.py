@@ -6,7 +6,7 @@ import functools
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,7 +42,7 @@ FAILURES = {
 RUNNER = Kernel("runner", "run", arguments=("table",))
 
 
-class Step(NamedTuple):
+class Step(Record):
     """One kernel, the numbers of the buffers it reads, and of the one it writes."""
 
     kernel: BoundKernel

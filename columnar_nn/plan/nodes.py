@@ -15,7 +15,6 @@ import pyarrow as pa
 from columnar_nn.data.arrow_source import ArrowSource
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.expressions.types import type_name
-from columnar_nn.plan.expression_text import expression_texts
 from columnar_nn.plan.plan_node import Gather, PlanNode, ScanNode, UnaryNode
 
 
@@ -77,6 +76,8 @@ class FilterNode(UnaryNode):
     @property
     def details(self) -> str:
         """The condition."""
+        from columnar_nn.plan.expression_text import expression_texts  # of who shows a plan
+
         return f"expression: {expression_texts(self.expressions)[0]}"
 
 
@@ -112,6 +113,8 @@ class ProjectNode(UnaryNode):
     @property
     def details(self) -> str:
         """Name, type and text of each projection."""
+        from columnar_nn.plan.expression_text import expression_texts  # of who shows a plan
+
         texts = expression_texts(self.projections)
         listed = (
             f"({name}:{type_name(expression.type)}, {text})"

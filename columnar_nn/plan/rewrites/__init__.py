@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 from columnar_nn.errors import UsageError
 from columnar_nn.expressions.expression import Expression, topological
@@ -30,6 +30,7 @@ from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algori
 from columnar_nn.plan.rewrites.prune_simple import prune_simple
 from columnar_nn.plan.rewrites.share_networks import share_networks
 from columnar_nn.plan.rewrites.usage import is_call
+from columnar_nn.record import Record
 
 ExpressionRule = Callable[[Sequence[Expression]], list[Expression]]
 """Gives expressions with the same values as those it is given, in their order."""
@@ -89,7 +90,7 @@ FUSIONS = {
 """The rules of each fusion level."""
 
 
-class Rewritten(NamedTuple):
+class Rewritten(Record):
     """A plan as it will run, and the names of the rules that changed it, in their order."""
 
     plan: PlanNode

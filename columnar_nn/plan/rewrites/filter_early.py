@@ -23,11 +23,11 @@ from columnar_nn.plan.plan_node import PlanNode, transform_up
 from columnar_nn.plan.rewrites.conditions import (
     calls_kernels,
     cannot_fail,
-    columns_of,
     conjunction,
     conjuncts,
     replaced,
 )
+from columnar_nn.plan.rewrites.usage import columns_of
 from columnar_nn.plan.unnest import UnnestNode
 
 Placed = Callable[[PlanNode, Expression], PlanNode]

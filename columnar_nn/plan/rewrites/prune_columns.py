@@ -8,8 +8,8 @@ from columnar_nn.plan.aggregation import AggregationNode
 from columnar_nn.plan.join import JoinNode
 from columnar_nn.plan.order import LimitNode, OrderByNode, TopNNode
 from columnar_nn.plan.plan_node import PlanNode
-from columnar_nn.plan.rewrites.conditions import columns_of
 from columnar_nn.plan.rewrites.prune_simple import exactly, one_at_least, pruned, with_names
+from columnar_nn.plan.rewrites.usage import columns_of
 from columnar_nn.plan.unnest import UnnestNode
 
 

@@ -11,7 +11,7 @@ from columnar_nn.expressions.expression import Constant, FieldReference
 from columnar_nn.expressions.types import is_scalar
 from columnar_nn.plan.nodes import FilterNode, LocalPartitionNode, ProjectNode
 from columnar_nn.plan.plan_node import PlanNode, ScanNode
-from columnar_nn.plan.rewrites.conditions import columns_of
+from columnar_nn.plan.rewrites.usage import columns_of
 
 
 def prune_simple(plan: PlanNode) -> PlanNode:
