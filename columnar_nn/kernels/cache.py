@@ -11,12 +11,10 @@ somebody else or for another kernel, is compiled again.
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import sys
-from pathlib import Path
 
-from columnar_nn.kernels import host
+from columnar_nn.kernels import host, sources
 from columnar_nn.kernels.processor import version_file
 from columnar_nn.settings import signed_files, variables
 from columnar_nn.settings.digest import blake2b
@@ -28,8 +26,7 @@ _KIND, _SUFFIX = "kernels", ".kernel"
 def generation() -> str:
     """Hash of everything that changes the machine code of a kernel."""
     digest = blake2b(digest_size=10)
-    for name, source in _sources():
-        digest.update(name.encode() + b"\0" + source + b"\0")
+    digest.update(sources.digest())
     for package in ("llvmlite", "numba"):
         digest.update(version_file(package) + b"\0")
     for fact in (
@@ -43,18 +40,6 @@ def generation() -> str:
     ):
         digest.update(fact.encode() + b"\0")
     return digest.hexdigest()
-
-
-def _sources() -> list[tuple[str, bytes]]:
-    """Name and content of every source file of this package; Path.rglob takes twice as long."""
-    top, found = str(Path(__file__).parent), []
-    for folder, _, names in os.walk(top):
-        for name in names:
-            if name.endswith(".py"):
-                path = f"{folder}/{name}"
-                with open(path, "rb", buffering=0) as file:
-                    found.append((path.removeprefix(top), file.read()))
-    return sorted(found)
 
 
 def read(kernel: str) -> bytes | None:

@@ -23,6 +23,7 @@ from columnar_nn.settings.ownership import UntrustedError
 KINDS = {
     "kernels": "*/*.kernel",
     "processors": "*.processor",
+    "sources": "*.digest",
     "import-checks": "*.import-check",
     "keys": "*.key",
 }
