@@ -1,7 +1,8 @@
 """Immutable records: what frozen dataclasses are, for classes that every start of a process makes.
 
 A dataclass writes its methods as text for each class and compiles them, 0.4 ms for a frozen one.
-These methods are one for all classes; to make a record takes as long as to make such a dataclass.
+These methods are one for all classes. To make a record takes 1 us longer than to make such a
+dataclass: what is made by the thousand should be one.
 """
 
 from __future__ import annotations
@@ -36,22 +37,20 @@ class Record:
         super().__init_subclass__()
         annotated = cls.__annotations__.items()  # its own, as they are written
         own = [name for name, kind in annotated if not kind.startswith("ClassVar")]
-        cls._fields = (*cls._fields, *own)
+        cls._fields = tuple(dict.fromkeys((*cls._fields, *own)))
         cls._defaults = {**cls._defaults, **{n: vars(cls)[n] for n in own if n in vars(cls)}}
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        fields = self._fields
-        if len(values) == len(fields) and not named:
-            self.__dict__.update(zip(fields, values, strict=True))
-            self.__post_init__()
-            return
-        given = {**self._defaults, **dict(zip(fields, values, strict=False)), **named}
-        placed = fields[: len(values)]
-        if len(placed) < len(values) or not named.keys().isdisjoint(placed):
-            raise TypeError(f"{type(self).__name__} takes each of {', '.join(fields)} once")
-        if given.keys() != set(fields):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}")
-        self.__dict__.update(given)
+        fields, held = self._fields, self.__dict__
+        held.update(self._defaults)
+        held.update(zip(fields, values, strict=False))
+        held.update(named)
+        fits = len(values) <= len(fields) == len(held)
+        if named and fits:
+            placed = fields[: len(values)]
+            fits = named.keys().isdisjoint(placed) and held.keys() == set(fields)
+        if not fits:
+            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}, each once")
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -72,7 +71,6 @@ class Record:
         return f"{type(self).__qualname__}({shown})"
 
 
-@dataclass_transform(frozen_default=True)
 class ValueRecord(Record):
     """A record that equals others of its class with equal fields."""
 
