@@ -2,7 +2,7 @@
 
 They lie in the sub-folder `kernels` of the cache (columnar_nn/settings/cache_root.py). In it each
 generation of kernels has a folder of its own, named by a hash of everything that changes the
-machine code: the sources of this package, the versions of numba, llvmlite and Python, what
+machine code: the sources that kernels are made of, the versions of numba, llvmlite and Python, what
 configures numba, the processor's name and features, and the vector width. What they hold is run:
 they are signed (columnar_nn/settings/signed_files.py), and one that is damaged, or was written by
 somebody else or for another kernel, is compiled again.

@@ -1,4 +1,4 @@
-"""Hash of the sources of this package, kept in the cache for as long as no file of them changes.
+"""Hash of the sources of kernels, kept in the cache for as long as no file of them changes.
 
 To read and hash them takes 2 ms of each start, to look at their sizes and times 0.4. By size and
 time of modification Python, too, knows whether a module's bytecode is that of its source; here the
@@ -15,7 +15,9 @@ from columnar_nn.settings import signed_files
 from columnar_nn.settings.digest import blake2b
 
 _KIND, _SUFFIX = "sources", ".digest"
-_FOLDER = str(Path(__file__).parent)
+_TOP = str(Path(__file__).parents[1])
+_FOLDER, _BESIDES = "kernels", "record.py"
+"""This package, and what of the rest kernels are made of."""
 
 
 def digest() -> bytes:
@@ -24,7 +26,8 @@ def digest() -> bytes:
     state = blake2b(digest_size=10)
     for path in paths:
         found = os.stat(path)
-        state.update(f"{path}\0{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}\0".encode())
+        facts = f"\0{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}\0"
+        state.update(os.fsencode(path) + facts.encode())
     name = state.hexdigest() + _SUFFIX
     kept = signed_files.read(_KIND, name)
     if kept is None:
@@ -37,13 +40,14 @@ def _of_content(paths: list[str]) -> bytes:
     found = blake2b(digest_size=32)
     for path in paths:
         with open(path, "rb", buffering=0) as file:
-            found.update(path.removeprefix(_FOLDER).encode() + b"\0" + file.read() + b"\0")
+            found.update(path.removeprefix(_TOP).encode() + b"\0" + file.read() + b"\0")
     return found.digest()
 
 
 def _paths() -> Iterator[str]:
     """Of every source file; Path.rglob takes twice as long."""
-    for folder, _, names in os.walk(_FOLDER):
+    yield f"{_TOP}/{_BESIDES}"
+    for folder, _, names in os.walk(f"{_TOP}/{_FOLDER}"):
         for name in names:
             if name.endswith(".py"):
                 yield f"{folder}/{name}"

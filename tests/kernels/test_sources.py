@@ -15,11 +15,12 @@ from columnar_nn.kernels import sources
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Sources, of which a process has kept the hash."""
-    made = tmp_path / "kernels"
+    made = tmp_path / "package" / "kernels"
     (made / "jitted").mkdir(parents=True)
+    (made.parent / "record.py").write_text("fields = 3\n")
     (made / "tile.py").write_text("rows = 6\n")
     (made / "jitted" / "tile.py").write_text("columns = 2\n")
-    monkeypatch.setattr(sources, "_FOLDER", str(made))
+    monkeypatch.setattr(sources, "_TOP", str(made.parent))
     monkeypatch.setenv("CNN_BENCH_CACHE_DIR", str(tmp_path / "cache"))
     sources.digest()
     return made
@@ -46,6 +47,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "another name": lambda file: file.rename(file.with_name("tiles.py")),
     "one more": lambda file: file.with_name("more.py").write_text(""),
     "one less": lambda file: file.unlink(),
+    "what records are": lambda file: (file.parents[1] / "record.py").write_text("fields = 40\n"),
 }
 
 
