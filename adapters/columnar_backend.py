@@ -21,7 +21,6 @@ from columnar_nn.data import tensor_column
 from columnar_nn.data.arrow_source import from_batches
 from columnar_nn.exec.executable import Executable, prepare
 from columnar_nn.exec.morsels import UNKNOWN_BATCHES
-from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.functions.bfloat16 import BFLOAT16, FLOAT32
 from columnar_nn.kernels.host import can_flush_denormals, processor_name, vector_width
 from columnar_nn.lowering.network import network_outputs
@@ -30,6 +29,7 @@ from columnar_nn.plan.builder import PlanBuilder
 from columnar_nn.settings import cache_root
 
 if TYPE_CHECKING:
+    from columnar_nn.exec.step_stats import StepStats
     from columnar_nn.exec.task import Task
 
 _FUSIONS = {

@@ -15,6 +15,7 @@ from columnar_nn.settings.cache_root import Contents
 FILES = {
     "kernels": "1a2b/relu.kernel",
     "processors": "5e6f.processor",
+    "sources": "7a8b.digest",
     "import-checks": "3c4d.import-check",
     "keys": "a.key",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, ClassVar
 
@@ -38,7 +37,7 @@ class VeloxRelational(QueryEngine):
         from pyvelox import plan_builder
 
         prepare_scans()
-        named = {name: replace(open_source(p), name=name) for name, p in self.tables.items()}
+        named = {name: open_source(p).replaced(name=name) for name, p in self.tables.items()}
         given = plan_query(self.query.relational, named, {})
         self._files = {
             scan.id: self.tables[scan.table.name]

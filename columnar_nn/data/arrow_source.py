@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from columnar_nn.data import named_arrays
-from columnar_nn.data.row_groups import Range, overlapping
 from columnar_nn.errors import InvalidDataError, UsageError, first_line
+from columnar_nn.record import ValueRecord
 from columnar_nn.shown import Shown, line
+
+if TYPE_CHECKING:
+    from columnar_nn.data.row_groups import Range
 
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 _FORMATS = {".parquet": "parquet", ".csv": "csv", **dict.fromkeys(ARROW_SUFFIXES, "ipc")}
@@ -23,8 +24,7 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError)
 """What pyarrow raises when a file is not as it should be; ValueError: a name that is not UTF-8."""
 
 
-@dataclass(frozen=True, repr=False)
-class ArrowSource(Shown):
+class ArrowSource(Shown, ValueRecord):
     """A table's name, its schema, and a function that starts reading it, some columns only.
 
     `within` gives the table with all rows whose values lie in some ranges, and fewer others; None
@@ -61,6 +61,8 @@ def open_source(source: Any) -> ArrowSource:
     if hasattr(source, "get_fragments"):
         return _of_dataset("the dataset", source)
     if isinstance(source, Mapping):
+        from columnar_nn.data import named_arrays  # of a dict alone
+
         source = named_arrays.table_of(source)
     if isinstance(source, pa.Table):
         return from_batches(source.schema, source.to_batches())
@@ -281,6 +283,8 @@ def _parquet_within(path: Path, schema: pa.Schema, ranges: tuple[Range, ...]) ->
     """The rows of those row groups that may hold some in all of the ranges."""
     from pyarrow import parquet
 
+    from columnar_nn.data.row_groups import overlapping
+
     def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with parquet.ParquetFile(path) as file:
             groups = overlapping(file.metadata, ranges)
@@ -294,7 +298,7 @@ def _parquet_within(path: Path, schema: pa.Schema, ranges: tuple[Range, ...]) ->
     def within(more: Sequence[Range]) -> ArrowSource:
         return _parquet_within(path, schema, (*ranges, *more))
 
-    return replace(_checked(path, schema, read), within=within, ranges=ranges)
+    return _checked(path, schema, read).replaced(within=within, ranges=ranges)
 
 
 def _as_type(column: pa.Array, data_type: Any) -> pa.Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -22,13 +22,16 @@ from columnar_nn.exec.operators.base import Operator
 from columnar_nn.exec.operators.registry import operator_class
 from columnar_nn.exec.pipelines import Pipeline
 from columnar_nn.exec.projection import Projection
-from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.expressions.types import is_scalar
-from columnar_nn.kernels import Team
 from columnar_nn.plan.plan_node import PlanNode, nodes, transform_up
+from columnar_nn.record import Record
+
+if TYPE_CHECKING:
+    from columnar_nn.exec.step_stats import StepStats
+    from columnar_nn.kernels import Team
 
 
-class ByBatch(NamedTuple):
+class ByBatch(Record):
     """What a scan takes of a batch, what is computed of that, of at most so many rows at once."""
 
     columns: ColumnSelection

@@ -20,7 +20,6 @@ from columnar_nn.exec import task_threads
 from columnar_nn.exec.compiled_plan import CompiledPlan
 from columnar_nn.exec.kernel_program import KernelProgram
 from columnar_nn.exec.morsels import checked_rows
-from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.exec.task_threads import Call, TaskThreads
 from columnar_nn.functions.bfloat16 import FLOAT32
 from columnar_nn.kernels.placement import Placement
@@ -30,6 +29,7 @@ from columnar_nn.plan.rewrites import Rewritten
 from columnar_nn.shown import Shown, line
 
 if TYPE_CHECKING:
+    from columnar_nn.exec.step_stats import StepStats
     from columnar_nn.exec.task import Task
 
 
@@ -73,7 +73,8 @@ class Executable(Shown):
         self, given: PlanNode, rewritten: Rewritten, threads: int, keep_denormals: bool
     ) -> None:
         self.given = given
-        self.plan, self.rules = rewritten
+        self.plan = rewritten.plan
+        self.rules = rewritten.rules
         self.output_type = self.plan.output_type
         self.threads = threads
         self._compiled = CompiledPlan(self.plan, keep_denormals)

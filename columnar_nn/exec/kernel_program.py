@@ -5,26 +5,29 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from columnar_nn.data import tensor_column
 from columnar_nn.errors import InvalidPlanError
-from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.exec.tensor_addresses import TensorAddresses
 from columnar_nn.expressions.expression import Call, FieldReference, topological
 from columnar_nn.expressions.types import tensor_shape
 from columnar_nn.functions import registry
 from columnar_nn.functions.assembly import Assembly, Value
-from columnar_nn.kernels import Layout, Program, Team, TeamProgram, useful_parts
+from columnar_nn.kernels import Layout, Program
 from columnar_nn.kernels.layout import Kind
 from columnar_nn.kernels.placement import Placement
 from columnar_nn.kernels.program import Order
 from columnar_nn.kernels.regions import IMAGE_BY_IMAGE, Regions
 from columnar_nn.kernels.regions import choose as choose_regions
 from columnar_nn.plan.rewrites.choose_algorithm import choose_algorithm
+
+if TYPE_CHECKING:
+    from columnar_nn.exec.step_stats import StepStats
+    from columnar_nn.kernels import Team, TeamProgram
 
 SCRATCH_BYTES = 256 * 2**20
 """Most memory for a batch's intermediate values; larger batches are computed in parts."""
@@ -72,7 +75,12 @@ class KernelProgram:
         if order == "step" and self.placement.num_bytes:
             self._most_rows = max(1, SCRATCH_BYTES // self.placement.num_bytes)
         self._team_program: TeamProgram | None = None
-        self.steps = tuple(_step_stats(assembly))
+        self._assembly = assembly
+
+    @functools.cached_property
+    def steps(self) -> tuple[StepStats, ...]:
+        """Work a row of every kernel step."""
+        return tuple(_step_stats(self._assembly))
 
     @property
     def placement(self) -> Placement:
@@ -151,6 +159,8 @@ class KernelProgram:
         if team is None:
             return self._program.run_at(addresses, rows, self._order, step_nanoseconds)
         if self._team_program is None or self._team_program.team is not team:
+            from columnar_nn.kernels import TeamProgram, useful_parts  # of several threads
+
             self._team_program = TeamProgram(self._program, team, useful_parts(self._program, team))
         return self._team_program.run_at(addresses, rows, self._order)
 
@@ -214,6 +224,8 @@ def _column_layout(column: FieldReference) -> Layout:
 
 def _step_stats(assembly: Assembly) -> Iterator[StepStats]:
     """The steps' work a row; the operations of a call are counted at the last of its steps."""
+    from columnar_nn.exec.step_stats import StepStats  # of who asks what kernels do
+
     calls = assembly.calls
     for index, (step, call) in enumerate(zip(assembly.steps, calls, strict=True)):
         operations = 0

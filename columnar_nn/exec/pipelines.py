@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -14,14 +13,14 @@ from columnar_nn.exec.operators.base import (
 )
 from columnar_nn.exec.operators.registry import operator_class, sink_class
 from columnar_nn.plan.plan_node import PlanNode
+from columnar_nn.record import Record
 
 if TYPE_CHECKING:
     from columnar_nn.exec.driver import Driver
     from columnar_nn.exec.trace import Trace
 
 
-@dataclass(frozen=True, eq=False)
-class Pipeline:
+class Pipeline(Record):
     """Nodes that each driver runs from the first, a source, to the last.
 
     What leaves the last one feeds source `position` of `consumer`, a node of another pipeline; if

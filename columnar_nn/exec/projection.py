@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from columnar_nn.exec.kernel_program import KernelProgram
-from columnar_nn.exec.step_stats import StepStats
 from columnar_nn.expressions.expression import (
     Call,
     Cast,
@@ -23,8 +22,11 @@ from columnar_nn.expressions.expression import (
     with_inputs,
 )
 from columnar_nn.functions.resolve import is_vector_call
-from columnar_nn.kernels import Team
 from columnar_nn.kernels.program import Order
+
+if TYPE_CHECKING:
+    from columnar_nn.exec.step_stats import StepStats
+    from columnar_nn.kernels import Team
 
 
 def kernel_roots(roots: Sequence[Expression]) -> list[Call]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from columnar_nn.errors import UsageError
-from columnar_nn.kernels import Team, Threads
+from columnar_nn.kernels import Threads
+
+if TYPE_CHECKING:
+    from columnar_nn.kernels import Team
 
 SHORT_STREAM_ROWS = 256
 """Rows for each thread up to which a stream is not worth drivers on other threads.
@@ -48,7 +51,11 @@ class TaskThreads:
 
     def _start(self) -> None:
         self.pool = Threads(self.size - 1)
-        self.team = Team(self.size, self.pool) if self.size > 1 else None
+        self.team: Team | None = None
+        if self.size > 1:
+            from columnar_nn.kernels import Team  # one thread has none
+
+            self.team = Team(self.size, self.pool)
 
     def refuse_if_over(self) -> None:
         """Raises UsageError after `close`, and in the child of a fork."""

@@ -7,37 +7,37 @@ are compared by identity: one that is used twice is one vertex, and is computed 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from columnar_nn.expressions.types import DataType, type_name
+from columnar_nn.record import Record
 from columnar_nn.shown import line
 
+NO_ATTRIBUTES: Mapping[str, Any] = {}
 
-@dataclass(frozen=True, eq=False, repr=False)
-class FieldReference:
+
+class FieldReference(Record):
     """A column of the input (Velox FieldAccessTypedExpr); `type` is None until resolved."""
 
     name: str
     type: DataType = None
 
-    inputs: tuple[Expression, ...] = field(default=(), init=False)
+    inputs: ClassVar[tuple[Expression, ...]] = ()
 
     def __repr__(self) -> str:
         return line("column", self.name)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Constant:
+class Constant(Record):
     """The same scalar in every row (Velox ConstantTypedExpr); `value` None is a null."""
 
     value: bool | int | float | str | None
     type: DataType = None
 
-    inputs: tuple[Expression, ...] = field(default=(), init=False)
+    inputs: ClassVar[tuple[Expression, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.type is None:
@@ -47,14 +47,13 @@ class Constant:
         return line("constant", repr(self.value))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Weight:
+class Weight(Record):
     """A constant tensor that belongs to a vector function, such as the filters of conv2d."""
 
     name: str
     array: np.ndarray
 
-    inputs: tuple[Expression, ...] = field(default=(), init=False)
+    inputs: ClassVar[tuple[Expression, ...]] = ()
 
     @property
     def type(self) -> DataType:
@@ -65,8 +64,7 @@ class Weight:
         return line("weight", f"{self.name} {self.array.dtype} {list(self.array.shape)}")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Cast:
+class Cast(Record):
     """Conversion of a scalar column to another type (Velox CastTypedExpr)."""
 
     input: Expression
@@ -81,8 +79,7 @@ class Cast:
         return line("cast", f"as {type_name(self.type)}")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Call:
+class Call(Record):
     """A function applied to expressions (Velox CallTypedExpr); `type` is None until resolved.
 
     `attributes` are those of a vector function, under their ONNX names; `nodes` the names of
@@ -91,7 +88,7 @@ class Call:
 
     function: str
     inputs: tuple[Expression, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = NO_ATTRIBUTES
     nodes: tuple[str, ...] = ()
     type: DataType = None
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
 from columnar_nn.expressions.expression import Call
 from columnar_nn.expressions.types import RowShape, row_size
-from columnar_nn.kernels import BoundKernel, Layout, Step, reorder
+from columnar_nn.kernels import BoundKernel, Layout, Step
+from columnar_nn.kernels.layout import Kind
+from columnar_nn.record import ValueRecord
 
 
-class Value(NamedTuple):
+class Value(ValueRecord):
     """A tensor in a numbered buffer of the program.
 
     `layout` says how it lies there; `shape` is what it is called: they differ after a reshape,
@@ -76,8 +76,8 @@ class Assembly:
         planar = self.planar(value)
         key = (planar.buffer, "nchw16c")
         if key not in self._reordered:
-            layout = replace(planar.layout, shape=value.shape)
-            self._reordered[key] = self.apply(reorder(layout, "nchw16c"), planar)
+            layout = planar.layout.replaced(shape=value.shape)
+            self._reordered[key] = self._reorder(planar, layout, "nchw16c")
         return self._reordered[key]
 
     def planar(self, value: Value) -> Value:
@@ -86,11 +86,16 @@ class Assembly:
         if value.layout.kind == "nchw16c":
             key = (value.buffer, "planar")
             if key not in self._reordered:
-                self._reordered[key] = self.apply(reorder(value.layout, "planar"), value)
+                self._reordered[key] = self._reorder(value, value.layout, "planar")
             planar = self._reordered[key]
         else:
             planar = value
-        return Value(planar.buffer, replace(planar.layout, shape=value.shape), value.shape)
+        return Value(planar.buffer, planar.layout.replaced(shape=value.shape), value.shape)
+
+    def _reorder(self, value: Value, layout: Layout, kind: Kind) -> Value:
+        from columnar_nn.kernels.reorder import reorder  # of few small networks
+
+        return self.apply(reorder(layout, kind), value)
 
     def narrowed(self, value: Value) -> Value:
         """A C x H x W value, or features as C x 1 x 1, as nhwc_bf16, rounded at most once."""
@@ -98,7 +103,7 @@ class Assembly:
 
         if value.is_narrow:
             return value
-        image = value if len(value.shape) == 3 else value._replace(shape=(*value.shape, 1, 1))
+        image = value if len(value.shape) == 3 else value.replaced(shape=(*value.shape, 1, 1))
         if value.layout.kind != "planar" or image.shape[0] > FEW_CHANNELS:
             image = self.blocked(image)
         else:
@@ -117,12 +122,12 @@ class Assembly:
         key = (value.buffer, "nchw16c")
         if key not in self._reordered:
             self._reordered[key] = self.apply(widen(value.layout), value)
-        return self._reordered[key]._replace(shape=value.shape)
+        return self._reordered[key].replaced(shape=value.shape)
 
     def reshaped(self, value: Value, shape: RowShape) -> Value:
         """The same elements under another shape; nothing moves."""
         assert row_size(shape) == row_size(value.shape)
-        return value._replace(shape=shape)
+        return value.replaced(shape=shape)
 
     def alike(self, first: Value, second: Value) -> tuple[Value, Value]:
         """Both values in one layout: blocked if either is a blocked image, else planar."""

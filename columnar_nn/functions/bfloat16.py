@@ -64,7 +64,7 @@ def multiply(
 ) -> Value:
     """A dense layer; a flattened image is read as it lies."""
     if value.layout.kind == "nchw16c":
-        value = value._replace(shape=value.layout.shape)
+        value = value.replaced(shape=value.layout.shape)
     if value.layout.kind != "nhwc_bf16":
         value = assembly.narrowed(value)
     kernel = kernels.dense_bfloat16(value.layout, matrix, bias, _interval(activation))

@@ -26,7 +26,7 @@ def _clamps(
 
     def register(function: Function) -> Function:
         declared = declare(function.__name__, function, attributes)
-        FUNCTIONS.append(declared.vector_function()._replace(activation=activation))
+        FUNCTIONS.append(declared.vector_function().replaced(activation=activation))
         return function
 
     return register

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,12 +19,13 @@ from columnar_nn.model.node import Shape
 from columnar_nn.model.operators import OPERATORS
 from columnar_nn.model.shape_rules import elementwise
 from columnar_nn.model.shape_rules.operands import Operands
+from columnar_nn.record import ValueRecord
 
 ShapeRule = Callable[[tuple[int, ...]], Sequence[int]]
 Function = TypeVar("Function", bound=Callable[..., float])
 
 
-class DeclaredFunction(NamedTuple):
+class DeclaredFunction(ValueRecord):
     """A declared function; `shape` gives its result's row, and is None of a function of elements.
 
     `attributes` are the parameters after the row's, with their defaults; `onnx` the operator,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from columnar_nn.expressions.expression import Call
 from columnar_nn.kernels import NO_ACTIVATION, Activation
+from columnar_nn.record import ValueRecord
 
 
-@dataclass(frozen=True)
-class LayerActivation:
+class LayerActivation(ValueRecord):
     """A function of each element with its attributes, written as a call without arguments."""
 
     function: str

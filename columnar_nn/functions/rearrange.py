@@ -146,7 +146,7 @@ def _transposed(assembly: Assembly, call: Call, values: Sequence[Value]) -> Valu
 
 FUNCTIONS = (
     _function("slice", _slice),
-    _TRANSPOSE._replace(assemble=_transposed),
+    _TRANSPOSE.replaced(assemble=_transposed),
     _function("pad", _pad, **PAD_DEFAULTS),
     _function("expand", _expand),
     _function("tile", _tile),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +18,10 @@ from columnar_nn.functions.assembly import Assembly, Value
 from columnar_nn.kernels import Activation
 from columnar_nn.model.graph import Node, Shape
 from columnar_nn.model.shape_rules.operands import Operands
+from columnar_nn.record import ValueRecord
 
 
-class VectorFunction(NamedTuple):
+class VectorFunction(ValueRecord):
     """A function over whole tensor columns.
 
     `shape` is the shape rule of the ONNX operator it follows: operands with the batch dimension

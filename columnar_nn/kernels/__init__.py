@@ -19,8 +19,8 @@ what its kernels know of a layer (`parameters`), and the functions that bind the
 `kernels/jitted/pool.py` holds the kernels, Python functions that read the record by name and are
 compiled by numba (`jitted`); it is imported only where the cache lacks one of them, for a process
 that compiles nothing must not import numba. Families that few networks need are imported when first
-used; those of them that have a function of their own name, `normalization`, `rearrange`, `resize`
-and `softmax`, from their files, as a module has one thing of a name.
+used; those of them that have a function of their own name, `normalization`, `rearrange`, `reorder`,
+`resize` and `softmax`, from their files, as a module has one thing of a name.
 """
 
 from importlib import import_module
@@ -33,8 +33,6 @@ from columnar_nn.kernels.elementwise import binary, pixels_to_float, scale_add, 
 from columnar_nn.kernels.layout import BoundKernel, Layout
 from columnar_nn.kernels.program import Program, Step
 from columnar_nn.kernels.python_function import PythonFunction
-from columnar_nn.kernels.reorder import channels_first, channels_last, concat, reorder
-from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
 from columnar_nn.kernels.threads import Threads
 
 if TYPE_CHECKING:
@@ -45,7 +43,9 @@ if TYPE_CHECKING:
     from columnar_nn.kernels.matrix import matrix_product
     from columnar_nn.kernels.pool import average_pool, global_average_pool, max_pool
     from columnar_nn.kernels.reduce import REDUCTIONS, local_response_normalization, reduction
+    from columnar_nn.kernels.reorder import channels_first, channels_last, concat
     from columnar_nn.kernels.rows import of_row
+    from columnar_nn.kernels.team import Team, TeamProgram, useful_parts
 
 _WHEN_USED = {
     "choose_bfloat16": "bfloat16",
@@ -63,7 +63,13 @@ _WHEN_USED = {
     "REDUCTIONS": "reduce",
     "local_response_normalization": "reduce",
     "reduction": "reduce",
+    "channels_first": "reorder",
+    "channels_last": "reorder",
+    "concat": "reorder",
     "of_row": "rows",
+    "Team": "team",
+    "TeamProgram": "team",
+    "useful_parts": "team",
 }
 """The module of each name that is imported when it is first used."""
 
@@ -102,7 +108,6 @@ __all__ = [
     "of_row",
     "pixels_to_float",
     "reduction",
-    "reorder",
     "scale_add",
     "unary",
     "useful_parts",

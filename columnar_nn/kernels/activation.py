@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from columnar_nn.kernels.host import LANES
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import packed
 from columnar_nn.kernels.python_function import PythonFunction
+from columnar_nn.record import ValueRecord
 
 EPILOGUE_ARGUMENTS = ("constants", "target", "lines", "columns", "width", "mask", "scratch")
 """Of an epilogue: blocks of constants; `lines` of `columns` blocks, `width` blocks apart, that it
@@ -19,7 +19,7 @@ calling thread's scratch memory.
 """
 
 
-class Activation(NamedTuple):
+class Activation(ValueRecord):
     """A function of each element: an interval to clamp to, or any function and its constants.
 
     Clamping is a part of each kernel. Another function is an epilogue, code of its own that the

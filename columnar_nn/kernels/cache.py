@@ -2,7 +2,7 @@
 
 They lie in the sub-folder `kernels` of the cache (columnar_nn/settings/cache_root.py). In it each
 generation of kernels has a folder of its own, named by a hash of everything that changes the
-machine code: the sources of this package, the versions of numba, llvmlite and Python, what
+machine code: the sources that kernels are made of, the versions of numba, llvmlite and Python, what
 configures numba, the processor's name and features, and the vector width. What they hold is run:
 they are signed (columnar_nn/settings/signed_files.py), and one that is damaged, or was written by
 somebody else or for another kernel, is compiled again.
@@ -11,15 +11,13 @@ somebody else or for another kernel, is compiled again.
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
 import platform
 import sys
-from pathlib import Path
 
-from columnar_nn.kernels import host
+from columnar_nn.kernels import host, sources
 from columnar_nn.kernels.processor import version_file
 from columnar_nn.settings import signed_files, variables
+from columnar_nn.settings.digest import blake2b
 
 _KIND, _SUFFIX = "kernels", ".kernel"
 
@@ -27,9 +25,8 @@ _KIND, _SUFFIX = "kernels", ".kernel"
 @functools.cache
 def generation() -> str:
     """Hash of everything that changes the machine code of a kernel."""
-    digest = hashlib.sha256()
-    for name, source in _sources():
-        digest.update(name.encode() + b"\0" + source + b"\0")
+    digest = blake2b(digest_size=10)
+    digest.update(sources.digest())
     for package in ("llvmlite", "numba"):
         digest.update(version_file(package) + b"\0")
     for fact in (
@@ -42,19 +39,7 @@ def generation() -> str:
         str(host.vector_width()),
     ):
         digest.update(fact.encode() + b"\0")
-    return digest.hexdigest()[:20]
-
-
-def _sources() -> list[tuple[str, bytes]]:
-    """Name and content of every source file of this package; Path.rglob takes twice as long."""
-    top, found = str(Path(__file__).parent), []
-    for folder, _, names in os.walk(top):
-        for name in names:
-            if name.endswith(".py"):
-                path = f"{folder}/{name}"
-                with open(path, "rb", buffering=0) as file:
-                    found.append((path.removeprefix(top), file.read()))
-    return sorted(found)
+    return digest.hexdigest()
 
 
 def read(kernel: str) -> bytes | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from columnar_nn.kernels.activation import NO_ACTIVATION, Activation
 from columnar_nn.kernels.convolution import TEXTBOOK, Convolution, resolve
 from columnar_nn.kernels.dense import dense
 from columnar_nn.kernels.layout import BoundKernel, Layout
+from columnar_nn.record import Record
 
 WINOGRAD = {cost.winograd_name(m): m for m in cost.TILE_SIZES}
 """Tile size of each of Winograd's algorithms."""
@@ -21,7 +20,7 @@ WINOGRAD = {cost.winograd_name(m): m for m in cost.TILE_SIZES}
 ALGORITHMS = ("auto", "direct", "winograd", TEXTBOOK, *WINOGRAD)
 
 
-class Choice(NamedTuple):
+class Choice(Record):
     """The algorithm chosen, and the predicted cost of each that "auto" chooses from."""
 
     algorithm: str
@@ -45,19 +44,27 @@ def choose_algorithm(
     asked for.
     """
     convolution = resolve(x, weight, None, strides, pads, dilations, groups, NO_ACTIVATION, False)
+    return _choice(convolution, algorithm)
+
+
+def _choice(convolution: Convolution, algorithm: str) -> Choice:
     costs = cost.predict(convolution)
     if algorithm not in ALGORITHMS:
         raise UsageError(f"no algorithm {algorithm!r}: use {', '.join(ALGORITHMS)}")
     if algorithm == TEXTBOOK:
         return Choice(algorithm, costs)
-    if algorithm == "auto":
-        candidates = [
-            name for name in costs if name == cost.DIRECT or accuracy.admits(WINOGRAD[name], weight)
-        ]
-    else:
-        candidates = [name for name in costs if name.startswith(algorithm)]
-    chosen = min(candidates, key=costs.__getitem__, default=cost.DIRECT)
-    return Choice(chosen, costs)
+    candidates = sorted(
+        (name for name in costs if algorithm == "auto" or name.startswith(algorithm)),
+        key=costs.__getitem__,
+    )
+    allowed = (
+        name for name in candidates if algorithm != "auto" or _is_accurate(name, convolution.weight)
+    )
+    return Choice(next(allowed, cost.DIRECT), costs)
+
+
+def _is_accurate(algorithm: str, weight: np.ndarray) -> bool:
+    return algorithm == cost.DIRECT or accuracy.admits(WINOGRAD[algorithm], weight)
 
 
 def conv2d(
@@ -85,10 +92,10 @@ def conv2d(
     makes NaN of an infinity), also where finite values overflow in its transforms. None ever
     hides one: of Winograd's, Program.run tells.
     """
-    choice = choose_algorithm(x, weight, strides, pads, dilations, groups, algorithm)
     convolution = resolve(x, weight, bias, strides, pads, dilations, groups, activation, residual)
-    m = WINOGRAD.get(choice.algorithm)
-    if choice.algorithm == TEXTBOOK:
+    chosen = _choice(convolution, algorithm).algorithm
+    m = WINOGRAD.get(chosen)
+    if chosen == TEXTBOOK:
         from columnar_nn.kernels import textbook  # nothing that is to be fast has it
 
         kernel = textbook.bind(convolution)
@@ -97,11 +104,11 @@ def conv2d(
     elif convolution.is_one_pixel:
         matrix = convolution.weight[:, :, 0, 0]
         kernel = dense(x, matrix, convolution.bias, activation, as_image=True)
-        kernel = replace(kernel, name="conv2d_direct_1x1")
+        kernel = kernel.replaced(name="conv2d_direct_1x1")
     else:
         in_tiles = _depthwise(convolution) if convolution.is_depthwise else None
         kernel = in_tiles or direct.bind(convolution)
-    return replace(kernel, error_bound=accuracy.bound(convolution.weight, m))
+    return kernel.replaced(error_bound=accuracy.bound(convolution.weight, m))
 
 
 def _depthwise(convolution: Convolution) -> BoundKernel | None:

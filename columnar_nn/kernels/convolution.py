@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.activation import Activation
 from columnar_nn.kernels.layout import Layout
+from columnar_nn.record import ValueRecord
 
 TEXTBOOK = "textbook"
 """The algorithm of plain loops over planar images."""
 
 
-class Convolution(NamedTuple):
+class Convolution(ValueRecord):
     """ONNX Conv of one image; weight [filters, channels a group, height, width], float32.
 
     `pads` is (top, left, bottom, right). With `residual` a second input of the output's layout

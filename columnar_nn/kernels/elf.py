@@ -8,11 +8,14 @@ AMD64 supplement, chapter 4).
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
 import struct
 import sys
 from collections.abc import Mapping
 from typing import NamedTuple
+
+from columnar_nn.record import Record
 
 _IDENTITY = b"\x7fELF\x02\x01\x01"
 """64 bits, the lowest byte first, version 1."""
@@ -31,14 +34,14 @@ class UnsupportedError(Exception):
     """An object file that needs more than is done here, or a system that is not Linux."""
 
 
-class Loaded(NamedTuple):
+class Loaded(Record):
     """The address of a function, and the memory that it lies in: it must outlive all calls."""
 
     address: int
     memory: mmap.mmap
 
 
-class _Section(NamedTuple):
+class _Section(Record):
     name: int
     kind: int
     flags: int
@@ -128,9 +131,17 @@ def _symbols(file: bytes, sections: list[_Section]) -> list[_Symbol]:
     ]
 
 
+@functools.cache
+def _c_library() -> ctypes.CDLL:
+    """To make one makes types of its own."""
+    library = ctypes.CDLL(None)
+    library.mprotect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    return library
+
+
 def _of_c_library(name: str) -> int:
     try:
-        function = ctypes.CDLL(None)[name]
+        function = _c_library()[name]
     except AttributeError:
         raise UnsupportedError(f"the C library has no {name}") from None
     return ctypes.cast(function, ctypes.c_void_p).value or 0
@@ -138,7 +149,5 @@ def _of_c_library(name: str) -> int:
 
 def _make_executable(start: int, size: int) -> None:
     """Of pages that were written, which can be written no more."""
-    protect = ctypes.CDLL(None).mprotect
-    protect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-    if protect(start, size, mmap.PROT_READ | mmap.PROT_EXEC):
+    if _c_library().mprotect(start, size, mmap.PROT_READ | mmap.PROT_EXEC):
         raise UnsupportedError("the system lets no memory be run that was written")

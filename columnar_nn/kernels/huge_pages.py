@@ -55,3 +55,7 @@ def _mapped(num_bytes: int) -> np.ndarray:
     with contextlib.suppress(OSError):  # of a kernel without them
         pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, np.uint8)
+
+
+HUGE_PAGES = HugePages()
+"""Those of all weights of this process."""

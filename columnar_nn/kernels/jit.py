@@ -30,11 +30,12 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
 from columnar_nn.kernels import cache, loader
 from columnar_nn.kernels.parameters import Code
 from columnar_nn.kernels.python_function import PythonFunction
+from columnar_nn.record import ValueRecord
 
 ARGUMENTS = (
     *("parameters", "source", "second", "target", "scratch", "part", "parts"),
@@ -43,8 +44,7 @@ ARGUMENTS = (
 """Of a kernel that a program runs."""
 
 
-@dataclass(frozen=True)
-class Kernel(Code):
+class Kernel(ValueRecord, Code):
     """A compiled function, named by its module, its function there and constants of that.
 
     The module is one of `jitted/`. Two equal kernels share their machine code. int64 `arguments`
@@ -57,7 +57,11 @@ class Kernel(Code):
     constants: tuple[int | str, ...] = ()
     arguments: tuple[str, ...] = ARGUMENTS
     calls: tuple[Kernel, ...] = ()
-    python: PythonFunction | None = field(default=None, compare=False)
+    python: PythonFunction | None = None
+
+    @property
+    def _compared(self) -> tuple[Any, ...]:
+        return self.module, self.function, self.constants, self.arguments, self.calls
 
     @property
     def file_name(self) -> str:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from columnar_nn.errors import InvalidModelError
 from columnar_nn.kernels.host import LANES
-from columnar_nn.kernels.huge_pages import HugePages
 from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.parameters import arrays, fields, words
+from columnar_nn.record import Record, ValueRecord
 
 LARGE_BYTES = 2**20
 """Of weights, from which on each image brings them into a second-level cache anew, page by page.
 
 With smaller ones in huge pages, too, plain9 takes 1.5% longer for an image.
 """
-
-_LARGE = HugePages()
 
 Kind = Literal["uint8", "planar", "nchw16c", "nhwc_bf16", "int64"]
 
@@ -35,8 +32,7 @@ NUMPY_TYPES: dict[str, np.dtype] = {
 }
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(ValueRecord):
     """Memory of one image's tensor of `shape` (without the batch dimension).
 
     kind "planar" is row-major float32: CHW images or features. "uint8" is planar pixels and
@@ -89,8 +85,7 @@ class Layout:
         return self.kind == other.kind and self.num_items == other.num_items
 
 
-@dataclass(frozen=True, eq=False)
-class BoundKernel:
+class BoundKernel(Record):
     """A kernel with its sizes and packed weights, ready to run on one image, or several `at_once`.
 
     `parameters` is the family's record of sizes, constants and packed arrays (see `parameters`).
@@ -126,7 +121,7 @@ class BoundKernel:
         found = (kernel.python for kernel in (self.function, *kernels))
         return [python.name for python in found if python and not python.is_built_in]
 
-    @property
+    @functools.cached_property
     def weight_bytes(self) -> int:
         """Bytes of packed weights read for an image."""
         return sum(int(array.nbytes) for array in arrays(self.parameters))
@@ -142,7 +137,12 @@ def aligned(num_bytes: int) -> np.ndarray:
 def packed(values: np.ndarray) -> np.ndarray:
     """A float32 copy of `values` in C order that starts at a cache line, in huge pages if large."""
     num_bytes = values.size * 4
-    memory = _LARGE.take(num_bytes) if num_bytes > LARGE_BYTES else aligned(num_bytes)
+    if num_bytes > LARGE_BYTES:
+        from columnar_nn.kernels.huge_pages import HUGE_PAGES  # of few small networks
+
+        memory = HUGE_PAGES.take(num_bytes)
+    else:
+        memory = aligned(num_bytes)
     copy = memory.view(np.float32).reshape(values.shape)
     copy[...] = values
     return copy

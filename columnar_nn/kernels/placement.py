@@ -6,10 +6,11 @@ Or side by side, for threads that share an image.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+
+from columnar_nn.record import ValueRecord
 
 
-class Buffer(NamedTuple):
+class Buffer(ValueRecord):
     """Bytes that must be kept from step `first` to step `last`, both included."""
 
     num_bytes: int
@@ -21,7 +22,7 @@ class Buffer(NamedTuple):
         return self.first <= other.last and other.first <= self.last
 
 
-class Placement(NamedTuple):
+class Placement(ValueRecord):
     """Byte offset of every buffer by number, and bytes in all.
 
     `least_bytes` is the most that some step needs at once, below which no placement can go;
@@ -84,7 +85,7 @@ def side_by_side(placement: Placement, buffers: Mapping[int, Buffer]) -> Placeme
     offsets, end = {}, 0
     for number, buffer in buffers.items():
         offsets[number], end = end, end + buffer.num_bytes
-    return placement._replace(offsets=offsets, num_bytes=end)
+    return placement.replaced(offsets=offsets, num_bytes=end)
 
 
 def _needed(buffers: Mapping[int, Buffer], step: int) -> int:

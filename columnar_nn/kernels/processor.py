@@ -6,19 +6,19 @@ LLVM's library takes 20 ms to load: a process that compiles nothing does without
 from __future__ import annotations
 
 import functools
-import hashlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
+from columnar_nn.record import ValueRecord
 from columnar_nn.settings import signed_files
+from columnar_nn.settings.digest import blake2b
 
 _KIND, _SUFFIX = "processors", ".processor"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 """Another at each start of Linux, before which no processor can be changed."""
 
 
-class Processor(NamedTuple):
+class Processor(ValueRecord):
     """LLVM's name of it, and its features as LLVM's code generator takes them."""
 
     name: str
@@ -36,7 +36,7 @@ def this() -> Processor:
 
     found = Processor(llvm.get_host_cpu_name(), str(llvm.get_host_cpu_features().flatten()))
     if name:
-        signed_files.write(_KIND, name, "\n".join(found).encode())
+        signed_files.write(_KIND, name, f"{found.name}\n{found.features}".encode())
     return found
 
 
@@ -46,7 +46,7 @@ def _file_name() -> str:
         boot = _BOOT.read_bytes()
     except OSError:
         return ""
-    return hashlib.sha256(boot + version_file("llvmlite")).hexdigest()[:20] + _SUFFIX
+    return blake2b(boot + version_file("llvmlite"), digest_size=10).hexdigest() + _SUFFIX
 
 
 def version_file(package: str) -> bytes:

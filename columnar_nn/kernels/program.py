@@ -6,8 +6,7 @@ import functools
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from columnar_nn.kernels.tables import (
     STEP_WORDS,
     ZERO_DIVISION,
 )
+from columnar_nn.record import Record
 
 Order = Literal["image", "step"]
 RowNumbers = int | np.ndarray
@@ -42,7 +42,7 @@ FAILURES = {
 RUNNER = Kernel("runner", "run", arguments=("table",))
 
 
-class Step(NamedTuple):
+class Step(Record):
     """One kernel, the numbers of the buffers it reads, and of the one it writes."""
 
     kernel: BoundKernel
@@ -50,7 +50,7 @@ class Step(NamedTuple):
     output: int
 
 
-class Memory(NamedTuple):
+class Memory(Record):
     """What a thread keeps between runs in one order: the runner's table, and what it points to.
 
     `words` is the table with quick access to single items, `spoiled` the word that Winograd's
@@ -72,7 +72,6 @@ class Memory(NamedTuple):
         return report
 
 
-@dataclass(frozen=True, eq=False)
 class Program:
     """Steps in order, and the buffers that come from outside and go there.
 
@@ -84,16 +83,24 @@ class Program:
     an image lie. While kernels run, their threads take denormals for zero, unless `keep_denormals`.
     """
 
-    steps: tuple[Step, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    keep_denormals: bool = False
-    regions: Regions = IMAGE_BY_IMAGE
-    layouts: dict[int, Layout] = field(init=False)
-    placement: Placement = field(init=False)
-    _threads: threading.local = field(init=False, default_factory=threading.local)
+    def __init__(
+        self,
+        steps: tuple[Step, ...],
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        keep_denormals: bool = False,
+        regions: Regions = IMAGE_BY_IMAGE,
+    ) -> None:
+        self.steps = steps
+        self.inputs = inputs
+        self.outputs = outputs
+        self.keep_denormals = keep_denormals
+        self.regions = regions
+        self.layouts = self._checked_layouts()
+        self.placement = place(self.inner_buffers())
+        self._threads = threading.local()
 
-    def __post_init__(self) -> None:
+    def _checked_layouts(self) -> dict[int, Layout]:
         layouts: dict[int, Layout] = {}
         written = set(self.inputs)
         for step in self.steps:
@@ -114,8 +121,7 @@ class Program:
             written.add(step.output)
         if not written.issuperset(self.outputs):
             raise InvalidPlanError(f"nothing writes an output of {self.outputs}")
-        object.__setattr__(self, "layouts", layouts)
-        object.__setattr__(self, "placement", place(self.inner_buffers()))
+        return layouts
 
     def inner_buffers(self) -> dict[int, Buffer]:
         """One image's tensors that neither come from outside nor go there, by buffer number."""

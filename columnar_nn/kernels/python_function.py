@@ -10,7 +10,6 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
-import hashlib
 import inspect
 import math
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import numpy as np
 
 from columnar_nn.errors import UsageError
 from columnar_nn.kernels.primitives import PRIMITIVES
+from columnar_nn.settings.digest import blake2b
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -72,10 +72,10 @@ class PythonFunction:
 
         The same in every process; the text of the file and its place there have no part in it.
         """
-        digest = hashlib.sha256()
+        digest = blake2b(digest_size=12)
         for function in (self.function, *self.called):
             digest.update(repr(_meaning(function)).encode() + b"\0")
-        return f"{self.name}-{digest.hexdigest()[:24]}"
+        return f"{self.name}-{digest.hexdigest()}"
 
     @classmethod
     def of(cls, name: str, function: Callable[..., Any]) -> PythonFunction:

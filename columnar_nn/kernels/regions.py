@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from columnar_nn.kernels.layout import BoundKernel
+from columnar_nn.record import ValueRecord
 
 GROUPS = (4, 8, 16)
 
@@ -32,7 +32,7 @@ GROUP_BYTES = 2**24
 """Most activations of a group at a step: half of a third-level cache of 32 MiB."""
 
 
-class Regions(NamedTuple):
+class Regions(ValueRecord):
     """The first step that groups of up to `images` images go through; the steps before it, or all
     if there are no more, take image by image.
     """

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from columnar_nn.record import ValueRecord
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -32,8 +33,7 @@ where their number, m + 1 besides infinity, is odd.
 Number = TypeVar("Number", "Fraction", float)
 
 
-@dataclass(frozen=True)
-class Transform(Generic[Number]):
+class Transform(ValueRecord, Generic[Number]):
     """Matrices of F(m, 3): `inputs` B^T [n, n], `filters` G [n, 3], `outputs` A^T [m, n].
 
     Rows of B^T and columns of A^T stand in the order of the points: zero if it is one, each pair

@@ -14,7 +14,7 @@ from columnar_nn.kernels.jit import Kernel
 from columnar_nn.kernels.layout import BoundKernel, lane_mask, packed
 from columnar_nn.kernels.parameters import BLOCK_BYTES, Blocks, Code
 from columnar_nn.kernels.regions import GROUPS
-from columnar_nn.kernels.toom_cook import transform
+from columnar_nn.kernels.toom_cook import TAPS, transform
 
 TILES_BYTES = 384 * 1024
 """Most bytes of a block's transformed input and of its products with a panel of filters.
@@ -57,16 +57,17 @@ class Winograd(NamedTuple):
 def pack_filters(weight: np.ndarray, m: int, tile_blocks: int) -> np.ndarray:
     """U = G g G^T as [panel][position][channel][16 * tile_blocks], computed in float64."""
     matrix = np.array(transform(m, float).filters)
-    filters, channels = weight.shape[:2]
+    filters, channels, *_ = weight.shape
+    lanes, in_channels = LANES * tile_blocks, -(-channels // LANES) * LANES
+    panels = -(-filters // lanes)
+    padded = np.zeros((panels * lanes, in_channels, TAPS**2))
+    padded[:filters, :channels] = weight.reshape(filters, channels, -1)
+    # in their last order before they are enlarged: the copies are of few numbers
+    taps = padded.reshape(panels, lanes, in_channels, -1).transpose(0, 3, 2, 1)
     # of rows and columns at once: a product of matrices, einsum takes ten times as long
-    both = np.kron(matrix, matrix)
-    transformed = weight.reshape(filters * channels, -1).astype(np.float64) @ both.T
-    lanes, in_blocks = LANES * tile_blocks, -(-channels // LANES)
-    n = m + 2
-    padded = np.zeros((-(-filters // lanes) * lanes, in_blocks * LANES, n * n), np.float32)
+    transformed = np.kron(matrix, matrix) @ taps.reshape(panels, TAPS**2, -1)
     with np.errstate(over="ignore"):  # then `largest_pixel` admits no image
-        padded[:filters, :channels] = transformed.reshape(filters, channels, n * n)
-    return packed(padded.reshape(-1, lanes, in_blocks * LANES, n * n).transpose(0, 3, 2, 1))
+        return packed(transformed.reshape(panels, -1, in_channels, lanes))
 
 
 def block_tiles(tiles: int, blocks: int, m: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,7 +109,7 @@ def _arithmetic(operation: str) -> Lowering:
         if operation == "sub" and one_each and left is None:
             return call(operands, "vec_scal_add", tensor, {"offset": -constant})
         result = call(operands, f"vec_{operation}", tensor, {"constant": constant})
-        return result if left is None else replace(result, inputs=result.inputs[::-1])
+        return result if left is None else result.replaced(inputs=result.inputs[::-1])
 
     return lowering
 
@@ -148,7 +147,7 @@ def _pow(operands: Operands, inputs: list[Expression]) -> Expression:
 @lowers("Not")
 def _not(operands: Operands, inputs: list[Expression]) -> Expression:
     one_less = call(operands, "vec_sub", inputs, {"constant": np.ones(1, np.float32)})
-    return replace(one_less, inputs=one_less.inputs[::-1])
+    return one_less.replaced(inputs=one_less.inputs[::-1])
 
 
 @lowers("Where")
@@ -181,7 +180,7 @@ def _masked(
         if not value.any():
             return value
         made = call(operands, function, [mask], {role: _fitting(operands, value)})
-        return replace(made, inputs=made.inputs[::-1])
+        return made.replaced(inputs=made.inputs[::-1])
     if isinstance(mask, np.ndarray):
         return call(operands, function, [value], {role: _fitting(operands, mask)})
     return call(operands, function, [value, mask])

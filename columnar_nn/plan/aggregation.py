@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -16,12 +15,12 @@ from columnar_nn.functions.resolve import resolve
 from columnar_nn.plan.expression_text import expression_texts
 from columnar_nn.plan.nodes import LocalPartitionNode
 from columnar_nn.plan.plan_node import Gather, PlanNode, UnaryNode
+from columnar_nn.record import ValueRecord
 
 AggregationStep = Literal["SINGLE", "PARTIAL", "FINAL"]
 
 
-@dataclass(frozen=True)
-class Aggregate:
+class Aggregate(ValueRecord):
     """One aggregate: count, sum, avg, min or max of an argument; count may have none.
 
     If it is `distinct`, each value of the argument counts once.
@@ -43,7 +42,6 @@ class Aggregate:
         return self.type
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class AggregationNode(UnaryNode):
     """Groups of equal keys, and aggregates of each; one group of all rows without keys.
 
@@ -80,10 +78,10 @@ class AggregationNode(UnaryNode):
             return super().with_expressions(expressions)
         arguments = iter(expressions)
         aggregates = tuple(
-            a if a.argument is None else replace(a, argument=next(arguments))
+            a if a.argument is None else a.replaced(argument=next(arguments))
             for a in self.aggregates
         )
-        return replace(self, aggregates=aggregates)
+        return self.replaced(aggregates=aggregates)
 
     @property
     def parallel(self) -> bool:
@@ -98,9 +96,9 @@ class AggregationNode(UnaryNode):
         is_divided = self.step == "SINGLE" and not any(a.distinct for a in self.aggregates)
         if not is_divided or gather(self.source) is self.source:
             return super().gathered(gather)
-        partial = replace(self, id=f"{self.id}.partial", step="PARTIAL")
+        partial = self.replaced(id=f"{self.id}.partial", step="PARTIAL")
         gathered = LocalPartitionNode(f"{self.id}.gather", (partial,))
-        return replace(self, step="FINAL", source=gathered)
+        return self.replaced(step="FINAL", source=gathered)
 
     @property
     def details(self) -> str:

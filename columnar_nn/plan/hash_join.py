@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -16,7 +15,6 @@ from columnar_nn.plan.join import JOIN_TYPES, JoinNode, JoinType, checked_join
 from columnar_nn.plan.plan_node import PlanNode
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class HashJoinNode(JoinNode):
     """A join by one key at least: the build side is a table that is asked for a row's keys."""
 

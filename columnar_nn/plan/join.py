@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -24,7 +23,6 @@ none.
 JOIN_TYPES: tuple[JoinType, ...] = get_args(JoinType)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class JoinNode(PlanNode):
     """Rows of `left`, the probe side, with rows of `right`, the build side.
 
@@ -54,7 +52,7 @@ class JoinNode(PlanNode):
         left, right = sources
         if left is self.left and right is self.right:
             return self
-        return replace(self, left=left, right=right)
+        return self.replaced(left=left, right=right)
 
     @cached_property
     def output_type(self) -> pa.Schema:
@@ -73,7 +71,7 @@ class JoinNode(PlanNode):
         if self.filter is None:
             return super().with_expressions(expressions)
         (condition,) = expressions
-        return replace(self, filter=condition)
+        return self.replaced(filter=condition)
 
     @property
     def gives_pairs(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.plan.expression_text import expression_texts
@@ -13,7 +12,6 @@ from columnar_nn.plan.plan_node import PlanNode
 _JOIN_TYPES: tuple[JoinType, ...] = ("INNER", "LEFT", "RIGHT", "FULL")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class NestedLoopJoinNode(JoinNode):
     """A join without keys: INNER without a filter is the cross product."""
 

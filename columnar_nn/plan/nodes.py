@@ -8,7 +8,6 @@ does not load.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -16,11 +15,9 @@ import pyarrow as pa
 from columnar_nn.data.arrow_source import ArrowSource
 from columnar_nn.expressions.expression import Expression
 from columnar_nn.expressions.types import type_name
-from columnar_nn.plan.expression_text import expression_texts
 from columnar_nn.plan.plan_node import Gather, PlanNode, ScanNode, UnaryNode
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class ValuesNode(ScanNode):
     """Batches that are part of the plan."""
 
@@ -38,7 +35,6 @@ class ValuesNode(ScanNode):
         return f"{rows} rows in {len(self.values)} vectors"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class TableScanNode(ScanNode):
     """Columns of an Arrow source: a file, or batches that a task is given under the node's id."""
 
@@ -56,7 +52,6 @@ class TableScanNode(ScanNode):
         return f"table: {self.table.name}{f', range filters: [{ranges}]' if ranges else ''}"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class FilterNode(UnaryNode):
     """Rows for which `filter` (BOOLEAN) is true; not those for which it is null."""
 
@@ -71,7 +66,7 @@ class FilterNode(UnaryNode):
     def with_expressions(self, expressions: Sequence[Expression]) -> PlanNode:
         """The node with another condition."""
         (condition,) = expressions
-        return replace(self, filter=condition)
+        return self.replaced(filter=condition)
 
     @property
     def parallel(self) -> bool:
@@ -81,10 +76,11 @@ class FilterNode(UnaryNode):
     @property
     def details(self) -> str:
         """The condition."""
+        from columnar_nn.plan.expression_text import expression_texts  # of who shows a plan
+
         return f"expression: {expression_texts(self.expressions)[0]}"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class ProjectNode(UnaryNode):
     """One expression for each output column."""
 
@@ -107,7 +103,7 @@ class ProjectNode(UnaryNode):
 
     def with_expressions(self, expressions: Sequence[Expression]) -> PlanNode:
         """The node with other projections."""
-        return replace(self, projections=tuple(expressions))
+        return self.replaced(projections=tuple(expressions))
 
     @property
     def parallel(self) -> bool:
@@ -117,6 +113,8 @@ class ProjectNode(UnaryNode):
     @property
     def details(self) -> str:
         """Name, type and text of each projection."""
+        from columnar_nn.plan.expression_text import expression_texts  # of who shows a plan
+
         texts = expression_texts(self.projections)
         listed = (
             f"({name}:{type_name(expression.type)}, {text})"
@@ -125,7 +123,6 @@ class ProjectNode(UnaryNode):
         return f"expressions: {', '.join(listed)}"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class LocalPartitionNode(PlanNode):
     """Gathers the rows of its sources, each perhaps run by several drivers, into one stream.
 
@@ -145,7 +142,7 @@ class LocalPartitionNode(PlanNode):
         """The node over others."""
         if all(a is b for a, b in zip(self.inputs, sources, strict=True)):
             return self
-        return replace(self, inputs=tuple(sources))
+        return self.replaced(inputs=tuple(sources))
 
     @property
     def output_type(self) -> pa.Schema:

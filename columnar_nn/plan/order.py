@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -12,11 +11,11 @@ from columnar_nn.errors import InvalidPlanError
 from columnar_nn.functions.resolve import refuse_uncomparable
 from columnar_nn.plan.nodes import LocalPartitionNode
 from columnar_nn.plan.plan_node import Gather, PlanNode, UnaryNode
+from columnar_nn.record import ValueRecord
 
 _SORTING_KEY = re.compile(r"(\S+)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class LimitNode(UnaryNode):
     """At most `count` rows after the first `offset`, in input order."""
 
@@ -30,8 +29,7 @@ class LimitNode(UnaryNode):
         return f"{self.count} offset {self.offset}" if self.offset else str(self.count)
 
 
-@dataclass(frozen=True)
-class SortingKey:
+class SortingKey(ValueRecord):
     """A column to sort by."""
 
     column: str
@@ -39,7 +37,6 @@ class SortingKey:
     nulls_first: bool = False
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class OrderByNode(UnaryNode):
     """All rows, sorted; equal ones stay in input order."""
 
@@ -60,7 +57,6 @@ def _keys_text(keys: Sequence[SortingKey]) -> str:
     )
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class TopNNode(UnaryNode):
     """The first `count` rows in the order of the keys, sorted; equal ones stay in input order.
 
@@ -82,8 +78,8 @@ class TopNNode(UnaryNode):
         """The first of what is left of several drivers' rows, if these run its source."""
         if self.partial or gather(self.source) is self.source:
             return super().gathered(gather)
-        partial = replace(self, id=f"{self.id}.partial", partial=True)
-        return replace(self, source=LocalPartitionNode(f"{self.id}.gather", (partial,)))
+        partial = self.replaced(id=f"{self.id}.partial", partial=True)
+        return self.replaced(source=LocalPartitionNode(f"{self.id}.gather", (partial,)))
 
     @property
     def details(self) -> str:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pyarrow as pa
 
 from columnar_nn.errors import InvalidPlanError
 from columnar_nn.expressions.expression import Expression
+from columnar_nn.record import Record
 from columnar_nn.shown import Shown, line
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class PlanNode(Shown, ABC):
+class PlanNode(Shown, Record, ABC):
     """A node with an id that no other node of the plan has; compared by identity."""
 
     id: str
@@ -85,7 +84,6 @@ class PlanNode(Shown, ABC):
         return tuple(scan for source in self.sources for scan in source.scans)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class ScanNode(PlanNode):
     """A leaf: gives the columns of `schema`."""
 
@@ -121,7 +119,6 @@ class ScanNode(PlanNode):
         return (self,)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class UnaryNode(PlanNode):
     """A node that reads one other; its columns are those unless it says otherwise."""
 
@@ -135,7 +132,7 @@ class UnaryNode(PlanNode):
     def with_sources(self, sources: Sequence[PlanNode]) -> PlanNode:
         """The node over another one."""
         (source,) = sources
-        return self if source is self.source else replace(self, source=source)
+        return self if source is self.source else self.replaced(source=source)
 
     @property
     def output_type(self) -> pa.Schema:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
@@ -10,7 +9,6 @@ import pyarrow as pa
 from columnar_nn.plan.plan_node import UnaryNode
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class UnnestNode(UnaryNode):
     """A row for each element of a row's arrays, side by side: a shorter one goes on with nulls.
 

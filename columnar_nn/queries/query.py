@@ -181,7 +181,7 @@ def _sorted(relation: Relation, tree: exp.Expr, context: Context) -> Relation:
             if not 1 <= number <= len(names):
                 raise context.source.error(f"there is no column {number}", item)
             key.check(_field(relation, number - 1).type, item, context)
-            keys.append(replace(key, column=relation.columns[number - 1].field))
+            keys.append(key.replaced(column=relation.columns[number - 1].field))
             continue
         name = item.this.name if isinstance(item.this, exp.Column) else ""
         found = [n for n in names if n.lower() == name.lower()]
@@ -191,5 +191,5 @@ def _sorted(relation: Relation, tree: exp.Expr, context: Context) -> Relation:
             )
         column = names.index(found[0])
         key.check(_field(relation, column).type, item, context)
-        keys.append(replace(key, column=relation.columns[column].field))
+        keys.append(key.replaced(column=relation.columns[column].field))
     return Sorting(relation, tuple(keys)).limited(tree, context)

@@ -80,7 +80,7 @@ def read_select(tree: exp.Select, context: Context) -> Sorting:
             hidden[shown] = typed
             if tree.args.get("distinct"):
                 raise scope.error("ORDER BY a column that SELECT DISTINCT gives", expression)
-        keys.append(replace(key, column=shown))
+        keys.append(key.replaced(column=shown))
     builder = relation.builder
     if not _is_the_same(builder.plan().output_type, outputs, hidden):
         builder.project({**outputs, **hidden})
@@ -239,9 +239,9 @@ def _order(
         named = [item for item in items if name and item.name.lower() == name.lower()]
         if number is not None:
             found = _numbered(number, tree.this, items, scope.context)
-            yield None, replace(key, column=found.name), tree
+            yield None, key.replaced(column=found.name), tree
         elif named:
-            yield None, replace(key, column=named[0].name), tree
+            yield None, key.replaced(column=named[0].name), tree
         else:
             yield scope.read(tree.this), key, tree
 
@@ -268,7 +268,7 @@ class _Groups:
             assert isinstance(part, Call)
             arguments = [self._argument(part, source) for source in part.inputs]
             try:
-                checked_aggregate(replace(part, inputs=tuple(arguments)), part.function, schema)
+                checked_aggregate(part.replaced(inputs=tuple(arguments)), part.function, schema)
             except CnnBenchError as error:
                 raise scope.error(str(error), part) from None
             number = id(arguments[0]) if arguments else 0

@@ -14,15 +14,16 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from columnar_nn.errors import UsageError
+from columnar_nn.record import ValueRecord
 from columnar_nn.settings import ownership, variables
 from columnar_nn.settings.ownership import UntrustedError
 
 KINDS = {
     "kernels": "*/*.kernel",
     "processors": "*.processor",
+    "sources": "*.digest",
     "import-checks": "*.import-check",
     "keys": "*.key",
 }
@@ -31,7 +32,7 @@ KINDS = {
 _UNFINISHED = ".part"
 
 
-class Contents(NamedTuple):
+class Contents(ValueRecord):
     """What the cache holds of one kind: its sub-folder, number of files, their bytes."""
 
     kind: str

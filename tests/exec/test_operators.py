@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import pyarrow as pa
@@ -86,7 +85,6 @@ def test_every_node_can_be_built_printed_and_run(threads: int) -> None:
         assert sorted(found) == [0, 1, 2, 3]
 
 
-@dataclass(frozen=True, eq=False)
 class EveryOtherNode(UnaryNode):
     """Every other row of each batch."""
 
@@ -139,7 +137,6 @@ def test_a_node_of_ones_own(threads: int) -> None:
         assert task.stats().plan_node_stats()["mine"].input_rows == 240
 
 
-@dataclass(frozen=True, eq=False)
 class SemiJoinNode(PlanNode):
     """Rows of `probe` whose id some row of `build` has."""
 

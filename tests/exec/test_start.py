@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -26,6 +27,7 @@ HEAVY = (
         "pyarrow.compute",
     ),
     *("pydoc", "importlib.metadata", "email", "columnar_nn.model.zoo"),
+    *("hashlib", "hmac"),  # which load OpenSSL
 )
 """Each takes longer to load than a small network takes to be built, or comes with one that does."""
 
@@ -39,19 +41,29 @@ OF_OTHER_PLANS = {
     *("columnar_nn.plan.hash_join", "columnar_nn.plan.join", "columnar_nn.plan.aggregation"),
     *("columnar_nn.plan.order", "columnar_nn.plan.unnest"),
     *("columnar_nn.plan.rewrites.filter_early", "columnar_nn.plan.rewrites.prune_columns"),
+    *("columnar_nn.plan.rewrites.fold_batch_norm", "columnar_nn.plan.rewrites.conditions"),
+    *("columnar_nn.plan.rewrites.fuse_activations", "columnar_nn.plan.rewrites.patterns"),
+    *("columnar_nn.plan.rewrites.fuse_normalizations", "columnar_nn.plan.expression_text"),
     *("columnar_nn.exec.task", "columnar_nn.exec.driver", "columnar_nn.exec.stats"),
+    "columnar_nn.exec.step_stats",
+    *(
+        "columnar_nn.exec.step_stats",
+        "columnar_nn.data.row_groups",
+        "columnar_nn.data.named_arrays",
+    ),
+    *("columnar_nn.kernels.reorder", "columnar_nn.kernels.team", "columnar_nn.kernels.huge_pages"),
+    *("columnar_nn.functions.batch_norm", "columnar_nn.functions.arithmetic"),
 }
 """Of this project, what plain9 has no use for: these are 20% of such a start."""
 
 PROGRAM = """
-import sys
+import pickle, sys
 import numpy as np, pyarrow as pa
 from adapters.base import Settings, Stopwatch
 from adapters.{module} import {name} as Backend
 from columnar_nn.data import tensor_column
-from columnar_nn.model.networks.plain9 import plain9
 Backend.import_framework()
-engine = Backend(plain9(), Settings("{configuration}", 1, 1))
+engine = Backend(pickle.loads(sys.stdin.buffer.read()), Settings("{configuration}", 1, 1))
 image = tensor_column.from_numpy(np.zeros((1, 3, 32, 32), np.uint8))
 (output,) = engine.infer([pa.record_batch({{"image": image}})], Stopwatch())
 assert output.num_rows == 1
@@ -61,7 +73,9 @@ print(*sys.modules)
 
 def loaded(module: str, name: str, configuration: str) -> set[str]:
     program = PROGRAM.format(module=module, name=name, configuration=configuration)
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    graph = pickle.dumps(zoo.build("plain9"))
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, input=graph, check=True, capture_output=True)
     return set(done.stdout.decode().split())
 
 

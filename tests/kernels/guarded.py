@@ -30,6 +30,7 @@ from columnar_nn.kernels import (
 )
 from columnar_nn.kernels.normalization import group_normalization, normalization
 from columnar_nn.kernels.rearrange import rearrange
+from columnar_nn.kernels.reorder import reorder
 from columnar_nn.kernels.resize import resize
 from columnar_nn.kernels.softmax import hardmax, log_softmax, place_of, softmax
 
@@ -179,7 +180,7 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
         run(group_normalization(x, 1, 1e-5, *constants), image)
         run(k.scale_add(x, images.normal(2, shape[0]), None), image)
         run(k.binary(x, x, arithmetic.OPERATIONS["add"]), image, image)
-        run(k.reorder(x, "planar" if kind == "nchw16c" else "nchw16c"), image)
+        run(reorder(x, "planar" if kind == "nchw16c" else "nchw16c"), image)
         run(k.dense(x, images.normal(3, 21, image[0].size)), image)
         for kernel in k.concat((x, x)):
             run(kernel, image)

@@ -74,7 +74,7 @@ class Block(NamedTuple):
             given = expand.output
         middle = layer(given, (self.expanded, 1, *self.kernel), self.activation)
         if not self.filters:
-            return Stages(expand, middle._replace(residual=self.residual), None)
+            return Stages(expand, middle.replaced(residual=self.residual), None)
         weights = (self.filters, self.expanded, 1, 1)
         return Stages(expand, middle, layer(middle.output, weights, NO_ACTIVATION, self.residual))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 import subprocess
 import sys
@@ -87,17 +86,20 @@ def test_a_damaged_file_is_compiled_again(tmp_path: Path) -> None:
 
 def _sign(payload: bytes) -> bytes:
     """A digest that anybody can make."""
-    return hashlib.sha256(payload).digest() + payload
+    return hashlib.blake2b(payload, digest_size=32).digest() + payload
 
 
-def _of_another_key(payload: bytes) -> bytes:
-    return hmac.digest(bytes(32), payload, "sha256") + payload
+def _signed(key: bytes, payload: bytes) -> bytes:
+    """What docs/variables.md says of a file, by Python's own library."""
+    name = f"kernels/{cache.generation()}/some-kernel.kernel"
+    code = hashlib.blake2b(name.encode() + b"\0" + payload, digest_size=32, key=key)
+    return code.digest() + payload
 
 
 FORGERIES: dict[str, Callable[[bytes], bytes]] = {
     "digest of damaged code": lambda stored: _sign(stored[32:32] + b"\0" * len(stored[32:])),
     "digest of other code": lambda stored: _sign(stored[32:]),
-    "another key": lambda stored: _of_another_key(stored[32:]),
+    "another key": lambda stored: _signed(bytes(32), stored[32:]),
     "empty": lambda stored: b"",
     "code only": lambda stored: stored[:32],
     "cut": lambda stored: stored[:-1],
@@ -113,6 +115,11 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cache.write("some-kernel", b"object code")
     (file,) = tmp_path.rglob("*.kernel")
     return file
+
+
+def test_a_file_is_signed_by_the_users_key(stored: Path) -> None:
+    (key,) = stored.parents[2].rglob("*.key")
+    assert stored.read_bytes() == _signed(key.read_bytes(), b"object code")
 
 
 @pytest.mark.parametrize("kind", FORGERIES)

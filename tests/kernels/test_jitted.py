@@ -124,7 +124,8 @@ def test_kernels_are_made_of_hashed_files_alone() -> None:
             outside = any(name == known or name.startswith(known + ".") for known in OUTSIDE)
             if source is None or outside or source in seen:
                 continue
-            assert KERNELS in source.parents, f"{path} imports {name}, which no cache key covers"
+            is_hashed = KERNELS in source.parents or source == KERNELS.parent / "record.py"
+            assert is_hashed, f"{path} imports {name}, which no cache key covers"
             waiting.append(source)
     assert {JITTED / "compiler.py", KERNELS / "pool.py", KERNELS / "host.py"} <= seen
 

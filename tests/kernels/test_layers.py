@@ -22,8 +22,8 @@ from columnar_nn.kernels import (
     dense,
     global_average_pool,
     max_pool,
-    reorder,
 )
+from columnar_nn.kernels.reorder import reorder
 from columnar_nn.kernels.softmax import log_softmax, place_of, softmax
 from reference import average_pool as average_reference
 from reference import max_pool as max_reference

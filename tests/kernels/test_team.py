@@ -22,12 +22,12 @@ from columnar_nn.kernels import (
     Threads,
     conv2d,
     of_row,
-    reorder,
     team,
     unary,
     useful_parts,
 )
 from columnar_nn.kernels.parameters import address
+from columnar_nn.kernels.reorder import reorder
 from columnar_nn.kernels.tables import HEADER
 
 SIZES = [1, 2, 3]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +17,11 @@ import pyarrow as pa
 from columnar_nn.exec.morsels import SharedSource
 from columnar_nn.exec.projection import Projection
 from columnar_nn.expressions.expression import Expression
-from columnar_nn.kernels import Team
 from columnar_nn.plan.plan_node import PlanNode
+from columnar_nn.record import Record
+
+if TYPE_CHECKING:
+    from columnar_nn.kernels import Team
 
 
 class Bridge(ABC):
@@ -36,7 +39,7 @@ class Bridge(ABC):
         """Frees all who wait: nobody wants any more, and its `SinkOperator`s are finished."""
 
 
-class DriverContext(NamedTuple):
+class DriverContext(Record):
     """What the operators of a driver are made with (velox/exec/Driver.h, DriverCtx).
 
     `projections`, `streams` and `bridges` go by plan node id: compiled expressions, what scans hand

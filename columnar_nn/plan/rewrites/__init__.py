@@ -18,39 +18,36 @@ are in `model.rewrites`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 from columnar_nn.errors import UsageError
-from columnar_nn.expressions.expression import Expression
+from columnar_nn.expressions.expression import Expression, topological
 from columnar_nn.functions.bfloat16 import BFLOAT16, FLOAT32, PRECISIONS
 from columnar_nn.kernels.convolution import TEXTBOOK
 from columnar_nn.plan.plan_node import PlanNode, nodes, transform_up
-from columnar_nn.plan.rewrites.activate_early import activate_early
 from columnar_nn.plan.rewrites.choose_algorithm import ALGORITHMS, choose_algorithm
-from columnar_nn.plan.rewrites.fold_batch_norm import fold_batch_norm
-from columnar_nn.plan.rewrites.fuse_activations import fuse_activations
-from columnar_nn.plan.rewrites.fuse_bottlenecks import fuse_bottlenecks
-from columnar_nn.plan.rewrites.fuse_layers import fuse_layers
-from columnar_nn.plan.rewrites.fuse_normalizations import fuse_normalizations
-from columnar_nn.plan.rewrites.pipeline_networks import pipeline_networks
 from columnar_nn.plan.rewrites.prune_simple import prune_simple
 from columnar_nn.plan.rewrites.share_networks import share_networks
+from columnar_nn.plan.rewrites.usage import is_call
+from columnar_nn.record import Record
 
 ExpressionRule = Callable[[Sequence[Expression]], list[Expression]]
 """Gives expressions with the same values as those it is given, in their order."""
 
-RULES: dict[str, ExpressionRule] = {
-    "fold_batch_norm": fold_batch_norm,
-    "fuse_normalizations": fuse_normalizations,
-    "fuse_activations": fuse_activations,
-    "activate_early": activate_early,
-    "fuse_layers": fuse_layers,
-    "fuse_bottlenecks": fuse_bottlenecks,
-    "pipeline_networks": pipeline_networks,
+RULES: dict[str, tuple[str, ...]] = {
+    "fold_batch_norm": ("batch_norm",),
+    "fuse_normalizations": ("reduce_mean", "layer_norm"),
+    "fuse_activations": ("vec_mul", "vec_scal_mul", "vec_div"),
+    "activate_early": (),
+    "fuse_layers": (),
+    "fuse_bottlenecks": ("conv_layer",),
+    "pipeline_networks": (),
 }
-"""The rules that a fusion level consists of and that can be left out, in their order."""
+"""The rules that a fusion level consists of and that can be left out, in their order.
+
+One that names functions changes only what calls one of them: it is loaded for such a plan.
+"""
 
 PlanRule = Callable[[PlanNode], PlanNode]
 """Gives a plan with the same rows as the one it is given; that itself if there is nothing to do."""
@@ -93,7 +90,7 @@ FUSIONS = {
 """The rules of each fusion level."""
 
 
-class Rewritten(NamedTuple):
+class Rewritten(Record):
     """A plan as it will run, and the names of the rules that changed it, in their order."""
 
     plan: PlanNode
@@ -125,15 +122,15 @@ def apply(
         else {name: make(threads) for name, make in PLAN_RULES.items() if name not in without}
     )
     rules = {name: rule for name, rule in of_plans.items() if name not in without}
-    given: dict[str, ExpressionRule] = {
-        "fuse_layers": partial(fuse_layers, textbook_only=algorithm == TEXTBOOK),
-        "fuse_bottlenecks": partial(fuse_bottlenecks, precision=precision),
+    given: dict[str, dict[str, Any]] = {
+        "fuse_layers": {"textbook_only": algorithm == TEXTBOOK},
+        "fuse_bottlenecks": {"precision": precision},
     }
     for name in FUSIONS[fusion]:
         if name == "fuse_bottlenecks" and algorithm == TEXTBOOK:
             continue  # it has no textbook's form
         if name not in without:
-            rules[name] = _everywhere(given.get(name, RULES[name]))
+            rules[name] = _everywhere(_where_called(name, **given.get(name, {})))
     if precision == BFLOAT16:
         rules["compute_in_bfloat16"] = _everywhere(_loaded("compute_in_bfloat16"))
     rules["choose_algorithm"] = _everywhere(choose_algorithm(algorithm))
@@ -146,6 +143,19 @@ def apply(
             applied.append(name)
         plan = changed
     return Rewritten(plan, tuple(applied))
+
+
+def _where_called(name: str, **options: Any) -> ExpressionRule:
+    """The rule of RULES, loaded where one of its functions is called."""
+
+    def rule(roots: Sequence[Expression]) -> list[Expression]:
+        functions = RULES[name]
+        if functions and not any(is_call(e, *functions) for e in topological(roots)):
+            return list(roots)
+        changed: list[Expression] = _loaded(name)(roots, **options)
+        return changed
+
+    return rule
 
 
 def _everywhere(rule: ExpressionRule) -> PlanRule:

@@ -10,7 +10,6 @@ signals and volumes, are said so. Nothing that is read elsewhere is moved.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from columnar_nn.expressions.expression import (
     Call,
@@ -38,7 +37,7 @@ def activate_early(roots: Sequence[Expression]) -> list[Expression]:
         if uses[id(given)] != 1 or not isinstance(source, Call):
             return None
         if is_call(given, *LAYERS):
-            return replace(function, inputs=(source,), type=source.type)
+            return function.replaced(inputs=(source,), type=source.type)
         if not is_call(given, *MOVERS) or not is_call(source, *MOVERS):
             return None
         parts = [
@@ -46,7 +45,7 @@ def activate_early(roots: Sequence[Expression]) -> list[Expression]:
             for before, after in zip(given.inputs, source.inputs, strict=True)
         ]
         found = tuple(part for part in parts if part is not None)
-        return replace(source, inputs=found) if len(found) == len(parts) else None
+        return source.replaced(inputs=found) if len(found) == len(parts) else None
 
     def change(expression: Expression, inputs: tuple[Expression, ...]) -> Expression:
         changed = with_inputs(expression, inputs)

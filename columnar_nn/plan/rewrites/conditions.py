@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 import pyarrow as pa
@@ -35,11 +35,6 @@ def conjuncts(condition: Expression) -> list[Expression]:
 def conjunction(conditions: Sequence[Expression]) -> Expression:
     """A condition that is true where all of these are; one of them at least."""
     return reduce(lambda a, b: Call("and", (a, b), type=pa.bool_()), conditions)
-
-
-def columns_of(expressions: Iterable[Expression]) -> set[str]:
-    """Names of the columns that they read."""
-    return {e.name for e in topological(expressions) if isinstance(e, FieldReference)}
 
 
 def calls_kernels(expression: Expression) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import singledispatch
 
 from columnar_nn.expressions.expression import Expression
@@ -24,11 +23,11 @@ from columnar_nn.plan.plan_node import PlanNode, transform_up
 from columnar_nn.plan.rewrites.conditions import (
     calls_kernels,
     cannot_fail,
-    columns_of,
     conjunction,
     conjuncts,
     replaced,
 )
+from columnar_nn.plan.rewrites.usage import columns_of
 from columnar_nn.plan.unnest import UnnestNode
 
 Placed = Callable[[PlanNode, Expression], PlanNode]
@@ -93,7 +92,7 @@ def _of_one_side(node: JoinNode, condition: Expression) -> PlanNode:
         placing.placed(source, conjunction(conditions)) if conditions else source
         for source, conditions in zip(node.sources, sides, strict=True)
     ]
-    changed = replace(node, filter=conjunction(rest) if rest else None)
+    changed = node.replaced(filter=conjunction(rest) if rest else None)
     return changed.with_sources(sources)
 
 
@@ -185,5 +184,5 @@ def _(node: JoinNode, condition: Expression, placed: Placed) -> PlanNode | None:
     if isinstance(node, NestedLoopJoinNode) and node.join_type == "INNER" and is_one:
         # asked of the same pairs as above, those for which the filter is true
         conditions = [condition] if node.filter is None else [node.filter, condition]
-        return replace(node, filter=conjunction(conditions))
+        return node.replaced(filter=conjunction(conditions))
     return None

@@ -7,8 +7,6 @@ Limit(n, OrderBy(x))              ->  TopN(n, x), below the Limit if that has an
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from columnar_nn.expressions.expression import FieldReference
 from columnar_nn.plan.nodes import ProjectNode
 from columnar_nn.plan.order import LimitNode, OrderByNode, TopNNode
@@ -50,7 +48,7 @@ class limit_early:  # noqa: N801 - a rule with a parameter
 def _top(limit: LimitNode, order: OrderByNode) -> PlanNode:
     count = limit.offset + limit.count
     top = TopNNode(order.id, order.source, order.keys, count)
-    return replace(limit, source=top) if limit.offset else top
+    return limit.replaced(source=top) if limit.offset else top
 
 
 def _top_below(top: TopNNode, project: ProjectNode) -> TopNNode | None:
@@ -61,5 +59,5 @@ def _top_below(top: TopNNode, project: ProjectNode) -> TopNNode | None:
         value = values[key.column]
         if not isinstance(value, FieldReference):
             return None
-        keys.append(replace(key, column=value.name))
-    return replace(top, source=project.source, keys=tuple(keys))
+        keys.append(key.replaced(column=value.name))
+    return top.replaced(source=project.source, keys=tuple(keys))

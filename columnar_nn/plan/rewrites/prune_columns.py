@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from columnar_nn.plan.aggregation import AggregationNode
 from columnar_nn.plan.join import JoinNode
 from columnar_nn.plan.order import LimitNode, OrderByNode, TopNNode
 from columnar_nn.plan.plan_node import PlanNode
-from columnar_nn.plan.rewrites.conditions import columns_of
 from columnar_nn.plan.rewrites.prune_simple import exactly, one_at_least, pruned, with_names
+from columnar_nn.plan.rewrites.usage import columns_of
 from columnar_nn.plan.unnest import UnnestNode
 
 
@@ -24,7 +23,7 @@ def _(node: AggregationNode, needed: Collection[str]) -> PlanNode:
     kept = tuple(a for a in node.aggregates if a.name in needed)
     if not (kept or node.grouping_keys):
         kept = node.aggregates[:1]
-    changed = node if kept == node.aggregates else replace(node, aggregates=kept)
+    changed = node if kept == node.aggregates else node.replaced(aggregates=kept)
     read = with_names(node.grouping_keys, columns_of(changed.expressions))
     return changed.with_sources([pruned(node.source, read)])
 
@@ -44,14 +43,14 @@ def _(node: OrderByNode | TopNNode, needed: Collection[str]) -> PlanNode:
 @pruned.register
 def _(node: UnnestNode, needed: Collection[str]) -> PlanNode:
     kept = tuple(name for name in node.replicated if name in needed)
-    changed = node if kept == node.replicated else replace(node, replicated=kept)
+    changed = node if kept == node.replicated else node.replaced(replicated=kept)
     return changed.with_sources([pruned(node.source, with_names(kept, node.unnested))])
 
 
 @pruned.register
 def _(node: JoinNode, needed: Collection[str]) -> PlanNode:
     outputs = tuple(one_at_least(node.output_type, needed).names)
-    changed = node if outputs == node.outputs else replace(node, outputs=outputs)
+    changed = node if outputs == node.outputs else node.replaced(outputs=outputs)
     read = with_names(outputs, columns_of(node.expressions))
     left = read & set(node.left.output_type.names)
     return changed.with_sources(

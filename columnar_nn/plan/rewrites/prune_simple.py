@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from functools import singledispatch
 
 import pyarrow as pa
@@ -12,7 +11,7 @@ from columnar_nn.expressions.expression import Constant, FieldReference
 from columnar_nn.expressions.types import is_scalar
 from columnar_nn.plan.nodes import FilterNode, LocalPartitionNode, ProjectNode
 from columnar_nn.plan.plan_node import PlanNode, ScanNode
-from columnar_nn.plan.rewrites.conditions import columns_of
+from columnar_nn.plan.rewrites.usage import columns_of
 
 
 def prune_simple(plan: PlanNode) -> PlanNode:
@@ -53,7 +52,7 @@ def with_names(needed: Collection[str], names: Iterable[str]) -> set[str]:
 @pruned.register
 def _(node: ScanNode, needed: Collection[str]) -> PlanNode:
     schema = one_at_least(node.schema, needed)
-    return node if schema.names == node.schema.names else replace(node, schema=schema)
+    return node if schema.names == node.schema.names else node.replaced(schema=schema)
 
 
 @pruned.register

@@ -7,7 +7,6 @@ which the file states; only conditions that compare a column with a constant tel
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -42,7 +41,7 @@ def _narrow(node: PlanNode) -> PlanNode:
     ranges = [found for c in conjuncts(node.filter) for found in _ranges(c)]
     if not ranges:
         return node
-    return node.with_sources([replace(scan, table=scan.table.within(ranges))])
+    return node.with_sources([scan.replaced(table=scan.table.within(ranges))])
 
 
 def _ranges(condition: Expression) -> list[Range]:

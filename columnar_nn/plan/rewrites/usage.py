@@ -1,11 +1,11 @@
-"""How often expressions are used: what is used twice may not be swallowed by one of its users."""
+"""What expressions use, and how often: what is used twice may not be swallowed by one user."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from columnar_nn.expressions.expression import Call, Expression, topological
+from columnar_nn.expressions.expression import Call, Expression, FieldReference, topological
 
 
 def use_counts(roots: Sequence[Expression]) -> Counter[int]:
@@ -13,6 +13,11 @@ def use_counts(roots: Sequence[Expression]) -> Counter[int]:
     counts = Counter(id(source) for e in topological(roots) for source in e.inputs)
     counts.update(id(root) for root in roots)
     return counts
+
+
+def columns_of(expressions: Iterable[Expression]) -> set[str]:
+    """Names of the columns that they read."""
+    return {e.name for e in topological(expressions) if isinstance(e, FieldReference)}
 
 
 def is_call(expression: Expression, *functions: str) -> bool:
