@@ -52,10 +52,11 @@ def explain(
         typer.Option(
             metavar="RULE",
             help="Leave out a rewrite rule of columnar, repeatable: fold_constants, "
-            "drop_identities, unstack_reductions, pick_before_transposing, drop_dead_nodes, "
-            "share_networks, filter_early, join_by_keys, limit_early, prune_columns, "
-            "skip_row_groups, fold_batch_norm, fuse_normalizations, fuse_activations, "
-            "activate_early, fuse_layers, fuse_bottlenecks, pipeline_networks.",
+            "drop_identities, unstack_reductions, pick_before_transposing, "
+            "reshape_before_products, drop_dead_nodes, share_networks, filter_early, "
+            "join_by_keys, limit_early, prune_columns, skip_row_groups, fold_batch_norm, "
+            "fuse_normalizations, fuse_activations, activate_early, fuse_layers, "
+            "fuse_bottlenecks, pipeline_networks.",
         ),
     ] = None,
     formulation: Annotated[

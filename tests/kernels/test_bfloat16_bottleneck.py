@@ -87,7 +87,7 @@ def test_what_it_is_no_kernel_for_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     for other in (
         Stages(None, stages.depthwise, None),
         BLOCKS[2].stages(),  # a residual without a projection
-        stages._replace(project=stages.project._replace(activation=SIGMOID)),
+        stages._replace(project=stages.project.replaced(activation=SIGMOID)),
         Block(4, 40, 24, (7, 9)).stages(),  # pixels of no whole block
     ):
         assert not bfloat16_bottleneck.applies(other)
