@@ -1,0 +1,243 @@
+"""Random convolutional networks in every form of the columnar engine, against float64's.
+
+What is allowed is what docs/verdict.md says. Forms are levels of fusion, algorithms, precisions,
+threads, tasks and calls; caches so small that even these networks outgrow them, as large ones do
+real caches: bands, groups of images, blocks of tiles and fused bottlenecks come of that; and memory
+against pages that no one may touch. Each vector width has a process of its own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow as pa
+from fuzz.convolutional_network import sample
+from fuzz.file_truth import File
+from fuzz.random_network import Sample
+from fuzz.smallest import keep_smallest
+from kernels.guarded_memory import everything_guarded, guarded_copy
+from kernels.images import narrow
+
+from bench.verdict.noise import DIMMED, NoiseAccumulator
+from bench.verdict.parity import Tolerance
+from bench.verdict.precision import BFLOAT16, FLOAT32, Precision
+from bench.verdict.rule import Judge
+from bench.verdict.status import FAILED
+from columnar_nn.data import tensor_column
+from columnar_nn.data.arrow_source import from_batches
+from columnar_nn.exec import kernel_program
+from columnar_nn.exec.executable import prepare
+from columnar_nn.kernels import (
+    bfloat16_winograd,
+    bottleneck,
+    cost,
+    direct,
+    layout,
+    regions,
+    team,
+    winograd,
+)
+from columnar_nn.lowering.network import network_outputs
+from columnar_nn.model import zoo
+from columnar_nn.model.graph import Graph
+from columnar_nn.plan.builder import PlanBuilder
+from reference.evaluate import evaluate
+
+WIDTHS = ({}, {"CNN_BENCH_VECTOR_WIDTH": "8"}, {"CNN_BENCH_PROCESSOR": "x86-64"})
+"""Environments that give kernels of other vectors. They take turns: a seed is of one."""
+
+FORMS_A_SEED = 4
+
+_SMALL = {
+    (direct, "BAND_BYTES"): 2**12,
+    (winograd, "TILES_BYTES"): 2**14,
+    (bfloat16_winograd, "TILES_BYTES"): 2**14,
+    (bfloat16_winograd, "CACHED_WEIGHT_BYTES"): 2**10,
+    (bottleneck, "CACHED_BYTES"): 0,
+    (regions, "CACHE_BYTES"): 2**11,
+    (cost, "CACHE_BYTES"): 2**11,
+    (cost, "CACHED_WEIGHT_BYTES"): 2**10,
+    (layout, "LARGE_BYTES"): 2**10,
+    (team, "SHARE_MULTIPLY_ADDS"): 2**10,
+    (team, "APART_BYTES"): 2**8,
+    (kernel_program, "SCRATCH_BYTES"): 2**16,
+}
+"""What kernels and programs take for the sizes of caches, and for work that is worth sharing."""
+
+
+class Form(NamedTuple):
+    """How a network is run."""
+
+    fusion: str
+    algorithm: str
+    precision: Precision
+    threads: int
+    small_caches: bool
+    batch: int
+    calls: bool
+    guard: str
+
+
+def forms(seed: int) -> Iterator[Form]:
+    """Those of a seed: the engine's own choice, and others."""
+    chance = random.Random(seed)
+    for number in range(FORMS_A_SEED):
+        fusion = "pipeline" if number < 2 else chance.choice(("none", "layer", "pipeline"))
+        yield Form(
+            fusion,
+            "auto" if number < 2 else chance.choice(("direct", "winograd", "textbook")),
+            BFLOAT16 if number == 1 else FLOAT32,
+            chance.choice((1, 1, 2)),
+            chance.random() < 0.5,
+            chance.choice((1, 2, 3, 7, 8, 16, 33)),
+            chance.random() < 0.5,
+            chance.choice(("", "start", "end", "end")),
+        )
+
+
+def check(seed: int, folder: Path) -> str:
+    """What is wrong with a network's outputs for a seed, or nothing."""
+    return _in_its_width(seed, folder)
+
+
+def check_here(seed: int, folder: Path) -> str:
+    """As `check`, in this process and its vector width."""
+    warnings.simplefilter("ignore", RuntimeWarning)
+    drawn = sample(seed)
+    for form in forms(seed):
+
+        def wrong(part: Sample, form: Form = form) -> str:
+            return problem(part, folder, form)
+
+        if found := wrong(drawn):
+            return keep_smallest(drawn, found, wrong, folder)
+    return ""
+
+
+def problem(drawn: Sample, folder: Path, form: Form) -> str:
+    """What is wrong with a form's outputs, first its kind and then ": " and more; or nothing."""
+    path = folder / "sample.onnx"
+    path.write_bytes(drawn.model.SerializeToString())
+    graph, pixels = zoo.resolve(str(path)), drawn.pixels()
+    truth = _evaluated(graph, pixels)
+    if not all(np.isfinite(array).all() for array in truth.values()):
+        return ""
+    for name, array in File(path, drawn.plain).run(pixels).items():
+        error = np.abs(truth[name] - array).max(initial=0.0)
+        if error > 1e-3 * np.abs(array).max(initial=0.0) + 1e-6:
+            return f"reference differs from the file: {name} by {error:.3g}"
+    precision = form.precision
+    plain = _evaluated(graph, pixels, precision)
+    dimmed = _evaluated(graph, pixels * np.float32(DIMMED), precision)
+    try:
+        outputs = run(graph, drawn.images, form)
+    except Exception as error:
+        return f"{form} raises {type(error).__name__}: {error}"
+    for name, expected in truth.items():
+        noise = NoiseAccumulator(precision)
+        noise.add(expected, plain[name], dimmed[name])
+        atol = precision.relative_atol * float(np.abs(expected).max(initial=0.0))
+        judge = Judge(Tolerance(atol, precision.rtol), noise.result(), precision=precision)
+        judge.add(outputs[name], expected)
+        verdict = judge.verdict()
+        if verdict.status == FAILED:
+            return f"{form} differs from the reference: {name} {verdict.reason}"
+    return ""
+
+
+def _evaluated(
+    graph: Graph, pixels: np.ndarray, precision: Precision | None = None
+) -> dict[str, np.ndarray]:
+    """The outputs by the reference, or as a plain evaluation in a precision has them.
+
+    In bfloat16 all that lies between two operators is rounded, as an engine may.
+    """
+    tensors = {graph.inputs[0].name: pixels}
+    narrow_all = precision is BFLOAT16
+    for node in graph.nodes:
+        made = evaluate(
+            [node],
+            graph.weights,
+            tensors,
+            node.outputs[:1],
+            calculation=np.float64 if precision is None else np.float32,
+            bfloat16_factors=narrow_all,
+        )
+        tensors |= {name: narrow(array) if narrow_all else array for name, array in made.items()}
+    return {spec.name: tensors[spec.name] for spec in graph.outputs}
+
+
+def run(graph: Graph, images: np.ndarray, form: Form) -> Mapping[str, np.ndarray]:
+    """The outputs of images, given in batches, which are slices of one."""
+    with ExitStack() as stack:
+        for (module, name), value in _SMALL.items() if form.small_caches else ():
+            stack.enter_context(patch.object(module, name, value))
+        if form.guard:
+            stack.enter_context(everything_guarded(at_end=form.guard == "end"))
+            images = guarded_copy(images, at_end=form.guard == "end")
+        source = graph.inputs[0].name
+        whole = pa.RecordBatch.from_arrays([tensor_column.from_numpy(images)], [source])
+        starts = range(0, len(images), form.batch)
+        batches = [whole.slice(start, form.batch) for start in starts]
+        scan = PlanBuilder().table_scan(from_batches(whole.schema, batches))
+        plan = scan.project(network_outputs(graph, {source: source})).plan()
+        precision = form.precision.name
+        made = prepare(plan, form.threads, form.fusion, form.algorithm, precision=precision)
+        stack.enter_context(made)
+        results = [made.call(b) for b in batches] if form.calls else list(made.run())
+        return {
+            spec.name: np.concatenate(
+                [tensor_column.to_numpy(b.column(spec.name)) for b in results]
+            )
+            for spec in graph.outputs
+        }
+
+
+_processes: dict[int, Connection] = {}
+"""Those of WIDTHS that were needed so far."""
+
+
+def _in_its_width(seed: int, folder: Path) -> str:
+    number = seed % len(WIDTHS)
+    if number not in _processes:
+        _processes[number] = _started(WIDTHS[number])
+    process = _processes[number]
+    process.send((seed, folder))
+    try:
+        found: str = process.recv()
+    except EOFError:
+        del _processes[number]
+        return f"the process with {WIDTHS[number]} died"
+    return found and f"with {WIDTHS[number]}: {found}"
+
+
+def _started(environment: Mapping[str, str]) -> Connection:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    with patch.dict(os.environ, environment):
+        context.Process(target=_serve, args=(there,), daemon=True).start()
+    there.close()
+    return here
+
+
+def _serve(asked: Connection) -> None:
+    while True:
+        try:
+            seed, folder = asked.recv()
+        except EOFError:
+            return
+        try:
+            found = check_here(seed, folder)
+        except Exception as error:
+            found = f"the check itself raises {type(error).__name__}: {error}"
+        asked.send(found)
