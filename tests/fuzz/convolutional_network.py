@@ -56,17 +56,20 @@ def _count(w: Writer, most: int = 70) -> int:
 
 
 def _taps(w: Writer, size: int) -> int:
-    if w.chance(0.75):
+    if w.chance(0.7):
         return int(w.choice([1, 1, 3, 3, 3, 5, 7]))
     return int(w.choice([2, 4, 6, 8, 9, 11, 15, 16, 17, size, size + 1]))
 
 
 def _window(w: Writer, sizes: Sequence[int]) -> tuple[list[int], dict[str, list[int]]]:
     """A filter's size, and attributes by which it fits images of these sizes."""
-    kernel = [_taps(w, size) for size in sizes]
-    if w.chance(0.7):
-        kernel = [kernel[0]] * 2
-    dilations = [w.choice([1, 1, 1, 1, 2, 3]) for _ in sizes]
+    usual, square = w.chance(0.5), w.chance(0.7)
+    if usual:
+        kernel = [w.choice([1, 3, 3, 3, 5])] * 2
+    else:
+        kernel = [_taps(w, size) for size in sizes]
+        kernel = [kernel[0]] * 2 if square else kernel
+    dilations = [1 if usual else w.choice([1, 1, 1, 2, 3]) for _ in sizes]
     extents = [(taps - 1) * step + 1 for taps, step in zip(kernel, dilations, strict=True)]
     ways = {
         "none": [0] * 4,
@@ -74,15 +77,14 @@ def _window(w: Writer, sizes: Sequence[int]) -> tuple[list[int], dict[str, list[
         "any": [w.integer(0, extent - 1) for extent in extents * 2],
         "more": [w.integer(0, extent + 1) for extent in extents * 2],
     }
-    pads = ways[w.choice(["none", "same", "same", "any", "any", "more"])]
+    pads = ways[w.choice(["none", "same", "same", "same", "any", "any"] + ["more"] * (not usual))]
     if any(
         size + before + after < extent
         for size, before, after, extent in zip(sizes, pads[:2], pads[2:], extents, strict=True)
     ):
         raise DoesNotFitError("window")
-    strides = [w.choice([1, 1, 1, 2, 3, taps]) for taps in kernel]
-    if w.chance(0.7):
-        strides = [strides[0]] * 2
+    strides = [w.choice([1, 1, 1, 1, 2] if usual else [1, 1, 2, 3, taps]) for taps in kernel]
+    strides = [strides[0]] * 2 if square else strides
     return kernel, {"strides": strides, "dilations": dilations, "pads": pads}
 
 
@@ -176,23 +178,23 @@ def enlarged(w: Writer, x: str) -> str:
 
 LAYERS: dict[Draw, float] = {
     convolution: 8,
-    bottleneck: 1.5,
-    activation: 4,
+    bottleneck: 2.5,
+    activation: 3,
     batch_normalization: 1.5,
     added: 2,
     residual: 0.5,
     excitation: 0.7,
-    max_pool: 1,
-    average_pool: 1,
-    global_pool: 0.2,
+    max_pool: 0.7,
+    average_pool: 0.7,
+    global_pool: 0.1,
     enlarged: 0.6,
-    concat: 1.2,
-    split: 0.4,
-    slice_: 0.4,
-    pad: 0.4,
-    conv_transpose: 0.5,
-    blocks: 0.3,
-    gemm: 0.4,
+    concat: 0.8,
+    split: 0.2,
+    slice_: 0.3,
+    pad: 0.3,
+    conv_transpose: 0.3,
+    blocks: 0.2,
+    gemm: 0.2,
 }
 """How often each is drawn, relative to the others."""
 

@@ -47,6 +47,7 @@ from columnar_nn.kernels import (
     team,
     winograd,
 )
+from columnar_nn.kernels.conv2d import ALGORITHMS
 from columnar_nn.lowering.network import network_outputs
 from columnar_nn.model import zoo
 from columnar_nn.model.graph import Graph
@@ -62,7 +63,8 @@ _SMALL = {
     (direct, "BAND_BYTES"): 2**12,
     (winograd, "TILES_BYTES"): 2**14,
     (bfloat16_winograd, "TILES_BYTES"): 2**14,
-    (bfloat16_winograd, "CACHED_WEIGHT_BYTES"): 2**10,
+    (bfloat16_winograd, "INPUT_TRANSFORM"): 0,
+    (bfloat16_winograd, "OUTPUT_TRANSFORM"): 0,
     (bottleneck, "CACHED_BYTES"): 0,
     (regions, "CACHE_BYTES"): 2**11,
     (cost, "CACHE_BYTES"): 2**11,
@@ -72,7 +74,7 @@ _SMALL = {
     (team, "APART_BYTES"): 2**8,
     (kernel_program, "SCRATCH_BYTES"): 2**16,
 }
-"""What kernels and programs take for the sizes of caches, and for work that is worth sharing."""
+"""What kernels and programs take for the sizes of caches, and for the price of what pays then."""
 
 
 class Form(NamedTuple):
@@ -95,7 +97,7 @@ def forms(seed: int) -> Iterator[Form]:
         fusion = "pipeline" if number < 2 else chance.choice(("none", "layer", "pipeline"))
         yield Form(
             fusion,
-            "auto" if number < 2 else chance.choice(("direct", "winograd", "textbook")),
+            "auto" if number < 2 else chance.choice(ALGORITHMS),
             BFLOAT16 if number == 1 else FLOAT32,
             chance.choice((1, 1, 2)),
             chance.random() < 0.5,
