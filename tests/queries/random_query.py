@@ -193,7 +193,7 @@ class _Writer:
         """A WHERE, or none."""
         chance = self._chance
         also, self.also = self.also, ""
-        if chance.random() < 0.4:
+        if chance.random() < 0.5:
             return f" where {also}" if also else ""
         parts = [self.value(TRUTHS), *([also] if also else [])]
         if chance.random() < 0.1:
