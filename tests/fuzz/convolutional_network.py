@@ -56,14 +56,14 @@ def _count(w: Writer, most: int = 70) -> int:
 
 
 def _taps(w: Writer, size: int) -> int:
-    if w.chance(0.7):
+    if w.chance(0.6):
         return int(w.choice([1, 1, 3, 3, 3, 5, 7]))
-    return int(w.choice([2, 4, 6, 8, 9, 11, 15, 16, 17, size, size + 1]))
+    return int(w.choice([2, 4, 6, 8, 11, 15, 16, 16, 17, size, size + 1]))
 
 
 def _window(w: Writer, sizes: Sequence[int]) -> tuple[list[int], dict[str, list[int]]]:
     """A filter's size, and attributes by which it fits images of these sizes."""
-    usual, square = w.chance(0.5), w.chance(0.7)
+    usual, square = w.chance(0.4), w.chance(0.7)
     if usual:
         kernel = [w.choice([1, 3, 3, 3, 5])] * 2
     else:
