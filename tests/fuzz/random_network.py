@@ -705,12 +705,13 @@ OPERATORS: dict[Draw, float] = {
 """How often each is drawn, relative to the others."""
 
 
-def sample(seed: int) -> Sample:
-    """The network and images of a seed."""
+def sample(seed: int, num_images: int | None = None) -> Sample:
+    """The network and images of a seed; with `num_images` of so many, in a batch of any size."""
     random = np.random.default_rng(seed)
     opset = int(random.choice(OPSETS))
-    num_images = int(random.choice([1, 2, 3, 5, 8, MOST_IMAGES]))
-    w = Writer(random, opset, num_images, fixed_batch=bool(random.random() < 0.3))
+    drawn = int(random.choice([1, 2, 3, 5, 8, MOST_IMAGES]))
+    fixed_batch = bool(random.random() < 0.3) and num_images is None
+    w = Writer(random, opset, num_images or drawn, fixed_batch)
     rank = w.choice([2, 2, 2, 2, 2, 2, 1, 3, 0])
     most = {0: 40, 1: 30, 2: 13, 3: 6}[rank]
     image = ([w.integer(1, 19)] if rank else []) + w.integers(max(rank, 1), 2, most)
