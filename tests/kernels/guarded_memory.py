@@ -45,6 +45,9 @@ def guarded_copy(array: np.ndarray, at_end: bool) -> np.ndarray:
 
 def guarded_array(array: pa.Array, at_end: bool) -> pa.Array:
     """The array, which is no slice and has no children, its buffers in guarded memory."""
+    if isinstance(array, pa.DictionaryArray):
+        parts = (guarded_array(part, at_end) for part in (array.indices, array.dictionary))
+        return pa.DictionaryArray.from_arrays(*parts)
     buffers = [
         buffer and pa.py_buffer(guarded_copy(np.frombuffer(buffer, np.uint8), at_end))
         for buffer in array.buffers()

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import pyarrow as pa
 
 INTEGERS, DOUBLES, TEXTS, TRUTHS = "integer", "double", "text", "truth"
-WIDE, FLOATS, DAYS = "wide", "float", "day"
-"""Integers up to the ends of 64 bits; doubles with NaN, infinities and both zeros; dates."""
+WIDE, FLOATS, DAYS, TIMES = "wide", "float", "day", "time"
+"""Integers up to the ends of 64 bits; doubles with NaN, infinities and both zeros."""
 
-KINDS = (INTEGERS, DOUBLES, TEXTS, TRUTHS, WIDE, FLOATS, DAYS)
+KINDS = (INTEGERS, DOUBLES, TEXTS, TRUTHS, WIDE, FLOATS, DAYS, TIMES)
 
 _SUMMED = (INTEGERS, DOUBLES, FLOATS)
 
@@ -29,6 +29,9 @@ SPECIAL = [math.nan, math.inf, -math.inf, -0.0, 0.0, 0.25, -1.5]
 
 _FLOAT_TEXTS = ("NaN", "Infinity", "-Infinity", "0", "0.25")
 _DATES = [datetime.date(1969, 12, 31), datetime.date(1970, 1, 1), datetime.date(2024, 2, 29)]
+_TIMES = [
+    datetime.datetime(*day, 12, 0, 1) for day in ((1969, 12, 31), (1970, 1, 1), (2024, 2, 29))
+]
 
 
 def tables(seed: int) -> dict[str, pa.Table]:
@@ -49,6 +52,10 @@ def tables(seed: int) -> dict[str, pa.Table]:
         "w": column(rows, WIDES, pa.int64()),
         "e": column(rows, SPECIAL, pa.float64()),
         "y": column(rows, _DATES, pa.date32()),
+        "m": column(rows, _TIMES, pa.timestamp("us")),
+        "n": column(rows, [-1, 0, 1, 2], pa.int16()),
+        "r": column(rows, [-1.5, -0.25, 0.0, 0.25, 2.0], pa.float32()),
+        "g": column(rows, ["a", "b", "c"], pa.string()).dictionary_encode(),
     }
     u = {
         "k": column(others, [0, 1, 2, 3, 4], pa.int64()),
@@ -57,6 +64,7 @@ def tables(seed: int) -> dict[str, pa.Table]:
         "w": column(others, WIDES, pa.int64()),
         "e": column(others, SPECIAL, pa.float64()),
         "y": column(others, _DATES, pa.date32()),
+        "m": column(others, _TIMES, pa.timestamp("us")),
     }
     return {"t": pa.table(t), "u": pa.table(u)}
 
@@ -75,6 +83,10 @@ T = [
     _Column("t.w", WIDE),
     _Column("t.e", FLOATS),
     _Column("t.y", DAYS),
+    _Column("t.m", TIMES),
+    _Column("t.n", INTEGERS),
+    _Column("t.r", DOUBLES),
+    _Column("t.g", TEXTS),
 ]
 U = [
     _Column("u.k", INTEGERS),
@@ -83,10 +95,20 @@ U = [
     _Column("u.w", WIDE),
     _Column("u.e", FLOATS),
     _Column("u.y", DAYS),
+    _Column("u.m", TIMES),
 ]
+Z = [_Column(column.text.replace("u.", "z."), column.kind) for column in U]
 
 
-_EQUALITIES = ("t.b = u.k", "t.s = u.s", "t.w = u.w", "t.e = u.e", "t.y = u.y")
+_EQUALITIES = (
+    "t.b = u.k",
+    "t.s = u.s",
+    "t.w = u.w",
+    "t.e = u.e",
+    "t.y = u.y",
+    "t.m = u.m",
+    "t.g = u.s",
+)
 
 
 class _Writer:
@@ -113,6 +135,7 @@ class _Writer:
             TRUTHS: lambda: chance.choice(("true", "false")),
             WIDE: lambda: str(chance.choice(WIDES[1:])),
             FLOATS: lambda: f"cast('{chance.choice(_FLOAT_TEXTS)}' as double)",
+            TIMES: lambda: f"cast('{chance.choice(_TIMES)}' as timestamp)",
             DAYS: lambda: f"cast('{chance.choice(_DATES)}' as date)",
         }
         return of_kind[kind]()
@@ -145,7 +168,9 @@ class _Writer:
 
     def _truth(self, depth: int) -> str:
         chance = self._chance
-        kind = chance.choice((INTEGERS, INTEGERS, DOUBLES, TEXTS, WIDE, FLOATS, FLOATS, DAYS))
+        kind = chance.choice(
+            (INTEGERS, INTEGERS, DOUBLES, TEXTS, WIDE, FLOATS, FLOATS, DAYS, TIMES)
+        )
         a, b = (self.value(kind, depth - 1) for _ in range(2))
         text, left, right = (self.value(k, depth - 1) for k in (TEXTS, TRUTHS, TRUTHS))
         items = ", ".join(self._of(kind) for _ in range(chance.randrange(1, 4)))
@@ -173,10 +198,15 @@ class _Writer:
         if form in (1, 2, 3, 4):
             join = ("join", "left join", "right join", "full join")[form - 1]
             self.columns = [*T, *U]
-            on = chance.choice((*_EQUALITIES, "t.b + 1 = u.k", "t.d = u.k", "t.w = u.e"))
+            on = chance.choice(
+                (*_EQUALITIES, "t.b + 1 = u.k", "t.d = u.k", "t.w = u.e", "t.n = u.k", "t.r = u.v")
+            )
             if chance.random() < 0.4:
                 # DuckDB joins fully by equalities alone
                 on += " and t.s = u.s" if join == "full join" else f" and {self.value(TRUTHS, 1)}"
+            if chance.random() < 0.2:
+                self.columns += Z
+                on += f" {chance.choice(('join', 'left join'))} u as z on t.b = z.k and u.s = z.s"
             return f"t {join} u on {on}"
         if form == 5:
             self.columns = [*T, *U]
@@ -212,7 +242,7 @@ class _Writer:
         form = chance.randrange(6)
         if form == 0:
             return _Column("count(*)", INTEGERS)
-        kind = chance.choice((INTEGERS, DOUBLES, FLOATS, WIDE, DAYS))
+        kind = chance.choice((INTEGERS, DOUBLES, FLOATS, WIDE, DAYS, TIMES))
         argument = self.value(kind, 1)
         if chance.random() < 0.25:
             argument = f"distinct {argument}"
