@@ -19,7 +19,6 @@ from fuzz.random_network import (
     average_pool,
     batch_normalization,
     blocks,
-    clip,
     concat,
     conv_transpose,
     extended,
@@ -142,12 +141,21 @@ def excitation(w: Writer, x: str) -> str:
     return w.node("Mul", x, w.node(kind, _pointwise(w, squeezed, w.shapes[x][1])))
 
 
+def clamp(w: Writer, x: str) -> str:
+    """To an interval that leaves most of what lies around zero as it is."""
+    low, high = w.choice([None, 0.0, -0.5, -3.0]), w.choice([None, 2.0, 6.0])
+    bounds = [
+        "" if each is None else w.constant(np.array(each, np.float32)) for each in (low, high)
+    ]
+    return w.node("Clip", x, *(bounds if bounds[1] else bounds[:1]))
+
+
 def activation(w: Writer, x: str) -> str:
     kind = w.random.random()
     if kind < 0.3:
         return w.node("Relu", x)
     if kind < 0.55:
-        return clip(w, x)
+        return clamp(w, x)
     if kind < 0.7:
         return w.node("Mul", x, w.node("Sigmoid", x))
     if kind < 0.8:

@@ -61,7 +61,7 @@ WIDTHS = ({}, {"CNN_BENCH_VECTOR_WIDTH": "8"}, {"CNN_BENCH_PROCESSOR": "x86-64"}
 FORMS_A_SEED = 4
 
 WINOGRAD = 4.0
-"""How many times less exact than "auto" what is Winograd's by name may be."""
+"""How many times less exact than "auto" what is Winograd's by name, or by _SMALL, may be."""
 
 _SMALL = {
     (direct, "BAND_BYTES"): 2**12,
@@ -157,7 +157,7 @@ def problem(drawn: Sample, folder: Path, form: Form) -> str:
     plain = _evaluated(graph, pixels, precision)
     dimmed = _evaluated(graph, pixels * np.float32(DIMMED), precision)
     allowed = precision
-    if form.algorithm.startswith("winograd"):
+    if form.algorithm.startswith("winograd") or (form.small_caches and precision is BFLOAT16):
         allowed = replace(precision, times=WINOGRAD * precision.times)
     # In bfloat16 channels that share a panel of filters are spoiled together.
     rows = finite if precision is BFLOAT16 else np.ones_like(finite)

@@ -17,7 +17,7 @@ SMALL = 40
 
 @cache
 def samples() -> tuple[Sample, ...]:
-    return tuple(sample(seed) for seed in range(400))
+    return tuple(sample(seed) for seed in range(250))
 
 
 def windows() -> list[tuple[NodeProto, tuple[int, ...], dict[str, list[int]]]]:
