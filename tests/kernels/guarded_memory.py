@@ -22,17 +22,15 @@ from columnar_nn.kernels import (
     team,
 )
 
-LIBC = ctypes.CDLL(None, use_errno=True)
-
 
 def guarded(num_bytes: int, at_end: bool) -> np.ndarray:
     """Zeroed uint8 memory between two pages without access, against one of them."""
-    page = mmap.PAGESIZE
+    page, libc = mmap.PAGESIZE, ctypes.CDLL(None)
     inner = -(-max(num_bytes, 1) // page) * page
     array = np.frombuffer(mmap.mmap(-1, inner + 2 * page), np.uint8)
     start = array.ctypes.data
     for edge in (start, start + page + inner):
-        assert LIBC.mprotect(ctypes.c_void_p(edge), page, 0) == 0
+        assert libc.mprotect(ctypes.c_void_p(edge), page, 0) == 0
     first = page + inner - num_bytes if at_end else page
     return array[first : first + num_bytes]
 
@@ -44,15 +42,32 @@ def guarded_copy(array: np.ndarray, at_end: bool) -> np.ndarray:
 
 
 def guarded_array(array: pa.Array, at_end: bool) -> pa.Array:
-    """The array, which is no slice and has no children, its buffers in guarded memory."""
+    """The array, which is no slice, its buffers and those of its children in guarded memory."""
     if isinstance(array, pa.DictionaryArray):
         parts = (guarded_array(part, at_end) for part in (array.indices, array.dictionary))
         return pa.DictionaryArray.from_arrays(*parts)
+    if isinstance(array, pa.ExtensionArray):
+        storage = guarded_array(array.storage, at_end)
+        return pa.ExtensionArray.from_storage(array.type, storage)
     buffers = [
         buffer and pa.py_buffer(guarded_copy(np.frombuffer(buffer, np.uint8), at_end))
-        for buffer in array.buffers()
+        for buffer in array.buffers()[: array.type.num_buffers]
     ]
-    return pa.Array.from_buffers(array.type, len(array), buffers)
+    children = [guarded_array(array.values, at_end)] if array.type.num_fields else []
+    return pa.Array.from_buffers(array.type, len(array), buffers, children=children)
+
+
+def guarded_table(table: pa.Table, at_end: bool) -> pa.Table:
+    """The table, its columns in guarded memory, in one chunk each."""
+    columns = table.combine_chunks().to_batches()[:1] or [
+        pa.RecordBatch.from_pylist([], table.schema)
+    ]
+    return pa.table(
+        {
+            name: guarded_array(column, at_end)
+            for name, column in zip(table.column_names, columns[0].columns, strict=True)
+        }
+    )
 
 
 @contextmanager
