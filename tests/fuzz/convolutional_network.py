@@ -38,7 +38,7 @@ from fuzz.random_network import (
 OPSETS = range(13, 22)
 NUM_IMAGES = (17, 33)
 """Enough that the noise of a column is not small by luck; forms cut them into smaller batches."""
-MOST_LAYERS = 7
+MOST_LAYERS = 6
 MOST_ELEMENTS = 2**14
 """Of one image in any tensor."""
 MOST_MULTIPLY_ADDS = 2**24
@@ -55,9 +55,9 @@ def _count(w: Writer, most: int = 70) -> int:
 
 
 def _taps(w: Writer, size: int) -> int:
-    if w.chance(0.6):
+    if w.chance(0.5):
         return int(w.choice([1, 1, 3, 3, 3, 5, 7]))
-    return int(w.choice([2, 4, 6, 8, 11, 15, 16, 16, 17, size, size + 1]))
+    return int(w.choice([2, 4, 6, 8, 11, 15, 16, 16, 16, 17, size, size + 1]))
 
 
 def _window(w: Writer, sizes: Sequence[int]) -> tuple[list[int], dict[str, list[int]]]:
@@ -68,7 +68,7 @@ def _window(w: Writer, sizes: Sequence[int]) -> tuple[list[int], dict[str, list[
     else:
         kernel = [_taps(w, size) for size in sizes]
         kernel = [kernel[0]] * 2 if square else kernel
-    dilations = [1 if usual else w.choice([1, 1, 1, 2, 3]) for _ in sizes]
+    dilations = [1 if usual else w.choice([1, 1, 1, 1, 2, 3]) for _ in sizes]
     extents = [(taps - 1) * step + 1 for taps, step in zip(kernel, dilations, strict=True)]
     ways = {
         "none": [0] * 4,
@@ -218,6 +218,8 @@ def sample(seed: int) -> Sample:
         sides = [-(-side // 2) for side in sides]
     w.add_input("x", (num_images, channels, *sides))
     last = "x"
+    if w.chance(0.7):
+        last = extended(w, last, {convolution: 1})
     for _ in range(w.integer(1, MOST_LAYERS)):
         last = extended(w, last if w.chance(0.85) else w.choice(list(w.shapes)), LAYERS)
     if w.chance(0.3):

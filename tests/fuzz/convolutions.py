@@ -60,6 +60,9 @@ WIDTHS = ({}, {"CNN_BENCH_VECTOR_WIDTH": "8"}, {"CNN_BENCH_PROCESSOR": "x86-64"}
 
 FORMS_A_SEED = 4
 
+MOST_TRIALS = 60
+"""Of a smaller part, each of which may have to be compiled."""
+
 WINOGRAD = 4.0
 """How many times less exact than "auto" what is Winograd's by name, or by _SMALL, may be."""
 
@@ -133,7 +136,7 @@ def check_here(seed: int, folder: Path) -> str:
             return problem(part, folder, form)
 
         if found := wrong(drawn):
-            return keep_smallest(drawn, found, wrong, folder)
+            return keep_smallest(drawn, found, wrong, folder, MOST_TRIALS)
     return ""
 
 
@@ -223,7 +226,7 @@ def run(graph: Graph, images: np.ndarray, form: Form) -> Mapping[str, np.ndarray
 
 
 _processes: dict[int, Connection] = {}
-"""Those of WIDTHS that were needed so far."""
+"""Ways to the processes of WIDTHS that were needed so far."""
 
 
 def _in_its_width(seed: int, folder: Path) -> str:
@@ -231,10 +234,10 @@ def _in_its_width(seed: int, folder: Path) -> str:
     if number not in _processes:
         _processes[number] = _started(WIDTHS[number])
     process = _processes[number]
-    process.send((seed, folder))
     try:
+        process.send((seed, folder))
         found: str = process.recv()
-    except EOFError:
+    except (EOFError, ConnectionError):
         del _processes[number]
         return f"the process with {WIDTHS[number]} died"
     return found and f"with {WIDTHS[number]}: {found}"

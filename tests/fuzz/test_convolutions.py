@@ -11,7 +11,7 @@ from fuzz.convolutional_network import sample
 from fuzz.random_network import Sample
 from onnx import NodeProto, helper
 
-SMALL = 40
+SMALL = 10
 """A seed of few layers, for another vector width."""
 
 
