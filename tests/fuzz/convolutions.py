@@ -63,7 +63,7 @@ FORMS_A_SEED = 4
 MOST_TRIALS = 60
 """Of a smaller part, each of which may have to be compiled."""
 
-WINOGRAD = 4.0
+WINOGRAD = 8.0
 """How many times less exact than "auto" what is Winograd's by name, or by _SMALL, may be."""
 
 _SMALL = {
@@ -160,7 +160,7 @@ def problem(drawn: Sample, folder: Path, form: Form) -> str:
     plain = _evaluated(graph, pixels, precision)
     dimmed = _evaluated(graph, pixels * np.float32(DIMMED), precision)
     allowed = precision
-    if form.algorithm.startswith("winograd") or (form.small_caches and precision is BFLOAT16):
+    if form.algorithm.startswith("winograd") or form.small_caches:
         allowed = replace(precision, times=WINOGRAD * precision.times)
     # In bfloat16 channels that share a panel of filters are spoiled together.
     rows = finite if precision is BFLOAT16 else np.ones_like(finite)
