@@ -46,7 +46,8 @@ class Assembly:
         self.calls: list[Call | None] = []
         self.call: Call | None = None
         self._num_buffers = 0
-        self._reordered: dict[tuple[int, str], Value] = {}
+        # By buffer, kind and shape: one buffer may be seen under several.
+        self._reordered: dict[tuple[int, str, RowShape], Value] = {}
 
     def new_buffer(self) -> int:
         """Number of a buffer that nothing uses yet."""
@@ -74,7 +75,7 @@ class Assembly:
         if value.layout.kind == "nchw16c" and value.layout.shape == value.shape:
             return value
         planar = self.planar(value)
-        key = (planar.buffer, "nchw16c")
+        key = (planar.buffer, "nchw16c", value.shape)
         if key not in self._reordered:
             layout = planar.layout.replaced(shape=value.shape)
             self._reordered[key] = self._reorder(planar, layout, "nchw16c")
@@ -84,7 +85,7 @@ class Assembly:
         """A value in row-major order under its own shape, reordered at most once."""
         value = self._wide(value)
         if value.layout.kind == "nchw16c":
-            key = (value.buffer, "planar")
+            key = (value.buffer, "planar", value.layout.shape)
             if key not in self._reordered:
                 self._reordered[key] = self._reorder(value, value.layout, "planar")
             planar = self._reordered[key]
@@ -108,7 +109,7 @@ class Assembly:
             image = self.blocked(image)
         else:
             image = self.planar(image)
-        key = (image.buffer, "nhwc_bf16")
+        key = (image.buffer, "nhwc_bf16", image.shape)
         if key not in self._reordered:
             self._reordered[key] = self.apply(narrow(image.layout), image)
         return self._reordered[key]
@@ -119,7 +120,7 @@ class Assembly:
             return value
         from columnar_nn.kernels.bfloat16_reorder import widen  # of few plans
 
-        key = (value.buffer, "nchw16c")
+        key = (value.buffer, "nchw16c", value.layout.shape)
         if key not in self._reordered:
             self._reordered[key] = self.apply(widen(value.layout), value)
         return self._reordered[key].replaced(shape=value.shape)

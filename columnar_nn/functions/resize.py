@@ -73,8 +73,16 @@ def assemble(assembly: Assembly, call: Call, values: Sequence[Value]) -> Value:
 
 
 def _sources_and_weights(axis: Taps) -> tuple[np.ndarray, np.ndarray]:
+    """Of each tap; one that would have no weight, and make NaN of an infinity, halves another's."""
     sources = np.where(axis.outside[:, np.newaxis], OUTSIDE, axis.sources)
-    return sources, axis.weights.astype(np.float32)
+    weights = axis.weights.astype(np.float32)
+    for tap in range(weights.shape[1]):
+        unseen = np.flatnonzero(weights[:, tap] == 0)
+        largest = np.abs(weights[unseen]).argmax(axis=1)
+        weights[unseen, largest] /= 2
+        weights[unseen, tap] = weights[unseen, largest]
+        sources[unseen, tap] = sources[unseen, largest]
+    return sources, weights
 
 
 def _fill(attributes: Mapping[str, Any]) -> float:

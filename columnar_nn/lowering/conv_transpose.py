@@ -131,10 +131,17 @@ class _Step:
         ]
         image, row = self._image, self._row
         if min(*before, *after) < 0:  # pixels that only cropped ones would see
-            crops = [[min(pad, 0) for pad in pads] for pads in (before, after)]
+            ends = list(zip(row[1:], before, after, strict=True))
+            crops = [  # positive where no pixel is left but a zero of the padding
+                [min(b, max(0, 1 - size - a)) for size, b, a in ends],
+                [min(a, max(0, 1 - size - b)) for size, b, a in ends],
+            ]
             image = self._call("pad", image, pads=[0, *crops[0], 0, *crops[1]])
-            row = [row[0], *(n + a + b for n, a, b in zip(row[1:], *crops, strict=True))]
-            before, after = ([max(pad, 0) for pad in pads] for pads in (before, after))
+            row = [row[0], *(n + b + a for n, b, a in zip(row[1:], *crops, strict=True))]
+            before, after = (
+                [pad - crop for pad, crop in zip(pads, cropped, strict=True)]
+                for pads, cropped in zip((before, after), crops, strict=True)
+            )
         kernel = self._filters
         for axis, phases in enumerate(chosen):
             kernel = np.take(kernel, np.array(phases.entries)[:, ::-1], axis=2 + 2 * axis)

@@ -740,4 +740,5 @@ CASES = [
     _transposed("groups", (4, 5, 6), 4, 4, strides=[2, 2], pads=[1, 1, 1, 1], group=2),
     _transposed("1d", (4, 7), 3, strides=[2], pads=[1, 0]),
     _transposed("3d", (2, 3, 4, 3), 3, 2, 3, strides=[2, 2, 1], pads=[1, 0, 1, 0, 0, 1]),
+    _transposed("of_one_pixel", (4, 1, 1), 3, 3, strides=[2, 2], pads=[2, 2, 0, 0]),
 ]

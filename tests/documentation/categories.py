@@ -152,6 +152,7 @@ NOT_RUN = {
     "make help": "lists the targets of make",
     "make fuzz TARGET=graphs SEED=1000 MINUTES=5": SETS_UP + "make nightly fuzzes",
     "make fuzz TARGET=onnx_files SEED=5000 MINUTES=10": SETS_UP + "make nightly fuzzes",
+    "make fuzz TARGET=convolutions": SETS_UP + "make nightly fuzzes",
     "make fuzz TARGET=queries": SETS_UP + "make nightly fuzzes",
     "make fuzz TARGET=sql_texts SEED=1 MINUTES=5": SETS_UP + "make nightly fuzzes",
     "make fuzz TARGET=tiles": SETS_UP + "make nightly fuzzes",

@@ -10,12 +10,15 @@ import pyarrow as pa
 import pytest
 import torch
 from closeness import assert_close
+from conformance.columnar_runner import run_columnar
 from exec.networks import column
 from generated import normal
+from onnx import TensorProto, helper, numpy_helper
 
 from columnar_nn.data import tensor_column
 from columnar_nn.exec.executable import prepare
 from columnar_nn.lowering.network import network_outputs
+from columnar_nn.model import onnx_io
 from columnar_nn.model.graph import Graph, Node, TensorSpec
 from columnar_nn.model.networks.plain9 import plain9
 from columnar_nn.model.shapes import infer_shapes
@@ -226,3 +229,23 @@ def test_groups_keep_them_to_themselves(
 
 def batch_of(images: np.ndarray) -> pa.RecordBatch:
     return pa.record_batch({"image": tensor_column.from_numpy(images)})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_a_resized_pixel_sees_only_those_that_it_weighs(mode: str, value: float) -> None:
+    attributes = {"mode": mode, "coordinate_transformation_mode": "asymmetric"}
+    node = helper.make_node("Resize", ["x", "", "scales"], ["y"], **attributes)
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 5, 4])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3, 10, 12])]
+    scales = numpy_helper.from_array(np.array([1, 1, 2, 3], np.float32), "scales")
+    model = helper.make_model(
+        helper.make_graph([node], "resize", inputs, outputs, [scales]),
+        opset_imports=[helper.make_opsetid("", 13)],
+    )
+    graph, x = onnx_io.load_bytes(model.SerializeToString()), normal(1, 2, 3, 5, 4)
+    x[1, 2, 2, 1] = value
+    expected = evaluate(graph.nodes, graph.weights, {"x": x}, ["y"])["y"]
+    assert np.isfinite(expected[1, 2, 2, 3])  # beside the value, with no weight for it
+    (actual,) = run_columnar(graph, {"x": x})
+    assert_close(actual, expected, rtol=1e-5, atol=1e-6)

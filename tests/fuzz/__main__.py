@@ -22,6 +22,7 @@ from pathlib import Path
 TARGETS = (
     "graphs",
     "backends",
+    "convolutions",
     "cifar10_data",
     "image_data",
     "onnx_files",

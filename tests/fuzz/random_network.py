@@ -8,7 +8,7 @@ and a line in OPERATORS. A form that ONNX refuses is drawn again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,7 @@ class Writer:
     opset: int
     num_images: int
     fixed_batch: bool
+    most_elements: int = MOST_ELEMENTS
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -169,7 +170,7 @@ class Writer:
                 shape = tuple(dim.dim_value for dim in dims)
                 if not shape or shape[0] != self.num_images or len(shape) < 2 or min(shape) < 1:
                     raise DoesNotFitError(f"{op_type} gives {shape}")
-                if math.prod(shape[1:]) > MOST_ELEMENTS:
+                if math.prod(shape[1:]) > self.most_elements:
                     raise DoesNotFitError("too large")
                 self.shapes[name] = shape
         return names[0]
@@ -658,7 +659,10 @@ def gather_elements(w: Writer, x: str) -> str:
     return w.node("GatherElements", x, w.constant(indices), axis=axis)
 
 
-OPERATORS: dict[Callable[[Writer, str], str], float] = {
+Draw = Callable[[Writer, str], str]
+"""Adds nodes that read a tensor; the name of what they make. Raises DoesNotFitError."""
+
+OPERATORS: dict[Draw, float] = {
     conv: 6,
     max_pool: 2,
     average_pool: 2,
@@ -701,31 +705,33 @@ OPERATORS: dict[Callable[[Writer, str], str], float] = {
 """How often each is drawn, relative to the others."""
 
 
-def sample(seed: int) -> Sample:
-    """The network and images of a seed."""
+def sample(seed: int, num_images: int | None = None) -> Sample:
+    """The network and images of a seed; with `num_images` of so many, in a batch of any size."""
     random = np.random.default_rng(seed)
     opset = int(random.choice(OPSETS))
-    num_images = int(random.choice([1, 2, 3, 5, 8, MOST_IMAGES]))
-    w = Writer(random, opset, num_images, fixed_batch=bool(random.random() < 0.3))
+    drawn = int(random.choice([1, 2, 3, 5, 8, MOST_IMAGES]))
+    fixed_batch = bool(random.random() < 0.3) and num_images is None
+    num_images = num_images or drawn
+    w = Writer(random, opset, num_images, fixed_batch)
     rank = w.choice([2, 2, 2, 2, 2, 2, 1, 3, 0])
     most = {0: 40, 1: 30, 2: 13, 3: 6}[rank]
     image = ([w.integer(1, 19)] if rank else []) + w.integers(max(rank, 1), 2, most)
     w.add_input("x", (num_images, *image))
     last = "x"
     for _ in range(w.integer(1, MOST_NODES)):
-        last = _extended(w, last if w.chance(0.8) else w.choice(list(w.shapes)))
+        last = extended(w, last if w.chance(0.8) else w.choice(list(w.shapes)), OPERATORS)
     made = [name for name in w.shapes if name != "x"]
     outputs = {last: None} | dict.fromkeys(w.choice(made) for _ in range(w.choice([0, 0, 0, 1, 2])))
-    plain, images = _model(w, list(outputs)), _images(w, w.shapes["x"])
+    plain, images = model_of(w, list(outputs)), images_of(w)
     model = with_function(plain, random) if plain.ir_version >= 9 and w.chance(0.25) else plain
     return Sample(model, images, plain)
 
 
-def _extended(w: Writer, x: str) -> str:
-    """The tensor made by a random operator from `x`, or `x` if none was found that fits."""
-    weights = np.array(list(OPERATORS.values()))
+def extended(w: Writer, x: str, operators: Mapping[Draw, float]) -> str:
+    """The tensor made by a random operator from `x`, of Relu if none was found that fits."""
+    weights = np.array(list(operators.values()))
     for _ in range(_DRAWS):
-        operator = list(OPERATORS)[w.random.choice(len(OPERATORS), p=weights / weights.sum())]
+        operator = list(operators)[w.random.choice(len(operators), p=weights / weights.sum())]
         num_nodes, known = len(w.nodes), dict(w.shapes)
         try:
             return operator(w, x)
@@ -735,7 +741,9 @@ def _extended(w: Writer, x: str) -> str:
     return w.node("Relu", x)
 
 
-def _images(w: Writer, shape: tuple[int, ...]) -> np.ndarray:
+def images_of(w: Writer) -> np.ndarray:
+    """Random ones for the input x."""
+    shape = w.shapes["x"]
     if w.chance(0.3):
         return w.random.integers(0, 256, shape, np.uint8)
     images = w.random.standard_normal(shape, np.float32)
@@ -745,7 +753,7 @@ def _images(w: Writer, shape: tuple[int, ...]) -> np.ndarray:
     return images
 
 
-def _model(w: Writer, outputs: Sequence[str]) -> onnx.ModelProto:
+def model_of(w: Writer, outputs: Sequence[str]) -> onnx.ModelProto:
     """The nodes that the outputs need and, now and then, others."""
     needed, kept = set(outputs), []
     keep_dead = w.chance(0.1)

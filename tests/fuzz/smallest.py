@@ -9,14 +9,20 @@ import numpy as np
 import onnx
 from fuzz.random_network import Sample
 
-from bench.model.reduce import reduce
+from bench.model.reduce import MOST_CALLS, reduce
 
 
-def keep_smallest(drawn: Sample, found: str, problem: Callable[[Sample], str], folder: Path) -> str:
+def keep_smallest(
+    drawn: Sample,
+    found: str,
+    problem: Callable[[Sample], str],
+    folder: Path,
+    most_calls: int = MOST_CALLS,
+) -> str:
     """Writes the sample, and the smallest part with a problem of its kind, into `folder`.
 
-    `problem` says what is wrong with a sample, first its kind and then ": " and more. Returns
-    what was found, with the operators of that part.
+    `problem` says what is wrong with a sample, first its kind and then ": " and more; it is called
+    `most_calls` times at most. Returns what was found, with the operators of that part.
     """
     kind = found.partition(":")[0]
 
@@ -31,7 +37,7 @@ def keep_smallest(drawn: Sample, found: str, problem: Callable[[Sample], str], f
         except Exception:  # ONNX Runtime refuses this part
             return False
 
-    smallest = reduce(drawn.model, fails)
+    smallest = reduce(drawn.model, fails, most_calls)
     (folder / "network.onnx").write_bytes(drawn.model.SerializeToString())
     (folder / "smallest.onnx").write_bytes(smallest.SerializeToString())
     np.save(folder / "images.npy", drawn.images)

@@ -77,7 +77,7 @@ def broken(text: str, chance: random.Random) -> str:
 def check(seed: int, folder: Path) -> str:
     """What is wrong with how the text of a seed ends; it is kept in `folder`."""
     chance = random.Random(seed)
-    text = broken(query(seed)[0], chance)
+    text = broken(query(seed).whole, chance)
     (emptied(folder) / "query.sql").write_text(text, encoding="utf-8", errors="backslashreplace")
     given = tables(seed % 17)
     return problem(lambda: columnar_nn.sql(text, **given), MEMORY)

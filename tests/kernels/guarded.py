@@ -7,12 +7,15 @@ against a page that no one may touch, behind it or before it: an access outside 
 from __future__ import annotations
 
 import ctypes
-import mmap
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
 
 import numpy as np
 from exec import declared
 from kernels import convolutions, images, test_bfloat16_bottleneck, test_bottleneck
+from kernels.guarded_memory import everything_guarded, guarded, guarded_copy
 
 from columnar_nn import kernels as k
 from columnar_nn.errors import InvalidDataError
@@ -21,12 +24,8 @@ from columnar_nn.kernels import (
     Layout,
     bfloat16,
     bfloat16_bottleneck,
-    bfloat16_product,
-    bfloat16_vectors,
     bottleneck,
     host,
-    layout,
-    program,
 )
 from columnar_nn.kernels.normalization import group_normalization, normalization
 from columnar_nn.kernels.rearrange import rearrange
@@ -34,39 +33,17 @@ from columnar_nn.kernels.reorder import reorder
 from columnar_nn.kernels.resize import resize
 from columnar_nn.kernels.softmax import hardmax, log_softmax, place_of, softmax
 
-LIBC = ctypes.CDLL(None, use_errno=True)
-LIVES: list[mmap.mmap] = []
 AT_END = sys.argv[1] == "end"
-
-
-def guarded(num_bytes: int) -> np.ndarray:
-    """Zeroed uint8 memory between two pages without access, against one of them."""
-    page = mmap.PAGESIZE
-    inner = -(-max(num_bytes, 1) // page) * page
-    memory = mmap.mmap(-1, inner + 2 * page)
-    LIVES.append(memory)
-    array = np.frombuffer(memory, np.uint8)
-    start = array.ctypes.data
-    for edge in (start, start + page + inner):
-        assert LIBC.mprotect(ctypes.c_void_p(edge), page, 0) == 0
-    first = page + inner - num_bytes if AT_END else page
-    return array[first : first + num_bytes]
-
-
-def guarded_copy(array: np.ndarray) -> np.ndarray:
-    copy = guarded(array.nbytes).view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
 
 
 def run(kernel: k.BoundKernel, *inputs: np.ndarray) -> np.ndarray:
     """As `images.run`, in guarded memory."""
-    output = guarded(len(inputs[0]) * kernel.output_layout.num_bytes)
+    output = guarded(len(inputs[0]) * kernel.output_layout.num_bytes, AT_END)
     output = output.view(kernel.output_layout.dtype).reshape(len(inputs[0]), -1)
     numbers = tuple(range(len(inputs)))
     steps = (k.Step(kernel, numbers, len(inputs)),)
     arrays = [
-        guarded_copy(images.stored(given, input_layout))
+        guarded_copy(images.stored(given, input_layout), AT_END)
         for given, input_layout in zip(inputs, kernel.input_layouts, strict=True)
     ]
     k.Program(steps, numbers, (len(inputs),)).run(arrays, [output])
@@ -204,22 +181,25 @@ def other_kernels(shape: tuple[int, int, int]) -> None:
 
 def trespass() -> None:
     """Reads the byte beyond the guarded edge of an array, which must end the process."""
-    array = guarded(37)
+    array = guarded(37, AT_END)
     ctypes.string_at(array.ctypes.data + (len(array) if AT_END else -1), 1)
 
 
-def guard_everything() -> None:
-    """From now on kernels' own memory is guarded, too."""
-    for module in (layout, bfloat16_product, bfloat16_vectors):
-        module.aligned = guarded
-    program.aligned = lambda num_bytes: guarded(-(-num_bytes // 8) * 8)  # it begins with words
-    convolutions.run = run
+@contextmanager
+def guarded_kernels() -> Iterator[None]:
+    """Kernels' own memory is guarded, and what convolutions.py gives them."""
+    with everything_guarded(AT_END), patch.object(convolutions, "run", run):
+        yield
 
 
 def main() -> None:
     if sys.argv[2:] == ["trespass"]:
         trespass()
-    guard_everything()
+    with guarded_kernels():
+        check_all()
+
+
+def check_all() -> None:
     convolutions.main()
     for shape in ((17, 5, 7), (1, 3, 1), (16, 9, 9)):
         other_kernels(shape)

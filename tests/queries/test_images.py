@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import sys
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from kernels.guarded_memory import guarded_table
 from PIL import Image
 
 import columnar_nn
@@ -66,6 +68,28 @@ def test_a_network_tells_the_shape() -> None:
         tensors("select plain9(decode_image(x)) from t", **table),
         tensors("select plain9(y) from t", **table),
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs mmap and mprotect")
+@pytest.mark.parametrize("at_end", [True, False], ids=["end", "start"])
+def test_nothing_is_read_outside_a_column_of_images(at_end: bool) -> None:
+    flat, size = PIXELS.reshape(len(PIXELS), -1), PIXELS[0].size
+    columns = {
+        "tensors": tensor_column.from_numpy(PIXELS),
+        "floats": tensor_column.from_numpy(PIXELS / np.float32(255)),
+        "fixed_lists": pa.array(list(flat), pa.list_(pa.uint8(), size)),
+        "lists": pa.array(list(flat), pa.list_(pa.uint8())),
+        "large_lists": pa.array(list(flat), pa.large_list(pa.uint8())),
+        "bytes": pa.array([row.tobytes() for row in flat], pa.binary()),
+        "large_bytes": pa.array([row.tobytes() for row in flat], pa.large_binary()),
+    }
+    table = guarded_table(pa.table(columns), at_end)
+    expected = tensors("select plain9(x) from t", x=tensor_column.from_numpy(PIXELS))
+    for first, count in ((0, len(PIXELS)), (2, 3), (len(PIXELS) - 1, 1)):
+        part = table.slice(first, count)
+        for name in columns:
+            found = tensors("select plain9(x) from t", x=part.column(name))
+            assert np.allclose(found, expected[first : first + count], rtol=1e-5, atol=1e-4), name
 
 
 def test_nulls_stay_and_try_makes_them() -> None:

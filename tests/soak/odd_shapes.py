@@ -14,8 +14,11 @@ from soak.soaking import still_alive
 
 def main() -> None:
     first, shapes = map(int, sys.argv[2:])
-    guarded.guard_everything()
+    with guarded.guarded_kernels():
+        check_shapes(first, shapes)
 
+
+def check_shapes(first: int, shapes: int) -> None:
     @seed(first)
     @settings(max_examples=shapes, phases=[Phase.generate], deadline=None, database=None)
     @given(cases())
@@ -24,7 +27,6 @@ def main() -> None:
             still_alive()
             print(case, algorithm, flush=True)
             check(case, algorithm)
-        guarded.LIVES.clear()
 
     check_convolution()
     chance = random.Random(first)
@@ -35,7 +37,6 @@ def main() -> None:
             *chance.choices(range(1, 24), k=2),
         )
         guarded.other_kernels((channels, height, width))
-        guarded.LIVES.clear()
 
 
 if __name__ == "__main__":
